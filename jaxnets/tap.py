@@ -1,0 +1,159 @@
+"""`tap`: the identity whose cotangent is summarised while it passes back.
+
+This is the one thing that both `functional` and `gradflow` need, so it lives below
+both. Taps are inserted at trace time and only while something measures: otherwise
+`tap` returns its argument untouched, so a program with taps is the same program,
+forward mode included. `jax.make_user_context` makes "measuring" part of every jit
+cache key, which is why a function that was compiled before still shows its taps.
+"""
+
+import contextlib
+import functools
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class TapStats(NamedTuple):
+    """What a cotangent was, in four numbers.
+
+    Each is of shape `()`, or `(time,)` where the tap stands in a time loop, or
+    `(layers,)` where it stands in a scanned stack.
+
+    Attributes:
+        norm: Euclidean norm, right over the whole range of float32.
+        max_abs: Largest absolute value.
+        zero_fraction: Share of exact zeros.
+        nonfinite_fraction: Share of NaN and infinities.
+    """
+
+    norm: Float[Array, " *steps"]
+    max_abs: Float[Array, " *steps"]
+    zero_fraction: Float[Array, " *steps"]
+    nonfinite_fraction: Float[Array, " *steps"]
+
+
+# None while nothing measures, otherwise the path of the enclosing scopes.
+_scope_path = jax.make_user_context(default_value=None)
+# The number of the next tap, one count for each thread that traces.
+_traced = threading.local()
+
+
+def tap(x: jax.Array, name: str) -> jax.Array:
+    """Return `x`; under `jaxnets.gradflow.measure`, summarise its cotangent as `name`.
+
+    `tap(x, name) = x`, and the summary of `dL/dx` is a `TapStats`, not the cotangent
+    itself, so nothing of the size of `x` is kept. Inside `jax.lax.scan` the statistics
+    get a leading axis, aligned with the forward steps. A name that occurs again gets
+    a number: `h`, `h#2`, and so on in the order of the calls.
+
+    Args:
+        x: Array of any shape. Integers pass without a tap: they have no cotangent.
+        name: What the statistics are called, below the enclosing `scope`.
+
+    Returns:
+        `x` itself.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import measure, tap
+        >>> loss = lambda w: jnp.sum(tap(w * 2.0, "hidden") ** 2)
+        >>> flow = measure(loss, jnp.array([3.0, 4.0]))
+        >>> flow.taps["hidden"].norm
+        Array(20., dtype=float32)
+    """
+    path = _scope_path.value
+    if path is None or not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+        return x
+    key = "/".join((*path, name)) + f"#{next(_traced.numbers)}"
+    return _recorded_identity(x, key)
+
+
+@contextlib.contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Put `name` before the names of all taps inside the `with` block.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import measure, scope, tap
+        >>> def loss(w):
+        ...     with scope("encoder"):
+        ...         return jnp.sum(tap(w, "w"))
+        >>> list(measure(loss, jnp.ones(3)).taps)
+        ['encoder/w']
+    """
+    path = _scope_path.value
+    if path is None:
+        yield
+    else:
+        with _scope_path((*path, name)):
+            yield
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Insert taps into whatever is traced inside the `with` block."""
+    outer = getattr(_traced, "numbers", None)
+    _traced.numbers = itertools.count()
+    try:
+        with _scope_path(()):
+            yield
+    finally:
+        _traced.numbers = outer
+
+
+def plain_names(logs: dict[str, TapStats]) -> dict[str, TapStats]:
+    """Turn the numbered keys of `logs` into the names a reader expects, in order.
+
+    The numbers are those of the trace. JAX may trace a body more than once and keep
+    the last, so only their order means something.
+    """
+    named: dict[str, TapStats] = {}
+    occurrences: Counter[str] = Counter()
+    for key in sorted(logs, key=lambda key: int(key.rpartition("#")[2])):
+        name = key.rpartition("#")[0]
+        occurrences[name] += 1
+        count = occurrences[name]
+        named[name if count == 1 else f"{name}#{count}"] = logs[key]
+    return named
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _recorded_identity(x: jax.Array, key: str) -> jax.Array:
+    del key
+    return x
+
+
+def _forward(x: jax.Array, key: str) -> tuple[jax.Array, None]:
+    del key
+    return x, None
+
+
+def _backward(key: str, residual: None, cotangent: jax.Array):
+    del residual
+    return (cotangent,), {key: summarise(cotangent)}
+
+
+_recorded_identity.defvjp_with_logs(_forward, _backward)
+
+
+def summarise(cotangent: jax.Array) -> TapStats:
+    """Reduce a cotangent of any shape to its `TapStats`, in one pass over it."""
+    values = jnp.abs(cotangent).astype(jnp.float32)
+    # Squares leave float32's range long before the values do. Three sums at scales
+    # 2^64 apart cover it, and cost one pass where dividing by the maximum costs two.
+    scales = (2.0**64, 1.0, 2.0**-64)
+    small, plain, large = (jnp.sqrt(jnp.sum((values * s) ** 2)) / s for s in scales)
+    norm = jnp.where(plain < 1e-15, small, jnp.where(plain > 1e15, large, plain))
+    return TapStats(
+        norm=norm,
+        max_abs=jnp.max(values, initial=0.0),
+        zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
+        nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
+    )

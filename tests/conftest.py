@@ -1,0 +1,32 @@
+"""What every test runs under: strict numerics, no accelerator, fresh randomness."""
+
+import os
+
+
+# Before JAX is imported: the suite needs no accelerator, and two forced host devices
+# would only slow it down.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+
+
+# Flax and Optax promote on purpose inside, so strictness covers the pure functions.
+STRICT = ("tests/functional", "tests/gradflow")
+
+
+@pytest.fixture(autouse=True)
+def strict_numerics(request):
+    """Make silent rank and dtype promotion an error in the tests of pure functions."""
+    if not any(folder in request.node.nodeid for folder in STRICT):
+        yield
+        return
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that is the same in every run."""
+    return np.random.default_rng(20260711)

@@ -39,6 +39,31 @@ class TapStats(NamedTuple):
     nonfinite_fraction: Float[Array, " *steps"]
 
 
+class ResponseStats(NamedTuple):
+    """What a tapped array was on the way forward; shapes as in `TapStats`.
+
+    Attributes:
+        mean: Mean of the values.
+        std: Standard deviation of the values.
+        max_abs: Largest absolute value.
+        zero_fraction: Share of exact zeros (for ReLU: the inactive share).
+        nonfinite_fraction: Share of NaN and infinities.
+    """
+
+    mean: Float[Array, " *steps"]
+    std: Float[Array, " *steps"]
+    max_abs: Float[Array, " *steps"]
+    zero_fraction: Float[Array, " *steps"]
+    nonfinite_fraction: Float[Array, " *steps"]
+
+
+class Passage(NamedTuple):
+    """Both ways through a tap. What nobody reads is dead code to the compiler."""
+
+    forward: ResponseStats
+    backward: TapStats
+
+
 # None while nothing measures, otherwise the path of the enclosing scopes.
 _scope_path = jax.make_user_context(default_value=None)
 # The number of the next tap, one count for each thread that traces.
@@ -108,13 +133,13 @@ def recording() -> Iterator[None]:
         _traced.numbers = outer
 
 
-def plain_names(logs: dict[str, TapStats]) -> dict[str, TapStats]:
+def plain_names(logs: dict[str, Passage]) -> dict[str, Passage]:
     """Turn the numbered keys of `logs` into the names a reader expects, in order.
 
     The numbers are those of the trace. JAX may trace a body more than once and keep
     the last, so only their order means something.
     """
-    named: dict[str, TapStats] = {}
+    named: dict[str, Passage] = {}
     occurrences: Counter[str] = Counter()
     for key in sorted(logs, key=lambda key: int(key.rpartition("#")[2])):
         name = key.rpartition("#")[0]
@@ -130,14 +155,14 @@ def _recorded_identity(x: jax.Array, key: str) -> jax.Array:
     return x
 
 
-def _forward(x: jax.Array, key: str) -> tuple[jax.Array, None]:
+def _forward(x, key: str) -> tuple[jax.Array, ResponseStats]:
     del key
-    return x, None
+    x = jnp.asarray(x)  # NumPy parameters arrive here as they are
+    return x, summarise_response(x)
 
 
-def _backward(key: str, residual: None, cotangent: jax.Array):
-    del residual
-    return (cotangent,), {key: summarise(cotangent)}
+def _backward(key: str, response: ResponseStats, cotangent: jax.Array):
+    return (cotangent,), {key: Passage(response, summarise(cotangent))}
 
 
 _recorded_identity.defvjp_with_logs(_forward, _backward)
@@ -154,6 +179,19 @@ def summarise(cotangent: jax.Array) -> TapStats:
     return TapStats(
         norm=norm,
         max_abs=jnp.max(values, initial=0.0),
+        zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
+        nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
+    )
+
+
+def summarise_response(x: jax.Array) -> ResponseStats:
+    """Reduce an activation of any shape to its `ResponseStats`."""
+    values = jnp.abs(x).astype(jnp.float32) if jnp.iscomplexobj(x) else x
+    values = values.astype(jnp.float32)
+    return ResponseStats(
+        mean=jnp.mean(values),
+        std=jnp.std(values),
+        max_abs=jnp.max(jnp.abs(values), initial=0.0),
         zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
         nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
     )

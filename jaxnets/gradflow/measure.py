@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets.tap import TapStats, plain_names, recording
+from jaxnets.tap import ResponseStats, TapStats, plain_names, recording
 
 
 class Flow(NamedTuple):
@@ -66,6 +66,69 @@ def measure(
     It differs from Flax's `nnx.perturb` and `sow` in that no zero input of the
     activation's size is added, and that it works inside a scan with no extra memory.
     """
+    return measure_both_ways(loss, params, *args, has_aux=has_aux)[0]
+
+
+def responses(
+    loss: Callable[..., Any], params: Any, *args: Any, has_aux: bool = False
+) -> dict[str, ResponseStats]:
+    """Return what stood at every tap of `loss(params, *args)` on the way forward.
+
+    The means, deviations and shares of the tapped activations, from the same taps that
+    `measure` listens to. Only taps on the path from `params` to the loss are seen.
+
+    Args:
+        loss: As for `measure`.
+        params: As for `measure`.
+        *args: Further arguments, passed on unchanged.
+        has_aux: Whether `loss` returns `(scalar, aux)`.
+
+    Returns:
+        `{name: ResponseStats}`.
+
+    Raises:
+        TypeError: As `measure`.
+        ValueError: As `measure`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import responses, tap
+        >>> loss = lambda w: jnp.sum(tap(w * 2.0, "hidden") ** 2)
+        >>> responses(loss, jnp.array([3.0, 4.0]))["hidden"].mean
+        Array(7., dtype=float32)
+
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2
+    (analysis of layer responses).
+    """
+    return measure_both_ways(loss, params, *args, has_aux=has_aux)[1]
+
+
+def measure_both_ways(
+    loss: Callable[..., Any], params: Any, *args: Any, has_aux: bool = False
+) -> tuple[Flow, dict[str, ResponseStats]]:
+    """Return what `measure` and `responses` return, from one evaluation of `loss`.
+
+    Args:
+        loss: As for `measure`.
+        params: As for `measure`.
+        *args: Further arguments, passed on unchanged.
+        has_aux: Whether `loss` returns `(scalar, aux)`.
+
+    Returns:
+        `(Flow, {name: ResponseStats})`.
+
+    Raises:
+        TypeError: As `measure`.
+        ValueError: As `measure`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import measure_both_ways, tap
+        >>> loss = lambda w: jnp.sum(tap(w * 2.0, "hidden") ** 2)
+        >>> flow, forward = measure_both_ways(loss, jnp.array([3.0, 4.0]))
+        >>> flow.taps["hidden"].norm, forward["hidden"].mean
+        (Array(20., dtype=float32), Array(7., dtype=float32))
+    """
     with recording():
         value, pullback, *aux = jax.vjp(
             lambda p: loss(p, *args), params, has_aux=has_aux
@@ -86,4 +149,7 @@ def measure(
                 "more than once in the loss, so its calls cannot be told apart. Put "
                 "each call into its own `with jaxnets.gradflow.scope(name):`."
             ) from error
-    return Flow(value, aux[0] if has_aux else None, grads, plain_names(logs))
+    passages = plain_names(logs)
+    taps = {name: passage.backward for name, passage in passages.items()}
+    forward = {name: passage.forward for name, passage in passages.items()}
+    return Flow(value, aux[0] if has_aux else None, grads, taps), forward

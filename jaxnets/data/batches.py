@@ -1,0 +1,48 @@
+"""Mini-batches as rows of indices."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int32
+
+from jaxnets.data.options import check_at_least
+from jaxnets.typing import Key
+
+
+def epoch_batches(
+    key: Key, count: int, batch_size: int
+) -> Int32[Array, "steps batch_size"]:
+    """Return the rows of one epoch's mini-batches, shuffled.
+
+    The examples `0 ... count - 1` in random order, cut into `steps = count //
+    batch_size` rows. The `count % batch_size` examples that fill no batch are left out
+    of this epoch; another key leaves out others. Every batch has the same shape, so an
+    epoch can be one `jax.lax.scan` over the rows with the data on the device.
+
+    Args:
+        key: A `jax.random.key`; a fresh one for each epoch.
+        count: Number of examples. Static under `jit`.
+        batch_size: Number of examples in a batch, 1 to `count`. Static under `jit`.
+
+    Returns:
+        Indices (steps, batch_size) int32, no index twice.
+
+    Raises:
+        ValueError: If `count` or `batch_size` is below 1, or `batch_size` is above
+            `count`.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.data import epoch_batches
+        >>> epoch_batches(jax.random.key(0), count=7, batch_size=3).shape
+        (2, 3)
+    """
+    check_at_least("count", count, 1)
+    check_at_least("batch_size", batch_size, 1)
+    if batch_size > count:
+        raise ValueError(
+            f"`batch_size` is {batch_size}, but there are only `count` = {count} "
+            "examples, so not one batch could be filled. Take a smaller `batch_size`."
+        )
+    steps = count // batch_size
+    order = jax.random.permutation(key, count)[: steps * batch_size]
+    return order.astype(jnp.int32).reshape(steps, batch_size)

@@ -1,0 +1,196 @@
+"""Convolution over any number of spatial axes, with every option."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.conv_rules import (
+    ConvOptions,
+    conv_sum,
+    conv_sum_ordinary_gradients,
+)
+from jaxnets.functional.windows import (
+    Padding,
+    PerAxis,
+    fold_batch,
+    output_sizes,
+    padded,
+    padding_pairs,
+    per_axis,
+    unfold_batch,
+)
+from jaxnets.typing import ArrayLike
+
+
+_IMPLEMENTATIONS = {"lax": conv_sum, "library": conv_sum_ordinary_gradients}
+
+
+def conv(
+    x: Shaped[ArrayLike, "..."],
+    kernel: Shaped[ArrayLike, "..."],
+    bias: Shaped[ArrayLike, "..."] | None = None,
+    *,
+    strides: PerAxis = 1,
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    input_dilation: PerAxis = 1,
+    kernel_dilation: PerAxis = 1,
+    feature_group_count: int = 1,
+    precision: jax.lax.PrecisionLike = None,
+    preferred_element_type: DTypeLike | None = None,
+    implementation: str | None = None,
+) -> Shaped[Array, "..."]:
+    """Convolve `x` with `kernel`, as the field does: without flipping the kernel.
+
+    On one spatial axis, with stride s, dilation d, padding `low`, window k and the
+    padded input x:
+
+        y[b, t, o] = bias[o] + sum over i < k and c of
+                     x[b, s * t + d * i - low, c] * kernel[i, c, o]
+
+    and the same along every further axis. The number of spatial axes is
+    `kernel.ndim - 2`.
+
+    Args:
+        x: `(*batch, *spatial, channels)`; any number of batch axes, also none.
+        kernel: `(*window, channels // feature_group_count, features)`.
+        bias: `(features,)`.
+        strides: Steps of the window, an int or one per spatial axis.
+        padding: "SAME" (output of `ceil(n / s)`, the odd element high), "SAME_LOWER"
+            (the odd element low), "VALID" (none), "CAUSAL" (one spatial axis; no
+            output sees a later input), an int, or per axis an int or `(low, high)`.
+        padding_mode: What the padding holds: "zeros", "reflect" (mirrored without the
+            edge), "symmetric" (mirrored with the edge), "replicate" (the edge) or
+            "circular" (the other end).
+        input_dilation: One more than the zeros put between elements of `x`. Padding
+            counts in, and takes its values from, the dilated input.
+        kernel_dilation: One more than the zeros put between elements of `kernel`.
+        feature_group_count: Number of groups that channels and features are split
+            into, in order; each group of features sees its own group of channels.
+        precision: As in `jax.lax.conv_general_dilated`.
+        preferred_element_type: Dtype to sum in and return, for example int32 for int8
+            arguments. None returns the promoted dtype of the arguments.
+        implementation: "library" lays both gradients out so that they run in the
+            convolution library also inside loops on CPU; "lax" takes JAX's own
+            derivative. None chooses: "library" on CPU, otherwise "lax".
+
+    Returns:
+        `(*batch, *places, features)` in the promoted dtype of the arguments; sums of
+        16-bit numbers are accumulated in float32 and rounded once, before the bias.
+
+    Raises:
+        TypeError: If an option has the wrong type, or an array holds no numbers.
+        ValueError: If shapes and options do not fit together.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(5.0)[:, None]
+        >>> difference = jnp.array([-1.0, 1.0])[:, None, None]
+        >>> conv(x ** 2, difference, padding="VALID").ravel()
+        Array([1., 3., 5., 7.], dtype=float32)
+        >>> images = jnp.ones((2, 3, 8, 8, 4))  # two batch axes
+        >>> conv(images, jnp.ones((3, 3, 4, 16)), strides=2).shape
+        (2, 3, 4, 4, 16)
+
+    Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
+    2016, for the geometry. It differs from Flax in that non-zero padding goes with any
+    padding, and circular and reflect have the geometry of SAME; from PyTorch in that
+    arrays are channels last, low and high padding may differ and "SAME" takes strides;
+    from Keras in that strides and dilation may both exceed one.
+    """
+    sum_windows = _chosen(implementation)
+    dtype = _promoted_dtype(x, kernel, bias)
+    kernel = _checked_kernel(jnp.asarray(kernel, dtype), bias, feature_group_count)
+    ndim = kernel.ndim - 2
+    x, batch = fold_batch(jnp.asarray(x, dtype), ndim, "x")
+    if x.shape[-1] != kernel.shape[-2] * feature_group_count:
+        raise ValueError(
+            f"`x` has {x.shape[-1]} channels and `kernel`, of shape {kernel.shape}, "
+            f"takes {kernel.shape[-2]} in each of {feature_group_count} groups; wanted "
+            "x.shape[-1] == kernel.shape[-2] * feature_group_count."
+        )
+    strides = per_axis(strides, ndim, "strides")
+    kernel_dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
+    input_dilation = per_axis(input_dilation, ndim, "input_dilation")
+    window = kernel.shape[:-2]
+    sizes = _dilated_sizes(x.shape[1:-1], input_dilation)
+    pairs = padding_pairs(
+        padding, sizes=sizes, window=window, strides=strides, dilation=kernel_dilation
+    )
+    output_sizes(sizes, pairs, window, strides, kernel_dilation)
+    if padding_mode != "zeros":
+        x = padded(_dilated(x, input_dilation), pairs, padding_mode)
+        input_dilation, pairs = (1,) * ndim, ((0, 0),) * ndim
+    options = ConvOptions(
+        strides,
+        pairs,
+        input_dilation,
+        kernel_dilation,
+        feature_group_count,
+        precision,
+        preferred_element_type,
+    )
+    y = sum_windows(x, kernel, options)
+    if bias is not None:
+        y += jnp.asarray(bias, y.dtype).reshape((1,) * (ndim + 1) + (-1,))
+    return unfold_batch(y, batch)
+
+
+def _chosen(implementation: str | None) -> Callable[..., jax.Array]:
+    """Pick the implementation: the one place where the choice is made."""
+    if implementation is None:
+        implementation = "library" if jax.default_backend() == "cpu" else "lax"
+    if implementation not in _IMPLEMENTATIONS:
+        raise ValueError(
+            f"`implementation` is {implementation!r}; wanted None or one of "
+            f"{', '.join(map(repr, _IMPLEMENTATIONS))}."
+        )
+    return _IMPLEMENTATIONS[implementation]
+
+
+def _promoted_dtype(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None):
+    dtype = jnp.result_type(*(a for a in (x, kernel, bias) if a is not None))
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
+            "for example with `x.astype(jnp.float32)`."
+        )
+    return dtype
+
+
+def _checked_kernel(
+    kernel: jax.Array, bias: ArrayLike | None, groups: int
+) -> jax.Array:
+    """Return `kernel` if its shape, the bias's and the groups belong together."""
+    shape = kernel.shape
+    if len(shape) < 3 or 0 in shape[:-2]:
+        raise ValueError(
+            f"`kernel` has shape {shape}; wanted (*window, channels // "
+            "feature_group_count, features) with a window of 1 or more on each of one "
+            "or more spatial axes."
+        )
+    (groups,) = per_axis(groups, 1, "feature_group_count")
+    if shape[-1] % groups:
+        raise ValueError(
+            f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "
+            f"{shape[-1]} features; wanted a multiple of the group count."
+        )
+    if bias is not None and jnp.shape(bias) != shape[-1:]:
+        raise ValueError(
+            f"`bias` has shape {jnp.shape(bias)}; wanted {shape[-1:]}, one number for "
+            "each feature of `kernel`."
+        )
+    return kernel
+
+
+def _dilated_sizes(sizes: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...]:
+    return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, gaps, strict=True))
+
+
+def _dilated(x: jax.Array, gaps: Sequence[int]) -> jax.Array:
+    """Put `gap - 1` zeros between the elements of each spatial axis."""
+    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)

@@ -1,0 +1,165 @@
+"""Pooling windows: where they lie, what they see, how many elements each counts."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.windows import (
+    Padding,
+    Pairs,
+    PerAxis,
+    output_sizes,
+    padded,
+    padding_pairs,
+    per_axis,
+)
+from jaxnets.typing import ArrayLike
+
+
+class PoolWindows(NamedTuple):
+    """Pooling options in canonical form: one entry per spatial axis.
+
+    Attributes:
+        sizes: Sizes of the input, before padding.
+        window: Sizes of the window, before dilation.
+        strides: Distances between windows.
+        dilation: Distances between the elements of a window.
+        pairs: `(low, high)` padding.
+        tails: What `ceil_mode` adds after the high padding.
+        out: Numbers of windows.
+    """
+
+    sizes: tuple[int, ...]
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pairs: Pairs
+    tails: tuple[int, ...]
+    out: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes."""
+        return len(self.sizes)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether two windows may reach over the same element."""
+        spans = zip(self.window, self.dilation, strict=True)
+        reaches = [d * (k - 1) + 1 for k, d in spans]
+        return any(s < r for s, r in zip(self.strides, reaches, strict=True))
+
+
+def pool_windows(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    *,
+    strides: PerAxis | None,
+    padding: Padding,
+    window_dilation: PerAxis,
+    ceil_mode: bool,
+) -> PoolWindows:
+    """Parse the options of a pool over `x (*batch, *spatial, channels)`.
+
+    Args:
+        x: Only its shape is read.
+        window_shape: An int for `x.ndim - 2` spatial axes, or one int per axis.
+        strides: None for the window.
+        padding: As for `jaxnets.functional.windows.padding_pairs`.
+        window_dilation: An int, or one int per axis.
+        ceil_mode: Whether a last window may reach past the padding. No effect on
+            "SAME" and "SAME_LOWER".
+
+    Raises:
+        TypeError: If an option has a wrong type.
+        ValueError: If an option has a wrong value, or an axis has no place for a
+            window.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.zeros((1, 7, 7, 3))
+        >>> pool_windows(x, 2, strides=None, padding="VALID", window_dilation=1,
+        ...              ceil_mode=True).out
+        (4, 4)
+    """
+    shape = np.shape(x)
+    ndim = len(shape) - 2 if np.ndim(window_shape) == 0 else np.size(window_shape)
+    if ndim < 1 or len(shape) < ndim + 1:
+        raise ValueError(
+            f"`x` has shape {shape} and `window_shape` is {window_shape!r}; wanted "
+            "(*batch, *spatial, channels) with one int of `window_shape` per spatial "
+            "axis. An int stands for every axis between a first batch axis and the "
+            "channels: write a sequence where `x` has no or several batch axes."
+        )
+    sizes = shape[len(shape) - 1 - ndim : -1]
+    window = per_axis(window_shape, ndim, "window_shape")
+    steps = window if strides is None else per_axis(strides, ndim, "strides")
+    dilation = per_axis(window_dilation, ndim, "window_dilation")
+    pairs = padding_pairs(
+        padding, sizes=sizes, window=window, strides=steps, dilation=dilation
+    )
+    same = isinstance(padding, str) and padding.startswith("SAME")
+    if same or not ceil_mode:
+        out = output_sizes(sizes, pairs, window, steps, dilation)
+        return PoolWindows(sizes, window, steps, dilation, pairs, (0,) * ndim, out)
+    axes = zip(sizes, pairs, window, steps, dilation, strict=True)
+    out, tails = zip(*[_ceil_axis(*options) for options in axes], strict=True)
+    if min(out) < 1:
+        raise ValueError(
+            f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
+            "wanted one or more on each. Pad more with `padding`, or take a smaller "
+            "`window_shape` or `window_dilation`."
+        )
+    return PoolWindows(sizes, window, steps, dilation, pairs, tails, out)
+
+
+def cover(
+    x: Shaped[Array, "..."], windows: PoolWindows, mode: str, *, fill: Any
+) -> Shaped[Array, "..."]:
+    """Pad `x`, and add the tails of `ceil_mode`, which are `fill` in every mode."""
+    x = padded(x, windows.pairs, mode, fill=fill)
+    return padded(x, tuple((0, tail) for tail in windows.tails), "zeros", fill=fill)
+
+
+def fit_axis(x: Shaped[Array, "..."], axis: int, size: int) -> Shaped[Array, "..."]:
+    """Crop the end of an axis, or pad it with zeros, so that it has `size` elements."""
+    if x.shape[axis] == size:
+        return x
+    config = [(0, 0, 0)] * x.ndim
+    config[axis] = (0, size - x.shape[axis], 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
+    """Count the elements that each window sees on each axis.
+
+    Their outer product is the number of elements in a window. What only the tail of
+    `ceil_mode` reaches never counts; padding does if `include_pad`.
+    """
+    counts = []
+    for axis in range(windows.ndim):
+        low, high = windows.pairs[axis]
+        first = 0 if include_pad else low
+        last = low + windows.sizes[axis] + (high if include_pad else 0)
+        starts = windows.strides[axis] * np.arange(windows.out[axis])
+        taps = windows.dilation[axis] * np.arange(windows.window[axis])
+        places = starts[:, None] + taps[None, :]
+        counts.append(np.sum((places >= first) & (places < last), axis=1))
+    return counts
+
+
+def _ceil_axis(
+    size: int, pair: tuple[int, int], window: int, stride: int, dilation: int
+) -> tuple[int, int]:
+    """Return the number of windows with `ceil_mode`, and how far the last reaches."""
+    low, high = pair
+    reach = dilation * (window - 1) + 1
+    out = math.ceil((size + low + high - reach) / stride) + 1
+    if (out - 1) * stride >= low + size:
+        # That window would see nothing but padding.
+        out -= 1
+    return out, max((out - 1) * stride + reach - (size + low + high), 0)

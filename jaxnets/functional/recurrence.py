@@ -1,0 +1,248 @@
+"""`recur`: a step, repeated over time, with padding, resets and direction in one place.
+
+Every recurrence of the library runs through `scan_steps`, so what `lengths`, `resets`,
+`reverse` and `checkpoint` mean is written once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, PyTree, Shaped
+
+from jaxnets.functional.scan_options import (
+    ScanPlan,
+    parse_scan,
+    time_first,
+    time_restored,
+)
+from jaxnets.typing import ArrayLike
+
+
+# A step has the shape of a scan body: step(state, x_t) -> (state, y_t).
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def recur(
+    step: Step,
+    state: PyTree,
+    xs: PyTree,
+    *,
+    lengths: Shaped[ArrayLike, "*batch"] | None = None,
+    resets: Shaped[ArrayLike, "*batch_time"] | None = None,
+    reverse: bool = False,
+    time_major: bool = False,
+    unroll: int = 1,
+    checkpoint: int | str | None = None,
+) -> tuple[PyTree, PyTree]:
+    """Repeat the user's own `step` over time.
+
+    `state_t, y_t = step(state_{t-1}, x_t)` for t = 0 .. T-1, or T-1 .. 0 with
+    `reverse`. The step sees the whole batch at once: `x_t (*batch, features)`. It
+    closes over its parameters, and gradients flow into them.
+
+    Args:
+        step: `step(state, x_t) -> (state, y_t)`, the shape of a body of `lax.scan`. The
+            state that it returns has the structure, shapes and dtypes of `state`.
+        state: The initial state, any pytree. With `lengths` or `resets` each of its
+            arrays begins with the batch axes.
+        xs: Array, or pytree of arrays, `(*batch, time, features)`, or
+            `(time, *batch, ...)` with `time_major`, where any number of feature axes
+            may follow, also none. T = 0 returns the initial state.
+        lengths: Integers 0 to T of the shape `batch`: how many steps of each sequence
+            are real. At the others the state stays, `ys` is zero, and `xs` is read as
+            zero, so that what stands there reaches neither value nor gradient. The
+            final state is the one at the last real step; length 0 gives the initial
+            state. The values stay on the device: nothing is checked but the shape.
+        resets: Booleans `(*batch, time)`, or `(time, *batch)` with `time_major`. Where
+            true, the state is set to the initial state before that step is computed.
+            Padded steps ignore them.
+        reverse: Compute the last step first (with `lengths`, the last real step).
+            `ys[t]` still belongs to `xs[t]`; the final state is the one after step 0.
+        time_major: Whether time is the first axis of `xs`, `ys` and `resets`.
+        unroll: How many steps one iteration of the compiled loop computes: less
+            overhead against more code.
+        checkpoint: None keeps what the derivative needs of every step. A number k keeps
+            the state of every k-th step and computes the rest again when it is
+            needed; "sqrt" is k = sqrt(T), for O(sqrt(T)) memory.
+
+    Returns:
+        `(state, ys)`: the final state, and all `y_t`, with time where `xs` has it.
+
+    Raises:
+        ValueError: If `xs` has no arrays, too few axes or unequal numbers of steps, if
+            `lengths`, `resets` or `state` do not fit its batch axes, or an option is
+            out of its range.
+        TypeError: If `step` is not callable, `lengths` are not integers, or `resets`
+            not booleans.
+
+    A `tap` inside the step reports statistics of shape `(time,)` under
+    `jaxnets.gradflow.measure`; position t belongs to `xs[t]`, with `reverse` too. With
+    `checkpoint` they are `(segments, steps)`, and a shorter rest follows as a tap of
+    its own.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import recur
+        >>> def leaky(h, x_t):
+        ...     h = 0.5 * h + x_t
+        ...     return h, h
+        >>> x = jnp.ones((2, 3, 1))  # batch, time, features
+        >>> h, ys = recur(leaky, jnp.zeros((2, 1)), x, lengths=jnp.array([3, 1]))
+        >>> ys[..., 0]
+        Array([[1.  , 1.5 , 1.75],
+               [1.  , 0.  , 0.  ]], dtype=float32)
+        >>> h[:, 0]
+        Array([1.75, 1.  ], dtype=float32)
+
+    Source: `checkpoint` is Chen et al. 2016, "Training Deep Nets with Sublinear Memory
+    Cost". Beside `jax.lax.scan` it adds lengths, resets and checkpoints. Flax's
+    `nnx.RNN` leaves outputs at padding as they come and returns the wrong state for
+    length 0; Keras repeats the last output at padding, and `go_backwards` returns the
+    outputs in reversed order; PyTorch packs sequences with lengths on the host.
+    """
+    check_callables(step=step)
+    moved, time, batch = _time_first_tree(xs, lengths, resets, time_major)
+    plan = parse_scan(
+        time,
+        batch,
+        lengths=lengths,
+        resets=resets,
+        reverse=reverse,
+        time_major=time_major,
+        unroll=unroll,
+        checkpoint=checkpoint,
+    )
+    state = jax.tree.map(jnp.asarray, state)
+    if lengths is not None or resets is not None:
+        _check_leading("state", state, batch)
+    state, ys = scan_steps(step, state, moved, plan)
+    batch_ndim = _batch_ndim(xs, time_major)
+    return state, jax.tree.map(lambda y: time_restored(y, time_major, batch_ndim), ys)
+
+
+def scan_steps(
+    step: Step,
+    state: Any,
+    xs: Any,
+    plan: ScanPlan,
+    prepare: Callable[[Any], Any] = lambda xs: xs,
+) -> tuple[Any, Any]:
+    """Scan `step` over `prepare(xs)`, time first, in the way that `plan` says.
+
+    `prepare` is what can be done for many steps at once. With checkpoints it is applied
+    to one segment at a time, so its result is never stored for all of time.
+    """
+    initial = state
+
+    def guarded(state, inputs):
+        x_t, valid, reset = inputs
+        start = state if reset is None else _select(reset, initial, state)
+        after, y_t = step(start, x_t)
+        if valid is None:
+            return after, y_t
+        return _select(valid, after, state), _zero_unless(valid, y_t)
+
+    def scan(state, inputs):
+        xs, valid, resets = inputs
+        inputs = (prepare(xs), valid, resets)
+        return jax.lax.scan(
+            guarded, state, inputs, reverse=plan.reverse, unroll=plan.unroll
+        )
+
+    if plan.valid is not None:
+        xs = _zero_unless(plan.valid, xs)
+    inputs = (xs, plan.valid, plan.resets)
+    if plan.segment is None:
+        return scan(state, inputs)
+    return _scan_segments(scan, state, inputs, plan.segment, plan.reverse)
+
+
+def check_callables(**functions: object) -> None:
+    """Raise TypeError for the first of `functions` that cannot be called."""
+    for name, function in functions.items():
+        if not callable(function):
+            raise TypeError(
+                f"`{name}` is {function!r}; wanted a function of arrays, such as "
+                "`jnp.tanh` or `jax.nn.sigmoid` for an activation."
+            )
+
+
+def _scan_segments(scan, state, inputs, segment, reverse):
+    """Scan whole segments, then the shorter rest, each computed again backwards."""
+    time = jax.tree.leaves(inputs)[0].shape[0]
+    whole = time // segment * segment
+    # The rest is what the scan reaches last: the end, or with `reverse` the beginning.
+    cut = time - whole if reverse else whole
+    early = jax.tree.map(lambda a: a[:cut], inputs)
+    late = jax.tree.map(lambda a: a[cut:], inputs)
+    full, rest = (late, early) if reverse else (early, late)
+
+    count = whole // segment
+    folded = jax.tree.map(lambda a: a.reshape(count, segment, *a.shape[1:]), full)
+    body = jax.checkpoint(scan, prevent_cse=False)
+    state, ys = jax.lax.scan(body, state, folded, reverse=reverse)
+    ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
+    if whole == time:
+        return state, ys
+    state, ys_rest = jax.checkpoint(scan)(state, rest)
+    parts = (ys_rest, ys) if reverse else (ys, ys_rest)
+    return state, jax.tree.map(lambda *p: jnp.concatenate(p), *parts)
+
+
+def _select(mask: Bool[jax.Array, "*batch"], when_true: Any, when_false: Any) -> Any:
+    """Choose between two pytrees for each sequence of the batch."""
+    return jax.tree.map(
+        lambda t, f: jnp.where(_broadcastable(mask, t), t, f), when_true, when_false
+    )
+
+
+def _zero_unless(mask: Bool[jax.Array, "*lead"], tree: Any) -> Any:
+    return jax.tree.map(
+        lambda a: jnp.where(_broadcastable(mask, a), a, jnp.zeros_like(a)), tree
+    )
+
+
+def _broadcastable(mask: jax.Array, array: jax.Array) -> jax.Array:
+    return mask.reshape(mask.shape + (1,) * (jnp.ndim(array) - mask.ndim))
+
+
+def _time_first_tree(xs, lengths, resets, time_major):
+    """Return the checked `xs` with time first, the number of steps, and the batch."""
+    leaves = jax.tree.leaves(xs)
+    if not leaves:
+        raise ValueError("`xs` has no arrays; wanted at least one, to count the steps.")
+    needed = 1 if time_major else 2
+    for leaf in leaves:
+        if jnp.ndim(leaf) < needed:
+            layout = "(time, *batch, ...)" if time_major else "(*batch, time, features)"
+            raise ValueError(
+                f"`xs` holds an array of shape {jnp.shape(leaf)}; wanted {layout}. "
+                "Add an axis for the features with `x[..., None]`, or put time first "
+                "and pass time_major=True."
+            )
+    moved = jax.tree.map(lambda x: time_first(x, time_major), xs)
+    first = jax.tree.leaves(moved)[0]
+    batch = first.shape[1:-1]
+    if time_major:
+        # Only `lengths` and `resets` say where the batch axes end.
+        known = jnp.shape(lengths) if lengths is not None else jnp.shape(resets)[1:]
+        batch = () if lengths is None and resets is None else known
+    _check_leading("xs", moved, (first.shape[0], *batch))
+    return moved, first.shape[0], batch
+
+
+def _check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
+    for leaf in jax.tree.leaves(tree):
+        if jnp.shape(leaf)[: len(lead)] != lead:
+            what = "(time, *batch)" if name == "xs" else "the batch axes"
+            raise ValueError(
+                f"`{name}` holds an array of shape {jnp.shape(leaf)} (time first); "
+                f"wanted one that begins with {what} = {lead}, as the other "
+                "arguments have it."
+            )
+
+
+def _batch_ndim(xs: Any, time_major: bool) -> int:
+    return 0 if time_major else jnp.ndim(jax.tree.leaves(xs)[0]) - 2

@@ -1,0 +1,141 @@
+"""The arguments that rnn, gru and lstm share, checked and brought to one dtype."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Inexact
+
+from jaxnets.functional.recurrence import scan_steps
+from jaxnets.functional.scan_options import parse_scan, time_first, time_restored
+
+
+# An elementwise function, such as `jnp.tanh` or `jax.nn.sigmoid`.
+Activation = Callable[[Array], Array]
+
+
+def check_weights(params: Any, gates: str, outputs: int | None = None) -> int:
+    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` and `b (G*H,)`; return H.
+
+    `gates` names the G blocks of columns; `outputs` is P where it is not H.
+    """
+    count = len(gates.split(", "))
+    for name in ("w_xh", "w_hh"):
+        shape = jnp.shape(getattr(params, name))
+        if len(shape) != 2:
+            raise ValueError(
+                f"`params.{name}` has shape {shape}; wanted two axes. Parameters that "
+                "are stacked over seeds go through `jax.vmap`."
+            )
+    columns = jnp.shape(params.w_xh)[1]
+    if columns % count:
+        raise ValueError(
+            f"`params.w_xh` has {columns} columns; wanted a multiple of {count}, "
+            f"one block for each of {gates}."
+        )
+    hidden = columns // count
+    rows = hidden if outputs is None else outputs
+    check_shape("params.w_hh", params.w_hh, (rows, columns), "as `params.w_xh` has it")
+    check_shape("params.b", params.b, (columns,), "one bias for each column")
+    return hidden
+
+
+def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> None:
+    """Raise ValueError unless `array` has the shape `wanted`."""
+    if jnp.shape(array) != wanted:
+        raise ValueError(
+            f"`{name}` has shape {jnp.shape(array)}; wanted {wanted}, {why}."
+        )
+
+
+def check_clip(clip: float | None) -> None:
+    """Raise ValueError unless `clip` is None or a positive bound."""
+    if clip is not None and not clip > 0:
+        raise ValueError(
+            f"`clip` is {clip}; wanted a positive bound of the pre-activations, or "
+            "None for no bound."
+        )
+
+
+def check_features(name: str, x: Any, w_xh: Any, axes: str) -> None:
+    """Check that `x` has the axes named by `axes`, features last, to fit `w_xh`."""
+    shape, features = jnp.shape(x), jnp.shape(w_xh)[0]
+    if len(shape) < (2 if "time" in axes else 1):
+        raise ValueError(
+            f"`{name}` has shape {shape}; wanted {axes}. Add an axis for the features "
+            "with `x[..., None]`."
+        )
+    if shape[-1] != features:
+        raise ValueError(
+            f"`{name}` has {shape[-1]} features (its last axis; its shape is {shape}), "
+            f"but `params.w_xh` has {features} rows. They must be equal; wanted {axes}."
+        )
+
+
+def same_dtype(*trees: Any) -> tuple[Any, ...]:
+    """Convert all arrays of `trees` to their promoted dtype."""
+    dtype = jnp.result_type(*jax.tree.leaves(trees))
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise TypeError(
+            f"`params`, `x` and `state` are all of dtype {dtype}; wanted floating "
+            "point, at least in `params`. Convert with `.astype(jnp.float32)`."
+        )
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype), trees)
+
+
+def product(
+    x: Inexact[Array, "*lead inner"], w: Inexact[Array, "inner outer"]
+) -> Inexact[Array, "*lead outer"]:
+    """Multiply `x @ w`; 16-bit arguments are summed, and the sum left, in float32."""
+    wide = jnp.float32 if x.dtype.itemsize < 4 else x.dtype
+    return jnp.matmul(x, w, preferred_element_type=wide)
+
+
+def input_share(params: Any, x: Array) -> Array:
+    """Compute `x @ w_xh + b`, the input's share of the pre-activations."""
+    a = product(x, params.w_xh)
+    return a + jnp.broadcast_to(params.b.astype(a.dtype), a.shape)
+
+
+def bounded(a: Array, clip: float | None) -> Array:
+    """Bound a pre-activation to `[-clip, clip]`."""
+    return a if clip is None else jnp.clip(a, -clip, clip)
+
+
+def batch_of(x: Any, time_major: bool) -> tuple[int, ...]:
+    """Return the batch axes of `(*batch, time, features)`."""
+    shape = jnp.shape(x)
+    return shape[1:-1] if time_major else shape[:-2]
+
+
+def run_cell(
+    advance: Callable[[Any, Any], tuple[Any, Any]],
+    project: Callable[[Any], Any],
+    state: Any,
+    x: Any,
+    *,
+    time_major: bool,
+    **options: Any,
+) -> tuple[Any, Any]:
+    """Scan `advance(state, project(x_t))` over the checked `x`, with scan options."""
+    batch = batch_of(x, time_major)
+    time = jnp.shape(x)[0 if time_major else -2]
+    plan = parse_scan(time, batch, time_major=time_major, **options)
+    moved = time_first(x, time_major)
+    if projects_all_steps_at_once():
+        state, ys = scan_steps(advance, state, moved, plan, prepare=project)
+    else:
+        step = lambda state, x_t: advance(state, project(x_t))
+        state, ys = scan_steps(step, state, moved, plan)
+    return state, time_restored(ys, time_major, len(batch))
+
+
+def projects_all_steps_at_once() -> bool:
+    """Whether `x @ w_xh` of all steps is one product, before the loop.
+
+    On accelerators one large product is far faster than T small ones. On a CPU the
+    small ones run as fast and stay in the cache, while the large result is written to
+    memory and read again: the loop was a quarter slower for it.
+    """
+    return jax.default_backend() != "cpu"

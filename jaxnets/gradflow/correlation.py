@@ -1,0 +1,60 @@
+"""How alike the gradients at different inputs are."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxnets.gradflow.trees import one_for_zero
+from jaxnets.typing import ArrayLike
+
+
+def gradient_correlation(
+    gradients: Float[ArrayLike, "batch *shape"],
+) -> Float[Array, ""]:
+    """Return the mean pairwise correlation of the gradients at different inputs.
+
+    For gradients `g_1 .. g_B`, one for each input, it is the mean cosine
+
+        2 / (B (B - 1)) * sum_{i < j} <g_i, g_j> / (||g_i|| ||g_j||).
+
+    Nothing is centred: over random weights a gradient has mean zero, so the cosine is
+    the estimate of the correlation. Shattered gradients, which look like white noise
+    from input to input, give 0; a linear network gives 1. Balduzzi et al. find 1/2^L
+    for a plain ReLU network of L layers and about 1/sqrt(L) for a residual one with
+    BatchNorm.
+
+    Args:
+        gradients: The gradient of one output, or of the loss, with respect to each of
+            B inputs (or to the activation of one layer), in any shape after B.
+
+    Returns:
+        The mean, between -1/(B - 1) and 1, in float32 or the dtype of float64 input. A
+        gradient of exactly zero counts as correlated with nothing.
+
+    Raises:
+        ValueError: If there are fewer than two gradients.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import gradient_correlation
+        >>> gradient_correlation(jnp.array([[1.0, 0.0], [1.0, 1.0]]))  # cos 45 degrees
+        Array(0.70710..., dtype=float32)
+
+    Source: Balduzzi et al. 2017, "The Shattered Gradients Problem: If resnets are the
+    answer, then what is the question?", sections 2 and 3. A plain stack without
+    BatchNorm or centred inputs makes all inputs collinear and hides the effect.
+    """
+    batch = jnp.shape(gradients)[0]
+    if batch < 2:
+        raise ValueError(
+            f"`gradients` holds {batch} gradient of shape {jnp.shape(gradients)}; "
+            "wanted one for each of at least two inputs. Put the gradients of several "
+            "inputs on the first axis, for example with `jax.vmap(jax.grad(f))(x)`."
+        )
+    rows = jnp.asarray(gradients)
+    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32)).reshape(batch, -1)
+    # Norms in two steps, so that the squares of tiny gradients do not underflow.
+    units = rows / one_for_zero(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
+    units = units / one_for_zero(jnp.linalg.norm(units, axis=1, keepdims=True))
+    # The squared length of the sum holds every pair twice and every gradient itself.
+    total, own = jnp.sum(jnp.sum(units, axis=0) ** 2), jnp.sum(units**2)
+    return (total - own) / (batch * (batch - 1))

@@ -1,0 +1,4 @@
+"""From records to verdicts: means over seeds, thresholds, sentences."""
+
+from jaxnets.gradflow.diagnosis.verdict import Verdict as Verdict
+from jaxnets.gradflow.diagnosis.verdicts import verdicts as verdicts

@@ -1,0 +1,96 @@
+"""Verdicts on saturation: how much of the network passes no gradient on."""
+
+import statistics
+from collections import defaultdict
+
+from jaxnets.gradflow.diagnosis.estimates import (
+    Estimate,
+    estimate,
+    in_words,
+    with_interval,
+)
+from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.records import Record
+
+
+# Half of all activations: then a path through two layers meets a flat one three times
+# out of four. ReLU is zero for half of a centred input by its nature, so there the
+# share counts as too large where only one unit in ten works.
+HALF = 0.5
+RELU_SHARE = 0.9
+REMEDIES = {
+    "saturated": "Lower the gain of the initialiser, normalise each layer, or use "
+    "ReLU with He's initialiser.",
+    "vanishing": "Use tanh or ReLU instead of sigmoid in hidden layers, raise a gain "
+    "below 1, or normalise each layer.",
+    "exploding": "Lower the gain of the initialiser.",
+    "healthy": "Nothing to mend here.",
+}
+
+
+def saturation_verdicts(records: list[Record]) -> list[Verdict]:
+    """Judge every family at every gain, before training."""
+    found = select(records, study="saturation")
+    shares = select(found, metric="saturated_share")
+    arms = dict.fromkeys((record.family, record.size) for record in shares)
+    verdicts = [_arm_verdict(found, family, gain) for family, gain in sorted(arms)]
+    return [verdict for verdict in verdicts if verdict]
+
+
+def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | None:
+    arm = select(records, family=family, size=gain)
+    step = min(r.step for r in select(arm, metric="saturated_share"))
+    share = _mean_share(select(arm, metric="saturated_share", step=step))
+    if share is None:
+        return None
+    flow = profile(arm, step=step)
+    arrival = estimate(flow.arrivals) if flow else None
+    threshold = RELU_SHARE if family == "ReLU" else HALF
+    kind = _kind(share, arrival, threshold)
+    return Verdict(
+        f"{family}, gain {gain:g}, {moment(step)}",
+        share.mean,
+        threshold,
+        _sentence(family, share, arrival, kind),
+        REMEDIES[kind],
+        kind,
+        "saturation",
+        share.low,
+        share.high,
+    )
+
+
+def _mean_share(records: list[Record]) -> Estimate | None:
+    """Average over layers in each seed, then over seeds."""
+    layers: defaultdict[int, list[float]] = defaultdict(list)
+    for record in records:
+        layers[record.seed].append(record.value)
+    return estimate(statistics.fmean(shares) for shares in layers.values())
+
+
+def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
+    if share.bounds[0] >= threshold:
+        return "saturated"
+    if arrival is not None and arrival.bounds[1] <= -TENFOLD:
+        return "vanishing"
+    if arrival is not None and arrival.bounds[0] >= TENFOLD:
+        return "exploding"
+    return "healthy"
+
+
+def _sentence(family: str, share: Estimate, arrival: Estimate | None, kind: str) -> str:
+    what = "are zero and pass nothing on" if family == "ReLU" else "are saturated"
+    percent = with_interval(share, lambda s: f"{100 * s:.3g} %")
+    sentence = f"{percent} of the {family} activations {what}"
+    if arrival is not None:
+        sentence += (
+            f"; the first layer receives {in_words(10**arrival.mean)} of the last "
+            "layer's gradient"
+        )
+    if kind == "vanishing" and family == "sigmoid":
+        return (
+            f"{sentence}. Few are saturated, yet the gradient vanishes: the "
+            "derivative of the sigmoid is at most 1/4."
+        )
+    return f"{sentence}."

@@ -1,0 +1,110 @@
+"""Means over seeds with their intervals, and how to say them."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from scipy.special import stdtrit
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds and its 95 % interval (Student's t); None from one seed."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    def map(self, increasing: Callable[[float], float]) -> "Estimate":
+        """Return the estimate on another, increasing scale."""
+        low, high = (
+            None if end is None else increasing(end) for end in (self.low, self.high)
+        )
+        return Estimate(increasing(self.mean), low, high, self.seeds)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Both ends of the interval; from one seed the mean twice."""
+        return (
+            self.mean if self.low is None else self.low,
+            self.mean if self.high is None else self.high,
+        )
+
+
+def estimate(values: Iterable[float]) -> Estimate | None:
+    """Estimate the mean of the finite `values`, one for each seed; None without any.
+
+    Example:
+        >>> estimate([1.0, 2.0, 3.0, float("nan")])
+        Estimate(mean=2.0, low=-0.48..., high=4.48..., seeds=3)
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    mean = statistics.fmean(finite)
+    if len(finite) == 1:
+        return Estimate(mean, None, None, 1)
+    error = math.sqrt(statistics.variance(finite) / len(finite))
+    return _with_interval(mean, error, float(len(finite) - 1), len(finite))
+
+
+def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | None:
+    """Estimate `mean(first) - mean(second)` with Welch's interval.
+
+    The interval needs two finite values on both sides; it assumes no equal variances,
+    because arms that vanish scatter differently from those that do not.
+
+    Example:
+        >>> difference([1.0, 3.0], [0.0, 0.0]).mean
+        2.0
+    """
+    a, b = ([v for v in values if math.isfinite(v)] for values in (first, second))
+    if not a or not b:
+        return None
+    mean = statistics.fmean(a) - statistics.fmean(b)
+    seeds = min(len(a), len(b))
+    if seeds == 1:
+        return Estimate(mean, None, None, 1)
+    parts = [statistics.variance(values) / len(values) for values in (a, b)]
+    spread = sum(p**2 / (len(v) - 1) for p, v in zip(parts, (a, b), strict=True))
+    freedom = sum(parts) ** 2 / spread if spread else seeds - 1.0
+    return _with_interval(mean, math.sqrt(sum(parts)), freedom, seeds)
+
+
+def _with_interval(mean: float, error: float, freedom: float, seeds: int) -> Estimate:
+    half = float(stdtrit(freedom, 0.975)) * error
+    return Estimate(mean, mean - half, mean + half, seeds)
+
+
+def in_words(value: float) -> str:
+    """Write a number with three digits, or as a power of ten where that is shorter.
+
+    Example:
+        >>> in_words(0.6512), in_words(3e-8), in_words(12345.0), in_words(0.0)
+        ('0.651', '3*10^-8', '10^4', '0')
+    """
+    if value == 0 or 1e-3 <= abs(value) < 1e4 or not math.isfinite(value):
+        return f"{value:.3g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    power = f"10^{int(exponent)}"
+    return power if mantissa == "1" else f"{mantissa}*{power}"
+
+
+def with_interval(
+    value: Estimate, write: Callable[[float], str] = in_words, unit: str = ""
+) -> str:
+    """Write the mean, its unit, and how sure it is.
+
+    Example:
+        >>> with_interval(Estimate(0.65, 0.61, 0.69, 5))
+        '0.65 (95 % interval 0.61 to 0.69, 5 seeds)'
+        >>> with_interval(Estimate(0.65, None, None, 1), unit=" nats")
+        '0.65 nats (one seed, so no interval)'
+    """
+    if value.low is None or value.high is None:
+        certainty = "one seed, so no interval"
+    else:
+        ends = f"{write(value.low)} to {write(value.high)}"
+        certainty = f"95 % interval {ends}, {value.seeds} seeds"
+    return f"{write(value.mean)}{unit} ({certainty})"

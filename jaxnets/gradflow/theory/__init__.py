@@ -1,0 +1,21 @@
+"""What theory predicts: how the length of signals and gradients changes by layer.
+
+Mean-field theory takes the limit of wide layers with random independent weights, where
+the pre-activations of a layer are Gaussian with one variance q. `weight_variance` is
+the variance of a weight times the fan-in (`sigma_w^2`), `bias_variance` that of a bias
+(`sigma_b^2`). Slopes are natural logarithms of a gradient's norm, per layer or step; to
+compare with base-10 records divide by `log(10)`.
+
+These are plain float64 numbers for a line in a chart, not for use under `jit`.
+"""
+
+from jaxnets.gradflow.theory.borders import conv_border_fraction as conv_border_fraction
+from jaxnets.gradflow.theory.borders import conv_border_rate as conv_border_rate
+from jaxnets.gradflow.theory.mean_field import chi_1 as chi_1
+from jaxnets.gradflow.theory.mean_field import depth_scale as depth_scale
+from jaxnets.gradflow.theory.mean_field import fixed_point_length as fixed_point_length
+from jaxnets.gradflow.theory.mean_field import length_map as length_map
+from jaxnets.gradflow.theory.slopes import forget_gate_slope as forget_gate_slope
+from jaxnets.gradflow.theory.slopes import plain_relu_slope as plain_relu_slope
+from jaxnets.gradflow.theory.slopes import residual_relu_slope as residual_relu_slope
+from jaxnets.gradflow.theory.slopes import rnn_slope as rnn_slope

@@ -1,0 +1,65 @@
+"""Pytrees seen as the floating-point arrays that derivatives pass through."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def split_inexact(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """Return the floating-point leaves of `tree` and the way back from them.
+
+    Counters, masks and random keys may stand in a recurrent state; no derivative passes
+    through them, so they stay in the function that puts the tree together again.
+
+    Example:
+        >>> leaves, rebuild = split_inexact({"count": 3, "h": 0.5})
+        >>> leaves
+        [0.5]
+        >>> rebuild([0.25])
+        {'count': 3, 'h': 0.25}
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    inexact = [jnp.issubdtype(jax.dtypes.result_type(x), jnp.inexact) for x in leaves]
+
+    def rebuild(replaced: list[Any]) -> Any:
+        new = iter(replaced)
+        mixed = [
+            next(new) if is_inexact else leaf
+            for leaf, is_inexact in zip(leaves, inexact, strict=True)
+        ]
+        return jax.tree.unflatten(structure, mixed)
+
+    return [x for x, keep in zip(leaves, inexact, strict=True) if keep], rebuild
+
+
+def unit_and_norm(leaves: list[Any]) -> tuple[list[Array], Float[Array, ""]]:
+    """Divide `leaves` by their joint Euclidean norm; return them and the norm.
+
+    The norm is taken in float32 or wider after division by the largest entry, so that
+    its squares stay in range. All-zero leaves stay zero, with norm zero.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> unit_and_norm([jnp.array([3e-30, 4e-30])])
+        ([Array([0.6, 0.8], dtype=float32)], Array(5.e-30, dtype=float32))
+    """
+    dtypes = [jnp.result_type(leaf) for leaf in leaves]
+    wide = functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
+    values = [jnp.asarray(leaf).astype(wide) for leaf in leaves]
+    peak = jnp.max(jnp.stack([jnp.max(jnp.abs(v), initial=0.0) for v in values]))
+    scaled = [v / one_for_zero(peak) for v in values]
+    length = jnp.sqrt(sum(jnp.sum(jnp.square(jnp.abs(v))) for v in scaled))
+    unit = [
+        (v / one_for_zero(length)).astype(dtype)
+        for v, dtype in zip(scaled, dtypes, strict=True)
+    ]
+    return unit, peak * length
+
+
+def one_for_zero(divisor: Array) -> Array:
+    """Replace zeros, so that zero divided by it is zero."""
+    return jnp.where(divisor == 0, jnp.ones_like(divisor), divisor)

@@ -1,0 +1,83 @@
+"""The lecture's ConvNet: convolution and pooling repeated, flatten, fully connected."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxnets import nn
+from jaxnets.tap import tap
+
+
+class ConvNet(nnx.Module):
+    """Convolution, ReLU and 2x2 max pooling repeated; then two fully connected layers.
+
+    `softmax(model(x))` are the probabilities of the classes: the model returns logits,
+    as Optax's losses want them.
+
+    Args:
+        image_shape: `(height, width, C)` of the images.
+        classes: Number of classes.
+        widths: Feature maps of each convolution; each halves the image.
+        hidden: Units of the hidden fully connected layer.
+        dropout: Rate of dropout before the last layer.
+        activation: Nonlinearity after each convolution and the hidden layer.
+        rngs: Source of randomness; streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If the image is too small to be halved that often.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import models
+        >>> model = models.ConvNet((8, 8, 1), 10, rngs=nnx.Rngs(0))
+        >>> model(jnp.ones((5, 8, 8, 1))).shape
+        (5, 10)
+
+    Source: LeCun et al. 1998, "Gradient-based learning applied to document
+    recognition", section II, in today's form: ReLU, max pooling, softmax.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        classes: int,
+        *,
+        widths: Sequence[int] = (16, 32),
+        hidden: int = 64,
+        dropout: float = 0.0,
+        activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = image_shape
+        shrink = 2 ** len(widths)
+        if min(height, width) < shrink:
+            raise ValueError(
+                f"`widths` has {len(widths)} stages, each of which halves the image of "
+                f"{height} x {width}; wanted at most "
+                f"{min(height, width).bit_length() - 1}."
+            )
+        features = [channels, *widths]
+        self.convolutions = nnx.List(
+            nn.Conv(features[i], features[i + 1], (3, 3), rngs=rngs)
+            for i in range(len(widths))
+        )
+        flat = (height // shrink) * (width // shrink) * features[-1]
+        self.pool = nn.MaxPool(2)
+        self.flatten = nn.Flatten()
+        self.hidden = nnx.Linear(flat, hidden, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.output = nnx.Linear(hidden, classes, rngs=rngs)
+        self.activation = activation
+
+    def __call__(
+        self, x: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch classes"]:
+        """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
+        for number, convolution in enumerate(self.convolutions, 1):
+            x = tap(self.activation(convolution(x)), f"conv{number}")
+            x = self.pool(x)
+        x = tap(self.activation(self.hidden(self.flatten(x))), "hidden")
+        return self.output(self.dropout(x))

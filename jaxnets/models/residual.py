@@ -1,0 +1,143 @@
+"""Plain and residual networks of a given depth for small images."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+from flax import nnx
+from flax.nnx import initializers
+from jaxtyping import Array, Float
+
+from jaxnets import nn
+from jaxnets.tap import scope, tap
+
+
+class _BlockNet(nnx.Module):
+    """Stem, stages of blocks, global average pooling and a linear classifier."""
+
+    block: ClassVar[type[nn.PlainBlock] | type[nn.ResidualBlock]]
+
+    def __init__(
+        self,
+        depth: int,
+        in_features: int,
+        classes: int,
+        *,
+        widths: Sequence[int] = (16, 32, 64),
+        batch_norm: bool = True,
+        kernel_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
+        rngs: nnx.Rngs,
+    ):
+        blocks = blocks_in_a_stage(depth, len(widths))
+        options = {"batch_norm": batch_norm, "kernel_init": kernel_init}
+        options |= self._block_options(blocks * len(widths), batch_norm)
+        self.stem = nn.Conv(
+            in_features,
+            widths[0],
+            (3, 3),
+            use_bias=not batch_norm,
+            kernel_init=kernel_init,
+            rngs=rngs,
+        )
+        self.stem_norm = nn.norm(widths[0], batch_norm, rngs=rngs)
+        self.stages = nnx.List()
+        features = widths[0]
+        for number, width in enumerate(widths):
+            stage = nnx.List()
+            if number > 0:
+                # Halves the image and widens, so it has a shape of its own.
+                entry = self.block(features, width, strides=2, rngs=rngs, **options)
+                stage.append(entry)
+            alike = blocks - len(stage)
+            if alike:
+                make = lambda rngs, w=width: self.block(w, w, rngs=rngs, **options)
+                stage.append(nn.Stack(make, alike, rngs=rngs))
+            self.stages.append(stage)
+            features = width
+        self.pool = nn.GlobalAvgPool()
+        self.output = nnx.Linear(features, classes, rngs=rngs)
+
+    def _block_options(self, blocks: int, batch_norm: bool) -> dict:
+        return {}
+
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *block_arguments
+    ) -> Float[Array, "batch classes"]:
+        """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
+        x = tap(jax.nn.relu(self.stem_norm(self.stem(x))), "stem")
+        for number, stage in enumerate(self.stages, 1):
+            with scope(f"stage{number}"):
+                for part in stage:
+                    x = part(x, *block_arguments)
+        return self.output(self.pool(x))
+
+
+class PlainNet(_BlockNet):
+    """A plain convolutional network: He et al.'s ResNet without its shortcuts.
+
+    Args:
+        depth: Layers with weights: `2 n len(widths) + 2`, n blocks in each stage.
+        in_features: C, channels of the images.
+        classes: Number of classes.
+        widths: Feature maps of each stage; each stage after the first halves the image.
+        batch_norm: Whether each convolution is followed by BatchNorm.
+        kernel_init: Initialiser of all kernels. The default, LeCun et al.'s variance
+            `1 / fan_in`, is also Flax's.
+        rngs: Source of randomness; its `params` stream is used.
+
+    Raises:
+        ValueError: If no whole number of blocks gives `depth`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import models
+        >>> model = models.PlainNet(8, 1, 10, rngs=nnx.Rngs(0))
+        >>> model(jnp.ones((5, 8, 8, 1))).shape
+        (5, 10)
+
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2.
+    """
+
+    block = nn.PlainBlock
+
+
+class ResNet(_BlockNet):
+    """A residual network: every two convolutions are bridged by a shortcut connection.
+
+    `ResNet(20, 3, 10, rngs=rngs)` is the paper's ResNet-20 for CIFAR-10. Takes the
+    arguments of `PlainNet` and has the same parameters. Without BatchNorm each branch
+    is multiplied by `1 / sqrt(blocks)` (see `jaxnets.nn.ResidualBlock`).
+
+    Raises:
+        ValueError: If no whole number of blocks gives `depth`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import models
+        >>> model = models.ResNet(8, 1, 10, rngs=nnx.Rngs(0))
+        >>> model(jnp.ones((5, 8, 8, 1))).shape
+        (5, 10)
+
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2;
+    the factor: Hayou et al. 2021, "Stable ResNet".
+    """
+
+    block = nn.ResidualBlock
+
+    def _block_options(self, blocks: int, batch_norm: bool) -> dict:
+        return {} if batch_norm else {"branch_scale": blocks**-0.5}
+
+
+def blocks_in_a_stage(depth: int, stages: int) -> int:
+    """Return the blocks in each stage of a network of `depth` layers."""
+    blocks, rest = divmod(depth - 2, 2 * stages)
+    if rest or blocks < 1:
+        lower = max(1, blocks)
+        nearest = [2 * stages * n + 2 for n in (lower, lower + 1)]
+        raise ValueError(
+            f"`depth` is {depth}; wanted 2 * n * {stages} + 2 for {stages} stages of "
+            f"n blocks of two layers, such as {nearest[0]} or {nearest[1]}."
+        )
+    return blocks

@@ -1,0 +1,223 @@
+"""The study of depth: plain against residual networks."""
+
+from jaxnets.records import Record
+from jaxnets.report.charts import Axes
+from jaxnets.report.figures import MEASURED, PREDICTED, Plot, Spot
+from jaxnets.report.intervals import SHARE
+from jaxnets.report.sections import (
+    Column,
+    Section,
+    Spots,
+    as_interval,
+    as_misfit,
+    as_percent,
+    section,
+    table,
+)
+from jaxnets.report.selection import (
+    after_training,
+    at_end,
+    before_training,
+    by_position,
+    ends,
+    of_metric,
+)
+
+
+GRADIENT = "log10_gradient_norm"
+THEORY = "predicted_log10_gradient_norm"
+LOG_NORM = "gradient norm (log₁₀)"
+
+
+def depth_section(records: list[Record]) -> Section:
+    """Return the section of the study `depth` from its records."""
+    measured = of_metric(records, GRADIENT)
+    gradients = of_metric(records, GRADIENT, THEORY)
+    plots: list[tuple[Plot, Spots]] = [
+        (_BY_LAYER, _layers(before_training(gradients))),
+        (_FIRST_LAYER, _against_depth(ends(measured))),
+        (_DURING, _over_steps(ends(measured))),
+        (_RESPONSE, _layers(before_training(of_metric(records, "response_std")))),
+        *(
+            (plot, _against_depth(before_training(of_metric(records, metric))))
+            for plot, metric in (
+                (_CORRELATION, "gradient_correlation"),
+                (_PATH_LENGTH, "path_length"),
+            )
+        ),
+        (_ACCURACY, _over_steps(of_metric(records, "validation_accuracy"))),
+        (_LOSS, _over_steps(of_metric(records, "validation_loss"))),
+        (_TEST, _final(of_metric(records, "test_accuracy"))),
+    ]
+    return section(
+        "depth",
+        "Depth: plain and residual networks",
+        "What happens to the gradient on its way from the loss back to the first "
+        "layer when a network gets deeper, and what do shortcut connections and batch "
+        "normalisation change?",
+        plots,
+        _table(records, measured, gradients),
+        {record.family for record in records},
+    )
+
+
+def _label(record: Record) -> str:
+    return f"depth {record.size:g}"
+
+
+def _sorted(records: list[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: record.size)
+
+
+def _layers(records: list[Record]) -> Spots:
+    """Put each record at its layer, in the panel of its depth."""
+    for record in _sorted(by_position(records)):
+        role = PREDICTED if record.metric == THEORY else MEASURED
+        yield record, Spot(float(record.position or 0), _label(record), role)
+
+
+def _over_steps(records: list[Record]) -> Spots:
+    for record in _sorted(records):
+        yield record, Spot(float(record.step), _label(record))
+
+
+def _against_depth(records: list[Record]) -> Spots:
+    for title, found in (
+        ("before training", before_training(records)),
+        ("after training", after_training(records)),
+    ):
+        for record in found:
+            yield record, Spot(record.size, title)
+
+
+def _final(records: list[Record]) -> Spots:
+    for record in at_end(records):
+        yield record, Spot(record.size)
+
+
+_BY_LAYER = Plot(
+    "gradient-by-layer",
+    "Gradient by layer, before training",
+    "The signal travels from right (the loss) to left (the input): a line that falls "
+    "to the left loses gradient on the way. Each unit down is a factor of ten. Dashed: "
+    "what theory expects.",
+    Axes("layer, counted from the input", LOG_NORM),
+)
+_DURING = Plot(
+    "gradient-during-training",
+    "Gradient at the first layer during training",
+    "A line that stays level keeps teaching the first layer; a line far down means "
+    "that the first layer hardly changes.",
+    Axes("updates", LOG_NORM),
+)
+_RESPONSE = Plot(
+    "response-by-layer",
+    "Scale of the responses by layer, before training",
+    "Standard deviation of what each layer puts out. Healthy networks keep it of the "
+    "same order from layer to layer; one that grows or dies out forwards does the like "
+    "to gradients backwards.",
+    Axes(
+        "layer, counted from the input",
+        "standard deviation",
+        bounds=(0.0, float("inf")),
+        log=True,
+    ),
+)
+_ACCURACY = Plot(
+    "validation-accuracy",
+    "Learning: validation accuracy",
+    "Share of held-out examples that are named rightly. Higher and earlier is better.",
+    Axes("updates", "validation accuracy", bounds=SHARE, share=True),
+)
+_LOSS = Plot(
+    "validation-loss",
+    "Learning: validation loss",
+    "Cross-entropy on held-out examples, in nats. Lower is better; a line that stays "
+    "level from the start belongs to a network that does not learn.",
+    Axes("updates", "validation loss (nats)", bounds=(0.0, float("inf")), log=True),
+)
+
+_FIRST_LAYER = Plot(
+    "first-layer-gradient",
+    "Gradient at the first layer, against depth",
+    "A line that falls to the right: the deeper the network, the less gradient "
+    "reaches its first layer. A straight line on this scale is exponential decay.",
+    Axes("depth (layers)", LOG_NORM, bars=True),
+)
+
+_CORRELATION = Plot(
+    "gradient-correlation",
+    "Likeness of the gradients of similar inputs",
+    "1: similar inputs ask for the same change of the weights. 0: their gradients "
+    "look like noise to each other (shattered gradients), and training averages "
+    "them away.",
+    Axes(
+        "depth (layers)",
+        "gradient correlation",
+        bounds=(-1.0, 1.0),
+        bars=True,
+    ),
+)
+
+_PATH_LENGTH = Plot(
+    "path-length",
+    "Effective path length of the gradient",
+    "How many blocks the gradient really passes through on its way, on average. "
+    "In a plain network that is all of them; shortcut connections let most of it "
+    "take short paths.",
+    Axes(
+        "depth (layers)",
+        "blocks passed",
+        bounds=(0.0, float("inf")),
+        bars=True,
+    ),
+)
+
+_TEST = Plot(
+    "test-accuracy",
+    "Test accuracy, against depth",
+    "Accuracy on examples that nothing was chosen by. If depth only helped, no "
+    "line would fall to the right.",
+    Axes(
+        "depth (layers)",
+        "test accuracy",
+        bounds=SHARE,
+        share=True,
+        bars=True,
+    ),
+)
+
+
+def _table(records, measured, gradients):
+    start = before_training(gradients)
+    predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
+    return table(
+        "depth",
+        "Depth: the figures, as mean and interval over seeds. Gradients are log₁₀ of "
+        "the norm at the first layer.",
+        "Depth",
+        records,
+        [
+            Column("Gradient before", before_training(ends(measured)), as_interval),
+            Column("Gradient after", after_training(ends(measured)), as_interval),
+            Column(
+                "Misfit of theory (decades)",
+                [r for r in start if (r.family, r.size) in predicted],
+                as_misfit,
+            ),
+            *(
+                Column(title, before_training(of_metric(records, metric)), as_interval)
+                for title, metric in (
+                    ("Gradient correlation", "gradient_correlation"),
+                    ("Path length", "path_length"),
+                )
+            ),
+            *(
+                Column(title, at_end(of_metric(records, metric)), as_percent)
+                for title, metric in (
+                    ("Validation accuracy", "validation_accuracy"),
+                    ("Test accuracy", "test_accuracy"),
+                )
+            ),
+        ],
+    )

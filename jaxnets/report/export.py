@@ -1,0 +1,90 @@
+"""Every chart of a run as a file of its own, for slides and papers."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import altair as alt
+import vl_convert
+
+from jaxnets.report.figures import Figure, Panel
+from jaxnets.report.run import read_run
+from jaxnets.report.sections import Section
+from jaxnets.report.studies import study_sections
+from jaxnets.report.style import LIGHT, vega_config
+
+
+WIDTH, HEIGHT = 640, 360
+
+
+def export_charts(run: Path, format: Literal["png", "svg"] = "png") -> list[Path]:
+    """Write every chart of the run in the folder `run` into `run/charts/`.
+
+    Args:
+        run: The run folder that `jaxnets contrast` wrote; it may be partial.
+        format: `png`, at twice the nominal resolution, or `svg`.
+
+    Returns:
+        The files written, in the order of the report; none where nothing can be drawn.
+
+    Raises:
+        ValueError: If `format` is neither, or if the run cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxnets.records import Record, write_records
+        >>> losses = [
+        ...     Record("depth", "plain-8", "plain", 8, 0, step, "validation_loss",
+        ...            "", None, 2.3 / (1 + step))
+        ...     for step in range(3)
+        ... ]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_records(Path(folder, "records.csv"), losses)
+        ...     [path.name for path in export_charts(Path(folder), "svg")]
+        ['depth-validation-loss-depth-8.svg']
+    """
+    if format not in ("png", "svg"):
+        raise ValueError(f'`format` is {format!r}; wanted "png" or "svg".')
+    folder = run / "charts"
+    paths = []
+    for name, specification in _specifications(study_sections(read_run(run))):
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.{format}"
+        path.write_bytes(_convert(specification, format))
+        paths.append(path)
+    return paths
+
+
+def _specifications(sections: list[Section]) -> Iterator[tuple[str, dict[str, Any]]]:
+    taken = set()
+    for section in sections:
+        for figure in section.figures:
+            for panel in figure.panels:
+                name = _file_name(figure, panel)
+                # Two headings may differ only in characters that no file name has.
+                while name in taken:
+                    name += "-b"
+                taken.add(name)
+                yield name, _standing_alone(figure, panel)
+
+
+def _file_name(figure: Figure, panel: Panel) -> str:
+    words = f"{figure.study} {figure.plot.name} {panel.title}".lower()
+    return re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
+
+
+def _standing_alone(figure: Figure, panel: Panel) -> dict[str, Any]:
+    """Return the page's chart with a fixed size, its heading and its legend."""
+    title = figure.plot.title + (f", {panel.title}" if panel.title else "")
+    sized = panel.chart.properties(width=WIDTH, height=HEIGHT, title=title)
+    return {**sized.to_dict(), "config": vega_config(LIGHT), "padding": 16}
+
+
+def _convert(specification: dict[str, Any], format: str) -> bytes:
+    # The Vega-Lite that Altair writes for, as vl-convert names it: "6.4".
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    if format == "svg":
+        svg = vl_convert.vegalite_to_svg(specification, vl_version=version)
+        return svg.encode()
+    return vl_convert.vegalite_to_png(specification, vl_version=version, scale=2)

@@ -1,0 +1,198 @@
+"""From records to figures: panels of lines, with what a reader must know."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import altair as alt
+
+from jaxnets.records import Record
+from jaxnets.report.charts import Axes, Line, line_chart, vertical_range
+from jaxnets.report.intervals import describe_intervals, number, over_seeds
+from jaxnets.report.style import ordered_families
+
+
+MEASURED, PREDICTED = "measured", "theory"
+
+
+class Plot(NamedTuple):
+    """What a figure shows and how it is to be read.
+
+    Attributes:
+        name: For file names, such as `gradient-by-layer`.
+        title: Heading of the figure.
+        reading: One sentence or two on how to read it.
+        axes: What the axes say.
+    """
+
+    name: str
+    title: str
+    reading: str
+    axes: Axes
+
+
+class Spot(NamedTuple):
+    """Where a record stands in a figure.
+
+    Attributes:
+        x: Place on the horizontal axis.
+        panel: Heading of its panel; empty where a figure has one panel.
+        role: `measured` or `theory`, `training` or `validation`; empty for one role.
+    """
+
+    x: float
+    panel: str = ""
+    role: str = ""
+
+
+class Panel(NamedTuple):
+    """One chart of a figure, under its own heading."""
+
+    title: str
+    chart: alt.LayerChart
+
+
+class Figure(NamedTuple):
+    """Charts that share axes and a legend.
+
+    Attributes:
+        study: The study it belongs to.
+        plot: What it shows.
+        panels: Its charts; never empty.
+        families: The legend's families, each with the index of its colour.
+        roles: The legend's roles, in the order of their dashes.
+        notes: Sentences on intervals and what was left out.
+    """
+
+    study: str
+    plot: Plot
+    panels: list[Panel]
+    families: list[tuple[str, int]]
+    roles: list[str]
+    notes: list[str]
+
+
+def figure(
+    study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
+) -> Figure | None:
+    """Draw `spots`, in the order in which their panels and roles come.
+
+    Args:
+        study: The study they belong to.
+        plot: What the figure shows.
+        spots: Each record with its place in the figure.
+        present: All families of the study, also those that this figure lacks.
+
+    Returns:
+        The figure, or None where nothing is finite enough to be drawn.
+    """
+    families = ordered_families(study, present)
+    panels: dict[str, list[Line]] = defaultdict(list)
+    left_out = set()
+    for (title, role, family), places in _grouped(spots, families).items():
+        if any(over_seeds(records).left_out for records in places.values()):
+            left_out.add(_where(family, title))
+        drawn = line(family, role, places, plot.axes.bounds)
+        if drawn.points:
+            panels[title].append(drawn)
+    lines = [drawn for panel in panels.values() for drawn in panel]
+    if not lines:
+        return None
+    extent = vertical_range(lines, plot.axes)
+    seen = {drawn.family for drawn in lines}
+    notes = [
+        describe_intervals([e.seeds for drawn in lines for _, e in drawn.points]),
+        *(["Logarithmic vertical axis."] if extent.log else []),
+        *_left_out(left_out),
+    ]
+    return Figure(
+        study,
+        plot,
+        [
+            Panel(
+                title,
+                line_chart(
+                    panel, plot.axes, extent, families, _describe(plot, title, panel)
+                ),
+            )
+            for title, panel in panels.items()
+        ],
+        [(name, index) for index, name in enumerate(families) if name in seen],
+        [role for role in dict.fromkeys(drawn.role for drawn in lines) if role],
+        notes,
+    )
+
+
+def _grouped(
+    spots: Iterable[tuple[Record, Spot]], families: Sequence[str]
+) -> dict[tuple[str, str, str], dict[float, list[Record]]]:
+    """Group records by panel, role and family, and within them by x."""
+    groups = defaultdict(lambda: defaultdict(list))
+    order: dict[str, None] = {}
+    roles: dict[str, None] = {}
+    for record, spot in spots:
+        groups[spot.panel, spot.role, record.family][spot.x].append(record)
+        order[spot.panel] = roles[spot.role] = None
+    titles, names = list(order), list(roles)
+    return dict(
+        sorted(
+            groups.items(),
+            key=lambda group: (
+                titles.index(group[0][0]),
+                names.index(group[0][1]),
+                families.index(group[0][2]),
+            ),
+        )
+    )
+
+
+def line(
+    family: str,
+    role: str,
+    places: Mapping[float | None, list[Record]],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Line:
+    """Return the line through the estimates at each x that has a finite value."""
+    found = {x: over_seeds(records).within(bounds) for x, records in places.items()}
+    points = [(x, e) for x, e in found.items() if x is not None and e.seeds]
+    return Line(family, role, sorted(points))
+
+
+def misfit(measured: Line, predicted: Line) -> float | None:
+    """Return the root mean square distance of two lines where both have a point.
+
+    Neither line is moved: an offset of theory's line counts in full.
+    """
+    theory = {x: found.mean for x, found in predicted.points}
+    gaps = [found.mean - theory[x] for x, found in measured.points if x in theory]
+    if not gaps:
+        return None
+    return math.sqrt(sum(gap**2 for gap in gaps) / len(gaps))
+
+
+def _where(family: str, title: str) -> str:
+    return f"{family}, {title}" if title else family
+
+
+def _left_out(names: set[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        "Values that are not finite (a loss that diverged, or a gradient of exactly "
+        f"zero) are left out: {'; '.join(sorted(names))}."
+    ]
+
+
+def _describe(plot: Plot, title: str, lines: Sequence[Line]) -> str:
+    """Say in words what a panel shows, from its first to its last point."""
+    heading = f"{plot.title}, {title}" if title else plot.title
+    ends = []
+    for drawn in lines:
+        (first, start), (last, end) = drawn.points[0], drawn.points[-1]
+        name = f"{drawn.family} ({drawn.role})" if drawn.role else drawn.family
+        ends.append(
+            f"{name}: {number(start.mean)} at {first:g}"
+            + (f", {number(end.mean)} at {last:g}" if last != first else "")
+        )
+    return f"{heading}. {plot.axes.y} against {plot.axes.x}. {'; '.join(ends)}."

@@ -1,0 +1,151 @@
+"""The mean over seeds and how far to trust it; how numbers are written."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from jaxnets.records import Record
+
+
+CONFIDENCE = 0.95
+SHARE = (0.0, 1.0)
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds with its interval.
+
+    Attributes:
+        mean: Mean of the seeds' values; NaN where none is finite.
+        low: Lower end of the interval; the mean itself with one seed.
+        high: Upper end.
+        seeds: How many seeds have a finite value.
+        left_out: How many values were not finite and do not count.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    left_out: int
+
+    def within(self, bounds: tuple[float, float]) -> "Estimate":
+        """Return the estimate with its interval cut to what the quantity can be."""
+        low, high = max(self.low, bounds[0]), min(self.high, bounds[1])
+        return self._replace(low=low, high=high)
+
+
+def estimate(values: Iterable[float]) -> Estimate:
+    """Return the mean of one value a seed, with its interval.
+
+    From three seeds on `mean ± t s / sqrt(n)`, the 95 % interval of Student's t with
+    n - 1 degrees of freedom; with two seeds the range of the two.
+
+    Example:
+        >>> estimate([1.0, 2.0, 3.0])
+        Estimate(mean=2.0, low=-0.484..., high=4.484..., seeds=3, left_out=0)
+        >>> estimate([1.0, float("inf")])
+        Estimate(mean=1.0, low=1.0, high=1.0, seeds=1, left_out=1)
+    """
+    given = np.asarray(list(values), np.float64)
+    finite = given[np.isfinite(given)]
+    count, left_out = finite.size, given.size - finite.size
+    if count == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, left_out)
+    mean = float(finite.mean())
+    if count < 3:
+        low, high = float(finite.min()), float(finite.max())
+    else:
+        quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+        half = quantile * float(finite.std(ddof=1)) / math.sqrt(count)
+        low, high = mean - half, mean + half
+    return Estimate(mean, low, high, count, left_out)
+
+
+def over_seeds(records: Iterable[Record]) -> Estimate:
+    """Return the estimate of `records`, after averaging within each seed.
+
+    Records of one seed, such as several layers of one network, are no independent
+    witnesses and must not narrow the interval.
+    """
+    by_seed = defaultdict(list)
+    left_out = 0
+    for record in records:
+        if math.isfinite(record.value):
+            by_seed[record.seed].append(record.value)
+        else:
+            left_out += 1
+    found = estimate(sum(values) / len(values) for values in by_seed.values())
+    return found._replace(left_out=left_out)
+
+
+def describe_intervals(counts: Iterable[int]) -> str:
+    """Return the sentence on what the intervals are, for the numbers of seeds seen.
+
+    Example:
+        >>> describe_intervals([1])
+        'One seed only, so there is no interval.'
+    """
+    most, least = max(counts, default=0), min(counts, default=0)
+    if most == 0:
+        return "Nothing was measured."
+    if most == 1:
+        return "One seed only, so there is no interval."
+    seeds = f"{most} seeds" if least == most else f"up to {most} seeds"
+    if most == 2:
+        return f"Mean of {seeds}; the interval is the range of the two."
+    few = "" if least > 2 else " (with two seeds their range, with one seed none)"
+    return (
+        f"Mean of {seeds}; the interval is the 95 % interval of Student's t for the "
+        f"mean{few}."
+    )
+
+
+def number(value: object, digits: int = 3) -> str:
+    """Write a number for a reader: few digits, a true minus sign.
+
+    Example:
+        >>> number(-0.41234), number(12345.6), number(None), number(float("nan"))
+        ('−0.412', '12,346', '–', 'not a number')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "−infinite"
+    size = abs(value)
+    if isinstance(value, int) or size >= 999.5:
+        written = f"{value:,.0f}" if size < 1e9 else f"{value:.{digits}g}"
+    else:
+        written = f"{value:#.{digits}g}" if size >= 1e-4 else f"{value:.{digits}g}"
+    return written.rstrip(".").replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """Write a share in per cent.
+
+    Example:
+        >>> percent(0.9731)
+        '97.3 %'
+    """
+    return f"{100 * value:.1f} %".replace("-", "−")
+
+
+def interval(found: Estimate, write=number) -> str:
+    """Write an estimate as its mean and interval.
+
+    Example:
+        >>> interval(Estimate(-0.5, -0.6, -0.4, 3, 0))
+        '−0.500 (−0.600 to −0.400)'
+    """
+    if found.seeds == 0:
+        return "not finite" if found.left_out else "–"
+    if found.seeds == 1:
+        return write(found.mean)
+    return f"{write(found.mean)} ({write(found.low)} to {write(found.high)})"

@@ -1,0 +1,168 @@
+"""The report: one HTML file that holds everything it needs."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import vl_convert
+
+from jaxnets.report.figure_html import figure_html, json_in_html
+from jaxnets.report.glossary import glossary_html
+from jaxnets.report.intervals import number
+from jaxnets.report.markup import Markup, join, paragraphs, tag
+from jaxnets.report.provenance import provenance_html, table_html, unfinished
+from jaxnets.report.run import Run, items, read_run
+from jaxnets.report.sections import Section
+from jaxnets.report.studies import study_sections
+from jaxnets.report.style import DARK, LIGHT, css_variables, vega_config
+from jaxnets.report.verdicts import verdicts_html
+
+
+def write_report(run: Path) -> Path:
+    """Draw the run in the folder `run` as the page `run/report.html`.
+
+    The page is one file that opens from disk and asks the network for nothing: text,
+    charts and the JavaScript that draws them are inside. What a partial run lacks is
+    said in words.
+
+    Args:
+        run: The run folder that `jaxnets contrast` wrote, with `records.csv`,
+            `summary.json` and `config.json`; each of them may be missing.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: If `run` is no folder, or if a file in it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_report(Path(folder)).name
+        'report.html'
+    """
+    found = read_run(run)
+    page = Template(_resource("page.html")).substitute(
+        title="How gradients flowed",
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+        css=_resource("page.css"),
+        body=_body(found),
+        themes=json_in_html({"light": vega_config(LIGHT), "dark": vega_config(DARK)}),
+        bundle=_bundle(),
+        script=_resource("page.js"),
+    )
+    path = run / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _resource(name: str) -> str:
+    return files("jaxnets.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _bundle() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed, safe inside a script element."""
+    return vl_convert.javascript_bundle().replace("</script", "<\\/script")
+
+
+def _body(run: Run) -> Markup:
+    sections = study_sections(run)
+    links = [
+        ("verdicts", "Verdicts"),
+        ("words", "The words"),
+        *((section.study, section.title.split(":")[0]) for section in sections),
+        ("provenance", "What ran where"),
+    ]
+    return join(
+        [
+            tag(
+                "header",
+                tag("h1", "How gradients flowed"),
+                tag("p", _summary_line(run), class_="lead"),
+                *(tag("p", remark, class_="remark") for remark in run.remarks),
+                tag(
+                    "nav",
+                    tag("ul", *(tag("li", _link(*link)) for link in links)),
+                    aria_label="Contents",
+                ),
+            ),
+            tag(
+                "main",
+                _part("verdicts", "Verdicts", verdicts_html(run), "summary"),
+                _part("words", "The words", glossary_html()),
+                *_studies(run, sections),
+                _part("provenance", "What ran where", provenance_html(run)),
+            ),
+            tag("footer", tag("p", _signature(run))),
+        ]
+    )
+
+
+def _link(name: str, title: str) -> Markup:
+    return tag("a", title, href=f"#{name}")
+
+
+def _part(name: str, title: str, content: Markup, class_: str | None = None) -> Markup:
+    return tag(
+        "section",
+        tag("h2", title),
+        tag("div", content, class_=class_) if class_ else content,
+        id=name,
+    )
+
+
+def _summary_line(run: Run) -> str:
+    """Say in one line what was run, as far as the run tells."""
+    seeds = run.config.get("seeds")
+    seconds = run.summary.get("seconds")
+    parts = [
+        ", ".join(section.capitalize() for section in run.studies()),
+        f"{run.config['scale']} scale" if "scale" in run.config else "",
+        f"data set {run.config['dataset']}" if "dataset" in run.config else "",
+        f"{seeds} seed{'' if seeds == 1 else 's'}" if seeds is not None else "",
+        f"{number(seconds)} seconds" if seconds is not None else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _signature(run: Run) -> str:
+    version = run.mapping("environment").get("jaxnets")
+    return f"Drawn from the records of jaxnets {version or '(version not recorded)'}."
+
+
+def _studies(run: Run, sections: list[Section]) -> list[Markup]:
+    index, parts = 1, []
+    for section in sections:
+        parts.append(_study(run, section, index))
+        index += len(section.figures)
+    return parts
+
+
+def _study(run: Run, section: Section, index: int) -> Markup:
+    arms = [arm for arm in run.entries("arms") if arm.get("study") == section.study]
+    notes = items(run.mapping("notes").get(section.study))
+    initialiser = run.mapping("initialisers").get(section.study)
+    asides = [*unfinished(arms), *_absent(section)]
+    return tag(
+        "section",
+        tag("h2", section.title),
+        tag("p", section.question, class_="lead"),
+        paragraphs([initialiser] if initialiser else []),
+        paragraphs(notes),
+        paragraphs(asides, class_="remark"),
+        *(figure_html(figure, index + n) for n, figure in enumerate(section.figures)),
+        table_html(section.table) if section.table else "",
+        id=section.study,
+    )
+
+
+def _absent(section: Section) -> list[str]:
+    if not section.figures:
+        return ["This run has no records of this study, so nothing is drawn here."]
+    if not section.absent:
+        return []
+    titles = "; ".join(title[0].lower() + title[1:] for title in section.absent)
+    return [f"Not drawn, because this run has no records for it: {titles}."]

@@ -1,0 +1,143 @@
+"""A study as the page shows it: figures, a table, and what is absent."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from jaxnets.records import Record
+from jaxnets.report.figures import (
+    MEASURED,
+    PREDICTED,
+    Figure,
+    Plot,
+    Spot,
+    figure,
+    line,
+    misfit,
+)
+from jaxnets.report.intervals import SHARE, interval, number, over_seeds, percent
+from jaxnets.report.style import ordered_families
+
+
+Spots = Iterable[tuple[Record, Spot]]
+
+
+class Table(NamedTuple):
+    """Figures as text: a caption, the head and the rows of cells."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+class Section(NamedTuple):
+    """One study.
+
+    Attributes:
+        study: Its name in the records.
+        title: Heading.
+        question: What the study asks, in a sentence or two.
+        figures: What could be drawn.
+        table: Its figures as text; None where there are none.
+        absent: Titles of the figures that the run has no records for.
+    """
+
+    study: str
+    title: str
+    question: str
+    figures: list[Figure]
+    table: Table | None
+    absent: list[str]
+
+
+class Column(NamedTuple):
+    """A column of a study's table: a heading, its records, and how to write them."""
+
+    title: str
+    records: list[Record]
+    write: Callable[[list[Record]], str]
+
+
+def section(
+    study: str,
+    title: str,
+    question: str,
+    plots: Iterable[tuple[Plot, Spots]],
+    table: Table | None,
+    present: set[str],
+) -> Section:
+    """Draw the plots that have records, and list the others as absent."""
+    figures, absent = [], []
+    for plot, spots in plots:
+        drawn = figure(study, plot, spots, present)
+        if drawn is None:
+            absent.append(plot.title)
+        else:
+            figures.append(drawn)
+    return Section(study, title, question, figures, table, absent)
+
+
+def table(
+    study: str, caption: str, size: str, records: list[Record], columns: list[Column]
+) -> Table | None:
+    """Return the table with a row for each family and size.
+
+    Args:
+        study: The study, which fixes the order of families.
+        caption: What the table shows.
+        size: Heading of the column of sizes.
+        records: All records of the study, which fix the rows.
+        columns: The other columns; those without records are left out.
+
+    Returns:
+        The table, or None where no column has records.
+    """
+    columns = [column for column in columns if column.records]
+    arms = {(record.size, record.family) for record in records}
+    if not columns:
+        return None
+    families = ordered_families(study, {family for _, family in arms})
+    rows = []
+    for arm_size, family in sorted(
+        arms, key=lambda arm: (arm[0], families.index(arm[1]))
+    ):
+        cells = [family, f"{arm_size:g}"]
+        for column in columns:
+            found = _of_arm(column.records, family, arm_size)
+            cells.append(column.write(found) if found else "–")
+        rows.append(cells)
+    return Table(caption, ["Network", size, *(c.title for c in columns)], rows)
+
+
+def _of_arm(records: list[Record], family: str, size: float) -> list[Record]:
+    return [r for r in records if (r.family, r.size) == (family, size)]
+
+
+def as_interval(records: list[Record]) -> str:
+    """Write mean and interval over seeds."""
+    return interval(over_seeds(records))
+
+
+def as_percent(records: list[Record]) -> str:
+    """Write mean and interval of a share."""
+    return interval(over_seeds(records).within(SHARE), percent)
+
+
+def as_count(records: list[Record]) -> str:
+    """Write in how many seeds a flag is set."""
+    flags = defaultdict(float)
+    for record in records:
+        flags[record.seed] = max(flags[record.seed], record.value)
+    solved = sum(flag >= 0.5 for flag in flags.values())
+    return f"{solved} of {len(flags)} seeds"
+
+
+def as_misfit(records: list[Record]) -> str:
+    """Write how far theory's line lies from the measured one, in decades."""
+    theirs = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
+    for record in records:
+        role = PREDICTED if record.metric.startswith("predicted_") else MEASURED
+        theirs[role][record.position].append(record)
+    lines = {role: line("", role, places) for role, places in theirs.items()}
+    distance = misfit(lines[MEASURED], lines[PREDICTED])
+    return "–" if distance is None else number(distance, 2)

@@ -1,0 +1,109 @@
+"""Colours, markers and the Vega configuration; light and dark, page and charts."""
+
+from typing import Any, NamedTuple
+
+
+# The order fixes colour and marker, so a family looks alike in every chart and run.
+FAMILIES = {
+    "depth": ("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
+    "time": ("RNN", "GRU", "LSTM"),
+    "saturation": ("sigmoid", "tanh", "ReLU"),
+    "overfitting": ("no dropout", "dropout 0.5"),
+}
+MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+# The first role of a chart is drawn solid, the second dashed.
+DASHES = ((1, 0), (6, 4), (2, 3))
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+
+
+class Theme(NamedTuple):
+    """The colours of one colour scheme.
+
+    Attributes:
+        families: After Okabe and Ito, so that the common kinds of colour blindness
+            can tell them apart; lighter on a dark page.
+        page: Background of the page.
+        panel: Background of cards and code.
+        text: Ink.
+        quiet: Ink of captions and axis titles.
+        rule: Lines of tables and axes.
+        grid: Grid lines of the charts.
+        accent: Links.
+    """
+
+    families: tuple[str, ...]
+    page: str
+    panel: str
+    text: str
+    quiet: str
+    rule: str
+    grid: str
+    accent: str
+
+
+LIGHT = Theme(
+    families=("#c84a00", "#0063b1", "#d99100", "#3ba3d8", "#00845c", "#a4509a"),
+    page="#fdfdfb",
+    panel="#f4f4ef",
+    text="#1c1d20",
+    quiet="#5a5d66",
+    rule="#d9d9d2",
+    grid="#ecece6",
+    accent="#0a5aa0",
+)
+DARK = Theme(
+    families=("#ff8a4f", "#58a6f0", "#f5c453", "#a5dcf7", "#3fc79a", "#dd93d3"),
+    page="#16181c",
+    panel="#1f2228",
+    text="#e8e8e4",
+    quiet="#a6a9b2",
+    rule="#3a3e46",
+    grid="#292d34",
+    accent="#7cbcff",
+)
+
+
+def css_variables(theme: Theme) -> str:
+    """Return `theme` as CSS custom properties, `--text` and so on."""
+    named = theme._asdict()
+    families = named.pop("families")
+    lines = [f"--{name}: {colour};" for name, colour in named.items()]
+    lines += [f"--family-{index}: {colour};" for index, colour in enumerate(families)]
+    return " ".join(lines)
+
+
+def vega_config(theme: Theme) -> dict[str, Any]:
+    """Return the Vega-Lite configuration of charts on a page in `theme`."""
+    return {
+        "background": theme.page,
+        "font": FONT,
+        "view": {"stroke": None},
+        "range": {"category": list(theme.families)},
+        "axis": {
+            "labelColor": theme.quiet,
+            "titleColor": theme.quiet,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "gridColor": theme.grid,
+            "domainColor": theme.rule,
+            "tickColor": theme.rule,
+            "labelPadding": 4,
+        },
+        "axisX": {"grid": False, "labelFlush": True},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {
+            "labelColor": theme.text,
+            "titleColor": theme.quiet,
+            "labelFontSize": 12,
+            "labelLimit": 0,
+        },
+        "title": {"color": theme.text, "fontSize": 15, "anchor": "start", "offset": 14},
+    }
+
+
+def ordered_families(study: str, present: set[str]) -> list[str]:
+    """Return the families in the order that fixes their colour: known ones first."""
+    known = FAMILIES.get(study, ())
+    return [*known, *sorted(present - set(known))]

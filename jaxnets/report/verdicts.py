@@ -1,0 +1,96 @@
+"""The verdicts in plain sentences, first thing on the page."""
+
+from itertools import groupby
+from typing import Any
+
+from jaxnets.report.intervals import number
+from jaxnets.report.markup import Markup, join, tag
+from jaxnets.report.run import STUDIES, Run
+
+
+# What is worth reading first: the contrasts, then the troubles, then what is well.
+_LAST = ("healthy",)
+_FIRST = ("contrast",)
+_HEADINGS = {
+    "depth": "Depth",
+    "time": "Time",
+    "saturation": "Saturation",
+    "overfitting": "Overfitting",
+}
+
+
+def verdicts_html(run: Run) -> Markup:
+    """Return the verdicts of `run`, by study, each with its number and interval."""
+    verdicts = run.entries("verdicts")
+    if not verdicts:
+        return tag(
+            "p",
+            "This run holds no verdicts: it was stopped before they were drawn up, or "
+            "its summary.json is missing. The charts below show what was measured.",
+            class_="remark",
+        )
+    names = [str(verdict.get("study") or "") for verdict in verdicts]
+    others = [name for name in dict.fromkeys(names) if name not in STUDIES]
+    return join(
+        _of_study(
+            name,
+            [v for v, of in zip(verdicts, names, strict=True) if of == name],
+        )
+        for name in (*STUDIES, *others)
+        if name in names
+    )
+
+
+def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
+    ordered = sorted(verdicts, key=_rank)
+    groups = groupby(ordered, key=lambda verdict: str(verdict.get("remedy") or ""))
+    return tag(
+        "section",
+        tag("h3", _HEADINGS.get(study, study or "All studies")),
+        *(_with_remedy(remedy, list(theirs)) for remedy, theirs in groups),
+        class_="verdicts",
+    )
+
+
+def _rank(verdict: dict[str, Any]) -> int:
+    kind = verdict.get("kind")
+    return 0 if kind in _FIRST else 2 if kind in _LAST else 1
+
+
+def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
+    """Return verdicts that share a remedy, which is then said once."""
+    return join(
+        [
+            tag("ul", *(_verdict(verdict) for verdict in verdicts)),
+            tag("p", tag("strong", "What to do: "), remedy, class_="remedy")
+            if remedy
+            else "",
+        ]
+    )
+
+
+def _verdict(verdict: dict[str, Any]) -> Markup:
+    kind = str(verdict.get("kind") or "")
+    where = str(verdict.get("where") or "")
+    sentence = str(verdict.get("sentence") or "") or "No sentence was written."
+    return tag(
+        "li",
+        tag("p", tag("span", kind, class_="kind") if kind else "", " ", sentence),
+        tag("p", _evidence(where, verdict), class_="evidence"),
+        class_=f"verdict {'well' if kind in _LAST else 'trouble'}"
+        if kind not in _FIRST
+        else "verdict contrast",
+    )
+
+
+def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
+    low, high = verdict.get("low"), verdict.get("high")
+    parts: list[object] = [where] if where else []
+    if verdict.get("number") is not None:
+        measured = f"measured {number(verdict['number'])}"
+        if low is not None and high is not None:
+            measured += f" (interval {number(low)} to {number(high)})"
+        parts.append(measured)
+    if verdict.get("threshold") is not None:
+        parts.append(f"threshold {number(verdict['threshold'])}")
+    return join(parts, " · ")

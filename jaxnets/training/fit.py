@@ -1,0 +1,139 @@
+"""Training for a number of epochs, with a watch on losses that are not finite."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnets.gradflow import responses
+from jaxnets.training.program import Epoch, Program, random_key
+from jaxnets.training.step import StepReport, TrainState
+
+
+class History(NamedTuple):
+    """What was seen while training, as NumPy arrays.
+
+    Attributes:
+        reports: Every step of every seed, arrays `(seeds, steps, ...)`.
+        validation: Figures after each epoch, `(seeds, epochs)`.
+        steps_per_epoch: Updates in an epoch.
+    """
+
+    reports: StepReport
+    validation: dict[str, np.ndarray]
+    steps_per_epoch: int
+
+
+class NonFiniteLoss(Exception):
+    """A loss became NaN or infinite.
+
+    Attributes:
+        seed_index: Which of the program's seeds, counted from 0.
+        step: Updates made before the loss was not finite.
+        layer: First tap, from the input, whose values are not finite there; None
+            where all taps are finite and only the loss is not.
+        history: What was seen in the epochs before; None if it was the first.
+    """
+
+    def __init__(
+        self, seed_index: int, step: int, layer: str | None, history: History | None
+    ):
+        super().__init__(
+            f"The loss is not finite at step {step} (seed number {seed_index}); first "
+            f"bad layer: {layer or 'none, only the loss itself'}. Lower the learning "
+            "rate, clip the gradient, or normalise."
+        )
+        self.seed_index = seed_index
+        self.step = step
+        self.layer = layer
+        self.history = history
+
+
+def fit(
+    program: Program,
+    epochs: int,
+    *,
+    data_seed: int = 0,
+    on_epoch: Callable[[int, Epoch], None] | None = None,
+) -> tuple[TrainState, History]:
+    """Train all seeds of `program` for `epochs`.
+
+    Args:
+        program: From `compile_program`.
+        epochs: How many epochs, at least 1.
+        data_seed: Randomness of the data and its order, the same for all seeds, which
+            differ in their network only.
+        on_epoch: Called with the epoch's number, from 1, and its `Epoch`.
+
+    Returns:
+        The final states, and the `History` of all epochs.
+
+    Raises:
+        NonFiniteLoss: If the loss of any seed is not finite.
+        ValueError: If `epochs` is below 1.
+    """
+    if epochs < 1:
+        raise ValueError(f"`epochs` is {epochs}; wanted at least 1.")
+    state, seen = program.initial, []
+    key = random_key(data_seed)
+    for number in range(1, epochs + 1):
+        epoch_key = jax.random.fold_in(key, number)
+        epoch = program.epoch(state, epoch_key)
+        losses = np.asarray(epoch.reports.loss)
+        if not np.isfinite(losses).all():
+            raise _explained(program, state, epoch_key, losses, seen)
+        state = epoch.state
+        seen.append(jax.tree.map(np.asarray, (epoch.reports, epoch.validation)))
+        if on_epoch is not None:
+            on_epoch(number, epoch)
+    return state, _history(seen)
+
+
+def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
+    """Join the epochs along the axis of steps."""
+    reports = jax.tree.map(lambda *a: np.concatenate(a, axis=1), *[r for r, _ in seen])
+    validation = jax.tree.map(lambda *a: np.stack(a, axis=1), *[v for _, v in seen])
+    return History(reports, validation, seen[0][0].loss.shape[1])
+
+
+def _explained(program, state, epoch_key, losses, seen) -> NonFiniteLoss:
+    """Find the seed, the step and the layer where `losses` stopped being finite."""
+    bad_steps, bad_seeds = np.nonzero(~np.isfinite(losses).T)
+    step, seed_index = int(bad_steps[0]), int(bad_seeds[0])
+    of_seed = jax.tree.map(lambda array: array[seed_index], state)
+    objective, arguments = program.replay(of_seed, epoch_key, step)
+    layer = first_nonfinite_layer(objective, *arguments)
+    history = _history(seen) if seen else None
+    before = history.reports.loss.shape[1] if history else 0
+    return NonFiniteLoss(seed_index, before + step, layer, history)
+
+
+def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
+    """Return the first tap, from the input, with values that are not finite.
+
+    Args:
+        objective: `objective(params, ...) -> (loss, aux)` with taps inside.
+        *arguments: Its arguments.
+
+    Returns:
+        The tap's name, with the layer or time step where it has several, or None.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import tap
+        >>> from jaxnets.training import first_nonfinite_layer
+        >>> def objective(w):
+        ...     h = tap(jnp.exp(w), "first")
+        ...     return jnp.sum(tap(jnp.exp(h), "second")), None
+        >>> first_nonfinite_layer(objective, jnp.array([10.0]))
+        'second'
+    """
+    # Not under jit, which would return the taps in the order of their names.
+    for name, response in responses(objective, *arguments, has_aux=True).items():
+        bad = np.flatnonzero(np.asarray(response.nonfinite_fraction) > 0)
+        if bad.size and response.nonfinite_fraction.ndim:
+            return f"{name}, number {bad[0]} of {response.nonfinite_fraction.size}"
+        if bad.size:
+            return name
+    return None

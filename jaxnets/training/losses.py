@@ -1,0 +1,61 @@
+"""Losses over an NNX module and a batch, with the figures to watch beside them."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from jaxnets.data import Labelled
+
+
+def classification(
+    model: nnx.Module, batch: Labelled
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the softmax cross-entropy in nats and `{"accuracy": share}`.
+
+    Averages over the batch and, for sequences of labels, over time.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import classification
+        >>> logits = jnp.array([[0.0, 0.0], [0.0, 50.0]])
+        >>> loss, figures = classification(lambda x: x, Labelled(logits, jnp.array([0, 1])))
+        >>> round(float(loss), 4), float(figures["accuracy"])
+        (0.3466, 1.0)
+    """
+    logits = model(batch.x)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+    hits = jnp.argmax(logits, axis=-1) == batch.y
+    return jnp.mean(losses), {"accuracy": jnp.mean(hits, dtype=jnp.float32)}
+
+
+def regression(
+    model: nnx.Module, batch: Labelled
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the mean squared error and `{"accuracy": share}` of errors below 0.04.
+
+    The bound is the one that Hochreiter & Schmidhuber 1997 (Experiment 4) count a
+    sequence of the adding problem as solved with.
+
+    Raises:
+        ValueError: If the model's output is not of the shape of the targets.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import regression
+        >>> batch = Labelled(jnp.array([[1.0], [2.0]]), jnp.array([[1.0], [3.0]]))
+        >>> loss, figures = regression(lambda x: x, batch)
+        >>> float(loss), float(figures["accuracy"])
+        (0.5, 0.5)
+    """
+    y = model(batch.x)
+    if y.shape != batch.y.shape:
+        raise ValueError(
+            f"The model returned shape {y.shape} for targets of shape "
+            f"{batch.y.shape}; wanted the same. Add or drop the last axis of one."
+        )
+    errors = y - batch.y
+    solved = jnp.abs(errors) < 0.04
+    return jnp.mean(errors**2), {"accuracy": jnp.mean(solved, dtype=jnp.float32)}

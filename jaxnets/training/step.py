@@ -1,0 +1,149 @@
+"""One training step as a pure function over an NNX module and an Optax transform."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from jaxnets.gradflow import ResponseStats, TapStats, measure_both_ways
+
+
+Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
+
+
+class TrainState(NamedTuple):
+    """All that changes while a network trains; a pytree.
+
+    Attributes:
+        params: The `nnx.Param`s.
+        rest: All other variables: BatchNorm statistics, dropout's random state.
+        opt_state: State of the Optax transform.
+        step: Updates made so far.
+    """
+
+    params: nnx.State
+    rest: nnx.State
+    opt_state: optax.OptState
+    step: jax.Array
+
+
+class StepReport(NamedTuple):
+    """What one step saw, before its update.
+
+    Attributes:
+        loss: The loss on the batch.
+        figures: Further figures of the loss function, such as accuracy.
+        taps: Gradient statistics of every tap; empty when not measured.
+        responses: Forward statistics of every tap; empty when not measured.
+    """
+
+    loss: jax.Array
+    figures: dict[str, jax.Array]
+    taps: dict[str, TapStats]
+    responses: dict[str, ResponseStats]
+
+
+def train_state(
+    model: nnx.Module, optimizer: optax.GradientTransformation
+) -> tuple[nnx.GraphDef, TrainState]:
+    """Split a module into its graph definition and a fresh `TrainState`.
+
+    Example:
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.training import train_state
+        >>> _, state = train_state(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), optax.sgd(0.1))
+        >>> int(state.step)
+        0
+    """
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    step = jnp.zeros((), jnp.int32)
+    return graphdef, TrainState(params, rest, optimizer.init(params), step)
+
+
+def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
+    """Return `objective(params, rest, batch) -> (loss, (figures, rest))`, pure.
+
+    What `jax.value_and_grad` and `jaxnets.gradflow.measure` differentiate, both with
+    `has_aux=True`; `rest` comes back as the module left it.
+    """
+
+    def objective(params, rest, batch):
+        model = nnx.merge(graphdef, params, rest, copy=True)
+        value, figures = loss(model, batch)
+        return value, (figures, nnx.split(model, nnx.Param, ...)[2])
+
+    return objective
+
+
+def make_step(
+    graphdef: nnx.GraphDef,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    measured: bool = False,
+) -> Callable[[TrainState, Any], tuple[TrainState, StepReport]]:
+    """Return `step(state, batch) -> (state, report)`, pure and fit for `lax.scan`.
+
+    Args:
+        graphdef: Definition of the module, from `train_state`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+        optimizer: Any Optax transform.
+        measured: Whether the report carries the statistics of the module's taps.
+
+    Returns:
+        The step. It is not jitted: compose it with `jax.jit`, `lax.scan`, `vmap`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import make_step, regression, train_state
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> graphdef, state = train_state(model, optax.sgd(0.1))
+        >>> step = jax.jit(make_step(graphdef, regression, optax.sgd(0.1)))
+        >>> batch = Labelled(jnp.ones((4, 2)), jnp.ones((4, 1)))
+        >>> state, first = step(state, batch)
+        >>> state, second = step(state, batch)
+        >>> bool(second.loss < first.loss)
+        True
+    """
+    objective = make_objective(graphdef, loss)
+
+    def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
+        arguments = (state.params, state.rest, batch)
+        if measured:
+            flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
+            value, (figures, rest), grads, taps = flow
+        else:
+            differentiate = jax.value_and_grad(objective, has_aux=True)
+            (value, (figures, rest)), grads = differentiate(*arguments)
+            taps, forward = {}, {}
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        state = TrainState(params, rest, opt_state, state.step + 1)
+        return state, StepReport(value, figures, taps, forward)
+
+    return step
+
+
+def make_evaluation(
+    graphdef: nnx.GraphDef, loss: Loss
+) -> Callable[[TrainState, Any], dict[str, jax.Array]]:
+    """Return `evaluate(state, batch) -> {"loss": ..., **figures}` in evaluation mode.
+
+    BatchNorm uses its running statistics and dropout is off (`model.eval()`).
+    """
+
+    def evaluate(state: TrainState, batch) -> dict[str, jax.Array]:
+        model = nnx.merge(graphdef, state.params, state.rest, copy=True)
+        model.eval()
+        value, figures = loss(model, batch)
+        return {"loss": value, **figures}
+
+    return evaluate

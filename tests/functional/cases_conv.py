@@ -1,0 +1,48 @@
+"""The convolutions that `test_transforms` crosses with all transformations."""
+
+import numpy as np
+
+from jaxnets.functional.conv import conv
+from tests.cases import Case
+
+
+def arrays(seed: int, *shapes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    return tuple(rng.uniform(-0.5, 0.5, shape).astype(np.float32) for shape in shapes)
+
+
+CASES = [
+    Case("conv-plain", conv, arrays(0, (3, 5, 4, 2), (3, 2, 2, 3))),
+    Case(
+        "conv-strided-same",
+        lambda x, kernel, bias: conv(x, kernel, bias, strides=(2, 3)),
+        arrays(1, (2, 7, 5, 3), (3, 3, 3, 2), (2,)),
+    ),
+    Case(
+        "conv-dilated-grouped",
+        lambda x, kernel: conv(
+            x,
+            kernel,
+            padding=((2, 1), 1),
+            input_dilation=(1, 2),
+            kernel_dilation=(2, 1),
+            feature_group_count=2,
+        ),
+        arrays(2, (2, 5, 4, 4), (2, 3, 2, 6)),
+    ),
+    Case(
+        "conv-circular-1d",
+        lambda x, kernel, bias: conv(x, kernel, bias, padding_mode="circular"),
+        arrays(3, (2, 3, 7, 2), (4, 2, 3), (3,)),
+    ),
+    Case(
+        "conv-3d",
+        lambda x, kernel, bias: conv(x, kernel, bias, padding="VALID", strides=2),
+        arrays(4, (2, 5, 3, 4, 2), (3, 2, 2, 2, 3), (3,)),
+    ),
+    Case(
+        "conv-lax-unbatched",
+        lambda x, kernel: conv(x, kernel, padding="SAME_LOWER", implementation="lax"),
+        arrays(5, (6, 5, 2), (2, 3, 2, 3)),
+    ),
+]

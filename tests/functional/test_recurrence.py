@@ -1,0 +1,229 @@
+"""`recur` with a user's own step, taps in time, and the messages of scan options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnets.functional.recurrence import check_callables, recur
+from jaxnets.gradflow import measure
+from tests.functional.recurrent_setup import (
+    FAMILIES,
+    LSTM,
+    RNN,
+    draw_params,
+    draw_state,
+)
+
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+
+
+def total(state, x_t):
+    state = state + x_t
+    return state, state
+
+
+def count(state, x_t):
+    """A state and an input of several arrays, also of integers."""
+    value = state["value"] * x_t["decay"] + x_t["input"]
+    return {"value": value, "steps": state["steps"] + 1}, {"twice": 2.0 * value}
+
+
+def as_float32(tree):
+    return jax.tree.map(lambda a: np.asarray(a, np.float32), tree)
+
+
+def test_pytrees_of_states_inputs_and_outputs():
+    xs = {"decay": jnp.full((2, 3, 1), 0.5), "input": jnp.ones((2, 3, 2))}
+    state = {"value": jnp.zeros((2, 2)), "steps": jnp.zeros((2, 1), jnp.int32)}
+    state, ys = recur(count, state, xs, lengths=np.array([3, 0]))
+    np.testing.assert_array_equal(state["steps"][:, 0], [3, 0])
+    np.testing.assert_array_equal(state["value"][:, 0], [1.75, 0.0])
+    np.testing.assert_array_equal(ys["twice"][..., 0], [[2.0, 3.0, 3.5], [0, 0, 0]])
+
+
+def test_time_first_takes_any_feature_axes():
+    xs = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    lengths = np.array([2, 3], np.uint8)
+    state, _ = recur(total, jnp.zeros((2, 2)), xs, lengths=lengths, time_major=True)
+    np.testing.assert_array_equal(state, [[4.0, 6.0], [18.0, 21.0]])
+    state, ys = recur(total, jnp.zeros(()), np.ones(4, np.float32), time_major=True)
+    np.testing.assert_array_equal(ys, [1.0, 2.0, 3.0, 4.0])
+
+
+def test_reverse_keeps_outputs_at_their_inputs():
+    x = np.ones((2, 4, 1), np.float32)
+    lengths = np.array([4, 2])
+    state, ys = recur(total, jnp.zeros((2, 1)), x, lengths=lengths, reverse=True)
+    np.testing.assert_array_equal(ys[..., 0], [[4, 3, 2, 1], [2, 1, 0, 0]])
+    np.testing.assert_array_equal(state[:, 0], [4, 2])
+
+
+def test_resets_start_from_the_given_state_which_gets_the_gradient():
+    x = np.ones((1, 4, 1), np.float32)
+    resets = np.array([[False, False, True, False]])
+
+    def final(start):
+        return recur(total, start, x, resets=resets)[0].sum()
+
+    value, slope = jax.value_and_grad(final)(jnp.full((1, 1), 10.0))
+    assert (value, slope[0, 0]) == (12.0, 1.0)
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpoint": "sqrt"}, {"unroll": 3}])
+def test_no_steps_return_the_initial_state(options):
+    start = jnp.full((2, 1), 3.0)
+    state, ys = recur(total, start, jnp.zeros((2, 0, 1)), **options)
+    np.testing.assert_array_equal(state, start)
+    assert ys.shape == (2, 0, 1)
+
+
+@every_family
+def test_what_stands_at_padding_never_matters(family, rng):
+    params, state, x = as_float32(
+        (
+            draw_params(family, rng),
+            draw_state(family, rng, (2,)),
+            rng.standard_normal((2, 4, 3)),
+        )
+    )
+    lengths = np.array([3, 0])
+    spoilt = np.where(np.arange(4)[:, None] < lengths[:, None, None], x, np.nan)
+
+    def loss(params, x, state):
+        final, ys = family.run(params, x, state, lengths=lengths)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((final, ys)))
+
+    gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
+    clean, dirty = gradient(params, x, state), gradient(params, spoilt, state)
+    jax.tree.map(np.testing.assert_array_equal, clean, dirty)
+    final, ys = family.run(params, spoilt, state, lengths=lengths)
+    assert not np.any(ys[1])
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[1], b[1]), final, state)
+
+
+@every_family
+@pytest.mark.parametrize("batch", [(), (2, 3), (0,)], ids=str)
+def test_any_number_of_batch_axes(family, batch, rng):
+    params = as_float32(draw_params(family, rng))
+    x = as_float32(rng.standard_normal((*batch, 4, 3)))
+    lengths = np.full(batch, 3)
+    state, ys = family.run(params, x, lengths=lengths)
+    assert ys.shape == (*batch, 4, 2)
+    assert {leaf.shape for leaf in jax.tree.leaves(state)} == {(*batch, 2)}
+    rows = x.reshape(-1, 4, 3)
+    for row, y in zip(rows, ys.reshape(-1, 4, 2), strict=True):
+        expected = family.run(params, row, lengths=np.array(3))[1]
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+@every_family
+def test_the_result_has_the_promoted_dtype(family, rng):
+    params = as_float32(draw_params(family, rng))
+    x = jnp.ones((2, 3, 3), jnp.bfloat16)
+    with jax.numpy_dtype_promotion("standard"):
+        state, ys = family.run(params, x)
+        assert {a.dtype for a in jax.tree.leaves((state, ys))} == {jnp.dtype("float32")}
+        assert family.run(params, np.ones((3, 3), int))[1].dtype == jnp.float32
+
+
+def test_checkpoint_stores_less():
+    w = jnp.eye(8)
+
+    def stored(checkpoint):
+        def loss(w):
+            step = lambda h, x_t: (jnp.tanh(h @ w + x_t), None)
+            state, _ = recur(step, h, x, checkpoint=checkpoint)
+            return state.sum()
+
+        h, x = jnp.zeros((1, 8)), jnp.ones((1, 400, 8))
+        residuals = jax.tree.leaves(jax.vjp(loss, w)[1])
+        return sum(a.nbytes for a in residuals) - x.nbytes
+
+    assert stored("sqrt") < stored(None) / 4
+
+
+def adjoint(family, params, x, state, weights, reverse):
+    """The total dL/dh_t by hand: the reverse scan of the step's own derivative."""
+    order = range(x.shape[1])[:: -1 if reverse else 1]
+    pullbacks = []
+    for t in order:
+        step = lambda s, t=t: family.step(params, s, x[:, t])[0]
+        state, pullback = jax.vjp(step, state)
+        pullbacks.append((t, pullback))
+    cotangent, norms = jax.tree.map(jnp.zeros_like, state), {}
+    for t, pullback in reversed(pullbacks):
+        if family is LSTM:
+            cotangent = cotangent._replace(h=cotangent.h + weights[:, t])
+            h_cotangent = cotangent.h
+        else:
+            h_cotangent = cotangent = cotangent + weights[:, t]
+        norms[t] = jnp.linalg.norm(h_cotangent)
+        (cotangent,) = pullback(cotangent)
+    return [norms[t] for t in range(x.shape[1])]
+
+
+@every_family
+@pytest.mark.parametrize("reverse", [False, True])
+def test_tap_of_h_sees_the_total_cotangent(family, reverse, rng):
+    params, state, x, weights = as_float32(
+        (
+            draw_params(family, rng),
+            draw_state(family, rng, (2,)),
+            rng.standard_normal((2, 5, 3)),
+            rng.standard_normal((2, 5, 2)),
+        )
+    )
+    run = lambda p: (family.run(p, x, state, reverse=reverse)[1] * weights).sum()
+    taps = jax.jit(lambda p: measure(run, p).taps)(params)
+    expected = adjoint(family, params, x, state, weights, reverse)
+    np.testing.assert_allclose(taps["h"].norm, expected, rtol=1e-5)
+    names = {"rnn": "h", "gru": "h r z n", "lstm": "h c i f g o"}[family.name]
+    assert set(taps) == set(names.split())
+
+
+@every_family
+def test_no_cotangent_reaches_padding(family, rng):
+    params, x = as_float32((draw_params(family, rng), rng.standard_normal((2, 5, 3))))
+    lengths = np.array([3, 2])
+    loss = lambda p: family.run(p, x, lengths=lengths)[1].sum()
+    for stats in measure(loss, params).taps.values():
+        assert np.all(stats.norm[:3] > 0) and not np.any(stats.norm[3:])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"lengths": np.ones(2)}, TypeError, "`lengths` has dtype float64; wanted int"),
+        ({"lengths": np.ones(3, int)}, ValueError, r"`lengths` has shape \(3,\); wan"),
+        ({"resets": np.ones((2, 4), int)}, TypeError, "`resets` has dtype int64; want"),
+        (
+            {"resets": np.ones((4, 2), bool)},
+            ValueError,
+            r"`resets` has shape \(4, 2\); wanted \(2, 4\)",
+        ),
+        ({"unroll": 0}, ValueError, "`unroll` is 0; wanted a whole number of at least"),
+        ({"checkpoint": "log"}, ValueError, "`checkpoint` is 'log'; wanted None"),
+        ({"checkpoint": -1}, ValueError, "`checkpoint` is -1; wanted a whole number"),
+    ],
+)
+def test_messages_of_scan_options(options, error, text, rng):
+    with pytest.raises(error, match=text):
+        recur(total, jnp.zeros((2, 3)), np.ones((2, 4, 3), np.float32), **options)
+    with pytest.raises(error, match=text):
+        RNN.run(draw_params(RNN, rng), np.ones((2, 4, 3)), **options)
+
+
+def test_messages_of_recur():
+    x, h = jnp.ones((2, 4, 3)), jnp.zeros((2, 3))
+    with pytest.raises(ValueError, match="`xs` has no arrays"):
+        recur(total, h, None)
+    with pytest.raises(ValueError, match=r"shape \(4,\); wanted \(\*batch, time, feat"):
+        recur(total, h, jnp.ones(4))
+    with pytest.raises(ValueError, match=r"`xs` holds an array of shape \(5, 2, 3\)"):
+        recur(lambda h, x: (h, x[0]), h, (x, jnp.ones((2, 5, 3))))
+    with pytest.raises(ValueError, match=r"`state` holds .* shape \(\) .* = \(2,\)"):
+        recur(total, jnp.zeros(()), x, lengths=np.array([1, 2]))
+    with pytest.raises(TypeError, match="`activation` is 'tanh'; wanted a function"):
+        check_callables(activation="tanh")

@@ -1,0 +1,216 @@
+"""`measure`: the gradient of JAX, and norms equal to those of explicit cotangents."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnets.gradflow import measure, responses, scope, tap
+
+
+def step(w_hh, h, x_t):
+    return tap(jnp.tanh(h @ w_hh + x_t), "h")
+
+
+def rnn_loss(w_hh, xs):
+    h, _ = jax.lax.scan(
+        lambda h, x_t: (step(w_hh, h, x_t), None), jnp.zeros_like(xs[0]), xs
+    )
+    return jnp.sum(h**2) + jnp.sum(h)
+
+
+@pytest.fixture
+def w_hh(rng):
+    return rng.normal(size=(5, 5), scale=0.4).astype(np.float32)
+
+
+@pytest.fixture
+def xs(rng):
+    return rng.normal(size=(7, 5)).astype(np.float32)
+
+
+def rnn_norms(w_hh, xs):
+    """Backpropagation through time by hand, in float64."""
+    w_hh, xs = w_hh.astype(np.float64), xs.astype(np.float64)
+    states = [np.zeros(xs.shape[1])]
+    for x_t in xs:
+        states.append(np.tanh(states[-1] @ w_hh + x_t))
+    cotangent = 2 * states[-1] + 1
+    norms = []
+    for h in reversed(states[1:]):
+        norms.append(np.linalg.norm(cotangent))
+        cotangent = ((1 - h**2) * cotangent) @ w_hh.T
+    return np.array(norms[::-1])
+
+
+def assert_is_value_and_grad(flow, loss, *arguments):
+    value, grads = jax.value_and_grad(loss)(*arguments)
+    np.testing.assert_allclose(flow.value, value, rtol=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        flow.grads,
+        grads,
+    )
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_a_scan_gives_one_norm_per_step(transform, w_hh, xs):
+    flow = transform(lambda w, xs: measure(rnn_loss, w, xs))(w_hh, xs)
+    assert_is_value_and_grad(flow, rnn_loss, w_hh, xs)
+    np.testing.assert_allclose(flow.taps["h"].norm, rnn_norms(w_hh, xs), rtol=1e-5)
+    assert flow.aux is None
+
+
+def test_every_statistic_against_an_explicit_cotangent(rng):
+    x, w = rng.normal(size=(2, 3, 4)).astype(np.float32)
+
+    def loss(w):
+        return jnp.sum(jnp.maximum(tap(w * x, "product"), 0.0) ** 2)
+
+    stats = measure(loss, w).taps["product"]
+    cotangent = 2 * np.maximum(w * x, 0)
+    np.testing.assert_allclose(stats.norm, np.linalg.norm(cotangent), rtol=1e-6)
+    np.testing.assert_allclose(stats.max_abs, cotangent.max(), rtol=1e-6)
+    np.testing.assert_allclose(stats.zero_fraction, (cotangent == 0).mean())
+    assert stats.nonfinite_fraction == 0
+
+
+def test_vmap_inside_the_loss_gives_one_norm_per_example(w_hh, rng):
+    batch = rng.normal(size=(3, 7, 5)).astype(np.float32)
+
+    def loss(w, batch):
+        return jnp.sum(jax.vmap(lambda xs: rnn_loss(w, xs))(batch))
+
+    norms = measure(loss, w_hh, batch).taps["h"].norm
+    expected = np.stack([rnn_norms(w_hh, xs) for xs in batch])
+    assert norms.shape in {(3, 7), (7, 3)}
+    norms = norms if norms.shape == (3, 7) else norms.T
+    np.testing.assert_allclose(norms, expected, rtol=1e-5)
+
+
+def test_vmap_outside_gives_one_flow_per_seed(xs, rng):
+    weights = rng.normal(size=(3, 5, 5), scale=0.4).astype(np.float32)
+    flows = jax.jit(jax.vmap(lambda w: measure(rnn_loss, w, xs)))(weights)
+    expected = np.stack([rnn_norms(w, xs) for w in weights])
+    np.testing.assert_allclose(flows.taps["h"].norm, expected, rtol=1e-5)
+    assert flows.grads.shape == (3, 5, 5)
+
+
+def test_nested_scans_give_both_axes(w_hh, rng):
+    xs = rng.normal(size=(6, 5)).astype(np.float32)
+
+    def loss(w, segments):
+        def segment(h, xs):
+            return jax.lax.scan(lambda h, x_t: (step(w, h, x_t), None), h, xs)
+
+        h, _ = jax.lax.scan(segment, jnp.zeros(5), segments)
+        return jnp.sum(h**2) + jnp.sum(h)
+
+    norms = measure(loss, w_hh, xs.reshape(2, 3, 5)).taps["h"].norm
+    np.testing.assert_allclose(norms, rnn_norms(w_hh, xs).reshape(2, 3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("around", ["step", "loss"])
+def test_remat_changes_nothing(around, w_hh, xs):
+    def checkpointed(w, xs):
+        body = jax.checkpoint(lambda h, x_t: (step(w, h, x_t), None))
+        h, _ = jax.lax.scan(body, jnp.zeros(5), xs)
+        return jnp.sum(h**2) + jnp.sum(h)
+
+    loss = checkpointed if around == "step" else jax.checkpoint(rnn_loss)
+    flow = jax.jit(lambda w, xs: measure(loss, w, xs))(w_hh, xs)
+    np.testing.assert_allclose(flow.taps["h"].norm, rnn_norms(w_hh, xs), rtol=1e-5)
+
+
+def test_a_function_compiled_before_still_shows_its_taps(w_hh, xs):
+    loss = jax.jit(rnn_loss)
+    loss(w_hh, xs)
+    jax.grad(loss)(w_hh, xs)
+    norms = measure(loss, w_hh, xs).taps["h"].norm
+    np.testing.assert_allclose(norms, rnn_norms(w_hh, xs), rtol=1e-5)
+    # And the other way: measuring leaves nothing behind in the cache.
+    assert jax.jvp(lambda w: loss(w, xs), (w_hh,), (w_hh,))[1].shape == ()
+
+
+def test_aux_comes_back_beside_the_value(w_hh, xs):
+    loss = lambda w, xs: (rnn_loss(w, xs), {"mean": jnp.mean(xs)})
+    flow = jax.jit(lambda w, xs: measure(loss, w, xs, has_aux=True))(w_hh, xs)
+    np.testing.assert_allclose(flow.aux["mean"], xs.mean(), rtol=1e-5)
+    assert_is_value_and_grad(flow, rnn_loss, w_hh, xs)
+
+
+def test_params_of_any_structure(rng):
+    params = {"w": rng.normal(size=(3, 2)).astype(np.float32), "b": (np.ones(2, "f"),)}
+    loss = lambda p: jnp.sum(jnp.sin(tap(p["w"], "w") + p["b"][0][None]))
+    assert_is_value_and_grad(measure(loss, params), loss, params)
+
+
+def test_a_tap_that_the_gradient_does_not_reach_is_left_out():
+    def loss(w):
+        tap(w * 2.0, "unused")
+        return jnp.sum(tap(w, "used"))
+
+    taps = measure(loss, jnp.ones(2)).taps
+    assert "used" in taps
+    assert all(stats.norm == 0 for name, stats in taps.items() if name == "unused")
+
+
+def test_measuring_costs_only_the_scalars(rng):
+    """The cotangents themselves would be time * batch * hidden floats."""
+    time, batch, hidden = 200, 16, 32
+    w_hh = rng.normal(size=(hidden, hidden), scale=0.1).astype(np.float32)
+    xs = rng.normal(size=(time, batch, hidden)).astype(np.float32)
+
+    def temporary_bytes(function):
+        compiled = jax.jit(function).lower(w_hh, xs).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    plain = temporary_bytes(jax.value_and_grad(rnn_loss))
+    measured = temporary_bytes(lambda w, xs: measure(rnn_loss, w, xs))
+    # Four statistics a step, and one step's worth of working space for the sums.
+    assert measured - plain <= 4 * 4 * time + 4 * 4 * batch * hidden
+
+
+def test_responses_are_those_of_the_way_forward(rng):
+    w = rng.normal(size=(3, 4)).astype(np.float32)
+    stats = responses(lambda w: jnp.sum(tap(jnp.maximum(w, 0.0), "relu")), w)["relu"]
+    expected = np.maximum(w, 0)
+    np.testing.assert_allclose(stats.mean, expected.mean(), rtol=1e-6)
+    np.testing.assert_allclose(stats.std, expected.std(), rtol=1e-6)
+    np.testing.assert_allclose(stats.max_abs, expected.max(), rtol=1e-6)
+    np.testing.assert_allclose(stats.zero_fraction, (expected == 0).mean())
+    assert stats.nonfinite_fraction == 0
+
+
+@pytest.mark.parametrize(
+    "loss", [lambda w: w, lambda w: jnp.zeros((), jnp.int32)], ids=["vector", "integer"]
+)
+def test_a_loss_that_is_no_real_scalar(loss):
+    with pytest.raises(TypeError, match=r"`loss` returned .* wanted one real number"):
+        measure(loss, jnp.ones(3))
+
+
+def test_one_trace_used_twice_is_refused_and_scopes_tell_them_apart():
+    double = jax.jit(lambda w: tap(w * 2.0, "w"))
+
+    def twice(w):
+        return jnp.sum(double(double(w)))
+
+    with pytest.raises(ValueError, match=r"called more than once.*scope"):
+        measure(twice, jnp.ones(2))
+
+    def apart(w):
+        for name in ("first", "second"):
+            with scope(name):
+                w = double(w)
+        return jnp.sum(w)
+
+    assert list(measure(apart, jnp.ones(2)).taps) == ["first/w", "second/w"]
+
+
+def test_other_errors_of_the_loss_pass_unchanged():
+    def loss(w):
+        raise ValueError("the user's own")
+
+    with pytest.raises(ValueError, match="the user's own"):
+        measure(loss, jnp.ones(2))

@@ -1,0 +1,151 @@
+"""`tap`: names and scopes, the numbers of a summary, and no cost unless measured."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnets.gradflow import measure, scope, tap
+
+
+def tanh_rnn(w_hh, xs, tapped=True):
+    def step(h, x_t):
+        h = jnp.tanh(h @ w_hh + x_t)
+        return tap(h, "h") if tapped else h, None
+
+    h, _ = jax.lax.scan(step, jnp.zeros_like(xs[0]), xs)
+    return jnp.sum(h**2)
+
+
+@pytest.fixture
+def rnn_arguments(rng):
+    w_hh = rng.normal(size=(5, 5), scale=0.4).astype(np.float32)
+    return w_hh, rng.normal(size=(7, 3, 5)).astype(np.float32)
+
+
+def hlo(function, *arguments):
+    """The optimised program as text, without what only tells where it came from."""
+    text = jax.jit(function).lower(*arguments).compile().as_text()
+    text = re.sub(r"metadata={[^}]*}", "", text)
+    # The tables of source positions stand at the head of newer dumps.
+    text = re.sub(
+        r"(?m)^(FileNames|FunctionNames|FileLocations|StackFrames)$", "", text
+    )
+    return re.sub(r'(?m)^\d+ ("|{).*$', "", text)
+
+
+def test_without_measure_a_tap_returns_its_very_argument():
+    x = jnp.ones(3)
+    assert tap(x, "x") is x
+
+
+def test_an_unmeasured_tap_compiles_to_the_program_without_it(rnn_arguments):
+    gradient = lambda tapped: jax.grad(lambda w, xs: tanh_rnn(w, xs, tapped))
+    assert hlo(gradient(True), *rnn_arguments) == hlo(gradient(False), *rnn_arguments)
+
+
+def test_forward_mode_and_second_order_pass_through_unmeasured_taps(rnn_arguments):
+    w_hh, xs = rnn_arguments
+    for transform in (jax.jacfwd, jax.hessian):
+        tapped = transform(lambda w: tanh_rnn(w, xs, True))(w_hh)
+        np.testing.assert_array_equal(
+            tapped, transform(lambda w: tanh_rnn(w, xs, False))(w_hh)
+        )
+
+
+def test_second_order_through_a_measured_program(rnn_arguments):
+    w_hh, xs = rnn_arguments
+    measured = jax.jacrev(lambda w: measure(tanh_rnn, w, xs).grads)(w_hh)
+    expected = jax.hessian(lambda w: tanh_rnn(w, xs, False))(w_hh)
+    np.testing.assert_allclose(measured, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_names_repeat_with_numbers_in_the_order_of_the_calls():
+    def loss(w):
+        for factor in (2.0, 3.0, 5.0):
+            w = tap(w * factor, "w")
+        return jnp.sum(w)
+
+    taps = measure(loss, jnp.ones(1)).taps
+    assert list(taps) == ["w", "w#2", "w#3"]
+    assert [float(taps[name].norm) for name in taps] == [15.0, 5.0, 1.0]
+
+
+def test_scopes_nest_and_count_their_names_apart():
+    def loss(w):
+        with scope("encoder"):
+            with scope("first"):
+                w = tap(w, "h")
+            w = tap(w, "h")
+        return jnp.sum(tap(w, "h"))
+
+    assert list(measure(loss, jnp.ones(1)).taps) == [
+        "encoder/first/h",
+        "encoder/h",
+        "h",
+    ]
+
+
+def test_a_scope_closes_when_its_block_raises():
+    def loss(w):
+        try:
+            with scope("broken"):
+                raise KeyError
+        except KeyError:
+            return jnp.sum(tap(w, "w"))
+
+    assert list(measure(loss, jnp.ones(1)).taps) == ["w"]
+
+
+def test_a_scope_without_measure_does_nothing():
+    with scope("anything"):
+        x = jnp.ones(2)
+        assert tap(x, "x") is x
+
+
+def test_integers_pass_without_a_tap():
+    def loss(w, index):
+        return jnp.sum(tap(w, "w")[tap(index, "index")])
+
+    flow = measure(loss, jnp.ones(3), jnp.array([0, 2]))
+    assert list(flow.taps) == ["w"]
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-10, 1.0, 1e10, 1e30])
+def test_the_norm_is_right_over_the_whole_range_of_float32(scale):
+    cotangent = np.array([3.0, -4.0, 0.0, 12.0], np.float32) * np.float32(scale)
+    flow = measure(lambda w: jnp.sum(tap(w, "w") * cotangent), jnp.ones(4))
+    stats = flow.taps["w"]
+    np.testing.assert_allclose(stats.norm, 13.0 * scale, rtol=1e-5)
+    np.testing.assert_allclose(stats.max_abs, 12.0 * scale, rtol=1e-6)
+    assert stats.zero_fraction == 0.25
+    assert stats.nonfinite_fraction == 0.0
+
+
+def test_a_zero_cotangent_has_norm_zero():
+    stats = measure(lambda w: jnp.sum(tap(w, "w") * 0.0), jnp.ones(4)).taps["w"]
+    assert (stats.norm, stats.max_abs, stats.zero_fraction) == (0.0, 0.0, 1.0)
+
+
+def test_not_finite_is_counted():
+    cotangent = np.array([np.nan, np.inf, 1.0, -np.inf], np.float32)
+    stats = measure(lambda w: jnp.sum(tap(w, "w") * cotangent), jnp.ones(4)).taps["w"]
+    assert stats.nonfinite_fraction == 0.75
+    assert not np.isfinite(stats.norm)
+
+
+def test_bfloat16_is_summed_in_float32():
+    # A bfloat16 sum of ones stops growing at 256.
+    w = jnp.ones(10_000, jnp.bfloat16)
+    flow = measure(lambda w: jnp.sum(tap(w, "w").astype(jnp.float32)), w)
+    stats = flow.taps["w"]
+    assert {leaf.dtype for leaf in stats} == {jnp.dtype(jnp.float32)}
+    np.testing.assert_allclose(stats.norm, 100.0, rtol=1e-6)
+    assert flow.grads.dtype == jnp.bfloat16
+
+
+def test_the_summary_of_nothing():
+    stats = measure(lambda w: jnp.sum(tap(w, "w")) + 1.0, jnp.ones((0, 3))).taps["w"]
+    assert (stats.norm, stats.max_abs) == (0.0, 0.0)

@@ -1,0 +1,284 @@
+"""A run folder as a study would leave it, from made-up but plausible numbers."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jaxnets.records import Record, write_records
+
+
+DEPTHS = (8, 20, 32)
+LENGTHS = (50, 100)
+GAINS = (0.5, 1.0, 5 / 3, 4.0)
+STEPS = (0, 20, 40, 80, 160, 320)
+
+# Log10 of the gradient's factor for each layer, before training.
+DEPTH_SLOPES = {
+    "plain": -0.12,
+    "residual": 0.02,
+    "plain + BatchNorm": 0.05,
+    "residual + BatchNorm": 0.008,
+}
+TIME_SLOPES = {"RNN": -0.14, "GRU": -0.05, "LSTM": -0.02}
+SATURATION = {"sigmoid": 0.10, "tanh": 0.06, "ReLU": 0.5}
+
+
+def arm(study, family, size, seed, rows):
+    """Records of one seed from rows of (step, metric, position, value)."""
+    name = f"{family}-{size:g}".replace(" ", "-").lower()
+    for step, metric, position, value in rows:
+        place = "" if position is None else f"layer{position}"
+        yield Record(
+            study, name, family, size, seed, step, metric, place, position, value
+        )
+
+
+def curve(metric, start, end, rng):
+    """A learning curve of `metric` from `start` to `end`."""
+    return [
+        (s, metric, None, end + (start - end) * np.exp(-s / 90) + rng.normal(0, 0.01))
+        for s in STEPS
+    ]
+
+
+def depth_records(seeds, rng):
+    for (family, slope), depth, seed in itertools.product(
+        DEPTH_SLOPES.items(), DEPTHS, range(seeds)
+    ):
+        rows = []
+        for layer in range(depth):
+            below = depth - 1 - layer
+            noise = rng.normal(0, 0.08)
+            rows.append((0, "log10_gradient_norm", layer, slope * below - 1 + noise))
+            rows.append((0, "response_std", layer, 10 ** (slope * layer / 2) + 0.01))
+            if "BatchNorm" not in family:
+                predicted = slope * below - 1.1
+                rows.append((0, "predicted_log10_gradient_norm", layer, predicted))
+        for step in STEPS[1:]:
+            value = slope * depth * np.exp(-step / 300) - 1 + rng.normal(0, 0.08)
+            rows.append((step, "log10_gradient_norm", 0, value))
+        residual = "residual" in family
+        correlation = depth**-0.5 if residual else 2.0 ** (-depth / 4)
+        rows.append((0, "gradient_correlation", None, correlation))
+        rows.append((0, "path_length", None, depth / (5 if residual else 1)))
+        final = 0.97 if residual or slope > 0 else 0.95 - 0.02 * depth
+        rows += curve("validation_accuracy", 0.1, final - 0.01, rng)
+        rows += curve("validation_loss", 2.3, 3 * (1 - final) + 0.05, rng)
+        rows.append((STEPS[-1], "test_accuracy", None, final + rng.normal(0, 0.005)))
+        yield from arm("depth", family, float(depth), seed, rows)
+
+
+def time_records(seeds, rng):
+    for (family, slope), length, seed in itertools.product(
+        TIME_SLOPES.items(), LENGTHS, range(seeds)
+    ):
+        rows = []
+        solved = family != "RNN"
+        for t in range(length):
+            back = length - 1 - t
+            noise = rng.normal(0, 0.1)
+            rows.append((0, "log10_gradient_norm", t, slope * back - 1 + noise))
+            after = slope * back * (0.2 if solved else 0.9) - 1 + noise
+            rows.append((STEPS[-1], "log10_gradient_norm", t, after))
+            if family == "RNN":
+                rows.append((0, "predicted_log10_gradient_norm", t, -0.15 * back - 1))
+        rows += curve("validation_loss", 0.3, 0.01 if solved else 0.167, rng)
+        if solved:
+            rows.append((0, "gate_timescale", None, 20 + rng.normal()))
+        rows.append((0, "lyapunov_exponent", None, slope * 2.3 + rng.normal(0, 0.01)))
+        rows.append((STEPS[-1], "solved", None, float(solved)))
+        yield from arm("time", family, float(length), seed, rows)
+
+
+def saturation_records(seeds, rng):
+    for (family, share), gain, seed in itertools.product(
+        SATURATION.items(), GAINS, range(seeds)
+    ):
+        rows = []
+        for layer in range(6):
+            noise = rng.normal(0, 0.01)
+            saturated = float(np.clip(share * gain + noise, 0, 1))
+            rows.append((0, "saturated_share", layer, saturated))
+            rate = np.log10(gain) - 2 * share * (family != "ReLU") - 0.1
+            value = rate * (5 - layer) - 1 + noise
+            rows.append((0, "log10_gradient_norm", layer, value))
+        yield from arm("saturation", family, gain, seed, rows)
+
+
+def overfitting_records(seeds, rng):
+    for (family, rate), seed in itertools.product(
+        (("no dropout", 0.0), ("dropout 0.5", 0.5)), range(seeds)
+    ):
+        rows = []
+        for step in STEPS:
+            train = 2.3 * np.exp(-step / (60 + 60 * rate)) + rng.normal(0, 0.01) ** 2
+            validation = train + (1 - rate) * 0.6 * step / STEPS[-1]
+            rows.append((step, "train_loss", None, train))
+            rows.append(
+                (step, "validation_loss", None, validation + rng.normal(0, 0.02))
+            )
+            rows.append((step, "train_accuracy", None, 1 - 0.9 * np.exp(-step / 60)))
+            accuracy = 0.93 + 0.03 * rate - 0.83 * np.exp(-step / 60)
+            rows.append((step, "validation_accuracy", None, accuracy))
+        rows.append((STEPS[-1], "test_accuracy", None, 0.92 + 0.03 * rate))
+        yield from arm("overfitting", family, rate, seed, rows)
+
+
+MAKERS = {
+    "depth": depth_records,
+    "time": time_records,
+    "saturation": saturation_records,
+    "overfitting": overfitting_records,
+}
+
+
+def records_of(studies=tuple(MAKERS), seeds=3):
+    rng = np.random.default_rng(0)
+    return [record for name in studies for record in MAKERS[name](seeds, rng)]
+
+
+def verdict(kind, study, where, number, sentence, remedy="", threshold=-0.1):
+    return {
+        "kind": kind,
+        "study": study,
+        "where": where,
+        "number": number,
+        "low": number - 0.03,
+        "high": number + 0.03,
+        "threshold": threshold,
+        "sentence": sentence,
+        "remedy": remedy,
+    }
+
+
+SHORTCUTS = "Add shortcut connections, or normalise after each convolution."
+VERDICTS = [
+    verdict(
+        "vanishing",
+        "depth",
+        "plain, depth 20",
+        -0.12,
+        "On its way back the gradient loses a quarter with every layer, so the first "
+        "layer gets 0.5 % of what the last one gets.",
+        SHORTCUTS,
+    ),
+    verdict(
+        "vanishing",
+        "depth",
+        "plain, depth 32",
+        -0.121,
+        "The first layer gets a five-thousandth of the gradient of the last one.",
+        SHORTCUTS,
+    ),
+    verdict(
+        "contrast",
+        "depth",
+        "plain against residual, depth 32",
+        4.3,
+        "With shortcut connections the gradient at the first layer is 20,000 times as "
+        "large as without.",
+    ),
+    verdict(
+        "healthy",
+        "depth",
+        "plain + BatchNorm, depth 32",
+        0.05,
+        "With batch normalisation the plain network keeps its gradient, as He et al. "
+        "report.",
+    ),
+    verdict(
+        "vanishing",
+        "time",
+        "RNN, length 100",
+        -0.14,
+        "Each step back in time costs the recurrent network 28 % of its gradient.",
+        "Use an LSTM or a GRU, and start the forget bias at 1 or above.",
+    ),
+    verdict(
+        "saturated",
+        "saturation",
+        "tanh, gain 4",
+        0.24,
+        "A quarter of all units stand on the flat part of tanh.",
+        "Lower the gain to 5/3 or less.",
+    ),
+    verdict(
+        "overfitting",
+        "overfitting",
+        "no dropout",
+        0.6,
+        "The loss on validation examples ends 0.6 nats above that on training "
+        "examples.",
+        "Turn dropout on, or stop at update 80.",
+    ),
+]
+SUMMARY = {
+    "verdicts": VERDICTS,
+    "arms": [
+        {
+            "study": "depth",
+            "arm": "plain-8",
+            "family": "plain",
+            "size": 8,
+            "status": "finished",
+            "message": "",
+            "seconds": 3.21,
+            "compile_seconds": 1.07,
+            "parameters": 45000,
+        },
+        {
+            "study": "depth",
+            "arm": "plain-56",
+            "family": "plain",
+            "size": 56,
+            "status": "stopped",
+            "message": "the time limit of 120 s was reached",
+        },
+        {"study": "time", "arm": "lstm-100", "status": "pending"},
+    ],
+    "environment": {
+        "jaxnets": "0.1.0",
+        "jax": "0.12.0",
+        "flax": "0.12.4",
+        "python": "3.12.3",
+        "platform": "Linux-6.1-x86_64",
+        "device": "cpu",
+        "devices": 1,
+        "cpus": 2,
+    },
+    "command": "jaxnets contrast --seeds 3",
+    "started": "2026-11-23T05:00:00+00:00",
+    "seconds": 118.0,
+    "overhead": [
+        {
+            "network": "residual-20, batch 64",
+            "plain_ms": 12.1,
+            "measured_ms": 12.3,
+            "ratio": 1.017,
+        }
+    ],
+    "initialisers": {
+        "depth": "All weights start from He's normal initialiser.",
+        "time": "Recurrent weights are orthogonal; the forget bias starts at 1.",
+    },
+    "notes": {"depth": ["Without normalisation, depth 56 was left out."]},
+}
+CONFIG = {
+    "scale": "laptop",
+    "seeds": 3,
+    "dataset": "digits",
+    "studies": list(MAKERS),
+    "depths": list(DEPTHS),
+    "learning_rate": 0.01,
+}
+
+
+def write_run(folder: Path, records=None, summary=SUMMARY, config=CONFIG) -> Path:
+    """Write a run into `folder`; None for `summary` or `config` leaves it out."""
+    write_records(folder / "records.csv", records_of() if records is None else records)
+    for name, content in (("summary.json", summary), ("config.json", config)):
+        if content is not None:
+            (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    return folder

@@ -12,7 +12,7 @@ Example:
     >>> import jax.numpy as jnp
     >>> import jaxnets
     >>> image = jnp.arange(16.0).reshape(4, 4, 1)
-    >>> jaxnets.functional.max_pool(image, 2)[..., 0]
+    >>> jaxnets.functional.max_pool(image, (2, 2))[..., 0]
     Array([[ 5.,  7.],
            [13., 15.]], dtype=float32)
 """

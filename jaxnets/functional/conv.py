@@ -11,6 +11,7 @@ from jaxnets.functional.conv_rules import (
     ConvOptions,
     conv_sum,
     conv_sum_ordinary_gradients,
+    dilated,
 )
 from jaxnets.functional.windows import (
     Padding,
@@ -75,7 +76,8 @@ def conv(
             arguments. None returns the promoted dtype of the arguments.
         implementation: "library" lays both gradients out so that they run in the
             convolution library also inside loops on CPU; "lax" takes JAX's own
-            derivative. None chooses: "library" on CPU, otherwise "lax".
+            derivative, which serves forward mode inside loops better. None chooses:
+            "library" on CPU, otherwise "lax".
 
     Returns:
         `(*batch, *places, features)` in the promoted dtype of the arguments; sums of
@@ -103,37 +105,36 @@ def conv(
     """
     sum_windows = _chosen(implementation)
     dtype = _promoted_dtype(x, kernel, bias)
-    kernel = _checked_kernel(jnp.asarray(kernel, dtype), bias, feature_group_count)
-    ndim = kernel.ndim - 2
-    x, batch = fold_batch(jnp.asarray(x, dtype), ndim, "x")
-    if x.shape[-1] != kernel.shape[-2] * feature_group_count:
+    *window, channels, _ = _checked_kernel_shape(kernel, bias, feature_group_count)
+    ndim = len(window)
+    x, batch = fold_batch(x, ndim, "x")
+    if x.shape[-1] != channels * feature_group_count:
         raise ValueError(
             f"`x` has {x.shape[-1]} channels and `kernel`, of shape {kernel.shape}, "
-            f"takes {kernel.shape[-2]} in each of {feature_group_count} groups; wanted "
+            f"takes {channels} in each of {feature_group_count} groups; wanted "
             "x.shape[-1] == kernel.shape[-2] * feature_group_count."
         )
     strides = per_axis(strides, ndim, "strides")
     kernel_dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
     input_dilation = per_axis(input_dilation, ndim, "input_dilation")
-    window = kernel.shape[:-2]
     sizes = _dilated_sizes(x.shape[1:-1], input_dilation)
     pairs = padding_pairs(
         padding, sizes=sizes, window=window, strides=strides, dilation=kernel_dilation
     )
     output_sizes(sizes, pairs, window, strides, kernel_dilation)
     if padding_mode != "zeros":
-        x = padded(_dilated(x, input_dilation), pairs, padding_mode)
+        x = padded(dilated(x, input_dilation), pairs, padding_mode)
         input_dilation, pairs = (1,) * ndim, ((0, 0),) * ndim
     options = ConvOptions(
         strides,
         pairs,
         input_dilation,
         kernel_dilation,
-        feature_group_count,
+        int(feature_group_count),
         precision,
         preferred_element_type,
     )
-    y = sum_windows(x, kernel, options)
+    y = sum_windows(x.astype(dtype), jnp.asarray(kernel, dtype), options)
     if bias is not None:
         y += jnp.asarray(bias, y.dtype).reshape((1,) * (ndim + 1) + (-1,))
     return unfold_batch(y, batch)
@@ -161,11 +162,11 @@ def _promoted_dtype(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None):
     return dtype
 
 
-def _checked_kernel(
-    kernel: jax.Array, bias: ArrayLike | None, groups: int
-) -> jax.Array:
-    """Return `kernel` if its shape, the bias's and the groups belong together."""
-    shape = kernel.shape
+def _checked_kernel_shape(
+    kernel: ArrayLike, bias: ArrayLike | None, groups: int
+) -> tuple[int, ...]:
+    """Return the shape of `kernel` if the bias's and the groups belong to it."""
+    shape = jnp.shape(kernel)
     if len(shape) < 3 or 0 in shape[:-2]:
         raise ValueError(
             f"`kernel` has shape {shape}; wanted (*window, channels // "
@@ -183,14 +184,8 @@ def _checked_kernel(
             f"`bias` has shape {jnp.shape(bias)}; wanted {shape[-1:]}, one number for "
             "each feature of `kernel`."
         )
-    return kernel
+    return shape
 
 
 def _dilated_sizes(sizes: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...]:
     return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, gaps, strict=True))
-
-
-def _dilated(x: jax.Array, gaps: Sequence[int]) -> jax.Array:
-    """Put `gap - 1` zeros between the elements of each spatial axis."""
-    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)

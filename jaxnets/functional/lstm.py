@@ -227,16 +227,16 @@ def _check(params, cell) -> int:
         output_activation=cell.output_activation,
     )
     check_clip(cell.clip)
-    outputs = None
-    if params.w_hr is not None:
+    if params.w_hr is None:
+        hidden = check_weights(params, "i, f, g, o")
+    else:
         if jnp.ndim(params.w_hr) != 2:
             raise ValueError(
                 f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
                 "from the cell to the output."
             )
         outputs = jnp.shape(params.w_hr)[1]
-    hidden = check_weights(params, "i, f, g, o", outputs)
-    if params.w_hr is not None:
+        hidden = check_weights(params, "i, f, g, o", outputs)
         why = "from the cell to the output"
         check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
     if params.peephole is not None:

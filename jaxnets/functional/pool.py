@@ -256,13 +256,15 @@ def avg_pool(
     sums = _window_sums(x, windows, padding_mode, implementation)
     if divisor is not None:
         return (sums / float(divisor)).astype(x.dtype)
+    divisors = jnp.ones((1,) * sums.ndim, sums.dtype)
     first = sums.ndim - 1 - windows.ndim
     for axis, counts in enumerate(element_counts(windows, count_include_pad), first):
         shape = [1] * sums.ndim
         shape[axis] = counts.size
         # Where a window sees nothing the sum is 0, whatever it is divided by.
-        sums = sums / jnp.asarray(np.maximum(counts, 1), sums.dtype).reshape(shape)
-    return sums.astype(x.dtype)
+        at_least_one = jnp.asarray(np.maximum(counts, 1), sums.dtype)
+        divisors = divisors * at_least_one.reshape(shape)
+    return (sums / divisors).astype(x.dtype)
 
 
 def _window_sums(

@@ -9,9 +9,8 @@ import numpy as np
 
 def accumulation_dtype(dtype: Any) -> Any:
     """Return the dtype that sums of `dtype` are made in: float32 for 16-bit floats."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.promote_types(dtype, jnp.float32)
-    return dtype
+    narrow = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+    return jnp.dtype(jnp.float32) if narrow else dtype
 
 
 def lowest(dtype: Any) -> Any:

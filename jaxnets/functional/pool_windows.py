@@ -29,7 +29,6 @@ class PoolWindows(NamedTuple):
         strides: Distances between windows.
         dilation: Distances between the elements of a window.
         pairs: `(low, high)` padding.
-        tails: What `ceil_mode` adds after the high padding.
         out: Numbers of windows.
     """
 
@@ -38,13 +37,18 @@ class PoolWindows(NamedTuple):
     strides: tuple[int, ...]
     dilation: tuple[int, ...]
     pairs: Pairs
-    tails: tuple[int, ...]
     out: tuple[int, ...]
 
     @property
     def ndim(self) -> int:
         """Number of spatial axes."""
         return len(self.sizes)
+
+    @property
+    def covered(self) -> tuple[int, ...]:
+        """How many padded elements lie up to the end of the last window."""
+        axes = zip(self.out, self.strides, self.window, self.dilation, strict=True)
+        return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, k, d in axes)
 
     @property
     def overlap(self) -> bool:
@@ -105,33 +109,40 @@ def pool_windows(
     same = isinstance(padding, str) and padding.startswith("SAME")
     if same or not ceil_mode:
         out = output_sizes(sizes, pairs, window, steps, dilation)
-        return PoolWindows(sizes, window, steps, dilation, pairs, (0,) * ndim, out)
+        return PoolWindows(sizes, window, steps, dilation, pairs, out)
     axes = zip(sizes, pairs, window, steps, dilation, strict=True)
-    out, tails = zip(*[_ceil_axis(*options) for options in axes], strict=True)
+    out = tuple(_ceil_size(*options) for options in axes)
     if min(out) < 1:
         raise ValueError(
             f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
             "wanted one or more on each. Pad more with `padding`, or take a smaller "
             "`window_shape` or `window_dilation`."
         )
-    return PoolWindows(sizes, window, steps, dilation, pairs, tails, out)
+    return PoolWindows(sizes, window, steps, dilation, pairs, out)
 
 
 def cover(
     x: Shaped[Array, "..."], windows: PoolWindows, mode: str, *, fill: Any
 ) -> Shaped[Array, "..."]:
-    """Pad `x`, and add the tails of `ceil_mode`, which are `fill` in every mode."""
+    """Pad `x`, and make its spatial axes end where the last windows end.
+
+    What only `ceil_mode` reaches is `fill` in every mode.
+    """
     x = padded(x, windows.pairs, mode, fill=fill)
-    return padded(x, tuple((0, tail) for tail in windows.tails), "zeros", fill=fill)
+    for axis, size in enumerate(windows.covered, x.ndim - 1 - windows.ndim):
+        x = fit_axis(x, axis, size, fill=fill)
+    return x
 
 
-def fit_axis(x: Shaped[Array, "..."], axis: int, size: int) -> Shaped[Array, "..."]:
-    """Crop the end of an axis, or pad it with zeros, so that it has `size` elements."""
+def fit_axis(
+    x: Shaped[Array, "..."], axis: int, size: int, *, fill: Any = 0
+) -> Shaped[Array, "..."]:
+    """Crop or pad the end of an axis so that it has `size` elements."""
     if x.shape[axis] == size:
         return x
     config = [(0, 0, 0)] * x.ndim
     config[axis] = (0, size - x.shape[axis], 0)
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+    return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
 
 
 def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
@@ -152,14 +163,11 @@ def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
     return counts
 
 
-def _ceil_axis(
+def _ceil_size(
     size: int, pair: tuple[int, int], window: int, stride: int, dilation: int
-) -> tuple[int, int]:
-    """Return the number of windows with `ceil_mode`, and how far the last reaches."""
+) -> int:
+    """Return the number of windows on an axis with `ceil_mode`."""
     low, high = pair
-    reach = dilation * (window - 1) + 1
-    out = math.ceil((size + low + high - reach) / stride) + 1
-    if (out - 1) * stride >= low + size:
-        # That window would see nothing but padding.
-        out -= 1
-    return out, max((out - 1) * stride + reach - (size + low + high), 0)
+    out = math.ceil((size + low + high - dilation * (window - 1) - 1) / stride) + 1
+    # A window that starts after the elements would see nothing but padding.
+    return out - 1 if (out - 1) * stride >= low + size else out

@@ -17,6 +17,7 @@ from jaxnets.functional.scan_options import (
     time_first,
     time_restored,
 )
+from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
 
 
@@ -79,8 +80,8 @@ def recur(
 
     A `tap` inside the step reports statistics of shape `(time,)` under
     `jaxnets.gradflow.measure`; position t belongs to `xs[t]`, with `reverse` too. With
-    `checkpoint` they are `(segments, steps)`, and a shorter rest follows as a tap of
-    its own.
+    `checkpoint` they are `(segments, steps)`, and the last, shorter segment, if there
+    is one, reports under the name `rest/` and the tap's.
 
     Example:
         >>> import jax.numpy as jnp
@@ -186,7 +187,8 @@ def _scan_segments(scan, state, inputs, segment, reverse):
     ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
     if whole == time:
         return state, ys
-    state, ys_rest = jax.checkpoint(scan)(state, rest)
+    with scope("rest"):
+        state, ys_rest = jax.checkpoint(scan)(state, rest)
     parts = (ys_rest, ys) if reverse else (ys, ys_rest)
     return state, jax.tree.map(lambda *p: jnp.concatenate(p), *parts)
 
@@ -224,11 +226,12 @@ def _time_first_tree(xs, lengths, resets, time_major):
             )
     moved = jax.tree.map(lambda x: time_first(x, time_major), xs)
     first = jax.tree.leaves(moved)[0]
-    batch = first.shape[1:-1]
-    if time_major:
-        # Only `lengths` and `resets` say where the batch axes end.
-        known = jnp.shape(lengths) if lengths is not None else jnp.shape(resets)[1:]
-        batch = () if lengths is None and resets is None else known
+    # With time first, only `lengths` and `resets` say where the batch axes end.
+    batch = () if time_major else first.shape[1:-1]
+    if time_major and lengths is not None:
+        batch = jnp.shape(lengths)
+    elif time_major and resets is not None:
+        batch = jnp.shape(resets)[1:]
     _check_leading("xs", moved, (first.shape[0], *batch))
     return moved, first.shape[0], batch
 

@@ -92,7 +92,7 @@ def product(
     return jnp.matmul(x, w, preferred_element_type=wide)
 
 
-def input_share(params: Any, x: Array) -> Array:
+def input_share(params: Any, x: Any) -> Array:
     """Compute `x @ w_xh + b`, the input's share of the pre-activations."""
     a = product(x, params.w_xh)
     return a + jnp.broadcast_to(params.b.astype(a.dtype), a.shape)

@@ -127,18 +127,13 @@ def _tap_offsets(window: int) -> list[list[int]]:
 
 
 def _unseen(windows: PoolWindows, axis: int, mode: str) -> np.ndarray:
-    """Return where the padded axis holds the identity instead of an element."""
+    """Return where the covered axis holds the identity instead of an element."""
     low, high = windows.pairs[axis]
+    first, last = low, low + windows.sizes[axis]
     if mode != "zeros":
-        low, high, size = 0, 0, low + windows.sizes[axis] + high
-    else:
-        size = windows.sizes[axis]
-    return np.pad(
-        np.zeros(size, bool),
-        (low, high + windows.tails[axis]),
-        "constant",
-        constant_values=True,
-    )
+        first, last = 0, last + high
+    places = np.arange(windows.covered[axis])
+    return (places < first) | (places >= last)
 
 
 def _places(values: np.ndarray, stage: Stage) -> list[np.ndarray]:

@@ -11,18 +11,18 @@ from jaxnets.functional.pool_windows import PoolWindows, cover, fit_axis
 def sums_by_reshape(
     x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
 ) -> Shaped[Array, "batch *out channels"]:
-    """Return the sums over windows that do not overlap, nor are dilated.
+    """Return the sums over windows that do not overlap.
 
     An axis of `out * stride` elements becomes two, `(out, stride)`, and the sum runs
-    over the first `window` elements of the second one.
+    over the elements of the window at the start of the second one.
     """
     x = cover(x, windows, mode, fill=0)
     shape, kept = [x.shape[0]], [slice(None)]
-    axes = zip(windows.window, windows.strides, windows.out, strict=True)
-    for axis, (window, stride, out) in enumerate(axes, 1):
-        x = fit_axis(x, axis, out * stride)
-        shape += [out, stride]
-        kept += [slice(None), slice(window)]
+    for axis in range(windows.ndim):
+        stride, dilation = windows.strides[axis], windows.dilation[axis]
+        x = fit_axis(x, axis + 1, windows.out[axis] * stride)
+        shape += [windows.out[axis], stride]
+        kept += [slice(None), slice(0, dilation * windows.window[axis], dilation)]
     blocks = x.reshape((*shape, x.shape[-1]))[tuple(kept)]
     within = tuple(range(2, 2 * windows.ndim + 1, 2))
     return jnp.sum(blocks, axis=within, dtype=x.dtype)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import one_for_zero
+from jaxnets.gradflow.trees import one_for_zero, wide_dtype
 from jaxnets.typing import ArrayLike
 
 
@@ -51,7 +51,7 @@ def gradient_correlation(
             "inputs on the first axis, for example with `jax.vmap(jax.grad(f))(x)`."
         )
     rows = jnp.asarray(gradients)
-    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32)).reshape(batch, -1)
+    rows = rows.astype(wide_dtype(rows)).reshape(batch, -1)
     # Norms in two steps, so that the squares of tiny gradients do not underflow.
     units = rows / one_for_zero(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
     units = units / one_for_zero(jnp.linalg.norm(units, axis=1, keepdims=True))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import split_inexact
+from jaxnets.gradflow.trees import split_inexact, wide_dtype
 
 
 def jacobian_spectrum(
@@ -70,11 +70,13 @@ def jacobian_spectrum(
     times_j = jax.vmap(push, in_axes=1, out_axes=1)
     times_j_transposed = jax.vmap(lambda u: pull(u)[0], in_axes=1, out_axes=1)
     block = times_j(jax.random.normal(key, (flat.size, rank), flat.dtype))
-    blocks = [jnp.linalg.qr(block)[0]]
-    for _ in range(iterations):
-        block = times_j(times_j_transposed(blocks[-1]))
-        blocks.append(jnp.linalg.qr(block)[0])
-    basis = jnp.linalg.qr(jnp.concatenate(blocks, axis=1))[0]
+
+    def grow(block, _):
+        following = jnp.linalg.qr(times_j(times_j_transposed(block)))[0]
+        return following, block
+
+    last, blocks = jax.lax.scan(grow, jnp.linalg.qr(block)[0], length=iterations)
+    basis = jnp.linalg.qr(jnp.concatenate([*blocks, last], axis=1))[0]
     return jnp.linalg.svd(times_j_transposed(basis), compute_uv=False)[:rank]
 
 
@@ -145,8 +147,7 @@ def _flat_function(
 ) -> tuple[Array, Callable[[Array], Array]]:
     """Return `x` as one vector, and `fun` between vectors, in float32 or wider."""
     leaves, rebuild = split_inexact(x)
-    wide = [jnp.asarray(a).astype(_wide(a)) for a in leaves]
-    flat, unravel = ravel_pytree(wide)
+    flat, unravel = ravel_pytree(_widened(leaves))
 
     def apply(vector: Array) -> Array:
         narrow = [
@@ -154,11 +155,12 @@ def _flat_function(
             for a, leaf in zip(unravel(vector), leaves, strict=True)
         ]
         outputs = split_inexact(fun(rebuild(narrow)))[0]
-        return ravel_pytree([jnp.asarray(a).astype(_wide(a)) for a in outputs])[0]
+        return ravel_pytree(_widened(outputs))[0]
 
     return flat, apply
 
 
-def _wide(a: Any):
-    """Decompositions need at least float32."""
-    return jnp.promote_types(jnp.result_type(a), jnp.float32)
+def _widened(leaves: list[Any]) -> list[Array]:
+    """Decompositions need one dtype, at least float32."""
+    dtype = wide_dtype(*leaves)
+    return [jnp.asarray(leaf).astype(dtype) for leaf in leaves]

@@ -47,17 +47,30 @@ def unit_and_norm(leaves: list[Any]) -> tuple[list[Array], Float[Array, ""]]:
         >>> unit_and_norm([jnp.array([3e-30, 4e-30])])
         ([Array([0.6, 0.8], dtype=float32)], Array(5.e-30, dtype=float32))
     """
-    dtypes = [jnp.result_type(leaf) for leaf in leaves]
-    wide = functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
+    wide = wide_dtype(*leaves)
     values = [jnp.asarray(leaf).astype(wide) for leaf in leaves]
     peak = jnp.max(jnp.stack([jnp.max(jnp.abs(v), initial=0.0) for v in values]))
     scaled = [v / one_for_zero(peak) for v in values]
     length = jnp.sqrt(sum(jnp.sum(jnp.square(jnp.abs(v))) for v in scaled))
     unit = [
-        (v / one_for_zero(length)).astype(dtype)
-        for v, dtype in zip(scaled, dtypes, strict=True)
+        (v / one_for_zero(length)).astype(jnp.result_type(leaf))
+        for v, leaf in zip(scaled, leaves, strict=True)
     ]
     return unit, peak * length
+
+
+def wide_dtype(*arrays: Any) -> jnp.dtype:
+    """Return the dtype that holds all `arrays`, at least float32.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> wide_dtype(jnp.ones(3, jnp.bfloat16))
+        dtype('float32')
+    """
+    # Widening is meant here, so it works under strict promotion too.
+    with jax.numpy_dtype_promotion("standard"):
+        dtypes = [jnp.result_type(array) for array in arrays]
+        return functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
 
 
 def one_for_zero(divisor: Array) -> Array:

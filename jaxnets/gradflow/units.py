@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnets.gradflow.trees import wide_dtype
 from jaxnets.typing import ArrayLike
 
 
@@ -134,4 +135,4 @@ def _float_values(values: ArrayLike, name: str) -> Array:
             f"`{name}` has dtype {dtype}; wanted a floating-point array. Pass the "
             "values themselves, not counts or masks."
         )
-    return jnp.asarray(values).astype(jnp.promote_types(dtype, jnp.float32))
+    return jnp.asarray(values).astype(wide_dtype(values))

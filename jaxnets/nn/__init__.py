@@ -13,3 +13,6 @@ from jaxnets.nn.pool import GlobalMaxPool as GlobalMaxPool
 from jaxnets.nn.pool import GlobalSumPool as GlobalSumPool
 from jaxnets.nn.pool import MaxPool as MaxPool
 from jaxnets.nn.pool import SumPool as SumPool
+from jaxnets.nn.recurrent import GRU as GRU
+from jaxnets.nn.recurrent import LSTM as LSTM
+from jaxnets.nn.recurrent import RNN as RNN

@@ -15,6 +15,7 @@ from jaxnets.typing import ArrayLike
 
 
 Features = Float[Array, "batch height width channels"]
+Outputs = Float[Array, "batch out_height out_width out_channels"]
 
 
 class ConvBranch(nnx.Module):
@@ -56,7 +57,7 @@ class ConvBranch(nnx.Module):
         self.first_norm = norm(out_features, batch_norm, rngs=rngs)
         self.second_norm = norm(out_features, batch_norm, rngs=rngs)
 
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
         x = jax.nn.relu(self.first_norm(self.first(x)))
         return self.second_norm(self.second(x))
@@ -82,7 +83,7 @@ class PlainBlock(nnx.Module):
     def __init__(self, in_features: int, out_features: int, **options):
         self.branch = ConvBranch(in_features, out_features, **options)
 
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
         return tap(jax.nn.relu(self.branch(x)), "block")
 
@@ -137,7 +138,9 @@ class ResidualBlock(nnx.Module):
         self.strides = strides
         self.padded_features = out_features - in_features
 
-    def __call__(self, x: Features, gradient_scale: float | ArrayLike = 1.0) -> Features:
+    def __call__(
+        self, x: Features, gradient_scale: float | ArrayLike = 1.0
+    ) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`.
 
         Args:
@@ -196,7 +199,7 @@ class Stack(nnx.Module):
         one = nnx.eval_shape(lambda: make_block(nnx.Rngs(0)))
         self.blocks = nnx.merge(nnx.split(one)[0], states)
 
-    def __call__(self, x: Features, *block_arguments) -> Features:
+    def __call__(self, x: Features, *block_arguments) -> Outputs:
         """Apply the blocks in turn to `x (B, height, width, C)`.
 
         Args:

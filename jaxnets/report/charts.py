@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from jaxnets.report.intervals import Estimate, interval, number, percent
+from jaxnets.report.intervals import Estimate, interval
 from jaxnets.report.style import DASHES, MARKERS
 
 
 HEIGHT = 250
-# More markers than this on one line are clutter.
+# More markers than this on one line are clutter, more points only make a larger page.
 MARKERS_PER_LINE = 10
+POINTS_PER_LINE = 100
+# The roles of a line that experiment and theory both draw.
+MEASURED, PREDICTED = "measured", "theory"
 
 
 class Line(NamedTuple):
@@ -82,8 +85,9 @@ def line_chart(
     extent: Range,
     families: Sequence[str],
     description: str,
-) -> alt.LayerChart:
-    """Return the chart of `lines`.
+    legend: bool,
+) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the chart of `lines`.
 
     Args:
         lines: What to draw, with finite means.
@@ -91,69 +95,74 @@ def line_chart(
         extent: Vertical extent, the same for all panels of a figure.
         families: All families of the study, in the order that fixes their colours.
         description: What the chart shows, for those who cannot see it.
+        legend: Whether the chart has its own legend; the page writes one for all
+            panels of a figure.
 
     Returns:
-        A layered Altair chart as wide as its container, with a tooltip at each point.
+        A layered chart as wide as its container, with a tooltip at each point. It is
+        not validated here, which would take most of the time of a report; the tests do.
     """
-    drawn = {line.family for line in lines}
-    roles = list(dict.fromkeys(line.role for line in lines))
-    base = alt.Chart(alt.Data(values=_rows(lines, axes, extent))).encode(
+    names = {line.family for line in lines}
+    drawn = [name for name in families if name in names]
+    roles = [role for role in dict.fromkeys(line.role for line in lines) if role]
+    # By name, so that Altair does not copy the rows with every layer.
+    base = alt.Chart(alt.NamedData("rows")).encode(
         x=_x(axes, lines),
+        y=_y("mean", axes, extent),
         color=alt.Color(
             "family:N",
             scale=alt.Scale(domain=list(families)),
-            legend=_legend([name for name in families if name in drawn]),
+            legend=_legend(drawn, legend),
         ),
+        detail="role:N",
     )
-    if any(roles):
-        base = base.encode(
-            strokeDash=alt.StrokeDash(
-                "role:N",
-                scale=alt.Scale(
-                    domain=roles, range=[list(dash) for dash in DASHES[: len(roles)]]
-                ),
-                legend=_legend(roles),
-            )
-        )
-    mean = _y("mean", axes, extent)
-    spread = base.transform_filter("datum.seeds > 1").encode(
-        y=_y("low", axes, extent), y2="high:Q"
-    )
-    if axes.bars:
-        spread = spread.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)
-    else:
-        spread = spread.mark_area(opacity=0.16, clip=True)
-        spread = spread.encode(detail="role:N", strokeDash=alt.value([1, 0]))
-    return alt.layer(
-        spread,
-        base.mark_line(strokeWidth=2, clip=True).encode(y=mean),
-        _markers(base, families, drawn).encode(y=mean),
-        _hover(base, axes, roles).encode(y=mean),
-    ).properties(
+    layers = [
+        _spread(base, axes, extent),
+        _strokes(base, roles, legend),
+        _markers(base, families, _legend(drawn, legend)),
+        _hover(base, axes, roles),
+    ]
+    chart = alt.LayerChart(
+        layer=layers,
         width="container",
         height=HEIGHT,
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
+    rows = _rows(lines, axes, extent)
+    return {**chart.to_dict(validate=False), "datasets": {"rows": rows}}
 
 
 def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, Any]]:
-    write = percent if axes.share else number
+    rows = []
+    for line in lines:
+        points = _thinned(line.points)
+        stride = math.ceil(len(points) / MARKERS_PER_LINE)
+        for index, (x, found) in enumerate(points):
+            row = {
+                "family": line.family,
+                "role": line.role,
+                "x": x,
+                "mean": _short(found.mean),
+                # Cut here, because a logarithmic axis has no place for a negative end.
+                "low": _short(max(found.low, extent.low)),
+                "high": _short(min(found.high, extent.high)),
+                "value": interval(found, axes.share),
+                "seeds": found.seeds,
+                "marked": index % stride == 0 and line.role != PREDICTED,
+            }
+            rows.append(row)
+    return rows
+
+
+def _thinned(points: list[tuple[float, Estimate]]) -> list[tuple[float, Estimate]]:
+    """Return every so many points, and the last."""
+    stride = math.ceil(len(points) / POINTS_PER_LINE)
+    last = len(points) - 1
     return [
-        {
-            "family": line.family,
-            "role": line.role,
-            "x": x,
-            "mean": _short(found.mean),
-            # Cut here, because a logarithmic axis has no place for a negative end.
-            "low": _short(max(found.low, extent.low)),
-            "high": _short(min(found.high, extent.high)),
-            "value": interval(found, write),
-            "seeds": found.seeds,
-            "marked": index % math.ceil(len(line.points) / MARKERS_PER_LINE) == 0,
-        }
-        for line in lines
-        for index, (x, found) in enumerate(line.points)
+        point
+        for index, point in enumerate(points)
+        if index == last or (index % stride == 0 and last - index >= stride / 2)
     ]
 
 
@@ -167,41 +176,73 @@ def _x(axes: Axes, lines: Sequence[Line]) -> alt.X:
     low, high = min(xs), max(xs)
     # Few places stand off the edges, so that their bars and markers are seen whole.
     margin = (0.06 if axes.bars else 0.015) * (high - low) or 0.5
-    ticks = sorted(set(xs))
-    axis = alt.Axis(values=ticks) if axes.bars else alt.Axis(tickMinStep=1)
+    ticks = sorted(set(xs)) if axes.bars else alt.Undefined
+    axis = alt.Axis(
+        values=ticks, tickMinStep=1, tickCount=alt.ExprRef("max(2, width / 55)")
+    )
     scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
     return alt.X("x:Q", title=axes.x, scale=scale, axis=axis)
 
 
 def _y(field: str, axes: Axes, extent: Range) -> alt.Y:
-    scale = alt.Scale(
-        type="log" if extent.log else "linear",
-        domain=[extent.low, extent.high],
-        nice=False,
-        zero=False,
-    )
-    axis = alt.Axis(tickCount=5, format=".0%") if axes.share else alt.Axis(tickCount=5)
+    limits = [extent.low, extent.high]
+    if extent.log:
+        scale = alt.Scale(type="log", domain=limits, nice=False)
+        axis = alt.Axis(values=_log_ticks(extent), format="~g")
+    else:
+        scale = alt.Scale(domain=limits, nice=False, zero=False)
+        axis = alt.Axis(tickCount=5, format=".0%" if axes.share else alt.Undefined)
     return alt.Y(f"{field}:Q", title=axes.y, scale=scale, axis=axis)
 
 
-def _legend(values: list[str]) -> alt.Legend:
-    """A legend above the chart; the page hides it and writes its own."""
+def _log_ticks(extent: Range) -> list[float]:
+    """Return the powers of ten inside, and 2 and 5 times those where they are few."""
+    low, high = math.log10(extent.low), math.log10(extent.high)
+    steps = (1, 2, 5) if high - low < 2.5 else (1,)
+    stride = max(1, round((high - low) / 6))
+    powers = range(math.floor(low), math.ceil(high) + 1, stride)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    return [tick for tick in ticks if extent.low <= tick <= extent.high]
+
+
+def _legend(values: list[str], shown: bool) -> alt.Legend | None:
+    if not shown:
+        return None
     return alt.Legend(title=None, orient="top", values=values, symbolType="stroke")
 
 
-def _markers(base: alt.Chart, families: Sequence[str], drawn: set[str]) -> alt.Chart:
+def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
+    """Return the intervals, where there is more than one seed."""
+    spread = base.transform_filter("datum.seeds > 1").encode(
+        y=_y("low", axes, extent), y2="high:Q"
+    )
+    if axes.bars:
+        return spread.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)
+    return spread.mark_area(opacity=0.16, clip=True)
+
+
+def _strokes(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:
+    lines = base.mark_line(strokeWidth=2, clip=True)
+    if not roles:
+        return lines
+    dashes = [list(dash) for dash in DASHES[: len(roles)]]
+    scale = alt.Scale(domain=roles, range=dashes)
+    return lines.encode(
+        strokeDash=alt.StrokeDash(
+            "role:N", scale=scale, legend=_legend(roles, legend and len(roles) > 1)
+        )
+    )
+
+
+def _markers(
+    base: alt.Chart, families: Sequence[str], legend: alt.Legend | None
+) -> alt.Chart:
     shapes = [MARKERS[index % len(MARKERS)] for index in range(len(families))]
+    scale = alt.Scale(domain=list(families), range=shapes)
     return (
         base.transform_filter("datum.marked")
         .mark_point(filled=True, size=46, opacity=1, clip=True)
-        .encode(
-            shape=alt.Shape(
-                "family:N",
-                scale=alt.Scale(domain=list(families), range=shapes),
-                legend=_legend([name for name in families if name in drawn]),
-            ),
-            strokeDash=alt.value([1, 0]),
-        )
+        .encode(shape=alt.Shape("family:N", scale=scale, legend=legend))
     )
 
 
@@ -215,10 +256,9 @@ def _hover(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
         fields=["x", "family", "role"],
         empty=False,
     )
-    lines = [alt.Tooltip("family:N", title="network")]
-    if any(roles):
-        lines.append(alt.Tooltip("role:N", title="line"))
-    lines += [
+    told = [
+        alt.Tooltip("family:N", title="network"),
+        *([alt.Tooltip("role:N", title="line")] if roles else []),
         alt.Tooltip("x:Q", title=axes.x),
         alt.Tooltip("value:N", title=axes.y),
         alt.Tooltip("seeds:Q", title="seeds"),
@@ -227,8 +267,7 @@ def _hover(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
         base.mark_point(size=150, strokeWidth=2, clip=True)
         .encode(
             opacity=alt.condition(nearest, alt.value(1), alt.value(0)),
-            tooltip=lines,
-            strokeDash=alt.value([1, 0]),
+            tooltip=told,
         )
         .add_params(nearest)
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import vl_convert
@@ -18,7 +18,7 @@ from jaxnets.report.style import LIGHT, vega_config
 WIDTH, HEIGHT = 640, 360
 
 
-def export_charts(run: Path, format: Literal["png", "svg"] = "png") -> list[Path]:
+def export_charts(run: Path, format: str = "png") -> list[Path]:
     """Write every chart of the run in the folder `run` into `run/charts/`.
 
     Args:
@@ -77,8 +77,14 @@ def _file_name(figure: Figure, panel: Panel) -> str:
 def _standing_alone(figure: Figure, panel: Panel) -> dict[str, Any]:
     """Return the page's chart with a fixed size, its heading and its legend."""
     title = figure.plot.title + (f", {panel.title}" if panel.title else "")
-    sized = panel.chart.properties(width=WIDTH, height=HEIGHT, title=title)
-    return {**sized.to_dict(), "config": vega_config(LIGHT), "padding": 16}
+    return {
+        **figure.chart(panel, legend=True),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "title": title,
+        "config": vega_config(LIGHT),
+        "padding": 16,
+    }
 
 
 def _convert(specification: dict[str, Any], format: str) -> bytes:

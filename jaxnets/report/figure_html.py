@@ -25,6 +25,12 @@ def figure_html(figure: Figure, index: int) -> Markup:
         figure: What to show.
         index: Its number on the page, which makes the identifiers unique.
     """
+    panels = [
+        _panel(figure, panel, f"figure-{index}-{number}")
+        for number, panel in enumerate(figure.panels, 1)
+    ]
+    # Four stand better two by two; of more than two, three fill a row.
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     return tag(
         "figure",
         tag(
@@ -33,22 +39,15 @@ def figure_html(figure: Figure, index: int) -> Markup:
             tag("p", figure.plot.reading),
             _legend(figure),
         ),
-        tag(
-            "div",
-            *(
-                _panel(panel, f"figure-{index}-{number}")
-                for number, panel in enumerate(figure.panels, 1)
-            ),
-            class_="panels",
-        ),
+        tag("div", *panels, class_=f"panels columns-{columns}"),
         tag("p", " ".join(figure.notes), class_="captions"),
         id=f"{figure.study}-{figure.plot.name}",
+        class_="wide" if len(panels) > 1 else None,
     )
 
 
-def _panel(panel: Panel, name: str) -> Markup:
-    specification = panel.chart.to_dict()
-    description = specification["description"]
+def _panel(figure: Figure, panel: Panel, name: str) -> Markup:
+    specification = figure.chart(panel, legend=False)
     return tag(
         "div",
         tag("h4", panel.title) if panel.title else "",
@@ -56,7 +55,7 @@ def _panel(panel: Panel, name: str) -> Markup:
             "div",
             class_="chart",
             role="img",
-            aria_label=description,
+            aria_label=panel.description,
             data_source=name,
         ),
         tag("script", json_in_html(specification), type="application/json", id=name),
@@ -71,22 +70,22 @@ def json_in_html(value: object) -> Markup:
 
 
 def _legend(figure: Figure) -> Markup:
+    kinds = len(MARKERS)
     families = (
-        _key(
-            name, f"var(--family-{index % len(MARKERS)})", MARKERS[index % len(MARKERS)]
-        )
-        for name, index in figure.families
+        _key(name, f"var(--family-{index % kinds})", marker=MARKERS[index % kinds])
+        for index, name in figure.drawn()
     )
-    roles = (
-        _key(role, "var(--text)", None, dash)
-        for role, dash in zip(figure.roles, DASHES, strict=False)
+    roles = figure.roles()
+    dashes = (
+        _key(role, "var(--text)", dash=dash)
+        for role, dash in zip(roles, DASHES, strict=False)
     )
-    shown = [*families, *(roles if len(figure.roles) > 1 else ())]
+    shown = [*families, *(dashes if len(roles) > 1 else ())]
     return tag("ul", *shown, class_="legend", aria_label="Legend")
 
 
 def _key(
-    name: str, colour: str, marker: str | None, dash: tuple[int, ...] = (1, 0)
+    name: str, colour: str, marker: str | None = None, dash: tuple[int, ...] = (1, 0)
 ) -> Markup:
     """Return one entry of a legend: a piece of the line, its marker, its name."""
     line = tag(

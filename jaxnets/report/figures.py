@@ -3,17 +3,18 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
-
-import altair as alt
+from typing import Any, NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.charts import Axes, Line, line_chart, vertical_range
+from jaxnets.report.charts import (
+    Axes,
+    Line,
+    Range,
+    line_chart,
+    vertical_range,
+)
 from jaxnets.report.intervals import describe_intervals, number, over_seeds
 from jaxnets.report.style import ordered_families
-
-
-MEASURED, PREDICTED = "measured", "theory"
 
 
 class Plot(NamedTuple):
@@ -47,10 +48,11 @@ class Spot(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One chart of a figure, under its own heading."""
+    """One chart of a figure: its heading, its lines, and what they show in words."""
 
     title: str
-    chart: alt.LayerChart
+    lines: list[Line]
+    description: str
 
 
 class Figure(NamedTuple):
@@ -60,17 +62,38 @@ class Figure(NamedTuple):
         study: The study it belongs to.
         plot: What it shows.
         panels: Its charts; never empty.
-        families: The legend's families, each with the index of its colour.
-        roles: The legend's roles, in the order of their dashes.
+        extent: The vertical extent of all of them.
+        families: All families of the study, in the order that fixes their colours.
         notes: Sentences on intervals and what was left out.
     """
 
     study: str
     plot: Plot
     panels: list[Panel]
-    families: list[tuple[str, int]]
-    roles: list[str]
+    extent: Range
+    families: list[str]
     notes: list[str]
+
+    def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
+        """Return the specification of the chart of one of its panels."""
+        return line_chart(
+            panel.lines,
+            self.plot.axes,
+            self.extent,
+            self.families,
+            panel.description,
+            legend,
+        )
+
+    def drawn(self) -> list[tuple[int, str]]:
+        """Return the families that it shows, each after the number of its colour."""
+        seen = {line.family for panel in self.panels for line in panel.lines}
+        return [(i, name) for i, name in enumerate(self.families) if name in seen]
+
+    def roles(self) -> list[str]:
+        """Return the roles that it shows, in the order of their dashes."""
+        seen = [line.role for panel in self.panels for line in panel.lines]
+        return [role for role in dict.fromkeys(seen) if role]
 
 
 def figure(
@@ -100,28 +123,17 @@ def figure(
     if not lines:
         return None
     extent = vertical_range(lines, plot.axes)
-    seen = {drawn.family for drawn in lines}
+    seeds = [found.seeds for drawn in lines for _, found in drawn.points]
     notes = [
-        describe_intervals([e.seeds for drawn in lines for _, e in drawn.points]),
+        describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),
         *(["Logarithmic vertical axis."] if extent.log else []),
         *_left_out(left_out),
     ]
-    return Figure(
-        study,
-        plot,
-        [
-            Panel(
-                title,
-                line_chart(
-                    panel, plot.axes, extent, families, _describe(plot, title, panel)
-                ),
-            )
-            for title, panel in panels.items()
-        ],
-        [(name, index) for index, name in enumerate(families) if name in seen],
-        [role for role in dict.fromkeys(drawn.role for drawn in lines) if role],
-        notes,
-    )
+    charts = [
+        Panel(title, panel, _describe(plot, title, panel))
+        for title, panel in panels.items()
+    ]
+    return Figure(study, plot, charts, extent, families, notes)
 
 
 def _grouped(
@@ -150,12 +162,12 @@ def _grouped(
 def line(
     family: str,
     role: str,
-    places: Mapping[float | None, list[Record]],
+    places: Mapping[float, list[Record]],
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Line:
     """Return the line through the estimates at each x that has a finite value."""
     found = {x: over_seeds(records).within(bounds) for x, records in places.items()}
-    points = [(x, e) for x, e in found.items() if x is not None and e.seeds]
+    points = [(x, e) for x, e in found.items() if e.seeds]
     return Line(family, role, sorted(points))
 
 

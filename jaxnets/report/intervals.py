@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,13 +82,16 @@ def over_seeds(records: Iterable[Record]) -> Estimate:
     return found._replace(left_out=left_out)
 
 
-def describe_intervals(counts: Iterable[int]) -> str:
+def describe_intervals(counts: Iterable[int], drawn_as: str = "Intervals") -> str:
     """Return the sentence on what the intervals are, for the numbers of seeds seen.
 
     Example:
+        >>> describe_intervals([3, 3], "Bands")
+        'Lines: mean of 3 seeds. Bands: 95 % t-interval of the mean.'
         >>> describe_intervals([1])
         'One seed only, so there is no interval.'
     """
+    counts = list(counts)
     most, least = max(counts, default=0), min(counts, default=0)
     if most == 0:
         return "Nothing was measured."
@@ -96,16 +99,13 @@ def describe_intervals(counts: Iterable[int]) -> str:
         return "One seed only, so there is no interval."
     seeds = f"{most} seeds" if least == most else f"up to {most} seeds"
     if most == 2:
-        return f"Mean of {seeds}; the interval is the range of the two."
+        return f"Lines: mean of {seeds}. {drawn_as}: the range of the two."
     few = "" if least > 2 else " (with two seeds their range, with one seed none)"
-    return (
-        f"Mean of {seeds}; the interval is the 95 % interval of Student's t for the "
-        f"mean{few}."
-    )
+    return f"Lines: mean of {seeds}. {drawn_as}: 95 % t-interval of the mean{few}."
 
 
 def number(value: object, digits: int = 3) -> str:
-    """Write a number for a reader: few digits, a true minus sign.
+    """Write a number for a reader: few digits, a true minus sign; None as a dash.
 
     Example:
         >>> number(-0.41234), number(12345.6), number(None), number(float("nan"))
@@ -119,33 +119,47 @@ def number(value: object, digits: int = 3) -> str:
         return "not a number"
     if math.isinf(value):
         return "infinite" if value > 0 else "−infinite"
-    size = abs(value)
-    if isinstance(value, int) or size >= 999.5:
-        written = f"{value:,.0f}" if size < 1e9 else f"{value:.{digits}g}"
-    else:
-        written = f"{value:#.{digits}g}" if size >= 1e-4 else f"{value:.{digits}g}"
-    return written.rstrip(".").replace("-", "−")
+    whole = isinstance(value, int) or abs(value) >= 999.5
+    written = f"{value:,.0f}" if whole and abs(value) < 1e9 else f"{value:.{digits}g}"
+    return written.replace("-", "−")
 
 
-def percent(value: float) -> str:
-    """Write a share in per cent.
+def numbers(values: Sequence[float]) -> list[str]:
+    """Write finite numbers that are compared, with the decimals that tell them apart.
 
     Example:
-        >>> percent(0.9731)
-        '97.3 %'
+        >>> numbers([-0.12, -0.15, -0.09])
+        ['−0.120', '−0.150', '−0.090']
     """
-    return f"{100 * value:.1f} %".replace("-", "−")
+    spread = max(values) - min(values)
+    largest = max(abs(value) for value in values)
+    if spread <= 1e-3 * largest or largest >= 1e9 or spread < 1e-6:
+        return [number(value) for value in values]
+    decimals = max(0, 1 - math.floor(math.log10(spread)))
+    return [f"{value:,.{decimals}f}".replace("-", "−") for value in values]
 
 
-def interval(found: Estimate, write=number) -> str:
+def interval(found: Estimate, share: bool = False) -> str:
     """Write an estimate as its mean and interval.
+
+    Args:
+        found: The estimate.
+        share: Whether it is a share, to be written in per cent.
 
     Example:
         >>> interval(Estimate(-0.5, -0.6, -0.4, 3, 0))
-        '−0.500 (−0.600 to −0.400)'
+        '−0.50 (−0.60 to −0.40)'
+        >>> interval(Estimate(0.973, 0.97, 0.976, 3, 0), share=True)
+        '97.3 % (97.0 to 97.6)'
     """
     if found.seeds == 0:
         return "not finite" if found.left_out else "–"
+    ends = (found.mean, found.low, found.high)
+    if share:
+        mean, low, high = (f"{100 * end:.1f}".replace("-", "−") for end in ends)
+        mean += " %"
+    else:
+        mean, low, high = numbers(ends)
     if found.seeds == 1:
-        return write(found.mean)
-    return f"{write(found.mean)} ({write(found.low)} to {write(found.high)})"
+        return mean
+    return f"{mean} (no spread)" if low == high else f"{mean} ({low} to {high})"

@@ -5,7 +5,7 @@ from collections import defaultdict
 from jaxnets.records import Record
 from jaxnets.report.charts import Axes
 from jaxnets.report.figures import Plot, Spot
-from jaxnets.report.intervals import SHARE, interval, over_seeds, percent
+from jaxnets.report.intervals import SHARE, interval, over_seeds
 from jaxnets.report.sections import (
     Column,
     Section,
@@ -110,8 +110,8 @@ def _table(records):
     ]
     return table(
         "overfitting",
-        "Overfitting: the figures at the end of training, as mean and interval over "
-        "seeds. The gap is what is lost from training to validation examples.",
+        "Mean and interval over seeds, at the end of training. The gap is what is lost "
+        "from training to validation examples.",
         "Dropout rate",
         records,
         [*losses, gaps[0], *accuracies[:2], gaps[1], *accuracies[2:]],
@@ -120,4 +120,4 @@ def _table(records):
 
 def _as_gap(records: list[Record]) -> str:
     """Write a difference of shares, which may be negative."""
-    return interval(over_seeds(records).within((-1.0, 1.0)), percent)
+    return interval(over_seeds(records).within((-1.0, 1.0)), share=True)

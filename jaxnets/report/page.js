@@ -9,7 +9,7 @@ async function draw(container) {
     const drawn = await vegaEmbed(container, JSON.parse(source.textContent), {
       actions: { export: true, source: false, compiled: false, editor: false },
       ast: true, // The page forbids eval, so expressions are interpreted.
-      config: { ...themes[scheme], legend: { disable: true } },
+      config: themes[scheme],
       downloadFileName: container.dataset.source,
       renderer: "svg",
       tooltip: { theme: scheme },

@@ -65,14 +65,15 @@ def _resource(name: str) -> str:
 @cache
 def _bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed, safe inside a script element."""
-    return vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")
 
 
 def _body(run: Run) -> Markup:
     sections = study_sections(run)
     links = [
         ("verdicts", "Verdicts"),
-        ("words", "The words"),
+        ("words", "Words"),
         *((section.study, section.title.split(":")[0]) for section in sections),
         ("provenance", "What ran where"),
     ]
@@ -92,7 +93,7 @@ def _body(run: Run) -> Markup:
             tag(
                 "main",
                 _part("verdicts", "Verdicts", verdicts_html(run), "summary"),
-                _part("words", "The words", glossary_html()),
+                _part("words", "Words", glossary_html()),
                 *_studies(run, sections),
                 _part("provenance", "What ran where", provenance_html(run)),
             ),
@@ -153,7 +154,11 @@ def _study(run: Run, section: Section, index: int) -> Markup:
         paragraphs([initialiser] if initialiser else []),
         paragraphs(notes),
         paragraphs(asides, class_="remark"),
-        *(figure_html(figure, index + n) for n, figure in enumerate(section.figures)),
+        tag(
+            "div",
+            *(figure_html(f, index + n) for n, f in enumerate(section.figures)),
+            class_="figures",
+        ),
         table_html(section.table) if section.table else "",
         id=section.study,
     )

@@ -20,22 +20,30 @@ def table_html(table: Table) -> Markup:
     """Return `table` as HTML that scrolls sideways in itself where it is too wide."""
     head = tag("tr", *(tag("th", title, scope="col") for title in table.head))
     body = (
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", c) for c in row[1:]))
+        tag("tr", tag("th", row[0], scope="row"), *(map(_cell, row[1:])))
         for row in table.rows
     )
     return tag(
         "div",
         tag(
             "table",
-            tag("caption", table.caption),
+            tag("caption", tag("strong", table.title), " ", table.caption),
             tag("thead", head),
             tag("tbody", *body),
         ),
         class_="table",
         role="region",
-        aria_label=table.caption,
+        aria_label=table.title,
         tabindex="0",
     )
+
+
+def _cell(text: str) -> Markup:
+    """Return a cell, with the interval of an estimate on a line of its own."""
+    mean, bracket, ends = text.partition(" (")
+    if not ends.endswith(")"):
+        return tag("td", text)
+    return tag("td", mean, " ", tag("small", bracket.strip() + ends))
 
 
 def _environment(run: Run) -> Table | None:
@@ -50,7 +58,7 @@ def _environment(run: Run) -> Table | None:
     rows = [[name, number(fact)] for name, fact in facts.items() if fact is not None]
     if not rows:
         return None
-    return Table("Command, versions and machine", ["What", "Value"], rows)
+    return Table("Command, versions and machine", "", ["What", "Value"], rows)
 
 
 def _overhead(run: Run) -> Table | None:
@@ -66,8 +74,8 @@ def _overhead(run: Run) -> Table | None:
     if not rows:
         return None
     return Table(
-        "What measuring costs: time of one training step without and with the "
-        "instruments, in the same run",
+        "What measuring costs",
+        "Time of one training step without and with the instruments, in the same run.",
         ["Network", "Without (ms)", "With (ms)", "Ratio"],
         rows,
     )
@@ -93,7 +101,8 @@ def _arms(run: Run) -> Table | None:
     if not rows:
         return None
     return Table(
-        "The arms: each is one trained configuration, with all its seeds",
+        "The arms",
+        "Each is one trained configuration, with all its seeds.",
         ["Arm", "Study", "Status", "Parameters", "Time (s)", "of it compiling (s)"],
         rows,
     )
@@ -136,7 +145,7 @@ def _config(run: Run) -> Table | None:
     rows = [[name, _written(value)] for name, value in run.config.items()]
     if not rows:
         return None
-    return Table("The whole configuration", ["Setting", "Value"], rows)
+    return Table("The whole configuration", "", ["Setting", "Value"], rows)
 
 
 def _written(value: object) -> str:

@@ -1,8 +1,8 @@
 """The study of saturation: activations and the gain of their initialiser."""
 
 from jaxnets.records import Record
-from jaxnets.report.charts import Axes
-from jaxnets.report.figures import MEASURED, PREDICTED, Plot, Spot
+from jaxnets.report.charts import MEASURED, PREDICTED, Axes
+from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections import (
     Column,
@@ -71,7 +71,7 @@ def _table(records, shares, gradients):
     predicted = {(r.family, r.size) for r in of_metric(gradients, THEORY)}
     return table(
         "saturation",
-        "Saturation: the figures, as mean and interval over seeds. The share is the "
+        "Mean and interval over seeds. The share is the "
         "mean of all layers, the gradient log₁₀ of the norm at the first layer.",
         "Gain",
         records,

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from jaxnets.records import Record
+from jaxnets.report.charts import MEASURED, PREDICTED
 from jaxnets.report.figures import (
-    MEASURED,
-    PREDICTED,
     Figure,
     Plot,
     Spot,
@@ -15,7 +14,7 @@ from jaxnets.report.figures import (
     line,
     misfit,
 )
-from jaxnets.report.intervals import SHARE, interval, number, over_seeds, percent
+from jaxnets.report.intervals import SHARE, interval, number, over_seeds
 from jaxnets.report.style import ordered_families
 
 
@@ -23,8 +22,9 @@ Spots = Iterable[tuple[Record, Spot]]
 
 
 class Table(NamedTuple):
-    """Figures as text: a caption, the head and the rows of cells."""
+    """Figures as text: a title, a caption, the head and the rows of cells."""
 
+    title: str
     caption: str
     head: list[str]
     rows: list[list[str]]
@@ -106,7 +106,9 @@ def table(
             found = _of_arm(column.records, family, arm_size)
             cells.append(column.write(found) if found else "–")
         rows.append(cells)
-    return Table(caption, ["Network", size, *(c.title for c in columns)], rows)
+    return Table(
+        "The figures", caption, ["Network", size, *(c.title for c in columns)], rows
+    )
 
 
 def _of_arm(records: list[Record], family: str, size: float) -> list[Record]:
@@ -120,7 +122,7 @@ def as_interval(records: list[Record]) -> str:
 
 def as_percent(records: list[Record]) -> str:
     """Write mean and interval of a share."""
-    return interval(over_seeds(records).within(SHARE), percent)
+    return interval(over_seeds(records).within(SHARE), share=True)
 
 
 def as_count(records: list[Record]) -> str:
@@ -137,7 +139,8 @@ def as_misfit(records: list[Record]) -> str:
     theirs = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
     for record in records:
         role = PREDICTED if record.metric.startswith("predicted_") else MEASURED
-        theirs[role][record.position].append(record)
+        if record.position is not None:
+            theirs[role][float(record.position)].append(record)
     lines = {role: line("", role, places) for role, places in theirs.items()}
     distance = misfit(lines[MEASURED], lines[PREDICTED])
     return "–" if distance is None else number(distance, 2)

@@ -1,8 +1,8 @@
 """The study of time: recurrent against gated networks."""
 
 from jaxnets.records import Record
-from jaxnets.report.charts import Axes
-from jaxnets.report.figures import MEASURED, PREDICTED, Plot, Spot
+from jaxnets.report.charts import MEASURED, PREDICTED, Axes
+from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections import (
     Column,
@@ -115,7 +115,7 @@ def _table(records, gradients):
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
     return table(
         "time",
-        "Time: the figures, as mean and interval over seeds. Gradients are log₁₀ of "
+        "Mean and interval over seeds. Gradients are log₁₀ of "
         "the norm at the first time step.",
         "Length",
         records,

@@ -1,9 +1,10 @@
 """The verdicts in plain sentences, first thing on the page."""
 
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
-from jaxnets.report.intervals import number
+from jaxnets.report.intervals import number, numbers
 from jaxnets.report.markup import Markup, join, tag
 from jaxnets.report.run import STUDIES, Run
 
@@ -84,13 +85,14 @@ def _verdict(verdict: dict[str, Any]) -> Markup:
 
 
 def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
-    low, high = verdict.get("low"), verdict.get("high")
     parts: list[object] = [where] if where else []
-    if verdict.get("number") is not None:
-        measured = f"measured {number(verdict['number'])}"
-        if low is not None and high is not None:
-            measured += f" (interval {number(low)} to {number(high)})"
-        parts.append(measured)
+    ends = [verdict.get(name) for name in ("number", "low", "high")]
+    finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
+    if len(finite) == 3:
+        measured, low, high = numbers(finite)
+        parts.append(f"measured {measured} (interval {low} to {high})")
+    elif ends[0] is not None:
+        parts.append(f"measured {number(ends[0])}")
     if verdict.get("threshold") is not None:
         parts.append(f"threshold {number(verdict['threshold'])}")
     return join(parts, " · ")

@@ -13,6 +13,7 @@ from jaxnets.training.program import compile_program as compile_program
 from jaxnets.training.program import generated as generated
 from jaxnets.training.program import random_key as random_key
 from jaxnets.training.program import shuffled as shuffled
+from jaxnets.training.step import Loss as Loss
 from jaxnets.training.step import StepReport as StepReport
 from jaxnets.training.step import TrainState as TrainState
 from jaxnets.training.step import make_evaluation as make_evaluation

@@ -16,12 +16,12 @@ class History(NamedTuple):
 
     Attributes:
         reports: Every step of every seed, arrays `(seeds, steps, ...)`.
-        validation: Figures after each epoch, `(seeds, epochs)`.
+        figures: Figures after each epoch, `(seeds, epochs)`.
         steps_per_epoch: Updates in an epoch.
     """
 
     reports: StepReport
-    validation: dict[str, np.ndarray]
+    figures: dict[str, np.ndarray]
     steps_per_epoch: int
 
 
@@ -84,7 +84,7 @@ def fit(
         if not np.isfinite(losses).all():
             raise _explained(program, state, epoch_key, losses, seen)
         state = epoch.state
-        seen.append(jax.tree.map(np.asarray, (epoch.reports, epoch.validation)))
+        seen.append(jax.tree.map(np.asarray, (epoch.reports, epoch.figures)))
         if on_epoch is not None:
             on_epoch(number, epoch)
     return state, _history(seen)
@@ -93,8 +93,8 @@ def fit(
 def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
     """Join the epochs along the axis of steps."""
     reports = jax.tree.map(lambda *a: np.concatenate(a, axis=1), *[r for r, _ in seen])
-    validation = jax.tree.map(lambda *a: np.stack(a, axis=1), *[v for _, v in seen])
-    return History(reports, validation, seen[0][0].loss.shape[1])
+    figures = jax.tree.map(lambda *a: np.stack(a, axis=1), *[f for _, f in seen])
+    return History(reports, figures, seen[0][0].loss.shape[1])
 
 
 def _explained(program, state, epoch_key, losses, seen) -> NonFiniteLoss:

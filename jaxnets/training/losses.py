@@ -1,15 +1,17 @@
 """Losses over an NNX module and a batch, with the figures to watch beside them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 
 from jaxnets.data import Labelled
 
 
 def classification(
-    model: nnx.Module, batch: Labelled
+    model: Callable[[Any], jax.Array], batch: Labelled
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the softmax cross-entropy in nats and `{"accuracy": share}`.
 
@@ -20,7 +22,8 @@ def classification(
         >>> from jaxnets.data import Labelled
         >>> from jaxnets.training import classification
         >>> logits = jnp.array([[0.0, 0.0], [0.0, 50.0]])
-        >>> loss, figures = classification(lambda x: x, Labelled(logits, jnp.array([0, 1])))
+        >>> batch = Labelled(logits, jnp.array([0, 1]))
+        >>> loss, figures = classification(lambda x: x, batch)
         >>> round(float(loss), 4), float(figures["accuracy"])
         (0.3466, 1.0)
     """
@@ -31,7 +34,7 @@ def classification(
 
 
 def regression(
-    model: nnx.Module, batch: Labelled
+    model: Callable[[Any], jax.Array], batch: Labelled
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the mean squared error and `{"accuracy": share}` of errors below 0.04.
 

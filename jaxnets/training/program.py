@@ -76,12 +76,13 @@ class Epoch(NamedTuple):
     Attributes:
         state: The states after it.
         reports: What each step saw, `(seeds, steps, ...)`.
-        validation: Figures on the validation data after it, `(seeds,)`.
+        figures: Figures on the evaluation data after it, such as
+            `validation_loss (seeds,)`.
     """
 
     state: TrainState
     reports: StepReport
-    validation: dict[str, jax.Array]
+    figures: dict[str, jax.Array]
 
 
 class Program(NamedTuple):
@@ -92,7 +93,6 @@ class Program(NamedTuple):
         initial: States before training, a leading axis `(seeds,)` on every array.
         epoch: `epoch(state, key) -> Epoch`, one compiled call. The key is one for all
             seeds: they see the same data in the same order.
-        evaluate: `evaluate(state, data) -> {figure: (seeds,)}`, jitted on first use.
         replay: `replay(state, key, steps) -> (objective, arguments)` of one seed: the
             objective and its arguments after `steps` updates of the epoch of `key`.
         compile_seconds: Time that tracing and compiling took.
@@ -101,7 +101,6 @@ class Program(NamedTuple):
     graphdef: nnx.GraphDef
     initial: TrainState
     epoch: Callable[[TrainState, jax.Array], Epoch]
-    evaluate: Callable[[TrainState, Any], dict[str, jax.Array]]
     replay: Callable[[TrainState, jax.Array, int], tuple[Callable, tuple]]
     compile_seconds: float
 
@@ -111,7 +110,7 @@ def compile_program(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     batches: Batches,
-    validation: Any,
+    evaluation: dict[str, Any],
     *,
     seeds: Sequence[int],
     over_seeds: str = "map",
@@ -124,7 +123,8 @@ def compile_program(
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
         batches: Where the training batches come from.
-        validation: Batch that is evaluated after each epoch.
+        evaluation: `{name: batch}` that the loss is evaluated on after each epoch, in
+            evaluation mode, such as `{"validation": data}`.
         seeds: One network each. The same seed gives the same network.
         over_seeds: `"map"` runs the seeds in turn inside the program; `"vmap"` side by
             side. Side by side suits small matrix products. With convolutions it makes
@@ -144,13 +144,19 @@ def compile_program(
     started = time.perf_counter()
     definition, initialise = _initialiser(make_model, optimizer)
     step = make_step(definition, loss, optimizer, measured=measured)
-    evaluate_one = make_evaluation(definition, loss)
-    validation = jax.tree.map(jnp.asarray, validation)
+    evaluation = jax.tree.map(jnp.asarray, evaluation)
+
+    evaluate = make_evaluation(definition, loss)
 
     def epoch_of_one(state: TrainState, key: jax.Array) -> Epoch:
         body = lambda state, row: step(state, batches.fetch(row))
         state, reports = jax.lax.scan(body, state, batches.draw(key))
-        return Epoch(state, reports, evaluate_one(state, validation))
+        figures = {
+            f"{name}_{figure}": value
+            for name, data in evaluation.items()
+            for figure, value in evaluate(state, data).items()
+        }
+        return Epoch(state, reports, figures)
 
     over = _over_seeds(over_seeds)
     # The initialisers of one seed must not depend on which other seeds there are, and
@@ -161,9 +167,6 @@ def compile_program(
     epoch = jax.jit(lambda state, key: over(lambda one: epoch_of_one(one, key))(state))
     epoch = epoch.lower(initial, random_key(0)).compile()
 
-    def evaluate(state: TrainState, data: Any) -> dict[str, jax.Array]:
-        return over(lambda one: evaluate_one(one, data))(state)
-
     def replay(state: TrainState, key: jax.Array, steps: int):
         rows = batches.draw(key)
         before = jax.tree.map(lambda array: array[:steps], rows)
@@ -173,7 +176,7 @@ def compile_program(
         return make_objective(definition, loss), (state.params, state.rest, batch)
 
     seconds = time.perf_counter() - started
-    return Program(definition, initial, epoch, jax.jit(evaluate), replay, seconds)
+    return Program(definition, initial, epoch, replay, seconds)
 
 
 def random_key(seed: int | jax.Array) -> jax.Array:

@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from jaxnets.functional.gru import GRUParams, gru, gru_step
@@ -30,12 +31,15 @@ FAMILIES = [RNN, GRU, LSTM]
 
 # Each example compiles, so they are few; the choice is the same in every run.
 few = settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=list(HealthCheck),
 )
+
+
+def as_float32(tree) -> Any:
+    return jax.tree.map(lambda a: np.asarray(a, np.float32), tree)
 
 
 def draw_params(

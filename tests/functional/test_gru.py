@@ -1,5 +1,7 @@
 """The gated recurrent unit: Flax with and without `b_hn`, and messages."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,18 +9,18 @@ import pytest
 from flax import nnx
 
 from jaxnets.functional.gru import GRUParams, gru, gru_step, init_gru
-from tests.functional.recurrent_setup import GRU, draw_params
+from tests.functional.recurrent_setup import GRU, as_float32, draw_params
 
 
 def test_flax_cell_is_the_case_without_b_hn(rng):
-    cell = nnx.GRUCell(3, 2, rngs=nnx.Rngs(0))
+    cell: Any = nnx.GRUCell(3, 2, rngs=nnx.Rngs(0))
     assert cell.dense_h.bias is None
     b = jnp.asarray(rng.standard_normal(6), jnp.float32)
     cell.dense_i.bias[...] = b
     params = GRUParams(cell.dense_i.kernel[...], cell.dense_h.kernel[...], b)
     x = jax.random.normal(jax.random.key(1), (2, 5, 3))
     with jax.numpy_rank_promotion("allow"):
-        expected = nnx.RNN(cell, rngs=nnx.Rngs(0))(x)
+        expected: Any = nnx.RNN(cell, rngs=nnx.Rngs(0))(x)
     np.testing.assert_allclose(gru(params, x)[1], expected, rtol=1e-5, atol=1e-6)
     # No weights of Flax's cell give what this does.
     other = gru(params._replace(b_hn=jnp.ones(2)), x)[1]
@@ -26,17 +28,19 @@ def test_flax_cell_is_the_case_without_b_hn(rng):
 
 
 def test_reset_forms_differ_and_agree_where_r_is_one(rng):
-    params = GRUParams(*(np.float32(p) for p in draw_params(GRU, rng)))
-    x = np.float32(rng.standard_normal((2, 5, 3)))
+    params = as_float32(draw_params(GRU, rng))
+    x = as_float32(rng.standard_normal((2, 5, 3)))
     after, before = (gru(params, x, reset_after=form)[1] for form in (True, False))
     assert np.max(np.abs(after - before)) > 1e-3
-    ones = {"gate_activation": jnp.ones_like}
-    always = [gru(params, x, reset_after=form, **ones)[1] for form in (True, False)]
+    always = [
+        gru(params, x, reset_after=form, gate_activation=jnp.ones_like)[1]
+        for form in (True, False)
+    ]
     np.testing.assert_allclose(*always, rtol=1e-5)
 
 
 def test_initial_weights_are_orthogonal_by_gate():
-    params = init_gru(jax.random.key(0), 5, 4)
+    params: Any = init_gru(jax.random.key(0), 5, 4)
     for block in jnp.split(params.w_hh, 3, axis=1):
         np.testing.assert_allclose(block @ block.T, np.eye(4), atol=1e-5)
     assert params.b.shape == (12,) and params.b_hn.shape == (4,)

@@ -1,5 +1,7 @@
 """Long short-term memory: Flax, initial weights, and messages."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,11 +10,11 @@ from flax import nnx
 
 from jaxnets.functional.lstm import lstm, lstm_step
 from jaxnets.functional.lstm_params import LSTMParams, LSTMState, init_lstm
-from tests.functional.recurrent_setup import LSTM, draw_params
+from tests.functional.recurrent_setup import LSTM, as_float32, draw_params
 
 
 def test_flax_cell_with_the_same_weights(rng):
-    cell = nnx.LSTMCell(3, 2, rngs=nnx.Rngs(0))
+    cell: Any = nnx.LSTMCell(3, 2, rngs=nnx.Rngs(0))
     bias = jnp.asarray(rng.standard_normal((4, 2)), jnp.float32)
     for gate, b in zip((cell.hi, cell.hf, cell.hg, cell.ho), bias, strict=True):
         gate.bias[...] = b
@@ -26,7 +28,7 @@ def test_flax_cell_with_the_same_weights(rng):
     x = jax.random.normal(jax.random.key(1), (2, 5, 3))
     lengths = jnp.array([5, 3])
     with jax.numpy_rank_promotion("allow"):
-        flax = nnx.RNN(cell, return_carry=True, rngs=nnx.Rngs(0))
+        flax: Any = nnx.RNN(cell, return_carry=True, rngs=nnx.Rngs(0))
         (c, h), expected = flax(x, seq_lengths=lengths)
     state, ys = lstm(LSTMParams(inputs, states, bias.reshape(8)), x, lengths=lengths)
     np.testing.assert_allclose(state.h, h, rtol=1e-5, atol=1e-6)
@@ -41,7 +43,7 @@ def test_initial_weights():
         np.testing.assert_allclose(block @ block.T, np.eye(4), atol=1e-5)
     np.testing.assert_array_equal(params.b, np.repeat([0.0, 2.0, 0.0, 0.0], 4))
     assert params.peephole is None and params.w_hr is None
-    extras = init_lstm(jax.random.key(0), 5, 4, peephole=True, projection=3)
+    extras: Any = init_lstm(jax.random.key(0), 5, 4, peephole=True, projection=3)
     shapes = [extras.w_hh.shape, extras.peephole.shape, extras.w_hr.shape]
     assert shapes == [(3, 16), (3, 4), (4, 3)]
     state, ys = lstm(extras, jnp.ones((2, 6, 5)))
@@ -49,9 +51,9 @@ def test_initial_weights():
 
 
 def test_activations_have_their_places(rng):
-    params = LSTMParams(*(np.float32(p) for p in draw_params(LSTM, rng)[:3]))
-    state = LSTMState(*np.float32(rng.standard_normal((2, 1, 2))))
-    x = np.float32(rng.standard_normal((1, 3)))
+    params = as_float32(draw_params(LSTM, rng))
+    state = LSTMState(*as_float32(rng.standard_normal((2, 1, 2))))
+    x = as_float32(rng.standard_normal((1, 3)))
     actual, _ = lstm_step(
         params,
         state,

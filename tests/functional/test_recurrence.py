@@ -11,6 +11,7 @@ from tests.functional.recurrent_setup import (
     FAMILIES,
     LSTM,
     RNN,
+    as_float32,
     draw_params,
     draw_state,
 )
@@ -28,10 +29,6 @@ def count(state, x_t):
     """A state and an input of several arrays, also of integers."""
     value = state["value"] * x_t["decay"] + x_t["input"]
     return {"value": value, "steps": state["steps"] + 1}, {"twice": 2.0 * value}
-
-
-def as_float32(tree):
-    return jax.tree.map(lambda a: np.asarray(a, np.float32), tree)
 
 
 def test_pytrees_of_states_inputs_and_outputs():
@@ -183,11 +180,28 @@ def test_tap_of_h_sees_the_total_cotangent(family, reverse, rng):
     assert set(taps) == set(names.split())
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_taps_of_segments_are_those_of_time(reverse, rng):
+    params, x = as_float32((draw_params(RNN, rng), rng.standard_normal((2, 5, 3))))
+    loss = lambda p, **o: RNN.run(p, x, reverse=reverse, **o)[1].sum()
+    plain = measure(loss, params).taps["h"].norm
+    taps = measure(lambda p: loss(p, checkpoint=2), params).taps
+    parts = [taps["h"].norm.reshape(4), taps["rest/h"].norm]
+    joined = jnp.concatenate(parts[::-1] if reverse else parts)
+    np.testing.assert_allclose(joined, plain, rtol=1e-5)
+
+
 @every_family
 def test_no_cotangent_reaches_padding(family, rng):
-    params, x = as_float32((draw_params(family, rng), rng.standard_normal((2, 5, 3))))
+    params, state, x = as_float32(
+        (
+            draw_params(family, rng),
+            draw_state(family, rng, (2,)),
+            rng.standard_normal((2, 5, 3)),
+        )
+    )
     lengths = np.array([3, 2])
-    loss = lambda p: family.run(p, x, lengths=lengths)[1].sum()
+    loss = lambda p: family.run(p, x, state, lengths=lengths)[1].sum()
     for stats in measure(loss, params).taps.values():
         assert np.all(stats.norm[:3] > 0) and not np.any(stats.norm[3:])
 

@@ -1,5 +1,7 @@
 """The simple recurrent network: the lecture's example, Flax, and messages."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.functional.rnn import RNNParams, init_rnn, rnn, rnn_step
-from tests.functional.recurrent_setup import RNN, draw_params
+from tests.functional.recurrent_setup import RNN, as_float32, draw_params
 
 
 # The lecture's matrices act on column vectors.
@@ -16,7 +18,7 @@ W_HH = [[0.1, 0.4, 0.8], [-0.1, 0.5, -0.2], [0.9, 0.2, 0.6]]
 
 
 def test_the_lecture_reads_hell():
-    w_xh, w_hh = np.float32(W_XH), np.float32(W_HH)
+    w_xh, w_hh = np.asarray(W_XH, np.float32), np.asarray(W_HH, np.float32)
     letters = np.eye(4, dtype=np.float32)[[0, 1, 2, 2]]
     params = RNNParams(w_xh.T, w_hh.T, np.zeros(3, np.float32))
     _, ys = rnn(params, letters)
@@ -28,7 +30,7 @@ def test_the_lecture_reads_hell():
 
 
 def test_flax_cell_with_the_same_weights():
-    cell = nnx.SimpleCell(3, 2, rngs=nnx.Rngs(0))
+    cell: Any = nnx.SimpleCell(3, 2, rngs=nnx.Rngs(0))
     params = RNNParams(
         cell.dense_i.kernel[...], cell.dense_h.kernel[...], jnp.array([0.1, -0.2])
     )
@@ -40,7 +42,7 @@ def test_flax_cell_with_the_same_weights():
 
 
 def test_flax_returns_the_last_state_for_length_zero():
-    cell = nnx.SimpleCell(3, 2, rngs=nnx.Rngs(0))
+    cell: Any = nnx.SimpleCell(3, 2, rngs=nnx.Rngs(0))
     params = RNNParams(cell.dense_i.kernel[...], cell.dense_h.kernel[...], jnp.zeros(2))
     x = jax.random.normal(jax.random.key(1), (2, 5, 3))
     lengths = jnp.array([5, 0])
@@ -64,8 +66,8 @@ def test_initial_weights_are_orthogonal_and_reproducible():
 
 
 def test_activation_is_applied(rng):
-    params = RNNParams(*(np.float32(p) for p in draw_params(RNN, rng)))
-    x = np.float32(rng.standard_normal((2, 3)))
+    params = as_float32(draw_params(RNN, rng))
+    x = as_float32(rng.standard_normal((2, 3)))
     h, _ = rnn_step(params, np.zeros((2, 2), np.float32), x, activation=jax.nn.relu)
     np.testing.assert_allclose(h, np.maximum(x @ params.w_xh + params.b[None], 0), 1e-5)
 

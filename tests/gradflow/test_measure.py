@@ -162,8 +162,9 @@ def test_measuring_costs_only_the_scalars(rng):
     xs = rng.normal(size=(time, batch, hidden)).astype(np.float32)
 
     def temporary_bytes(function):
-        compiled = jax.jit(function).lower(w_hh, xs).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        analysis = jax.jit(function).lower(w_hh, xs).compile().memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
 
     plain = temporary_bytes(jax.value_and_grad(rnn_loss))
     measured = temporary_bytes(lambda w, xs: measure(rnn_loss, w, xs))

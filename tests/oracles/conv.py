@@ -1,15 +1,27 @@
-"""Convolution in float64 with plain loops, and its two adjoints, also with loops."""
+"""Convolution in float64 with plain loops, and its adjoints, with loops too."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Geometry(NamedTuple):
+    """One entry per spatial axis, and what the padding holds."""
+
+    strides: tuple
+    pairs: tuple
+    input_dilation: tuple
+    kernel_dilation: tuple
+    mode: str = "zeros"
+
+
 def same_pads(size, stride, reach, lower=False):
-    """Pads that make the output `ceil(size / stride)` long; `reach` is d * (k - 1)."""
+    """Pads for an output of `ceil(size / stride)`; `reach` is d * (k - 1)."""
     places = -(-size // stride)
     total = max((places - 1) * stride + reach + 1 - size, 0)
-    return (total - total // 2, total // 2) if lower else (total // 2, total - total // 2)
+    less, more = total // 2, total - total // 2
+    return (more, less) if lower else (less, more)
 
 
 def source_index(position, size, mode):
@@ -27,76 +39,51 @@ def source_index(position, size, mode):
     return -position if position < 0 else 2 * size - 2 - position
 
 
-def taps(sizes, window, strides, pairs, mode, input_dilation, kernel_dilation):
-    """Yield `(place, kernel position, input position)` of every product that counts."""
-    dilated = [(n - 1) * g + 1 for n, g in zip(sizes, input_dilation)]
-    places = [
-        (n + low + high - d * (k - 1) - 1) // s + 1
-        for n, (low, high), k, s, d in zip(
-            dilated, pairs, window, strides, kernel_dilation
-        )
-    ]
-    for place in itertools.product(*map(range, places)):
-        for tap in itertools.product(*map(range, window)):
-            source = []
-            for axis in range(len(window)):
-                position = (
-                    strides[axis] * place[axis]
-                    + kernel_dilation[axis] * tap[axis]
-                    - pairs[axis][0]
-                )
-                index = source_index(position, dilated[axis], mode)
-                if index is None or index % input_dilation[axis]:
-                    break
-                source.append(index // input_dilation[axis])
-            else:
-                yield place, tap, tuple(source)
+def axis_taps(size, window, stride, pair, gap, dilation, mode):
+    """Count the places of one axis and list its `(place, tap, source)`."""
+    dilated = (size - 1) * gap + 1
+    places = (dilated + sum(pair) - dilation * (window - 1) - 1) // stride + 1
+    found = []
+    for place in range(places):
+        for tap in range(window):
+            position = stride * place + dilation * tap - pair[0]
+            source = source_index(position, dilated, mode)
+            if source is not None and source % gap == 0:
+                found.append((place, tap, source // gap))
+    return places, found
 
 
-def geometry(x, kernel, strides, pairs, input_dilation, kernel_dilation):
-    """The output's spatial sizes."""
-    return tuple(
-        ((n - 1) * g + 1 + low + high - d * (k - 1) - 1) // s + 1
-        for n, (low, high), k, s, g, d in zip(
-            x.shape[1:-1], pairs, kernel.shape, strides, input_dilation, kernel_dilation
-        )
-    )
+def taps_per_axis(x, kernel, geometry):
+    *per_axis, mode = geometry
+    axes = zip(x.shape[1:-1], kernel.shape[:-2], *per_axis, strict=True)
+    return [axis_taps(n, k, s, p, g, d, mode) for n, k, s, p, g, d in axes]
 
 
-def conv(x, kernel, bias, strides, pairs, mode, input_dilation, kernel_dilation, groups):
-    """`x (batch, *spatial, channels)`, everything else one entry per axis."""
-    out = geometry(x, kernel, strides, pairs, input_dilation, kernel_dilation)
+def products(x, kernel, geometry, groups):
+    """Yield the indices `(y, x, kernel)` of each group at each place and tap."""
     channels, features = kernel.shape[-2], kernel.shape[-1] // groups
-    y = np.zeros((x.shape[0], *out, kernel.shape[-1]))
-    y += bias
-    for place, tap, source in taps(
-        x.shape[1:-1], kernel.shape[:-2], strides, pairs, mode, input_dilation,
-        kernel_dilation,
-    ):  # fmt: skip
-        for group in range(groups):
+    lists = [found for _, found in taps_per_axis(x, kernel, geometry)]
+    for combination in itertools.product(*lists):
+        place, tap, source = zip(*combination, strict=True)
+        for b, group in itertools.product(range(x.shape[0]), range(groups)):
             i = slice(group * channels, (group + 1) * channels)
             o = slice(group * features, (group + 1) * features)
-            for b in range(x.shape[0]):
-                y[(b, *place, o)] += x[(b, *source, i)] @ kernel[(*tap, slice(None), o)]
+            yield (b, *place, o), (b, *source, i), (*tap, slice(None), o)
+
+
+def conv(x, kernel, bias, geometry, groups):
+    """Convolve `x (batch, *spatial, channels)`."""
+    places = [count for count, _ in taps_per_axis(x, kernel, geometry)]
+    y = np.zeros((x.shape[0], *places, kernel.shape[-1])) + bias
+    for at_y, at_x, at_kernel in products(x, kernel, geometry, groups):
+        y[at_y] += x[at_x] @ kernel[at_kernel]
     return y
 
 
-def conv_adjoints(
-    x, kernel, dy, strides, pairs, mode, input_dilation, kernel_dilation, groups
-):
-    """`sum(dy * conv(x, kernel, bias))` differentiated by `x`, `kernel` and `bias`."""
+def conv_adjoints(x, kernel, dy, geometry, groups):
+    """Differentiate `sum(dy * conv(x, kernel, bias))` by `x`, `kernel` and `bias`."""
     dx, dkernel = np.zeros(x.shape), np.zeros(kernel.shape)
-    channels, features = kernel.shape[-2], kernel.shape[-1] // groups
-    for place, tap, source in taps(
-        x.shape[1:-1], kernel.shape[:-2], strides, pairs, mode, input_dilation,
-        kernel_dilation,
-    ):  # fmt: skip
-        for group in range(groups):
-            i = slice(group * channels, (group + 1) * channels)
-            o = slice(group * features, (group + 1) * features)
-            weights = kernel[(*tap, slice(None), o)]
-            for b in range(x.shape[0]):
-                g = dy[(b, *place, o)]
-                dx[(b, *source, i)] += weights @ g
-                dkernel[(*tap, slice(None), o)] += np.outer(x[(b, *source, i)], g)
+    for at_y, at_x, at_kernel in products(x, kernel, geometry, groups):
+        dx[at_x] += kernel[at_kernel] @ dy[at_y]
+        dkernel[at_kernel] += np.outer(x[at_x], dy[at_y])
     return dx, dkernel, dy.reshape(-1, dy.shape[-1]).sum(0)

@@ -66,6 +66,7 @@ def run(step, params, x, state, *, lengths=None, resets=None, reverse=False, **c
     """
     batch, time, _ = x.shape
     pair = isinstance(state, tuple)
+    width = (state[0] if pair else state).shape[-1]
     finals, rows = [], []
     for n in range(batch):
         initial = tuple(s[n] for s in state) if pair else state[n]
@@ -76,8 +77,7 @@ def run(step, params, x, state, *, lengths=None, resets=None, reverse=False, **c
             if resets is not None and resets[n, t]:
                 current = initial
             current, outputs[t] = step(params, current, x[n, t], **cell)
-        size = (initial[0] if pair else initial).size
-        rows.append([outputs.get(t, np.zeros(size)) for t in range(time)])
+        rows.append([outputs.get(t, np.zeros(width)) for t in range(time)])
         finals.append(current)
     ys = np.array(rows).reshape(batch, time, -1)
     if pair:

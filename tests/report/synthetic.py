@@ -279,6 +279,7 @@ def write_run(folder: Path, records=None, summary=SUMMARY, config=CONFIG) -> Pat
     """Write a run into `folder`; None for `summary` or `config` leaves it out."""
     write_records(folder / "records.csv", records_of() if records is None else records)
     for name, content in (("summary.json", summary), ("config.json", config)):
+        (folder / name).unlink(missing_ok=True)
         if content is not None:
             (folder / name).write_text(json.dumps(content), encoding="utf-8")
     return folder

@@ -133,7 +133,7 @@ def flow_verdict(
 
 
 def _sentence(kind: str, factor: Estimate, flow: Profile, place: str) -> str:
-    by = f"by a factor of {with_interval(factor)} per {place}"
+    by = "by a factor of " + with_interval(factor, unit=f" per {place}")
     over = f"over {flow.length} {place}s"
     left = in_words(factor.mean**flow.length)
     if kind == "vanishing":

@@ -10,8 +10,11 @@ import numpy as np
 # NumPy's float32 and plain ints are no `float` to a run-time type checker.
 Real = float | int | np.floating
 Activation = Callable[[jax.Array], jax.Array]
-# An even number of nodes is symmetric around ReLU's kink, which makes it exact there.
-QUADRATURE_NODES = 128
+# The trapezoidal rule: for a Gaussian times a smooth function it is right to rounding.
+# Gauss-Hermite is not: to its 128 nodes a tanh that saturates (q = 30) is a step, and
+# chi_1 would be 20 % off. Nodes in pairs around 0 make ReLU with its kink exact.
+NODES = (np.arange(2000) - 999.5) / 100
+DENSITY = np.exp(-(NODES**2) / 2) / np.sum(np.exp(-(NODES**2) / 2))
 # A variance beyond this belongs to a network whose signals explode.
 RUNAWAY = 1e12
 
@@ -22,7 +25,7 @@ def length_map(
     """Return the pre-activation variance of the next layer.
 
     `q' = weight_variance * E[activation(sqrt(q) z)^2] + bias_variance`, z standard
-    normal, by Gauss-Hermite quadrature.
+    normal, integrated numerically.
 
     Args:
         activation: Elementwise JAX function.
@@ -174,9 +177,8 @@ def depth_scale(chi: Real) -> float:
 
 def _gaussian_mean_square(activation: Activation, q: jax.Array) -> jax.Array:
     """`E[activation(sqrt(q) z)^2]` for z standard normal, in float64."""
-    z, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
-    values = activation(jnp.sqrt(q) * jnp.asarray(z))
-    return jnp.sum(jnp.asarray(weights / weights.sum()) * jnp.square(values))
+    values = activation(jnp.sqrt(q) * jnp.asarray(NODES))
+    return jnp.sum(jnp.asarray(DENSITY) * jnp.square(values))
 
 
 def check_not_negative(**arguments: Real) -> None:

@@ -98,14 +98,15 @@ def plain_relu_slope(weight_variance: Real) -> float:
 def residual_relu_slope(weight_variance: Real, layers: int = 2) -> float:
     """Return the slope of a residual ReLU network's gradient norm, in nats per block.
 
-    For blocks `x + F(x)`, F of `layers` layers each with ReLU and independent weights,
-    the squared norm grows by one plus the gain of the branch:
+    For pre-activation blocks `x + F(x)`, F of `layers` times ReLU and then independent
+    weights, the squared norm grows by one plus the gain of the branch:
 
         slope = 1/2 log(1 + (weight_variance / 2)^layers).
 
-    It is never negative: the shortcut keeps what the branch loses. Per block it is a
-    growth; scale the branch, or start its last layer at zero, for slope 0. An
-    activation after the addition is not covered.
+    It is never negative: the shortcut keeps what the branch loses. To have slope 0,
+    scale the branch or start its last layer at zero. Where a ReLU ends the branch or
+    follows the addition, the signal is nowhere negative, its mean adds up from block to
+    block, and the gradient grows faster than this.
 
     Args:
         weight_variance: Fan-out times the variance of a weight, as for

@@ -1,0 +1,23 @@
+"""Convolution, pooling and recurrence as pure functions of arrays."""
+
+from jaxnets.functional.conv import conv as conv
+from jaxnets.functional.global_pool import global_avg_pool as global_avg_pool
+from jaxnets.functional.global_pool import global_max_pool as global_max_pool
+from jaxnets.functional.global_pool import global_sum_pool as global_sum_pool
+from jaxnets.functional.gru import GRUParams as GRUParams
+from jaxnets.functional.gru import gru as gru
+from jaxnets.functional.gru import gru_step as gru_step
+from jaxnets.functional.gru import init_gru as init_gru
+from jaxnets.functional.lstm import lstm as lstm
+from jaxnets.functional.lstm import lstm_step as lstm_step
+from jaxnets.functional.lstm_params import LSTMParams as LSTMParams
+from jaxnets.functional.lstm_params import LSTMState as LSTMState
+from jaxnets.functional.lstm_params import init_lstm as init_lstm
+from jaxnets.functional.pool import avg_pool as avg_pool
+from jaxnets.functional.pool import max_pool as max_pool
+from jaxnets.functional.pool import sum_pool as sum_pool
+from jaxnets.functional.recurrence import recur as recur
+from jaxnets.functional.rnn import RNNParams as RNNParams
+from jaxnets.functional.rnn import init_rnn as init_rnn
+from jaxnets.functional.rnn import rnn as rnn
+from jaxnets.functional.rnn import rnn_step as rnn_step

@@ -1,0 +1,130 @@
+"""Recurrent networks: many-to-one and many-to-many."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from jaxnets import nn
+from jaxnets.typing import ArrayLike, Key
+
+
+Layer = nn.RNN | nn.GRU | nn.LSTM
+
+
+class ManyToOne(nnx.Module):
+    """A recurrent layer whose last state is read out: a classifier or regressor.
+
+    `y = W_hy h_T + b`: logits of the classes, or the numbers to be predicted.
+
+    Args:
+        layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+        in_features: D, features of each time step.
+        hidden: H, units of the recurrent layer.
+        outputs: Classes or predicted numbers.
+        rngs: Source of randomness; its `params` stream is used.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import models, nn
+        >>> model = models.ManyToOne(nn.LSTM, 2, 8, 1, rngs=nnx.Rngs(0))
+        >>> model(jnp.ones((5, 30, 2))).shape
+        (5, 1)
+    """
+
+    def __init__(
+        self,
+        layer: type[Layer],
+        in_features: int,
+        hidden: int,
+        outputs: int,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.recurrent = layer(in_features, hidden, rngs=rngs)
+        self.output = nnx.Linear(hidden, outputs, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch time features"],
+        lengths: Int[ArrayLike, " batch"] | None = None,
+    ) -> Float[Array, "batch outputs"]:
+        """Return `(B, outputs)` of sequences `x (B, T, D)`.
+
+        Args:
+            x: Input sequences.
+            lengths: Valid steps of each sequence; None means all.
+        """
+        state, _ = self.recurrent(x, lengths=lengths)
+        return self.output(state.h if hasattr(state, "h") else state)
+
+
+class CharacterModel(nnx.Module):
+    """A recurrent network that predicts the next character: many-to-many.
+
+    Each character is a one-hot vector `x_t`, as in the lecture's "hello";
+    `y_t = W_hy h_t + b` are the logits of the character that follows.
+
+    Args:
+        layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+        vocabulary: Number of different characters.
+        hidden: H, units of the recurrent layer.
+        rngs: Source of randomness; its `params` stream is used.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import models, nn
+        >>> model = models.CharacterModel(nn.RNN, 4, 3, rngs=nnx.Rngs(0))
+        >>> model(jnp.array([[0, 1, 2, 2]])).shape
+        (1, 4, 4)
+    """
+
+    def __init__(
+        self, layer: type[Layer], vocabulary: int, hidden: int, *, rngs: nnx.Rngs
+    ):
+        self.vocabulary = vocabulary
+        self.recurrent = layer(vocabulary, hidden, rngs=rngs)
+        self.output = nnx.Linear(hidden, vocabulary, rngs=rngs)
+
+    def __call__(
+        self, characters: Int[ArrayLike, "batch time"]
+    ) -> Float[Array, "batch time vocabulary"]:
+        """Return logits `(B, T, vocabulary)` of the characters after each step."""
+        _, logits = self.advance(None, characters)
+        return logits
+
+    def advance(self, state, characters: Int[ArrayLike, "batch time"]):
+        """Read more characters: `(state, characters) -> (state, logits)`."""
+        x = jax.nn.one_hot(characters, self.vocabulary)
+        state, ys = self.recurrent(x, state)
+        return state, self.output(ys)
+
+    def generate(
+        self, start: Int[ArrayLike, "batch time"], count: int, *, key: Key | None = None
+    ) -> Int[Array, "batch count"]:
+        """Continue `start` by `count` characters.
+
+        Args:
+            start: Characters to begin with `(B, T)`, T at least 1.
+            count: How many to add.
+            key: Draw each character from the softmax; None takes the likeliest.
+
+        Returns:
+            The added characters `(B, count)`.
+        """
+
+        def step(carry, step_key):
+            state, logits = carry
+            if key is None:
+                character = jnp.argmax(logits, axis=-1)
+            else:
+                character = jax.random.categorical(step_key, logits)
+            state, logits = self.advance(state, character[:, None])
+            return (state, logits[:, -1]), character
+
+        state, logits = self.advance(None, start)
+        keys = None if key is None else jax.random.split(key, count)
+        _, added = jax.lax.scan(step, (state, logits[:, -1]), keys, length=count)
+        return jnp.swapaxes(added, 0, 1).astype(jnp.int32)

@@ -1,0 +1,97 @@
+"""An arm: one configuration that a study trains for all seeds, and its outcome."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnets.records import Record
+
+
+class Arm(NamedTuple):
+    """One configuration of a study.
+
+    Attributes:
+        study: Name of the study.
+        name: Unique name of the arm, such as `plain-20`.
+        family: What is contrasted, as legends show it.
+        size: The other axis: depth, sequence length, gain or dropout rate.
+        settings: What the study needs to build and train it.
+    """
+
+    study: str
+    name: str
+    family: str
+    size: float
+    settings: dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What the training of an arm gave.
+
+    Attributes:
+        records: Everything measured.
+        parameters: Number of trained parameters of one network.
+        compile_seconds: Time that compiling took.
+        message: Empty, or why the arm stopped early.
+    """
+
+    records: list[Record]
+    parameters: int
+    compile_seconds: float
+    message: str = ""
+
+
+# Called after each epoch with the epoch's number, the mean loss and accuracy over the
+# seeds on the validation data, and the updates so far.
+OnEpoch = Callable[[int, float, float, int], None]
+
+
+class Recorder:
+    """Turns arrays with a leading axis of seeds into the records of one arm."""
+
+    def __init__(self, arm: Arm, seeds: Iterable[int]):
+        self._arm = arm
+        self._seeds = tuple(seeds)
+        self.records: list[Record] = []
+
+    def scalar(self, metric: str, values, *, step: int, place: str = "") -> None:
+        """Record one number for each seed: `values (seeds,)`."""
+        values = np.asarray(values, np.float64)
+        for seed, value in zip(self._seeds, values, strict=True):
+            self._add(seed, step, metric, place, None, value)
+
+    def profile(self, metric: str, values, *, step: int, places: Iterable[str]) -> None:
+        """Record a number for each seed and position: `values (seeds, positions)`."""
+        values, places = np.asarray(values, np.float64), list(places)
+        for seed, row in zip(self._seeds, values, strict=True):
+            for position, (place, value) in enumerate(zip(places, row, strict=True)):
+                self._add(seed, step, metric, place, position, value)
+
+    def prediction(self, metric: str, values, *, places: Iterable[str]) -> None:
+        """Record theory's line before training, which belongs to no seed."""
+        for position, (place, value) in enumerate(zip(places, values, strict=True)):
+            self._add(-1, 0, metric, place, position, float(value))
+
+    def curve(self, metric: str, values, *, steps: Iterable[int]) -> None:
+        """Record a number for each seed and moment: `values (seeds, moments)`."""
+        for step, column in zip(steps, np.asarray(values).T, strict=True):
+            self.scalar(metric, column, step=step)
+
+    def _add(self, seed, step, metric, place, position, value) -> None:
+        study, name, family, size, _ = self._arm
+        record = Record(
+            study, name, family, size, seed, step, metric, place, position, value
+        )
+        self.records.append(record)
+
+
+def log10(values) -> np.ndarray:
+    """Return the logarithm to base 10, minus infinity at zero, without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.log10(np.asarray(values, np.float64))
+
+
+def epoch_ends(steps: int, steps_per_epoch: int) -> Iterator[int]:
+    """Yield the number of updates after each epoch."""
+    yield from range(steps_per_epoch, steps + 1, steps_per_epoch)

@@ -1,0 +1,28 @@
+"""The image data that a study can be run on, by name."""
+
+import functools
+
+from jaxnets import data
+
+
+NAMES = ("digits", "mnist", "cifar10")
+
+
+@functools.cache
+def load(name: str) -> data.Splits:
+    """Return the splits of the data set `name`, read once.
+
+    Raises:
+        ValueError: If the name is unknown.
+        FileNotFoundError: If the files of MNIST or CIFAR-10 are not there.
+    """
+    loaders = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
+    if name not in loaders:
+        raise ValueError(f"`dataset` is {name!r}; wanted one of {', '.join(NAMES)}.")
+    return loaders[name]()
+
+
+def first(splits: data.Splits, count: int | None) -> data.Splits:
+    """Return `splits` with only the first `count` training examples; None keeps all."""
+    x, y = splits.train
+    return splits._replace(train=data.Labelled(x[:count], y[:count]))

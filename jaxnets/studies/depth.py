@@ -1,0 +1,179 @@
+"""Depth: plain against residual networks, with and without BatchNorm.
+
+Four families of the same convolutions, the same initialiser and the same seeds, at
+several depths: what reaches the first block of the loss's gradient, before training
+and while it goes on.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxnets import gradflow, models, training
+from jaxnets.gradflow import theory
+from jaxnets.studies import datasets
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, epoch_ends, log10
+from jaxnets.studies.training_run import Trained, train
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthSettings:
+    """How large the study is.
+
+    Attributes:
+        depths: Layers with weights.
+        widths: Feature maps of each stage.
+        epochs: Passes through the training data.
+        batch_size: Images in a batch.
+        examples: Training images to use; None is all.
+        learning_rate: Of SGD with momentum 0.9, as He et al. 2015 train.
+    """
+
+    depths: Sequence[int]
+    widths: Sequence[int]
+    epochs: int
+    batch_size: int
+    examples: int | None
+    learning_rate: float
+
+
+SCALES = {
+    "smoke": DepthSettings((6, 10), (8,), 1, 32, 64, 0.05),
+    "laptop": DepthSettings((8, 20, 32), (16,), 6, 64, None, 0.05),
+    "accelerator": DepthSettings((20, 56, 110), (16, 32, 64), 60, 128, None, 0.1),
+}
+INITIALISER = (
+    "All networks: kernels from LeCun's initialiser (normal, variance 1 / fan-in; "
+    "Flax's default), biases zero, the same seeds for the plain and the residual "
+    "network. Without BatchNorm each residual branch is multiplied by 1 / sqrt(number "
+    "of blocks), without which the residual network's gradient would grow, slowly but "
+    "exponentially, with depth (Hayou et al. 2021)."
+)
+PROBE_EXAMPLES = 64
+
+
+def arms(scale: str, dataset: str) -> list[Arm]:
+    """Return the arms of the study: families times depths."""
+    settings = SCALES[scale]
+    return [
+        Arm(
+            "depth",
+            f"{'residual' if residual else 'plain'}{'-bn' if norm else ''}-{depth}",
+            f"{'residual' if residual else 'plain'}{' + BatchNorm' if norm else ''}",
+            depth,
+            {"residual": residual, "batch_norm": norm, "depth": depth}
+            | {"scale": scale, "dataset": dataset},
+        )
+        for depth in settings.depths
+        for norm in (False, True)
+        for residual in (False, True)
+    ]
+
+
+def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
+    """Train the network of `arm` for all seeds and record how its gradients flow."""
+    settings = SCALES[arm.settings["scale"]]
+    splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
+    trained = train(
+        lambda rngs: _network(arm, settings, splits.train.x.shape[-1], rngs),
+        training.classification,
+        optax.sgd(settings.learning_rate, momentum=0.9),
+        training.shuffled(splits.train, settings.batch_size),
+        {"validation": splits.validation, "test": splits.test},
+        seeds=seeds,
+        epochs=settings.epochs,
+        on_epoch=on_epoch,
+    )
+    recorder = Recorder(arm, seeds)
+    trained.record_curves(recorder)
+    if trained.history is not None:
+        norms = _by_block(trained.history.reports.taps, "norm")
+        stds = _by_block(trained.history.reports.responses, "std")
+        places = _places(norms.shape[-1])
+        per_epoch = trained.history.steps_per_epoch
+        for step in (0, *(end - 1 for end in epoch_ends(norms.shape[1], per_epoch))):
+            flow = log10(norms[:, step])
+            recorder.profile("log10_gradient_norm", flow, step=step, places=places)
+        recorder.profile("response_std", stds[:, 0], step=0, places=places)
+        _record_theory(recorder, arm, settings, splits, log10(norms[:, 0]))
+    _record_probes(recorder, arm, trained, splits)
+    return trained.outcome(recorder)
+
+
+def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):
+    network = models.ResNet if arm.settings["residual"] else models.PlainNet
+    return network(
+        arm.settings["depth"],
+        channels,
+        10,
+        widths=settings.widths,
+        batch_norm=arm.settings["batch_norm"],
+        rngs=rngs,
+    )
+
+
+def _by_block(statistics: dict, field: str) -> np.ndarray:
+    """Line up the stem and the blocks of all stages: `(seeds, steps, blocks + 1)`."""
+    columns = []
+    for name in sorted(statistics, key=_order):
+        values = getattr(statistics[name], field)
+        columns.append(values.reshape(*values.shape[:2], -1))
+    return np.concatenate(columns, axis=-1)
+
+
+def _order(name: str) -> tuple[int, int]:
+    """Return where a tap stands: the stem, then by stage and call."""
+    if name == "stem":
+        return (0, 0)
+    stage, _, call = name.removeprefix("stage").partition("/block")
+    return (int(stage), int(call.removeprefix("#") or 1))
+
+
+def _places(count: int) -> list[str]:
+    return ["stem", *(f"block {number}" for number in range(1, count))]
+
+
+def _record_theory(recorder, arm, settings, splits, measured) -> None:
+    """Record theory's line from the last block back, where theory covers the arm."""
+    # Mean-field theory of these blocks is for one resolution and no normalisation.
+    if arm.settings["batch_norm"] or len(settings.widths) > 1:
+        return
+    size = splits.train.x.shape[1]
+    kept = theory.conv_border_rate((size, size), (3, 3))
+    blocks = measured.shape[-1] - 1
+    if arm.settings["residual"]:
+        slope = theory.residual_relu_slope(kept * blocks**-0.5)
+    else:
+        slope = 2 * theory.plain_relu_slope(kept)
+    back = np.arange(blocks, -1, -1)
+    line = measured[:, -1].mean() + back * slope / np.log(10)
+    name = "predicted_log10_gradient_norm"
+    recorder.prediction(name, line, places=_places(blocks + 1))
+
+
+def _record_probes(recorder: Recorder, arm: Arm, trained: Trained, splits) -> None:
+    """Record how alike gradients are across inputs, and how long their paths are."""
+    batch = jax.tree.map(lambda array: array[:PROBE_EXAMPLES], splits.validation)
+
+    def loss(x, state, *block_arguments):
+        # Merged inside, because BatchNorm updates its statistics as it goes.
+        model = nnx.merge(trained.program.graphdef, state.params, state.rest, copy=True)
+        apply = lambda x: model(x, *block_arguments)
+        return training.classification(apply, batch._replace(x=x))[0]
+
+    def probe(state):
+        found = {"correlation": jax.grad(loss)(batch.x, state)}
+        found["correlation"] = gradflow.gradient_correlation(found["correlation"])
+        if arm.settings["residual"]:
+            of_scale = lambda scale: jax.grad(loss)(batch.x, state, scale)
+            found["path_length"] = gradflow.effective_path_length(of_scale)
+        return found
+
+    found = jax.jit(lambda states: jax.lax.map(probe, states))(trained.program.initial)
+    recorder.scalar("gradient_correlation", found["correlation"], step=0)
+    if "path_length" in found:
+        recorder.scalar("path_length", found["path_length"], step=0)

@@ -1,0 +1,85 @@
+"""Overfitting: few examples, a large network, with and without dropout."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import optax
+
+from jaxnets import models, training
+from jaxnets.studies import datasets
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder
+from jaxnets.studies.training_run import train
+
+
+@dataclasses.dataclass(frozen=True)
+class OverfittingSettings:
+    """How large the study is.
+
+    Attributes:
+        rates: Dropout rates; 0 is none.
+        widths: Units of the hidden layers.
+        epochs: Passes through the training data.
+        batch_size: Images in a batch.
+        examples: Training images to use, few on purpose.
+        learning_rate: Of Adam.
+    """
+
+    rates: Sequence[float]
+    widths: Sequence[int]
+    epochs: int
+    batch_size: int
+    examples: int
+    learning_rate: float
+
+
+SCALES = {
+    "smoke": OverfittingSettings((0.0, 0.5), (32,), 2, 16, 48, 3e-3),
+    "laptop": OverfittingSettings((0.0, 0.5), (256, 256), 60, 25, 100, 1e-3),
+    "accelerator": OverfittingSettings((0.0, 0.5), (1024, 1024), 200, 50, 1000, 1e-3),
+}
+INITIALISER = "Both networks: weights normal with variance 1 / fan_in, biases zero."
+
+
+def arms(scale: str, dataset: str) -> list[Arm]:
+    """Return the arms of the study: without and with dropout."""
+    return [
+        Arm(
+            "overfitting",
+            f"dropout-{rate:g}" if rate else "no-dropout",
+            f"dropout {rate:g}" if rate else "no dropout",
+            rate,
+            {"rate": rate, "scale": scale, "dataset": dataset},
+        )
+        for rate in SCALES[scale].rates
+    ]
+
+
+def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
+    """Train the network of `arm` for all seeds and record both sides of the gap."""
+    settings = SCALES[arm.settings["scale"]]
+    splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
+    trained = train(
+        lambda rngs: models.MLP(
+            splits.train.x[0].size,
+            10,
+            widths=settings.widths,
+            dropout=arm.settings["rate"],
+            rngs=rngs,
+        ),
+        training.classification,
+        optax.adam(settings.learning_rate),
+        training.shuffled(splits.train, settings.batch_size),
+        # The training data is evaluated too, without dropout, so that both curves are
+        # of the same network and their distance is the gap alone.
+        {
+            "train": splits.train,
+            "validation": splits.validation,
+            "test": splits.test,
+        },
+        seeds=seeds,
+        epochs=settings.epochs,
+        on_epoch=on_epoch,
+    )
+    recorder = Recorder(arm, seeds)
+    trained.record_curves(recorder)
+    return trained.outcome(recorder)

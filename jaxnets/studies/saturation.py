@@ -1,0 +1,136 @@
+"""Saturation: sigmoid, tanh and ReLU at several gains of the initialiser.
+
+A deep fully connected network on real digits: how much of each layer is saturated, and
+what that leaves of the gradient.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxnets import gradflow, models, training
+from jaxnets.gradflow import theory
+from jaxnets.studies import datasets
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
+from jaxnets.studies.training_run import train
+
+
+@dataclasses.dataclass(frozen=True)
+class SaturationSettings:
+    """How large the study is.
+
+    Attributes:
+        gains: Standard deviations of the weights, in units of 1 / sqrt(fan_in).
+        layers: Hidden layers.
+        width: Units of each.
+        epochs: Passes through the training data.
+        batch_size: Images in a batch.
+        examples: Training images to use; None is all.
+        learning_rate: Of SGD.
+    """
+
+    gains: Sequence[float]
+    layers: int
+    width: int
+    epochs: int
+    batch_size: int
+    examples: int | None
+    learning_rate: float
+
+
+SCALES = {
+    "smoke": SaturationSettings((1.0,), 3, 16, 1, 32, 64, 0.05),
+    "laptop": SaturationSettings((1.0, 4.0), 8, 64, 5, 64, None, 0.05),
+    "accelerator": SaturationSettings(
+        (0.5, 1.0, 2.0, 4.0), 16, 256, 30, 128, None, 0.05
+    ),
+}
+INITIALISER = (
+    "All networks: weights normal with standard deviation gain / sqrt(fan_in), biases "
+    "zero; a gain of 1 is LeCun's initialiser, of 1.41 He's."
+)
+ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jax.numpy.tanh, "ReLU": jax.nn.relu}
+PROBE_EXAMPLES = 256
+
+
+def arms(scale: str, dataset: str) -> list[Arm]:
+    """Return the arms of the study: activations times gains."""
+    return [
+        Arm(
+            "saturation",
+            f"{activation.lower()}-{gain:g}",
+            activation,
+            gain,
+            {"activation": activation, "gain": gain}
+            | {"scale": scale, "dataset": dataset},
+        )
+        for gain in SCALES[scale].gains
+        for activation in ACTIVATIONS
+    ]
+
+
+def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
+    """Train the network of `arm` for all seeds and record saturation and gradients."""
+    settings = SCALES[arm.settings["scale"]]
+    splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
+    activation = arm.settings["activation"]
+    trained = train(
+        lambda rngs: models.MLP(
+            splits.train.x[0].size,
+            10,
+            widths=(settings.width,) * settings.layers,
+            activation=ACTIVATIONS[activation],
+            gain=arm.settings["gain"],
+            rngs=rngs,
+        ),
+        training.classification,
+        optax.sgd(settings.learning_rate),
+        training.shuffled(splits.train, settings.batch_size),
+        {"validation": splits.validation, "test": splits.test},
+        seeds=seeds,
+        epochs=settings.epochs,
+        on_epoch=on_epoch,
+    )
+    recorder = Recorder(arm, seeds)
+    trained.record_curves(recorder)
+    if trained.history is None:
+        return trained.outcome(recorder)
+    taps = trained.history.reports.taps
+    places = [f"layer {number}" for number in range(1, settings.layers + 1)]
+    names = [place.replace(" ", "") for place in places]
+    norms = np.stack([taps[name].norm for name in names], axis=-1)
+    last = norms.shape[1]
+    for step in (0, last - 1):
+        flow = log10(norms[:, step])
+        recorder.profile("log10_gradient_norm", flow, step=step, places=places)
+    _record_theory(recorder, arm, log10(norms[:, 0]), places)
+
+    def shares(state):
+        graphdef = trained.program.graphdef
+        model = nnx.merge(graphdef, state.params, state.rest, copy=True)
+        hidden = model.hidden(splits.validation.x[:PROBE_EXAMPLES])
+        return [gradflow.saturation(h, activation) for h in hidden]
+
+    every = jax.jit(lambda states: jax.lax.map(shares, states))
+    for step, state in ((0, trained.program.initial), (last, trained.state)):
+        values = np.stack(every(state), axis=-1)
+        recorder.profile("saturated_share", values, step=step, places=places)
+    return trained.outcome(recorder)
+
+
+def _record_theory(recorder: Recorder, arm: Arm, measured, places) -> None:
+    """Record the mean-field line from the last layer back, before training."""
+    activation = ACTIVATIONS[arm.settings["activation"]]
+    variance = arm.settings["gain"] ** 2
+    if arm.settings["activation"] == "ReLU":
+        slope = theory.plain_relu_slope(variance)
+    else:
+        chi = theory.chi_1(activation, weight_variance=variance, bias_variance=0.0)
+        slope = 0.5 * np.log(chi)
+    back = np.arange(len(places) - 1, -1, -1)
+    line = measured[:, -1].mean() + back * slope / np.log(10)
+    recorder.prediction("predicted_log10_gradient_norm", line, places=places)

@@ -1,0 +1,162 @@
+"""Time: recurrent against gated networks on a task of long memory.
+
+RNN, GRU and LSTM with matched initialisers learn the adding problem at several
+lengths: what of the loss's gradient reaches each time step, before and after training.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxnets import functional as F
+from jaxnets import gradflow, models, nn, training
+from jaxnets.data import adding_problem
+from jaxnets.gradflow import theory
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
+from jaxnets.studies.training_run import Trained, train
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeSettings:
+    """How large the study is.
+
+    Attributes:
+        lengths: Time steps of the sequences.
+        hidden: Units of the recurrent layer.
+        epochs: Number of evaluations.
+        steps: Updates in an epoch.
+        batch_size: Sequences in a batch, new ones each time.
+        learning_rate: Of Adam, after clipping the gradient's norm to 1.
+    """
+
+    lengths: Sequence[int]
+    hidden: int
+    epochs: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+SCALES = {
+    "smoke": TimeSettings((10, 20), 8, 1, 4, 8, 3e-3),
+    "laptop": TimeSettings((30, 100), 32, 6, 50, 32, 1e-2),
+    "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
+}
+INITIALISER = (
+    "All networks: input weights from LeCun's initialiser (normal, variance 1 / D) and "
+    "recurrent weights orthogonal, both gate by gate, so that an RNN and one gate of a "
+    "GRU or an LSTM start alike; biases zero but the LSTM's forget bias, which is 1."
+)
+BASELINE = 1 / 6
+SOLVED = BASELINE / 10
+LAYERS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
+STEPS = {"RNN": F.rnn_step, "GRU": F.gru_step, "LSTM": F.lstm_step}
+# The gate that keeps the old state.
+MEMORY_GATES = {"GRU": "z", "LSTM": "f"}
+EVALUATED_SEQUENCES = 256
+
+
+def arms(scale: str, dataset: str) -> list[Arm]:
+    """Return the arms of the study: cells times lengths. The data is generated."""
+    del dataset
+    return [
+        Arm(
+            "time",
+            f"{cell.lower()}-{length}",
+            cell,
+            length,
+            {"cell": cell, "length": length, "scale": scale},
+        )
+        for length in SCALES[scale].lengths
+        for cell in LAYERS
+    ]
+
+
+def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
+    """Train the network of `arm` for all seeds and record how its gradients flow."""
+    settings = SCALES[arm.settings["scale"]]
+    cell, length = arm.settings["cell"], arm.settings["length"]
+    draw = functools.partial(adding_problem, length=length)
+    validation, test = (
+        draw(training.random_key(seed), EVALUATED_SEQUENCES) for seed in (1001, 1002)
+    )
+    trained = train(
+        lambda rngs: models.ManyToOne(LAYERS[cell], 2, settings.hidden, 1, rngs=rngs),
+        training.regression,
+        optax.chain(optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)),
+        training.generated(lambda key: draw(key, settings.batch_size), settings.steps),
+        {"validation": validation, "test": test},
+        seeds=seeds,
+        epochs=settings.epochs,
+        on_epoch=on_epoch,
+        # Small matrix products: side by side they fill the machine better.
+        over_seeds="vmap",
+    )
+    recorder = Recorder(arm, seeds)
+    trained.record_curves(recorder)
+    if trained.history is not None:
+        _record_flow(recorder, cell, length, trained.history)
+        _record_lyapunov(recorder, cell, trained, validation.x[0])
+    if trained.history is not None and not trained.message:
+        loss = trained.history.figures["test_loss"][:, -1]
+        last = trained.history.reports.loss.shape[1]
+        recorder.scalar("solved", loss < SOLVED, step=last)
+    return trained.outcome(recorder)
+
+
+def _record_flow(
+    recorder: Recorder, cell: str, length: int, history: training.History
+) -> None:
+    """Record the gradient at every time step and the memory of the gates."""
+    scope = cell.lower()
+    norms = history.reports.taps[f"{scope}/h"].norm
+    places = ["h"] * length
+    per_epoch = history.steps_per_epoch
+    for step in (0, per_epoch - 1, norms.shape[1] - 1):
+        flow = log10(norms[:, step])
+        recorder.profile("log10_gradient_norm", flow, step=step, places=places)
+    if cell in MEMORY_GATES:
+        gate = MEMORY_GATES[cell]
+        means = history.reports.responses[f"{scope}/{gate}"].mean
+        for step in (0, norms.shape[1] - 1):
+            # One number a network: the mean gate over units, batch and time.
+            tau = gradflow.gate_timescales(means[:, step].T)
+            recorder.scalar("gate_timescale", tau, step=step, place=gate)
+    last = log10(norms[:, 0, -1])
+    back = np.arange(length - 1, -1, -1)
+    line = last.mean() + back * _predicted_slope(cell, length) / np.log(10)
+    recorder.prediction("predicted_log10_gradient_norm", line, places=places)
+
+
+def _predicted_slope(cell: str, length: int) -> float:
+    """Return theory's slope before training, in nats per step back in time."""
+    if cell == "RNN":
+        # Variance of x_t @ w_xh: E[value^2] = 1/3, E[marker^2] = 2 / T, weights 1 / 2.
+        return theory.rnn_slope(1.0, (1 / 3 + 2 / length) / 2)
+    return theory.forget_gate_slope(1.0 if cell == "LSTM" else 0.0)
+
+
+def _record_lyapunov(
+    recorder: Recorder, cell: str, trained: Trained, xs: jax.Array
+) -> None:
+    """Record the largest Lyapunov exponent on one sequence, before and after."""
+
+    def largest(state: training.TrainState) -> jax.Array:
+        graphdef = trained.program.graphdef
+        model = nnx.merge(graphdef, state.params, state.rest, copy=True)
+        params = model.recurrent.params
+        step = functools.partial(STEPS[cell], params)
+        zeros = jnp.zeros(params.w_hh.shape[0])
+        start = F.LSTMState(zeros, zeros) if cell == "LSTM" else zeros
+        return gradflow.lyapunov_spectrum(step, start, xs, count=1)[0]
+
+    every = jax.jit(lambda states: jax.lax.map(largest, states))
+    steps = 0 if trained.history is None else trained.history.reports.loss.shape[1]
+    for step, state in ((0, trained.program.initial), (steps, trained.state)):
+        recorder.scalar("lyapunov_exponent", every(state), step=step)

@@ -1,0 +1,94 @@
+"""What all studies do alike: compile, train, evaluate, and keep the curves."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnets import training
+from jaxnets.studies.arm import OnEpoch, Outcome, Recorder, epoch_ends
+
+
+class Trained(NamedTuple):
+    """A trained arm.
+
+    Attributes:
+        program: The compiled training.
+        state: States after training; those before it where training stopped early.
+        history: What was seen; None where not even one epoch was finite.
+        message: Empty, or why training stopped.
+    """
+
+    program: training.Program
+    state: training.TrainState
+    history: training.History | None
+    message: str
+
+    def record_curves(self, recorder: Recorder) -> None:
+        """Record training means of each epoch, evaluations after it, and the test."""
+        if self.history is None:
+            return
+        reports, figures, per_epoch = self.history
+        ends = list(epoch_ends(reports.loss.shape[1], per_epoch))
+        by_epoch = lambda values: values.reshape(len(values), -1, per_epoch).mean(-1)
+        for name, values in {"loss": reports.loss, **reports.figures}.items():
+            # Unless the study evaluates on the training data itself.
+            if f"train_{name}" not in figures:
+                recorder.curve(f"train_{name}", by_epoch(values), steps=ends)
+        for name, values in figures.items():
+            if not name.startswith("test_"):
+                recorder.curve(name, values, steps=ends)
+            elif not self.message:
+                recorder.scalar(name, values[:, -1], step=ends[-1])
+
+    def outcome(self, recorder: Recorder) -> Outcome:
+        """Return what the study hands on."""
+        parameters = jax.tree.leaves(self.program.initial.params)
+        count = sum(int(np.prod(array.shape[1:])) for array in parameters)
+        seconds = self.program.compile_seconds
+        return Outcome(recorder.records, count, seconds, self.message)
+
+
+def train(
+    make_model: Any,
+    loss: training.Loss,
+    optimizer: Any,
+    batches: training.Batches,
+    evaluation: dict[str, Any],
+    *,
+    seeds: Sequence[int],
+    epochs: int,
+    on_epoch: OnEpoch,
+    over_seeds: str = "map",
+) -> Trained:
+    """Compile, train and test one arm; a loss that is not finite ends it with words.
+
+    `evaluation` has `validation` and `test`. The test data is evaluated in the same
+    compiled call, because a second program would cost more time to compile than all
+    these evaluations; only the last one is recorded.
+    """
+    program = training.compile_program(
+        make_model,
+        loss,
+        optimizer,
+        batches,
+        evaluation,
+        seeds=seeds,
+        over_seeds=over_seeds,
+    )
+
+    def report(number: int, epoch: training.Epoch) -> None:
+        loss, accuracy = (
+            float(np.mean(epoch.figures[f"validation_{name}"]))
+            for name in ("loss", "accuracy")
+        )
+        on_epoch(number, loss, accuracy, number * epoch.reports.loss.shape[1])
+
+    try:
+        state, history = training.fit(program, epochs, on_epoch=report)
+    except training.NonFiniteLoss as error:
+        seed = seeds[error.seed_index]
+        message = f"{error} The seed was {seed}."
+        return Trained(program, program.initial, error.history, message)
+    return Trained(program, state, history, "")

@@ -1,0 +1,82 @@
+"""NumPy float64 definitions, with plain loops, of what the instruments measure."""
+
+import math
+
+import numpy as np
+
+
+def tanh_rnn_jacobians(w_hh, h, inputs):
+    """`dh_t / dh_{t-1}` of `h_t = tanh(h_{t-1} w_hh + u_t)` for every step."""
+    jacobians = []
+    for u_t in inputs:
+        h = np.tanh(h @ w_hh + u_t)
+        jacobians.append((w_hh * (1 - h**2)).T)
+    return jacobians
+
+
+def log_adjoint_norms(jacobians, cotangent):
+    """Renormalised backpropagation: the logarithm of the norm after every step."""
+    logs = [math.log(np.linalg.norm(cotangent))]
+    unit = cotangent / np.linalg.norm(cotangent)
+    for jacobian in reversed(jacobians[1:]):
+        unit = jacobian.T @ unit
+        logs.append(logs[-1] + math.log(np.linalg.norm(unit)))
+        unit = unit / np.linalg.norm(unit)
+    return np.array(logs[::-1])
+
+
+def lyapunov_spectrum(jacobians, count):
+    """From the volumes that the whole product spans, by Gram-Schmidt at every step."""
+    size = len(jacobians[0])
+    directions = np.random.default_rng(5).normal(size=(size, count))
+    totals = np.zeros(count)
+    for jacobian in jacobians:
+        directions = jacobian @ directions
+        for i in range(count):
+            for j in range(i):
+                overlap = directions[:, j] @ directions[:, i]
+                directions[:, i] -= overlap * directions[:, j]
+            length = np.linalg.norm(directions[:, i])
+            totals[i] += math.log(length)
+            directions[:, i] /= length
+    return totals / len(jacobians)
+
+
+def mean_pairwise_cosine(gradients):
+    rows = [np.ravel(g).astype(np.float64) for g in gradients]
+    cosines = []
+    for i in range(len(rows)):
+        for j in range(i):
+            lengths = np.linalg.norm(rows[i]) * np.linalg.norm(rows[j])
+            cosines.append(rows[i] @ rows[j] / lengths if lengths else 0.0)
+    return sum(cosines) / len(cosines)
+
+
+def path_length(branches, cotangent):
+    """Sum over all 2^n paths of a linear residual network, from their definition."""
+    by_length = np.zeros((len(branches) + 1, len(cotangent)))
+    for path in range(2 ** len(branches)):
+        gradient, length = cotangent, 0
+        for block, weights in enumerate(branches):
+            if path >> block & 1:
+                gradient, length = weights.T @ gradient, length + 1
+        by_length[length] += gradient
+    total = by_length.sum(axis=0)
+    return sum(k * (g @ total) for k, g in enumerate(by_length)) / (total @ total)
+
+
+def gaussian_mean(function, variance):
+    """`E f(sqrt(variance) z)` by the trapezoidal rule on a fine grid."""
+    z = np.linspace(-9, 9, 20_001)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return np.trapezoid(function(math.sqrt(variance) * z) * density, z)
+
+
+def border_passes(size, window):
+    """Count, place by place and tap by tap, what lies inside a SAME convolution."""
+    below = (window - 1) // 2
+    inside = 0
+    for place in range(size):
+        for tap in range(window):
+            inside += 0 <= place + tap - below < size
+    return inside / (size * window)

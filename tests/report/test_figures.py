@@ -1,0 +1,213 @@
+import json
+import math
+
+import altair as alt
+import pytest
+
+from jaxnets.report.charts import MEASURED, PREDICTED, Line
+from jaxnets.report.figures import line, misfit
+from jaxnets.report.intervals import estimate
+from jaxnets.report.run import read_run
+from jaxnets.report.sections import as_misfit
+from jaxnets.report.selection import after_training, before_training, ends, of_metric
+from jaxnets.report.studies import SECTIONS, study_sections
+from tests.report.synthetic import DEPTHS, LENGTHS, MAKERS, records_of, write_run
+
+
+@pytest.fixture(scope="module")
+def records():
+    return records_of()
+
+
+@pytest.fixture(scope="module")
+def sections(records):
+    return {
+        name: make([record for record in records if record.study == name])
+        for name, make in SECTIONS.items()
+    }
+
+
+def figure_of(section, name):
+    return next(figure for figure in section.figures if figure.plot.name == name)
+
+
+def rows_of(specification):
+    return specification["datasets"]["rows"]
+
+
+def test_each_study_draws_what_it_has(sections):
+    names = {
+        name: [figure.plot.name for figure in section.figures]
+        for name, section in sections.items()
+    }
+    assert names == {
+        "depth": [
+            "gradient-by-layer",
+            "first-layer-gradient",
+            "gradient-during-training",
+            "response-by-layer",
+            "gradient-correlation",
+            "path-length",
+            "validation-accuracy",
+            "validation-loss",
+            "test-accuracy",
+        ],
+        "time": [
+            "gradient-by-time-step-before",
+            "gradient-by-time-step-after",
+            "validation-loss",
+        ],
+        "saturation": ["saturated-share", "gradient-by-layer"],
+        "overfitting": ["losses", "accuracies", "gap"],
+    }
+    assert sections["time"].absent == ["Learning: validation accuracy"]
+
+
+def test_a_panel_for_each_size(sections):
+    titles = [p.title for p in figure_of(sections["depth"], "gradient-by-layer").panels]
+    assert titles == [f"depth {depth}" for depth in DEPTHS]
+    lengths = figure_of(sections["time"], "gradient-by-time-step-before").panels
+    assert [panel.title for panel in lengths] == [f"length {n}" for n in LENGTHS]
+
+
+def test_every_chart_is_valid_and_small(sections):
+    for section in sections.values():
+        for figure in section.figures:
+            for panel in figure.panels:
+                for legend in (False, True):
+                    specification = figure.chart(panel, legend)
+                    alt.LayerChart.from_dict(specification, validate=True)
+                    written = json.dumps(specification)
+                    assert len(written) < 60_000
+                    assert "NaN" not in written and "Infinity" not in written
+
+
+def test_a_line_shows_the_mean_over_seeds(sections, records):
+    figure = figure_of(sections["depth"], "first-layer-gradient")
+    (plain,) = [drawn for drawn in figure.panels[0].lines if drawn.family == "plain"]
+    for depth, found in plain.points:
+        values = [
+            record.value
+            for record in records
+            if record.arm == f"plain-{depth:g}"
+            and (record.metric, record.position) == ("log10_gradient_norm", 0)
+            and record.step == 0
+        ]
+        assert len(values) == 3
+        assert found == estimate(values)
+
+
+def test_time_is_drawn_from_the_end_backwards(sections, records):
+    figure = figure_of(sections["time"], "gradient-by-time-step-before")
+    (lstm,) = [drawn for drawn in figure.panels[0].lines if drawn.family == "LSTM"]
+    xs = [x for x, _ in lstm.points]
+    assert xs == list(range(LENGTHS[0]))
+    at_the_end = [
+        record.value
+        for record in records
+        if (record.study, record.family, record.size) == ("time", "LSTM", LENGTHS[0])
+        and (record.metric, record.step) == ("log10_gradient_norm", 0)
+        and record.position == LENGTHS[0] - 1
+    ]
+    assert lstm.points[0][1] == estimate(at_the_end)
+
+
+def test_the_gap_is_taken_within_each_seed(sections, records):
+    (gaps,) = figure_of(sections["overfitting"], "gap").panels
+    (without,) = [drawn for drawn in gaps.lines if drawn.family == "no dropout"]
+    step, found = without.points[-1]
+    values = {}
+    for record in records:
+        if (record.family, record.step) == ("no dropout", step):
+            values[record.seed, record.metric] = record.value
+    expected = [
+        values[seed, "validation_loss"] - values[seed, "train_loss"]
+        for seed in range(3)
+    ]
+    assert found.mean == pytest.approx(sum(expected) / 3)
+
+
+def test_a_family_has_one_colour_in_all_charts_and_runs(records):
+    whole = SECTIONS["depth"](records_of(["depth"]))
+    part = SECTIONS["depth"](
+        [r for r in records_of(["depth"]) if r.family == "residual + BatchNorm"]
+    )
+    domains = {
+        json.dumps(layer["encoding"]["color"]["scale"]["domain"])
+        for section in (whole, part)
+        for figure in section.figures
+        for panel in figure.panels
+        for layer in figure.chart(panel, legend=False)["layer"]
+    }
+    assert len(domains) == 1
+    assert part.figures[0].drawn() == [(3, "residual + BatchNorm")]
+
+
+def test_misfit_is_the_root_mean_square_distance():
+    measured = Line(
+        "plain", MEASURED, [(float(x), estimate([float(x)])) for x in range(3)]
+    )
+    theory = line("plain", PREDICTED, {})
+    assert misfit(measured, theory) is None
+    shifted = Line("plain", PREDICTED, [(x, estimate([x + 2.0])) for x in (0.0, 2.0)])
+    assert misfit(measured, shifted) == pytest.approx(2.0)
+    uneven = Line("plain", PREDICTED, [(0.0, estimate([0.0])), (2.0, estimate([5.0]))])
+    assert misfit(measured, uneven) == pytest.approx(math.sqrt(9 / 2))
+
+
+def test_the_table_tells_the_misfit_only_where_theory_speaks(sections, records):
+    table = sections["depth"].table
+    column = table.head.index("Misfit of theory (decades)")
+    cells = {(row[0], row[1]): row[column] for row in table.rows}
+    assert cells["plain + BatchNorm", "8"] == "–"
+    arm = [r for r in records if r.arm == "plain-8" and r.step == 0]
+    metrics = "log10_gradient_norm", "predicted_log10_gradient_norm"
+    assert cells["plain", "8"] == as_misfit(of_metric(arm, *metrics))
+
+
+def test_steps_and_ends_are_those_of_each_arm():
+    records = [r for r in records_of(["depth"], seeds=1) if r.arm == "plain-8"]
+    norms = of_metric(records, "log10_gradient_norm")
+    assert {r.step for r in before_training(norms)} == {0}
+    assert {r.step for r in after_training(norms)} == {320}
+    assert {r.position for r in ends(norms, max)} == {7}
+
+
+def test_values_that_are_not_finite_are_named_and_not_drawn():
+    records = [
+        r._replace(value=math.inf) if r.family == "plain" and r.size == 32 else r
+        for r in records_of(["depth"])
+    ]
+    section = SECTIONS["depth"](records)
+    figure = figure_of(section, "validation-loss")
+    drawn = {drawn.family for drawn in figure.panels[-1].lines}
+    assert drawn == {"residual", "plain + BatchNorm", "residual + BatchNorm"}
+    assert any("plain, depth 32" in note for note in figure.notes)
+    nothing = [r._replace(value=math.nan) for r in records]
+    section = SECTIONS["depth"](nothing)
+    assert not section.figures and len(section.absent) == 9
+
+
+def test_long_lines_are_thinned_to_what_a_screen_shows():
+    names = {
+        "time": [
+            r._replace(size=3000.0, position=r.position * 30 + shift)
+            for r in records_of(["time"], seeds=1)
+            if r.position is not None and r.size == LENGTHS[1]
+            for shift in range(30)
+        ]
+    }
+    figure = SECTIONS["time"](names["time"]).figures[0]
+    rows = rows_of(figure.chart(figure.panels[0], legend=False))
+    xs = [row["x"] for row in rows if row["family"] == "LSTM"]
+    assert len(xs) <= 101
+    assert (xs[0], xs[-1]) == (0.0, 2999.0)
+
+
+def test_only_asked_studies_appear(tmp_path):
+    run = write_run(tmp_path, records_of(["time"]), config={"studies": ["time"]})
+    assert [s.study for s in study_sections(read_run(run))] == ["time"]
+    everything = write_run(tmp_path, records_of(["time"]))
+    sections = study_sections(read_run(everything))
+    assert [section.study for section in sections] == list(MAKERS)
+    assert not sections[0].figures

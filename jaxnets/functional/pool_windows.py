@@ -124,13 +124,13 @@ def pool_windows(
 def cover(
     x: Shaped[Array, "..."], windows: PoolWindows, mode: str, *, fill: Any
 ) -> Shaped[Array, "..."]:
-    """Pad `x`, and make its spatial axes end where the last windows end.
+    """Pad `x`, and go on with `fill` where only `ceil_mode` reaches.
 
-    What only `ceil_mode` reaches is `fill` in every mode.
+    What lies after the last window stays: to crop it here would copy all the rest.
     """
     x = padded(x, windows.pairs, mode, fill=fill)
     for axis, size in enumerate(windows.covered, x.ndim - 1 - windows.ndim):
-        x = fit_axis(x, axis, size, fill=fill)
+        x = fit_axis(x, axis, max(size, x.shape[axis]), fill=fill)
     return x
 
 

@@ -63,6 +63,8 @@ def maxima_by_reduce_window(
     program that is differentiated runs `maxima_by_taps` instead.
     """
     x = cover(x, windows, mode, fill=lowest(x.dtype))
+    for axis, size in enumerate(windows.covered, 1):
+        x = fit_axis(x, axis, size)
     return jax.lax.reduce_window(
         x,
         np.asarray(lowest(x.dtype), x.dtype)[()],
@@ -152,18 +154,20 @@ def _taps(x: jax.Array, stage: Stage) -> list[jax.Array]:
     axis, stride, out = stage.axis, stage.stride, stage.out
     blocks = out + stage.offsets[-1] // stride
     x = fit_axis(x, axis, blocks * stride)
-    if stride == 1:
-        residues = [x]
-    else:
-        shape = (*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :])
-        parts = jax.lax.split(x.reshape(shape), [1] * stride, axis + 1)
-        residues = [jax.lax.squeeze(part, (axis + 1,)) for part in parts]
-    return [
-        jax.lax.slice_in_dim(
-            residues[o % stride], o // stride, o // stride + out, 1, axis
-        )
-        for o in stage.offsets
-    ]
+    residues = {0: x}
+    if stride > 1:
+        read = {offset % stride for offset in stage.offsets}
+        cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
+        x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
+        parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
+        # Parts that are read are one wide; the gaps between them may be wider.
+        residues = {
+            cut: jax.lax.squeeze(part, (axis + 1,))
+            for cut, part in zip(cuts[:-1], parts, strict=True)
+            if cut in read
+        }
+    firsts = [(residues[o % stride], o // stride) for o in stage.offsets]
+    return [jax.lax.slice_in_dim(x, i, i + out, 1, axis) for x, i in firsts]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -174,13 +178,15 @@ def _first_max(x: jax.Array, stage: Stage) -> jax.Array:
 @_first_max.defjvp
 def _first_max_jvp(stage, primals, tangents):
     maxima, winners = _fold(primals[0], stage)
-    if len(stage.offsets) > stage.stride:
-        # Each element takes part in several windows. Without the barrier XLA would
-        # fold every one of them again for each of its taps.
+    overlap = len(stage.offsets) > stage.stride
+    if overlap:
+        # Each element takes part in several windows. Without the barriers XLA would
+        # compute every one of them again for each of its taps.
         maxima, winners = jax.lax.optimization_barrier((maxima, winners))
     taps = enumerate(_taps(tangents[0], stage))
     chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
-    return maxima, functools.reduce(jnp.add, chosen)
+    tangent = functools.reduce(jnp.add, chosen)
+    return maxima, jax.lax.optimization_barrier(tangent) if overlap else tangent
 
 
 def _fold(x: jax.Array, stage: Stage) -> tuple[jax.Array, jax.Array]:

@@ -41,6 +41,7 @@ def sums_by_reduce_window(
         window[axis] = windows.window[axis - 1]
         strides[axis] = windows.strides[axis - 1]
         dilation[axis] = windows.dilation[axis - 1]
+        x = fit_axis(x, axis, windows.covered[axis - 1])
         if window[axis] == 1:
             x = jax.lax.slice(x, [0] * x.ndim, x.shape, strides)
             continue

@@ -19,7 +19,7 @@ from jaxnets.typing import ArrayLike
 
 if TYPE_CHECKING:
     PerAxis = int | Sequence[int]
-    Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+    Padding = str | int | Sequence[int | tuple[int, int]]
 else:
     # Tests enforce annotations, and tight ones would speak before our messages.
     PerAxis = Padding = Any

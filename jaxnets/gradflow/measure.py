@@ -32,7 +32,8 @@ def measure(
 
     It is `jax.value_and_grad` that also listens: same value, same gradient, and beside
     them one `TapStats` for every `tap` in the loss. Works under `jit`, `vmap` (each
-    example its own norms), `scan` (each step its own) and `remat`.
+    example its own norms), `scan` (each step its own), `shard_map` (each shard its
+    own) and `remat`.
 
     Args:
         loss: Pure function of `params` and `args` that returns a scalar, or

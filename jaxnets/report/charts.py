@@ -1,5 +1,6 @@
 """One chart: lines with their intervals, described once for page and export."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -205,10 +206,18 @@ def _log_ticks(extent: Range) -> list[float]:
     return [tick for tick in ticks if extent.low <= tick <= extent.high]
 
 
-def _legend(values: list[str], shown: bool) -> alt.Legend | None:
+def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | None:
     if not shown:
         return None
-    return alt.Legend(title=None, orient="top", values=values, symbolType="stroke")
+    # Wide enough to show dashes, and not as pale as the bands.
+    return alt.Legend(
+        title=None,
+        orient="top",
+        values=values,
+        symbolOpacity=1,
+        symbolSize=size,
+        symbolStrokeWidth=2,
+    )
 
 
 def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
@@ -229,7 +238,9 @@ def _strokes(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:
     scale = alt.Scale(domain=roles, range=dashes)
     return lines.encode(
         strokeDash=alt.StrokeDash(
-            "role:N", scale=scale, legend=_legend(roles, legend and len(roles) > 1)
+            "role:N",
+            scale=scale,
+            legend=_legend(roles, legend and len(roles) > 1, size=500),
         )
     )
 
@@ -256,18 +267,18 @@ def _hover(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
         fields=["x", "family", "role"],
         empty=False,
     )
-    told = [
-        alt.Tooltip("family:N", title="network"),
-        *([alt.Tooltip("role:N", title="line")] if roles else []),
-        alt.Tooltip("x:Q", title=axes.x),
-        alt.Tooltip("value:N", title=axes.y),
-        alt.Tooltip("seeds:Q", title="seeds"),
-    ]
+    told = {"network": "family", **({"line": "role"} if roles else {})}
+    told |= {axes.x: "x", axes.y: "value", "seeds": "seeds"}
+    # An expression, because Vega-Lite 6.4 looks for a tooltip's texts in the cell of
+    # the nearest point, where they lie one level deeper, and would show `undefined`.
+    values = ", ".join(
+        f"{json.dumps(title)}: (datum.datum || datum).{field}"
+        for title, field in told.items()
+    )
     return (
-        base.mark_point(size=150, strokeWidth=2, clip=True)
-        .encode(
-            opacity=alt.condition(nearest, alt.value(1), alt.value(0)),
-            tooltip=told,
+        base.mark_point(
+            size=150, strokeWidth=2, clip=True, tooltip=alt.ExprRef(f"{{{values}}}")
         )
+        .encode(opacity=alt.condition(nearest, alt.value(1), alt.value(0)))
         .add_params(nearest)
     )

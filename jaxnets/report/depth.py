@@ -3,7 +3,7 @@
 from jaxnets.records import Record
 from jaxnets.report.charts import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
-from jaxnets.report.intervals import SHARE
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections import (
     Column,
     Section,
@@ -11,6 +11,7 @@ from jaxnets.report.sections import (
     as_interval,
     as_misfit,
     as_percent,
+    as_size,
     section,
     table,
 )
@@ -26,7 +27,7 @@ from jaxnets.report.selection import (
 
 GRADIENT = "log10_gradient_norm"
 THEORY = "predicted_log10_gradient_norm"
-LOG_NORM = "gradient norm (log₁₀)"
+LOG_NORM = "gradient norm (log10)"
 
 
 def depth_section(records: list[Record]) -> Section:
@@ -119,7 +120,7 @@ _RESPONSE = Plot(
     Axes(
         "layer, counted from the input",
         "standard deviation",
-        bounds=(0.0, float("inf")),
+        bounds=NOT_NEGATIVE,
         log=True,
     ),
 )
@@ -134,7 +135,7 @@ _LOSS = Plot(
     "Learning: validation loss",
     "Cross-entropy on held-out examples, in nats. Lower is better; a line that stays "
     "level from the start belongs to a network that does not learn.",
-    Axes("updates", "validation loss (nats)", bounds=(0.0, float("inf")), log=True),
+    Axes("updates", "validation loss (nats)", bounds=NOT_NEGATIVE, log=True),
 )
 
 _FIRST_LAYER = Plot(
@@ -168,7 +169,7 @@ _PATH_LENGTH = Plot(
     Axes(
         "depth (layers)",
         "blocks passed",
-        bounds=(0.0, float("inf")),
+        bounds=NOT_NEGATIVE,
         bars=True,
     ),
 )
@@ -193,7 +194,7 @@ def _table(records, measured, gradients):
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
     return table(
         "depth",
-        "Mean and interval over seeds. Gradients are log₁₀ of "
+        "Mean and interval over seeds. Gradients are log10 of "
         "the norm at the first layer.",
         "Depth",
         records,
@@ -205,12 +206,15 @@ def _table(records, measured, gradients):
                 [r for r in start if (r.family, r.size) in predicted],
                 as_misfit,
             ),
-            *(
-                Column(title, before_training(of_metric(records, metric)), as_interval)
-                for title, metric in (
-                    ("Gradient correlation", "gradient_correlation"),
-                    ("Path length", "path_length"),
-                )
+            Column(
+                "Gradient correlation",
+                before_training(of_metric(records, "gradient_correlation")),
+                as_interval,
+            ),
+            Column(
+                "Path length",
+                before_training(of_metric(records, "path_length")),
+                as_size,
             ),
             *(
                 Column(title, at_end(of_metric(records, metric)), as_percent)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jaxnets.records import Record
 from jaxnets.report.charts import (
+    PREDICTED,
     Axes,
     Line,
     Range,
@@ -123,7 +124,8 @@ def figure(
     if not lines:
         return None
     extent = vertical_range(lines, plot.axes)
-    seeds = [found.seeds for drawn in lines for _, found in drawn.points]
+    measured = [drawn for drawn in lines if drawn.role != PREDICTED]
+    seeds = [found.seeds for drawn in measured for _, found in drawn.points]
     notes = [
         describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),
         *(["Logarithmic vertical axis."] if extent.log else []),

@@ -28,7 +28,7 @@ WORDS = {
     "state of a recurrent network grow (above zero) or die out (below zero).",
     "Seed and interval": "Each network is trained several times from different random "
     "weights. The interval tells how much the mean over these seeds can be trusted.",
-    "log₁₀": "The power of ten: −3 means 0.001. One unit less is a tenth.",
+    "log10": "The power of ten: −3 means 0.001. One unit less is a tenth.",
 }
 
 

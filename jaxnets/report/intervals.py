@@ -12,7 +12,9 @@ from jaxnets.records import Record
 
 
 CONFIDENCE = 0.95
+# What a quantity can be, to which its interval is cut.
 SHARE = (0.0, 1.0)
+NOT_NEGATIVE = (0.0, math.inf)
 
 
 class Estimate(NamedTuple):

@@ -5,13 +5,14 @@ from collections import defaultdict
 from jaxnets.records import Record
 from jaxnets.report.charts import Axes
 from jaxnets.report.figures import Plot, Spot
-from jaxnets.report.intervals import SHARE, interval, over_seeds
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
 from jaxnets.report.sections import (
     Column,
     Section,
     Spots,
     as_interval,
     as_percent,
+    as_size,
     section,
     table,
 )
@@ -70,7 +71,7 @@ _LOSS = Plot(
     "Loss on training and validation examples",
     "Solid: the examples the network trains on. Dashed: examples it never sees. Where "
     "the dashed line turns up while the solid one goes on falling, overfitting begins.",
-    Axes("updates", "loss (nats)", bounds=(0.0, float("inf"))),
+    Axes("updates", "loss (nats)", bounds=NOT_NEGATIVE),
 )
 _ACCURACY = Plot(
     "accuracies",
@@ -90,7 +91,7 @@ _GAP = Plot(
 def _table(records):
     last = at_end(records)
     losses = [
-        Column(title, of_metric(last, metric), as_interval)
+        Column(title, of_metric(last, metric), as_size)
         for title, metric in (
             ("Training loss", "train_loss"),
             ("Validation loss", "validation_loss"),

@@ -169,5 +169,5 @@ def _absent(section: Section) -> list[str]:
         return ["This run has no records of this study, so nothing is drawn here."]
     if not section.absent:
         return []
-    titles = "; ".join(title[0].lower() + title[1:] for title in section.absent)
+    titles = ", ".join(f"“{title}”" for title in section.absent)
     return [f"Not drawn, because this run has no records for it: {titles}."]

@@ -13,7 +13,8 @@ from jaxnets.report.sections import Table
 def provenance_html(run: Run) -> Markup:
     """Return the account of what ran where, with what the run does not tell."""
     tables = (_environment(run), _overhead(run), _arms(run), _config(run))
-    return join([_stopped(run), *(table_html(t) for t in tables if t is not None)])
+    shown = [table_html(table) for table in tables if table is not None]
+    return join([_stopped(run), tag("div", *shown, class_="tables")])
 
 
 def table_html(table: Table) -> Markup:
@@ -27,7 +28,7 @@ def table_html(table: Table) -> Markup:
         "div",
         tag(
             "table",
-            tag("caption", tag("strong", table.title), " ", table.caption),
+            tag("caption", tag("strong", table.title), " ", tag("span", table.caption)),
             tag("thead", head),
             tag("tbody", *body),
         ),

@@ -63,7 +63,7 @@ _GRADIENT = Plot(
     "Gradient by layer, before training",
     "As for depth: a line that falls to the left loses gradient on its way to the "
     "input. Too small a gain starves it, and too large a gain saturates the units.",
-    Axes(_LAYER, "gradient norm (log₁₀)"),
+    Axes(_LAYER, "gradient norm (log10)"),
 )
 
 
@@ -72,7 +72,7 @@ def _table(records, shares, gradients):
     return table(
         "saturation",
         "Mean and interval over seeds. The share is the "
-        "mean of all layers, the gradient log₁₀ of the norm at the first layer.",
+        "mean of all layers, the gradient log10 of the norm at the first layer.",
         "Gain",
         records,
         [

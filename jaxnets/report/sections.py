@@ -14,7 +14,7 @@ from jaxnets.report.figures import (
     line,
     misfit,
 )
-from jaxnets.report.intervals import SHARE, interval, number, over_seeds
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
 from jaxnets.report.style import ordered_families
 
 
@@ -118,6 +118,11 @@ def _of_arm(records: list[Record], family: str, size: float) -> list[Record]:
 def as_interval(records: list[Record]) -> str:
     """Write mean and interval over seeds."""
     return interval(over_seeds(records))
+
+
+def as_size(records: list[Record]) -> str:
+    """Write mean and interval of what cannot be negative, such as a loss."""
+    return interval(over_seeds(records).within(NOT_NEGATIVE))
 
 
 def as_percent(records: list[Record]) -> str:

@@ -3,7 +3,7 @@
 from jaxnets.records import Record
 from jaxnets.report.charts import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
-from jaxnets.report.intervals import SHARE
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections import (
     Column,
     Section,
@@ -12,6 +12,7 @@ from jaxnets.report.sections import (
     as_interval,
     as_misfit,
     as_percent,
+    as_size,
     section,
     table,
 )
@@ -36,8 +37,10 @@ def time_section(records: list[Record]) -> Section:
         (_BEFORE, _steps_back(before_training(gradients))),
         (_AFTER, _steps_back(after_training(gradients))),
         (_LOSS, _over_updates(of_metric(records, "validation_loss"))),
-        (_ACCURACY, _over_updates(of_metric(records, "validation_accuracy"))),
     ]
+    # Not every task has right and wrong answers.
+    if accuracies := of_metric(records, "validation_accuracy"):
+        plots.append((_ACCURACY, _over_updates(accuracies)))
     return section(
         "time",
         "Time: recurrent and gated networks",
@@ -75,7 +78,7 @@ def _over_updates(records: list[Record]) -> Spots:
 
 
 _BACK = "steps back from the end"
-_LOG_NORM = "gradient norm (log₁₀)"
+_LOG_NORM = "gradient norm (log10)"
 _BEFORE = Plot(
     "gradient-by-time-step-before",
     "Gradient by time step, before training",
@@ -98,7 +101,7 @@ _LOSS = Plot(
     "the adding problem that gives a mean squared error of 1/6 ≈ 0.167, on copying T "
     "steps later a loss of 10 ln 8 / (T + 20) nats: a line that stays at this baseline "
     "has learnt no memory.",
-    Axes("updates", "validation loss", bounds=(0.0, float("inf")), log=True),
+    Axes("updates", "validation loss", bounds=NOT_NEGATIVE, log=True),
 )
 _ACCURACY = Plot(
     "validation-accuracy",
@@ -115,7 +118,7 @@ def _table(records, gradients):
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
     return table(
         "time",
-        "Mean and interval over seeds. Gradients are log₁₀ of "
+        "Mean and interval over seeds. Gradients are log10 of "
         "the norm at the first time step.",
         "Length",
         records,
@@ -130,7 +133,7 @@ def _table(records, gradients):
             Column(
                 "Gate timescale (steps)",
                 before_training(of_metric(records, "gate_timescale")),
-                as_interval,
+                as_size,
             ),
             Column(
                 "Lyapunov exponent (nats a step)",
@@ -140,7 +143,7 @@ def _table(records, gradients):
             Column(
                 "Validation loss",
                 at_end(of_metric(records, "validation_loss")),
-                as_interval,
+                as_size,
             ),
             Column(
                 "Validation accuracy",

@@ -42,9 +42,9 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-# Called after each epoch with the epoch's number, the mean loss and accuracy over the
-# seeds on the validation data, and the updates so far.
-OnEpoch = Callable[[int, float, float, int], None]
+# Called after each epoch with its number, how many there will be, and the mean loss and
+# accuracy of all seeds on the validation data.
+OnEpoch = Callable[[int, int, float, float], None]
 
 
 class Recorder:

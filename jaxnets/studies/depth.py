@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -83,16 +84,21 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         training.classification,
         optax.sgd(settings.learning_rate, momentum=0.9),
         training.shuffled(splits.train, settings.batch_size),
-        {"validation": splits.validation, "test": splits.test},
+        {"validation": splits.validation},
+        test=splits.test,
         seeds=seeds,
         epochs=settings.epochs,
         on_epoch=on_epoch,
+        watch=lambda taps, responses: {
+            "norm": _by_block({name: tap.norm for name, tap in taps.items()}),
+            "std": _by_block({name: tap.std for name, tap in responses.items()}),
+        },
     )
     recorder = Recorder(arm, seeds)
     trained.record_curves(recorder)
     if trained.history is not None:
-        norms = _by_block(trained.history.reports.taps, "norm")
-        stds = _by_block(trained.history.reports.responses, "std")
+        watched = trained.history.reports.watched
+        norms, stds = watched["norm"], watched["std"]
         places = _places(norms.shape[-1])
         per_epoch = trained.history.steps_per_epoch
         for step in (0, *(end - 1 for end in epoch_ends(norms.shape[1], per_epoch))):
@@ -116,13 +122,10 @@ def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):
     )
 
 
-def _by_block(statistics: dict, field: str) -> np.ndarray:
-    """Line up the stem and the blocks of all stages: `(seeds, steps, blocks + 1)`."""
-    columns = []
-    for name in sorted(statistics, key=_order):
-        values = getattr(statistics[name], field)
-        columns.append(values.reshape(*values.shape[:2], -1))
-    return np.concatenate(columns, axis=-1)
+def _by_block(statistics: dict[str, jax.Array]) -> jax.Array:
+    """Line up the stem and the blocks of all stages: `(blocks + 1,)`."""
+    ordered = [statistics[name] for name in sorted(statistics, key=_order)]
+    return jnp.concatenate([jnp.atleast_1d(values) for values in ordered])
 
 
 def _order(name: str) -> tuple[int, int]:

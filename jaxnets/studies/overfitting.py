@@ -71,11 +71,8 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         training.shuffled(splits.train, settings.batch_size),
         # The training data is evaluated too, without dropout, so that both curves are
         # of the same network and their distance is the gap alone.
-        {
-            "train": splits.train,
-            "validation": splits.validation,
-            "test": splits.test,
-        },
+        {"train": splits.train, "validation": splits.validation},
+        test=splits.test,
         seeds=seeds,
         epochs=settings.epochs,
         on_epoch=on_epoch,

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -53,7 +54,7 @@ INITIALISER = (
     "All networks: weights normal with standard deviation gain / sqrt(fan_in), biases "
     "zero; a gain of 1 is LeCun's initialiser, of 1.41 He's."
 )
-ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jax.numpy.tanh, "ReLU": jax.nn.relu}
+ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "ReLU": jax.nn.relu}
 PROBE_EXAMPLES = 256
 
 
@@ -78,6 +79,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     settings = SCALES[arm.settings["scale"]]
     splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
     activation = arm.settings["activation"]
+    numbers = range(1, settings.layers + 1)
     trained = train(
         lambda rngs: models.MLP(
             splits.train.x[0].size,
@@ -90,19 +92,21 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         training.classification,
         optax.sgd(settings.learning_rate),
         training.shuffled(splits.train, settings.batch_size),
-        {"validation": splits.validation, "test": splits.test},
+        {"validation": splits.validation},
+        test=splits.test,
         seeds=seeds,
         epochs=settings.epochs,
         on_epoch=on_epoch,
+        watch=lambda taps, responses: jnp.stack(
+            [taps[f"layer{number}"].norm for number in numbers]
+        ),
     )
     recorder = Recorder(arm, seeds)
     trained.record_curves(recorder)
     if trained.history is None:
         return trained.outcome(recorder)
-    taps = trained.history.reports.taps
-    places = [f"layer {number}" for number in range(1, settings.layers + 1)]
-    names = [place.replace(" ", "") for place in places]
-    norms = np.stack([taps[name].norm for name in names], axis=-1)
+    norms = trained.history.reports.watched
+    places = [f"layer {number}" for number in numbers]
     last = norms.shape[1]
     for step in (0, last - 1):
         flow = log10(norms[:, step])

@@ -90,13 +90,13 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         lambda rngs: models.ManyToOne(LAYERS[cell], 2, settings.hidden, 1, rngs=rngs),
         training.regression,
         optax.chain(optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)),
-        training.generated(lambda key: draw(key, settings.batch_size), settings.steps),
-        {"validation": validation, "test": test},
+        training.generated(draw, settings.steps, settings.batch_size),
+        {"validation": validation},
+        test=test,
         seeds=seeds,
         epochs=settings.epochs,
         on_epoch=on_epoch,
-        # Small matrix products: side by side they fill the machine better.
-        over_seeds="vmap",
+        watch=functools.partial(_watch, cell),
     )
     recorder = Recorder(arm, seeds)
     trained.record_curves(recorder)
@@ -104,26 +104,31 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         _record_flow(recorder, cell, length, trained.history)
         _record_lyapunov(recorder, cell, trained, validation.x[0])
     if trained.history is not None and not trained.message:
-        loss = trained.history.figures["test_loss"][:, -1]
         last = trained.history.reports.loss.shape[1]
-        recorder.scalar("solved", loss < SOLVED, step=last)
+        recorder.scalar("solved", trained.test["loss"] < SOLVED, step=last)
     return trained.outcome(recorder)
+
+
+def _watch(cell: str, taps: dict, responses: dict) -> dict[str, jax.Array]:
+    """Keep the gradient at every step, and how open the gate of the memory is."""
+    watched = {"norm": taps[f"{cell.lower()}/h"].norm}
+    if cell in MEMORY_GATES:
+        watched["gate"] = responses[f"{cell.lower()}/{MEMORY_GATES[cell]}"].mean
+    return watched
 
 
 def _record_flow(
     recorder: Recorder, cell: str, length: int, history: training.History
 ) -> None:
     """Record the gradient at every time step and the memory of the gates."""
-    scope = cell.lower()
-    norms = history.reports.taps[f"{scope}/h"].norm
+    norms = history.reports.watched["norm"]
     places = ["h"] * length
     per_epoch = history.steps_per_epoch
     for step in (0, per_epoch - 1, norms.shape[1] - 1):
         flow = log10(norms[:, step])
         recorder.profile("log10_gradient_norm", flow, step=step, places=places)
     if cell in MEMORY_GATES:
-        gate = MEMORY_GATES[cell]
-        means = history.reports.responses[f"{scope}/{gate}"].mean
+        gate, means = MEMORY_GATES[cell], history.reports.watched["gate"]
         for step in (0, norms.shape[1] - 1):
             # One number a network: the mean gate over units, batch and time.
             tau = gradflow.gate_timescales(means[:, step].T)

@@ -17,12 +17,14 @@ class Trained(NamedTuple):
         program: The compiled training.
         state: States after training; those before it where training stopped early.
         history: What was seen; None where not even one epoch was finite.
+        test: Figures on the test data at the end, `(seeds,)`; empty if it stopped.
         message: Empty, or why training stopped.
     """
 
     program: training.Program
     state: training.TrainState
     history: training.History | None
+    test: dict[str, jax.Array]
     message: str
 
     def record_curves(self, recorder: Recorder) -> None:
@@ -37,10 +39,9 @@ class Trained(NamedTuple):
             if f"train_{name}" not in figures:
                 recorder.curve(f"train_{name}", by_epoch(values), steps=ends)
         for name, values in figures.items():
-            if not name.startswith("test_"):
-                recorder.curve(name, values, steps=ends)
-            elif not self.message:
-                recorder.scalar(name, values[:, -1], step=ends[-1])
+            recorder.curve(name, values, steps=ends)
+        for name, values in self.test.items():
+            recorder.scalar(f"test_{name}", values, step=ends[-1])
 
     def outcome(self, recorder: Recorder) -> Outcome:
         """Return what the study hands on."""
@@ -57,38 +58,25 @@ def train(
     batches: training.Batches,
     evaluation: dict[str, Any],
     *,
+    test: Any,
     seeds: Sequence[int],
     epochs: int,
     on_epoch: OnEpoch,
-    over_seeds: str = "map",
+    watch: training.Watch | None = None,
 ) -> Trained:
-    """Compile, train and test one arm; a loss that is not finite ends it with words.
-
-    `evaluation` has `validation` and `test`. The test data is evaluated in the same
-    compiled call, because a second program would cost more time to compile than all
-    these evaluations; only the last one is recorded.
-    """
+    """Compile, train and test one arm; a loss that is not finite ends it with words."""
     program = training.compile_program(
-        make_model,
-        loss,
-        optimizer,
-        batches,
-        evaluation,
-        seeds=seeds,
-        over_seeds=over_seeds,
+        make_model, loss, optimizer, batches, seeds=seeds, watch=watch
     )
 
-    def report(number: int, epoch: training.Epoch) -> None:
-        loss, accuracy = (
-            float(np.mean(epoch.figures[f"validation_{name}"]))
-            for name in ("loss", "accuracy")
-        )
-        on_epoch(number, loss, accuracy, number * epoch.reports.loss.shape[1])
+    def report(number: int, figures: dict[str, np.ndarray]) -> None:
+        means = [np.mean(figures[f"validation_{n}"]) for n in ("loss", "accuracy")]
+        on_epoch(number, epochs, float(means[0]), float(means[1]))
 
     try:
-        state, history = training.fit(program, epochs, on_epoch=report)
+        state, history = training.fit(program, epochs, evaluation, on_epoch=report)
     except training.NonFiniteLoss as error:
         seed = seeds[error.seed_index]
         message = f"{error} The seed was {seed}."
-        return Trained(program, program.initial, error.history, message)
-    return Trained(program, state, history, "")
+        return Trained(program, program.initial, error.history, {}, message)
+    return Trained(program, state, history, program.evaluate(state, test), "")

@@ -7,7 +7,6 @@ from jaxnets.training.fit import fit as fit
 from jaxnets.training.losses import classification as classification
 from jaxnets.training.losses import regression as regression
 from jaxnets.training.program import Batches as Batches
-from jaxnets.training.program import Epoch as Epoch
 from jaxnets.training.program import Program as Program
 from jaxnets.training.program import compile_program as compile_program
 from jaxnets.training.program import generated as generated
@@ -16,6 +15,7 @@ from jaxnets.training.program import shuffled as shuffled
 from jaxnets.training.step import Loss as Loss
 from jaxnets.training.step import StepReport as StepReport
 from jaxnets.training.step import TrainState as TrainState
+from jaxnets.training.step import Watch as Watch
 from jaxnets.training.step import make_evaluation as make_evaluation
 from jaxnets.training.step import make_objective as make_objective
 from jaxnets.training.step import make_step as make_step

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxnets.gradflow import responses
-from jaxnets.training.program import Epoch, Program, random_key
+from jaxnets.training.program import Program, random_key
 from jaxnets.training.step import StepReport, TrainState
 
 
@@ -16,7 +16,8 @@ class History(NamedTuple):
 
     Attributes:
         reports: Every step of every seed, arrays `(seeds, steps, ...)`.
-        figures: Figures after each epoch, `(seeds, epochs)`.
+        figures: Evaluations after each epoch, such as `validation_loss (seeds,
+            epochs)`.
         steps_per_epoch: Updates in an epoch.
     """
 
@@ -53,18 +54,19 @@ class NonFiniteLoss(Exception):
 def fit(
     program: Program,
     epochs: int,
+    evaluation: dict[str, Any],
     *,
     data_seed: int = 0,
-    on_epoch: Callable[[int, Epoch], None] | None = None,
+    on_epoch: Callable[[int, dict[str, np.ndarray]], None] | None = None,
 ) -> tuple[TrainState, History]:
     """Train all seeds of `program` for `epochs`.
 
     Args:
         program: From `compile_program`.
         epochs: How many epochs, at least 1.
-        data_seed: Randomness of the data and its order, the same for all seeds, which
-            differ in their network only.
-        on_epoch: Called with the epoch's number, from 1, and its `Epoch`.
+        evaluation: `{name: batch}` that is evaluated after each epoch.
+        data_seed: Randomness of the data and its order.
+        on_epoch: Called with the epoch's number, from 1, and its figures.
 
     Returns:
         The final states, and the `History` of all epochs.
@@ -78,15 +80,19 @@ def fit(
     state, seen = program.initial, []
     key = random_key(data_seed)
     for number in range(1, epochs + 1):
-        epoch_key = jax.random.fold_in(key, number)
-        epoch = program.epoch(state, epoch_key)
-        losses = np.asarray(epoch.reports.loss)
-        if not np.isfinite(losses).all():
-            raise _explained(program, state, epoch_key, losses, seen)
-        state = epoch.state
-        seen.append(jax.tree.map(np.asarray, (epoch.reports, epoch.figures)))
+        rows = program.draw(jax.random.fold_in(key, number))
+        after, report = program.epoch(state, rows)
+        if not np.isfinite(report.loss).all():
+            raise _explained(program, state, rows, np.asarray(report.loss), seen)
+        state = after
+        figures = {
+            f"{name}_{figure}": np.asarray(value)
+            for name, batch in evaluation.items()
+            for figure, value in program.evaluate(state, batch).items()
+        }
+        seen.append((jax.tree.map(np.asarray, report), figures))
         if on_epoch is not None:
-            on_epoch(number, epoch)
+            on_epoch(number, figures)
     return state, _history(seen)
 
 
@@ -97,12 +103,12 @@ def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
     return History(reports, figures, seen[0][0].loss.shape[1])
 
 
-def _explained(program, state, epoch_key, losses, seen) -> NonFiniteLoss:
+def _explained(program, state, rows, losses, seen) -> NonFiniteLoss:
     """Find the seed, the step and the layer where `losses` stopped being finite."""
     bad_steps, bad_seeds = np.nonzero(~np.isfinite(losses).T)
     step, seed_index = int(bad_steps[0]), int(bad_seeds[0])
     of_seed = jax.tree.map(lambda array: array[seed_index], state)
-    objective, arguments = program.replay(of_seed, epoch_key, step)
+    objective, arguments = program.replay(of_seed, rows, step)
     layer = first_nonfinite_layer(objective, *arguments)
     history = _history(seen) if seen else None
     before = history.reports.loss.shape[1] if history else 0

@@ -1,6 +1,5 @@
 """Whole epochs for all seeds in one compiled call."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from jaxnets.training.step import (
     Loss,
     StepReport,
     TrainState,
+    Watch,
     make_evaluation,
     make_objective,
     make_step,
@@ -28,7 +28,7 @@ class Batches(NamedTuple):
     Attributes:
         draw: `draw(key) -> rows`, a pytree with a leading axis `(steps,)`.
         fetch: `fetch(row) -> batch`, called inside the compiled loop, so that an epoch
-            is never held in memory twice.
+            of images is not held in memory twice.
     """
 
     draw: Callable[[jax.Array], Any]
@@ -56,33 +56,26 @@ def shuffled(data: Labelled, batch_size: int) -> Batches:
     )
 
 
-def generated(make: Callable[[jax.Array], Any], steps: int) -> Batches:
-    """Make every batch anew with `make(key)`, `steps` of them an epoch.
+def generated(
+    make: Callable[[jax.Array, int], Any], steps: int, batch_size: int
+) -> Batches:
+    """Make the batches anew each epoch with `make(key, count)`.
 
     Example:
+        >>> import functools
         >>> import jax
         >>> from jaxnets.data import adding_problem
         >>> from jaxnets.training import generated
-        >>> batches = generated(lambda key: adding_problem(key, 8, length=20), 5)
-        >>> batches.draw(jax.random.key(0)).shape
-        (5,)
-    """
-    return Batches(lambda key: jax.random.split(key, steps), make)
-
-
-class Epoch(NamedTuple):
-    """What one epoch of all seeds gave; every array has a leading axis `(seeds,)`.
-
-    Attributes:
-        state: The states after it.
-        reports: What each step saw, `(seeds, steps, ...)`.
-        figures: Figures on the evaluation data after it, such as
-            `validation_loss (seeds,)`.
+        >>> make = functools.partial(adding_problem, length=20)
+        >>> generated(make, steps=5, batch_size=8).draw(jax.random.key(0)).x.shape
+        (5, 8, 20, 2)
     """
 
-    state: TrainState
-    reports: StepReport
-    figures: dict[str, jax.Array]
+    def draw(key: jax.Array) -> Any:
+        split = lambda array: array.reshape(steps, batch_size, *array.shape[1:])
+        return jax.tree.map(split, make(key, steps * batch_size))
+
+    return Batches(draw, lambda batch: batch)
 
 
 class Program(NamedTuple):
@@ -91,17 +84,23 @@ class Program(NamedTuple):
     Attributes:
         graphdef: Definition of the module.
         initial: States before training, a leading axis `(seeds,)` on every array.
-        epoch: `epoch(state, key) -> Epoch`, one compiled call. The key is one for all
-            seeds: they see the same data in the same order.
-        replay: `replay(state, key, steps) -> (objective, arguments)` of one seed: the
-            objective and its arguments after `steps` updates of the epoch of `key`.
+        draw: `draw(key) -> rows` of an epoch. They are the same for all seeds, which
+            differ in their network only.
+        epoch: `epoch(state, rows) -> (state, report)`, one compiled call; the report
+            has leading axes `(seeds, steps)`.
+        evaluate: `evaluate(state, batch) -> {figure: (seeds,)}` in evaluation mode,
+            compiled for each shape of batch.
+        replay: `replay(state, rows, steps) -> (objective, arguments)` of one seed: the
+            objective and its arguments after `steps` updates of the epoch.
         compile_seconds: Time that tracing and compiling took.
     """
 
     graphdef: nnx.GraphDef
     initial: TrainState
-    epoch: Callable[[TrainState, jax.Array], Epoch]
-    replay: Callable[[TrainState, jax.Array, int], tuple[Callable, tuple]]
+    draw: Callable[[jax.Array], Any]
+    epoch: Callable[[TrainState, Any], tuple[TrainState, StepReport]]
+    evaluate: Callable[[TrainState, Any], dict[str, jax.Array]]
+    replay: Callable[[TrainState, Any, int], tuple[Callable, tuple]]
     compile_seconds: float
 
 
@@ -110,11 +109,10 @@ def compile_program(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     batches: Batches,
-    evaluation: dict[str, Any],
     *,
     seeds: Sequence[int],
     over_seeds: str = "map",
-    measured: bool = True,
+    watch: Watch | None = None,
 ) -> Program:
     """Compile the training of `make_model` for all `seeds` into one program.
 
@@ -123,13 +121,12 @@ def compile_program(
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
         batches: Where the training batches come from.
-        evaluation: `{name: batch}` that the loss is evaluated on after each epoch, in
-            evaluation mode, such as `{"validation": data}`.
-        seeds: One network each. The same seed gives the same network.
+        seeds: One network each. The same seed gives the same network, whatever other
+            seeds there are.
         over_seeds: `"map"` runs the seeds in turn inside the program; `"vmap"` side by
-            side. Side by side suits small matrix products. With convolutions it makes
-            grouped convolutions of them, which are slow on CPUs.
-        measured: Whether the steps report the statistics of the module's taps.
+            side. On two CPU cores in turn is faster, for convolutions (side by side
+            they are grouped convolutions) and for small recurrent networks alike.
+        watch: What the steps report of the module's taps; see `make_step`.
 
     Returns:
         The `Program`.
@@ -142,44 +139,34 @@ def compile_program(
     if not seeds:
         raise ValueError("`seeds` is empty; wanted at least one, such as (0,).")
     started = time.perf_counter()
-    definition, initialise = _initialiser(make_model, optimizer)
-    step = make_step(definition, loss, optimizer, measured=measured)
-    evaluation = jax.tree.map(jnp.asarray, evaluation)
+    graphdef, initial = _initial_states(make_model, optimizer, seeds)
+    step = make_step(graphdef, loss, optimizer, watch=watch)
+    over = jax.vmap if over_seeds == "vmap" else _in_turn
 
-    evaluate = make_evaluation(definition, loss)
-
-    def epoch_of_one(state: TrainState, key: jax.Array) -> Epoch:
+    def epoch_of_one(state: TrainState, rows: Any) -> tuple[TrainState, StepReport]:
         body = lambda state, row: step(state, batches.fetch(row))
-        state, reports = jax.lax.scan(body, state, batches.draw(key))
-        figures = {
-            f"{name}_{figure}": value
-            for name, data in evaluation.items()
-            for figure, value in evaluate(state, data).items()
-        }
-        return Epoch(state, reports, figures)
+        return jax.lax.scan(body, state, rows)
 
-    over = _over_seeds(over_seeds)
-    # The initialisers of one seed must not depend on which other seeds there are, and
-    # the generator is not the same under vmap: so always in turn.
-    initial = jax.jit(lambda keys: jax.lax.map(initialise, keys))(
-        jax.vmap(random_key)(jnp.asarray(seeds))
-    )
-    epoch = jax.jit(lambda state, key: over(lambda one: epoch_of_one(one, key))(state))
-    epoch = epoch.lower(initial, random_key(0)).compile()
+    def epoch(state: TrainState, rows: Any) -> tuple[TrainState, StepReport]:
+        return over(lambda one: epoch_of_one(one, rows))(state)
 
-    def replay(state: TrainState, key: jax.Array, steps: int):
-        rows = batches.draw(key)
+    def evaluate(state: TrainState, batch: Any) -> dict[str, jax.Array]:
+        return over(lambda one: make_evaluation(graphdef, loss)(one, batch))(state)
+
+    def replay(state: TrainState, rows: Any, steps: int):
         before = jax.tree.map(lambda array: array[:steps], rows)
-        body = lambda state, row: (step(state, batches.fetch(row))[0], None)
-        state, _ = jax.lax.scan(body, state, before)
+        state, _ = epoch_of_one(state, before)
         batch = batches.fetch(jax.tree.map(lambda array: array[steps], rows))
-        return make_objective(definition, loss), (state.params, state.rest, batch)
+        return make_objective(graphdef, loss), (state.params, state.rest, batch)
 
+    compiled = jax.jit(epoch).lower(initial, batches.draw(random_key(0))).compile()
     seconds = time.perf_counter() - started
-    return Program(definition, initial, epoch, replay, seconds)
+    return Program(
+        graphdef, initial, batches.draw, compiled, jax.jit(evaluate), replay, seconds
+    )
 
 
-def random_key(seed: int | jax.Array) -> jax.Array:
+def random_key(seed: int) -> jax.Array:
     """Return the key that training draws from.
 
     XLA's own generator: on CPUs (jaxlib 0.12) every array of a few thousand numbers
@@ -188,18 +175,21 @@ def random_key(seed: int | jax.Array) -> jax.Array:
     return jax.random.key(seed, impl="rbg")
 
 
-def _over_seeds(how: str) -> Callable:
-    """Return the transform that lifts a function of one seed to all of them."""
-    if how == "vmap":
-        return jax.vmap
-    return lambda function: functools.partial(jax.lax.map, function)
+def _in_turn(function: Callable) -> Callable:
+    """Lift a function of one seed to all of them, one after the other."""
+    return lambda states: jax.lax.map(function, states)
 
 
-def _initialiser(make_model, optimizer) -> tuple[nnx.GraphDef, Callable]:
-    """Return the graph definition and `key -> TrainState`, fit for jit."""
+def _initial_states(
+    make_model, optimizer, seeds: Sequence[int]
+) -> tuple[nnx.GraphDef, TrainState]:
+    """Make the network of each seed and stack their states.
 
-    def initialise(key: jax.Array) -> TrainState:
-        return train_state(make_model(nnx.Rngs(key)), optimizer)[1]
-
-    abstract = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
-    return nnx.split(abstract, nnx.Param, ...)[0], initialise
+    Not jitted: one compiled program for each network would take longer than the
+    initialisers' operations, which JAX compiles once for all networks.
+    """
+    made = [
+        train_state(make_model(nnx.Rngs(random_key(seed))), optimizer) for seed in seeds
+    ]
+    stack = lambda *arrays: jnp.stack(arrays)
+    return made[0][0], jax.tree.map(stack, *[state for _, state in made])

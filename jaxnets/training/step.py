@@ -12,6 +12,7 @@ from jaxnets.gradflow import ResponseStats, TapStats, measure_both_ways
 
 
 Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
+Watch = Callable[[dict[str, TapStats], dict[str, ResponseStats]], Any]
 
 
 class TrainState(NamedTuple):
@@ -36,14 +37,12 @@ class StepReport(NamedTuple):
     Attributes:
         loss: The loss on the batch.
         figures: Further figures of the loss function, such as accuracy.
-        taps: Gradient statistics of every tap; empty when not measured.
-        responses: Forward statistics of every tap; empty when not measured.
+        watched: What `watch` picked of the taps' statistics; None without it.
     """
 
     loss: jax.Array
     figures: dict[str, jax.Array]
-    taps: dict[str, TapStats]
-    responses: dict[str, ResponseStats]
+    watched: Any
 
 
 def train_state(
@@ -84,7 +83,7 @@ def make_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     *,
-    measured: bool = False,
+    watch: Watch | None = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, StepReport]]:
     """Return `step(state, batch) -> (state, report)`, pure and fit for `lax.scan`.
 
@@ -92,7 +91,9 @@ def make_step(
         graphdef: Definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
-        measured: Whether the report carries the statistics of the module's taps.
+        watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
+            statistics of the module's taps (`jaxnets.gradflow.measure_both_ways`).
+            What it leaves out is not computed. None measures nothing.
 
     Returns:
         The step. It is not jitted: compose it with `jax.jit`, `lax.scan`, `vmap`.
@@ -117,17 +118,18 @@ def make_step(
 
     def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
         arguments = (state.params, state.rest, batch)
-        if measured:
-            flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
-            value, (figures, rest), grads, taps = flow
-        else:
+        if watch is None:
             differentiate = jax.value_and_grad(objective, has_aux=True)
             (value, (figures, rest)), grads = differentiate(*arguments)
-            taps, forward = {}, {}
+            watched = None
+        else:
+            flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
+            value, (figures, rest), grads, taps = flow
+            watched = watch(taps, forward)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         state = TrainState(params, rest, opt_state, state.step + 1)
-        return state, StepReport(value, figures, taps, forward)
+        return state, StepReport(value, figures, watched)
 
     return step
 

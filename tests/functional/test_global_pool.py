@@ -71,7 +71,7 @@ def test_equal_maxima_and_nans_as_in_max_pool(values):
 def test_the_gradient_scatters_nothing():
     gradient = jax.grad(lambda x: jnp.sum(global_max_pool(x)))
     text = jax.jit(gradient).lower(jnp.ones((1, 8, 8, 2))).compile().as_text()
-    assert not re.search(r" (select-and-)?scatter\(", text)
+    assert not re.search(r" (select-and-)?scatter\(", text or " scatter(")
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])

@@ -118,7 +118,7 @@ def test_max_pool_of_the_textbook():
 @pytest.mark.parametrize("implementation", ["taps", "reduce_window"])
 @pytest.mark.parametrize(
     ("window", "stride", "dilation"),
-    [(9, 1, 1), (9, 4, 6), (17, 3, 1), (64, 64, 1), (70, 4, 6)],
+    [(9, 1, 1), (9, 4, 6), (17, 3, 1), (64, 64, 1), (70, 4, 6), (2, 90, 3)],
 )
 def test_large_windows_keep_the_first_maximum(implementation, window, stride, dilation):
     reach = dilation * (window - 1) + 1
@@ -139,7 +139,7 @@ def test_the_gradient_scatters_nothing(kind, window):
     function = functools.partial(POOLS[kind], window_shape=window, strides=2)
     gradient = jax.grad(lambda x: jnp.sum(function(x)))
     text = jax.jit(gradient).lower(jnp.ones((1, 8, 8, 2))).compile().as_text()
-    assert not re.search(r" (select-and-)?scatter\(", text)
+    assert not re.search(r" (select-and-)?scatter\(", text or " scatter(")
 
 
 @pytest.mark.parametrize("implementation", ["taps", "reduce_window"])
@@ -285,6 +285,6 @@ def test_errors_of_dtypes_and_divisors():
     with pytest.raises(ValueError, match=r"`divisor` is 0"):
         avg_pool(x, (2,), divisor=0)
     with pytest.raises(TypeError, match=r"`divisor` is 'two'"):
-        avg_pool(x, (2,), divisor="two")
+        avg_pool(x, (2,), divisor="two")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
         max_pool(x, 2)

@@ -122,6 +122,23 @@ def test_remat_changes_nothing(around, w_hh, xs):
     np.testing.assert_allclose(flow.taps["h"].norm, rnn_norms(w_hh, xs), rtol=1e-5)
 
 
+def test_shard_map_gives_one_norm_per_shard(w_hh, xs):
+    spec = jax.sharding.PartitionSpec
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def loss(w_hh, xs):
+        return jax.shard_map(
+            lambda w, xs: jax.lax.psum(rnn_loss(w, xs[0]), "data"),
+            mesh=mesh,
+            in_specs=(spec(), spec("data")),
+            out_specs=spec(),
+        )(w_hh, xs)
+
+    flow = jax.jit(lambda w, xs: measure(loss, w, xs))(w_hh, xs[None])
+    norms = flow.taps["h"].norm.ravel()
+    np.testing.assert_allclose(norms, rnn_norms(w_hh, xs), rtol=1e-5)
+
+
 def test_a_function_compiled_before_still_shows_its_taps(w_hh, xs):
     loss = jax.jit(rnn_loss)
     loss(w_hh, xs)

@@ -105,7 +105,7 @@ def test_the_page_asks_the_network_for_nothing_and_is_small(page):
 
 
 def test_one_seed_has_no_interval(tmp_path):
-    path = write_report(write_run(tmp_path, records_of(seeds=1)))
+    path = write_report(write_run(tmp_path, records_of(["saturation"], seeds=1)))
     assert "One seed only, so there is no interval." in read(path).words()
 
 
@@ -120,7 +120,7 @@ def test_one_study_with_others_asked_for(tmp_path):
 
 
 def test_a_missing_summary_is_said(tmp_path):
-    path = write_report(write_run(tmp_path, summary=None))
+    path = write_report(write_run(tmp_path, records_of(["overfitting"]), summary=None))
     words = read(path).words()
     assert "This run has no summary.json" in words
     assert "This run holds no verdicts" in words

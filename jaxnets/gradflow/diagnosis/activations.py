@@ -1,12 +1,12 @@
 """Verdicts on saturation: how much of the network passes no gradient on."""
 
-import statistics
 from collections import defaultdict
 
 from jaxnets.gradflow.diagnosis.estimates import (
     Estimate,
     estimate,
-    in_words,
+    power,
+    power_in_words,
     with_interval,
 )
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
@@ -20,13 +20,13 @@ from jaxnets.records import Record
 HALF = 0.5
 RELU_SHARE = 0.9
 REMEDIES = {
-    "saturated": "Lower the gain of the initialiser, normalise each layer, or use "
-    "ReLU with He's initialiser.",
-    "vanishing": "Use tanh or ReLU instead of sigmoid in hidden layers, raise a gain "
-    "below 1, or normalise each layer.",
-    "exploding": "Lower the gain of the initialiser.",
+    "saturated": "Lower the gain of the initialiser, or normalise each layer.",
+    "vanishing": "Raise the gain of the initialiser (He's for ReLU, about 5/3 for "
+    "tanh), or normalise each layer.",
+    "exploding": "Lower the gain of the initialiser, or normalise each layer.",
     "healthy": "Nothing to mend here.",
 }
+SIGMOID_REMEDY = "Use tanh or ReLU instead of sigmoid in hidden layers."
 
 
 def saturation_verdicts(records: list[Record]) -> list[Verdict]:
@@ -48,16 +48,22 @@ def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | N
     arrival = estimate(flow.arrivals) if flow else None
     threshold = RELU_SHARE if family == "ReLU" else HALF
     kind = _kind(share, arrival, threshold)
+    number = share
+    if arrival is not None and kind in ("vanishing", "exploding"):
+        number = arrival.map(power)
+        threshold = power(-TENFOLD if kind == "vanishing" else TENFOLD)
+    lost = kind == "vanishing" and family == "sigmoid"
     return Verdict(
         f"{family}, gain {gain:g}, {moment(step)}",
-        share.mean,
+        number.mean,
         threshold,
-        _sentence(family, share, arrival, kind),
-        REMEDIES[kind],
+        _sentence(family, share, arrival)
+        + (" The derivative of the sigmoid is at most 1/4." if lost else ""),
+        SIGMOID_REMEDY if lost else REMEDIES[kind],
         kind,
         "saturation",
-        share.low,
-        share.high,
+        number.low,
+        number.high,
     )
 
 
@@ -66,7 +72,7 @@ def _mean_share(records: list[Record]) -> Estimate | None:
     layers: defaultdict[int, list[float]] = defaultdict(list)
     for record in records:
         layers[record.seed].append(record.value)
-    return estimate(statistics.fmean(shares) for shares in layers.values())
+    return estimate(sum(shares) / len(shares) for shares in layers.values())
 
 
 def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
@@ -79,18 +85,13 @@ def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
     return "healthy"
 
 
-def _sentence(family: str, share: Estimate, arrival: Estimate | None, kind: str) -> str:
+def _sentence(family: str, share: Estimate, arrival: Estimate | None) -> str:
     what = "are zero and pass nothing on" if family == "ReLU" else "are saturated"
-    percent = with_interval(share, lambda s: f"{100 * s:.3g} %")
-    sentence = f"{percent} of the {family} activations {what}"
-    if arrival is not None:
-        sentence += (
-            f"; the first layer receives {in_words(10**arrival.mean)} of the last "
-            "layer's gradient"
-        )
-    if kind == "vanishing" and family == "sigmoid":
-        return (
-            f"{sentence}. Few are saturated, yet the gradient vanishes: the "
-            "derivative of the sigmoid is at most 1/4."
-        )
-    return f"{sentence}."
+    unit = f" % of the {family} activations {what}"
+    sentence = with_interval(share, lambda s: f"{100 * s:.3g}", unit)
+    if arrival is None:
+        return f"{sentence}."
+    return (
+        f"{sentence}; the first layer receives {power_in_words(arrival.mean)} times "
+        "the gradient of the last layer."
+    )

@@ -1,6 +1,11 @@
 """Verdicts on depth: plain against residual networks, with and without BatchNorm."""
 
-from jaxnets.gradflow.diagnosis.estimates import difference, estimate, in_words
+from jaxnets.gradflow.diagnosis.estimates import (
+    Estimate,
+    difference,
+    estimate,
+    power_in_words,
+)
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, flow_verdict, profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.records import Record
@@ -9,8 +14,8 @@ from jaxnets.records import Record
 REMEDIES = {
     "vanishing": "Add shortcut connections (residual blocks); check that the "
     "initialiser is He's for ReLU; or normalise each layer.",
-    "exploding": "Lower the gain of the initialiser, start the last layer of each "
-    "residual branch at zero, or clip the gradient's norm.",
+    "exploding": "Lower the gain of the initialiser, add shortcuts where BatchNorm has "
+    "none, start the last layer of each residual branch at zero, or clip the gradient.",
     "healthy": "Nothing to mend in the gradient's flow. If this network still trains "
     "badly, look at the learning rate and the data first.",
     "unclear": "Run more seeds before you decide.",
@@ -80,18 +85,18 @@ def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | Non
     arrived = [estimate(flow.arrivals) for flow in flows if flow]
     if gap is None or arrived[0] is None or arrived[1] is None:
         return None
-    shares = [in_words(10**share.mean) for share in arrived if share]
+    shares = [power_in_words(share.mean) for share in arrived if share]
     measured = (
         f"At depth {depth:g} the first block of the {plain} network receives "
-        f"{shares[0]} of the last block's gradient, the {residual} network's "
-        f"{shares[1]}"
+        f"{shares[0]} times the last block's gradient, that of the {residual} network "
+        f"{shares[1]} times"
     )
     return Verdict(
         f"{plain} against {residual}, depth {depth:g}, before training",
         gap.mean,
-        -TENFOLD,
+        TENFOLD if gap.mean > 0 else -TENFOLD,
         f"{measured}{_certainty(gap)}",
-        _contrast_remedy(gap.bounds),
+        _contrast_remedy(gap.bounds, abs(arrived[1].mean) < abs(arrived[0].mean)),
         "contrast",
         "depth",
         gap.low,
@@ -99,7 +104,7 @@ def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | Non
     )
 
 
-def _certainty(gap) -> str:
+def _certainty(gap: Estimate) -> str:
     if gap.low is None:
         return " (one seed each, so no interval)."
     return (
@@ -108,14 +113,15 @@ def _certainty(gap) -> str:
     )
 
 
-def _contrast_remedy(bounds: tuple[float, float]) -> str:
+def _contrast_remedy(bounds: tuple[float, float], steadier: bool) -> str:
+    """Say what to do; `steadier` is whether the shortcut keeps the size better."""
     low, high = bounds
-    if high <= -TENFOLD:
-        return "The shortcut carries the gradient past the layers: keep it."
-    if low >= TENFOLD:
+    if high <= -TENFOLD or low >= TENFOLD:
+        if steadier:
+            return "The shortcuts keep the gradient's size on its way back: keep them."
         return (
-            "Here the gradient grows less without shortcuts: scale the residual "
-            "branches down if training is unstable."
+            "Here the gradient keeps its size better without shortcuts: scale the "
+            "residual branches down."
         )
     if low > -TENFOLD and high < TENFOLD:
         return (

@@ -91,6 +91,27 @@ def in_words(value: float) -> str:
     return power if mantissa == "1" else f"{mantissa}*{power}"
 
 
+def power(decades: float) -> float:
+    """Return `10^decades`, at most what a float holds."""
+    return 10.0 ** min(decades, 308.0)
+
+
+def power_in_words(decades: float) -> str:
+    """Write `10^decades`, also where it is far outside of what a float holds.
+
+    Example:
+        >>> power_in_words(-0.2), power_in_words(-500.52), power_in_words(7.999)
+        ('0.631', '3*10^-501', '10^8')
+    """
+    if -3 <= decades < 4:
+        return in_words(10**decades)
+    exponent = math.floor(decades)
+    mantissa = round(10 ** (decades - exponent))
+    if mantissa == 10:
+        mantissa, exponent = 1, exponent + 1
+    return f"10^{exponent}" if mantissa == 1 else f"{mantissa}*10^{exponent}"
+
+
 def with_interval(
     value: Estimate, write: Callable[[float], str] = in_words, unit: str = ""
 ) -> str:

@@ -6,6 +6,7 @@ from jaxnets.gradflow.diagnosis.estimates import (
     difference,
     estimate,
     in_words,
+    power,
     with_interval,
 )
 from jaxnets.gradflow.diagnosis.profiles import Profile, flow_verdict, profile
@@ -14,8 +15,7 @@ from jaxnets.records import Record
 
 
 REMEDIES = {
-    "vanishing": "Use an LSTM or GRU, start its forget gate open (bias 1, or about "
-    "the logarithm of the memory needed), or start a plain RNN orthogonal.",
+    "vanishing": "Use an LSTM or GRU, or start the recurrent weights orthogonal.",
     "exploding": "Clip the gradient's norm, lower the gain of the recurrent weights, "
     "or truncate backpropagation.",
     "healthy": "The gradient reaches the first steps. If the task is still not solved, "
@@ -23,6 +23,10 @@ REMEDIES = {
     "unclear": "Run more seeds before you decide.",
 }
 GATED = ("GRU", "LSTM")
+GATED_REMEDIES = REMEDIES | {
+    "vanishing": "Start the gate that keeps the old state (LSTM f, GRU z) further "
+    "open: a bias of about the logarithm of the number of steps to remember.",
+}
 
 
 def time_verdicts(records: list[Record]) -> list[Verdict]:
@@ -54,7 +58,7 @@ def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
             study="time",
             where=f"{family}, {length:g} time steps, {moment(step)}",
             place="step",
-            remedies=REMEDIES,
+            remedies=GATED_REMEDIES if family in GATED else REMEDIES,
         )
         verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(flow)))
     return verdicts
@@ -126,8 +130,8 @@ def _ratio(plain: list[float], gated: list[float], family: str) -> str:
     ratio = difference(*logs)
     if ratio is None:
         return ""
-    times = with_interval(ratio.map(lambda log: 10**log), unit=" times")
-    return f" The RNN forgets {times} as fast as the {family}."
+    ratio, unit = ratio.map(power), f" times as fast as the {family}"
+    return f" The RNN forgets {with_interval(ratio, unit=unit)}."
 
 
 def _contrast_remedy(gap: float, certain: bool, family: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxnets.gradflow.diagnosis.estimates import (
     Estimate,
     estimate,
-    in_words,
+    power,
+    power_in_words,
     with_interval,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
@@ -111,9 +112,10 @@ def flow_verdict(
             study,
         )
     kind = kind_of(rate, flow.length)
-    factor = rate.map(lambda decades: 10**decades)
-    sign = 1 if kind == "exploding" or (kind == "unclear" and rate.mean > 0) else -1
-    sentence = _sentence(kind, factor, flow, place)
+    factor = rate.map(power)
+    sign = 1 if rate.mean > 0 else -1
+    total = rate.mean * flow.length
+    sentence = _sentence(kind, factor, total, flow.length, place)
     if flow.zeros:
         sentence += (
             f" At {flow.zeros} places it was too small for the number format and "
@@ -132,10 +134,12 @@ def flow_verdict(
     )
 
 
-def _sentence(kind: str, factor: Estimate, flow: Profile, place: str) -> str:
+def _sentence(
+    kind: str, factor: Estimate, total: float, length: int, place: str
+) -> str:
     by = "by a factor of " + with_interval(factor, unit=f" per {place}")
-    over = f"over {flow.length} {place}s"
-    left = in_words(factor.mean**flow.length)
+    over = f"over {length} {place}s"
+    left = power_in_words(total)
     if kind == "vanishing":
         return (
             f"On its way back the gradient shrinks {by}: {over} only {left} of it is "

@@ -23,7 +23,7 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       against GRU and LSTM, with Welch's interval. In a contrast `number` is a
       difference: in powers of ten over the network, or per 100 time steps.
     - `saturation`: the share of saturated activations, and what arrives at the first
-      layer.
+      layer; `number` is the share, or what arrives where that is the fault.
     - `overfitting`: training minus validation accuracy, and what dropout does to it.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
       minus infinity) is no such failure; it counts as vanished.

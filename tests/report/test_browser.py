@@ -1,0 +1,144 @@
+"""The report in a real browser, opened from disk, at two widths and in two schemes."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from jaxnets.report import write_report
+from jaxnets.report.style import FAMILIES
+from tests.report.synthetic import records_of, write_run
+
+
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+HAS_BROWSER = shutil.which(CHROMIUM) and shutil.which(DRIVER)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not HAS_BROWSER and os.environ.get("CI") != "true",
+        reason=f"{CHROMIUM} and {DRIVER} are not installed",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    records = [r for r in records_of() if r.size not in (8.0, 100.0, 0.5)]
+    return write_report(write_run(tmp_path_factory.mktemp("run"), records))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    logs = {"browser": "ALL", "performance": "ALL"}
+    options.set_capability("goog:loggingPrefs", logs)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+def open_page(browser, page, width, scheme):
+    for name in ("browser", "performance"):
+        browser.get_log(name)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    set_scheme(browser, scheme)
+    browser.get(page.as_uri())
+    wait_until_drawn(browser, scheme)
+
+
+def set_scheme(browser, scheme):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def wait_until_drawn(browser, scheme):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    drawn = "return document.body.dataset.drawn"
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script(drawn) == scheme)
+
+
+def requested(browser):
+    messages = [json.loads(e["message"]) for e in browser.get_log("performance")]
+    return [
+        message["message"]["params"]["request"]["url"]
+        for message in messages
+        if message["message"]["method"] == "Network.requestWillBeSent"
+    ]
+
+
+@pytest.mark.parametrize("width, scheme", [(390, "light"), (1280, "dark")])
+def test_it_draws_from_disk_alone(browser, page, width, scheme):
+    open_page(browser, page, width, scheme)
+    marks = browser.execute_script(
+        "return [...document.querySelectorAll('.chart')].map(chart =>"
+        " chart.querySelectorAll('.mark-line path, .mark-symbol path').length)"
+    )
+    assert len(marks) > 15 and min(marks) > 0
+    assert browser.get_log("browser") == []
+    elsewhere = [url for url in requested(browser) if not url.startswith("data:")]
+    assert set(elsewhere) == {page.as_uri()}
+    assert browser.execute_script(
+        "return document.documentElement.scrollWidth <= window.innerWidth"
+    )
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('.chart')].map(chart =>"
+        " chart.querySelector('svg.marks').getBoundingClientRect().right"
+        " <= chart.parentElement.getBoundingClientRect().right + 1)"
+    )
+    assert all(widths)
+
+
+def test_hovering_shows_the_values(browser, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    open_page(browser, page, 1280, "light")
+    chart = browser.find_element(By.CSS_SELECTOR, ".chart svg.marks")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    ActionChains(browser).move_to_element(chart).perform()
+    shown = WebDriverWait(browser, 20).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible")
+    )
+    cells = [cell.text for cell in shown[0].find_elements(By.TAG_NAME, "td")]
+    told = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert told["network"] in FAMILIES["depth"]
+    assert told["line"] in ("measured", "theory")
+    assert told["seeds"] == "3"
+    assert re.match(r"−?\d", told["gradient norm (log10)"])
+
+
+def test_the_charts_follow_the_colour_scheme(browser, page):
+    open_page(browser, page, 1280, "light")
+    background = (
+        "return document.querySelector('.chart svg.marks rect.background')"
+        "?.getAttribute('fill') ??"
+        " document.querySelector('.chart svg.marks').style.backgroundColor"
+    )
+    light = browser.execute_script(background)
+    set_scheme(browser, "dark")
+    wait_until_drawn(browser, "dark")
+    assert light != browser.execute_script(background)

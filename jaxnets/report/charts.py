@@ -177,12 +177,18 @@ def _x(axes: Axes, lines: Sequence[Line]) -> alt.X:
     low, high = min(xs), max(xs)
     # Few places stand off the edges, so that their bars and markers are seen whole.
     margin = (0.06 if axes.bars else 0.015) * (high - low) or 0.5
-    ticks = sorted(set(xs)) if axes.bars else alt.Undefined
-    axis = alt.Axis(
-        values=ticks, tickMinStep=1, tickCount=alt.ExprRef("max(2, width / 55)")
-    )
+    ticks = sorted(set(xs)) if axes.bars else _whole_ticks(low, high)
+    axis = alt.Axis(values=ticks, format=",d", labelOverlap=True)
     scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
     return alt.X("x:Q", title=axes.x, scale=scale, axis=axis)
+
+
+def _whole_ticks(low: float, high: float) -> list[float]:
+    """Return at most seven whole numbers at even steps of 1, 2 or 5 times ten to n."""
+    steps = (step * 10**power for power in range(12) for step in (1, 2, 5))
+    step = next(step for step in steps if (high - low) / step <= 6)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [float(step * count) for count in range(first, last + 1)]
 
 
 def _y(field: str, axes: Axes, extent: Range) -> alt.Y:

@@ -35,10 +35,10 @@ def depth_section(records: list[Record]) -> Section:
     measured = of_metric(records, GRADIENT)
     gradients = of_metric(records, GRADIENT, THEORY)
     plots: list[tuple[Plot, Spots]] = [
-        (_BY_LAYER, _layers(before_training(gradients))),
+        (_BY_BLOCK, _blocks(before_training(gradients))),
         (_FIRST_LAYER, _against_depth(ends(measured))),
         (_DURING, _over_steps(ends(measured))),
-        (_RESPONSE, _layers(before_training(of_metric(records, "response_std")))),
+        (_RESPONSE, _blocks(before_training(of_metric(records, "response_std")))),
         *(
             (plot, _against_depth(before_training(of_metric(records, metric))))
             for plot, metric in (
@@ -70,8 +70,8 @@ def _sorted(records: list[Record]) -> list[Record]:
     return sorted(records, key=lambda record: record.size)
 
 
-def _layers(records: list[Record]) -> Spots:
-    """Put each record at its layer, in the panel of its depth."""
+def _blocks(records: list[Record]) -> Spots:
+    """Put each record at its block, in the panel of its depth."""
     for record in _sorted(by_position(records)):
         role = PREDICTED if record.metric == THEORY else MEASURED
         yield record, Spot(float(record.position or 0), _label(record), role)
@@ -96,13 +96,13 @@ def _final(records: list[Record]) -> Spots:
         yield record, Spot(record.size)
 
 
-_BY_LAYER = Plot(
-    "gradient-by-layer",
-    "Gradient by layer, before training",
+_BY_BLOCK = Plot(
+    "gradient-by-block",
+    "Gradient by block, before training",
     "The signal travels from right (the loss) to left (the input): a line that falls "
     "to the left loses gradient on the way. Each unit down is a factor of ten. Dashed: "
-    "what theory expects.",
-    Axes("layer, counted from the input", LOG_NORM),
+    "what theory expects, from the last block back. 0 is the stem, the first layer.",
+    Axes("block, counted from the input", LOG_NORM),
 )
 _DURING = Plot(
     "gradient-during-training",
@@ -112,13 +112,13 @@ _DURING = Plot(
     Axes("updates", LOG_NORM),
 )
 _RESPONSE = Plot(
-    "response-by-layer",
-    "Scale of the responses by layer, before training",
-    "Standard deviation of what each layer puts out. Healthy networks keep it of the "
-    "same order from layer to layer; one that grows or dies out forwards does the like "
+    "response-by-block",
+    "Scale of the responses by block, before training",
+    "Standard deviation of what each block puts out. Healthy networks keep it of the "
+    "same order from block to block; one that grows or dies out forwards does the like "
     "to gradients backwards.",
     Axes(
-        "layer, counted from the input",
+        "block, counted from the input",
         "standard deviation",
         bounds=NOT_NEGATIVE,
         log=True,

@@ -123,6 +123,9 @@ def figure(
     lines = [drawn for panel in panels.values() for drawn in panel]
     if not lines:
         return None
+    if all(len(drawn.points) == 1 for drawn in lines):
+        # A band needs two places.
+        plot = plot._replace(axes=plot.axes._replace(bars=True))
     extent = vertical_range(lines, plot.axes)
     measured = [drawn for drawn in lines if drawn.role != PREDICTED]
     seeds = [found.seeds for drawn in measured for _, found in drawn.points]

@@ -117,16 +117,23 @@ def _part(name: str, title: str, content: Markup, class_: str | None = None) -> 
 
 def _summary_line(run: Run) -> str:
     """Say in one line what was run, as far as the run tells."""
-    seeds = run.config.get("seeds")
     seconds = run.summary.get("seconds")
     parts = [
         ", ".join(section.capitalize() for section in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
         f"data set {run.config['dataset']}" if "dataset" in run.config else "",
-        f"{seeds} seed{'' if seeds == 1 else 's'}" if seeds is not None else "",
+        _seeds(run.config.get("seeds")),
         f"{number(seconds)} seconds" if seconds is not None else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _seeds(seeds: object) -> str:
+    """Say how many seeds there are, given their number or the list of them."""
+    if seeds is None:
+        return ""
+    count = len(seeds) if isinstance(seeds, list) else seeds
+    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _signature(run: Run) -> str:

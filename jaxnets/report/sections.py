@@ -18,6 +18,10 @@ from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over
 from jaxnets.report.style import ordered_families
 
 
+MISFIT = (
+    " Misfit: root mean square distance of theory's line from the measured one, with "
+    "neither of them moved."
+)
 Spots = Iterable[tuple[Record, Spot]]
 
 
@@ -96,6 +100,8 @@ def table(
     arms = {(record.size, record.family) for record in records}
     if not columns:
         return None
+    if any(column.write is as_misfit for column in columns):
+        caption += MISFIT
     families = ordered_families(study, {family for _, family in arms})
     rows = []
     for arm_size, family in sorted(

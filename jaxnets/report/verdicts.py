@@ -44,13 +44,24 @@ def verdicts_html(run: Run) -> Markup:
 
 def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
     ordered = sorted(verdicts, key=_rank)
-    groups = groupby(ordered, key=lambda verdict: str(verdict.get("remedy") or ""))
+    well = [verdict for verdict in ordered if verdict.get("kind") in _LAST]
+    first = ordered[: len(ordered) - len(well)]
+    folded = Markup("")
+    if well:
+        title = f"What is well: {len(well)} verdict{'' if len(well) == 1 else 's'}"
+        folded = tag("details", tag("summary", title), _by_remedy(well))
     return tag(
         "section",
         tag("h3", _HEADINGS.get(study, study or "All studies")),
-        *(_with_remedy(remedy, list(theirs)) for remedy, theirs in groups),
+        _by_remedy(first),
+        folded,
         class_="verdicts",
     )
+
+
+def _by_remedy(verdicts: list[dict[str, Any]]) -> Markup:
+    groups = groupby(verdicts, key=lambda verdict: str(verdict.get("remedy") or ""))
+    return join(_with_remedy(remedy, list(theirs)) for remedy, theirs in groups)
 
 
 def _rank(verdict: dict[str, Any]) -> int:

@@ -55,6 +55,7 @@ INITIALISER = (
     "exponentially, with depth (Hayou et al. 2021)."
 )
 PROBE_EXAMPLES = 64
+LAYERS_A_BLOCK = 2
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
@@ -142,20 +143,18 @@ def _places(count: int) -> list[str]:
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
     """Record theory's line from the last block back, where theory covers the arm."""
-    # Mean-field theory of these blocks is for one resolution and no normalisation.
-    if arm.settings["batch_norm"] or len(settings.widths) > 1:
+    # It has a closed form for plain ReLU layers of one resolution; with BatchNorm, or
+    # with a ReLU after the shortcut's addition, there is none.
+    covered = not (arm.settings["batch_norm"] or arm.settings["residual"])
+    if not covered or len(settings.widths) > 1:
         return
     size = splits.train.x.shape[1]
-    kept = theory.conv_border_rate((size, size), (3, 3))
-    blocks = measured.shape[-1] - 1
-    if arm.settings["residual"]:
-        slope = theory.residual_relu_slope(kept * blocks**-0.5)
-    else:
-        slope = 2 * theory.plain_relu_slope(kept)
-    back = np.arange(blocks, -1, -1)
+    weight_variance = theory.conv_border_rate((size, size), (3, 3))
+    slope = LAYERS_A_BLOCK * theory.plain_relu_slope(weight_variance)
+    places = _places(measured.shape[-1])
+    back = np.arange(len(places) - 1, -1, -1)
     line = measured[:, -1].mean() + back * slope / np.log(10)
-    name = "predicted_log10_gradient_norm"
-    recorder.prediction(name, line, places=_places(blocks + 1))
+    recorder.prediction("predicted_log10_gradient_norm", line, places=places)
 
 
 def _record_probes(recorder: Recorder, arm: Arm, trained: Trained, splits) -> None:

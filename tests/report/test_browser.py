@@ -12,7 +12,7 @@ from jaxnets.report.style import FAMILIES
 from tests.report.synthetic import records_of, write_run
 
 
-CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -22,12 +22,11 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-HAS_BROWSER = shutil.which(CHROMIUM) and shutil.which(DRIVER)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(
-        not HAS_BROWSER and os.environ.get("CI") != "true",
-        reason=f"{CHROMIUM} and {DRIVER} are not installed",
+        not (CHROMIUM and DRIVER) and os.environ.get("CI") != "true",
+        reason="chromium or chromedriver is not installed",
     ),
 ]
 
@@ -43,6 +42,7 @@ def browser(tmp_path_factory):
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
+    assert CHROMIUM and DRIVER, "CI needs chromium and chromedriver on the PATH"
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in FLAGS:

@@ -42,10 +42,10 @@ def test_each_study_draws_what_it_has(sections):
     }
     assert names == {
         "depth": [
-            "gradient-by-layer",
+            "gradient-by-block",
             "first-layer-gradient",
             "gradient-during-training",
-            "response-by-layer",
+            "response-by-block",
             "gradient-correlation",
             "path-length",
             "validation-accuracy",
@@ -64,7 +64,7 @@ def test_each_study_draws_what_it_has(sections):
 
 
 def test_a_panel_for_each_size(sections):
-    titles = [p.title for p in figure_of(sections["depth"], "gradient-by-layer").panels]
+    titles = [p.title for p in figure_of(sections["depth"], "gradient-by-block").panels]
     assert titles == [f"depth {depth}" for depth in DEPTHS]
     lengths = figure_of(sections["time"], "gradient-by-time-step-before").panels
     assert [panel.title for panel in lengths] == [f"length {n}" for n in LENGTHS]
@@ -168,6 +168,28 @@ def test_steps_and_ends_are_those_of_each_arm():
     assert {r.step for r in before_training(norms)} == {0}
     assert {r.step for r in after_training(norms)} == {320}
     assert {r.position for r in ends(norms, max)} == {7}
+
+
+@pytest.mark.parametrize("last", [1, 7, 99, 320, 5000])
+def test_ticks_are_few_and_whole(last):
+    records = [
+        r._replace(step=r.step and last)
+        for r in records_of(["overfitting"], seeds=1)
+        if r.step in (0, 320)
+    ]
+    figure = SECTIONS["overfitting"](records).figures[0]
+    chart = figure.chart(figure.panels[0], legend=False)
+    ticks = chart["layer"][0]["encoding"]["x"]["axis"]["values"]
+    assert 2 <= len(ticks) <= 7
+    assert all(tick == int(tick) and 0 <= tick <= last for tick in ticks)
+
+
+def test_intervals_at_a_single_place_are_bars():
+    records = [r for r in records_of(["overfitting"]) if r.step == 320]
+    figure = SECTIONS["overfitting"](records).figures[0]
+    assert "Bars:" in figure.notes[0]
+    chart = figure.chart(figure.panels[0], legend=False)
+    assert chart["layer"][0]["mark"]["type"] == "rule"
 
 
 def test_theory_belongs_to_no_seed():

@@ -109,6 +109,14 @@ def test_one_seed_has_no_interval(tmp_path):
     assert "One seed only, so there is no interval." in read(path).words()
 
 
+@pytest.mark.parametrize(
+    "seeds, words", [(1, "1 seed"), (4, "4 seeds"), ([0, 1, 2], "3 seeds")]
+)
+def test_the_head_says_how_many_seeds(tmp_path, seeds, words):
+    path = write_report(write_run(tmp_path, [], config={"seeds": seeds}))
+    assert re.search(rf"\b{words}\b(?!s)", read(path).words())
+
+
 def test_one_study_with_others_asked_for(tmp_path):
     path = write_report(write_run(tmp_path, records_of(["saturation"])))
     words = read(path).words()

@@ -1,0 +1,10 @@
+"""The contrasts: a configuration becomes networks, training and records."""
+
+from jaxnets.studies.arm import Arm as Arm
+from jaxnets.studies.arm import Outcome as Outcome
+from jaxnets.studies.contrast import STUDIES as STUDIES
+from jaxnets.studies.contrast import RunResult as RunResult
+from jaxnets.studies.contrast import contrast as contrast
+from jaxnets.studies.environment import environment as environment
+from jaxnets.studies.folder import ContrastConfig as ContrastConfig
+from jaxnets.studies.folder import RunFolder as RunFolder

@@ -1,0 +1,29 @@
+"""What a run ran on: versions, devices, processors."""
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+
+PACKAGES = ("jaxnets", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def environment() -> dict[str, Any]:
+    """Return versions and devices, for the summary of a run and for `doctor`.
+
+    Example:
+        >>> sorted(environment())[:3]
+        ['cpus', 'device', 'devices']
+    """
+    import jax
+
+    devices = jax.devices()
+    return {
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": f"{jax.default_backend()} ({devices[0].device_kind})",
+        "devices": len(devices),
+        "cpus": os.cpu_count() or 1,
+    }

@@ -1,0 +1,87 @@
+"""What measuring costs: a training epoch with and without taps, in alternation."""
+
+import functools
+import statistics
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxnets import data, models, nn, training
+from jaxnets.data import Labelled
+
+
+# Epochs of so many steps, so that one call is long enough to time.
+STEPS = 4
+REPEATS = 7
+
+
+def measuring_overhead(scale: str) -> list[dict[str, Any]]:
+    """Time a step of two networks with and without taps.
+
+    Both programs are compiled first and then run in turn, plain and measured, each
+    call blocked on; the figures are medians, in milliseconds a step.
+
+    Args:
+        scale: `smoke` takes small networks.
+
+    Returns:
+        Rows with `network`, `plain_ms`, `measured_ms` and `ratio`, the median of the
+        ratios of neighbouring calls.
+    """
+    small = scale == "smoke"
+    depth, width, length, hidden = (6, 4, 10, 8) if small else (20, 16, 100, 64)
+    generator = np.random.default_rng(0)
+    images = Labelled(
+        generator.normal(size=(64, 16, 16, 3)).astype(np.float32),
+        generator.integers(0, 10, 64).astype(np.int32),
+    )
+    image_batches = training.Batches(
+        lambda key: jax.random.key_data(jax.random.split(key, STEPS)),
+        lambda row: jax.tree.map(jax.numpy.asarray, images),
+    )
+    sequences = functools.partial(data.adding_problem, length=length)
+    return [
+        _compare(
+            f"ResNet-{depth}, BatchNorm, batch 64 of 16 x 16",
+            lambda rngs: models.ResNet(depth, 3, 10, widths=(width,), rngs=rngs),
+            training.classification,
+            image_batches,
+        ),
+        _compare(
+            f"LSTM, {hidden} units, batch 32, {length} time steps",
+            lambda rngs: models.ManyToOne(nn.LSTM, 2, hidden, 1, rngs=rngs),
+            training.regression,
+            training.generated(sequences, STEPS, 32),
+        ),
+    ]
+
+
+def _compare(network: str, make_model, loss, batches) -> dict[str, Any]:
+    """Time the two programs of one network."""
+    # Everything that `jaxnets.gradflow.measure` reports, for every tap.
+    watches = (None, lambda taps, responses: taps)
+    programs = [
+        training.compile_program(
+            make_model, loss, optax.sgd(0.1), batches, seeds=(0,), watch=watch
+        )
+        for watch in watches
+    ]
+    rows = batches.draw(training.random_key(0))
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(REPEATS + 1):
+        for program, times in zip(programs, seconds, strict=True):
+            started = time.perf_counter()
+            jax.block_until_ready(program.epoch(program.initial, rows))
+            times.append((time.perf_counter() - started) / STEPS)
+    # The first call of each warms up.
+    plain, measured = seconds[0][1:], seconds[1][1:]
+    ratios = [m / p for m, p in zip(measured, plain, strict=True)]
+    return {
+        "network": network,
+        "plain_ms": 1e3 * statistics.median(plain),
+        "measured_ms": 1e3 * statistics.median(measured),
+        "ratio": statistics.median(ratios),
+    }

@@ -1,5 +1,7 @@
 """Recurrent networks: many-to-one and many-to-many."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -23,6 +25,7 @@ class ManyToOne(nnx.Module):
         hidden: H, units of the recurrent layer.
         outputs: Classes or predicted numbers.
         rngs: Source of randomness; its `params` stream is used.
+        **options: Further arguments of `layer`, such as its initialisers.
 
     Example:
         >>> import jax.numpy as jnp
@@ -41,8 +44,9 @@ class ManyToOne(nnx.Module):
         outputs: int,
         *,
         rngs: nnx.Rngs,
+        **options: Any,
     ):
-        self.recurrent = layer(in_features, hidden, rngs=rngs)
+        self.recurrent = layer(in_features, hidden, rngs=rngs, **options)
         self.output = nnx.Linear(hidden, outputs, rngs=rngs)
 
     def __call__(
@@ -71,6 +75,7 @@ class CharacterModel(nnx.Module):
         vocabulary: Number of different characters.
         hidden: H, units of the recurrent layer.
         rngs: Source of randomness; its `params` stream is used.
+        **options: Further arguments of `layer`, such as its initialisers.
 
     Example:
         >>> import jax.numpy as jnp
@@ -82,10 +87,16 @@ class CharacterModel(nnx.Module):
     """
 
     def __init__(
-        self, layer: type[Layer], vocabulary: int, hidden: int, *, rngs: nnx.Rngs
+        self,
+        layer: type[Layer],
+        vocabulary: int,
+        hidden: int,
+        *,
+        rngs: nnx.Rngs,
+        **options: Any,
     ):
         self.vocabulary = vocabulary
-        self.recurrent = layer(vocabulary, hidden, rngs=rngs)
+        self.recurrent = layer(vocabulary, hidden, rngs=rngs, **options)
         self.output = nnx.Linear(hidden, vocabulary, rngs=rngs)
 
     def __call__(

@@ -138,9 +138,7 @@ class ResidualBlock(nnx.Module):
         self.strides = strides
         self.padded_features = out_features - in_features
 
-    def __call__(
-        self, x: Features, gradient_scale: float | ArrayLike = 1.0
-    ) -> Outputs:
+    def __call__(self, x: Features, gradient_scale: float | ArrayLike = 1.0) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`.
 
         Args:

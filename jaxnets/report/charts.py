@@ -3,10 +3,18 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 
+from jaxnets.report.axes import (
+    PREDICTED,
+    Axes,
+    Line,
+    Range,
+    horizontal,
+    vertical,
+)
 from jaxnets.report.intervals import Estimate, interval
 from jaxnets.report.style import DASHES, MARKERS
 
@@ -15,69 +23,6 @@ HEIGHT = 250
 # More markers than this on one line are clutter, more points only make a larger page.
 MARKERS_PER_LINE = 10
 POINTS_PER_LINE = 100
-# The roles of a line that experiment and theory both draw.
-MEASURED, PREDICTED = "measured", "theory"
-
-
-class Line(NamedTuple):
-    """One line of a chart.
-
-    Attributes:
-        family: Fixes colour and marker.
-        role: Fixes the dash, such as `measured`; empty where a chart has one role.
-        points: `(x, estimate over seeds)`, by rising x.
-    """
-
-    family: str
-    role: str
-    points: list[tuple[float, Estimate]]
-
-
-class Axes(NamedTuple):
-    """What the axes of a chart say.
-
-    Attributes:
-        x: Title of the horizontal axis, with its unit.
-        y: Title of the vertical axis, with its unit.
-        bounds: The least and greatest value that the quantity can take.
-        share: Whether the values are shares, written in per cent.
-        log: Whether the vertical axis may become logarithmic, where values span much.
-        bars: Whether x takes few values, each with its tick and intervals as bars; the
-            others have bands.
-    """
-
-    x: str
-    y: str
-    bounds: tuple[float, float] = (-math.inf, math.inf)
-    share: bool = False
-    log: bool = False
-    bars: bool = False
-
-
-class Range(NamedTuple):
-    """The vertical extent that all panels of a figure share."""
-
-    low: float
-    high: float
-    log: bool
-
-
-def vertical_range(lines: Sequence[Line], axes: Axes) -> Range:
-    """Return the extent that shows all means, and of the intervals what stays near.
-
-    With three seeds an interval can be many times as wide as what separates the lines;
-    past half of the means' own extent it is cut off at the edge of the chart.
-    """
-    found = [estimate for line in lines for _, estimate in line.points]
-    means = [estimate.mean for estimate in found]
-    low, high = min(means), max(means)
-    if axes.log and low > 0 and high / low > 50:
-        return Range(low / 1.5, high * 1.5, True)
-    room = max(0.5 * (high - low), 0.02 * max(abs(low), abs(high)), 1e-6)
-    low = max(min(estimate.low for estimate in found), low - room, axes.bounds[0])
-    high = min(max(estimate.high for estimate in found), high + room, axes.bounds[1])
-    margin = 0.04 * (high - low) or room
-    return Range(low - margin, high + margin, False)
 
 
 def line_chart(
@@ -108,8 +53,8 @@ def line_chart(
     roles = [role for role in dict.fromkeys(line.role for line in lines) if role]
     # By name, so that Altair does not copy the rows with every layer.
     base = alt.Chart(alt.NamedData("rows")).encode(
-        x=_x(axes, lines),
-        y=_y("mean", axes, extent),
+        x=horizontal(axes, lines),
+        y=vertical("mean", axes, extent),
         color=alt.Color(
             "family:N",
             scale=alt.Scale(domain=list(families)),
@@ -172,46 +117,6 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _x(axes: Axes, lines: Sequence[Line]) -> alt.X:
-    xs = [x for line in lines for x, _ in line.points]
-    low, high = min(xs), max(xs)
-    # Few places stand off the edges, so that their bars and markers are seen whole.
-    margin = (0.06 if axes.bars else 0.015) * (high - low) or 0.5
-    ticks = sorted(set(xs)) if axes.bars else _whole_ticks(low, high)
-    axis = alt.Axis(values=ticks, format=",d", labelOverlap=True)
-    scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
-    return alt.X("x:Q", title=axes.x, scale=scale, axis=axis)
-
-
-def _whole_ticks(low: float, high: float) -> list[float]:
-    """Return at most seven whole numbers at even steps of 1, 2 or 5 times ten to n."""
-    steps = (step * 10**power for power in range(12) for step in (1, 2, 5))
-    step = next(step for step in steps if (high - low) / step <= 6)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [float(step * count) for count in range(first, last + 1)]
-
-
-def _y(field: str, axes: Axes, extent: Range) -> alt.Y:
-    limits = [extent.low, extent.high]
-    if extent.log:
-        scale = alt.Scale(type="log", domain=limits, nice=False)
-        axis = alt.Axis(values=_log_ticks(extent), format="~g")
-    else:
-        scale = alt.Scale(domain=limits, nice=False, zero=False)
-        axis = alt.Axis(tickCount=5, format=".0%" if axes.share else alt.Undefined)
-    return alt.Y(f"{field}:Q", title=axes.y, scale=scale, axis=axis)
-
-
-def _log_ticks(extent: Range) -> list[float]:
-    """Return the powers of ten inside, and 2 and 5 times those where they are few."""
-    low, high = math.log10(extent.low), math.log10(extent.high)
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    stride = max(1, round((high - low) / 6))
-    powers = range(math.floor(low), math.ceil(high) + 1, stride)
-    ticks = [step * 10.0**power for power in powers for step in steps]
-    return [tick for tick in ticks if extent.low <= tick <= extent.high]
-
-
 def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | None:
     if not shown:
         return None
@@ -229,7 +134,7 @@ def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | Non
 def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
     """Return the intervals, where there is more than one seed."""
     spread = base.transform_filter("datum.seeds > 1").encode(
-        y=_y("low", axes, extent), y2="high:Q"
+        y=vertical("low", axes, extent), y2="high:Q"
     )
     if axes.bars:
         return spread.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)

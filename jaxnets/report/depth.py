@@ -1,7 +1,7 @@
 """The study of depth: plain against residual networks."""
 
 from jaxnets.records import Record
-from jaxnets.report.charts import MEASURED, PREDICTED, Axes
+from jaxnets.report.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections import (

@@ -6,14 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.charts import (
-    PREDICTED,
-    Axes,
-    Line,
-    Range,
-    line_chart,
-    vertical_range,
-)
+from jaxnets.report.axes import PREDICTED, Axes, Line, Range, vertical_range
+from jaxnets.report.charts import line_chart
 from jaxnets.report.intervals import describe_intervals, number, over_seeds
 from jaxnets.report.style import ordered_families
 

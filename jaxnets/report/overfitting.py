@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from jaxnets.records import Record
-from jaxnets.report.charts import Axes
+from jaxnets.report.axes import Axes
 from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
 from jaxnets.report.sections import (

@@ -1,6 +1,7 @@
 """What ran where: the command, the machine, the arms, the cost of measuring."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,7 +43,7 @@ def table_html(table: Table) -> Markup:
 def _cell(text: str) -> Markup:
     """Return a cell, with the interval of an estimate on a line of its own."""
     mean, bracket, ends = text.partition(" (")
-    if not ends.endswith(")"):
+    if not re.fullmatch(r"[^()]+ to [^()]+\)|no spread\)", ends):
         return tag("td", text)
     return tag("td", mean, " ", tag("small", bracket.strip() + ends))
 

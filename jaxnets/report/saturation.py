@@ -1,7 +1,7 @@
 """The study of saturation: activations and the gain of their initialiser."""
 
 from jaxnets.records import Record
-from jaxnets.report.charts import MEASURED, PREDICTED, Axes
+from jaxnets.report.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections import (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.charts import MEASURED, PREDICTED
+from jaxnets.report.axes import MEASURED, PREDICTED
 from jaxnets.report.figures import (
     Figure,
     Plot,

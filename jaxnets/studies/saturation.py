@@ -31,7 +31,7 @@ class SaturationSettings:
         epochs: Passes through the training data.
         batch_size: Images in a batch.
         examples: Training images to use; None is all.
-        learning_rate: Of SGD.
+        learning_rate: Of SGD, after clipping the gradient's norm to 1.
     """
 
     gains: Sequence[float]
@@ -90,7 +90,8 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
             rngs=rngs,
         ),
         training.classification,
-        optax.sgd(settings.learning_rate),
+        # Clipped, because the point of a large gain is its gradients, not a divergence.
+        optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(settings.learning_rate)),
         training.shuffled(splits.train, settings.batch_size),
         {"validation": splits.validation},
         test=splits.test,

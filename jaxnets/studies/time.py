@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from flax.nnx import initializers
 
 from jaxnets import functional as F
 from jaxnets import gradflow, models, nn, training
@@ -45,14 +46,17 @@ class TimeSettings:
 
 SCALES = {
     "smoke": TimeSettings((10, 20), 8, 1, 4, 8, 3e-3),
-    "laptop": TimeSettings((30, 100), 32, 6, 50, 32, 1e-2),
+    "laptop": TimeSettings((30, 100), 32, 6, 100, 32, 1e-2),
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
 INITIALISER = (
-    "All networks: input weights from LeCun's initialiser (normal, variance 1 / D) and "
-    "recurrent weights orthogonal, both gate by gate, so that an RNN and one gate of a "
-    "GRU or an LSTM start alike; biases zero but the LSTM's forget bias, which is 1."
+    "All networks: every weight uniform in +-1 / sqrt(H), the rule of PyTorch's "
+    "recurrent layers, so that an RNN and one gate of a GRU or an LSTM start alike; "
+    "biases zero but the LSTM's forget bias, which is 1."
 )
+# Variance 1 / (3 H): H is the fan-out of the blocks (D, H) and (H, H) of each gate.
+WEIGHT_VARIANCE = 1 / 3
+uniform_init = initializers.variance_scaling(WEIGHT_VARIANCE, "fan_out", "uniform")
 BASELINE = 1 / 6
 SOLVED = BASELINE / 10
 LAYERS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
@@ -87,7 +91,15 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         draw(training.random_key(seed), EVALUATED_SEQUENCES) for seed in (1001, 1002)
     )
     trained = train(
-        lambda rngs: models.ManyToOne(LAYERS[cell], 2, settings.hidden, 1, rngs=rngs),
+        lambda rngs: models.ManyToOne(
+            LAYERS[cell],
+            2,
+            settings.hidden,
+            1,
+            input_init=uniform_init,
+            recurrent_init=uniform_init,
+            rngs=rngs,
+        ),
         training.regression,
         optax.chain(optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)),
         training.generated(draw, settings.steps, settings.batch_size),
@@ -99,9 +111,9 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         watch=functools.partial(_watch, cell),
     )
     recorder = Recorder(arm, seeds)
-    trained.record_curves(recorder)
+    trained.record_curves(recorder, figures=("loss",))
     if trained.history is not None:
-        _record_flow(recorder, cell, length, trained.history)
+        _record_flow(recorder, cell, settings.hidden, trained.history)
         _record_lyapunov(recorder, cell, trained, validation.x[0])
     if trained.history is not None and not trained.message:
         last = trained.history.reports.loss.shape[1]
@@ -118,10 +130,11 @@ def _watch(cell: str, taps: dict, responses: dict) -> dict[str, jax.Array]:
 
 
 def _record_flow(
-    recorder: Recorder, cell: str, length: int, history: training.History
+    recorder: Recorder, cell: str, hidden: int, history: training.History
 ) -> None:
     """Record the gradient at every time step and the memory of the gates."""
     norms = history.reports.watched["norm"]
+    length = norms.shape[-1]
     places = ["h"] * length
     per_epoch = history.steps_per_epoch
     for step in (0, per_epoch - 1, norms.shape[1] - 1):
@@ -135,15 +148,16 @@ def _record_flow(
             recorder.scalar("gate_timescale", tau, step=step, place=gate)
     last = log10(norms[:, 0, -1])
     back = np.arange(length - 1, -1, -1)
-    line = last.mean() + back * _predicted_slope(cell, length) / np.log(10)
+    line = last.mean() + back * _predicted_slope(cell, hidden, length) / np.log(10)
     recorder.prediction("predicted_log10_gradient_norm", line, places=places)
 
 
-def _predicted_slope(cell: str, length: int) -> float:
+def _predicted_slope(cell: str, hidden: int, length: int) -> float:
     """Return theory's slope before training, in nats per step back in time."""
     if cell == "RNN":
-        # Variance of x_t @ w_xh: E[value^2] = 1/3, E[marker^2] = 2 / T, weights 1 / 2.
-        return theory.rnn_slope(1.0, (1 / 3 + 2 / length) / 2)
+        # Of x_t @ w_xh: E[value^2] = 1/3 and E[marker^2] = 2/T, times the weights'.
+        input_variance = (1 / 3 + 2 / length) * WEIGHT_VARIANCE / hidden
+        return theory.rnn_slope(WEIGHT_VARIANCE**0.5, input_variance)
     return theory.forget_gate_slope(1.0 if cell == "LSTM" else 0.0)
 
 

@@ -27,21 +27,25 @@ class Trained(NamedTuple):
     test: dict[str, jax.Array]
     message: str
 
-    def record_curves(self, recorder: Recorder) -> None:
+    def record_curves(
+        self, recorder: Recorder, figures: Sequence[str] = ("loss", "accuracy")
+    ) -> None:
         """Record training means of each epoch, evaluations after it, and the test."""
         if self.history is None:
             return
-        reports, figures, per_epoch = self.history
+        reports, evaluations, per_epoch = self.history
         ends = list(epoch_ends(reports.loss.shape[1], per_epoch))
-        by_epoch = lambda values: values.reshape(len(values), -1, per_epoch).mean(-1)
-        for name, values in {"loss": reports.loss, **reports.figures}.items():
-            # Unless the study evaluates on the training data itself.
-            if f"train_{name}" not in figures:
-                recorder.curve(f"train_{name}", by_epoch(values), steps=ends)
-        for name, values in figures.items():
-            recorder.curve(name, values, steps=ends)
+        training_means = {
+            f"train_{name}": values.reshape(len(values), -1, per_epoch).mean(-1)
+            for name, values in {"loss": reports.loss, **reports.figures}.items()
+        }
+        # A study that evaluates on the training data itself replaces the means.
+        for metric, values in (training_means | evaluations).items():
+            if metric.rpartition("_")[2] in figures:
+                recorder.curve(metric, values, steps=ends)
         for name, values in self.test.items():
-            recorder.scalar(f"test_{name}", values, step=ends[-1])
+            if name in figures:
+                recorder.scalar(f"test_{name}", values, step=ends[-1])
 
     def outcome(self, recorder: Recorder) -> Outcome:
         """Return what the study hands on."""

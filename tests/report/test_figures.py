@@ -4,7 +4,7 @@ import math
 import altair as alt
 import pytest
 
-from jaxnets.report.charts import MEASURED, PREDICTED, Line
+from jaxnets.report.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.figures import line, misfit
 from jaxnets.report.intervals import estimate
 from jaxnets.report.run import read_run

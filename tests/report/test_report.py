@@ -79,6 +79,16 @@ def test_a_whole_run(page):
     assert len(reader.charts) > 20
 
 
+def test_only_intervals_get_a_line_of_their_own(tmp_path, page):
+    assert "<td>0 of 3 seeds</td>" in page.read_text()
+    assert re.search(
+        r"<td>−0\.\d+ <small>\(−0\.\d+ to −0\.\d+\)</small></td>", page.read_text()
+    )
+    summary = {"environment": {"device": "Accelerator 2 (one of two)"}}
+    path = write_report(write_run(tmp_path, [], summary))
+    assert "<td>Accelerator 2 (one of two)</td>" in path.read_text()
+
+
 def test_the_page_is_accessible(page):
     tags = read(page).tags
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]

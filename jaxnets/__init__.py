@@ -19,7 +19,20 @@ Example:
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+
+if TYPE_CHECKING:
+    from jaxnets import (
+        data,
+        functional,
+        gradflow,
+        models,
+        nn,
+        report,
+        studies,
+        training,
+    )
 
 __version__ = "0.1.0"
 

@@ -169,19 +169,32 @@ _recorded_identity.defvjp_with_logs(_forward, _backward)
 
 
 def summarise(cotangent: jax.Array) -> TapStats:
-    """Reduce a cotangent of any shape to its `TapStats`, in one pass over it."""
+    """Reduce a cotangent of any shape to its `TapStats`."""
     values = jnp.abs(cotangent).astype(jnp.float32)
-    # Squares leave float32's range long before the values do. Three sums at scales
-    # 2^64 apart cover it, and cost one pass where dividing by the maximum costs two.
-    scales = (2.0**64, 1.0, 2.0**-64)
-    small, plain, large = (jnp.sqrt(jnp.sum((values * s) ** 2)) / s for s in scales)
-    norm = jnp.where(plain < 1e-15, small, jnp.where(plain > 1e15, large, plain))
     return TapStats(
-        norm=norm,
+        norm=_norm(values),
         max_abs=jnp.max(values, initial=0.0),
         zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
         nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
     )
+
+
+def _norm(values: jax.Array) -> jax.Array:
+    """Return the Euclidean norm, in one pass for all but extreme values."""
+    # Squares leave float32's range long before the values do; three sums at scales
+    # 2^64 apart cover it. In a time loop every further pass would cost as much as a
+    # gate does, so they run only where they are needed.
+    total = jnp.sum(values**2)
+
+    def rescaled(values: jax.Array, total: jax.Array) -> jax.Array:
+        small, large = (jnp.sqrt(jnp.sum((values * s) ** 2)) / s for s in SCALES)
+        return jnp.where(total < 1.0, small, large)
+
+    safe = (total > 1e-30) & (total < 1e30)
+    return jax.lax.cond(safe, lambda _, t: jnp.sqrt(t), rescaled, values, total)
+
+
+SCALES = (2.0**64, 2.0**-64)
 
 
 def summarise_response(x: jax.Array) -> ResponseStats:

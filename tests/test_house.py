@@ -29,6 +29,11 @@ FILES = sorted(
 FORBIDDEN = {
     "functional": {"flax", "optax", "altair", "sklearn"},
     "gradflow": {"flax", "optax", "altair", "sklearn"},
+    "data": {"flax", "optax", "altair"},
+    "nn": {"optax", "altair", "sklearn"},
+    "models": {"optax", "altair", "sklearn"},
+    "training": {"altair", "sklearn"},
+    "studies": {"altair"},
     "report": {"jax", "flax", "optax"},
     "cli": {"jax", "flax", "optax", "altair"},
 }
@@ -62,6 +67,8 @@ def test_imports_go_down_only(path):
         target = parts[1]
         if target == "__version__":
             continue
+        private = [part for part in parts if part.startswith("_")]
+        assert not private, f"{path}:{line}: {name} is private"
         lower = FLOORS[target] < FLOORS[room]
         assert target == room or lower, f"{path}:{line}: {room} imports {name}"
 

@@ -13,6 +13,14 @@ class Labelled(NamedTuple):
     Attributes:
         x: Inputs, one example per entry of the leading axis.
         y: Labels or targets, of the same leading axis.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from jaxnets.data import Labelled
+        >>> data = Labelled(np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))
+        >>> jax.tree.map(lambda rows: rows[:2], data).y
+        array([0, 1])
     """
 
     x: ArrayLike
@@ -26,6 +34,11 @@ class Splits(NamedTuple):
         train: What the parameters are fitted to.
         validation: What decisions are made on, such as when to stop.
         test: What is looked at once, at the end.
+
+    Example:
+        >>> from jaxnets.data import digits
+        >>> [len(part.y) for part in digits()]
+        [1077, 360, 360]
     """
 
     train: Labelled

@@ -41,6 +41,12 @@ class GRUParams(NamedTuple):
         w_hh: `(H, 3*H)`, from the last state.
         b: `(3*H,)`.
         b_hn: `(H,)`, the bias of the state's share of the candidate; None is none.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_gru
+        >>> jax.tree.map(lambda w: w.shape, init_gru(jax.random.key(0), 4, 3))
+        GRUParams(w_xh=(4, 9), w_hh=(3, 9), b=(9,), b_hn=(3,))
     """
 
     w_xh: ArrayLike

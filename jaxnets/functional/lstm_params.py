@@ -22,6 +22,16 @@ class LSTMState(NamedTuple):
     Attributes:
         h: The output `(*batch, H)`, or `(*batch, P)` with a projection.
         c: The memory cell `(*batch, H)`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import LSTMState, init_lstm, lstm
+        >>> params = init_lstm(jax.random.key(0), 4, 3)
+        >>> start = LSTMState(h=jnp.zeros((2, 3)), c=jnp.ones((2, 3)))
+        >>> state, _ = lstm(params, jnp.ones((2, 5, 4)), start)
+        >>> state.h.shape, state.c.shape
+        ((2, 3), (2, 3))
     """
 
     h: ArrayLike
@@ -37,6 +47,13 @@ class LSTMParams(NamedTuple):
         b: `(4*H,)`.
         peephole: `(3, H)`, from the cell to i, f and o; None is none.
         w_hr: `(H, P)`, projects the output; None is no projection.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_lstm
+        >>> params = init_lstm(jax.random.key(0), 4, 3, projection=2)
+        >>> jax.tree.map(lambda w: w.shape, params)
+        LSTMParams(w_xh=(4, 12), w_hh=(2, 12), b=(12,), peephole=None, w_hr=(3, 2))
     """
 
     w_xh: ArrayLike

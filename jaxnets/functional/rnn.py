@@ -40,6 +40,13 @@ class RNNParams(NamedTuple):
         w_xh: `(D, H)`, from the input. Row vectors: `x_t @ w_xh`.
         w_hh: `(H, H)`, from the last state.
         b: `(H,)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import RNNParams, rnn
+        >>> params = RNNParams(w_xh=jnp.eye(3), w_hh=jnp.zeros((3, 3)), b=jnp.ones(3))
+        >>> rnn(params, jnp.zeros((4, 3)), activation=jnp.negative)[0]
+        Array([-1., -1., -1.], dtype=float32)
     """
 
     w_xh: ArrayLike

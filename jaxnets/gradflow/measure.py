@@ -17,6 +17,13 @@ class Flow(NamedTuple):
         aux: What the loss returned beside it with `has_aux=True`, otherwise None.
         grads: `dL/dparams`, of the structure of `params`.
         taps: `{name: TapStats}` of every tap that the cotangent reached.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import measure
+        >>> flow = measure(lambda w: jnp.sum(w**2), jnp.array([3.0, 4.0]))
+        >>> flow.value, flow.grads, flow.taps
+        (Array(25., dtype=float32), Array([6., 8.], dtype=float32), {})
     """
 
     value: jax.Array

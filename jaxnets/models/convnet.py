@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxnets import nn
 from jaxnets.tap import tap
+from jaxnets.typing import ArrayLike
 
 
 class ConvNet(nnx.Module):
@@ -73,7 +74,7 @@ class ConvNet(nnx.Module):
         self.activation = activation
 
     def __call__(
-        self, x: Float[Array, "batch height width channels"]
+        self, x: Float[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
         for number, convolution in enumerate(self.convolutions, 1):

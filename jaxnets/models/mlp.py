@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
+from jaxnets import nn
 from jaxnets.tap import tap
+from jaxnets.typing import ArrayLike
 
 
 class MLP(nnx.Module):
@@ -24,8 +25,10 @@ class MLP(nnx.Module):
         dropout: Rate of dropout after each hidden layer.
         rngs: Source of randomness; streams `params` and `dropout`.
 
+    Raises:
+        ValueError: If `widths` is empty.
+
     Example:
-        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxnets import models
@@ -47,8 +50,11 @@ class MLP(nnx.Module):
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ):
+        if not widths:
+            raise ValueError("`widths` is empty; wanted at least one hidden layer.")
         features = [in_features, *widths]
         kernel_init = initializers.variance_scaling(gain**2, "fan_in", "normal")
+        self.flatten = nn.Flatten()
         self.layers = nnx.List(
             nnx.Linear(features[i], width, kernel_init=kernel_init, rngs=rngs)
             for i, width in enumerate(widths)
@@ -57,13 +63,15 @@ class MLP(nnx.Module):
         self.output = nnx.Linear(features[-1], classes, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, x: Float[Array, "batch *features"]) -> Float[Array, "batch out"]:
+    def __call__(
+        self, x: Float[ArrayLike, "batch *features"]
+    ) -> Float[Array, "batch out"]:
         """Return the logits `(B, classes)` of `x (B, ...)`."""
         return self.output(self.dropout(self.hidden(x)[-1]))
 
-    def hidden(self, x: Float[Array, "batch *features"]) -> list[jax.Array]:
+    def hidden(self, x: Float[ArrayLike, "batch *features"]) -> list[jax.Array]:
         """Return the activations `(B, units)` of every hidden layer."""
-        h = jnp.reshape(x, (x.shape[0], -1))
+        h = self.flatten(x)
         activations = []
         for number, layer in enumerate(self.layers, 1):
             h = h if number == 1 else self.dropout(h)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxnets import nn
 from jaxnets.tap import scope, tap
+from jaxnets.typing import ArrayLike
 
 
 class _BlockNet(nnx.Module):
@@ -61,7 +62,7 @@ class _BlockNet(nnx.Module):
         return {}
 
     def __call__(
-        self, x: Float[Array, "batch height width channels"], *block_arguments
+        self, x: Float[ArrayLike, "batch height width channels"], *block_arguments
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
         x = tap(jax.nn.relu(self.stem_norm(self.stem(x))), "stem")
@@ -132,6 +133,8 @@ class ResNet(_BlockNet):
 
 def blocks_in_a_stage(depth: int, stages: int) -> int:
     """Return the blocks in each stage of a network of `depth` layers."""
+    if stages < 1:
+        raise ValueError("`widths` is empty; wanted one width for each stage.")
     blocks, rest = divmod(depth - 2, 2 * stages)
     if rest or blocks < 1:
         lower = max(1, blocks)

@@ -47,11 +47,11 @@ class ManyToOne(nnx.Module):
         **options: Any,
     ):
         self.recurrent = layer(in_features, hidden, rngs=rngs, **options)
-        self.output = nnx.Linear(hidden, outputs, rngs=rngs)
+        self.output = nnx.Linear(self.recurrent.out_features, outputs, rngs=rngs)
 
     def __call__(
         self,
-        x: Float[Array, "batch time features"],
+        x: Float[ArrayLike, "batch time features"],
         lengths: Int[ArrayLike, " batch"] | None = None,
     ) -> Float[Array, "batch outputs"]:
         """Return `(B, outputs)` of sequences `x (B, T, D)`.
@@ -97,7 +97,7 @@ class CharacterModel(nnx.Module):
     ):
         self.vocabulary = vocabulary
         self.recurrent = layer(vocabulary, hidden, rngs=rngs, **options)
-        self.output = nnx.Linear(hidden, vocabulary, rngs=rngs)
+        self.output = nnx.Linear(self.recurrent.out_features, vocabulary, rngs=rngs)
 
     def __call__(
         self, characters: Int[ArrayLike, "batch time"]
@@ -124,7 +124,15 @@ class CharacterModel(nnx.Module):
 
         Returns:
             The added characters `(B, count)`.
+
+        Raises:
+            ValueError: If `start` has no character.
         """
+        if start.shape[1] < 1:
+            raise ValueError(
+                "`start` has no character; wanted at least one in each row, which the "
+                "first drawn character follows."
+            )
 
         def step(carry, step_key):
             state, logits = carry

@@ -14,7 +14,7 @@ from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-Features = Float[Array, "batch height width channels"]
+Features = Float[ArrayLike, "batch height width channels"]
 Outputs = Float[Array, "batch out_height out_width out_channels"]
 
 
@@ -29,6 +29,14 @@ class ConvBranch(nnx.Module):
             Szegedy 2015). Convolutions then have no bias: the mean takes it away.
         kernel_init: Initialiser of both kernels.
         rngs: Source of randomness; its `params` stream is used.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import nn
+        >>> branch = nn.ConvBranch(3, 8, strides=2, rngs=nnx.Rngs(0))
+        >>> branch(jnp.ones((2, 8, 8, 3))).shape
+        (2, 4, 4, 8)
     """
 
     def __init__(
@@ -197,8 +205,10 @@ class Stack(nnx.Module):
         one = nnx.eval_shape(lambda: make_block(nnx.Rngs(0)))
         self.blocks = nnx.merge(nnx.split(one)[0], states)
 
-    def __call__(self, x: Features, *block_arguments) -> Outputs:
-        """Apply the blocks in turn to `x (B, height, width, C)`.
+    def __call__(
+        self, x: Float[ArrayLike, "*shape"], *block_arguments
+    ) -> Float[Array, "*shape"]:
+        """Apply the blocks in turn to `x`, whose shape each of them keeps.
 
         Args:
             x: What the first block reads; each further block reads the one before.
@@ -213,12 +223,28 @@ class Stack(nnx.Module):
 
 
 def norm(features: int, batch_norm: bool, *, rngs: nnx.Rngs) -> Callable:
-    """Return BatchNorm as He et al. 2015 use it, or the identity."""
+    """Return BatchNorm as He et al. 2015 use it, or the identity.
+
+    Args:
+        features: C, channels of the feature maps.
+        batch_norm: Whether it is BatchNorm.
+        rngs: Source of randomness.
+
+    Returns:
+        `nnx.BatchNorm` whose running statistics keep 0.9 of themselves, or `identity`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import nn
+        >>> nn.norm(2, False, rngs=nnx.Rngs(0))(jnp.array([3.0, 4.0]))
+        Array([3., 4.], dtype=float32)
+    """
     if not batch_norm:
         return identity
     return nnx.BatchNorm(features, momentum=0.9, rngs=rngs)
 
 
-def identity(x: Features) -> Features:
+def identity(x: jax.Array) -> jax.Array:
     """Return `x`."""
     return x

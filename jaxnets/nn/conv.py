@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
-from jaxtyping import Array, Float
+from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
+from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
 
@@ -55,7 +56,7 @@ class Conv(nnx.Module):
         self,
         in_features: int,
         out_features: int,
-        kernel_size: Sequence[int],
+        kernel_size: int | Sequence[int],
         *,
         strides: int | Sequence[int] = 1,
         padding="SAME",
@@ -87,16 +88,16 @@ class Conv(nnx.Module):
             if use_bias
             else None
         )
-        self.strides = strides
-        self.padding = padding
+        self.strides = frozen(strides)
+        self.padding = frozen(padding)
         self.padding_mode = padding_mode
-        self.kernel_dilation = kernel_dilation
+        self.kernel_dilation = frozen(kernel_dilation)
         self.feature_group_count = groups
         self.dtype = dtype
 
     def __call__(
-        self, x: Float[ArrayLike, "*batch_spatial features"]
-    ) -> Float[Array, "*batch_out out"]:
+        self, x: Shaped[ArrayLike, "*batch_spatial_features"]
+    ) -> Inexact[Array, "*batch_out out"]:
         """Convolve `x (*batch, *spatial, C_in)` to `(*batch, *out, C_out)`."""
         bias = None if self.bias is None else self.bias[...]
         x, kernel, bias = cast(self.dtype, x, self.kernel[...], bias)

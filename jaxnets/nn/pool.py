@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
+from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
 
@@ -23,6 +24,10 @@ class _WindowPool(nnx.Module):
     window_dilation: int | Sequence[int] = 1
     ceil_mode: bool = False
 
+    def __post_init__(self):
+        for name in ("window_shape", "strides", "padding", "window_dilation"):
+            setattr(self, name, frozen(getattr(self, name)))
+
     def _options(self) -> dict:
         names = [field.name for field in dataclasses.fields(self)]
         return {name: getattr(self, name) for name in names}
@@ -31,6 +36,8 @@ class _WindowPool(nnx.Module):
 @dataclasses.dataclass(kw_only=True)
 class MaxPool(_WindowPool):
     """Max pooling: `jaxnets.functional.max_pool` with its options held.
+
+    Takes the options of the function, `implementation` excepted.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,6 +58,8 @@ class MaxPool(_WindowPool):
 class SumPool(_WindowPool):
     """Sum pooling: `jaxnets.functional.sum_pool` with its options held.
 
+    Takes the options of the function, `implementation` excepted.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets import nn
@@ -68,6 +77,8 @@ class SumPool(_WindowPool):
 @dataclasses.dataclass(kw_only=True)
 class AvgPool(_WindowPool):
     """Average pooling: `jaxnets.functional.avg_pool` with its options held.
+
+    Takes the options of the function, `implementation` excepted.
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,6 +109,8 @@ class _GlobalPool(nnx.Module):
 class GlobalMaxPool(_GlobalPool):
     """The maximum of each feature map: `jaxnets.functional.global_max_pool`.
 
+    Takes the options of the function.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets import nn
@@ -118,6 +131,8 @@ class GlobalMaxPool(_GlobalPool):
 class GlobalAvgPool(_GlobalPool):
     """The mean of each feature map: `jaxnets.functional.global_avg_pool`.
 
+    Takes the options of the function.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets import nn
@@ -137,6 +152,8 @@ class GlobalAvgPool(_GlobalPool):
 @dataclasses.dataclass(kw_only=True)
 class GlobalSumPool(_GlobalPool):
     """The sum of each feature map: `jaxnets.functional.global_sum_pool`.
+
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp

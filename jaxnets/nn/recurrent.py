@@ -28,12 +28,16 @@ class _Recurrent(nnx.Module):
 
     _function: ClassVar[Callable[..., Any]]
     _params_type: ClassVar[type]
+    w_hh: nnx.Param
 
     def _hold(self, params: Any, name: str, cell_options: dict[str, Any]) -> None:
         for field, array in params._asdict().items():
             setattr(self, field, None if array is None else nnx.Param(array))
+        for option, value in cell_options.items():
+            setattr(self, option, value)
         self.name = name
-        self.cell_options = nnx.static(cell_options)
+        # A tuple, not a dict: definitions of modules are hashed.
+        self.cell_options = tuple(cell_options)
 
     @property
     def params(self) -> Any:
@@ -41,6 +45,11 @@ class _Recurrent(nnx.Module):
         held = [getattr(self, field) for field in self._params_type._fields]
         arrays = [None if param is None else param[...] for param in held]
         return self._params_type(*arrays)
+
+    @property
+    def out_features(self) -> int:
+        """Features of each output: H, or P with a projection."""
+        return self.w_hh.shape[0]
 
     def __call__(
         self, x: Sequence, state: Any = None, **scan_options: Any
@@ -56,9 +65,11 @@ class _Recurrent(nnx.Module):
         Returns:
             The final state and the outputs of every step `(*batch, T, H)`.
         """
-        options = {**self.cell_options, **scan_options}
+        cell_options = {option: getattr(self, option) for option in self.cell_options}
         with scope(self.name):
-            return type(self)._function(self.params, x, state, **options)
+            return type(self)._function(
+                self.params, x, state, **cell_options, **scan_options
+            )
 
 
 class RNN(_Recurrent):

@@ -1,17 +1,20 @@
 """A run: every arm of the chosen studies, one after the other, kept as it goes."""
 
 import datetime
+import os
+import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 from rich.console import Console
 
 from jaxnets import gradflow
 from jaxnets.studies import depth, overfitting, saturation
 from jaxnets.studies import time as time_study
-from jaxnets.studies.arm import Arm
+from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.environment import environment
 from jaxnets.studies.folder import ContrastConfig, RunFolder
 from jaxnets.studies.overhead import measuring_overhead
@@ -24,6 +27,8 @@ STUDIES = {
     "saturation": saturation,
     "overfitting": overfitting,
 }
+# More threads than this compile faster than anybody's cores can follow.
+SIDE_BY_SIDE = 4
 
 
 class RunResult(NamedTuple):
@@ -71,19 +76,54 @@ def contrast(
     if not resume:
         folder.create(config)
     run = _Run(config, folder, command)
+    console = console or Console(stderr=True)
     try:
-        with RunProgress(
-            console or Console(stderr=True), len(run.arms), run.ended
-        ) as progress:
-            for arm in run.remaining():
-                progress.begin(arm)
-                seconds, message = run.take(arm, progress.epoch)
-                progress.end(arm, seconds, message)
+        with RunProgress(console, len(run.arms), run.ended) as progress:
+            _take_all(run, progress)
         run.finish()
     except KeyboardInterrupt:
         run.save()
         return RunResult(path, True, run.verdicts())
     return RunResult(path, False, run.verdicts())
+
+
+def _take_all(run: "_Run", progress: RunProgress) -> None:
+    """Run the remaining arms, and keep each one's outcome as it ends.
+
+    A network of this size keeps one CPU core busy, so on CPUs as many arms run side by
+    side as there are cores; an accelerator takes one at a time. The outcome of an arm
+    does not depend on the others.
+    """
+    stop = threading.Event()
+
+    def take(arm: Arm) -> tuple[Arm, Outcome, float]:
+        def on_epoch(*figures) -> None:
+            if stop.is_set():
+                raise _Stopped
+            progress.epoch(arm, *figures)
+
+        if stop.is_set():
+            raise _Stopped
+        progress.begin(arm)
+        started = time.perf_counter()
+        outcome = STUDIES[arm.study].run(arm, run.config.seeds, on_epoch)
+        return arm, outcome, time.perf_counter() - started
+
+    cores = os.cpu_count() or 1
+    workers = min(cores, SIDE_BY_SIDE) if jax.default_backend() == "cpu" else 1
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done in as_completed([pool.submit(take, a) for a in run.remaining()]):
+                arm, outcome, seconds = done.result()
+                run.keep(arm, outcome, seconds)
+                progress.end(arm, seconds, outcome.message)
+        finally:
+            # After Ctrl-C or an error: arms end at their next epoch, or do not begin.
+            stop.set()
+
+
+class _Stopped(Exception):
+    """Ends an arm from inside, when the run has been interrupted."""
 
 
 class _Run:
@@ -100,7 +140,8 @@ class _Run:
         before = folder.summary()
         self.records = folder.records()
         self.states = {row["arm"]: row for row in before.get("arms", [])}
-        self.seconds = before.get("seconds", 0.0)
+        self.seconds_before = before.get("seconds", 0.0)
+        self.began = time.perf_counter()
         self.started = before.get("started", _now())
         self.command = before.get("command", command)
         self.overhead = before.get("overhead", [])
@@ -117,11 +158,8 @@ class _Run:
         }
         return [arm for arm in self.arms if arm.name not in ended]
 
-    def take(self, arm: Arm, on_epoch: Callable) -> tuple[float, str]:
-        """Run one arm and save; return its seconds and why it stopped, if it did."""
-        started = time.perf_counter()
-        outcome = STUDIES[arm.study].run(arm, self.config.seeds, on_epoch)
-        seconds = time.perf_counter() - started
+    def keep(self, arm: Arm, outcome: Outcome, seconds: float) -> None:
+        """Keep what an arm gave, and save."""
         self.records += outcome.records
         self.states[arm.name] = {
             **_row(arm, "stopped" if outcome.message else "finished"),
@@ -130,16 +168,12 @@ class _Run:
             "compile_seconds": outcome.compile_seconds,
             "parameters": outcome.parameters,
         }
-        self.seconds += seconds
         self.save()
-        return seconds, outcome.message
 
     def finish(self) -> None:
         """Measure what measuring costs, and save."""
         if not self.overhead:
-            started = time.perf_counter()
             self.overhead = measuring_overhead(self.config.scale)
-            self.seconds += time.perf_counter() - started
         self.save()
 
     def verdicts(self) -> list[gradflow.Verdict]:
@@ -147,7 +181,9 @@ class _Run:
         return gradflow.verdicts(self.records)
 
     def save(self) -> None:
-        """Write records and summary."""
+        """Write records and summary, in the order of the arms, not of their ends."""
+        order = {arm.name: place for place, arm in enumerate(self.arms)}
+        self.records.sort(key=lambda record: order[record.arm])
         self.folder.save(self.records, self._summary())
 
     def _summary(self) -> dict[str, Any]:
@@ -158,7 +194,7 @@ class _Run:
             "environment": environment(),
             "command": self.command,
             "started": self.started,
-            "seconds": self.seconds,
+            "seconds": self.seconds_before + time.perf_counter() - self.began,
             "overhead": self.overhead,
             "initialisers": {n: STUDIES[n].INITIALISER for n in self.config.studies},
         }

@@ -26,3 +26,14 @@ def first(splits: data.Splits, count: int | None) -> data.Splits:
     """Return `splits` with only the first `count` training examples; None keeps all."""
     x, y = splits.train
     return splits._replace(train=data.Labelled(x[:count], y[:count]))
+
+
+def default_dataset(scale: str) -> str:
+    """Return what a run uses by default: CIFAR-10 for accelerators, if present."""
+    if scale != "accelerator":
+        return "digits"
+    try:
+        load("cifar10")
+    except FileNotFoundError:
+        return "digits"
+    return "cifar10"

@@ -44,7 +44,7 @@ class DepthSettings:
 
 SCALES = {
     "smoke": DepthSettings((6, 10), (8,), 1, 32, 64, 0.05),
-    "laptop": DepthSettings((8, 20, 32), (16,), 6, 64, None, 0.05),
+    "laptop": DepthSettings((8, 20, 32), (8,), 6, 64, None, 0.05),
     "accelerator": DepthSettings((20, 56, 110), (16, 32, 64), 60, 128, None, 0.1),
 }
 INITIALISER = (
@@ -161,21 +161,26 @@ def _record_probes(recorder: Recorder, arm: Arm, trained: Trained, splits) -> No
     """Record how alike gradients are across inputs, and how long their paths are."""
     batch = jax.tree.map(lambda array: array[:PROBE_EXAMPLES], splits.validation)
 
-    def loss(x, state, *block_arguments):
-        # Merged inside, because BatchNorm updates its statistics as it goes.
-        model = nnx.merge(trained.program.graphdef, state.params, state.rest, copy=True)
-        apply = lambda x: model(x, *block_arguments)
+    def model_of(state):
+        # Merged inside what is differentiated: BatchNorm updates its statistics.
+        return nnx.merge(trained.program.graphdef, state.params, state.rest, copy=True)
+
+    def output(x, state):
+        # One output, because the losses of different classes pull different ways.
+        return jnp.sum(model_of(state)(x)[:, 0])
+
+    def loss(x, state, gradient_scale):
+        apply = lambda x: model_of(state)(x, gradient_scale)
         return training.classification(apply, batch._replace(x=x))[0]
 
     def probe(state):
-        found = {"correlation": jax.grad(loss)(batch.x, state)}
-        found["correlation"] = gradflow.gradient_correlation(found["correlation"])
+        gradients = jax.grad(output)(batch.x, state)
+        found = {"gradient_correlation": gradflow.gradient_correlation(gradients)}
         if arm.settings["residual"]:
             of_scale = lambda scale: jax.grad(loss)(batch.x, state, scale)
             found["path_length"] = gradflow.effective_path_length(of_scale)
         return found
 
     found = jax.jit(lambda states: jax.lax.map(probe, states))(trained.program.initial)
-    recorder.scalar("gradient_correlation", found["correlation"], step=0)
-    if "path_length" in found:
-        recorder.scalar("path_length", found["path_length"], step=0)
+    for metric, values in found.items():
+        recorder.scalar(metric, values, step=0)

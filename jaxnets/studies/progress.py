@@ -1,10 +1,14 @@
 """What the terminal shows while a run goes on."""
 
+import time
+from typing import Self
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -14,25 +18,26 @@ from jaxnets.studies.arm import Arm
 
 
 class RunProgress:
-    """A bar for the run, and one for the arm that trains, with its figures."""
+    """A bar for the run, and one with its figures for every arm that trains."""
 
     def __init__(self, console: Console, arms: int, done: int):
         self._progress = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
             console=console,
             transient=True,
         )
         self._run = self._progress.add_task("all arms", total=arms, figures="")
         self._progress.advance(self._run, done)
-        self._arm = self._progress.add_task("", total=None, figures="", visible=False)
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
 
-    def __enter__(self) -> "RunProgress":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -41,21 +46,22 @@ class RunProgress:
 
     def begin(self, arm: Arm) -> None:
         """Show that `arm` is being compiled."""
-        self._progress.reset(
-            self._arm,
-            description=f"{arm.study}: {arm.name}",
-            total=None,
-            figures="compiling",
-            visible=True,
-        )
+        name = f"{arm.study}: {arm.name}"
+        task = self._progress.add_task(name, total=None, figures="compiling")
+        self._tasks[arm.name] = task
 
-    def epoch(self, number: int, epochs: int, loss: float, accuracy: float) -> None:
-        """Show the figures after an epoch."""
-        task = self._progress.tasks[self._arm]
-        rate = number / task.elapsed if task.elapsed else 0.0
-        figures = f"loss {loss:.3g}  accuracy {accuracy:.1%}  {rate:.2g} epochs/s"
+    def epoch(
+        self, arm: Arm, number: int, epochs: int, loss: float, accuracy: float
+    ) -> None:
+        """Show the figures after an epoch; the rate leaves compiling out."""
+        now = time.perf_counter()
+        started = self._started.setdefault(arm.name, now)
+        rate = f"  {(number - 1) / (now - started):.2g} epochs/s" if number > 1 else ""
         self._progress.update(
-            self._arm, completed=number, total=epochs, figures=figures
+            self._tasks[arm.name],
+            completed=number,
+            total=epochs,
+            figures=f"loss {loss:.3g}  accuracy {accuracy:.1%}{rate}",
         )
 
     def end(self, arm: Arm, seconds: float, message: str) -> None:
@@ -65,4 +71,5 @@ class RunProgress:
             f"  {arm.study + ': ' + arm.name:<28} {seconds:5.1f} s  {end}",
             highlight=False,
         )
+        self._progress.remove_task(self._tasks.pop(arm.name))
         self._progress.advance(self._run)

@@ -14,6 +14,8 @@ from jaxnets.training.step import StepReport, TrainState
 class History(NamedTuple):
     """What was seen while training, as NumPy arrays.
 
+    Returned by `fit`, with an example there.
+
     Attributes:
         reports: Every step of every seed, arrays `(seeds, steps, ...)`.
         figures: Evaluations after each epoch, such as `validation_loss (seeds,
@@ -35,6 +37,11 @@ class NonFiniteLoss(Exception):
         layer: First tap, from the input, whose values are not finite there; None
             where all taps are finite and only the loss is not.
         history: What was seen in the epochs before; None if it was the first.
+
+    Example:
+        >>> from jaxnets.training import NonFiniteLoss
+        >>> str(NonFiniteLoss(0, 12, "block3", None)).partition(";")[0]
+        'The loss is not finite at step 12 (seed number 0)'
     """
 
     def __init__(
@@ -74,6 +81,22 @@ def fit(
     Raises:
         NonFiniteLoss: If the loss of any seed is not finite.
         ValueError: If `epochs` is below 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import compile_program, fit, regression, shuffled
+        >>> data = Labelled(jnp.ones((6, 2)), jnp.ones((6, 1)))
+        >>> make = lambda rngs: nnx.Linear(2, 1, rngs=rngs)
+        >>> batches = shuffled(data, batch_size=2)
+        >>> program = compile_program(
+        ...     make, regression, optax.sgd(0.1), batches, seeds=(0, 1)
+        ... )
+        >>> _, history = fit(program, 5, {"validation": data})
+        >>> history.reports.loss.shape, history.figures["validation_loss"].shape
+        ((2, 15), (2, 5))
     """
     if epochs < 1:
         raise ValueError(f"`epochs` is {epochs}; wanted at least 1.")

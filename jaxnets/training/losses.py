@@ -17,6 +17,13 @@ def classification(
 
     Averages over the batch and, for sequences of labels, over time.
 
+    Args:
+        model: Maps `batch.x` to logits `(..., classes)`.
+        batch: Inputs, and labels of the logits' shape without its last axis.
+
+    Returns:
+        The loss and the share of labels whose logit is the largest.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.data import Labelled
@@ -40,6 +47,13 @@ def regression(
 
     The bound is the one that Hochreiter & Schmidhuber 1997 (Experiment 4) count a
     sequence of the adding problem as solved with.
+
+    Args:
+        model: Maps `batch.x` to predictions of the shape of `batch.y`.
+        batch: Inputs and targets.
+
+    Returns:
+        The loss and the share of predictions within the bound.
 
     Raises:
         ValueError: If the model's output is not of the shape of the targets.

@@ -29,6 +29,13 @@ class Batches(NamedTuple):
         draw: `draw(key) -> rows`, a pytree with a leading axis `(steps,)`.
         fetch: `fetch(row) -> batch`, called inside the compiled loop, so that an epoch
             of images is not held in memory twice.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.training import Batches
+        >>> pairs = Batches(lambda key: jax.numpy.eye(2), lambda row: (row, row.sum()))
+        >>> [float(pairs.fetch(row)[1]) for row in pairs.draw(jax.random.key(0))]
+        [1.0, 1.0]
     """
 
     draw: Callable[[jax.Array], Any]
@@ -37,6 +44,14 @@ class Batches(NamedTuple):
 
 def shuffled(data: Labelled, batch_size: int) -> Batches:
     """Take `data` in batches, in a new order each epoch.
+
+    Args:
+        data: Examples with a leading axis `(N,)`.
+        batch_size: Examples in a batch, 1 to N; a rest that fills no batch is left out
+            of the epoch.
+
+    Returns:
+        `Batches` that draw indices and fetch the examples.
 
     Example:
         >>> import jax
@@ -61,6 +76,14 @@ def generated(
 ) -> Batches:
     """Make the batches anew each epoch with `make(key, count)`.
 
+    Args:
+        make: Returns a pytree with a leading axis `(count,)`.
+        steps: Batches in an epoch.
+        batch_size: Examples in a batch.
+
+    Returns:
+        `Batches` that draw the examples themselves.
+
     Example:
         >>> import functools
         >>> import jax
@@ -80,6 +103,8 @@ def generated(
 
 class Program(NamedTuple):
     """The compiled training of one network for several seeds.
+
+    Made by `compile_program`, with an example there; `fit` runs it.
 
     Attributes:
         graphdef: Definition of the module.
@@ -133,6 +158,25 @@ def compile_program(
 
     Raises:
         ValueError: If `over_seeds` is unknown or `seeds` is empty.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import compile_program, regression, shuffled
+        >>> data = Labelled(jnp.ones((6, 2)), jnp.ones((6, 1)))
+        >>> make = lambda rngs: nnx.Linear(2, 1, rngs=rngs)
+        >>> batches = shuffled(data, batch_size=2)
+        >>> program = compile_program(
+        ...     make, regression, optax.sgd(0.1), batches, seeds=(0, 1)
+        ... )
+        >>> state, report = program.epoch(
+        ...     program.initial, program.draw(jax.random.key(0))
+        ... )
+        >>> report.loss.shape  # (seeds, steps)
+        (2, 3)
     """
     if over_seeds not in ("map", "vmap"):
         raise ValueError(f"`over_seeds` is {over_seeds!r}; wanted 'map' or 'vmap'.")
@@ -141,7 +185,9 @@ def compile_program(
     started = time.perf_counter()
     graphdef, initial = _initial_states(make_model, optimizer, seeds)
     step = make_step(graphdef, loss, optimizer, watch=watch)
-    over = jax.vmap if over_seeds == "vmap" else _in_turn
+    over = _in_turn
+    if over_seeds == "vmap":
+        over, initial = jax.vmap, _each_its_own_bits(initial)
 
     def epoch_of_one(state: TrainState, rows: Any) -> tuple[TrainState, StepReport]:
         body = lambda state, row: step(state, batches.fetch(row))
@@ -167,10 +213,21 @@ def compile_program(
 
 
 def random_key(seed: int) -> jax.Array:
-    """Return the key that training draws from.
+    """Return the key that training draws from, of XLA's own generator.
 
-    XLA's own generator: on CPUs (jaxlib 0.12) every array of a few thousand numbers
-    from JAX's default generator costs about three seconds of compile time.
+    On CPUs (jaxlib 0.12) every array of a few thousand numbers from JAX's default
+    generator costs about three seconds of compile time.
+
+    Args:
+        seed: Which key.
+
+    Returns:
+        A typed key, shape ().
+
+    Example:
+        >>> from jaxnets.training import random_key
+        >>> random_key(0).dtype
+        key<rbg>
     """
     return jax.random.key(seed, impl="rbg")
 
@@ -193,3 +250,20 @@ def _initial_states(
     ]
     stack = lambda *arrays: jnp.stack(arrays)
     return made[0][0], jax.tree.map(stack, *[state for _, state in made])
+
+
+def _each_its_own_bits(state: TrainState) -> TrainState:
+    """Hand the random state of dropout to a generator that `vmap` keeps apart.
+
+    Side by side, XLA's own generator draws for all seeds from the key of the first, so
+    a seed's dropout would depend on which other seeds there are.
+    """
+
+    def convert(array: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return array
+        # A key of `random_key` is a threefry key twice over.
+        words = jax.random.key_data(array)[..., :2]
+        return jax.random.wrap_key_data(words, impl="threefry2x32")
+
+    return state._replace(rest=jax.tree.map(convert, state.rest))

@@ -1,7 +1,7 @@
 """One training step as a pure function over an NNX module and an Optax transform."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,14 @@ class TrainState(NamedTuple):
         rest: All other variables: BatchNorm statistics, dropout's random state.
         opt_state: State of the Optax transform.
         step: Updates made so far.
+
+    Example:
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.training import train_state
+        >>> _, state = train_state(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), optax.sgd(0.1))
+        >>> state.params["kernel"].shape, state.rest == nnx.State({})
+        ((2, 3), True)
     """
 
     params: nnx.State
@@ -38,6 +46,19 @@ class StepReport(NamedTuple):
         loss: The loss on the batch.
         figures: Further figures of the loss function, such as accuracy.
         watched: What `watch` picked of the taps' statistics; None without it.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import make_step, regression, train_state
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> graphdef, state = train_state(model, optax.sgd(0.1))
+        >>> step = make_step(graphdef, regression, optax.sgd(0.1))
+        >>> _, report = step(state, Labelled(jnp.ones((4, 2)), jnp.ones((4, 1))))
+        >>> report.loss.shape, list(report.figures), report.watched
+        ((), ['accuracy'], None)
     """
 
     loss: jax.Array
@@ -49,6 +70,13 @@ def train_state(
     model: nnx.Module, optimizer: optax.GradientTransformation
 ) -> tuple[nnx.GraphDef, TrainState]:
     """Split a module into its graph definition and a fresh `TrainState`.
+
+    Args:
+        model: The network; it is left as it is.
+        optimizer: Any Optax transform.
+
+    Returns:
+        The definition, which never changes, and the state before the first step.
 
     Example:
         >>> import optax
@@ -68,6 +96,28 @@ def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
 
     What `jax.value_and_grad` and `jaxnets.gradflow.measure` differentiate, both with
     `has_aux=True`; `rest` comes back as the module left it.
+
+    Args:
+        graphdef: Definition of the module, from `train_state`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+
+    Returns:
+        The objective.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import make_objective, regression, train_state
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> graphdef, state = train_state(model, optax.sgd(0.1))
+        >>> objective = make_objective(graphdef, regression)
+        >>> batch = Labelled(jnp.ones((4, 2)), jnp.ones((4, 1)))
+        >>> gradient = jax.grad(objective, has_aux=True)
+        >>> gradient(state.params, state.rest, batch)[0]["bias"].shape
+        (1,)
     """
 
     def objective(params, rest, batch):
@@ -127,7 +177,7 @@ def make_step(
             value, (figures, rest), grads, taps = flow
             watched = watch(taps, forward)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = cast(nnx.State, optax.apply_updates(state.params, updates))
         state = TrainState(params, rest, opt_state, state.step + 1)
         return state, StepReport(value, figures, watched)
 
@@ -140,6 +190,25 @@ def make_evaluation(
     """Return `evaluate(state, batch) -> {"loss": ..., **figures}` in evaluation mode.
 
     BatchNorm uses its running statistics and dropout is off (`model.eval()`).
+
+    Args:
+        graphdef: Definition of the module, from `train_state`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+
+    Returns:
+        The evaluation. It is not jitted.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import make_evaluation, regression, train_state
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> graphdef, state = train_state(model, optax.sgd(0.1))
+        >>> evaluate = make_evaluation(graphdef, regression)
+        >>> list(evaluate(state, Labelled(jnp.ones((4, 2)), jnp.ones((4, 1)))))
+        ['loss', 'accuracy']
     """
 
     def evaluate(state: TrainState, batch) -> dict[str, jax.Array]:

@@ -1,4 +1,9 @@
-"""Every pure function under jit, vmap, grad, jvp, second order, bfloat16 and float64."""
+"""Every pure function under jit, vmap, grad, jvp, second order, bfloat16 and float64.
+
+`test_jit_changes_nothing` calls each function eagerly; the other checks compile, as
+one program takes a fraction of the time of its operations one by one. A program that
+several checks of a case need is compiled once and kept in `FORWARD` or `SLOPES`.
+"""
 
 import functools
 
@@ -28,16 +33,33 @@ def objective(case, *arrays):
     return total
 
 
+def value_and_gradients(case):
+    argnums = tuple(range(len(case.arrays)))
+    return jax.value_and_grad(functools.partial(objective, case), argnums)
+
+
+FORWARD = {case.name: jax.jit(case.function) for case in CASES}
+SLOPES = {case.name: jax.jit(value_and_gradients(case)) for case in CASES}
+
+
+def inner_product(left, right):
+    return sum(np.vdot(a, b) for a, b in zip(left, right, strict=True))
+
+
 def assert_close(actual, expected, tolerance):
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         a, e = np.asarray(a, np.float64), np.asarray(e, np.float64)
         np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
 
 
+def test_every_name_is_unique():
+    assert len(FORWARD) == len(CASES)
+
+
 @every_case
 def test_jit_changes_nothing(case):
     expected = case.function(*case.arrays)
-    assert_close(jax.jit(case.function)(*case.arrays), expected, 1e-5)
+    assert_close(FORWARD[case.name](*case.arrays), expected, 1e-5)
 
 
 @every_case
@@ -47,8 +69,8 @@ def test_vmap_is_a_loop(case, everything):
     batched = [np.stack([a, 0.5 * a, a + 0.1]) for a in case.arrays[:count]]
     fixed = case.arrays[count:]
     axes = (0,) * count + (None,) * len(fixed)
-    actual = jax.vmap(case.function, in_axes=axes)(*batched, *fixed)
-    rows = [case.function(*[b[i] for b in batched], *fixed) for i in range(3)]
+    actual = jax.jit(jax.vmap(case.function, in_axes=axes))(*batched, *fixed)
+    rows = [FORWARD[case.name](*[b[i] for b in batched], *fixed) for i in range(3)]
     assert_close(actual, jax.tree.map(lambda *r: np.stack(r), *rows), 1e-5)
 
 
@@ -56,31 +78,33 @@ def test_vmap_is_a_loop(case, everything):
 def test_gradient_is_the_slope(case):
     with jax.enable_x64(True):
         arrays = [np.asarray(a, np.float64) for a in case.arrays]
-        gradients = jax.grad(
-            functools.partial(objective, case), argnums=tuple(range(len(arrays)))
-        )(*arrays)
         direction = [np.cos(2.0 + np.arange(a.size)).reshape(a.shape) for a in arrays]
-        ahead, behind = (
-            objective(
-                case, *[a + s * d for a, d in zip(arrays, direction, strict=True)]
-            )
-            for s in (1e-6, -1e-6)
-        )
-        slope = sum(np.vdot(g, d) for g, d in zip(gradients, direction, strict=True))
+
+        def along(distance):
+            pairs = zip(arrays, direction, strict=True)
+            return SLOPES[case.name](*[a + distance * d for a, d in pairs])
+
+        _, gradients = along(0.0)
+        (ahead, _), (behind, _) = along(1e-6), along(-1e-6)
+        slope = inner_product(gradients, direction)
         np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-5, atol=1e-6)
 
 
 @every_case
 def test_forward_mode_agrees_with_reverse(case):
+    function = functools.partial(objective, case)
+    forward_mode = jax.jit(
+        lambda primals, tangents: jax.jvp(function, primals, tangents)
+    )
     if not case.forward_mode:
         with pytest.raises(TypeError):
-            jax.jvp(functools.partial(objective, case), case.arrays, case.arrays)
+            forward_mode(case.arrays, case.arrays)
         return
-    function = functools.partial(objective, case)
     tangents = tuple(np.asarray(np.cos(a), np.float32) for a in case.arrays)
-    _, slope = jax.jvp(function, case.arrays, tangents)
-    gradients = jax.grad(function, argnums=tuple(range(len(tangents))))(*case.arrays)
-    expected = sum(np.vdot(g, t) for g, t in zip(gradients, tangents, strict=True))
+    value, slope = forward_mode(case.arrays, tangents)
+    expected_value, gradients = SLOPES[case.name](*case.arrays)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-4, atol=1e-4)
+    expected = inner_product(gradients, tangents)
     np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -88,12 +112,20 @@ def test_forward_mode_agrees_with_reverse(case):
 def test_second_order_is_the_slope_of_the_gradient(case):
     with jax.enable_x64(True):
         x, *rest = (np.asarray(a, np.float64) for a in case.arrays)
-        gradient = jax.grad(lambda x: objective(case, x, *rest) ** 2)
         direction = np.cos(3.0 + np.arange(x.size)).reshape(x.shape)
-        _, pullback = jax.vjp(gradient, jnp.asarray(x))
-        (product,) = pullback(jnp.asarray(direction))
-        ahead, behind = gradient(x + 1e-5 * direction), gradient(x - 1e-5 * direction)
-        slope = (np.asarray(ahead) - np.asarray(behind)) / 2e-5
+
+        @jax.jit
+        def gradient_and_product(x):
+            squared = lambda x: objective(case, x, *rest) ** 2
+            gradient, pullback = jax.vjp(jax.grad(squared), x)
+            return gradient, *pullback(jnp.asarray(direction))
+
+        _, product = gradient_and_product(x)
+        ahead, behind = (
+            np.asarray(gradient_and_product(x + distance * direction)[0])
+            for distance in (1e-5, -1e-5)
+        )
+        slope = (ahead - behind) / 2e-5
         scale = max(1.0, np.abs(slope).max())
         np.testing.assert_allclose(product / scale, slope / scale, atol=1e-5)
 
@@ -102,18 +134,18 @@ def test_second_order_is_the_slope_of_the_gradient(case):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bf16", "f16"])
 def test_half_precision_keeps_its_dtype_and_value(case, dtype):
     arrays = [jnp.asarray(a, dtype) for a in case.arrays]
-    actual = case.function(*arrays)
+    actual = FORWARD[case.name](*arrays)
     assert {leaf.dtype for leaf in floats(actual)} == {jnp.dtype(dtype)}
-    expected = case.function(*[np.asarray(a, np.float32) for a in arrays])
+    expected = FORWARD[case.name](*[np.asarray(a, np.float32) for a in arrays])
     assert_close(floats(actual), floats(expected), 0.05)
 
 
 @every_case
 def test_float64_keeps_its_dtype(case):
     with jax.enable_x64(True):
-        actual = case.function(*[np.asarray(a, np.float64) for a in case.arrays])
+        actual = FORWARD[case.name](*[np.asarray(a, np.float64) for a in case.arrays])
         assert {leaf.dtype for leaf in floats(actual)} == {jnp.dtype("float64")}
-    assert_close(floats(actual), floats(case.function(*case.arrays)), 1e-4)
+    assert_close(floats(actual), floats(FORWARD[case.name](*case.arrays)), 1e-4)
 
 
 @every_case
@@ -126,11 +158,11 @@ def test_scan_over_calls_keeps_value_and_gradient(case):
         start = jnp.zeros((), arrays[0].dtype)
         return jax.lax.scan(body, start, jnp.asarray([1.0, 0.5], start.dtype))[0]
 
-    def plainly(*arrays):
-        halves = [a * arrays[0].dtype.type(0.5) for a in arrays]
-        return objective(case, *arrays) + objective(case, *halves)
-
     argnums = tuple(range(len(case.arrays)))
-    actual = jax.value_and_grad(twice, argnums)(*case.arrays)
-    expected = jax.value_and_grad(plainly, argnums)(*case.arrays)
+    actual = jax.jit(jax.value_and_grad(twice, argnums))(*case.arrays)
+    value, gradients = SLOPES[case.name](*case.arrays)
+    # The gradient of f(a) + f(a / 2) is f'(a) + f'(a / 2) / 2.
+    half_value, half_gradients = SLOPES[case.name](*[a * 0.5 for a in case.arrays])
+    pairs = zip(gradients, half_gradients, strict=True)
+    expected = value + half_value, tuple(g + 0.5 * h for g, h in pairs)
     assert_close(actual, expected, 1e-4)

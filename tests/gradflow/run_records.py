@@ -72,6 +72,7 @@ def overfitting(family, rate, gap, losses):
         validation = [0.99 - gap, 0.98 - gap, 0.985 - gap]
         records += numbers(*size, "validation_accuracy", validation, **at)
         records += numbers(*size, "validation_loss", [loss] * 3, **at)
+        records += numbers(*size, "train_loss", [0.1, 0.11, 0.09], **at)
     return records
 
 

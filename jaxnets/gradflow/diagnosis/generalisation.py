@@ -21,34 +21,32 @@ def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
     """Judge the accuracy gap of every family, then what dropout does to it."""
     found = select(records, study="overfitting")
     families = dict.fromkeys(record.family for record in found)
-    gaps = {family: _gaps(select(found, family=family)) for family in families}
-    verdicts = [
-        _family_verdict(select(found, family=family), family, gaps[family])
-        for family in families
-    ]
+    by_family = {family: select(found, family=family) for family in families}
+    verdicts = [_family_verdict(by_family[family], family) for family in families]
+    # In the loss, because accuracy does not see how sure the wrong answers are.
+    gaps = {family: _gaps(rows, "loss") for family, rows in by_family.items()}
     dropouts = [family for family in families if family.startswith("dropout")]
     for family in dropouts if "no dropout" in gaps else ():
         verdicts.append(_contrast(gaps["no dropout"], gaps[family], family))
     return [verdict for verdict in verdicts if verdict]
 
 
-def _gaps(records: list[Record]) -> list[float]:
-    """Training minus validation accuracy of every seed at its last shared step."""
+def _gaps(records: list[Record], figure: str) -> list[float]:
+    """By how much every seed is worse on validation data, at its last shared step."""
+    worse = 1 if figure == "loss" else -1
     gaps = []
     for seed in sorted({record.seed for record in records}):
         train, validation = (
             {r.step: r.value for r in select(records, seed=seed, metric=metric)}
-            for metric in ("train_accuracy", "validation_accuracy")
+            for metric in (f"train_{figure}", f"validation_{figure}")
         )
         if shared := train.keys() & validation.keys():
-            gaps.append(train[max(shared)] - validation[max(shared)])
+            gaps.append(worse * (validation[max(shared)] - train[max(shared)]))
     return gaps
 
 
-def _family_verdict(
-    records: list[Record], family: str, gaps: list[float]
-) -> Verdict | None:
-    gap = estimate(gaps)
+def _family_verdict(records: list[Record], family: str) -> Verdict | None:
+    gap = estimate(_gaps(records, "accuracy"))
     if gap is None:
         return None
     step = max(r.step for r in select(records, metric="validation_accuracy"))
@@ -117,12 +115,15 @@ def _contrast(plain: list[float], dropped: list[float], family: str) -> Verdict 
         remedy = "The effect is not sure: run more seeds or more data."
     verb = "narrows" if gain.mean >= 0 else "widens"
     size = gain if gain.mean >= 0 else _mirrored(gain)
+    means = [estimate(gaps) for gaps in (plain, dropped)]
+    before, after = (f"{mean.mean:.2g}" for mean in means if mean)
     return Verdict(
         f"no dropout against {family}",
         gain.mean,
         0.0,
-        f"Dropout {verb} the gap between training and validation accuracy by "
-        f"{_points(size)}.",
+        f"Dropout {verb} the gap between training and validation loss by "
+        f"{with_interval(size, unit=' nats')}: without it the gap is {before}, with it "
+        f"{after}.",
         remedy,
         "contrast",
         "overfitting",

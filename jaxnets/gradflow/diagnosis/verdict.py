@@ -20,6 +20,19 @@ class Verdict(NamedTuple):
         study: The study of the records.
         low: Lower end of the 95 % interval of `number` over seeds; None from one seed.
         high: Upper end.
+
+    Example:
+        >>> from jaxnets.gradflow import verdicts
+        >>> gradient = [
+        ...     Record(
+        ...         "depth", "plain-8", "plain", 8.0, seed, 0, "log10_gradient_norm",
+        ...         f"block{p}", p, 0.01 * seed * p,
+        ...     )
+        ...     for seed in range(3) for p in range(9)
+        ... ]
+        >>> [verdict] = verdicts(gradient)
+        >>> verdict.where, verdict.kind
+        ('plain, depth 8, before training', 'healthy')
     """
 
     where: str

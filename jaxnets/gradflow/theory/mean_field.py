@@ -164,6 +164,15 @@ def depth_scale(chi: Real) -> float:
     `xi = 1 / |log chi|`. In the ordered phase (chi < 1) networks of up to about 6 xi
     layers were found to train; in the chaotic phase that rule needs another slope.
 
+    Args:
+        chi: The factor `chi_1` of one layer.
+
+    Returns:
+        Layers; infinity at the edge of chaos, where chi is 1.
+
+    Raises:
+        ValueError: If `chi` is negative or not finite.
+
     Example:
         >>> round(depth_scale(0.653), 2)
         2.35

@@ -55,6 +55,12 @@ def forget_gate_slope(bias: Real) -> float:
     `log sigmoid(bias)`: the forget gate at its bias, with zero input. The gradient also
     travels through the recurrent weights, so the measured slope can be larger.
 
+    Args:
+        bias: Bias of the forget gate.
+
+    Returns:
+        Nats per step, below 0.
+
     Example:
         >>> [round(forget_gate_slope(b), 3) for b in (0.0, 1.0, 4.0)]
         [-0.693, -0.313, -0.018]

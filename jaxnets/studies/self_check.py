@@ -1,0 +1,82 @@
+"""Whether the library works on this machine's devices: tiny runs of each part."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets import functional as F
+from jaxnets import gradflow
+
+
+def self_checks() -> dict[str, str]:
+    """Run each part once on the default device; return its problem, empty if none.
+
+    Example:
+        >>> set(self_checks().values())
+        {''}
+    """
+    checks: dict[str, Callable[[], None]] = {
+        "convolution and its gradients, inside a loop": _check_convolution,
+        "max pooling and its gradient": _check_pooling,
+        "RNN, GRU and LSTM": _check_recurrence,
+        "gradient taps inside a loop": _check_taps,
+    }
+    problems = {}
+    for name, check in checks.items():
+        try:
+            check()
+            problems[name] = ""
+        except Exception as error:
+            # Whatever goes wrong on a strange machine is what doctor is asked to tell.
+            problems[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+    return problems
+
+
+def _check_convolution() -> None:
+    x, kernel = jnp.ones((1, 4, 4, 1)), jnp.full((3, 3, 1, 1), 0.1)
+
+    def loss(kernel):
+        body = lambda x, _: (F.conv(x, kernel), None)
+        return jnp.sum(jax.lax.scan(body, x, length=2)[0])
+
+    _agree(
+        jax.jit(jax.grad(loss))(kernel),
+        jax.grad(
+            lambda k: jnp.sum(
+                F.conv(F.conv(x, k, implementation="lax"), k, implementation="lax")
+            )
+        )(kernel),
+    )
+
+
+def _check_pooling() -> None:
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+    gradient = jax.grad(lambda x: jnp.sum(F.max_pool(x, 2)))(x)
+    _agree(jnp.flatnonzero(gradient), [5, 7, 13, 15])
+
+
+def _check_recurrence() -> None:
+    key = jax.random.key(0)
+    x = jnp.ones((2, 5, 3))
+    for run, params in (
+        (F.rnn, F.init_rnn(key, 3, 4)),
+        (F.gru, F.init_gru(key, 3, 4)),
+        (F.lstm, F.init_lstm(key, 3, 4)),
+    ):
+        state, ys = run(params, x)
+        _agree(jax.tree.leaves(state)[0], ys[:, -1])
+
+
+def _check_taps() -> None:
+    def loss(w):
+        step = lambda h, _: (gradflow.tap(w * h, "h"), None)
+        return jax.lax.scan(step, jnp.ones(()), length=3)[0]
+
+    _agree(gradflow.measure(loss, jnp.float32(0.5)).taps["h"].norm, [0.25, 0.5, 1.0])
+
+
+def _agree(actual, expected) -> None:
+    """Compare with room for the lower precision of matrix units."""
+    np.testing.assert_allclose(actual, expected, rtol=2e-2)

@@ -1,0 +1,152 @@
+"""`nn.Stack` is its blocks one by one, in values, gradients and statistics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets import nn
+
+
+COUNT = 3
+
+
+class DropoutBlock(nnx.Module):
+    """`x + dropout(x)`: shows which of its random numbers it draws."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return x + self.dropout(x)
+
+
+def make_stack(batch_norm=True):
+    make = lambda rngs: nn.ResidualBlock(3, 3, batch_norm=batch_norm, rngs=rngs)
+    return nn.Stack(make, COUNT, rngs=nnx.Rngs(0))
+
+
+def branch_of(stack) -> nn.ConvBranch:
+    return stack.blocks.branch
+
+
+def unstacked(stack):
+    """Return the blocks of `stack` as modules of their own."""
+    definition, states = nnx.split(stack.blocks)
+    pick = lambda number: jax.tree.map(lambda array: array[number], states)
+    return [nnx.merge(definition, pick(number), copy=True) for number in range(COUNT)]
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(2, 5, 4, 3)).astype(np.float32)
+
+
+def assert_close(actual, expected):
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5)
+
+
+def stacked(trees):
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+
+
+def test_it_is_its_blocks_in_turn(x):
+    stack = make_stack()
+    blocks = unstacked(stack)
+
+    def of_stack(stack, x):
+        y = stack(x)
+        return jnp.sum(jnp.sin(y)), y
+
+    def of_blocks(blocks, x):
+        y = x
+        for block in blocks:
+            y = block(y)
+        return jnp.sum(jnp.sin(y)), y
+
+    differentiate = lambda loss: nnx.jit(nnx.grad(loss, argnums=(0, 1), has_aux=True))
+    (grads, dx), y = differentiate(of_stack)(stack, x)
+    (expected, expected_dx), expected_y = differentiate(of_blocks)(nnx.List(blocks), x)
+    assert_close(y, expected_y)
+    assert_close(dx, expected_dx)
+    by_layer = [expected[number] for number in range(COUNT)]
+    assert_close(grads["blocks"], stacked(by_layer))
+
+
+@pytest.fixture(scope="module")
+def trained_statistics():
+    """A stack and its blocks, each after one call in training mode."""
+    x = np.random.default_rng(3).normal(size=(2, 5, 4, 3)).astype(np.float32)
+    stack = make_stack()
+    blocks = unstacked(stack)
+    nnx.jit(lambda stack, x: stack(x))(stack, x)
+    y = x
+    for block in blocks:
+        y = nnx.jit(lambda block, y: block(y))(block, y)
+    return stack, blocks
+
+
+def test_running_statistics_are_updated_by_layer(trained_statistics):
+    stack, blocks = trained_statistics
+    statistics = nnx.state(stack.blocks, nnx.BatchStat)
+    assert_close(statistics, stacked([nnx.state(b, nnx.BatchStat) for b in blocks]))
+    mean = branch_of(stack).first_norm.mean[...]
+    assert mean.shape == (COUNT, 3)
+    assert len(np.unique(np.asarray(mean))) == mean.size
+
+
+def test_evaluation_reads_the_running_statistics_of_each_layer(trained_statistics, x):
+    stack, blocks = trained_statistics
+    stack.eval()
+    y = x
+    for block in blocks:
+        block.eval()
+        y = block(y)
+    actual = stack(x)
+    stack.train()
+    np.testing.assert_allclose(actual, y, rtol=1e-4, atol=1e-5)
+
+
+def test_every_layer_draws_its_own_weights_and_the_seed_decides():
+    kernel = branch_of(make_stack()).first.kernel[...]
+    again = branch_of(make_stack()).first.kernel[...]
+    np.testing.assert_array_equal(kernel, again)
+    assert len(np.unique(np.asarray(kernel))) == kernel.size
+
+
+def test_dropout_inside_draws_anew_in_every_layer_and_call():
+    stack = nn.Stack(DropoutBlock, COUNT, rngs=nnx.Rngs(0))
+    x = jnp.ones((2, 5, 4, 3))
+    first, second = stack(x), stack(x)
+    assert not np.array_equal(first, second)
+    # A layer multiplies by 1 or 3; one mask for all layers would give 1 and 27 only.
+    assert set(np.unique(np.asarray(first))) == {1.0, 3.0, 9.0, 27.0}
+    stack.eval()
+    np.testing.assert_array_equal(stack(x), 2.0**COUNT * x)
+    stack.train()
+    assert not np.array_equal(stack(x), second)
+
+
+def test_block_arguments_reach_every_block(x):
+    stack = make_stack(batch_norm=False)
+    loss = lambda x, stack, scale: jnp.sum(stack(x, scale))
+    differentiate = nnx.jit(nnx.grad(loss))
+    gradient = lambda scale: differentiate(x, stack, jnp.float32(scale))
+    # With no gradient through the branches only the ReLUs remain: zero or one.
+    assert set(np.unique(np.asarray(gradient(0.0)))) <= {0.0, 1.0}
+    assert not set(np.unique(np.asarray(gradient(1.0)))) <= {0.0, 1.0}
+
+
+def test_one_block_is_a_stack_too(x):
+    make = lambda rngs: nn.PlainBlock(3, 3, batch_norm=False, rngs=rngs)
+    stack = nn.Stack(make, 1, rngs=nnx.Rngs(0))
+    definition, states = nnx.split(stack.blocks)
+    block = nnx.merge(definition, jax.tree.map(lambda array: array[0], states))
+    np.testing.assert_allclose(stack(x), block(x), rtol=1e-5, atol=1e-6)
+
+
+def test_at_least_one_block():
+    with pytest.raises(ValueError, match="`count` is 0; wanted at least 1 block"):
+        nn.Stack(lambda rngs: nn.PlainBlock(3, 3, rngs=rngs), 0, rngs=nnx.Rngs(0))

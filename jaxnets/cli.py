@@ -3,8 +3,11 @@
 Only tyro is imported at the top, so that `--help` answers at once.
 """
 
+import contextlib
 import dataclasses
 import datetime
+import io
+import itertools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,36 +32,59 @@ class Contrast:
     """Contrast networks by how gradients flow in them, and write a report.
 
     Trains every arm of the chosen studies with several seeds, measures the gradient at
-    each layer or time step, and ends with `report.html` and its verdicts:
+    each layer or time step, and ends with report.html and its verdicts.
 
     depth: plain and residual networks, with and without BatchNorm, at several depths.
+
     time: RNN, GRU and LSTM on a task of long memory, at several lengths.
+
     saturation: sigmoid, tanh and ReLU at several gains.
+
     overfitting: few examples, with and without dropout.
 
-    Without arguments all four run at laptop scale, in a few minutes on two cores.
+    Without arguments all four run at laptop scale.
     """
 
-    studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ("all",)
-    """Which studies to run."""
-
-    scale: Literal["smoke", "laptop", "accelerator"] = "laptop"
-    """How large: smoke tries everything out in under a minute, laptop is for reading,
-    accelerator goes to depth 110 and 1,000 time steps and wants a GPU or TPU."""
-
-    seeds: int = 3
-    """How many networks of each arm; every figure has an interval over them."""
-
-    dataset: Literal["digits", "mnist", "cifar10"] | None = None
-    """Images for all studies but time. By default scikit-learn's digits; at accelerator
-    scale CIFAR-10, if its files are in the data folder (see the README)."""
-
-    out: Path | None = None
-    """Folder of the run; by default runs/ and the time of day."""
-
-    resume: Path | None = None
-    """Folder of an interrupted run: finish it without repeating finished arms. What it
-    was asked for is read from there."""
+    studies: Annotated[
+        tuple[Study, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="STUDY", help="Any of " + ", ".join(("all", *STUDIES))),
+    ] = ("all",)
+    scale: Annotated[
+        Literal["smoke", "laptop", "accelerator"],
+        tyro.conf.arg(
+            help="How large: smoke tries everything out, laptop is for reading, "
+            "accelerator goes to depth 110 and 1,000 time steps and wants a GPU or TPU."
+        ),
+    ] = "laptop"
+    seeds: Annotated[
+        int,
+        tyro.conf.arg(
+            help="How many networks of each arm; figures have an interval over them."
+        ),
+    ] = 3
+    dataset: Annotated[
+        Literal["digits", "mnist", "cifar10"] | None,
+        tyro.conf.arg(
+            metavar="{digits,mnist,cifar10}",
+            help="Images for all studies but time. By default scikit-learn's digits; "
+            "at accelerator scale CIFAR-10 where its files are in the data folder.",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FOLDER", help="Folder of the run; by default runs/ and the time."
+        ),
+    ] = None
+    resume: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FOLDER",
+            help="Finish the interrupted run in this folder, as it was asked for, "
+            "without repeating the arms that ended.",
+        ),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,21 +112,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line without the program's name; None takes the process's.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"contrast": Contrast, "report": Report, "doctor": Doctor}
     try:
-        command = tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="jaxnets",
-            description="Contrast how gradients flow through networks. Start with "
-            "`jaxnets contrast`.",
-            args=arguments,
-        )
+        command = _parsed(arguments)
         if isinstance(command, Contrast):
             return _contrast(command, shlex.join(["jaxnets", *arguments]))
         return _report(command) if isinstance(command, Report) else _doctor()
     except UsageError as error:
         print(f"jaxnets: {error}", file=sys.stderr)
         return 2
+
+
+def _parsed(arguments: list[str]) -> Contrast | Report | Doctor:
+    """Parse the arguments; a mistake becomes one line instead of tyro's box."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                {"contrast": Contrast, "report": Report, "doctor": Doctor},
+                prog="jaxnets",
+                description="See how gradients flow through networks. Start with "
+                "`jaxnets contrast`; `jaxnets contrast --help` explains it.",
+                args=arguments,
+            )
+    except SystemExit as leaving:
+        if not leaving.code:
+            raise
+        lines = [line.strip("│ ").strip() for line in said.getvalue().splitlines()]
+        # The first section of the box says what is wrong; rules end it.
+        inside = itertools.dropwhile(lambda line: line.startswith("╭"), lines)
+        first = itertools.takewhile(lambda line: line[:1] not in ("─", "╰"), inside)
+        text = " ".join(filter(None, first)).partition("Argument helptext")[0]
+        raise UsageError(f"{text.strip(' .')}. Try --help.") from None
 
 
 def _contrast(command: Contrast, line: str) -> int:
@@ -113,7 +155,7 @@ def _contrast(command: Contrast, line: str) -> int:
             studies.RunFolder(folder).config() if resumed else _config(command, studies)
         )
         result = studies.contrast(config, folder, resume=resumed, command=line)
-    except (FileExistsError, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     _print_verdicts(result.verdicts)
     from jaxnets.report import write_report

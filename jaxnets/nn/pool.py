@@ -186,4 +186,4 @@ class Flatten(nnx.Module):
     ) -> Shaped[Array, "batch features"]:
         """Reshape `x (B, ...)` to `(B, features)`."""
         # Not -1: an empty batch would leave the size undetermined.
-        return jnp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+        return jnp.asarray(x).reshape(x.shape[0], math.prod(x.shape[1:]))

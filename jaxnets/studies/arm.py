@@ -80,10 +80,8 @@ class Recorder:
 
     def _add(self, seed, step, metric, place, position, value) -> None:
         study, name, family, size, _ = self._arm
-        record = Record(
-            study, name, family, size, seed, step, metric, place, position, value
-        )
-        self.records.append(record)
+        where = (study, name, family, float(size), seed, step, metric)
+        self.records.append(Record(*where, place, position, float(value)))
 
 
 def log10(values) -> np.ndarray:

@@ -43,7 +43,7 @@ class DepthSettings:
 
 
 SCALES = {
-    "smoke": DepthSettings((6, 10), (8,), 1, 32, 64, 0.05),
+    "smoke": DepthSettings((6,), (4,), 1, 32, 64, 0.05),
     "laptop": DepthSettings((8, 20, 32), (8,), 6, 64, None, 0.05),
     "accelerator": DepthSettings((20, 56, 110), (16, 32, 64), 60, 128, None, 0.1),
 }
@@ -102,7 +102,8 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         norms, stds = watched["norm"], watched["std"]
         places = _places(norms.shape[-1])
         per_epoch = trained.history.steps_per_epoch
-        for step in (0, *(end - 1 for end in epoch_ends(norms.shape[1], per_epoch))):
+        ends = epoch_ends(norms.shape[1], per_epoch)
+        for step in sorted({0, *(end - 1 for end in ends)}):
             flow = log10(norms[:, step])
             recorder.profile("log10_gradient_norm", flow, step=step, places=places)
         recorder.profile("response_std", stds[:, 0], step=0, places=places)

@@ -1,7 +1,6 @@
 """What the terminal shows while a run goes on."""
 
 import time
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -37,7 +36,7 @@ class RunProgress:
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunProgress":
         self._progress.start()
         return self
 

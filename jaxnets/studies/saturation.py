@@ -109,7 +109,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     norms = trained.history.reports.watched
     places = [f"layer {number}" for number in numbers]
     last = norms.shape[1]
-    for step in (0, last - 1):
+    for step in sorted({0, last - 1}):
         flow = log10(norms[:, step])
         recorder.profile("log10_gradient_norm", flow, step=step, places=places)
     _record_theory(recorder, arm, log10(norms[:, 0]), places)

@@ -1,6 +1,7 @@
 """Whether the library works on this machine's devices: tiny runs of each part."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,11 +61,12 @@ def _check_pooling() -> None:
 def _check_recurrence() -> None:
     key = jax.random.key(0)
     x = jnp.ones((2, 5, 3))
-    for run, params in (
+    cells: list[tuple[Callable[..., Any], Any]] = [
         (F.rnn, F.init_rnn(key, 3, 4)),
         (F.gru, F.init_gru(key, 3, 4)),
         (F.lstm, F.init_lstm(key, 3, 4)),
-    ):
+    ]
+    for run, params in cells:
         state, ys = run(params, x)
         _agree(jax.tree.leaves(state)[0], ys[:, -1])
 

@@ -45,7 +45,7 @@ class TimeSettings:
 
 
 SCALES = {
-    "smoke": TimeSettings((10, 20), 8, 1, 4, 8, 3e-3),
+    "smoke": TimeSettings((12,), 8, 2, 4, 8, 3e-3),
     "laptop": TimeSettings((30, 100), 32, 6, 100, 32, 1e-2),
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
@@ -137,12 +137,12 @@ def _record_flow(
     length = norms.shape[-1]
     places = ["h"] * length
     per_epoch = history.steps_per_epoch
-    for step in (0, per_epoch - 1, norms.shape[1] - 1):
+    for step in sorted({0, per_epoch - 1, norms.shape[1] - 1}):
         flow = log10(norms[:, step])
         recorder.profile("log10_gradient_norm", flow, step=step, places=places)
     if cell in MEMORY_GATES:
         gate, means = MEMORY_GATES[cell], history.reports.watched["gate"]
-        for step in (0, norms.shape[1] - 1):
+        for step in sorted({0, norms.shape[1] - 1}):
             # One number a network: the mean gate over units, batch and time.
             tau = gradflow.gate_timescales(means[:, step].T)
             recorder.scalar("gate_timescale", tau, step=step, place=gate)

@@ -60,6 +60,7 @@ def test_a_global_pool_is_its_function(module, function, options, x):
 def test_flatten_keeps_the_batch_axis():
     x = jnp.arange(30.0).reshape(5, 3, 2)
     np.testing.assert_array_equal(nn.Flatten()(x), x.reshape(5, 6))
+    assert isinstance(nn.Flatten()(np.ones((5, 3, 2))), jax.Array)
     assert nn.Flatten()(jnp.ones(4)).shape == (4, 1)
     assert nn.Flatten()(jnp.ones((0, 3, 2))).shape == (0, 6)
 

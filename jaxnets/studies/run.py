@@ -12,7 +12,7 @@ import jax
 from rich.console import Console
 
 from jaxnets import gradflow
-from jaxnets.studies import depth, overfitting, saturation
+from jaxnets.studies import datasets, depth, overfitting, saturation
 from jaxnets.studies import time as time_study
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.environment import environment
@@ -70,9 +70,12 @@ def contrast(
 
     Raises:
         FileExistsError: If the folder holds a run and `resume` is not asked for.
-        FileNotFoundError: If there is no run to resume.
+        FileNotFoundError: If the files of the data set are not there.
     """
     folder = RunFolder(path)
+    if set(config.studies) != {"time"}:
+        # Read before anything is written, so that missing files leave no empty run.
+        datasets.load(config.dataset)
     if not resume:
         folder.create(config)
     run = _Run(config, folder, command)

@@ -1,0 +1,157 @@
+"""A loss that is not finite: which step, which seed, which layer, and what before."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxnets import models, nn
+from jaxnets.data import Labelled
+from jaxnets.tap import tap
+from jaxnets.training import (
+    NonFiniteLoss,
+    compile_program,
+    first_nonfinite_layer,
+    fit,
+    generated,
+    regression,
+    shuffled,
+)
+
+
+NEVER = 1000
+
+
+class Counter(nnx.Variable):
+    """State of a layer that is no parameter."""
+
+
+class Overflowing(nnx.Module):
+    """A linear layer whose output is infinite from call number `limit` on."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.linear = nnx.Linear(2, 2, rngs=rngs)
+        self.calls = Counter(jnp.zeros((), jnp.int32))
+        self.limit = Counter(jnp.full((), NEVER))
+
+    def __call__(self, x):
+        y = self.linear(x)
+        y = jnp.where(self.calls[...] >= self.limit[...], jnp.inf, y)
+        self.calls[...] += 1
+        return tap(y, "layer")
+
+
+class InTurn(nnx.Module):
+    """Two layers, of which the second overflows."""
+
+    def __init__(self, rngs: nnx.Rngs, limit: int):
+        self.first = Overflowing(rngs)
+        self.second = Overflowing(rngs)
+        self.second.limit[...] = jnp.asarray(limit)
+
+    def __call__(self, x):
+        return self.second(self.first(x))
+
+
+class Stacked(nnx.Module):
+    """A stack of four layers, of which the third, number 2, overflows."""
+
+    def __init__(self, rngs: nnx.Rngs, limit: int):
+        self.stack = nn.Stack(Overflowing, 4, rngs=rngs)
+        limits = jnp.full(4, NEVER).at[2].set(limit)
+        nnx.update(self.stack, {"blocks": {"limit": limits}})
+
+    def __call__(self, x):
+        return self.stack(x)
+
+
+def failure(make_model, limits, *, over_seeds="map", epochs=3):
+    """Train until it fails; seed number n overflows at update `limits[n]`."""
+    data = Labelled(np.ones((8, 2), np.float32), np.zeros((8, 2), np.float32))
+    remaining = iter(limits)
+    program = compile_program(
+        lambda rngs: make_model(rngs, next(remaining)),
+        regression,
+        optax.sgd(0.1),
+        shuffled(data, 2),
+        seeds=range(len(limits)),
+        over_seeds=over_seeds,
+    )
+    with pytest.raises(NonFiniteLoss) as caught:
+        fit(program, epochs, {"test": data})
+    return caught.value
+
+
+@pytest.mark.parametrize("over_seeds", ["map", "vmap"])
+def test_it_names_the_step_the_seed_and_the_layer(over_seeds):
+    # Four updates an epoch; seed number 2 fails first, in the second epoch.
+    error = failure(InTurn, (NEVER, 7, 6), over_seeds=over_seeds)
+    assert (error.seed_index, error.step) == (2, 6)
+    assert error.layer == "layer#2"
+    message = str(error)
+    assert "at step 6 (seed number 2); first bad layer: layer#2." in message
+    assert error.history is not None
+    assert error.history.reports.loss.shape == (3, 4)
+    assert np.isfinite(error.history.reports.loss).all()
+    assert error.history.figures["test_loss"].shape == (3, 1)
+
+
+def test_a_layer_inside_a_stack_has_its_number():
+    error = failure(Stacked, (5,))
+    assert (error.seed_index, error.step) == (0, 5)
+    assert error.layer == "layer, number 2 of 4"
+
+
+def test_in_the_first_epoch_there_is_no_history():
+    error = failure(InTurn, (0,))
+    assert (error.step, error.history) == (0, None)
+
+
+def test_a_time_step_has_its_number():
+    """`h_t` is ten to the power of 10 t, so number 4 is the first beyond float32."""
+
+    def make(key, count):
+        x = jnp.zeros((count, 6, 1)).at[:, 0].set(1.0)
+        return Labelled(x, jnp.zeros((count, 1)))
+
+    identity = lambda h: h
+    program = compile_program(
+        lambda rngs: models.ManyToOne(
+            nn.RNN,
+            1,
+            1,
+            1,
+            activation=identity,
+            input_init=nnx.initializers.ones,
+            recurrent_init=nnx.initializers.constant(1e10),
+            rngs=rngs,
+        ),
+        regression,
+        optax.sgd(0.1),
+        generated(make, 2, 3),
+        seeds=(0,),
+    )
+    with pytest.raises(NonFiniteLoss, match="rnn/h, number 4 of 6") as caught:
+        fit(program, 1, {})
+    assert caught.value.step == 0
+
+
+def test_only_the_loss_itself():
+    def objective(w):
+        return jnp.sum(tap(w, "w")) / 0.0, None
+
+    assert first_nonfinite_layer(objective, jnp.ones(2)) is None
+    error = NonFiniteLoss(0, 3, None, None)
+    assert "first bad layer: none, only the loss itself" in str(error)
+
+
+def test_the_first_layer_is_the_first_from_the_input_whatever_its_name():
+    def objective(w):
+        h = tap(jnp.exp(w), "z")
+        return jnp.sum(tap(jnp.exp(h), "a")), None
+
+    assert first_nonfinite_layer(objective, jnp.full(2, 100.0)) == "z"
+    assert first_nonfinite_layer(objective, jnp.full(2, 10.0)) == "a"
+    assert first_nonfinite_layer(jax.jit(objective), jnp.zeros(2)) is None

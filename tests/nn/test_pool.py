@@ -18,11 +18,9 @@ GLOBAL = [
 ]
 OPTIONS = {
     "default": {},
-    "strides": {"strides": (1, 2)},
-    "padding": {"padding": [(1, 0), (0, 1)]},
+    "padding": {"padding": [(1, 0), (0, 1)], "strides": (1, 2)},
     "mode": {"padding": "SAME", "padding_mode": "replicate"},
-    "dilation": {"window_dilation": 2, "strides": 1},
-    "ceil": {"ceil_mode": True},
+    "ceil": {"ceil_mode": True, "window_dilation": 2},
 }
 every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 

@@ -41,15 +41,12 @@ LAYERS = {
         {"peephole": True, "projection": 2},
     ),
 }
-SCANS = {
-    "all": {},
-    "options": {
-        "lengths": np.array([5, 2]),
-        "resets": np.arange(10).reshape(2, 5) % 3 == 0,
-        "reverse": True,
-        "unroll": 2,
-        "checkpoint": "sqrt",
-    },
+SCAN = {
+    "lengths": np.array([5, 2]),
+    "resets": np.arange(10).reshape(2, 5) % 3 == 0,
+    "reverse": True,
+    "unroll": 2,
+    "checkpoint": "sqrt",
 }
 every_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
@@ -78,11 +75,10 @@ def x(rng):
 
 
 @every_layer
-@pytest.mark.parametrize("scan", SCANS.values(), ids=SCANS)
-def test_it_is_the_function_with_its_own_parameters(case, scan, x):
+def test_it_is_the_function_with_its_own_parameters(case, x):
     layer, function = made(case)
     # One program for both: compiling is what takes the time.
-    actual, expected = jax.jit(lambda x: (layer(x, **scan), function(x, **scan)))(x)
+    actual, expected = jax.jit(lambda x: (layer(x, **SCAN), function(x, **SCAN)))(x)
     assert_close(actual, expected)
 
 

@@ -1,6 +1,7 @@
 """Small networks and data that the tests of training share."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -36,4 +37,4 @@ def assert_close(actual, expected, tolerance=1e-5):
 
 
 def is_key(array) -> bool:
-    return jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)

@@ -44,7 +44,7 @@ class DepthSettings:
 
 SCALES = {
     "smoke": DepthSettings((6,), (4,), 1, 32, 64, 0.05),
-    "laptop": DepthSettings((8, 20, 32), (8,), 6, 64, None, 0.05),
+    "laptop": DepthSettings((8, 20, 32), (8,), 5, 64, None, 0.05),
     "accelerator": DepthSettings((20, 56, 110), (16, 32, 64), 60, 128, None, 0.1),
 }
 INITIALISER = (

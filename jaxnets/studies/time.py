@@ -46,7 +46,7 @@ class TimeSettings:
 
 SCALES = {
     "smoke": TimeSettings((12,), 8, 2, 4, 8, 3e-3),
-    "laptop": TimeSettings((30, 100), 32, 6, 100, 32, 1e-2),
+    "laptop": TimeSettings((30, 100), 32, 5, 100, 32, 1e-2),
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
 INITIALISER = (

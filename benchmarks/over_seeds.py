@@ -40,7 +40,7 @@ def seconds(compiled):
     times = {how: [] for how in compiled}
     for _ in range(REPEATS + 1):
         for how, program in compiled.items():
-            rows = program.draw(training.random_key(0))
+            rows = program.batches(training.random_key(0))
             started = time.perf_counter()
             jax.block_until_ready(program.epoch(program.initial, rows))
             times[how].append(time.perf_counter() - started)

@@ -139,7 +139,6 @@ SIGNATURES = {
         "make_objective(graphdef, loss)",
         "make_step(graphdef, loss, optimizer, *, watch=None)",
         "make_evaluation(graphdef, loss)",
-        "Batches(draw, fetch)",
         "shuffled(data, batch_size)",
         "generated(make, steps, batch_size)",
         "random_key(seed)",

@@ -35,12 +35,8 @@ def measuring_overhead(scale: str) -> list[dict[str, Any]]:
     depth, width, length, hidden = (6, 4, 10, 8) if small else (20, 16, 128, 128)
     generator = np.random.default_rng(0)
     images = Labelled(
-        generator.normal(size=(64, 16, 16, 3)).astype(np.float32),
-        generator.integers(0, 10, 64).astype(np.int32),
-    )
-    image_batches = training.Batches(
-        lambda key: jax.random.key_data(jax.random.split(key, STEPS)),
-        lambda row: jax.tree.map(jax.numpy.asarray, images),
+        generator.normal(size=(STEPS * 64, 16, 16, 3)).astype(np.float32),
+        generator.integers(0, 10, STEPS * 64).astype(np.int32),
     )
     sequences = functools.partial(data.adding_problem, length=length)
     return [
@@ -48,7 +44,7 @@ def measuring_overhead(scale: str) -> list[dict[str, Any]]:
             f"ResNet-{depth}, BatchNorm, batch 64 of 16 x 16",
             lambda rngs: models.ResNet(depth, 3, 10, widths=(width,), rngs=rngs),
             training.classification,
-            image_batches,
+            training.shuffled(images, 64),
         ),
         _compare(
             f"LSTM, {hidden} units, batch 32, {length} time steps",
@@ -70,12 +66,12 @@ def _compare(network: str, make_model, loss, batches) -> dict[str, Any]:
         )
         for watch in watches
     ]
-    rows = batches.draw(training.random_key(0))
+    epoch = batches(training.random_key(0))
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(REPEATS + 1):
         for program, times in zip(programs, seconds, strict=True):
             started = time.perf_counter()
-            jax.block_until_ready(program.epoch(program.initial, rows))
+            jax.block_until_ready(program.epoch(program.initial, epoch))
             times.append((time.perf_counter() - started) / STEPS)
     # The first call of each warms up.
     plain, measured = seconds[0][1:], seconds[1][1:]

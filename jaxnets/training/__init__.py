@@ -1,17 +1,17 @@
 """Training: a pure step, whole epochs in one call, all seeds in one program."""
 
+from jaxnets.training.batches import Batches as Batches
+from jaxnets.training.batches import generated as generated
+from jaxnets.training.batches import shuffled as shuffled
 from jaxnets.training.fit import History as History
 from jaxnets.training.fit import NonFiniteLoss as NonFiniteLoss
 from jaxnets.training.fit import first_nonfinite_layer as first_nonfinite_layer
 from jaxnets.training.fit import fit as fit
 from jaxnets.training.losses import classification as classification
 from jaxnets.training.losses import regression as regression
-from jaxnets.training.program import Batches as Batches
 from jaxnets.training.program import Program as Program
 from jaxnets.training.program import compile_program as compile_program
-from jaxnets.training.program import generated as generated
 from jaxnets.training.program import random_key as random_key
-from jaxnets.training.program import shuffled as shuffled
 from jaxnets.training.step import Loss as Loss
 from jaxnets.training.step import StepReport as StepReport
 from jaxnets.training.step import TrainState as TrainState

@@ -103,10 +103,10 @@ def fit(
     state, seen = program.initial, []
     key = random_key(data_seed)
     for number in range(1, epochs + 1):
-        rows = program.draw(jax.random.fold_in(key, number))
-        after, report = program.epoch(state, rows)
+        batches = program.batches(jax.random.fold_in(key, number))
+        after, report = program.epoch(state, batches)
         if not np.isfinite(report.loss).all():
-            raise _explained(program, state, rows, np.asarray(report.loss), seen)
+            raise _explained(program, state, batches, np.asarray(report.loss), seen)
         state = after
         figures = {
             f"{name}_{figure}": np.asarray(value)
@@ -126,12 +126,12 @@ def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
     return History(reports, figures, seen[0][0].loss.shape[1])
 
 
-def _explained(program, state, rows, losses, seen) -> NonFiniteLoss:
+def _explained(program, state, batches, losses, seen) -> NonFiniteLoss:
     """Find the seed, the step and the layer where `losses` stopped being finite."""
     bad_steps, bad_seeds = np.nonzero(~np.isfinite(losses).T)
     step, seed_index = int(bad_steps[0]), int(bad_seeds[0])
     of_seed = jax.tree.map(lambda array: array[seed_index], state)
-    objective, arguments = program.replay(of_seed, rows, step)
+    objective, arguments = program.replay(of_seed, batches, step)
     layer = first_nonfinite_layer(objective, *arguments)
     history = _history(seen) if seen else None
     before = history.reports.loss.shape[1] if history else 0

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets.data import Labelled, epoch_batches
+from jaxnets.training.batches import Batches
 from jaxnets.training.step import (
     Loss,
     StepReport,
@@ -22,85 +22,6 @@ from jaxnets.training.step import (
 )
 
 
-class Batches(NamedTuple):
-    """Where the batches of an epoch come from.
-
-    Attributes:
-        draw: `draw(key) -> rows`, a pytree with a leading axis `(steps,)`.
-        fetch: `fetch(row) -> batch`, called inside the compiled loop, so that an epoch
-            of images is not held in memory twice.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.training import Batches
-        >>> pairs = Batches(lambda key: jax.numpy.eye(2), lambda row: (row, row.sum()))
-        >>> [float(pairs.fetch(row)[1]) for row in pairs.draw(jax.random.key(0))]
-        [1.0, 1.0]
-    """
-
-    draw: Callable[[jax.Array], Any]
-    fetch: Callable[[Any], Any]
-
-
-def shuffled(data: Labelled, batch_size: int) -> Batches:
-    """Take `data` in batches, in a new order each epoch.
-
-    Args:
-        data: Examples with a leading axis `(N,)`.
-        batch_size: Examples in a batch, 1 to N; a rest that fills no batch is left out
-            of the epoch.
-
-    Returns:
-        `Batches` that draw indices and fetch the examples.
-
-    Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> from jaxnets.data import Labelled
-        >>> from jaxnets.training import shuffled
-        >>> batches = shuffled(Labelled(jnp.arange(10.0), jnp.arange(10)), 4)
-        >>> rows = batches.draw(jax.random.key(0))
-        >>> rows.shape, batches.fetch(rows[0]).x.shape
-        ((2, 4), (4,))
-    """
-    data = jax.tree.map(jnp.asarray, data)
-    count = len(data.y)
-    return Batches(
-        lambda key: epoch_batches(key, count, batch_size),
-        lambda row: jax.tree.map(lambda array: array[row], data),
-    )
-
-
-def generated(
-    make: Callable[[jax.Array, int], Any], steps: int, batch_size: int
-) -> Batches:
-    """Make the batches anew each epoch with `make(key, count)`.
-
-    Args:
-        make: Returns a pytree with a leading axis `(count,)`.
-        steps: Batches in an epoch.
-        batch_size: Examples in a batch.
-
-    Returns:
-        `Batches` that draw the examples themselves.
-
-    Example:
-        >>> import functools
-        >>> import jax
-        >>> from jaxnets.data import adding_problem
-        >>> from jaxnets.training import generated
-        >>> make = functools.partial(adding_problem, length=20)
-        >>> generated(make, steps=5, batch_size=8).draw(jax.random.key(0)).x.shape
-        (5, 8, 20, 2)
-    """
-
-    def draw(key: jax.Array) -> Any:
-        split = lambda array: array.reshape(steps, batch_size, *array.shape[1:])
-        return jax.tree.map(split, make(key, steps * batch_size))
-
-    return Batches(draw, lambda batch: batch)
-
-
 class Program(NamedTuple):
     """The compiled training of one network for several seeds.
 
@@ -109,20 +30,20 @@ class Program(NamedTuple):
     Attributes:
         graphdef: Definition of the module.
         initial: States before training, a leading axis `(seeds,)` on every array.
-        draw: `draw(key) -> rows` of an epoch. They are the same for all seeds, which
+        batches: `batches(key)` draws an epoch. It is the same for all seeds, which
             differ in their network only.
-        epoch: `epoch(state, rows) -> (state, report)`, one compiled call; the report
-            has leading axes `(seeds, steps)`.
+        epoch: `epoch(state, batches) -> (state, report)`, one compiled call; the
+            report has leading axes `(seeds, steps)`.
         evaluate: `evaluate(state, batch) -> {figure: (seeds,)}` in evaluation mode,
             compiled for each shape of batch.
-        replay: `replay(state, rows, steps) -> (objective, arguments)` of one seed: the
-            objective and its arguments after `steps` updates of the epoch.
+        replay: `replay(state, batches, steps) -> (objective, arguments)` of one seed:
+            the objective and its arguments after `steps` updates of the epoch.
         compile_seconds: Time that tracing and compiling took.
     """
 
     graphdef: nnx.GraphDef
     initial: TrainState
-    draw: Callable[[jax.Array], Any]
+    batches: Batches
     epoch: Callable[[TrainState, Any], tuple[TrainState, StepReport]]
     evaluate: Callable[[TrainState, Any], dict[str, jax.Array]]
     replay: Callable[[TrainState, Any, int], tuple[Callable, tuple]]
@@ -145,7 +66,8 @@ def compile_program(
         make_model: Makes the network from an `nnx.Rngs`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
-        batches: Where the training batches come from.
+        batches: `batches(key)` returns an epoch of batches, with a leading axis
+            `(steps,)`; see `shuffled` and `generated`.
         seeds: One network each. The same seed gives the same network, whatever other
             seeds there are.
         over_seeds: `"map"` runs the seeds in turn inside the program; `"vmap"` side by
@@ -173,7 +95,7 @@ def compile_program(
         ...     make, regression, optax.sgd(0.1), batches, seeds=(0, 1)
         ... )
         >>> state, report = program.epoch(
-        ...     program.initial, program.draw(jax.random.key(0))
+        ...     program.initial, program.batches(jax.random.key(0))
         ... )
         >>> report.loss.shape  # (seeds, steps)
         (2, 3)
@@ -189,26 +111,22 @@ def compile_program(
     if over_seeds == "vmap":
         over, initial = jax.vmap, _each_its_own_bits(initial)
 
-    def epoch_of_one(state: TrainState, rows: Any) -> tuple[TrainState, StepReport]:
-        body = lambda state, row: step(state, batches.fetch(row))
-        return jax.lax.scan(body, state, rows)
-
-    def epoch(state: TrainState, rows: Any) -> tuple[TrainState, StepReport]:
-        return over(lambda one: epoch_of_one(one, rows))(state)
+    def epoch(state: TrainState, drawn: Any) -> tuple[TrainState, StepReport]:
+        return over(lambda one: jax.lax.scan(step, one, drawn))(state)
 
     def evaluate(state: TrainState, batch: Any) -> dict[str, jax.Array]:
         return over(lambda one: make_evaluation(graphdef, loss)(one, batch))(state)
 
-    def replay(state: TrainState, rows: Any, steps: int):
-        before = jax.tree.map(lambda array: array[:steps], rows)
-        state, _ = epoch_of_one(state, before)
-        batch = batches.fetch(jax.tree.map(lambda array: array[steps], rows))
+    def replay(state: TrainState, drawn: Any, steps: int):
+        before = jax.tree.map(lambda array: array[:steps], drawn)
+        state, _ = jax.lax.scan(step, state, before)
+        batch = jax.tree.map(lambda array: array[steps], drawn)
         return make_objective(graphdef, loss), (state.params, state.rest, batch)
 
-    compiled = jax.jit(epoch).lower(initial, batches.draw(random_key(0))).compile()
+    compiled = jax.jit(epoch).lower(initial, batches(random_key(0))).compile()
     seconds = time.perf_counter() - started
     return Program(
-        graphdef, initial, batches.draw, compiled, jax.jit(evaluate), replay, seconds
+        graphdef, initial, batches, compiled, jax.jit(evaluate), replay, seconds
     )
 
 

@@ -77,9 +77,9 @@ def test_in_turn_is_a_loop_of_steps(program, fitted):
     step = jax.jit(make_step(definition, classification, OPTIMIZER))
     losses = []
     for epoch in range(1, EPOCHS + 1):
-        rows = program[1].draw(jax.random.fold_in(random_key(0), epoch))
-        for row in np.asarray(rows):
-            alone, report = step(alone, Labelled(DATA.x[row], DATA.y[row]))
+        drawn = program[1].batches(jax.random.fold_in(random_key(0), epoch))
+        for x, y in zip(drawn.x, drawn.y, strict=True):
+            alone, report = step(alone, Labelled(x, y))
             losses.append(report.loss)
     assert_close(of_seed(state, 1), alone)
     np.testing.assert_allclose(history.reports.loss[1], losses, rtol=1e-5)
@@ -126,7 +126,7 @@ def test_figures_are_the_evaluation_of_that_epochs_state(program, fitted):
 @pytest.mark.parametrize("program", ["vmap"], indirect=True)
 def test_replay_finds_the_state_within_an_epoch(program):
     _, program = program
-    rows = program.draw(random_key(4))
+    rows = program.batches(random_key(4))
     _, report = program.epoch(program.initial, rows)
     objective, arguments = program.replay(of_seed(program.initial, 1), rows, 2)
     loss, _ = objective(*arguments)
@@ -135,13 +135,15 @@ def test_replay_finds_the_state_within_an_epoch(program):
 
 def test_the_data_seed_decides_the_order():
     batches = shuffled(DATA, BATCH)
-    first, again, other = (batches.draw(random_key(seed)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert len(np.unique(np.asarray(first))) == 12
-    batch = batches.fetch(first[1])
-    np.testing.assert_array_equal(batch.x, DATA.x[np.asarray(first[1])])
-    np.testing.assert_array_equal(batch.y, DATA.y[np.asarray(first[1])])
+    first, again, other = (batches(random_key(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.x, again.x)
+    assert not np.array_equal(first.x, other.x)
+    # Every example comes at most once, with its own label.
+    where = {x.tobytes(): row for row, x in enumerate(np.asarray(DATA.x))}
+    examples = np.asarray(first.x).reshape(-1, *DATA.x.shape[1:])
+    rows = [where[x.tobytes()] for x in examples]
+    assert len(rows) == len(set(rows)) == 12
+    np.testing.assert_array_equal(np.ravel(first.y), np.asarray(DATA.y)[rows])
 
 
 def test_generated_batches_are_made_anew_and_cut_into_steps():
@@ -150,11 +152,10 @@ def test_generated_batches_are_made_anew_and_cut_into_steps():
         return Labelled(x, jnp.argmax(x[:, :3], axis=1))
 
     batches = generated(make, steps=3, batch_size=2)
-    rows = batches.draw(jax.random.key(5))
+    rows = batches(jax.random.key(5))
     expected = make(jax.random.key(5), 6)
     np.testing.assert_array_equal(rows.x.reshape(6, 4), expected.x)
     np.testing.assert_array_equal(rows.y[1], expected.y[2:4])
-    assert batches.fetch(rows) is rows
 
     _, history = fit(compiled("map", (0,), batches), 2, {})
     assert history.reports.loss.shape == (1, 6)

@@ -17,6 +17,11 @@ class Arm(NamedTuple):
         family: What is contrasted, as legends show it.
         size: The other axis: depth, sequence length, gain or dropout rate.
         settings: What the study needs to build and train it.
+
+    Example:
+        >>> from jaxnets.studies import STUDIES
+        >>> [arm.name for arm in STUDIES["time"].arms("smoke", "digits")]
+        ['rnn-12', 'gru-12', 'lstm-12']
     """
 
     study: str
@@ -34,6 +39,11 @@ class Outcome(NamedTuple):
         parameters: Number of trained parameters of one network.
         compile_seconds: Time that compiling took.
         message: Empty, or why the arm stopped early.
+
+    Example:
+        >>> from jaxnets.studies import Outcome
+        >>> Outcome(records=[], parameters=97, compile_seconds=1.2).message
+        ''
     """
 
     records: list[Record]

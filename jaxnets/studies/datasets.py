@@ -29,7 +29,19 @@ def first(splits: data.Splits, count: int | None) -> data.Splits:
 
 
 def default_dataset(scale: str) -> str:
-    """Return what a run uses by default: CIFAR-10 for accelerators, if present."""
+    """Return what a run uses by default: CIFAR-10 for accelerators, if present.
+
+    Args:
+        scale: `smoke`, `laptop` or `accelerator`.
+
+    Returns:
+        `digits` or `cifar10`.
+
+    Example:
+        >>> from jaxnets.studies import default_dataset
+        >>> default_dataset("laptop")
+        'digits'
+    """
     if scale != "accelerator":
         return "digits"
     try:

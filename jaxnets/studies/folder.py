@@ -18,6 +18,12 @@ class ContrastConfig:
         scale: `smoke`, `laptop` or `accelerator`.
         seeds: Seeds of the networks of every arm.
         dataset: Images for the studies that need some.
+
+    Example:
+        >>> from jaxnets.studies import ContrastConfig
+        >>> config = ContrastConfig(("depth",), "laptop", (0, 1, 2), "digits")
+        >>> len(config.seeds)
+        3
     """
 
     studies: tuple[str, ...]
@@ -27,7 +33,21 @@ class ContrastConfig:
 
 
 class RunFolder:
-    """Reads and writes the files of one run; each is replaced whole or not at all."""
+    """Reads and writes the files of one run; each is replaced whole or not at all.
+
+    Args:
+        path: The folder; it need not exist yet.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxnets.studies import ContrastConfig, RunFolder
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     folder = RunFolder(Path(path) / "run")
+        ...     folder.create(ContrastConfig(("time",), "smoke", (0,), "digits"))
+        ...     folder.config().studies, folder.records()
+        (('time',), [])
+    """
 
     def __init__(self, path: Path):
         self.path = path

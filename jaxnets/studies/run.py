@@ -38,6 +38,12 @@ class RunResult(NamedTuple):
         path: Its folder.
         interrupted: Whether Ctrl-C ended it.
         verdicts: What its records say so far.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from jaxnets.studies import RunResult
+        >>> RunResult(Path("runs/first"), interrupted=True, verdicts=[]).path.name
+        'first'
     """
 
     path: Path
@@ -71,6 +77,13 @@ def contrast(
     Raises:
         FileExistsError: If the folder holds a run and `resume` is not asked for.
         FileNotFoundError: If the files of the data set are not there.
+
+    Example:
+        Some seconds of work, so this one is not run as a test:
+
+            config = ContrastConfig(("time",), "smoke", (0, 1, 2), "digits")
+            result = contrast(config, Path("runs/first"))
+            records = read_records(result.path / "records.csv")
     """
     folder = RunFolder(path)
     if set(config.studies) != {"time"}:

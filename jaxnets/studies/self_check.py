@@ -12,7 +12,10 @@ from jaxnets import gradflow
 
 
 def self_checks() -> dict[str, str]:
-    """Run each part once on the default device; return its problem, empty if none.
+    """Run each part of the library once, at tiny size, on the default device.
+
+    Returns:
+        For each part its problem in one line, empty if there is none.
 
     Example:
         >>> set(self_checks().values())

@@ -71,8 +71,8 @@ def compile_program(
         seeds: One network each. The same seed gives the same network, whatever other
             seeds there are.
         over_seeds: `"map"` runs the seeds in turn inside the program; `"vmap"` side by
-            side. On two CPU cores in turn is faster, for convolutions (side by side
-            they are grouped convolutions) and for small recurrent networks alike.
+            side. On two CPU cores in turn is faster for convolutions, which side by
+            side are grouped convolutions, and for small GRUs and LSTMs.
         watch: What the steps report of the module's taps; see `make_step`.
 
     Returns:

@@ -5,8 +5,12 @@ import os
 import platform
 from typing import Any
 
+import jax
 
-PACKAGES = ("jaxnets", "jax", "jaxlib", "flax", "optax", "numpy")
+import jaxnets
+
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def environment() -> dict[str, Any]:
@@ -19,10 +23,10 @@ def environment() -> dict[str, Any]:
         >>> sorted(environment())[:3]
         ['cpus', 'device', 'devices']
     """
-    import jax
-
     devices = jax.devices()
     return {
+        # Not from the metadata, so that a tree that is not installed can run too.
+        "jaxnets": jaxnets.__version__,
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-import jaxnets
+from jaxnets import __version__
 
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
     devices = jax.devices()
     return {
         # Not from the metadata, so that a tree that is not installed can run too.
-        "jaxnets": jaxnets.__version__,
+        "jaxnets": __version__,
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),

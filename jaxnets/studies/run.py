@@ -1,9 +1,11 @@
 """A run: every arm of the chosen studies, one after the other, kept as it goes."""
 
+import contextlib
 import datetime
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,13 +96,28 @@ def contrast(
     run = _Run(config, folder, command)
     console = console or Console(stderr=True)
     try:
-        with RunProgress(console, len(run.arms), run.ended) as progress:
+        with (
+            _compiler_of(config.scale),
+            RunProgress(console, len(run.arms), run.ended) as progress,
+        ):
             _take_all(run, progress)
         run.finish()
     except KeyboardInterrupt:
         run.save()
         return RunResult(path, True, run.verdicts())
     return RunResult(path, False, run.verdicts())
+
+
+@contextlib.contextmanager
+def _compiler_of(scale: str) -> Iterator[None]:
+    """Compile less thoroughly at smoke scale, where programs hardly run."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, before or scale == "smoke")
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def _take_all(run: "_Run", progress: RunProgress) -> None:

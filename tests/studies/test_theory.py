@@ -67,8 +67,7 @@ def test_rnn_forgets_as_predicted_and_much_faster_than_lstm(monkeypatch):
     assert slopes["RNN"] > 2.5 * slopes["LSTM"] > 0
 
 
-def test_overhead_reports_both_programs():
-    rows = overhead.measuring_overhead("smoke")
-    assert [row["network"].split("-")[0][:4] for row in rows] == ["ResN", "LSTM"]
-    for row in rows:
-        assert row["plain_ms"] > 0 and row["measured_ms"] > 0 and row["ratio"] > 0
+def test_overhead_times_both_programs():
+    (row,) = overhead.measuring_overhead("smoke")
+    assert row["network"].startswith("LSTM")
+    assert row["plain_ms"] > 0 and row["measured_ms"] > 0 and row["ratio"] > 0

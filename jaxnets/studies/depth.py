@@ -54,6 +54,10 @@ INITIALISER = (
     "of blocks), without which the residual network's gradient would grow, slowly but "
     "exponentially, with depth (Hayou et al. 2021)."
 )
+NOTES = (
+    "Theory's line is that of plain ReLU layers with zero padding; with BatchNorm or a "
+    "ReLU after the shortcut's addition there is no closed form, so no line.",
+)
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK = 2
 

@@ -37,6 +37,7 @@ SCALES = {
     "laptop": OverfittingSettings((0.0, 0.5), (64, 64, 64), 60, 25, 200, 3e-3),
     "accelerator": OverfittingSettings((0.0, 0.5), (1024, 1024), 200, 50, 1000, 1e-3),
 }
+NOTES: tuple[str, ...] = ()
 INITIALISER = "Both networks: weights normal with variance 1 / fan_in, biases zero."
 
 

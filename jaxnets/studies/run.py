@@ -229,6 +229,7 @@ class _Run:
             "started": self.started,
             "seconds": self.seconds_before + time.perf_counter() - self.began,
             "overhead": self.overhead,
+            "notes": {n: STUDIES[n].NOTES for n in self.config.studies},
             "initialisers": {n: STUDIES[n].INITIALISER for n in self.config.studies},
         }
 

@@ -54,6 +54,10 @@ INITIALISER = (
     "All networks: weights normal with standard deviation gain / sqrt(fan_in), biases "
     "zero; a gain of 1 is LeCun's initialiser, of 1.41 He's."
 )
+NOTES = (
+    "Theory's line is mean-field theory in the limit of wide layers, at the variance "
+    "where the signal settles; the first layers have not settled yet.",
+)
 ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "ReLU": jax.nn.relu}
 PROBE_EXAMPLES = 256
 

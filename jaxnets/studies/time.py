@@ -50,9 +50,15 @@ SCALES = {
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
 INITIALISER = (
-    "All networks: every weight uniform in +-1 / sqrt(H), the rule of PyTorch's "
+    "All networks: every weight uniform in ±1 / sqrt(H), the rule of PyTorch's "
     "recurrent layers, so that an RNN and one gate of a GRU or an LSTM start alike; "
     "biases zero but the LSTM's forget bias, which is 1."
+)
+NOTES = (
+    "Theory's line is mean-field theory for the RNN. For GRU and LSTM it is the direct "
+    "path through the gate that keeps the old state, and the recurrent weights carry "
+    "gradient beside it.",
+    "Solved means a test loss below a tenth of 1/6, the loss without memory.",
 )
 # Variance 1 / (3 H): H is the fan-out of the blocks (D, H) and (H, H) of each gate.
 WEIGHT_VARIANCE = 1 / 3

@@ -202,7 +202,7 @@ def _print_verdicts(verdicts) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=False)
-    chosen = [v for v in verdicts if v.kind == "contrast" or "updates" not in v.where]
+    chosen = [v for v in verdicts if v.kind == "contrast" or "update" not in v.where]
     chosen += [v for v in verdicts if v.kind in ("overfitting", "solved", "unsolved")]
     for study in STUDIES:
         of_study = [verdict for verdict in chosen if verdict.study == study]

@@ -171,8 +171,11 @@ class _Run:
             for arm in STUDIES[name].arms(config.scale, config.dataset)
         ]
         before = folder.summary()
-        self.records = folder.records()
         self.states = {row["arm"]: row for row in before.get("arms", [])}
+        # Records are written before the summary: a run that was killed in between has
+        # those of an arm that will run again.
+        again = {arm.name for arm in self.remaining()}
+        self.records = [r for r in folder.records() if r.arm not in again]
         self.seconds_before = before.get("seconds", 0.0)
         self.began = time.perf_counter()
         self.started = before.get("started", _now())

@@ -7,7 +7,7 @@ import json
 import pytest
 from rich.console import Console
 
-from jaxnets.records import read_records
+from jaxnets.records import read_records, write_records
 from jaxnets.report import write_report
 from jaxnets.studies import STUDIES, ContrastConfig, RunFolder, contrast
 from jaxnets.studies import depth as depth_study
@@ -98,6 +98,11 @@ def test_an_interrupted_run_is_resumed_without_repeating(tmp_path, monkeypatch):
     states = {a["arm"]: a["status"] for a in RunFolder(partial.path).summary()["arms"]}
     assert states == {"no-dropout": "finished", "dropout-0.5": "pending"}
     assert "<html" in write_report(partial.path).read_text()[:400]
+
+    # As if the process had been killed between writing records and summary.
+    file = partial.path / "records.csv"
+    kept = read_records(file)
+    write_records(file, [*kept, kept[0]._replace(arm="dropout-0.5")])
 
     resumed = run(partial.path, "overfitting", resume=True)
     assert not resumed.interrupted

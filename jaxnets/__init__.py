@@ -7,6 +7,7 @@ The parts load when they are first used, so that `import jaxnets` costs nothing:
 - `jaxnets.nn` and `jaxnets.models`: Flax NNX modules and networks over them.
 - `jaxnets.data`, `jaxnets.training`, `jaxnets.studies`, `jaxnets.report`: data sets,
   training with Optax, the contrasts, and the page that shows them.
+- `jaxnets.plan`: which implementation a call runs here, and why no other.
 
 Example:
     >>> import jax.numpy as jnp
@@ -18,8 +19,7 @@ Example:
 """
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         studies,
         training,
     )
+    from jaxnets.choices import plan
 
 __version__ = "0.1.0"
 
@@ -42,13 +43,18 @@ __all__ = [
     "gradflow",
     "models",
     "nn",
+    "plan",
     "report",
     "studies",
     "training",
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    if name == "plan":
+        from jaxnets.choices import plan
+
+        return plan
     if name in __all__:
         return importlib.import_module(f"jaxnets.{name}")
     raise AttributeError(f"module 'jaxnets' has no attribute {name!r}")

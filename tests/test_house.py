@@ -9,6 +9,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "jaxnets"
 FLOORS = {
     "tap": 0,
+    "choices": 0,
     "records": 0,
     "typing": 0,
     "functional": 1,

@@ -181,7 +181,8 @@ def sum_pool(
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    return _window_sums(x, windows, padding_mode, implementation).astype(x.dtype)
+    sums = _window_sums(x, windows, padding_mode, implementation, "sum_pool")
+    return sums.astype(x.dtype)
 
 
 def avg_pool(
@@ -253,7 +254,7 @@ def avg_pool(
     _check_divisor(divisor)
     if not count_include_pad and padding_mode in PADDING_MODES:
         padding_mode = "zeros"
-    sums = _window_sums(x, windows, padding_mode, implementation)
+    sums = _window_sums(x, windows, padding_mode, implementation, "avg_pool")
     if divisor is not None:
         return (sums / float(divisor)).astype(x.dtype)
     divisors = jnp.ones((1,) * sums.ndim, sums.dtype)
@@ -268,10 +269,14 @@ def avg_pool(
 
 
 def _window_sums(
-    x: Array, windows: PoolWindows, padding_mode: str, implementation: str | None
+    x: Array,
+    windows: PoolWindows,
+    padding_mode: str,
+    implementation: str | None,
+    function: str,
 ) -> Array:
     """Sum over windows, in the dtype of accumulation."""
-    name = choose_sum(implementation, windows)
+    name = choose_sum(implementation, windows, function=function)
     folded, batch = fold_batch(x, windows.ndim, "x")
     wide = folded.astype(accumulation_dtype(x.dtype))
     return unfold_batch(SUM_IMPLEMENTATIONS[name](wide, windows, padding_mode), batch)

@@ -1,7 +1,6 @@
 """Which implementation a pool runs: chosen here, or forced by name."""
 
-from typing import Any
-
+from jaxnets.choices import Candidate, choose
 from jaxnets.functional.pool_windows import PoolWindows
 from jaxnets.functional.window_maxima import maxima_by_reduce_window, maxima_by_taps
 from jaxnets.functional.window_sums import sums_by_reduce_window, sums_by_reshape
@@ -17,7 +16,7 @@ SUM_IMPLEMENTATIONS = {
 }
 
 
-def choose_max(implementation: str | None) -> str:
+def choose_max(implementation: str | None, *, function: str = "max_pool") -> str:
     """Return the implementation of `max_pool` that runs.
 
     "taps" everywhere: with its derivative it took a tenth of the time of XLA's
@@ -30,32 +29,24 @@ def choose_max(implementation: str | None) -> str:
         >>> choose_max(None)
         'taps'
     """
-    return _named(implementation, MAX_IMPLEMENTATIONS) or "taps"
+    slower = "its value alone may be faster, its derivative is that of 'taps'"
+    candidates = [Candidate("taps"), Candidate("reduce_window", slower)]
+    return choose(function, implementation, candidates)
 
 
-def choose_sum(implementation: str | None, windows: PoolWindows) -> str:
-    """Return the implementation of `sum_pool` and `avg_pool` that runs.
+def choose_sum(
+    implementation: str | None, windows: PoolWindows, *, function: str = "sum_pool"
+) -> str:
+    """Return the implementation of `sum_pool` and its relatives that runs.
 
     "reshape" where no two windows overlap, as it needs; else "reduce_window".
 
     Raises:
         ValueError: If the name is unknown, or "reshape" and windows overlap.
     """
-    name = _named(implementation, SUM_IMPLEMENTATIONS)
-    if name == "reshape" and windows.overlap:
-        raise ValueError(
-            f"`implementation` is 'reshape' for windows {windows.window} with strides "
-            f"{windows.strides} and dilation {windows.dilation}, which overlap; wanted "
-            "None or 'reduce_window' for these, or strides no smaller than the window."
-        )
-    return name or ("reduce_window" if windows.overlap else "reshape")
-
-
-def _named(implementation: str | None, choices: dict[str, Any]) -> str | None:
-    """Return the name that is forced, if any, or raise if there is none such."""
-    if implementation is not None and implementation not in choices:
-        names = ", ".join(map(repr, choices))
-        raise ValueError(
-            f"`implementation` is {implementation!r}; wanted None or one of {names}."
-        )
-    return implementation
+    overlap = "windows overlap" if windows.overlap else None
+    candidates = [
+        Candidate("reshape", overlap, possible=not windows.overlap),
+        Candidate("reduce_window"),
+    ]
+    return choose(function, implementation, candidates)

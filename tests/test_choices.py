@@ -1,0 +1,73 @@
+"""`jaxnets.plan`: what runs, why nothing else does, and that jit hides no choice."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxnets
+import jaxnets.functional as F
+from jaxnets.choices import Candidate, choose
+
+
+IMAGES = np.ones((2, 6, 6, 4), np.float32)
+
+
+def test_the_first_candidate_without_objection_runs():
+    candidates = [Candidate("a", "too big"), Candidate("b"), Candidate("c")]
+    choice = jaxnets.plan(lambda: choose("f", None, candidates)).choices[0]
+    assert choice.implementation == "b"
+    assert choice.others == {"a": "too big", "c": "'b' is preferred"}
+
+
+def test_a_name_forces_what_is_possible():
+    candidates = [Candidate("a", "too big"), Candidate("b")]
+    assert choose("f", "a", candidates) == "a"
+    others = jaxnets.plan(lambda: choose("f", "a", candidates)).others
+    assert others == {"b": "'a' is forced"}
+    with pytest.raises(ValueError, match="`implementation` is 'c'; wanted None or one"):
+        choose("f", "c", candidates)
+    impossible = [Candidate("a", "too big", possible=False), Candidate("b")]
+    with pytest.raises(ValueError, match="'a', which cannot run here: too big. Wanted"):
+        choose("f", "a", impossible)
+
+
+def test_a_call_is_planned_without_arrays_and_within_jit():
+    shape = jax.ShapeDtypeStruct(IMAGES.shape, "float32")
+    pool = lambda x: F.avg_pool(x, 2)
+    assert jaxnets.plan(pool, shape).implementation == "reshape"
+    compiled = jax.jit(pool)
+    compiled(IMAGES)
+    for _ in range(2):
+        plan = jaxnets.plan(compiled, IMAGES)
+        assert plan.implementation == "reshape"
+        assert list(plan.others) == ["reduce_window"]
+
+
+def test_a_model_shows_each_of_its_choices():
+    def model(x):
+        return F.sum_pool(F.max_pool(x, 3, strides=1), 2, strides=1)
+
+    plan = jaxnets.plan(model, IMAGES)
+    assert [c.function for c in plan.choices] == ["max_pool", "sum_pool"]
+    assert plan.backend == jax.default_backend()
+    lines = str(plan).splitlines()
+    assert lines[0].startswith("max_pool on ")
+    assert any("not reshape: windows overlap" in line for line in lines)
+
+
+def test_options_and_errors_are_those_of_the_call():
+    assert (
+        jaxnets.plan(
+            F.max_pool, IMAGES, window_shape=2, implementation="reduce_window"
+        ).implementation
+        == "reduce_window"
+    )
+    with pytest.raises(ValueError, match="`ceil_mode`|`window_shape`"):
+        jaxnets.plan(F.max_pool, jnp.ones((2, 2)), 3)
+
+
+def test_a_function_with_one_implementation_has_no_choice():
+    plan = jaxnets.plan(F.global_max_pool, IMAGES)
+    assert plan.implementation is None and plan.others == {}
+    assert "one implementation" in str(plan)

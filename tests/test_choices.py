@@ -28,7 +28,7 @@ def test_a_name_forces_what_is_possible():
     with pytest.raises(ValueError, match="`implementation` is 'c'; wanted None or one"):
         choose("f", "c", candidates)
     impossible = [Candidate("a", "too big", possible=False), Candidate("b")]
-    with pytest.raises(ValueError, match="'a', which cannot run here: too big. Wanted"):
+    with pytest.raises(ValueError, match="'a', which cannot run here: too big"):
         choose("f", "a", impossible)
 
 
@@ -63,7 +63,7 @@ def test_options_and_errors_are_those_of_the_call():
         ).implementation
         == "reduce_window"
     )
-    with pytest.raises(ValueError, match="`ceil_mode`|`window_shape`"):
+    with pytest.raises(ValueError, match="`window_shape` is 3"):
         jaxnets.plan(F.max_pool, jnp.ones((2, 2)), 3)
 
 

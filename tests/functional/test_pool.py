@@ -240,9 +240,7 @@ def test_names_force_and_others_raise():
     )
     with pytest.raises(ValueError, match=r"`implementation` is 'fast'; wanted None"):
         max_pool(x, 2, implementation="fast")
-    with pytest.raises(
-        ValueError, match=r"'reshape', which cannot run here: windows overlap"
-    ):
+    with pytest.raises(ValueError, match="cannot run here: windows overlap"):
         avg_pool(x, 2, strides=1, implementation="reshape")
 
 

@@ -1,18 +1,23 @@
 """Convolution over any number of spatial axes, with every option."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.conv_rules import (
-    ConvOptions,
-    conv_sum,
-    conv_sum_ordinary_gradients,
-    dilated,
+from jaxnets.functional.conv_arguments import (
+    check_channels,
+    check_kernel,
+    plus_bias,
+    promoted_dtype,
 )
+from jaxnets.functional.conv_implementations import (
+    CONV_IMPLEMENTATIONS,
+    choose_conv,
+)
+from jaxnets.functional.conv_rules import ConvOptions, dilated
 from jaxnets.functional.windows import (
     Padding,
     PerAxis,
@@ -24,9 +29,6 @@ from jaxnets.functional.windows import (
     unfold_batch,
 )
 from jaxnets.typing import ArrayLike
-
-
-_IMPLEMENTATIONS = {"lax": conv_sum, "library": conv_sum_ordinary_gradients}
 
 
 def conv(
@@ -74,10 +76,11 @@ def conv(
         precision: As in `jax.lax.conv_general_dilated`.
         preferred_element_type: Dtype to sum in and return, for example int32 for int8
             arguments. None returns the promoted dtype of the arguments.
-        implementation: "library" lays both gradients out so that they run in the
-            convolution library also inside loops on CPU; "lax" takes JAX's own
-            derivative, which serves forward mode inside loops better. None chooses:
-            "library" on CPU, otherwise "lax".
+        implementation: "lax" is JAX's convolution with JAX's derivative; "library" lays
+            both gradients out so that they run in the convolution library also inside
+            loops on CPU; "product" (windows of one place), "taps" (depthwise), "blocks"
+            (grouped) and "planes" (three spatial axes) rewrite the sum. None chooses:
+            `jaxnets.plan` says what and why.
 
     Returns:
         `(*batch, *places, features)` in the promoted dtype of the arguments; sums of
@@ -103,17 +106,12 @@ def conv(
     arrays are channels last, low and high padding may differ and "SAME" takes strides;
     from Keras in that strides and dilation may both exceed one.
     """
-    sum_windows = _chosen(implementation)
-    dtype = _promoted_dtype(x, kernel, bias)
-    *window, channels, _ = _checked_kernel_shape(kernel, bias, feature_group_count)
+    dtype = promoted_dtype(x, kernel, bias)
+    check_kernel(kernel, bias, feature_group_count)
+    window = kernel.shape[:-2]
     ndim = len(window)
     x, batch = fold_batch(x, ndim, "x")
-    if x.shape[-1] != channels * feature_group_count:
-        raise ValueError(
-            f"`x` has {x.shape[-1]} channels and `kernel`, of shape {kernel.shape}, "
-            f"takes {channels} in each of {feature_group_count} groups; wanted "
-            "x.shape[-1] == kernel.shape[-2] * feature_group_count."
-        )
+    check_channels(x, kernel, feature_group_count)
     strides = per_axis(strides, ndim, "strides")
     kernel_dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
     input_dilation = per_axis(input_dilation, ndim, "input_dilation")
@@ -134,57 +132,10 @@ def conv(
         precision,
         preferred_element_type,
     )
-    y = sum_windows(x.astype(dtype), jnp.asarray(kernel, dtype), options)
-    if bias is not None:
-        y += jnp.asarray(bias, y.dtype).reshape((1,) * (ndim + 1) + (-1,))
-    return unfold_batch(y, batch)
-
-
-def _chosen(implementation: str | None) -> Callable[..., jax.Array]:
-    """Pick the implementation: the one place where the choice is made."""
-    if implementation is None:
-        implementation = "library" if jax.default_backend() == "cpu" else "lax"
-    if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"`implementation` is {implementation!r}; wanted None or one of "
-            f"{', '.join(map(repr, _IMPLEMENTATIONS))}."
-        )
-    return _IMPLEMENTATIONS[implementation]
-
-
-def _promoted_dtype(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None):
-    dtype = jnp.result_type(*(a for a in (x, kernel, bias) if a is not None))
-    if not jnp.issubdtype(dtype, jnp.number):
-        raise TypeError(
-            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
-            "for example with `x.astype(jnp.float32)`."
-        )
-    return dtype
-
-
-def _checked_kernel_shape(
-    kernel: ArrayLike, bias: ArrayLike | None, groups: int
-) -> tuple[int, ...]:
-    """Return the shape of `kernel` if the bias's and the groups belong to it."""
-    shape = jnp.shape(kernel)
-    if len(shape) < 3 or 0 in shape[:-2]:
-        raise ValueError(
-            f"`kernel` has shape {shape}; wanted (*window, channels // "
-            "feature_group_count, features) with a window of 1 or more on each of one "
-            "or more spatial axes."
-        )
-    (groups,) = per_axis(groups, 1, "feature_group_count")
-    if shape[-1] % groups:
-        raise ValueError(
-            f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "
-            f"{shape[-1]} features; wanted a multiple of the group count."
-        )
-    if bias is not None and jnp.shape(bias) != shape[-1:]:
-        raise ValueError(
-            f"`bias` has shape {jnp.shape(bias)}; wanted {shape[-1:]}, one number for "
-            "each feature of `kernel`."
-        )
-    return shape
+    kernel = jnp.asarray(kernel, dtype)
+    sum_windows = CONV_IMPLEMENTATIONS[choose_conv(implementation, kernel, options)]
+    y = sum_windows(x.astype(dtype), kernel, options)
+    return unfold_batch(plus_bias(y, bias), batch)
 
 
 def _dilated_sizes(sizes: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...]:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jax.lax import ConvDimensionNumbers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
+from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.functional.windows import Pairs
 
 
@@ -40,6 +42,11 @@ class ConvOptions(NamedTuple):
     groups: int
     precision: jax.lax.PrecisionLike
     result_dtype: DTypeLike | None
+
+    def dtypes(self, operands: DTypeLike) -> tuple[np.dtype, np.dtype]:
+        """Return the dtypes to sum in and to return, for operands of a dtype."""
+        result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
+        return accumulation_dtype(result), result
 
 
 def conv_sum(

@@ -27,9 +27,14 @@ LIBRARY_CASES = {
     "input-dilated": ((4, 5, 5, 3), (3, 3, 3, 5), {"input_dilation": 2}),
     "grouped": ((4, 8, 8, 4), (3, 3, 2, 6), {"feature_group_count": 2}),
     "circular": ((4, 8, 8, 3), (3, 3, 3, 5), {"padding_mode": "circular"}),
-    "pointwise": ((4, 8, 8, 3), (1, 1, 3, 5), {}),
+    "pointwise": ((4, 8, 8, 3), (1, 1, 3, 5), {"implementation": "library"}),
     "causal-1d": ((4, 8, 3), (3, 3, 5), {"padding": "CAUSAL"}),
     "3d": ((2, 4, 4, 4, 3), (3, 3, 3, 3, 5), {}),
+    "3d-library": (
+        (2, 4, 4, 4, 3),
+        (3, 3, 3, 3, 5),
+        {"implementation": "library"},
+    ),
 }
 
 

@@ -1,0 +1,80 @@
+"""The arguments that all convolutions share: checked, and brought to one dtype."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.windows import per_axis
+from jaxnets.typing import ArrayLike
+
+
+def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
+    """Return the dtype that `arrays` promote to; None stands for an absent one.
+
+    Raises:
+        TypeError: If it is no dtype of numbers.
+
+    Example:
+        >>> promoted_dtype(np.ones(2, np.float32), None, np.ones(2, np.int32))
+        dtype('float32')
+    """
+    dtype = jnp.result_type(*(array for array in arrays if array is not None))
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
+            "for example with `x.astype(jnp.float32)`."
+        )
+    return dtype
+
+
+def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None:
+    """Check that the groups and the bias belong to `kernel`.
+
+    Raises:
+        TypeError: If `groups`, called `feature_group_count` by the caller, is no int.
+        ValueError: If the kernel has no window, or shapes do not fit together.
+    """
+    shape = jnp.shape(kernel)
+    if len(shape) < 3 or 0 in shape[:-2]:
+        raise ValueError(
+            f"`kernel` has shape {shape}; wanted (*window, channels // "
+            "feature_group_count, features) with a window of 1 or more on each of one "
+            "or more spatial axes."
+        )
+    (groups,) = per_axis(groups, 1, "feature_group_count")
+    if shape[-1] % groups:
+        raise ValueError(
+            f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "
+            f"{shape[-1]} features; wanted a multiple of the group count."
+        )
+    check_bias(bias, shape[-1])
+
+
+def check_bias(bias: ArrayLike | None, features: int) -> None:
+    """Raise a ValueError unless `bias` is None or has one number for each feature."""
+    if bias is not None and jnp.shape(bias) != (features,):
+        raise ValueError(
+            f"`bias` has shape {jnp.shape(bias)}; wanted {(features,)}, one number for "
+            "each feature of the output."
+        )
+
+
+def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
+    """Raise a ValueError unless `x` has the channels that `kernel` takes."""
+    shape = jnp.shape(kernel)
+    channels = jnp.shape(x)[-1]
+    if channels != shape[-2] * groups:
+        raise ValueError(
+            f"`x` has {channels} channels and `kernel`, of shape {shape}, "
+            f"takes {shape[-2]} in each of {groups} groups; wanted "
+            "x.shape[-1] == kernel.shape[-2] * feature_group_count."
+        )
+
+
+def plus_bias(
+    y: Shaped[Array, "..."], bias: Shaped[ArrayLike, "..."] | None
+) -> Shaped[Array, "..."]:
+    """Add `bias (features,)` to `y (*axes, features)`, in the dtype of `y`."""
+    if bias is None:
+        return y
+    return y + jnp.asarray(bias, y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))

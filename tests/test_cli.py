@@ -28,6 +28,13 @@ RUN = ["contrast", "overfitting", "--scale", "smoke", "--seeds", "2", "--out"]
         (["contrast", "--resume", "a", "--out", "b"], "give one of them"),
         (["report", "no-such-folder"], "no-such-folder"),
         (["report", "a", "--format", "gif"], "gif"),
+        (["bench", "everything"], "everything"),
+        (["bench", "--rounds", "0"], "--rounds is 0; wanted at least 1"),
+        (["bench", "--peers", "flax,keras"], "--peers names 'keras'"),
+        (["bench", "--rows", "dense"], "no row of ops matches"),
+        (["bench", "--json", "no-such-folder/a.json"], "in a folder that exists"),
+        (["bench", "--torch-python", "no-such-python"], "no-such-python"),
+        (["bench", "training", "--dtype", "bfloat16"], "wanted float32"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, capsys):

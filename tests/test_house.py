@@ -19,6 +19,7 @@ FLOORS = {
     "models": 3,
     "training": 3,
     "studies": 4,
+    "bench": 4,
     "report": 5,
     "cli": 6,
     "__main__": 7,
@@ -35,6 +36,7 @@ FORBIDDEN = {
     "models": {"optax", "altair", "sklearn"},
     "training": {"altair", "sklearn"},
     "studies": {"altair"},
+    "bench": {"altair", "sklearn", "tyro"},
     "report": {"jax", "flax", "optax"},
     "cli": {"jax", "flax", "optax", "altair"},
 }

@@ -62,7 +62,10 @@ def conv_sum_by_taps(
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
     )
     taps = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
-    return _tap_sum(x, taps, grid).astype(result)
+    # What XLA fused into the taps it would compute once for each of them, the taps of
+    # the layer before among it.
+    y = _tap_sum(jax.lax.optimization_barrier(x), taps, grid)
+    return jax.lax.optimization_barrier(y).astype(result)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -83,12 +86,14 @@ def _tap_sum_jvp(grid, primals, tangents):
     return y, dy
 
 
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
 def _sum_for_input_gradient(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
     """Compute `_tap_sum` so that its transpose in `x` is a sum of slices.
 
     Every tap writes all of `x`, moved, into one frame; the places are read off it.
     """
     reach = grid.offsets[-1]
+    taps = jax.lax.optimization_barrier(taps)
 
     def moved(offset: tuple[int, ...], tap: jax.Array) -> jax.Array:
         sides = zip(reach, offset, strict=True)
@@ -99,12 +104,16 @@ def _sum_for_input_gradient(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.A
     return _read(frame, reach, grid)
 
 
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
 def _sum_for_tap_gradient(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
     """Compute `_tap_sum` so that its transpose in `taps` first adds up the batch.
 
     All chunks of the batch share one broadcast copy of each tap, so the cotangents of
-    the chunks are added before the transpose of the broadcast sums over places.
+    the chunks are added before the transpose of the broadcast sums over places. The
+    checkpoint keeps `x` for the way back instead of everything that is read from it.
     """
+    # Within a loop `x` is a slice of what all its steps kept: it is read once, here.
+    x = jax.lax.optimization_barrier(x)
     batch = x.shape[0]
     chunk = max(1, -(-batch // _BATCH_CHUNKS))
     count = max(1, -(-batch // chunk))

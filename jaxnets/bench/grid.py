@@ -1,0 +1,111 @@
+"""Rows to time, read from the TOML files in `benchmarks/`."""
+
+import dataclasses
+import fnmatch
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jaxnets.bench.options import Options
+
+
+# How a row's name writes a number; one that is 1 is left out.
+LETTERS = {"window": "k", "strides": "s", "dilation": "d", "groups": "g"}
+DEFAULTS = {"strides": 1, "dilation": 1, "groups": 1, "layers": None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a grid.
+
+    Attributes:
+        group: The table that it stands in.
+        spec: `function`, `dtype` and the columns; JSON can hold it.
+    """
+
+    group: str
+    spec: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Function, `batch x spatial x channels - features`, window and so on."""
+        spec = dict(self.spec)
+        function, dtype, layers = (spec.pop(k) for k in ("function", "dtype", "layers"))
+        sizes = (spec.pop("batch"), *spec.pop("spatial"), spec.pop("channels"))
+        words = [f"scan{layers} {function}" if layers else function]
+        words.append("x".join(map(str, sizes)))
+        if "features" in spec:
+            words[-1] += f"-{spec.pop('features')}"
+        words += [
+            f"{LETTERS.get(name, name)}{number}"
+            for name, number in spec.items()
+            if number != DEFAULTS.get(name)
+        ]
+        return " ".join(words if dtype == "float32" else [*words, dtype])
+
+
+def read_grid(suite: str) -> list[Row]:
+    """Return all rows of a suite, in the order of the file.
+
+    Args:
+        suite: Name of the file, such as "ops".
+
+    Returns:
+        The rows; options that a table does not name have their defaults.
+
+    Example:
+        >>> read_grid("ops")[0].name
+        'conv 32x32x32x16-16 k3'
+    """
+    rows = []
+    for group, table in tomllib.loads(grid_path(suite).read_text()).items():
+        columns, lines = table.pop("columns"), table.pop("rows")
+        fixed = {"dtype": "float32", "layers": None} | table
+        for line in lines:
+            spec = fixed | dict(zip(columns, line, strict=True))
+            rows.append(
+                Row(group, spec | {n: v for n, v in DEFAULTS.items() if n not in spec})
+            )
+    return rows
+
+
+def grid_path(suite: str) -> Path:
+    """Return the grid's file: in a wheel beside this one, else in the checkout."""
+    here = Path(__file__).parent
+    shipped = here / "grids" / f"{suite}.toml"
+    if shipped.is_file():
+        return shipped
+    return here.parents[1] / "benchmarks" / f"{suite}.toml"
+
+
+def chosen_rows(options: Options) -> list[Row]:
+    """Return the rows that the options ask for, as they change them.
+
+    Args:
+        options: `suite`, `rows`, `batch` and `dtype` count.
+
+    Returns:
+        The rows, without those that have become equal to an earlier one.
+
+    Raises:
+        ValueError: If no row is left.
+    """
+    changes = {"batch": options.batch, "dtype": options.dtype}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    rows: list[Row] = []
+    for row in read_grid(options.suite):
+        row = Row(row.group, row.spec | changes)
+        if all(row.spec != earlier.spec for earlier in rows):
+            rows.append(row)
+    patterns = [f"*{pattern.strip()}*" for pattern in options.rows.split(",")]
+    chosen = [
+        row
+        for row in rows
+        if any(fnmatch.fnmatch(f"{row.group}: {row.name}", p) for p in patterns)
+    ]
+    if not chosen:
+        raise ValueError(
+            f"--rows is {options.rows!r}, which no row of {options.suite} matches; "
+            "--list shows them."
+        )
+    return chosen

@@ -1,0 +1,146 @@
+"""Single operations: convolutions and pools, forward and with their gradients."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+
+from jaxnets import functional as F
+from jaxnets.bench.cases import Case, Program
+from jaxnets.bench.grid import Row
+
+
+Function = Callable[..., jax.Array]
+
+
+def cases(row: Row) -> Iterator[Case]:
+    """Yield the row's two cases: forward, and forward with every gradient."""
+    programs = _programs(row.spec)
+    in_torch = row.spec["layers"] is None
+    yield Case(row, "forward", programs, in_torch)
+    output = jax.eval_shape(*_flat(programs["ours"]))
+    # An argument, as are all arrays: nothing can be computed ahead.
+    cotangent = jax.random.normal(
+        jax.random.key(2, impl="rbg"), output.shape, output.dtype
+    )
+    differentiated = {
+        who: Program(with_gradients(program.function), (cotangent, *program.arguments))
+        for who, program in programs.items()
+    }
+    yield Case(row, "gradients", differentiated, in_torch)
+
+
+def with_gradients(function: Function) -> Callable[..., tuple[jax.Array, ...]]:
+    """Return `f(cotangent, *arguments) -> (value, *gradients)`."""
+
+    def value_and_gradients(cotangent, *arguments):
+        value, back = jax.vjp(function, *arguments)
+        return value, *back(cotangent)
+
+    return value_and_gradients
+
+
+def _flat(program: Program) -> tuple[Any, ...]:
+    return program.function, *program.arguments
+
+
+def _programs(spec: dict[str, Any]) -> dict[str, Program]:
+    x_key, kernel_key = jax.random.split(jax.random.key(1, impl="rbg"))
+    dtype = jnp.dtype(spec["dtype"])
+    shape = (spec["batch"], *spec["spatial"], spec["channels"])
+    x = jax.random.normal(x_key, shape, dtype)
+    window = (spec["window"],) * len(spec["spatial"])
+    if "features" not in spec:
+        return _pools(spec, x, window)
+    channels = spec["channels"] // spec["groups"]
+    shape = (spec["layers"] or 1, *window, channels, spec["features"])
+    # So that a stack of layers keeps the scale of its input.
+    scale = jnp.asarray(math.prod(shape[1:-1]) ** -0.5, dtype)
+    kernels = scale * jax.random.normal(kernel_key, shape, dtype)
+    if spec["function"] == "conv_transpose":
+        return _transposed(spec, x, kernels[0])
+    ours, flax = _conv(spec), _lax_conv(spec)
+    if not spec["layers"]:
+        arguments = (x, kernels[0])
+        return {"ours": Program(ours, arguments), "flax": Program(flax, arguments)}
+    return {
+        "ours": Program(_scanned(ours), (x, kernels)),
+        "flax": Program(_scanned(flax), (x, kernels)),
+        "outside": Program(_unrolled(ours), (x, *kernels)),
+    }
+
+
+def same_pad(spec: dict[str, Any]) -> int:
+    """Return the padding on each side that keeps the size at stride 1."""
+    return spec["dilation"] * (spec["window"] - 1) // 2
+
+
+def _conv(spec: dict[str, Any]) -> Function:
+    return lambda x, kernel: F.conv(
+        x,
+        kernel,
+        strides=spec["strides"],
+        padding=same_pad(spec),
+        kernel_dilation=spec["dilation"],
+        feature_group_count=spec["groups"],
+    )
+
+
+def _lax_conv(spec: dict[str, Any]) -> Function:
+    """What `flax.nnx.Conv` calls, with the layout that it names."""
+    n = len(spec["spatial"])
+    channels_last = (0, n + 1, *range(1, n + 1))
+    layout = jax.lax.ConvDimensionNumbers(
+        channels_last, (n + 1, n, *range(n)), channels_last
+    )
+    pad = same_pad(spec)
+    return lambda x, kernel: jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (spec["strides"],) * n,
+        [(pad, pad)] * n,
+        rhs_dilation=(spec["dilation"],) * n,
+        dimension_numbers=layout,
+        feature_group_count=spec["groups"],
+    )
+
+
+def _scanned(layer: Function) -> Function:
+    def apply(x, kernels):
+        return jax.lax.scan(lambda h, kernel: (layer(h, kernel), None), x, kernels)[0]
+
+    return apply
+
+
+def _unrolled(layer: Function) -> Function:
+    def apply(x, *kernels):
+        for kernel in kernels:
+            x = layer(x, kernel)
+        return x
+
+    return apply
+
+
+def _transposed(spec, x: jax.Array, kernel: jax.Array) -> dict[str, Program]:
+    strides = spec["strides"]
+    ours = lambda x, kernel: F.conv_transpose(x, kernel, strides=strides)
+    # `flax.nnx.ConvTranspose` correlates with the kernel where a transpose convolves,
+    # so it gets a kernel that is turned round.
+    turned = jnp.flip(kernel, range(kernel.ndim - 2))
+    flax = lambda x, kernel: jax.lax.conv_transpose(
+        x, kernel, (strides,) * len(spec["spatial"]), "SAME"
+    )
+    return {"ours": Program(ours, (x, kernel)), "flax": Program(flax, (x, turned))}
+
+
+def _pools(spec, x: jax.Array, window: tuple[int, ...]) -> dict[str, Program]:
+    strides = (spec["strides"],) * len(window)
+    our_pool = getattr(F, spec["function"])
+    flax_pool = getattr(linen, spec["function"])
+    return {
+        "ours": Program(lambda x: our_pool(x, window, strides=strides), (x,)),
+        "flax": Program(lambda x: flax_pool(x, window, strides=strides), (x,)),
+    }

@@ -1,0 +1,221 @@
+"""The PyTorch side: a script that answers requests, one JSON object a line.
+
+    python peer.py DEVICE THREADS
+
+It imports nothing of jaxnets, so that any interpreter with PyTorch can run it. Eager,
+in the channels-last memory format, with the default settings but for cuDNN's
+`benchmark`, which searches for the fastest kernel as XLA does.
+
+The first line says what runs here. Requests are `{"do": "prepare", "spec": ...,
+"direction": ...}`, where `"arrays"` may hold the arguments in jaxnets's layouts;
+`{"do": "time", "calls": n}` and `{"do": "outputs"}`. What fails is answered with
+`{"error": text}`.
+"""
+# pyright: reportMissingImports=false
+
+import gc
+import json
+import sys
+import time
+
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as missing:
+    print(json.dumps({"error": str(missing)}))
+    sys.exit()
+
+DEVICE, THREADS = sys.argv[1:] if len(sys.argv) == 3 else ("cpu", "1")
+MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def dense(array):
+    """Lay an array out in the channels-last memory format, if its rank has one."""
+    memory_format = MEMORY_FORMATS.get(array.ndim, torch.contiguous_format)
+    return array.contiguous(memory_format=memory_format)
+
+
+def from_channels_last(array):
+    """View jaxnets's `(batch, *spatial, channels)` as `(batch, channels, *spatial)`."""
+    return dense(array.movedim(-1, 1))
+
+
+def operation(spec):
+    """Return the function, and how each of its arguments comes from jaxnets's."""
+    n = len(spec["spatial"])
+    function = getattr(F, f"{spec['function']}{n}d")
+    window, strides = spec["window"], spec["strides"]
+    if "features" not in spec:
+        return lambda x: function(x, window, strides), [from_channels_last]
+    if spec["function"] == "conv_transpose":
+        pad = (window - strides) // 2
+        # (*window, in, out) becomes (in, out, *window).
+        layout = lambda kernel: dense(kernel.movedim((-2, -1), (0, 1)))
+        call = lambda x, kernel: function(x, kernel, stride=strides, padding=pad)
+        return call, [from_channels_last, layout]
+    pad = spec["dilation"] * (window - 1) // 2
+    options = {"dilation": spec["dilation"], "groups": spec["groups"]}
+    layout = lambda kernel: dense(kernel.movedim((-1, -2), (0, 1)))
+    call = lambda x, kernel: function(x, kernel, None, strides, pad, **options)
+    return call, [from_channels_last, layout]
+
+
+def shapes(spec):
+    """Return the shapes of the arguments in jaxnets's layouts."""
+    x = (spec["batch"], *spec["spatial"], spec["channels"])
+    if "features" not in spec:
+        return [x]
+    channels = spec["channels"] // spec["groups"]
+    window = (spec["window"],) * len(spec["spatial"])
+    return [x, (*window, channels, spec["features"])]
+
+
+def prepared_operation(spec, direction, arrays):
+    """Return a function without arguments that does the work once."""
+    call, layouts = operation(spec)
+    options = {"dtype": getattr(torch, spec["dtype"]), "device": DEVICE}
+    if arrays is None:
+        given = [torch.randn(shape, **options) for shape in shapes(spec)]
+    else:
+        given = [torch.tensor(array, **options) for array in arrays[: len(layouts)]]
+    given = [layout(a) for layout, a in zip(layouts, given, strict=True)]
+    if direction == "forward":
+
+        def forward():
+            with torch.no_grad():
+                return (call(*given),)
+
+        return forward
+    given = [array.requires_grad_() for array in given]
+    if arrays is None:
+        cotangent = torch.randn_like(call(*given))
+    else:
+        cotangent = from_channels_last(torch.tensor(arrays[-1], **options))
+
+    def with_gradients():
+        y = call(*given)
+        return (y, *torch.autograd.grad(y, given, cotangent))
+
+    return with_gradients
+
+
+class Block(torch.nn.Module):
+    """Two convolutions and a shortcut without parameters."""
+
+    def __init__(self, channels, features, stride):
+        super().__init__()
+        options = {"padding": 1, "bias": False}
+        self.first = torch.nn.Conv2d(channels, features, 3, stride, **options)
+        self.first_norm = torch.nn.BatchNorm2d(features)
+        self.second = torch.nn.Conv2d(features, features, 3, **options)
+        self.second_norm = torch.nn.BatchNorm2d(features)
+        self.stride, self.padded = stride, features - channels
+
+    def forward(self, x):
+        """Map `(batch, channels, height, width)` to `features`."""
+        y = F.relu(self.first_norm(self.first(x)))
+        y = self.second_norm(self.second(y))
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        if self.padded:
+            shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.padded))
+        return F.relu(y + shortcut)
+
+
+class ResNet(torch.nn.Module):
+    """He et al.'s residual network for small images."""
+
+    def __init__(self, depth, channels, classes, widths=(16, 32, 64)):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.stem_norm = torch.nn.BatchNorm2d(widths[0])
+        blocks, channels = [], widths[0]
+        for width in widths:
+            for number in range((depth - 2) // 6):
+                halves = number == 0 and width != widths[0]
+                blocks.append(Block(channels, width, 2 if halves else 1))
+                channels = width
+        self.blocks = torch.nn.Sequential(*blocks)
+        self.output = torch.nn.Linear(channels, classes)
+
+    def forward(self, x):
+        """Return the logits of `x`."""
+        x = self.blocks(F.relu(self.stem_norm(self.stem(x))))
+        return self.output(x.mean((2, 3)))
+
+
+def prepared_step(spec):
+    """Return a function that trains for one step, and the network."""
+    dtype = getattr(torch, spec["dtype"])
+    model = ResNet(spec["depth"], spec["channels"], spec["classes"])
+    model = model.to(DEVICE, dtype, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x, labels = torch.randn(*shapes(spec)), torch.randint(10, (spec["batch"],))
+    x = from_channels_last(x.to(DEVICE, dtype))
+    labels = labels.to(DEVICE)
+
+    def step():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        return (loss,)
+
+    return step, model
+
+
+def seconds(work, calls):
+    """Return the seconds that one of so many calls took."""
+    wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
+    gc.collect()
+    gc.disable()
+    wait()
+    started = time.perf_counter()
+    for _ in range(calls):
+        work()
+    wait()
+    taken = time.perf_counter() - started
+    gc.enable()
+    return taken / calls
+
+
+class Peer:
+    """What is prepared, and the answers about it."""
+
+    def prepare(self, spec, direction, arrays=None):
+        """Make the work of a row ready."""
+        if spec["function"] == "resnet":
+            self.work, model = prepared_step(spec)
+            return {"parameters": sum(p.numel() for p in model.parameters())}
+        self.work = prepared_operation(spec, direction, arrays)
+        return {"parameters": None}
+
+    def time(self, calls):
+        """Time so many calls."""
+        return {"seconds": seconds(self.work, calls)}
+
+    def outputs(self):
+        """Return what the work computes, in PyTorch's layouts."""
+        return {"outputs": [array.float().tolist() for array in self.work()]}
+
+
+def main():
+    """Answer until the input ends."""
+    torch.set_num_threads(int(THREADS))
+    torch.backends.cudnn.benchmark = True
+    answer = {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    if DEVICE == "cuda":
+        answer["torch_device"] = torch.cuda.get_device_name()
+    print(json.dumps(answer), flush=True)
+    peer = Peer()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(peer, request.pop("do"))(**request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A run of a suite: measure each case, print it, write the files."""
+
+import contextlib
+import dataclasses
+import json
+from typing import Any
+
+import jax
+
+from jaxnets.bench import ops, tables, training
+from jaxnets.bench.environment import cores, environment
+from jaxnets.bench.grid import Row, chosen_rows
+from jaxnets.bench.measurement import summaries
+from jaxnets.bench.options import PEERS, Options
+from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
+from jaxnets.bench.record import Record
+from jaxnets.bench.timing import measure
+
+
+# A suite is a grid of this name and what turns a row into cases.
+CASES = {"ops": ops.cases, "training": training.cases}
+
+
+def run(options: Options) -> None:
+    """Time the rows that are asked for; print and write what was measured.
+
+    The files are also written when the run is interrupted, with what is there.
+
+    Args:
+        options: What to time and where to write it.
+
+    Raises:
+        ValueError: If no row matches, or a peer that was named is not here.
+    """
+    rows = chosen_rows(options)
+    if options.list:
+        print("\n".join(f"{row.group}: {row.name}" for row in rows))
+        return
+    peers = options.named_peers or PEERS
+    with contextlib.ExitStack() as stack:
+        torch = None
+        if "torch" in peers:
+            try:
+                torch = stack.enter_context(_torch_process(options))
+            except PeerError as error:
+                if "torch" in options.named_peers or options.torch_python:
+                    raise ValueError(f"PyTorch cannot run: {error}") from error
+                print(f"PyTorch is left out: {error}.")
+                peers = tuple(peer for peer in peers if peer != "torch")
+        facts = environment() | (torch.facts if torch else {})
+        record = Record(options.suite, _settings(options, peers), facts, [])
+        print(tables.facts(facts), tables.LEGEND, sep="\n\n", end="\n\n", flush=True)
+        try:
+            _measure_all(rows, options, record, torch)
+        finally:
+            _write(record, options)
+    print(f"\n{tables.summary_table(summaries(record.measurements, peers))}")
+
+
+def _settings(options: Options, peers: tuple[str, ...]) -> dict[str, Any]:
+    rounds, sample_seconds = options.sampling
+    return {"peers": list(peers), "rounds": rounds, "sample_seconds": sample_seconds}
+
+
+def _torch_process(options: Options) -> TorchProcess:
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    return TorchProcess(find_python(options.torch_python), device, cores())
+
+
+def _measure_all(
+    rows: list[Row], options: Options, record: Record, torch: TorchProcess | None
+) -> None:
+    """Measure the rows and print each case as it ends."""
+    peers = record.settings["peers"]
+    loops = any(row.spec.get("layers") for row in rows)
+    titles = tables.header(peers, loops)
+    name = max(len(row.name) for row in rows)
+    widths = [name, 11, 13, 7, 8, *[18] * (len(titles) - 5)]
+    print(tables.aligned(titles, widths), flush=True)
+    for row in rows:
+        for case in CASES[options.suite](row):
+            measurement = measure(
+                case,
+                peers=tuple(peers),
+                torch=torch,
+                rounds=record.settings["rounds"],
+                sample_seconds=record.settings["sample_seconds"],
+            )
+            record.measurements.append(measurement)
+            cells = tables.cells(measurement, peers, loops)
+            print(tables.aligned(cells, widths), flush=True)
+            for who, reason in measurement.skipped.items():
+                print(f"  {who} is left out: {reason}", flush=True)
+
+
+def _write(record: Record, options: Options) -> None:
+    """Write the files that were asked for."""
+    if options.json is not None:
+        text = json.dumps(dataclasses.asdict(record), indent=1)
+        options.json.write_text(text + "\n")
+    if options.markdown is not None:
+        options.markdown.write_text(tables.markdown_page(record))

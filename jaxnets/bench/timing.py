@@ -1,0 +1,123 @@
+"""Timing: compile ahead, then sample all contenders in turn, round by round."""
+
+import contextlib
+import gc
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from jaxnets.bench.cases import Case, Program
+from jaxnets.bench.measurement import Measurement
+from jaxnets.bench.pytorch.process import PeerError, TorchProcess
+from jaxnets.choices import plan
+
+
+# Calls in one sample at most, so that a call that costs nothing ends.
+MOST_CALLS = 2000
+# A contender that has run for so many seconds takes part in no further round.
+PATIENCE = 15.0
+# A first call of so many seconds has warmed up enough.
+SLOW = 2.0
+
+
+class JaxProgram:
+    """A compiled function and its arguments on the device.
+
+    Attributes:
+        compile_seconds: What tracing and compiling took.
+    """
+
+    def __init__(self, program: Program):
+        started = time.perf_counter()
+        self._call = jax.jit(program.function).lower(*program.arguments).compile()
+        self.compile_seconds = time.perf_counter() - started
+        self._arguments = program.arguments
+        # Calls on CPU may overlap, which no training step does; those on accelerators
+        # run in order, and waiting for each would time the way there.
+        self._wait_each = jax.default_backend() == "cpu"
+
+    def seconds(self, calls: int) -> float:
+        """Return the seconds that one of so many calls took."""
+        out = None
+        started = time.perf_counter()
+        for _ in range(calls):
+            out = self._call(*self._arguments)
+            if self._wait_each:
+                jax.block_until_ready(out)
+        jax.block_until_ready(out)
+        return (time.perf_counter() - started) / calls
+
+
+def measure(
+    case: Case,
+    *,
+    peers: tuple[str, ...],
+    torch: TorchProcess | None,
+    rounds: int,
+    sample_seconds: float,
+) -> Measurement:
+    """Time one case.
+
+    Args:
+        case: What to time.
+        peers: Who takes part beside us.
+        torch: The PyTorch process, if it takes part.
+        rounds: How often all are sampled in turn, after a warm-up.
+        sample_seconds: How long a sample lasts at least: so many calls are made.
+
+    Returns:
+        All samples.
+    """
+    own = {w: p for w, p in case.programs.items() if w in ("ours", "outside", *peers)}
+    programs: dict[str, Any] = {who: JaxProgram(p) for who, p in own.items()}
+    compile_seconds = {who: p.compile_seconds for who, p in programs.items()}
+    skipped = {}
+    if torch is not None and case.in_torch:
+        try:
+            programs["torch"] = torch.prepare(case)
+        except PeerError as error:
+            skipped["torch"] = str(error)
+    seconds: dict[str, list[float]] = {who: [] for who in programs}
+    with _no_garbage_collection():
+        calls = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
+        for _ in range(rounds):
+            for who, program in programs.items():
+                if sum(seconds[who]) * calls[who] < PATIENCE:
+                    seconds[who].append(program.seconds(calls[who]))
+    chosen = plan(case.programs["ours"].function, *case.programs["ours"].arguments)
+    return Measurement(
+        name=case.row.name,
+        group=case.row.group,
+        direction=case.direction,
+        plan=" ".join(dict.fromkeys(c.implementation for c in chosen.choices)),
+        spec=case.row.spec,
+        seconds=seconds,
+        calls=calls,
+        compile_seconds=compile_seconds,
+        parameters=case.parameters,
+        skipped=skipped,
+    )
+
+
+def _warm_up(program, sample_seconds: float) -> int:
+    """Run for about a sample and return how many calls one takes."""
+    if program.seconds(1) > SLOW:
+        return 1
+    calls = math.ceil(sample_seconds / program.seconds(1))
+    calls = max(1, min(calls, MOST_CALLS))
+    if calls > 1:
+        calls = math.ceil(sample_seconds / program.seconds(calls))
+    return max(1, min(calls, MOST_CALLS))
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,128 @@
+"""The commands: from the arguments to a run, a report, a benchmark or a check."""
+
+import datetime
+from pathlib import Path
+
+from jaxnets.cli.arguments import STUDIES, Bench, Contrast, Report, UsageError
+
+
+# What the shell reports for a program that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+def run_contrast(command: Contrast, line: str) -> int:
+    """Run or resume the studies, draw the report and print the verdicts."""
+    folder, resumed = _folder_of(command)
+    from jaxnets import studies
+
+    try:
+        config = (
+            studies.RunFolder(folder).config() if resumed else _config(command, studies)
+        )
+        result = studies.contrast(config, folder, resume=resumed, command=line)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    _print_verdicts(result.verdicts)
+    from jaxnets.report import write_report
+
+    page = write_report(folder)
+    for row in studies.RunFolder(folder).summary()["overhead"]:
+        print(
+            f"Measuring took {row['ratio']:.2f} times a plain training step "
+            f"({row['network']})."
+        )
+    if result.interrupted:
+        print(f"\nInterrupted. Finish with: jaxnets contrast --resume {folder}")
+        print(f"Report so far: {page}")
+        return INTERRUPTED
+    print(f"\nReport: {page}")
+    return 0
+
+
+def _folder_of(command: Contrast) -> tuple[Path, bool]:
+    """Return the run's folder and whether it is resumed; check the numbers."""
+    if command.seeds < 1:
+        raise UsageError(f"--seeds is {command.seeds}; wanted at least 1.")
+    if command.resume is not None:
+        if command.out is not None:
+            raise UsageError("--resume and --out both name a folder; give one of them.")
+        return command.resume, True
+    now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    return command.out or Path("runs") / now, False
+
+
+def _config(command: Contrast, studies):
+    """Turn the arguments into the configuration of a run."""
+    chosen = STUDIES if "all" in command.studies else command.studies
+    return studies.ContrastConfig(
+        studies=tuple(dict.fromkeys(chosen)),
+        scale=command.scale,
+        seeds=tuple(range(command.seeds)),
+        dataset=command.dataset or studies.default_dataset(command.scale),
+    )
+
+
+def _print_verdicts(verdicts) -> None:
+    """Print the sentences: contrasts, then each family before training."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    chosen = [v for v in verdicts if v.kind == "contrast" or "update" not in v.where]
+    chosen += [v for v in verdicts if v.kind in ("overfitting", "solved", "unsolved")]
+    for study in STUDIES:
+        of_study = [verdict for verdict in chosen if verdict.study == study]
+        if of_study:
+            console.print(f"\n[bold]{study}[/]")
+        for verdict in sorted(of_study, key=lambda v: v.kind != "contrast"):
+            console.print(f"  [bold]{verdict.where}:[/] {verdict.sentence}")
+    left = len(verdicts) - len(chosen)
+    if left:
+        console.print(f"\n{left} more verdicts, after training, are in the report.")
+
+
+def draw_report(command: Report) -> int:
+    """Draw a run again."""
+    from jaxnets.report import export_charts, write_report
+
+    try:
+        if command.format == "html":
+            print(write_report(command.run))
+        else:
+            for path in export_charts(command.run, command.format):
+                print(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return 0
+
+
+def examine() -> int:
+    """Print the environment and a check of each part."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from jaxnets import studies
+
+    console = Console()
+    table = Table(title="jaxnets doctor", show_header=False)
+    for name, value in studies.environment().items():
+        table.add_row(name, str(value))
+    console.print(table)
+    checks = studies.self_checks()
+    for name, problem in checks.items():
+        console.print(f"{'[red]failed[/]' if problem else '[green]ok[/]    '}  {name}")
+        if problem:
+            console.print(f"        {problem}", highlight=False)
+    return 1 if any(checks.values()) else 0
+
+
+def run_bench(command: Bench) -> int:
+    """Time this library beside its peers."""
+    from jaxnets.bench.runs import run
+
+    try:
+        run(command)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return 0

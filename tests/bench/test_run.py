@@ -1,0 +1,100 @@
+"""Runs from the command line: what is printed, written and left out."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxnets.bench import __main__ as bench_main
+from jaxnets.bench.measurement import Measurement
+from jaxnets.bench.options import Options, help_texts
+from jaxnets.bench.pytorch.process import VARIABLE, PeerError, find_python
+from jaxnets.bench.record import read_record
+from jaxnets.cli import main
+
+
+@pytest.fixture(autouse=True)
+def without_torch(monkeypatch):
+    """As on a machine where PyTorch is not named."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+
+def test_a_run_prints_and_writes_what_it_measured(tmp_path, capsys):
+    files = {"--json": tmp_path / "ops.json", "--markdown": tmp_path / "ops.md"}
+    arguments = ["bench", "ops", "--rows", "avg_pool*k8", "--batch", "1", "--quick"]
+    arguments += [str(word) for pair in files.items() for word in pair]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "PyTorch is left out: this Python has no PyTorch; name one" in said
+    record = read_record(files["--json"].read_text())
+    assert record.suite == "ops" and record.settings["peers"] == ["flax"]
+    assert record.environment["cores"] >= 1 and record.environment["jax"]
+    forward, gradients = record.measurements
+    assert isinstance(forward, Measurement)
+    assert (forward.direction, gradients.direction) == ("forward", "gradients")
+    for measurement in record.measurements:
+        assert measurement.plan == "reshape"
+        assert set(measurement.seconds) == {"ours", "flax"}
+        # Three rounds of each, in all of which time went by.
+        assert all(len(s) == 3 and min(s) > 0 for s in measurement.seconds.values())
+        assert min(measurement.calls.values()) >= 1
+        name = "avg_pool 1x64x64x16 k8 s8"
+        assert measurement.name == name and name in said
+        assert name in files["--markdown"].read_text()
+
+
+def test_list_shows_the_rows_and_runs_nothing(capsys):
+    assert main(["bench", "--list", "--rows", "scan8*k7"]) == 0
+    said = capsys.readouterr().out
+    assert said == "conv_in_scan: scan8 conv 32x16x16x64-64 k7 g64\n"
+
+
+def test_the_module_takes_the_same_options(monkeypatch, capsys):
+    line = "bench training --list --rows resnet --batch 2 --peers flax"
+    monkeypatch.setattr(sys, "argv", line.split())
+    assert bench_main.main() == 0
+    assert capsys.readouterr().out == "resnet: resnet 2x32x32x3 classes10 depth20\n"
+    monkeypatch.setattr(sys, "argv", ["bench", "--batch", "0"])
+    assert bench_main.main() == 2
+    assert capsys.readouterr().err == "jaxnets: --batch is 0; wanted at least 1.\n"
+
+
+def test_every_option_has_a_help_text():
+    assert list(help_texts()) == list(Options.__dataclass_fields__)
+
+
+def test_the_interpreter_for_pytorch(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    with pytest.raises(PeerError, match="has no PyTorch; name one that has"):
+        find_python(None)
+    with pytest.raises(PeerError, match="--torch-python is"):
+        find_python(python)
+    python.touch()
+    monkeypatch.setenv(VARIABLE, str(python))
+    assert find_python(None) == str(python)
+    assert find_python(tmp_path / "python") == str(python)
+
+
+def test_an_interpreter_without_pytorch_is_told_in_one_line(tmp_path, capsys):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho \'{"error": "No module named torch"}\'\n')
+    python.chmod(0o755)
+    arguments = ["bench", "--rows", "conv", "--torch-python", str(python)]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "jaxnets: PyTorch cannot run: No module named torch\n"
+
+
+def test_measuring_needs_no_plotting_and_no_command_line_library():
+    absent = {"tyro", "sklearn", "altair", "torch"}
+    program = f"""
+import sys
+import jaxnets.bench.runs
+print(*sorted({absent} & set(sys.modules)))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == []

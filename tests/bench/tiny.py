@@ -1,0 +1,57 @@
+"""Rows of each kind, so small that they compile and run at once."""
+
+from jaxnets.bench.grid import DEFAULTS, Row
+
+
+CONV = {
+    "function": "conv",
+    "dtype": "float32",
+    "batch": 2,
+    "spatial": [8, 7],
+    "channels": 4,
+    "features": 6,
+    "window": 3,
+}
+POOL = {"dtype": "float32", "batch": 2, "spatial": [11, 8], "channels": 3}
+
+
+def conv(**changes) -> Row:
+    return Row("conv", DEFAULTS | CONV | changes)
+
+
+def pool(function: str, window: int, strides: int) -> Row:
+    options = {"function": function, "window": window, "strides": strides}
+    return Row(function, DEFAULTS | POOL | options)
+
+
+OPS = [
+    conv(),
+    conv(strides=2),
+    conv(window=1, strides=2),
+    conv(dilation=2),
+    conv(groups=2),
+    conv(features=4, groups=4),
+    conv(spatial=[9], window=7),
+    conv(spatial=[4, 5, 3]),
+    conv(features=4, layers=3),
+    conv(dtype="bfloat16"),
+    conv(function="conv_transpose", window=4, strides=2),
+    *[
+        pool(function, window, strides)
+        for function in ("max_pool", "avg_pool")
+        for window, strides in ((2, 2), (3, 2), (3, 1), (8, 8))
+    ],
+]
+RESNET = Row(
+    "resnet",
+    {
+        "function": "resnet",
+        "dtype": "float32",
+        "layers": None,
+        "batch": 4,
+        "spatial": [8, 8],
+        "channels": 3,
+        "classes": 5,
+        "depth": 8,
+    },
+)

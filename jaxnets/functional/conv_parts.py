@@ -4,14 +4,17 @@ Each function here rewrites the sum over the window and leaves all derivatives t
 which then falls on the operations of `conv_rules`.
 """
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_rules import (
     ConvOptions,
+    conv_sum,
     conv_sum_ordinary_gradients,
 )
 from jaxnets.functional.windows import output_sizes
@@ -24,12 +27,36 @@ _BLOCK_CHANNELS = 16
 _MOST_BLOCKS = 64
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def conv_sum_by_product(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*ones channels features"],
     options: ConvOptions,
 ) -> Num[Array, "batch *places features"]:
-    """Sum over a window of one place: a matrix product over channels."""
+    """Sum over a window of one place: a matrix product over channels.
+
+    With strides the convolution reads the places where they lie, which a product needs
+    a copy of; the gradients are products all the same.
+    """
+    if max(options.strides) > 1:
+        return conv_sum(x, kernel, options)
+    return _product(x, kernel, options)
+
+
+@functools.partial(conv_sum_by_product.defjvp, symbolic_zeros=True)
+def _product_jvp(options, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    y = conv_sum_by_product(x, kernel, options)
+    dy = jnp.zeros_like(y)
+    if not isinstance(dx, SymbolicZero):
+        dy += _product(dx, kernel, options)
+    if not isinstance(dkernel, SymbolicZero):
+        dy += _product(x, dkernel, options)
+    return y, dy
+
+
+def _product(x, kernel, options: ConvOptions) -> jax.Array:
+    """Multiply the places that the window visits with the kernel."""
     wide, result = options.dtypes(x.dtype)
     axes = zip(options.pairs, options.input_dilation, strict=True)
     config = [(low, high, gap - 1) for (low, high), gap in axes]

@@ -26,7 +26,7 @@ from jaxnets.functional.conv_rules import ConvOptions
 # The gradient of each tap is a sum over all places. First adding up so many slices of
 # the batch leaves little to sum, and is what vectorises: with 7 by 7 taps it took a
 # thirtieth of the time of one sum over everything.
-_BATCH_CHUNKS = 8
+_BATCH_CHUNKS = 16
 
 
 class _Grid(NamedTuple):

@@ -16,6 +16,7 @@ POOL = (
     "ceil_mode=False"
 )
 INIT = "input_init=variance_scaling, recurrent_init=orthogonal"
+BIASED = "bias_init=zeros, dtype=None, param_dtype=float32, rngs"
 TO_HIDDEN = "in_features, hidden, *"
 
 SIGNATURES = {
@@ -24,10 +25,34 @@ SIGNATURES = {
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "
         "feature_group_count=1, precision=None, preferred_element_type=None, "
         "implementation=None)",
+        "conv_transpose(x, kernel, bias=None, *, strides=1, padding='SAME', "
+        "output_padding=0, kernel_dilation=1, feature_group_count=1, precision=None, "
+        "implementation=None)",
+        "depthwise_conv(x, kernel, bias=None, *, strides=1, padding='SAME', "
+        "padding_mode='zeros', kernel_dilation=1, precision=None, "
+        "preferred_element_type=None, implementation=None)",
+        "separable_conv(x, depthwise_kernel, pointwise_kernel, bias=None, *, "
+        "strides=1, padding='SAME', padding_mode='zeros', kernel_dilation=1, "
+        "precision=None)",
+        "causal_conv(x, kernel, bias=None, *, state=None, kernel_dilation=1, "
+        "feature_group_count=1, precision=None, implementation=None)",
+        "unfold(x, window_shape, *, strides=1, padding='VALID', padding_mode='zeros', "
+        "dilation=1)",
+        "fold(patches, spatial_shape, window_shape, *, strides=1, padding='VALID', "
+        "dilation=1)",
         f"max_pool(x, window_shape, *, {POOL}, implementation=None)",
         f"sum_pool(x, window_shape, *, {POOL}, implementation=None)",
         f"avg_pool(x, window_shape, *, {POOL}, count_include_pad=True, divisor=None, "
         "implementation=None)",
+        f"lp_pool(x, window_shape, *, p=2.0, {POOL}, implementation=None)",
+        f"logsumexp_pool(x, window_shape, *, {POOL}, implementation=None)",
+        f"max_pool_with_indices(x, window_shape, *, {POOL})",
+        "max_unpool(y, indices, spatial_shape)",
+        "adaptive_max_pool(x, output_shape)",
+        "adaptive_avg_pool(x, output_shape)",
+        "fractional_max_pool(x, window_shape, output_shape, *, key=None, samples=None)",
+        "batch_norm(x, scale=None, bias=None, mean=None, var=None, *, epsilon=1e-05, "
+        "axis_name=None)",
         "global_max_pool(x, *, spatial_ndim=None, keepdims=False)",
         "global_avg_pool(x, *, spatial_ndim=None, keepdims=False)",
         "global_sum_pool(x, *, spatial_ndim=None, keepdims=False)",
@@ -83,12 +108,33 @@ SIGNATURES = {
     ],
     "nn": [
         "Conv(in_features, out_features, kernel_size, *, strides=1, padding='SAME', "
-        "padding_mode='zeros', kernel_dilation=1, feature_group_count=1, "
-        "use_bias=True, kernel_init=variance_scaling, bias_init=zeros, dtype=None, "
-        "param_dtype=float32, rngs)",
+        "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "
+        "feature_group_count=1, precision=None, preferred_element_type=None, "
+        f"use_bias=True, kernel_init=variance_scaling, {BIASED})",
+        "ConvTranspose(in_features, out_features, kernel_size, *, strides=1, "
+        "padding='SAME', output_padding=0, kernel_dilation=1, feature_group_count=1, "
+        f"precision=None, use_bias=True, kernel_init=variance_scaling, {BIASED})",
+        "DepthwiseConv(in_features, kernel_size, *, multiplier=1, strides=1, "
+        "padding='SAME', padding_mode='zeros', kernel_dilation=1, precision=None, "
+        "preferred_element_type=None, use_bias=True, kernel_init=variance_scaling, "
+        f"{BIASED})",
+        "SeparableConv(in_features, out_features, kernel_size, *, multiplier=1, "
+        "strides=1, padding='SAME', padding_mode='zeros', kernel_dilation=1, "
+        "precision=None, use_bias=True, depthwise_init=variance_scaling, "
+        f"pointwise_init=variance_scaling, {BIASED})",
+        "CausalConv(in_features, out_features, kernel_size, *, kernel_dilation=1, "
+        "feature_group_count=1, precision=None, use_bias=True, "
+        f"kernel_init=variance_scaling, {BIASED})",
         f"MaxPool(window_shape, *, {POOL})",
         f"SumPool(window_shape, *, {POOL})",
         f"AvgPool(window_shape, *, {POOL}, count_include_pad=True, divisor=None)",
+        f"LpPool(window_shape, *, {POOL}, p=2.0)",
+        f"LogSumExpPool(window_shape, *, {POOL})",
+        f"MaxPoolWithIndices(window_shape, *, {POOL})",
+        "MaxUnpool(spatial_shape)",
+        "AdaptiveMaxPool(output_shape)",
+        "AdaptiveAvgPool(output_shape)",
+        "FractionalMaxPool(window_shape, output_shape, *, rngs)",
         "GlobalMaxPool(*, spatial_ndim=None, keepdims=False)",
         "GlobalAvgPool(*, spatial_ndim=None, keepdims=False)",
         "GlobalSumPool(*, spatial_ndim=None, keepdims=False)",
@@ -106,6 +152,9 @@ SIGNATURES = {
         "**options)",
         "Stack(make_block, count, *, rngs)",
         "norm(features, batch_norm, *, rngs)",
+        "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "
+        "epsilon=1e-05, dtype=None, param_dtype=float32, use_bias=True, "
+        "use_scale=True, bias_init=zeros, scale_init=ones, axis_name=None, rngs)",
     ],
     "models": [
         "ConvNet(image_shape, classes, *, widths=(16, 32), hidden=64, dropout=0.0, "

@@ -1,6 +1,13 @@
 """Convolution, pooling and recurrence as pure functions of arrays."""
 
+from jaxnets.functional.adaptive import adaptive_avg_pool as adaptive_avg_pool
+from jaxnets.functional.adaptive import adaptive_max_pool as adaptive_max_pool
+from jaxnets.functional.causal import causal_conv as causal_conv
 from jaxnets.functional.conv import conv as conv
+from jaxnets.functional.conv_transpose import conv_transpose as conv_transpose
+from jaxnets.functional.depthwise import depthwise_conv as depthwise_conv
+from jaxnets.functional.depthwise import separable_conv as separable_conv
+from jaxnets.functional.fractional import fractional_max_pool as fractional_max_pool
 from jaxnets.functional.global_pool import global_avg_pool as global_avg_pool
 from jaxnets.functional.global_pool import global_max_pool as global_max_pool
 from jaxnets.functional.global_pool import global_sum_pool as global_sum_pool
@@ -13,9 +20,18 @@ from jaxnets.functional.lstm import lstm_step as lstm_step
 from jaxnets.functional.lstm_params import LSTMParams as LSTMParams
 from jaxnets.functional.lstm_params import LSTMState as LSTMState
 from jaxnets.functional.lstm_params import init_lstm as init_lstm
+from jaxnets.functional.norm_pool import logsumexp_pool as logsumexp_pool
+from jaxnets.functional.norm_pool import lp_pool as lp_pool
+from jaxnets.functional.normalization import batch_norm as batch_norm
+from jaxnets.functional.patches import fold as fold
+from jaxnets.functional.patches import unfold as unfold
 from jaxnets.functional.pool import avg_pool as avg_pool
 from jaxnets.functional.pool import max_pool as max_pool
 from jaxnets.functional.pool import sum_pool as sum_pool
+from jaxnets.functional.pool_indices import (
+    max_pool_with_indices as max_pool_with_indices,
+)
+from jaxnets.functional.pool_indices import max_unpool as max_unpool
 from jaxnets.functional.recurrence import recur as recur
 from jaxnets.functional.rnn import RNNParams as RNNParams
 from jaxnets.functional.rnn import init_rnn as init_rnn

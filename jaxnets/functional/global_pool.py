@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.axis_maxima import first_max
 from jaxnets.functional.pool_dtypes import (
     accumulation_dtype,
     check_divisible,
     check_ordered,
     check_summable,
-    lowest,
 )
 from jaxnets.functional.windows import per_axis
 from jaxnets.typing import ArrayLike
@@ -54,9 +54,7 @@ def global_max_pool(
     x = jnp.asarray(x)
     check_ordered(x)
     places, shape = _places(x, spatial_ndim, keepdims)
-    if jnp.issubdtype(x.dtype, jnp.floating):
-        return _first_max(places).reshape(shape)
-    return jnp.max(places, axis=-2, initial=lowest(x.dtype)).reshape(shape)
+    return first_max(places, places.ndim - 2).reshape(shape)
 
 
 def global_avg_pool(
@@ -163,24 +161,3 @@ def _places(
     # Not -1: an empty axis leaves it undetermined.
     places = x.reshape((*batch, int(np.prod(spatial)), channels))
     return places, (*batch, *kept, channels)
-
-
-@jax.custom_jvp
-def _first_max(x: jax.Array) -> jax.Array:
-    """Return the maximum over the last axis but one."""
-    return jnp.max(x, axis=-2, initial=lowest(x.dtype))
-
-
-@_first_max.defjvp
-def _first_max_jvp(primals, tangents):
-    (x,), (tangent,) = primals, tangents
-    maxima = _first_max(x)
-    places = jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 2)
-    winning = (x == jnp.expand_dims(maxima, -2)) | jnp.isnan(x)
-    first = jnp.min(
-        jnp.where(winning, places, x.shape[-2]),
-        axis=-2,
-        keepdims=True,
-        initial=x.shape[-2],
-    )
-    return maxima, jnp.sum(jnp.where(places == first, tangent, 0), axis=-2)

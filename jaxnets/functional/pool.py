@@ -1,7 +1,8 @@
 """Max, sum and average pooling over windows of the spatial axes.
 
 `x` is `(*batch, *spatial, channels)`: channels last, any number of batch axes, also
-none. Options have one meaning in all three:
+none. Options have one meaning in all pools over windows, those of `norm_pool` and
+`pool_indices` too:
 
 - `window_shape`: an int for the `x.ndim - 2` axes between batch and channels, or one
   int per spatial axis.
@@ -26,25 +27,13 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pool_dtypes import (
-    accumulation_dtype,
     check_divisible,
     check_ordered,
     check_summable,
 )
-from jaxnets.functional.pool_implementations import (
-    MAX_IMPLEMENTATIONS,
-    SUM_IMPLEMENTATIONS,
-    choose_max,
-    choose_sum,
-)
-from jaxnets.functional.pool_windows import PoolWindows, element_counts, pool_windows
-from jaxnets.functional.windows import (
-    PADDING_MODES,
-    Padding,
-    PerAxis,
-    fold_batch,
-    unfold_batch,
-)
+from jaxnets.functional.pool_implementations import pool_maxima, pool_sums
+from jaxnets.functional.pool_windows import element_counts, pool_windows
+from jaxnets.functional.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
 
@@ -118,12 +107,7 @@ def max_pool(
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    name = choose_max(implementation)
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    # An element of several windows takes a sum of cotangents: in float32 for 16 bits.
-    wide = folded.astype(accumulation_dtype(x.dtype))
-    y = MAX_IMPLEMENTATIONS[name](wide, windows, padding_mode)
-    return unfold_batch(y.astype(x.dtype), batch)
+    return pool_maxima(x, windows, padding_mode, implementation, "max_pool")
 
 
 def sum_pool(
@@ -181,7 +165,7 @@ def sum_pool(
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    sums = _window_sums(x, windows, padding_mode, implementation, "sum_pool")
+    sums = pool_sums(x, windows, padding_mode, implementation, "sum_pool")
     return sums.astype(x.dtype)
 
 
@@ -254,7 +238,7 @@ def avg_pool(
     _check_divisor(divisor)
     if not count_include_pad and padding_mode in PADDING_MODES:
         padding_mode = "zeros"
-    sums = _window_sums(x, windows, padding_mode, implementation, "avg_pool")
+    sums = pool_sums(x, windows, padding_mode, implementation, "avg_pool")
     if divisor is not None:
         return (sums / float(divisor)).astype(x.dtype)
     divisors = jnp.ones((1,) * sums.ndim, sums.dtype)
@@ -266,20 +250,6 @@ def avg_pool(
         at_least_one = jnp.asarray(np.maximum(counts, 1), sums.dtype)
         divisors = divisors * at_least_one.reshape(shape)
     return (sums / divisors).astype(x.dtype)
-
-
-def _window_sums(
-    x: Array,
-    windows: PoolWindows,
-    padding_mode: str,
-    implementation: str | None,
-    function: str,
-) -> Array:
-    """Sum over windows, in the dtype of accumulation."""
-    name = choose_sum(implementation, windows, function=function)
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    wide = folded.astype(accumulation_dtype(x.dtype))
-    return unfold_batch(SUM_IMPLEMENTATIONS[name](wide, windows, padding_mode), batch)
 
 
 def _check_divisor(divisor: Any) -> None:

@@ -45,3 +45,12 @@ def check_divisible(x: jax.Array) -> None:
             f"`x` has dtype {x.dtype}, which holds no averages; wanted floating-point "
             "numbers. Pool `x.astype(jnp.float32)`, or take the sum."
         )
+
+
+def check_real(x: jax.Array) -> None:
+    """Raise a TypeError unless `x` holds real floating-point numbers."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"`x` has dtype {x.dtype}; wanted real floating-point numbers. Pool "
+            "`x.astype(jnp.float32)`, or the absolute values of complex numbers."
+        )

@@ -1,9 +1,14 @@
 """Which implementation a pool runs: chosen here, or forced by name."""
 
+from jaxtyping import Array, Shaped
+
 from jaxnets.choices import Candidate, choose
+from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.functional.pool_windows import PoolWindows
+from jaxnets.functional.window_logsumexps import logsumexps_by_taps
 from jaxnets.functional.window_maxima import maxima_by_reduce_window, maxima_by_taps
 from jaxnets.functional.window_sums import sums_by_reduce_window, sums_by_reshape
+from jaxnets.functional.windows import fold_batch, unfold_batch
 
 
 MAX_IMPLEMENTATIONS = {
@@ -17,7 +22,7 @@ SUM_IMPLEMENTATIONS = {
 
 
 def choose_max(implementation: str | None, *, function: str = "max_pool") -> str:
-    """Return the implementation of `max_pool` that runs.
+    """Return the implementation of `max_pool` and its relatives that runs.
 
     "taps" everywhere: with its derivative it took a tenth of the time of XLA's
     `reduce_window` on CPUs, and its derivative is the same in every run.
@@ -50,3 +55,57 @@ def choose_sum(
         Candidate("reduce_window"),
     ]
     return choose(function, implementation, candidates)
+
+
+def pool_maxima(
+    x: Shaped[Array, "..."],
+    windows: PoolWindows,
+    mode: str,
+    implementation: str | None,
+    function: str,
+) -> Shaped[Array, "..."]:
+    """Return the maxima over windows of `x (*batch, *spatial, channels)`, in its dtype.
+
+    An element of several windows takes a sum of cotangents: in float32 for 16 bits.
+    `function` is who asks, for `jaxnets.plan`.
+    """
+    name = choose_max(implementation, function=function)
+    folded, batch = fold_batch(x, windows.ndim, "x")
+    wide = folded.astype(accumulation_dtype(x.dtype))
+    maxima = MAX_IMPLEMENTATIONS[name](wide, windows, mode)
+    return unfold_batch(maxima.astype(x.dtype), batch)
+
+
+def pool_sums(
+    x: Shaped[Array, "..."],
+    windows: PoolWindows,
+    mode: str,
+    implementation: str | None,
+    function: str,
+) -> Shaped[Array, "..."]:
+    """Return the sums over windows of `x (*batch, *spatial, channels)`.
+
+    They are in the dtype of accumulation. `function` is who asks, for `jaxnets.plan`.
+    """
+    name = choose_sum(implementation, windows, function=function)
+    folded, batch = fold_batch(x, windows.ndim, "x")
+    wide = folded.astype(accumulation_dtype(x.dtype))
+    return unfold_batch(SUM_IMPLEMENTATIONS[name](wide, windows, mode), batch)
+
+
+def pool_logsumexps(
+    x: Shaped[Array, "..."],
+    windows: PoolWindows,
+    mode: str,
+    implementation: str | None,
+    function: str,
+) -> Shaped[Array, "..."]:
+    """Return the log-sum-exps over windows of `x (*batch, *spatial, channels)`.
+
+    They are in the dtype of `x`. `function` is who asks, for `jaxnets.plan`.
+    """
+    choose(function, implementation, [Candidate("taps")])
+    folded, batch = fold_batch(x, windows.ndim, "x")
+    wide = folded.astype(accumulation_dtype(x.dtype))
+    sums = logsumexps_by_taps(wide, windows, mode)
+    return unfold_batch(sums.astype(x.dtype), batch)

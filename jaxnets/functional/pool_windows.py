@@ -90,16 +90,8 @@ def pool_windows(
         ...              ceil_mode=True).out
         (4, 4)
     """
-    shape = np.shape(x)
-    ndim = len(shape) - 2 if np.ndim(window_shape) == 0 else np.size(window_shape)
-    if ndim < 1 or len(shape) < ndim + 1:
-        raise ValueError(
-            f"`x` has shape {shape} and `window_shape` is {window_shape!r}; wanted "
-            "(*batch, *spatial, channels) with one int of `window_shape` per spatial "
-            "axis. An int stands for every axis between a first batch axis and the "
-            "channels: write a sequence where `x` has no or several batch axes."
-        )
-    sizes = shape[len(shape) - 1 - ndim : -1]
+    sizes = spatial_sizes(x, window_shape, "window_shape")
+    ndim = len(sizes)
     window = per_axis(window_shape, ndim, "window_shape")
     steps = window if strides is None else per_axis(strides, ndim, "strides")
     dilation = per_axis(window_dilation, ndim, "window_dilation")
@@ -119,6 +111,33 @@ def pool_windows(
             "`window_shape` or `window_dilation`."
         )
     return PoolWindows(sizes, window, steps, dilation, pairs, out)
+
+
+def spatial_sizes(
+    x: Shaped[ArrayLike, "..."], option: Any, name: str, *, array: str = "x"
+) -> tuple[int, ...]:
+    """Return the sizes of the spatial axes of `x (*batch, *spatial, channels)`.
+
+    An int as `option` stands for `x.ndim - 2` spatial axes, a sequence for as many as
+    it has entries. `name` and `array` are what the caller called `option` and `x`.
+
+    Raises:
+        ValueError: If `x` has too few axes.
+
+    Example:
+        >>> spatial_sizes(np.zeros((2, 3, 8, 9, 1)), (2, 2), "window_shape")
+        (8, 9)
+    """
+    shape = np.shape(x)
+    ndim = len(shape) - 2 if np.ndim(option) == 0 else np.size(option)
+    if ndim < 1 or len(shape) < ndim + 1:
+        raise ValueError(
+            f"`{array}` has shape {shape} and `{name}` is {option!r}; wanted "
+            f"(*batch, *spatial, channels) with one int of `{name}` per spatial "
+            "axis. An int stands for every axis between a first batch axis and the "
+            f"channels: write a sequence where `{array}` has no or several batch axes."
+        )
+    return shape[len(shape) - 1 - ndim : -1]
 
 
 def cover(

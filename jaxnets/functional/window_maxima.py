@@ -9,7 +9,7 @@ of selects, pads and concatenations: no scatter, in the same order every time.
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -18,28 +18,13 @@ from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pool_dtypes import lowest
 from jaxnets.functional.pool_windows import PoolWindows, cover, fit_axis
-
-
-# More taps than this on an axis are folded in stages, so that the program stays small.
-MOST_TAPS = 8
-
-
-class Stage(NamedTuple):
-    """One fold over taps of one axis: `y[i] = max over o of x[stride * i + o]`.
-
-    Attributes:
-        axis: The axis of the array.
-        offsets: Where the taps lie from the start of the window, increasing.
-        stride: Distance between windows.
-        out: Number of windows.
-        unseen: For each input place, whether it holds padding and nothing else.
-    """
-
-    axis: int
-    offsets: tuple[int, ...]
-    stride: int
-    out: int
-    unseen: tuple[bool, ...]
+from jaxnets.functional.window_stages import (
+    Stage,
+    covering_taps,
+    fold_stages,
+    tap_places,
+    tap_slices,
+)
 
 
 def maxima_by_taps(
@@ -47,10 +32,29 @@ def maxima_by_taps(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows by folding slices of `x`, axis by axis."""
     x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for axis in reversed(range(windows.ndim)):
-        for stage in _stages(windows, axis, mode):
-            x = _first_max(x, stage)
+    for stage in _stages(windows, mode):
+        x = _first_max(x, stage)
     return x
+
+
+def maxima_with_indices(
+    x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
+) -> tuple[Shaped[Array, "batch *out channels"], Shaped[Array, "batch *out channels"]]:
+    """Return the maxima of `maxima_by_taps`, and where in `x` each of them stands.
+
+    A place is an index into the flattened spatial axes; -1 where a window sees none.
+    """
+    places = np.arange(math.prod(windows.sizes), dtype=np.int32)
+    places = jnp.asarray(places.reshape((1, *windows.sizes, 1)))
+    places = cover(places, windows, mode, fill=-1)
+    x = cover(x, windows, mode, fill=lowest(x.dtype))
+    for stage in _stages(windows, mode):
+        _, winners = _fold(jax.lax.stop_gradient(x), stage)
+        taps = enumerate(tap_slices(places, stage))
+        chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
+        places = functools.reduce(jnp.add, chosen)
+        x = _first_max(x, stage)
+    return x, places
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -82,92 +86,10 @@ def _jvp_of_reduce_window(windows, mode, primals, tangents):
     return jax.jvp(by_taps, primals, tangents)
 
 
-def _stages(windows: PoolWindows, axis: int, mode: str) -> list[Stage]:
-    """Split the window of one axis into stages of at most `MOST_TAPS` taps each.
-
-    Each stage widens the part of the window that a place stands for. All but the last
-    keep only the places that a later one reads: `grid` is the distance between them.
-    """
-    stride, dilation = windows.strides[axis], windows.dilation[axis]
-    taps = _tap_offsets(windows.window[axis])
-    unseen = _unseen(windows, axis, mode)
-    stages, grid = [], 1
-    for i, offsets in enumerate(taps):
-        later = taps[i + 1 :]
-        coarser = math.gcd(stride, *(dilation * o for rest in later for o in rest))
-        last = (windows.out[axis] - 1) * stride + sum(dilation * r[-1] for r in later)
-        stage = Stage(
-            axis=axis + 1,
-            offsets=tuple(dilation * offset // grid for offset in offsets),
-            stride=coarser // grid,
-            out=last // coarser + 1,
-            unseen=tuple(unseen.tolist()),
-        )
-        stages.append(stage)
-        unseen = np.all(_places(unseen, stage), axis=0)
-        grid = coarser
-    return stages
-
-
-def _tap_offsets(window: int) -> list[list[int]]:
-    """Return the offsets of each stage; their sums are 0 to `window - 1`.
-
-    The last tap may overlap the one before it, which changes no maximum, nor which
-    is the first.
-    """
-    count = 1
-    while MOST_TAPS**count < window:
-        count += 1
-    # As few taps as that number of stages allows.
-    radix = next(r for r in range(1, window + 1) if r**count >= window)
-    stages, width = [], 1
-    while width < window:
-        wider = min(width * radix, window)
-        stages.append([*range(0, wider - width, width), wider - width])
-        width = wider
-    return stages or [[0]]
-
-
-def _unseen(windows: PoolWindows, axis: int, mode: str) -> np.ndarray:
-    """Return where the covered axis holds the identity instead of an element."""
-    low, high = windows.pairs[axis]
-    first, last = low, low + windows.sizes[axis]
-    if mode != "zeros":
-        first, last = 0, last + high
-    places = np.arange(windows.covered[axis])
-    return (places < first) | (places >= last)
-
-
-def _places(values: np.ndarray, stage: Stage) -> list[np.ndarray]:
-    """Return what each tap of a stage reads of `values`, which lie along its axis."""
-    starts = stage.stride * np.arange(stage.out)
-    return [values[starts + offset] for offset in stage.offsets]
-
-
-def _taps(x: jax.Array, stage: Stage) -> list[jax.Array]:
-    """Return one slice of `x` per tap.
-
-    A slice with a stride transposes into a pad with holes, which XLA computes slowly.
-    Splitting the axis into its residues modulo the stride transposes into a
-    concatenation.
-    """
-    axis, stride, out = stage.axis, stage.stride, stage.out
-    blocks = out + stage.offsets[-1] // stride
-    x = fit_axis(x, axis, blocks * stride)
-    residues = {0: x}
-    if stride > 1:
-        read = {offset % stride for offset in stage.offsets}
-        cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
-        x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
-        parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
-        # Parts that are read are one wide; the gaps between them may be wider.
-        residues = {
-            cut: jax.lax.squeeze(part, (axis + 1,))
-            for cut, part in zip(cuts[:-1], parts, strict=True)
-            if cut in read
-        }
-    firsts = [(residues[o % stride], o // stride) for o in stage.offsets]
-    return [jax.lax.slice_in_dim(x, i, i + out, 1, axis) for x, i in firsts]
+def _stages(windows: PoolWindows, mode: str) -> Iterator[Stage]:
+    """Yield the folds of all axes, the last axis first."""
+    for axis in reversed(range(windows.ndim)):
+        yield from fold_stages(windows, axis, covering_taps(windows.window[axis]), mode)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -183,7 +105,7 @@ def _first_max_jvp(stage, primals, tangents):
         # Each element takes part in several windows. Without the barriers XLA would
         # compute every one of them again for each of its taps.
         maxima, winners = jax.lax.optimization_barrier((maxima, winners))
-    taps = enumerate(_taps(tangents[0], stage))
+    taps = enumerate(tap_slices(tangents[0], stage))
     chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
     tangent = functools.reduce(jnp.add, chosen)
     return maxima, jax.lax.optimization_barrier(tangent) if overlap else tangent
@@ -191,9 +113,9 @@ def _first_max_jvp(stage, primals, tangents):
 
 def _fold(x: jax.Array, stage: Stage) -> tuple[jax.Array, jax.Array]:
     """Return the maxima, and which tap is the first that holds each of them."""
-    maxima, *rest = _taps(x, stage)
+    maxima, *rest = tap_slices(x, stage)
     winners = jnp.zeros(maxima.shape, jnp.int8)
-    empty, *unseen = _places(np.asarray(stage.unseen), stage)
+    empty, *unseen = tap_places(np.asarray(stage.unseen), stage)
     for tap, (values, padding) in enumerate(zip(rest, unseen, strict=True), 1):
         # A NaN beats every number and nothing beats a NaN.
         better = (maxima == maxima) & ~(values <= maxima)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import jax
 from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.nn.blocks import rectified
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 
@@ -65,7 +65,7 @@ class _BlockNet(nnx.Module):
         self, x: Float[ArrayLike, "batch height width channels"], *block_arguments
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
-        x = tap(jax.nn.relu(self.stem_norm(self.stem(x))), "stem")
+        x = tap(rectified(self.stem_norm(self.stem(x))), "stem")
         for number, stage in enumerate(self.stages, 1):
             with scope(f"stage{number}"):
                 for part in stage:

@@ -1,10 +1,8 @@
-"""Pooling and flattening as Flax NNX modules, for use in a sequence of layers."""
+"""Pooling over windows as Flax NNX modules, for use in a sequence of layers."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Shaped
 
@@ -98,92 +96,65 @@ class AvgPool(_WindowPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class _GlobalPool(nnx.Module):
-    """The options that all global pools share."""
+class LpPool(_WindowPool):
+    """Lp pooling: `jaxnets.functional.lp_pool` with its options held.
 
-    spatial_ndim: int | None = None
-    keepdims: bool = False
+    Takes the options of the function, `implementation` excepted.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.LpPool(2)(jnp.array([[[3.0], [4.0]]])).item()
+        5.0
+    """
+
+    p: int | float = 2.0
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
+        return F.lp_pool(x, **self._options())
 
 
 @dataclasses.dataclass(kw_only=True)
-class GlobalMaxPool(_GlobalPool):
-    """The maximum of each feature map: `jaxnets.functional.global_max_pool`.
+class LogSumExpPool(_WindowPool):
+    """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` with its options held.
+
+    Takes the options of the function, `implementation` excepted.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.LogSumExpPool(2)(jnp.array([[[0.0], [100.0]]])).item()
+        100.0
+    """
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
+        return F.logsumexp_pool(x, **self._options())
+
+
+@dataclasses.dataclass(kw_only=True)
+class MaxPoolWithIndices(_WindowPool):
+    """Max pooling and its places: `jaxnets.functional.max_pool_with_indices`.
 
     Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets import nn
-        >>> nn.GlobalMaxPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
-        Array([[6., 7.]], dtype=float32)
+        >>> y, indices = nn.MaxPoolWithIndices(2)(jnp.array([[[3.0], [4.0]]]))
+        >>> y.item(), indices.item()
+        (4.0, 1)
     """
 
     def __call__(
         self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_max_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
-
-
-@dataclasses.dataclass(kw_only=True)
-class GlobalAvgPool(_GlobalPool):
-    """The mean of each feature map: `jaxnets.functional.global_avg_pool`.
-
-    Takes the options of the function.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets import nn
-        >>> nn.GlobalAvgPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
-        Array([[3., 4.]], dtype=float32)
-    """
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_avg_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
-
-
-@dataclasses.dataclass(kw_only=True)
-class GlobalSumPool(_GlobalPool):
-    """The sum of each feature map: `jaxnets.functional.global_sum_pool`.
-
-    Takes the options of the function.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets import nn
-        >>> nn.GlobalSumPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
-        Array([[12., 16.]], dtype=float32)
-    """
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_sum_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
-
-
-class Flatten(nnx.Module):
-    """Flatten all axes but the first: feature maps become one vector an example.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets import nn
-        >>> nn.Flatten()(jnp.ones((5, 2, 2, 3))).shape
-        (5, 12)
-    """
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "batch *rest"]
-    ) -> Shaped[Array, "batch features"]:
-        """Reshape `x (B, ...)` to `(B, features)`."""
-        # Not -1: an empty batch would leave the size undetermined.
-        return jnp.asarray(x).reshape(x.shape[0], math.prod(x.shape[1:]))
+    ) -> tuple[
+        Shaped[Array, "*batch_out channels"], Shaped[Array, "*batch_out channels"]
+    ]:
+        """Pool the spatial axes of `x (*batch, *spatial, C)`: maxima and places."""
+        return F.max_pool_with_indices(x, **self._options())

@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from jaxnets.functional.causal import causal_conv
 from jaxnets.functional.conv import conv
+from jaxnets.functional.conv_transpose import conv_transpose
+from jaxnets.functional.depthwise import depthwise_conv, separable_conv
+from jaxnets.functional.patches import fold, unfold
 from tests.cases import Case
 
 
@@ -44,5 +48,44 @@ CASES = [
         "conv-lax-unbatched",
         lambda x, kernel: conv(x, kernel, padding="SAME_LOWER", implementation="lax"),
         arrays(5, (6, 5, 2), (2, 3, 2, 3)),
+    ),
+    Case(
+        "conv-transpose-grouped",
+        lambda x, kernel, bias: conv_transpose(
+            x,
+            kernel,
+            bias,
+            strides=(2, 1),
+            padding=((1, 0), 1),
+            output_padding=(0, 1),
+            kernel_dilation=(1, 2),
+            feature_group_count=2,
+        ),
+        arrays(6, (2, 3, 4, 4), (3, 2, 2, 6), (6,)),
+    ),
+    Case(
+        "depthwise-multiplied",
+        lambda x, kernel: depthwise_conv(x, kernel, strides=2, padding_mode="reflect"),
+        arrays(7, (3, 5, 4, 3), (3, 2, 3, 2)),
+    ),
+    Case(
+        "separable",
+        separable_conv,
+        arrays(8, (2, 5, 3), (3, 3, 2), (1, 6, 4), (4,)),
+    ),
+    Case(
+        "causal-with-state",
+        lambda x, kernel, state: causal_conv(x, kernel, state=state, kernel_dilation=2),
+        arrays(9, (2, 3, 2), (3, 2, 4), (2, 4, 2)),
+    ),
+    Case(
+        "unfold-strided",
+        lambda x: unfold(x, (3, 2), strides=(2, 1), padding="SAME"),
+        arrays(10, (2, 5, 4, 3)),
+    ),
+    Case(
+        "fold-dilated",
+        lambda patches: fold(patches, (6,), (3,), padding=1, dilation=2),
+        arrays(11, (2, 4, 3, 2)),
     ),
 ]

@@ -4,8 +4,12 @@ import functools
 
 import numpy as np
 
+from jaxnets.functional.adaptive import adaptive_avg_pool, adaptive_max_pool
+from jaxnets.functional.fractional import fractional_max_pool
 from jaxnets.functional.global_pool import global_avg_pool, global_max_pool
+from jaxnets.functional.norm_pool import logsumexp_pool, lp_pool
 from jaxnets.functional.pool import avg_pool, max_pool, sum_pool
+from jaxnets.functional.pool_indices import max_pool_with_indices, max_unpool
 from tests.cases import Case
 
 
@@ -14,6 +18,18 @@ def distinct(*shape):
     size = int(np.prod(shape))
     order = np.random.default_rng(7).permutation(size)
     return ((order - size / 2 + 0.25) / 16).astype(np.float32).reshape(shape)
+
+
+# One sample for each of three channels and two spatial axes.
+SAMPLES = np.linspace(0.0, 0.95, 12, dtype=np.float32).reshape(2, 3, 2)
+# No place is named twice: such a derivative is by convention, not by slope.
+PLACES = np.array([[0, 5], [7, 3], [5, -1], [2, 11]]).reshape(2, 2, 2)
+
+
+def there_and_back(x):
+    """Pool with indices and undo it: zeros but for the maxima."""
+    y, indices = max_pool_with_indices(x, 2, padding=1)
+    return max_unpool(y, indices, x.shape[-3:-1])
 
 
 CASES = [
@@ -51,6 +67,59 @@ CASES = [
             padding_mode="circular",
         ),
         (distinct(2, 7, 3),),
+    ),
+    Case(
+        "lp-pool",
+        functools.partial(lp_pool, window_shape=2, ceil_mode=True),
+        (distinct(2, 5, 4, 2),),
+    ),
+    Case(
+        "lp-pool-overlapping",
+        functools.partial(
+            lp_pool, window_shape=3, p=3, strides=2, padding=1, padding_mode="replicate"
+        ),
+        (distinct(2, 7, 2),),
+    ),
+    Case(
+        "logsumexp-pool",
+        functools.partial(
+            logsumexp_pool, window_shape=3, strides=(2, 1), padding=1, window_dilation=2
+        ),
+        (distinct(2, 7, 6, 2),),
+    ),
+    Case(
+        "max-pool-with-indices",
+        functools.partial(
+            max_pool_with_indices,
+            window_shape=(3, 2),
+            strides=1,
+            padding=1,
+            padding_mode="symmetric",
+        ),
+        (distinct(2, 4, 5, 2),),
+    ),
+    Case(
+        "max-unpool",
+        functools.partial(max_unpool, indices=PLACES, spatial_shape=(12,)),
+        (distinct(2, 2, 2),),
+    ),
+    Case("max-pool-and-unpool", there_and_back, (distinct(2, 6, 5, 2),)),
+    Case(
+        "adaptive-max-pool",
+        functools.partial(adaptive_max_pool, output_shape=(3, None)),
+        (distinct(2, 5, 4, 2),),
+    ),
+    Case(
+        "adaptive-avg-pool",
+        functools.partial(adaptive_avg_pool, output_shape=(3, 7)),
+        (distinct(2, 7, 5, 2),),
+    ),
+    Case(
+        "fractional-max-pool",
+        functools.partial(
+            fractional_max_pool, window_shape=2, output_shape=(5, 3), samples=SAMPLES
+        ),
+        (distinct(2, 7, 5, 3),),
     ),
     Case("global-avg-pool", global_avg_pool, (distinct(2, 3, 5, 3),)),
     Case("global-max-pool", global_max_pool, (distinct(2, 3, 5, 3),)),

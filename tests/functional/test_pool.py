@@ -1,7 +1,6 @@
 """Max, sum and average pooling against plain loops."""
 
 import functools
-import re
 
 import hypothesis
 import hypothesis.strategies as st
@@ -11,65 +10,28 @@ import numpy as np
 import pytest
 
 from jaxnets.functional.pool import avg_pool, max_pool, sum_pool
+from tests.functional.pool_setup import (
+    assert_all_close,
+    cotangent,
+    in_words_of_the_oracle,
+    problems,
+    value_and_pullback,
+    with_ties,
+)
 from tests.oracles import pool as oracle
 
 
 POOLS = {"max": max_pool, "sum": sum_pool, "avg": avg_pool}
-MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
 settings = hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def cotangent(shape):
-    """A different weight on every output."""
-    return np.sin(1.0 + np.arange(np.prod(shape))).reshape(shape)
-
-
-def value_and_pullback(kind, x, window, **options):
-    # In one program, for compiling it is most of the time that this takes.
-    @jax.jit
-    def both(x):
-        function = functools.partial(POOLS[kind], window_shape=window, **options)
-        y, pullback = jax.vjp(function, x)
-        return y, *pullback(jnp.asarray(cotangent(y.shape), jnp.float32))
-
-    return both(jnp.asarray(x, jnp.float32))
-
-
 def assert_is_the_oracle(kind, x, window, implementation=None, **options):
-    translated = dict(options)
-    for ours, theirs in [("padding_mode", "mode"), ("window_dilation", "dilation")]:
-        if ours in translated:
-            translated[theirs] = translated.pop(ours)
-    expected = oracle.pool(kind, x, cotangent, window, **translated)
-    actual = value_and_pullback(
-        kind, x, window, implementation=implementation, **options
+    pool = functools.partial(
+        POOLS[kind], window_shape=window, implementation=implementation, **options
     )
-    for a, e in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5)
-
-
-@st.composite
-def problems(draw):
-    """Any combination of options that leaves a place for the window."""
-    ndim = draw(st.sampled_from([1, 2, 2, 3]))
-    each = lambda low, high: draw(st.tuples(*[st.integers(low, high)] * ndim))
-    sizes, window, dilation = each(1, 6), each(1, 3), each(1, 2)
-    strides = draw(st.sampled_from([None, each(1, 4)]))
-    mode = draw(st.sampled_from(MODES))
-    pairs = tuple(zip(each(0, 2), each(0, 2), strict=True))
-    strings = ["VALID", "SAME", "SAME_LOWER"] + (["CAUSAL"] if ndim == 1 else [])
-    padding = draw(st.sampled_from([pairs, pairs, 1, *strings]))
-    ceil_mode = draw(st.booleans())
-    amounts = oracle.axis_pairs(padding, sizes, window, strides or window, dilation)
-    for n, pair, k, s, d in zip(
-        sizes, amounts, window, strides or window, dilation, strict=True
-    ):
-        same = padding in ("SAME", "SAME_LOWER")
-        hypothesis.assume(oracle.out_size(n, pair, k, s, d, ceil_mode and not same) > 0)
-        if mode in ("reflect", "circular", "symmetric"):
-            hypothesis.assume(max(pair) <= n - (mode == "reflect"))
-    options = dict(padding=padding, padding_mode=mode, window_dilation=dilation)
-    return sizes, window, options | dict(strides=strides, ceil_mode=ceil_mode)
+    translated = in_words_of_the_oracle(options)
+    expected = oracle.pool(kind, x, cotangent, window, **translated)
+    assert_all_close(value_and_pullback(pool, x), expected)
 
 
 @settings
@@ -82,11 +44,8 @@ def problems(draw):
 def test_max_pool_is_the_definition(problem, implementation, ties, seed):
     sizes, window, options = problem
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(2, *sizes, 2))
-    if ties:
-        x = rng.choice(
-            [-np.inf, 0.0, 1.0, np.nan], p=[0.4, 0.3, 0.2, 0.1], size=x.shape
-        )
+    shape = (2, *sizes, 2)
+    x = with_ties(rng, shape) if ties else rng.normal(size=shape)
     assert_is_the_oracle("max", x, window, implementation, **options)
 
 
@@ -131,15 +90,6 @@ def test_a_window_of_4096_elements_compiles_to_a_small_program():
     gradient = jax.grad(lambda x: jnp.sum(max_pool(x, 64)))
     program = jax.jit(gradient).lower(jnp.ones((1, 64, 64, 1))).as_text()
     assert program.count("\n") < 1500
-
-
-@pytest.mark.parametrize("kind", ["max", "sum", "avg"])
-@pytest.mark.parametrize("window", [2, 3])
-def test_the_gradient_scatters_nothing(kind, window):
-    function = functools.partial(POOLS[kind], window_shape=window, strides=2)
-    gradient = jax.grad(lambda x: jnp.sum(function(x)))
-    text = jax.jit(gradient).lower(jnp.ones((1, 8, 8, 2))).compile().as_text()
-    assert not re.search(r" (select-and-)?scatter\(", text or " scatter(")
 
 
 @pytest.mark.parametrize("implementation", ["taps", "reduce_window"])

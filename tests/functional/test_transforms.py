@@ -12,10 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.functional import cases_conv, cases_pool, cases_recurrent
+from tests.functional import (
+    cases_conv,
+    cases_normalization,
+    cases_pool,
+    cases_recurrent,
+)
 
 
-CASES = [*cases_conv.CASES, *cases_pool.CASES, *cases_recurrent.CASES]
+CASES = [
+    *cases_conv.CASES,
+    *cases_normalization.CASES,
+    *cases_pool.CASES,
+    *cases_recurrent.CASES,
+]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 

@@ -19,6 +19,8 @@ OPTIONS = {
     "mode": {"padding": 1, "padding_mode": "reflect"},
     "dilation": {"kernel_dilation": (1, 2)},
     "groups": {"feature_group_count": 2},
+    "input-dilation": {"input_dilation": [2, 1], "precision": "highest"},
+    "wide-result": {"preferred_element_type": jnp.float32},
 }
 
 

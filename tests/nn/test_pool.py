@@ -10,7 +10,18 @@ from jaxnets import functional as F
 from jaxnets import nn
 
 
-WINDOW = [(nn.MaxPool, F.max_pool), (nn.SumPool, F.sum_pool), (nn.AvgPool, F.avg_pool)]
+WINDOW = [
+    (nn.MaxPool, F.max_pool),
+    (nn.SumPool, F.sum_pool),
+    (nn.AvgPool, F.avg_pool),
+    (nn.LpPool, F.lp_pool),
+    (nn.LogSumExpPool, F.logsumexp_pool),
+    (nn.MaxPoolWithIndices, F.max_pool_with_indices),
+]
+ADAPTIVE = [
+    (nn.AdaptiveMaxPool, F.adaptive_max_pool),
+    (nn.AdaptiveAvgPool, F.adaptive_avg_pool),
+]
 GLOBAL = [
     (nn.GlobalMaxPool, F.global_max_pool),
     (nn.GlobalAvgPool, F.global_avg_pool),
@@ -36,7 +47,9 @@ def test_a_window_pool_is_its_function(module, function, options, x):
     layer = module((2, 2), **options)
     # One program for both: compiling is what takes the time.
     pair = jax.jit(lambda x: (layer(x), function(x, (2, 2), **options)))(x)
-    np.testing.assert_allclose(*pair, rtol=1e-6, atol=1e-6)
+    pairs = zip(*map(jax.tree.leaves, pair), strict=True)
+    for actual, expected in pairs:
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +59,37 @@ def test_the_options_of_the_average(options, x):
     expected = F.avg_pool(x, 3, padding=1, **options)
     assert not np.array_equal(expected, F.avg_pool(x, 3, padding=1))
     np.testing.assert_array_equal(nn.AvgPool(3, padding=1, **options)(x), expected)
+
+
+def test_the_exponent_of_the_norm(x):
+    expected = F.lp_pool(x, 2, p=3, padding="SAME")
+    np.testing.assert_array_equal(nn.LpPool(2, p=3, padding="SAME")(x), expected)
+
+
+@pytest.mark.parametrize("output_shape", [3, [4, None]], ids=["int", "list"])
+@pytest.mark.parametrize("module, function", ADAPTIVE)
+def test_an_adaptive_pool_is_its_function(module, function, output_shape, x):
+    layer = module(output_shape)
+    assert isinstance(hash(nnx.split(layer)[0]), int)
+    np.testing.assert_array_equal(layer(x), function(x, output_shape))
+
+
+def test_unpooling_is_its_function(x):
+    y, indices = nn.MaxPoolWithIndices([2, 2])(x)
+    back = nn.MaxUnpool([7, 5])(y, indices)
+    np.testing.assert_array_equal(back, F.max_unpool(y, indices, (7, 5)))
+    np.testing.assert_array_equal(back[back != 0], x[back != 0])
+
+
+def test_fractional_pooling_draws_anew_at_every_call(x):
+    model = nnx.Sequential(nn.FractionalMaxPool([2, 1], [4, 3], rngs=nnx.Rngs(pool=0)))
+    call = nnx.jit(lambda model, x: model(x))
+    first = call(model, x)
+    assert first.shape == (2, 4, 3, 3)
+    assert any(not np.array_equal(first, call(model, x)) for _ in range(3))
+    again = nn.FractionalMaxPool((2, 1), (4, 3), rngs=nnx.Rngs(pool=0))
+    np.testing.assert_array_equal(first, again(x))
+    assert isinstance(hash(nnx.split(model)[0]), int)
 
 
 @pytest.mark.parametrize("options", [{}, {"keepdims": True}, {"spatial_ndim": 1}])

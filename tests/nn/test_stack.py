@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxnets import nn
+from jaxnets.nn import blocks as blocks_module
 
 
 COUNT = 3
@@ -145,6 +146,23 @@ def test_one_block_is_a_stack_too(x):
     definition, states = nnx.split(stack.blocks)
     block = nnx.merge(definition, jax.tree.map(lambda array: array[0], states))
     np.testing.assert_allclose(stack(x), block(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
+    def run():
+        stack = make_stack()
+        loss = nnx.value_and_grad(lambda stack, x: jnp.sum(jnp.sin(stack(x))))
+        return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
+
+    unrolled = run()
+    monkeypatch.setattr(blocks_module, "_MOST_UNROLLED", 0)
+    assert_close(run(), unrolled)
+
+
+def test_without_statistics_a_stack_may_be_closed_over(x):
+    stack = make_stack(batch_norm=False)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(stack(x))))(x)
+    assert gradient.shape == x.shape
 
 
 def test_at_least_one_block():

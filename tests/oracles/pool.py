@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -90,34 +91,109 @@ def windows(
         yield index, seen, count
 
 
-def pool(kind, x, cotangent, window, divisor=None, **options):
+def adaptive_windows(sizes, out):
+    """The cells of adaptive pooling, as `windows` yields them."""
+    for index in itertools.product(*map(range, out)):
+        reads = [
+            range(math.floor(i * n / m), math.ceil((i + 1) * n / m))
+            for i, n, m in zip(index, sizes, out, strict=True)
+        ]
+        seen = list(itertools.product(*reads))
+        yield index, seen, len(seen)
+
+
+def fractional_windows(sizes, window, out, samples):
+    """The cells of fractional pooling with one sample per axis, in exact fractions."""
+    starts = []
+    for n, k, m, u in zip(sizes, window, out, samples, strict=True):
+        u = Fraction(float(u))
+        step = Fraction(n - k, max(m - 1, 1))
+        inner = [
+            math.floor((i + u) * step) - math.floor(u * step) for i in range(m - 1)
+        ]
+        starts.append([*inner, n - k])
+    for index in itertools.product(*map(range, out)):
+        reads = [
+            range(first[i], first[i] + k)
+            for i, first, k in zip(index, starts, window, strict=True)
+        ]
+        seen = list(itertools.product(*reads))
+        yield index, seen, len(seen)
+
+
+def pool(kind, x, cotangent, window, divisor=None, p=None, **options):
     """Pool `x (B, *spatial, C)`: the value, and what `cotangent` gives back.
 
     `cotangent(shape)` makes the cotangent of the output, once its shape is known.
     """
-    ndim = len(window)
+    cells = list(windows(np.shape(x)[1 : 1 + len(window)], window, **options))
+    y, back, _ = over_cells(kind, x, cotangent, lambda b, c: cells, divisor, p)
+    return y, back
+
+
+def over_cells(kind, x, cotangent, cells_of, divisor=None, p=None):
+    """Reduce each cell of `cells_of(b, c)`: value, what comes back, index of maxima."""
     x = np.asarray(x, np.float64)
-    cells = list(windows(x.shape[1 : 1 + ndim], window, **options))
-    out = [last + 1 for last in cells[-1][0]]
+    sizes = x.shape[1:-1]
+    out = [last + 1 for last in list(cells_of(0, 0))[-1][0]]
     y = np.zeros((x.shape[0], *out, x.shape[-1]))
+    indices = np.full(y.shape, -1)
     g = cotangent(y.shape)
     back = np.zeros_like(x)
     for b, c in itertools.product(range(x.shape[0]), range(x.shape[-1])):
-        for index, seen, count in cells:
+        for index, seen, count in cells_of(b, c):
             here = (b, *index, c)
-            places = [(b, *place, c) for place in seen]
-            if kind == "max":
-                y[here], first = first_maximum([x[place] for place in places])
-                if first is not None:
-                    back[places[first]] += g[here]
-                continue
-            weight = 1.0
-            if kind == "avg":
-                weight = 1.0 / (divisor or max(count, 1))
-            for place in places:
-                y[here] += weight * x[place]
-                back[place] += weight * g[here]
-    return y, back
+            values = np.array([x[(b, *place, c)] for place in seen])
+            y[here], slopes = reduced(kind, values, divisor or max(count, 1), p)
+            for place, slope in zip(seen, slopes, strict=True):
+                if slope:
+                    back[(b, *place, c)] += slope * g[here]
+            if kind == "max" and seen:
+                place = seen[int(np.argmax(slopes))]
+                indices[here] = np.ravel_multi_index(place, sizes)
+    return y, back, indices
+
+
+def reduced(kind, values, divisor, p):
+    """The value of one window, and its slope in each element."""
+    if kind == "max":
+        best, first = first_maximum(values)
+        return best, [float(i == first) for i in range(len(values))]
+    if kind == "avg":
+        return values.sum() / divisor, [1.0 / divisor] * len(values)
+    if kind == "sum":
+        return values.sum(), [1.0] * len(values)
+    if kind == "logsumexp":
+        largest = max(values, default=-np.inf)
+        if np.isinf(largest):
+            return largest, [0.0] * len(values)
+        shares = np.exp(values - largest)
+        return largest + np.log(shares.sum()), shares / shares.sum()
+    if p == np.inf:
+        best, first = first_maximum(np.abs(values))
+        signs = [np.sign(v) * (i == first) for i, v in enumerate(values)]
+        return max(best, 0.0), signs
+    norm = (np.abs(values) ** p).sum() ** (1 / p)
+    slopes = [
+        np.sign(v) * (abs(v) / norm) ** (p - 1) if v and norm else 0.0 for v in values
+    ]
+    return norm, slopes
+
+
+def unpool(y, indices, cotangent, spatial_shape):
+    """Put `y (B, *out, C)` to its places: the value, and what comes back."""
+    y = np.asarray(y, np.float64)
+    batch, *_, channels = y.shape
+    out = np.zeros((batch, *spatial_shape, channels))
+    g = cotangent(out.shape)
+    back = np.zeros_like(y)
+    for here in np.ndindex(*y.shape):
+        if indices[here] >= 0:
+            place = np.unravel_index(indices[here], spatial_shape)
+            there = (here[0], *place, here[-1])
+            out[there] = y[here]
+            back[here] = g[there]
+    return out, back
 
 
 def first_maximum(values):

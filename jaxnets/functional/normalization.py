@@ -1,0 +1,163 @@
+"""Batch normalisation, with the derivative in closed form."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from jaxnets.functional.fusion import computed_once
+from jaxnets.functional.pool_dtypes import accumulation_dtype
+from jaxnets.typing import ArrayLike
+
+
+def batch_norm(
+    x: Shaped[ArrayLike, "..."],
+    scale: Shaped[ArrayLike, "..."] | None = None,
+    bias: Shaped[ArrayLike, "..."] | None = None,
+    mean: Shaped[ArrayLike, "..."] | None = None,
+    var: Shaped[ArrayLike, "..."] | None = None,
+    *,
+    epsilon: float = 1e-5,
+    axis_name: str | None = None,
+) -> tuple[Float[Array, "..."], Float[Array, " channels"], Float[Array, " channels"]]:
+    """Normalise each channel of `x` to mean `bias` and standard deviation `scale`.
+
+        y[n, c] = scale[c] * (x[n, c] - mean[c]) / sqrt(var[c] + epsilon) + bias[c]
+
+    n runs over all axes but the last. Without `mean` and `var` they are those of the
+    batch, as in training, and the gradient passes through them:
+
+        mean[c] = 1/N sum over n of x[n, c]
+        var[c]  = 1/N sum over n of (x[n, c] - mean[c])^2
+
+    Given `mean` and `var`, such as running averages, are used as they are.
+
+    Args:
+        x: `(*batch_and_spatial, channels)`, floating-point; any number of axes.
+        scale: `(channels,)`; None is 1.
+        bias: `(channels,)`; None is 0.
+        mean: `(channels,)`, given together with `var`.
+        var: `(channels,)`.
+        epsilon: Added to the variance.
+        axis_name: Name of a mapped axis (of `jax.vmap` or `jax.shard_map`) that the
+            statistics of the batch are taken over too. It has no effect on given ones.
+
+    Returns:
+        `(y, mean, var)`: `y` in the shape of `x` and the promoted dtype of `x`, `scale`
+        and `bias`, and the statistics used, in float32 where that dtype has 16 bits.
+        Those of an empty batch are zero.
+
+    Raises:
+        TypeError: If an argument is no floating-point array.
+        ValueError: If a shape does not fit, `epsilon` is negative, or one of `mean` and
+            `var` is missing.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> y, mean, var = batch_norm(jnp.array([[1.0], [3.0]]), epsilon=0.0)
+        >>> y.ravel(), mean, var
+        (Array([-1.,  1.], dtype=float32), Array([2.], dtype=float32),
+         Array([1.], dtype=float32))
+
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+    It differs from Flax and Keras, whose variance is `mean(x^2) - mean(x)^2` by default
+    and is lost to rounding where the mean is large, and from PyTorch, whose running
+    variance has the divisor N - 1. The derivative is stated in closed form: its
+    transpose reads the data for two sums and once for the gradient of `x`.
+    """
+    _check_arguments(x, {"scale": scale, "bias": bias, "mean": mean, "var": var})
+    if not epsilon >= 0:
+        raise ValueError(
+            f"`epsilon` is {epsilon}; wanted 0 or more, such as 1e-5, so that the "
+            "variance stays positive."
+        )
+    dtype = jnp.result_type(*(a for a in (x, scale, bias) if a is not None))
+    wide = accumulation_dtype(dtype)
+    x = jnp.asarray(x, wide)
+    channels = x.shape[-1:]
+    scale = jnp.ones(channels, wide) if scale is None else jnp.asarray(scale, wide)
+    bias = jnp.zeros(channels, wide) if bias is None else jnp.asarray(bias, wide)
+    if mean is None or var is None:
+        y, mean, var = _normalised(x, scale, bias, float(epsilon), axis_name)
+    else:
+        mean, var = jnp.asarray(mean, wide), jnp.asarray(var, wide)
+        gain = scale * jax.lax.rsqrt(var + epsilon)
+        centred = x - _by_channel(mean, x)
+        y = centred * _by_channel(gain, x) + _by_channel(bias, x)
+    return y.astype(dtype), jnp.asarray(mean), jnp.asarray(var)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def _normalised(x, scale, bias, epsilon, axis_name):
+    """Normalise by the statistics of the batch; return them too."""
+    return _with_intermediates(x, scale, bias, epsilon, axis_name)[0]
+
+
+@_normalised.defjvp
+def _normalised_jvp(epsilon, axis_name, primals, tangents):
+    x, scale, bias = primals
+    dx, dscale, dbias = tangents
+    results, centred, rstd = _with_intermediates(x, scale, bias, epsilon, axis_name)
+    gain = scale * rstd
+    dmean = _mean(dx, axis_name)
+    covariance = _mean(dx * centred, axis_name)
+    # Collected by what multiplies the data, so that the transpose needs two sums, of
+    # the cotangent and of its product with `centred`, for all five terms.
+    slope = rstd * dscale - gain * rstd**2 * covariance
+    shift = dbias - gain * dmean
+    dy = _by_channel(gain, x) * dx + centred * _by_channel(slope, x)
+    return results, (dy + _by_channel(shift, x), dmean, 2 * covariance)
+
+
+def _with_intermediates(x, scale, bias, epsilon, axis_name):
+    """Return `(y, mean, var)`, the centred data and 1 / standard deviation."""
+    mean = _mean(x, axis_name)
+    # Read by the variance, by `y` and on the way back; `x` itself is not needed again.
+    centred = computed_once(x - _by_channel(mean, x))
+    var = _mean(centred * centred, axis_name)
+    rstd = jax.lax.rsqrt(var + epsilon)
+    y = centred * _by_channel(scale * rstd, x) + _by_channel(bias, x)
+    return (y, mean, var), centred, rstd
+
+
+def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """Return the mean of each channel, zero for an empty batch."""
+    count = max(math.prod(x.shape[:-1]), 1)
+    mean = jnp.sum(x, axis=tuple(range(x.ndim - 1))) / count
+    return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
+def _by_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
+    """Give `vector (channels,)` the rank of `x`."""
+    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
+
+
+def _check_arguments(x: ArrayLike, vectors: dict[str, ArrayLike | None]) -> None:
+    shape = jnp.shape(x)
+    if not shape:
+        raise ValueError(
+            "`x` has shape (); wanted (*batch_and_spatial, channels), at least the "
+            "axis of channels."
+        )
+    given = {name: array for name, array in vectors.items() if array is not None}
+    for name, array in {"x": x, **given}.items():
+        dtype = jnp.result_type(array)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(
+                f"`{name}` has dtype {dtype}; wanted floating-point numbers. Cast it, "
+                "for example with `.astype(jnp.float32)`."
+            )
+    for name, array in given.items():
+        if jnp.shape(array) != shape[-1:]:
+            raise ValueError(
+                f"`{name}` has shape {jnp.shape(array)}; wanted {shape[-1:]}, one "
+                f"number for each channel of `x`, which has shape {shape}."
+            )
+    if ("mean" in given) != ("var" in given):
+        missing = "var" if "mean" in given else "mean"
+        raise ValueError(
+            f"`{missing}` is missing; wanted both `mean` and `var`, or neither to take "
+            "the statistics of the batch."
+        )

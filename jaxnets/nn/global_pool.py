@@ -1,0 +1,103 @@
+"""From feature maps to one vector an example: global pooling and flattening."""
+
+import dataclasses
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Shaped
+
+from jaxnets import functional as F
+from jaxnets.typing import ArrayLike
+
+
+@dataclasses.dataclass(kw_only=True)
+class _GlobalPool(nnx.Module):
+    """The options that all global pools share."""
+
+    spatial_ndim: int | None = None
+    keepdims: bool = False
+
+
+@dataclasses.dataclass(kw_only=True)
+class GlobalMaxPool(_GlobalPool):
+    """The maximum of each feature map: `jaxnets.functional.global_max_pool`.
+
+    Takes the options of the function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.GlobalMaxPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
+        Array([[6., 7.]], dtype=float32)
+    """
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
+        return F.global_max_pool(
+            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
+        )
+
+
+@dataclasses.dataclass(kw_only=True)
+class GlobalAvgPool(_GlobalPool):
+    """The mean of each feature map: `jaxnets.functional.global_avg_pool`.
+
+    Takes the options of the function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.GlobalAvgPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
+        Array([[3., 4.]], dtype=float32)
+    """
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
+        return F.global_avg_pool(
+            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
+        )
+
+
+@dataclasses.dataclass(kw_only=True)
+class GlobalSumPool(_GlobalPool):
+    """The sum of each feature map: `jaxnets.functional.global_sum_pool`.
+
+    Takes the options of the function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.GlobalSumPool()(jnp.arange(8.0).reshape(1, 2, 2, 2))
+        Array([[12., 16.]], dtype=float32)
+    """
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
+        return F.global_sum_pool(
+            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
+        )
+
+
+class Flatten(nnx.Module):
+    """Flatten all axes but the first: feature maps become one vector an example.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets import nn
+        >>> nn.Flatten()(jnp.ones((5, 2, 2, 3))).shape
+        (5, 12)
+    """
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "batch *rest"]
+    ) -> Shaped[Array, "batch features"]:
+        """Reshape `x (B, ...)` to `(B, features)`."""
+        # Not -1: an empty batch would leave the size undetermined.
+        return jnp.asarray(x).reshape(x.shape[0], math.prod(x.shape[1:]))

@@ -45,11 +45,15 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
         dx[:, *source] += dy[:, *place, *tap]
     shape = (2, *places, int(np.prod(window)), 3)
     options = {"strides": strides, "padding": pairs, "dilation": dilation}
-    run = lambda x: unfold(x, window, padding_mode=mode, **options)
+
+    @jax.jit
+    def run(x, dy):
+        call = lambda x: unfold(x, window, padding_mode=mode, **options)
+        y, pullback = jax.vjp(call, x)
+        return y, *pullback(dy), fold(dy, sizes, window, **options)
+
     with jax.enable_x64(True):
-        y, pullback = jax.vjp(run, x)
-        (gradient,) = pullback(jnp.asarray(dy.reshape(shape)))
-        folded = fold(dy.reshape(shape), sizes, window, **options)
+        y, gradient, folded = run(x, dy.reshape(shape))
     np.testing.assert_array_equal(y, expected.reshape(shape))
     np.testing.assert_allclose(gradient, dx, atol=1e-12)
     if mode == "zeros":

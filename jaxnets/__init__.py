@@ -4,6 +4,7 @@ The parts load when they are first used, so that `import jaxnets` costs nothing:
 
 - `jaxnets.functional`: convolution, pooling and recurrence as pure functions.
 - `jaxnets.gradflow`: taps, spectra, theory and verdicts on how gradients flow.
+- `jaxnets.interop`: recurrent weights to and from PyTorch, Flax, Keras and Haiku.
 - `jaxnets.nn` and `jaxnets.models`: Flax NNX modules and networks over them.
 - `jaxnets.data`, `jaxnets.training`, `jaxnets.studies`, `jaxnets.report`: data sets,
   training with Optax, the contrasts, and the page that shows them.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         data,
         functional,
         gradflow,
+        interop,
         models,
         nn,
         report,
@@ -41,6 +43,7 @@ __all__ = [
     "data",
     "functional",
     "gradflow",
+    "interop",
     "models",
     "nn",
     "plan",

@@ -13,7 +13,7 @@ import pytest
 
 
 # Flax and Optax promote on purpose inside, so strictness covers the pure functions.
-STRICT = ("tests/functional", "tests/gradflow")
+STRICT = ("tests/functional", "tests/gradflow", "tests/interop")
 
 
 @pytest.fixture(autouse=True)

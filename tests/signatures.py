@@ -106,6 +106,16 @@ SIGNATURES = {
         "conv_border_fraction(size, window)",
         "conv_border_rate(size, window)",
     ],
+    "interop": [
+        "from_flax(trees, cell)",
+        "from_haiku(params, kind, *, name=None)",
+        "from_keras(weights, kind)",
+        "from_pytorch(state_dict, kind, *, prefix='')",
+        "to_flax(layers, cell)",
+        "to_haiku(layers, *, name=None)",
+        "to_keras(layers, *, use_bias=True, reset_after=True)",
+        "to_pytorch(layers, *, bias=True, prefix='')",
+    ],
     "nn": [
         "Conv(in_features, out_features, kernel_size, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "

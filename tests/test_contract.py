@@ -172,7 +172,7 @@ PLOTTING_AND_TRAINING = {"altair", "flax", "optax", "sklearn", "vl_convert"}
     ("statement", "absent"),
     [
         ("import jaxnets; dir(jaxnets)", PLOTTING_AND_TRAINING | {"jax", "numpy"}),
-        ("import jaxnets.functional", PLOTTING_AND_TRAINING),
+        ("import jaxnets.functional, jaxnets.interop", PLOTTING_AND_TRAINING),
         ("import jaxnets.gradflow, jaxnets.data", PLOTTING_AND_TRAINING),
     ],
 )

@@ -9,13 +9,14 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 
 def test_the_code_of_the_readme_runs(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
     probabilities = names["conv_net"](names["kernel"], names["w"], names["images"])
     assert probabilities.shape == (5, 10)
     assert (names["state"].h[2] == 0).all(), "a sequence of length 0 keeps its state"
+    assert names["state_dict"]["weight_ih_l0"].shape == (32, 3)
     assert len(names["flow"].taps) == 12
     assert "layer11" in capsys.readouterr().out
 

@@ -1,0 +1,222 @@
+"""PyTorch: the state dict of `nn.RNN`, `nn.GRU` and `nn.LSTM`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.functional import GRUParams, LSTMParams, RNNParams
+from jaxnets.functional.recurrent_arguments import check_shape
+from jaxnets.interop.layers import (
+    Layers,
+    added_biases,
+    check_matrix,
+    check_names,
+    gates_of,
+    parse_layers,
+    split_biases,
+)
+from jaxnets.typing import ArrayLike
+
+
+DIRECTIONS = ("", "_reverse")
+
+
+def from_pytorch(
+    state_dict: Mapping[str, ArrayLike], kind: str, *, prefix: str = ""
+) -> Layers:
+    """Read the weights of PyTorch's `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+
+    PyTorch's matrices are transposed: `w_xh = weight_ih.T (D, G*H)`, `w_hh =
+    weight_hh.T (H, G*H)`, or `(P, G*H)` with a projection `w_hr = weight_hr.T (H, P)`.
+    The order of the gates is ours. Its two biases are added, `b = bias_ih + bias_hh`,
+    except for the candidate of a GRU, where the second becomes `b_hn`.
+
+    Args:
+        state_dict: Arrays by name, `{name: w.numpy() for name, w in
+            module.state_dict().items()}`. How many layers and directions there are, and
+            whether there are biases and a projection, follows from the names.
+        kind: "rnn", "gru" or "lstm".
+        prefix: What the module's names begin with in the state dict of a larger model,
+            such as "encoder.lstm."; other names are passed over.
+
+    Returns:
+        One tuple a layer, `(forward,)` or `(forward, backward)`, of parameters in the
+        dtype of the arrays. The backward ones run with `reverse=True`; the next layer
+        reads both outputs concatenated. Without biases b is zero and `b_hn` None.
+
+    Raises:
+        ValueError: If a name is missing or unknown, or a shape does not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxnets.functional import gru
+        >>> from jaxnets.interop import from_pytorch
+        >>> state_dict = {
+        ...     "rnn.weight_ih_l0": np.ones((6, 3), np.float32),
+        ...     "rnn.weight_hh_l0": np.ones((6, 2), np.float32),
+        ...     "rnn.bias_ih_l0": np.ones(6, np.float32),
+        ...     "rnn.bias_hh_l0": np.ones(6, np.float32),
+        ...     "head.weight": np.ones((1, 2), np.float32),
+        ... }
+        >>> [(params,)] = from_pytorch(state_dict, "gru", prefix="rnn.")
+        >>> params.b, params.b_hn
+        (Array([2., 2., 2., 2., 1., 1.], dtype=float32),
+         Array([1., 1.], dtype=float32))
+        >>> gru(params, np.ones((2, 5, 3), np.float32))[1].shape
+        (2, 5, 2)
+
+    Source: the documentation of `torch.nn.LSTM` and `torch.nn.GRU` ("Variables"). Run
+    `rnn` with `activation=jax.nn.relu` where PyTorch has `nonlinearity="relu"`.
+    """
+    gates_of(kind)
+    found = {
+        name.removeprefix(prefix): array
+        for name, array in state_dict.items()
+        if name.startswith(prefix)
+    }
+    if "weight_ih_l0" not in found:
+        raise ValueError(
+            f"`state_dict` has no {prefix}weight_ih_l0, only {sorted(state_dict)}. "
+            "Give what stands before weight_ih_l0 as `prefix`."
+        )
+    suffixes = _check(found, kind)
+    weights = {name: jnp.asarray(array) for name, array in found.items()}
+    return [
+        tuple(_params(weights, kind, suffix) for suffix in layer) for layer in suffixes
+    ]
+
+
+def to_pytorch(
+    layers: Sequence[Any], *, bias: bool = True, prefix: str = ""
+) -> dict[str, np.ndarray]:
+    """Write weights as the state dict of PyTorch's `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+
+    The inverse of `from_pytorch`: transposed matrices, all of b in `bias_ih`, and zeros
+    in `bias_hh`, where only the candidate of a GRU has `b_hn`.
+
+    Args:
+        layers: One tuple a layer, `(forward,)` or `(forward, backward)`; all of the
+            same sizes, as PyTorch has one `hidden_size` and one `proj_size`.
+        bias: PyTorch's argument; False leaves the biases out, which must be zero.
+        prefix: What the names begin with.
+
+    Returns:
+        NumPy arrays by name, in PyTorch's order. `module.load_state_dict({name:
+        torch.from_numpy(w) for name, w in state_dict.items()})` takes them.
+
+    Raises:
+        TypeError: If `layers` is not a list of tuples of recurrent parameters.
+        ValueError: If sizes, kinds or directions differ between layers, or for what
+            PyTorch has not: peepholes, and P not below H.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_lstm
+        >>> from jaxnets.interop import to_pytorch
+        >>> params = init_lstm(jax.random.key(0), 4, 3, projection=2)
+        >>> for name, w in to_pytorch([(params,)]).items():
+        ...     print(name, w.shape)
+        weight_ih_l0 (12, 4)
+        weight_hh_l0 (12, 2)
+        bias_ih_l0 (12,)
+        bias_hh_l0 (12,)
+        weight_hr_l0 (2, 3)
+
+    Source: as `from_pytorch`. PyTorch's GRU is that of `gru(..., reset_after=True)`.
+    It can run neither `clip` nor `coupled_gates`; bfloat16 goes through float32, since
+    PyTorch reads no such NumPy array.
+    """
+    kind, parsed = parse_layers(layers, "PyTorch", ("b_hn", "w_hr"))
+    if len({len(layer) for layer in parsed}) > 1:
+        raise ValueError(
+            f"`layers` has {[len(layer) for layer in parsed]} directions; PyTorch "
+            "wants one or two in all layers. Write the others by themselves."
+        )
+    state_dict: dict[str, Any] = {}
+    for number, layer in enumerate(parsed):
+        for params, direction in zip(layer, DIRECTIONS, strict=False):
+            for name, array in _arrays(params, bias).items():
+                state_dict[f"{name}_l{number}{direction}"] = array
+    _check(state_dict, kind)
+    return {prefix + name: np.array(array) for name, array in state_dict.items()}
+
+
+def _params(weights: Mapping[str, jax.Array], kind: str, suffix: str) -> Any:
+    """Build the parameters of one layer and direction."""
+    w_xh, w_hh = weights[f"weight_ih{suffix}"].T, weights[f"weight_hh{suffix}"].T
+    b, b_hn = jnp.zeros(w_xh.shape[1], w_xh.dtype), None
+    if f"bias_ih{suffix}" in weights:
+        biases = weights[f"bias_ih{suffix}"], weights[f"bias_hh{suffix}"]
+        b, b_hn = added_biases(kind, *biases)
+    if kind == "gru":
+        return GRUParams(w_xh, w_hh, b, b_hn)
+    if kind == "rnn":
+        return RNNParams(w_xh, w_hh, b)
+    projection = weights.get(f"weight_hr{suffix}")
+    return LSTMParams(w_xh, w_hh, b, None, None if projection is None else projection.T)
+
+
+def _arrays(params: Any, bias: bool) -> dict[str, jax.Array]:
+    """Return the arrays of one layer and direction, in PyTorch's order."""
+    arrays = {"weight_ih": params.w_xh.T, "weight_hh": params.w_hh.T}
+    biases = dict(zip(("bias_ih", "bias_hh"), split_biases(params), strict=True))
+    if bias:
+        arrays |= biases
+    elif any(jnp.any(b) for b in biases.values()):
+        raise ValueError("`bias` is False, but `layers` has biases other than zero.")
+    w_hr = getattr(params, "w_hr", None)
+    if w_hr is not None:
+        hidden, outputs = w_hr.shape
+        if outputs >= hidden:
+            raise ValueError(
+                f"`layers` has a projection from {hidden} to {outputs} features; "
+                "PyTorch wants `proj_size` below `hidden_size`."
+            )
+        arrays["weight_hr"] = w_hr.T
+    return arrays
+
+
+def _check(weights: Mapping[str, Any], kind: str) -> list[list[str]]:
+    """Check names and shapes; return the suffixes of each layer's directions."""
+    depth = 0
+    while f"weight_ih_l{depth}" in weights:
+        depth += 1
+    directions = DIRECTIONS[: 1 + ("weight_ih_l0_reverse" in weights)]
+    suffixes = [[f"_l{n}{way}" for way in directions] for n in range(depth)]
+    arrays = ["weight_ih", "weight_hh"]
+    if any(name.startswith("bias_") for name in weights):
+        arrays += ["bias_ih", "bias_hh"]
+    projected = kind == "lstm" and any(n.startswith("weight_hr_") for n in weights)
+    if projected:
+        arrays.append("weight_hr")
+    names = [array + suffix for row in suffixes for suffix in row for array in arrays]
+    what = f"The weights of {depth} layers and {len(directions)} directions"
+    check_names(what, weights, names)
+
+    for name in names:
+        if name.startswith("weight"):
+            check_matrix(name, weights[name])
+    features = jnp.shape(weights["weight_ih_l0"])[1]
+    last = "weight_hr_l0" if projected else "weight_hh_l0"
+    hidden = jnp.shape(weights[last])[1]
+    outputs = jnp.shape(weights[last])[0] if projected else hidden
+    gates = gates_of(kind)
+    rows = len(gates) * hidden
+    why = f"{len(gates)} gates of H = {hidden}, as `{last}` and kind={kind!r} say"
+    for row in suffixes:
+        shapes = {
+            "weight_ih": (rows, features),
+            "weight_hh": (rows, outputs),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+            "weight_hr": (outputs, hidden),
+        }
+        for suffix in row:
+            for array in arrays:
+                name = array + suffix
+                check_shape(name, weights[name], shapes[array], why)
+        features = len(row) * outputs
+    return suffixes

@@ -1,0 +1,104 @@
+"""Flax's cells beside ours: outputs, states and gradients, and both ways."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen, nnx
+
+from jaxnets import interop
+from jaxnets.functional import gru, lstm, rnn
+from jaxnets.interop.flax import CELLS
+
+
+RUN = {"rnn": rnn, "gru": gru, "lstm": lstm}
+FEATURES, HIDDEN = 3, 2
+
+
+def module_of(cell: str, bidirectional: bool) -> Any:
+    library, _, name = cell.partition(".")
+    if library == "linen":
+        new = lambda: linen.RNN(getattr(linen, name)(HIDDEN))
+        return linen.Bidirectional(new(), new()) if bidirectional else new()
+    rngs = nnx.Rngs(0)
+    create: Any = getattr(nnx, name)
+    new = lambda: nnx.RNN(create(FEATURES, HIDDEN, rngs=rngs), rngs=rngs)
+    return nnx.Bidirectional(new(), new(), rngs=rngs) if bidirectional else new()
+
+
+def flaxs(cell: str, bidirectional: bool, tree, x) -> Any:
+    """Run Flax's module of the weights `tree`; returns `(state, ys)`."""
+    module = module_of(cell, bidirectional)
+    if isinstance(module, linen.Module):
+        return module.apply({"params": tree}, x, return_carry=True)
+    nnx.update(module, tree)
+    return module(x, return_carry=True)
+
+
+def drawn_tree(cell: str, bidirectional: bool, rng) -> Any:
+    module = module_of(cell, bidirectional)
+    if isinstance(module, linen.Module):
+        tree = module.init(jax.random.key(0), jnp.ones((1, 1, FEATURES)))["params"]
+    else:
+        tree = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    draw = lambda w: jnp.asarray(0.6 * rng.standard_normal(w.shape), w.dtype)
+    return jax.tree.map(draw, tree)
+
+
+def ours(kind: str, layer, x) -> Any:
+    """Run one layer as Flax does: LSTM states are `(c, h)` there."""
+    ways = [
+        RUN[kind](params, x, reverse=reverse)
+        for params, reverse in zip(layer, (False, True), strict=False)
+    ]
+    states = tuple((state.c, state.h) if kind == "lstm" else state for state, _ in ways)
+    ys = jnp.concatenate([ys for _, ys in ways], axis=-1)
+    return (states if len(ways) == 2 else states[0]), ys
+
+
+def weighted_sum(array):
+    weights = jnp.cos(jnp.arange(array.size, dtype=array.dtype))
+    return jnp.vdot(array, weights.reshape(array.shape))
+
+
+@pytest.mark.parametrize(
+    ("cell", "bidirectional"),
+    [(cell, False) for cell in CELLS]
+    + [("nnx.OptimizedLSTMCell", True), ("linen.GRUCell", True)],
+)
+def test_outputs_states_and_gradients_are_flaxs(cell, bidirectional, rng):
+    tree = drawn_tree(cell, bidirectional, rng)
+    theirs = functools.partial(flaxs, cell, bidirectional)
+    x = jnp.asarray(rng.standard_normal((2, 5, FEATURES)), jnp.float32)
+    kind = CELLS[cell].kind
+
+    def differentiate(run):
+        def loss(tree, x):
+            results = run(tree, x)
+            return sum(map(weighted_sum, jax.tree.leaves(results))), results
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(tree, x)
+
+    with jax.numpy_rank_promotion("allow"):
+        expected = differentiate(theirs)
+    read = lambda tree: interop.from_flax([tree], cell)[0]
+    actual = differentiate(lambda tree, x: ours(kind, read(tree), x))
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    jax.tree.map(close, actual, expected)
+
+    [returned] = interop.to_flax([read(tree)], cell)
+    assert jax.tree.structure(returned) == jax.tree.structure(tree)
+    jax.tree.map(np.testing.assert_array_equal, returned, tree)
+
+
+def test_a_state_of_nnx_and_the_tree_of_a_cell_are_read_too():
+    module = nnx.RNN(nnx.LSTMCell(FEATURES, HIDDEN, rngs=nnx.Rngs(0)))
+    state: Any = nnx.state(module, nnx.Param)
+    tree = nnx.to_pure_dict(state)
+    read = lambda tree: interop.from_flax([tree], "nnx.LSTMCell")
+    for other in (read(tree["cell"]), read(state)):
+        jax.tree.map(np.testing.assert_array_equal, other, read(tree))

@@ -133,6 +133,11 @@ def recording() -> Iterator[None]:
         _traced.numbers = outer
 
 
+def listening() -> bool:
+    """Return whether what is traced now is measured, so that taps are inserted."""
+    return _scope_path.value is not None
+
+
 def plain_names(logs: dict[str, Passage]) -> dict[str, Passage]:
     """Turn the numbered keys of `logs` into the names a reader expects, in order.
 

@@ -11,15 +11,6 @@ from jaxnets.functional.fractional import fractional_max_pool as fractional_max_
 from jaxnets.functional.global_pool import global_avg_pool as global_avg_pool
 from jaxnets.functional.global_pool import global_max_pool as global_max_pool
 from jaxnets.functional.global_pool import global_sum_pool as global_sum_pool
-from jaxnets.functional.gru import GRUParams as GRUParams
-from jaxnets.functional.gru import gru as gru
-from jaxnets.functional.gru import gru_step as gru_step
-from jaxnets.functional.gru import init_gru as init_gru
-from jaxnets.functional.lstm import lstm as lstm
-from jaxnets.functional.lstm import lstm_step as lstm_step
-from jaxnets.functional.lstm_params import LSTMParams as LSTMParams
-from jaxnets.functional.lstm_params import LSTMState as LSTMState
-from jaxnets.functional.lstm_params import init_lstm as init_lstm
 from jaxnets.functional.norm_pool import logsumexp_pool as logsumexp_pool
 from jaxnets.functional.norm_pool import lp_pool as lp_pool
 from jaxnets.functional.normalization import batch_norm as batch_norm
@@ -32,8 +23,20 @@ from jaxnets.functional.pool_indices import (
     max_pool_with_indices as max_pool_with_indices,
 )
 from jaxnets.functional.pool_indices import max_unpool as max_unpool
-from jaxnets.functional.recurrence import recur as recur
-from jaxnets.functional.rnn import RNNParams as RNNParams
-from jaxnets.functional.rnn import init_rnn as init_rnn
-from jaxnets.functional.rnn import rnn as rnn
-from jaxnets.functional.rnn import rnn_step as rnn_step
+from jaxnets.functional.recurrent.cell_options import (
+    LayerNormParams as LayerNormParams,
+)
+from jaxnets.functional.recurrent.gru import gru as gru
+from jaxnets.functional.recurrent.gru import gru_step as gru_step
+from jaxnets.functional.recurrent.gru_params import GRUParams as GRUParams
+from jaxnets.functional.recurrent.gru_params import init_gru as init_gru
+from jaxnets.functional.recurrent.lstm import lstm as lstm
+from jaxnets.functional.recurrent.lstm import lstm_step as lstm_step
+from jaxnets.functional.recurrent.lstm_params import LSTMParams as LSTMParams
+from jaxnets.functional.recurrent.lstm_params import LSTMState as LSTMState
+from jaxnets.functional.recurrent.lstm_params import init_lstm as init_lstm
+from jaxnets.functional.recurrent.recurrence import recur as recur
+from jaxnets.functional.recurrent.rnn import rnn as rnn
+from jaxnets.functional.recurrent.rnn import rnn_step as rnn_step
+from jaxnets.functional.recurrent.rnn_params import RNNParams as RNNParams
+from jaxnets.functional.recurrent.rnn_params import init_rnn as init_rnn

@@ -3,11 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional.gru import GRUParams, gru, gru_step
-from jaxnets.functional.lstm import lstm, lstm_step
-from jaxnets.functional.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence import recur
-from jaxnets.functional.rnn import RNNParams, rnn, rnn_step
+from jaxnets.functional.recurrent.gru import gru, gru_step
+from jaxnets.functional.recurrent.gru_params import GRUParams
+from jaxnets.functional.recurrent.lstm import lstm, lstm_step
+from jaxnets.functional.recurrent.lstm_params import LSTMParams, LSTMState
+from jaxnets.functional.recurrent.recurrence import recur
+from jaxnets.functional.recurrent.rnn import rnn, rnn_step
+from jaxnets.functional.recurrent.rnn_params import RNNParams
 from tests.cases import Case
 
 
@@ -40,34 +42,58 @@ def own_step(x, h, w):
     return recur(step, h, x, lengths=LENGTHS, resets=RESETS, checkpoint=2)
 
 
-CASES = [
-    Case(
-        "rnn",
-        lambda x, h, *w: rnn(RNNParams(*w), x, h, resets=RESETS),
-        draw(SEQUENCE, STATE, *weights(1)),
-    ),
-    Case(
-        "gru-reset-after",
-        lambda x, h, *w: gru(GRUParams(*w), x, h, unroll=2),
-        draw(SEQUENCE, STATE, *weights(3), (HIDDEN,)),
-    ),
-    Case(
-        "gru-reset-before",
-        lambda x, h, *w: gru(GRUParams(*w), x, h, reset_after=False, time_major=True),
-        draw((TIME, BATCH, FEATURES), STATE, *weights(3)),
-    ),
-    Case(
-        "lstm-lengths-reverse",
-        lambda x, h, c, *w: lstm(
-            LSTMParams(*w), x, LSTMState(h, c), lengths=LENGTHS, reverse=True
+def runs(implementation):
+    """The cells in one implementation; only "scan" has a forward mode."""
+    how = {"implementation": implementation}
+    cases = [
+        (
+            "rnn",
+            lambda x, h, *w: rnn(
+                RNNParams(*w), x, h, resets=RESETS, zoneout=0.2, **how
+            ),
+            draw(SEQUENCE, STATE, *weights(1)),
         ),
-        draw(SEQUENCE, STATE, STATE, *weights(4)),
-    ),
-    Case(
-        "lstm-peephole-projection-coupled-clip",
-        lambda x, *w: lstm(LSTMParams(*w), x, coupled_gates=True, clip=0.7),
-        draw(SEQUENCE, *weights(4, OUTPUTS), (3, HIDDEN), (HIDDEN, OUTPUTS)),
-    ),
+        (
+            "gru-reset-after",
+            lambda x, h, *w: gru(GRUParams(*w), x, h, unroll=2, **how),
+            draw(SEQUENCE, STATE, *weights(3), (HIDDEN,)),
+        ),
+        (
+            "gru-reset-before",
+            lambda x, h, *w: gru(
+                GRUParams(*w),
+                x,
+                h,
+                reset_after=False,
+                time_major=True,
+                layer_norm=True,
+                truncate=2,
+                **how,
+            ),
+            draw((TIME, BATCH, FEATURES), STATE, *weights(3)),
+        ),
+        (
+            "lstm-lengths-reverse",
+            lambda x, h, c, *w: lstm(
+                LSTMParams(*w), x, LSTMState(h, c), lengths=LENGTHS, reverse=True, **how
+            ),
+            draw(SEQUENCE, STATE, STATE, *weights(4)),
+        ),
+        (
+            "lstm-peephole-projection-coupled-clip",
+            lambda x, *w: lstm(LSTMParams(*w), x, coupled_gates=True, clip=0.7, **how),
+            draw(SEQUENCE, *weights(4, OUTPUTS), (3, HIDDEN), (HIDDEN, OUTPUTS)),
+        ),
+    ]
+    return [
+        Case(f"{name}-{implementation}", function, arrays, implementation == "scan")
+        for name, function, arrays in cases
+    ]
+
+
+CASES = [
+    *runs("scan"),
+    *runs("split"),
     Case("recur", own_step, draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN))),
     Case(
         "rnn-step",

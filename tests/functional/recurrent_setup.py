@@ -7,10 +7,12 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from jaxnets.functional.gru import GRUParams, gru, gru_step
-from jaxnets.functional.lstm import lstm, lstm_step
-from jaxnets.functional.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.rnn import RNNParams, rnn, rnn_step
+from jaxnets.functional.recurrent.gru import gru, gru_step
+from jaxnets.functional.recurrent.gru_params import GRUParams
+from jaxnets.functional.recurrent.lstm import lstm, lstm_step
+from jaxnets.functional.recurrent.lstm_params import LSTMParams, LSTMState
+from jaxnets.functional.recurrent.rnn import rnn, rnn_step
+from jaxnets.functional.recurrent.rnn_params import RNNParams
 from tests.oracles import recurrent as oracle
 
 
@@ -79,5 +81,6 @@ def scans(draw):
         "time_major": draw(st.booleans()),
         "unroll": draw(st.sampled_from([1, 2, 9])),
         "checkpoint": draw(st.sampled_from([None, "sqrt", 1, 2, 4, 9])),
+        "implementation": draw(st.sampled_from(["split", "scan"])),
     }
     return batch, time, options, layout, rng

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.gru import GRUParams, gru, gru_step, init_gru
+from jaxnets.functional.recurrent.gru import gru, gru_step
+from jaxnets.functional.recurrent.gru_params import GRUParams, init_gru
 from tests.functional.recurrent_setup import GRU, as_float32, draw_params
 
 

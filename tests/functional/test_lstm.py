@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.lstm import lstm, lstm_step
-from jaxnets.functional.lstm_params import LSTMParams, LSTMState, init_lstm
+from jaxnets.functional.recurrent.lstm import lstm, lstm_step
+from jaxnets.functional.recurrent.lstm_params import LSTMParams, LSTMState, init_lstm
 from tests.functional.recurrent_setup import LSTM, as_float32, draw_params
 
 

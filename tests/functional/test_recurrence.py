@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.functional.recurrence import check_callables, recur
+from jaxnets.functional.recurrent.recurrence import check_callables, recur
 from jaxnets.gradflow import measure
 from tests.functional.recurrent_setup import (
     FAMILIES,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from jaxnets.functional import recurrent_arguments
+from jaxnets.functional.recurrent import implementations, split_scan
 from tests.functional.recurrent_setup import (
     FAMILIES,
     GRU,
@@ -129,12 +129,16 @@ def test_every_element_of_the_gradient(family, rng):
 
 
 @every_family
-def test_one_product_for_all_steps_is_the_same(family, rng, monkeypatch):
+@pytest.mark.parametrize("implementation", ["scan", "split"])
+def test_one_product_for_all_steps_is_the_same(
+    family, implementation, rng, monkeypatch
+):
     params = draw_params(family, rng)
     x = rng.standard_normal((2, 5, 3))
 
     def loss(params, x):
-        state, ys = family.run(params, x, lengths=np.array([5, 3]), checkpoint=2)
+        how = {"checkpoint": 2, "implementation": implementation}
+        state, ys = family.run(params, x, lengths=np.array([5, 3]), **how)
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((state, ys)))
 
     def compiled_anew():
@@ -142,9 +146,8 @@ def test_one_product_for_all_steps_is_the_same(family, rng, monkeypatch):
 
     with jax.enable_x64(True):
         stepwise = compiled_anew()
-        monkeypatch.setattr(
-            recurrent_arguments, "projects_all_steps_at_once", lambda: True
-        )
+        for module in (implementations, split_scan):
+            monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
         assert_close(compiled_anew(), stepwise)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.rnn import RNNParams, init_rnn, rnn, rnn_step
+from jaxnets.functional.recurrent.rnn import rnn, rnn_step
+from jaxnets.functional.recurrent.rnn_params import RNNParams, init_rnn
 from tests.functional.recurrent_setup import RNN, as_float32, draw_params
 
 

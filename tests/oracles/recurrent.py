@@ -11,54 +11,99 @@ def bound(a, clip):
     return a if clip is None else np.minimum(np.maximum(a, -clip), clip)
 
 
-def rnn_step(params, h, x_t, *, clip=None):
+def normalized(a, gain, bias=0.0):
+    return (a - a.mean()) / np.sqrt(a.var() + 1e-5) * gain + bias
+
+
+def rnn_step(params, h, x_t, *, clip=None, layer_norm=None, zoneout=0.0, mask=1.0):
     w_xh, w_hh, b = params
-    h = np.tanh(bound(w_xh.T @ x_t + w_hh.T @ h + b, clip))
+    a = w_xh.T @ x_t + w_hh.T @ (mask * h)
+    a = a + b if layer_norm is None else normalized(a, layer_norm.gain_h, b)
+    after = np.tanh(bound(a, clip))
+    h = zoneout * h + (1 - zoneout) * after
     return h, h
 
 
-def gru_step(params, h, x_t, *, clip=None, reset_after=True):
+def gru_step(
+    params,
+    h,
+    x_t,
+    *,
+    clip=None,
+    reset_after=True,
+    layer_norm=None,
+    zoneout=0.0,
+    mask=1.0,
+):
     w_xh, w_hh, b, b_hn = params
     size = h.size
-    blocks = [slice(k * size, (k + 1) * size) for k in range(3)]
-    (w_xr, w_xz, w_xn), (w_hr, w_hz, w_hn) = (
-        [w[:, block].T for block in blocks] for w in (w_xh, w_hh)
-    )
-    b_r, b_z, b_n = (b[block] for block in blocks)
-    r = sigmoid(bound(w_xr @ x_t + w_hr @ h + b_r, clip))
-    z = sigmoid(bound(w_xz @ x_t + w_hz @ h + b_z, clip))
+    gates, candidate = slice(0, 2 * size), slice(2 * size, None)
+    norm_x = norm_h = lambda a, columns: a
+    if layer_norm is not None:
+        norm_x = lambda a, columns: normalized(a, layer_norm.gain_x[columns])
+        norm_h = lambda a, columns: normalized(a, layer_norm.gain_h[columns])
+    seen = mask * h
+    a_rz = norm_x(w_xh[:, gates].T @ x_t, gates) + b[gates]
+    a_rz = a_rz + norm_h(w_hh[:, gates].T @ seen, gates)
+    r, z = np.split(sigmoid(bound(a_rz, clip)), 2)
+    x_n = norm_x(w_xh[:, candidate].T @ x_t, candidate) + b[candidate]
+    w_hn = w_hh[:, candidate]
     if reset_after:
-        a_n = w_xn @ x_t + b_n + r * (w_hn @ h + b_hn)
+        a_n = x_n + r * (norm_h(w_hn.T @ seen, candidate) + b_hn)
     else:
-        a_n = w_xn @ x_t + b_n + w_hn @ (r * h) + b_hn
+        a_n = x_n + norm_h(w_hn.T @ (r * seen), candidate) + b_hn
     n = np.tanh(bound(a_n, clip))
-    h = (1.0 - z) * n + z * h
+    after = (1.0 - z) * n + z * h
+    h = zoneout * h + (1 - zoneout) * after
     return h, h
 
 
-def lstm_step(params, state, x_t, *, clip=None, coupled_gates=False):
+def lstm_step(
+    params,
+    state,
+    x_t,
+    *,
+    clip=None,
+    coupled_gates=False,
+    layer_norm=None,
+    zoneout=(0.0, 0.0),
+    mask=1.0,
+):
     w_xh, w_hh, b, peephole, w_hr = params
-    h, c = state
-    size = c.size
-    a_i, a_f, a_g, a_o = (
-        w_xh[:, k * size : (k + 1) * size].T @ x_t
-        + w_hh[:, k * size : (k + 1) * size].T @ h
-        + b[k * size : (k + 1) * size]
-        for k in range(4)
-    )
-    p_i, p_f, p_o = np.zeros((3, size)) if peephole is None else peephole
-    i = sigmoid(bound(a_i + p_i * c, clip))
-    f = 1.0 - i if coupled_gates else sigmoid(bound(a_f + p_f * c, clip))
+    h, before = state
+    from_x, from_h = w_xh.T @ x_t, w_hh.T @ (mask * h)
+    on_its_way_out = lambda c: c
+    if layer_norm is not None:
+        from_x = normalized(from_x, layer_norm.gain_x)
+        from_h = normalized(from_h, layer_norm.gain_h)
+        on_its_way_out = lambda c: normalized(c, layer_norm.gain_c, layer_norm.bias_c)
+    a_i, a_f, a_g, a_o = np.split(from_x + from_h + b, 4)
+    p_i, p_f, p_o = np.zeros((3, before.size)) if peephole is None else peephole
+    i = sigmoid(bound(a_i + p_i * before, clip))
+    f = 1.0 - i if coupled_gates else sigmoid(bound(a_f + p_f * before, clip))
     g = np.tanh(bound(a_g, clip))
-    c = f * c + i * g
+    c = f * before + i * g
     o = sigmoid(bound(a_o + p_o * c, clip))
-    h = o * np.tanh(c)
+    after = o * np.tanh(on_its_way_out(c))
     if w_hr is not None:
-        h = w_hr.T @ h
-    return (h, c), h
+        after = w_hr.T @ after
+    rate_h, rate_c = zoneout
+    h = rate_h * h + (1 - rate_h) * after
+    return (h, rate_c * before + (1 - rate_c) * c), h
 
 
-def run(step, params, x, state, *, lengths=None, resets=None, reverse=False, **cell):
+def run(
+    step,
+    params,
+    x,
+    state,
+    *,
+    lengths=None,
+    resets=None,
+    reverse=False,
+    dropout_mask=None,
+    **cell,
+):
     """Run `x (batch, time, features)` from `state`, a pytree of `(batch, ...)`.
 
     Only real steps are ever looked at. Returns the final state and the outputs, with
@@ -71,6 +116,8 @@ def run(step, params, x, state, *, lengths=None, resets=None, reverse=False, **c
     for n in range(batch):
         initial = tuple(s[n] for s in state) if pair else state[n]
         current = initial
+        if dropout_mask is not None:
+            cell["mask"] = dropout_mask[n]
         outputs = {}
         real = range(time if lengths is None else int(lengths[n]))
         for t in reversed(real) if reverse else real:

@@ -1,39 +1,36 @@
 """Long short-term memory, with peepholes, coupled gates and projection."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence import check_callables
-from jaxnets.functional.recurrent_arguments import (
-    Activation,
+from jaxnets.functional.recurrent.arguments import (
     batch_of,
-    bounded,
     check_clip,
     check_features,
-    check_shape,
-    check_weights,
-    input_share,
-    product,
-    run_cell,
     same_dtype,
 )
-from jaxnets.tap import tap
-from jaxnets.typing import ArrayLike
-
-
-class _Cell(NamedTuple):
-    """The cell options of a long short-term memory."""
-
-    activation: Activation
-    gate_activation: Activation
-    output_activation: Activation
-    clip: float | None
-    coupled_gates: bool
+from jaxnets.functional.recurrent.cell import Activation, cell_step
+from jaxnets.functional.recurrent.cell_options import (
+    LayerNormParams,
+    draw_zoneout,
+    dropout_mask,
+    parse_layer_norm,
+    parse_zoneout,
+)
+from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
+from jaxnets.functional.recurrent.lstm_cell import LSTMOptions, lstm_cell
+from jaxnets.functional.recurrent.lstm_params import (
+    LSTMParams,
+    LSTMState,
+    check_lstm,
+    check_lstm_state,
+)
+from jaxnets.functional.recurrent.recurrence import check_callables
+from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
+from jaxnets.typing import ArrayLike, Key
 
 
 def lstm_step(
@@ -46,6 +43,10 @@ def lstm_step(
     output_activation: Activation = jnp.tanh,
     clip: float | None = None,
     coupled_gates: bool = False,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float | tuple[float, float] = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
 ) -> tuple[LSTMState, Inexact[Array, "*batch outputs"]]:
     """Advance a long short-term memory by one step; the maths is at `lstm`.
 
@@ -59,6 +60,11 @@ def lstm_step(
         output_activation: Function of the cell on its way out.
         clip: Bound of the absolute pre-activations, or None.
         coupled_gates: Whether f is 1 - i.
+        layer_norm: As in `lstm`.
+        zoneout: As in `lstm`.
+        recurrent_dropout: As in `lstm`. A rate is drawn anew from each `key`: for one
+            mask in all steps give the mask.
+        key: As in `lstm`; every step needs its own.
 
     Returns:
         `(LSTMState(h_t, c_t), y_t)`, with `y_t = h_t`.
@@ -80,14 +86,26 @@ def lstm_step(
 
     Source: as `lstm`.
     """
-    cell = _Cell(
-        activation, gate_activation, output_activation, clip, bool(coupled_gates)
+    hidden, outputs = check_lstm(params)
+    options = _options(
+        (activation, gate_activation, output_activation),
+        clip,
+        coupled_gates,
+        _norm(layer_norm, hidden),
+        zoneout,
+        None,
     )
-    hidden = _check(params, cell)
     check_features("x_t", x_t, params.w_xh, "(*batch, features)")
-    _check_state(state, jnp.shape(x_t)[:-1], params, hidden)
-    params, state, x_t = same_dtype(params, LSTMState(*state), x_t)
-    return _advance(params, cell, state, input_share(params, x_t))
+    batch = jnp.shape(x_t)[:-1]
+    check_lstm_state(state, batch, hidden, outputs)
+    mask = dropout_mask(recurrent_dropout, key, (*batch, outputs))
+    params, norm, state, x_t = same_dtype(
+        params, options.layer_norm, LSTMState(*state), x_t
+    )
+    options = options._replace(layer_norm=norm, dropout_mask=mask)
+    draws = draw_zoneout(key, options.zoneout, ((*batch, outputs), (*batch, hidden)))
+    cell = lstm_cell(params, options, draws, lambda activation: activation)
+    return cell_step(cell, state, x_t)
 
 
 def lstm(
@@ -100,12 +118,19 @@ def lstm(
     output_activation: Activation = jnp.tanh,
     clip: float | None = None,
     coupled_gates: bool = False,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float | tuple[float, float] = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
     lengths: Shaped[ArrayLike, "*batch"] | None = None,
     resets: Shaped[ArrayLike, "*batch_time"] | None = None,
     reverse: bool = False,
     time_major: bool = False,
     unroll: int = 1,
     checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+    implementation: str | None = None,
 ) -> tuple[LSTMState, Inexact[Array, "*lead outputs"]]:
     """Run a long short-term memory over time.
 
@@ -131,6 +156,15 @@ def lstm(
         clip: Bound of the absolute pre-activations of i, f, g and o after peepholes, or
             None. The cell is not bounded.
         coupled_gates: Whether f is 1 - i. The f columns of the weights are then unread.
+        layer_norm: Layer normalisation: False, True for gains of one, or
+            `LayerNormParams`.
+        zoneout: Probability for h and for c, or one number for both, that a unit keeps
+            its last value; see `key`.
+        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
+            steps of a sequence alike, the others being scaled up; or the mask itself,
+            `(*batch, H)`, that h is multiplied with.
+        key: Source of what zoneout and recurrent dropout draw, for training. Without
+            one nothing is drawn: zoneout mixes by its rates, nothing is dropped.
         lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
         resets: Where an episode begins, `(*batch, T)`; see `recur`.
         reverse: Read time backwards; see `recur`.
@@ -138,6 +172,13 @@ def lstm(
         unroll: Steps in one iteration of the compiled loop.
         checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
             `recur`.
+        truncate: Backpropagate through at most so many steps; see `recur`.
+        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
+            by element; None bounds nothing. It has no forward mode.
+        implementation: "split" computes the gradients of the weights after the backward
+            loop and has no forward mode; "scan" leaves the derivative to JAX and has
+            every mode; "cudnn" is NVIDIA's kernel. None chooses: `jaxnets.plan` says
+            what and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state and all h, with time as in `x`, in the
@@ -167,89 +208,66 @@ def lstm(
     PyTorch has two that are added. Flax and Keras have no peepholes, projection, clip
     or coupled gates; PyTorch has the projection only.
     """
-    cell = _Cell(
-        activation, gate_activation, output_activation, clip, bool(coupled_gates)
+    hidden, outputs = check_lstm(params)
+    options = _options(
+        (activation, gate_activation, output_activation),
+        clip,
+        coupled_gates,
+        _norm(layer_norm, hidden),
+        zoneout,
+        clip_cotangent,
     )
-    hidden = _check(params, cell)
     axes = "(time, *batch, features)" if time_major else "(*batch, time, features)"
     check_features("x", x, params.w_xh, axes)
     batch = batch_of(x, time_major)
     if state is not None:
-        _check_state(state, batch, params, hidden)
+        check_lstm_state(state, batch, hidden, outputs)
         state = LSTMState(*state)
-    params, x, state = same_dtype(params, x, state)
+    mask = dropout_mask(recurrent_dropout, key, (*batch, outputs))
+    params, norm, x, state = same_dtype(params, options.layer_norm, x, state)
+    options = options._replace(layer_norm=norm, dropout_mask=mask)
     if state is None:
-        shapes = (*batch, params.w_hh.shape[0]), (*batch, hidden)
+        shapes = (*batch, outputs), (*batch, hidden)
         state = LSTMState(*(jnp.zeros(shape, x.dtype) for shape in shapes))
+    lead = (jnp.shape(x)[0 if time_major else -2], *batch)
+    draws = draw_zoneout(key, options.zoneout, ((*lead, outputs), (*lead, hidden)))
     return run_cell(
-        functools.partial(_advance, params, cell),
-        functools.partial(input_share, params),
+        choose_recurrence(implementation, "lstm"),
+        functools.partial(lstm_cell, params, options, draws),
         state,
         x,
+        clip_cotangent=clip_cotangent,
         lengths=lengths,
         resets=resets,
         reverse=reverse,
         time_major=time_major,
         unroll=unroll,
         checkpoint=checkpoint,
+        truncate=truncate,
     )
 
 
-def _advance(params, cell, state, a_t):
-    """Compute one step from the input's share `a_t` of the pre-activations."""
-    dtype, wide = state.c.dtype, a_t.dtype
-    c = state.c.astype(wide)
-    p_i, p_f, p_o = (None,) * 3 if params.peephole is None else params.peephole
-    gate = lambda a, name: tap(cell.gate_activation(bounded(a, cell.clip)), name)
-
-    a_i, a_f, a_g, a_o = jnp.split(a_t + product(state.h, params.w_hh), 4, axis=-1)
-    i = gate(_peep(a_i, p_i, c), "i")
-    f = tap(1 - i, "f") if cell.coupled_gates else gate(_peep(a_f, p_f, c), "f")
-    g = tap(cell.activation(bounded(a_g, cell.clip)), "g")
-    c = tap(f * c + i * g, "c")
-    o = gate(_peep(a_o, p_o, c), "o")
-    h = (o * cell.output_activation(c)).astype(dtype)
-    if params.w_hr is not None:
-        h = product(h, params.w_hr).astype(dtype)
-    h = tap(h, "h")
-    return LSTMState(h, c.astype(dtype)), h
-
-
-def _peep(a, p, c):
-    """Add what a gate sees of the cell."""
-    return a if p is None else a + jnp.broadcast_to(p, c.shape).astype(c.dtype) * c
-
-
-def _check(params, cell) -> int:
-    check_callables(
-        activation=cell.activation,
-        gate_activation=cell.gate_activation,
-        output_activation=cell.output_activation,
+def _options(
+    activations, clip, coupled_gates, layer_norm, zoneout, clip_cotangent
+) -> LSTMOptions:
+    """Check and parse the cell options; the dropout mask comes later."""
+    names = ("activation", "gate_activation", "output_activation")
+    check_callables(**dict(zip(names, activations, strict=True)))
+    check_clip(clip)
+    check_clip_cotangent(clip_cotangent)
+    return LSTMOptions(
+        *activations,
+        clip,
+        bool(coupled_gates),
+        layer_norm,
+        parse_zoneout(zoneout),
+        None,
+        clip_cotangent,
     )
-    check_clip(cell.clip)
-    if params.w_hr is None:
-        hidden = check_weights(params, "i, f, g, o")
-    else:
-        if jnp.ndim(params.w_hr) != 2:
-            raise ValueError(
-                f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
-                "from the cell to the output."
-            )
-        outputs = jnp.shape(params.w_hr)[1]
-        hidden = check_weights(params, "i, f, g, o", outputs)
-        why = "from the cell to the output"
-        check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
-    if params.peephole is not None:
-        why = "one row for each of i, f and o"
-        check_shape("params.peephole", params.peephole, (3, hidden), why)
-    return hidden
 
 
-def _check_state(state, batch, params, hidden) -> None:
-    if not isinstance(state, tuple) or len(state) != 2:
-        raise TypeError(
-            f"`state` is of type {type(state).__name__}; wanted LSTMState(h, c)."
-        )
-    why = "the batch axes of the input and the size that the weights give"
-    check_shape("state.h", state[0], (*batch, jnp.shape(params.w_hh)[0]), why)
-    check_shape("state.c", state[1], (*batch, hidden), why)
+def _norm(layer_norm, hidden: int) -> LayerNormParams | None:
+    wide = (4 * hidden,)
+    return parse_layer_norm(
+        layer_norm, LayerNormParams(wide, wide, (hidden,), (hidden,))
+    )

@@ -15,6 +15,8 @@ class ScanPlan(NamedTuple):
     Attributes:
         valid: True at real steps, false at padding `(time, *batch)`; None: all real.
         resets: True where the state starts anew `(time, *batch)`; None: nowhere.
+        cuts: True where no cotangent passes to the step before, `(time,)` or
+            `(time, *batch)`; None: nowhere.
         reverse: Whether the last step is computed first.
         unroll: Steps in one iteration of the compiled loop.
         segment: Steps between two stored states; None stores all that autodiff wants.
@@ -22,9 +24,23 @@ class ScanPlan(NamedTuple):
 
     valid: jax.Array | None
     resets: jax.Array | None
+    cuts: jax.Array | None
     reverse: bool
     unroll: int
     segment: int | None
+
+    @property
+    def masks(self) -> "Masks":
+        """What differs from step to step, to be scanned over."""
+        return Masks(self.valid, self.resets, self.cuts)
+
+
+class Masks(NamedTuple):
+    """The masks of a `ScanPlan`, of all steps or of one."""
+
+    valid: jax.Array | None
+    resets: jax.Array | None
+    cuts: jax.Array | None
 
 
 def parse_scan(
@@ -37,11 +53,13 @@ def parse_scan(
     time_major: bool,
     unroll: int,
     checkpoint: Any,
+    truncate: Any,
 ) -> ScanPlan:
     """Turn the user's scan options for `time` steps of a `batch` into a `ScanPlan`."""
     return ScanPlan(
         _valid_steps(lengths, time, batch),
         _time_major_resets(resets, time, batch, time_major),
+        _cuts(truncate, lengths, time, batch, bool(reverse)),
         bool(reverse),
         _whole_number("unroll", unroll, "how many steps one iteration computes"),
         _segment_length(checkpoint, time),
@@ -96,6 +114,35 @@ def _time_major_resets(resets, time, batch, time_major) -> jax.Array | None:
         )
     resets = jnp.asarray(resets)
     return resets if time_major else jnp.moveaxis(resets, -1, 0)
+
+
+def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
+    """Mark every step that begins a further window of `truncate` steps.
+
+    The count starts at the first real step: with `reverse`, that is the last one of
+    each sequence.
+    """
+    if truncate is None:
+        return None
+    window = _whole_number(
+        "truncate", truncate, "through how many steps a cotangent passes; or None"
+    )
+    steps = jnp.arange(time)
+    if reverse and lengths is not None:
+        ends = jnp.asarray(lengths).astype(steps.dtype)[None]
+        steps = ends - 1 - steps.reshape(time, *(1,) * len(batch))
+    elif reverse:
+        steps = time - 1 - steps
+    return (steps > 0) & (steps % window == 0)
+
+
+def check_clip_cotangent(bound: Any) -> None:
+    """Raise ValueError unless `clip_cotangent` is None or a positive bound."""
+    if bound is not None and not bound > 0:
+        raise ValueError(
+            f"`clip_cotangent` is {bound}; wanted a positive bound of `dL/dh_t`, or "
+            "None for no bound."
+        )
 
 
 def _segment_length(checkpoint, time) -> int | None:

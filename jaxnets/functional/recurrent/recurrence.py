@@ -11,8 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, PyTree, Shaped
 
-from jaxnets.functional.scan_options import (
+from jaxnets.functional.recurrent.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrent.scan_options import (
+    Masks,
     ScanPlan,
+    check_clip_cotangent,
     parse_scan,
     time_first,
     time_restored,
@@ -36,6 +39,8 @@ def recur(
     time_major: bool = False,
     unroll: int = 1,
     checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Repeat the user's own `step` over time.
 
@@ -67,6 +72,13 @@ def recur(
         checkpoint: None keeps what the derivative needs of every step. A number k keeps
             the state of every k-th step and computes the rest again when it is
             needed; "sqrt" is k = sqrt(T), for O(sqrt(T)) memory.
+        truncate: A number k cuts backpropagation through time into windows of k steps,
+            counted from the first real step computed: the state that enters step k, 2k
+            and so on is `stop_gradient` of the state before, so a cotangent passes
+            through k steps at most. None cuts nowhere. The values do not change.
+        clip_cotangent: Bound of the absolute cotangents of the state, element by
+            element, each time they leave a step on the way back. None bounds nothing.
+            It has no forward mode, since it is no derivative.
 
     Returns:
         `(state, ys)`: the final state, and all `y_t`, with time where `xs` has it.
@@ -104,6 +116,7 @@ def recur(
     outputs in reversed order; PyTorch packs sequences with lengths on the host.
     """
     check_callables(step=step)
+    check_clip_cotangent(clip_cotangent)
     moved, time, batch = _time_first_tree(xs, lengths, resets, time_major)
     plan = parse_scan(
         time,
@@ -114,11 +127,17 @@ def recur(
         time_major=time_major,
         unroll=unroll,
         checkpoint=checkpoint,
+        truncate=truncate,
     )
     state = jax.tree.map(jnp.asarray, state)
     if lengths is not None or resets is not None:
         _check_leading("state", state, batch)
-    state, ys = scan_steps(step, state, moved, plan)
+
+    def bounded_step(state, x_t):
+        return step(bounded_cotangents(state, clip_cotangent), x_t)
+
+    with explained(clip_cotangent=clip_cotangent):
+        state, ys = scan_steps(bounded_step, state, moved, plan)
     batch_ndim = _batch_ndim(xs, time_major)
     return state, jax.tree.map(lambda y: time_restored(y, time_major, batch_ndim), ys)
 
@@ -138,23 +157,46 @@ def scan_steps(
     initial = state
 
     def guarded(state, inputs):
-        x_t, valid, reset = inputs
-        start = state if reset is None else _select(reset, initial, state)
+        x_t, masks = inputs
+        start = entered(masks, initial, state)
         after, y_t = step(start, x_t)
-        if valid is None:
-            return after, y_t
-        return _select(valid, after, state), _zero_unless(valid, y_t)
+        return left(masks, state, after, y_t)
 
     def scan(state, inputs):
-        xs, valid, resets = inputs
-        inputs = (prepare(xs), valid, resets)
+        xs, masks = inputs
         return jax.lax.scan(
-            guarded, state, inputs, reverse=plan.reverse, unroll=plan.unroll
+            guarded,
+            state,
+            (prepare(xs), masks),
+            reverse=plan.reverse,
+            unroll=plan.unroll,
         )
 
-    if plan.valid is not None:
-        xs = _zero_unless(plan.valid, xs)
-    inputs = (xs, plan.valid, plan.resets)
+    inputs = (real_steps_only(xs, plan), plan.masks)
+    return in_segments(scan, state, inputs, plan)
+
+
+def entered(masks: Masks, initial: Any, state: Any) -> Any:
+    """Return the state that a step starts from: cut off, or set to the initial one."""
+    if masks.cuts is not None:
+        state = _select(masks.cuts, jax.lax.stop_gradient(state), state)
+    return state if masks.resets is None else _select(masks.resets, initial, state)
+
+
+def left(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
+    """Return state and output of a step, which padding keeps and zeroes."""
+    if masks.valid is None:
+        return after, y_t
+    return _select(masks.valid, after, before), _zero_unless(masks.valid, y_t)
+
+
+def real_steps_only(xs: Any, plan: ScanPlan) -> Any:
+    """Put zero where `xs` is padding, whatever stands there."""
+    return xs if plan.valid is None else _zero_unless(plan.valid, xs)
+
+
+def in_segments(scan, state: Any, inputs: Any, plan: ScanPlan) -> tuple[Any, Any]:
+    """Run `scan(state, inputs)` over all time, or segment by segment."""
     if plan.segment is None:
         return scan(state, inputs)
     return _scan_segments(scan, state, inputs, plan.segment, plan.reverse)

@@ -1,114 +1,33 @@
 """The gated recurrent unit, with the reset gate after or before the product."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.initializers import (
-    Initializer,
-    check_sizes,
-    init_gates,
-    input_default,
-    recurrent_default,
-)
-from jaxnets.functional.recurrence import check_callables
-from jaxnets.functional.recurrent_arguments import (
-    Activation,
+from jaxnets.functional.recurrent.arguments import (
     batch_of,
-    bounded,
     check_clip,
     check_features,
     check_shape,
     check_weights,
-    input_share,
-    product,
-    run_cell,
     same_dtype,
 )
-from jaxnets.tap import tap
+from jaxnets.functional.recurrent.cell import Activation, cell_step
+from jaxnets.functional.recurrent.cell_options import (
+    LayerNormParams,
+    check_rate,
+    draw_zoneout,
+    dropout_mask,
+    parse_layer_norm,
+)
+from jaxnets.functional.recurrent.gru_cell import GRUOptions, gru_cell
+from jaxnets.functional.recurrent.gru_params import GRUParams
+from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
+from jaxnets.functional.recurrent.recurrence import check_callables
+from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
 from jaxnets.typing import ArrayLike, Key
-
-
-class GRUParams(NamedTuple):
-    """Weights of a gated recurrent unit, columns in the order r, z, n.
-
-    Attributes:
-        w_xh: `(D, 3*H)`, from the input. Row vectors: `x_t @ w_xh`.
-        w_hh: `(H, 3*H)`, from the last state.
-        b: `(3*H,)`.
-        b_hn: `(H,)`, the bias of the state's share of the candidate; None is none.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_gru
-        >>> jax.tree.map(lambda w: w.shape, init_gru(jax.random.key(0), 4, 3))
-        GRUParams(w_xh=(4, 9), w_hh=(3, 9), b=(9,), b_hn=(3,))
-    """
-
-    w_xh: ArrayLike
-    w_hh: ArrayLike
-    b: ArrayLike
-    b_hn: ArrayLike | None = None
-
-
-class _Cell(NamedTuple):
-    """The cell options of a gated recurrent unit."""
-
-    activation: Activation
-    gate_activation: Activation
-    clip: float | None
-    reset_after: bool
-
-
-def init_gru(
-    key: Key,
-    in_features: int,
-    hidden: int,
-    *,
-    input_init: Initializer = input_default,
-    recurrent_init: Initializer = recurrent_default,
-    dtype: DTypeLike = jnp.float32,
-) -> GRUParams:
-    """Draw the weights of `gru`, by the same rules as `init_rnn` and `init_lstm`.
-
-    Args:
-        key: Random key.
-        in_features: Size D of `x_t`.
-        hidden: Size H of `h_t`.
-        input_init: Rule for each gate's `(D, H)` block of `w_xh`; by default normal
-            with variance 1/D, truncated.
-        recurrent_init: Rule for each gate's `(H, H)` block of `w_hh`; by default
-            orthogonal, all singular values 1.
-        dtype: Dtype of the weights.
-
-    Returns:
-        `GRUParams` with zero biases, `b_hn` among them.
-
-    Raises:
-        ValueError: If a size is below 1.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_gru
-        >>> init_gru(jax.random.key(0), 4, 3).w_hh.shape
-        (3, 9)
-
-    Source: Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in
-    deep linear neural networks" (orthogonal). Flax's `nnx.GRUCell` and Keras draw one
-    orthogonal matrix for all gates, for singular values of 0.58 in each.
-    """
-    check_sizes(in_features=in_features, hidden=hidden)
-    input_key, recurrent_key = jax.random.split(key)
-    return GRUParams(
-        w_xh=init_gates(input_init, input_key, in_features, hidden, 3, dtype),
-        w_hh=init_gates(recurrent_init, recurrent_key, hidden, hidden, 3, dtype),
-        b=jnp.zeros(3 * hidden, dtype),
-        b_hn=jnp.zeros(hidden, dtype),
-    )
 
 
 def gru_step(
@@ -120,6 +39,10 @@ def gru_step(
     gate_activation: Activation = jax.nn.sigmoid,
     clip: float | None = None,
     reset_after: bool = True,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
     """Advance a gated recurrent unit by one step; the maths is at `gru`.
 
@@ -131,6 +54,11 @@ def gru_step(
         gate_activation: Function of the gates r and z.
         clip: Bound of the absolute pre-activations, or None.
         reset_after: Whether r multiplies the state's product or the state.
+        layer_norm: As in `gru`.
+        zoneout: As in `gru`.
+        recurrent_dropout: As in `gru`. A rate is drawn anew from each `key`: for one
+            mask in all steps give the mask.
+        key: As in `gru`; every step needs its own.
 
     Returns:
         `(h_t, y_t)`, the same array twice.
@@ -150,12 +78,17 @@ def gru_step(
 
     Source: as `gru`.
     """
-    cell = _Cell(activation, gate_activation, clip, reset_after)
-    _check(params, cell)
+    hidden, options = _options(
+        params, activation, gate_activation, clip, reset_after, layer_norm, zoneout
+    )
     check_features("x_t", x_t, params.w_xh, "(*batch, features)")
-    _check_state(state, jnp.shape(x_t)[:-1], params)
-    params, h, x_t = same_dtype(params, state, x_t)
-    return _advance(params, cell, h, input_share(params, x_t))
+    shape = (*jnp.shape(x_t)[:-1], hidden)
+    _check_state(state, shape)
+    mask = dropout_mask(recurrent_dropout, key, shape)
+    params, norm, h, x_t = same_dtype(params, options.layer_norm, state, x_t)
+    options = options._replace(layer_norm=norm, dropout_mask=mask)
+    draws = draw_zoneout(key, (zoneout,), (shape,))
+    return cell_step(gru_cell(params, options, draws, lambda f: f), h, x_t)
 
 
 def gru(
@@ -167,12 +100,19 @@ def gru(
     gate_activation: Activation = jax.nn.sigmoid,
     clip: float | None = None,
     reset_after: bool = True,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
     lengths: Shaped[ArrayLike, "*batch"] | None = None,
     resets: Shaped[ArrayLike, "*batch_time"] | None = None,
     reverse: bool = False,
     time_major: bool = False,
     unroll: int = 1,
     checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+    implementation: str | None = None,
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
     """Run a gated recurrent unit over time.
 
@@ -193,6 +133,14 @@ def gru(
         gate_activation: Function of the gates r and z.
         clip: Bound of the absolute pre-activations of r, z and n, or None.
         reset_after: Whether r multiplies the state's product or the state.
+        layer_norm: Layer normalisation: False, True for gains of one, or
+            `LayerNormParams`.
+        zoneout: Probability that a unit of h keeps its last value; see `key`.
+        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
+            steps of a sequence alike, the others being scaled up; or the mask itself,
+            `(*batch, H)`, that h is multiplied with.
+        key: Source of what zoneout and recurrent dropout draw, for training. Without
+            one nothing is drawn: zoneout mixes by its rate, nothing is dropped.
         lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
         resets: Where an episode begins, `(*batch, T)`; see `recur`.
         reverse: Read time backwards; see `recur`.
@@ -200,6 +148,12 @@ def gru(
         unroll: Steps in one iteration of the compiled loop.
         checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
             `recur`.
+        truncate: Backpropagate through at most so many steps; see `recur`.
+        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
+            by element; None bounds nothing. It has no forward mode.
+        implementation: "split" computes the gradients of the weights after the backward
+            loop and has no forward mode; "scan" leaves the derivative to JAX and has
+            every mode. None chooses: `jaxnets.plan` says what and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
@@ -226,63 +180,54 @@ def gru(
     the form of PyTorch and cuDNN. Flax's `nnx.GRUCell` lacks `b_hn`; Keras has the same
     maths with the columns z, r, n.
     """
-    cell = _Cell(activation, gate_activation, clip, reset_after)
-    _check(params, cell)
+    hidden, options = _options(
+        params, activation, gate_activation, clip, reset_after, layer_norm, zoneout
+    )
+    check_clip_cotangent(clip_cotangent)
     axes = "(time, *batch, features)" if time_major else "(*batch, time, features)"
     check_features("x", x, params.w_xh, axes)
-    batch = batch_of(x, time_major)
+    shape = (*batch_of(x, time_major), hidden)
     if state is not None:
-        _check_state(state, batch, params)
-    params, x, h = same_dtype(params, x, state)
-    if h is None:
-        h = jnp.zeros((*batch, params.w_hh.shape[0]), params.b.dtype)
+        _check_state(state, shape)
+    mask = dropout_mask(recurrent_dropout, key, shape)
+    params, norm, x, h = same_dtype(params, options.layer_norm, x, state)
+    options = options._replace(
+        layer_norm=norm, dropout_mask=mask, clip_cotangent=clip_cotangent
+    )
+    time = jnp.shape(x)[0 if time_major else -2]
+    draws = draw_zoneout(key, (zoneout,), ((time, *shape),))
     return run_cell(
-        functools.partial(_advance, params, cell),
-        functools.partial(input_share, params),
-        h,
+        choose_recurrence(implementation, "gru"),
+        functools.partial(gru_cell, params, options, draws),
+        jnp.zeros(shape, x.dtype) if h is None else h,
         x,
+        clip_cotangent=clip_cotangent,
         lengths=lengths,
         resets=resets,
         reverse=reverse,
         time_major=time_major,
         unroll=unroll,
         checkpoint=checkpoint,
+        truncate=truncate,
     )
 
 
-def _advance(params, cell, h, a_t):
-    """Compute one step from the input's share `a_t` of the pre-activations."""
-    hidden = h.shape[-1]
-    wide = a_t.dtype
-    b_hn = jnp.zeros(hidden, wide) if params.b_hn is None else params.b_hn.astype(wide)
-    b_hn = jnp.broadcast_to(b_hn, h.shape)
-    gate = lambda a, name: tap(cell.gate_activation(bounded(a, cell.clip)), name)
-
-    if cell.reset_after:
-        from_state = product(h, params.w_hh)
-        a_r, a_z = jnp.split((a_t + from_state)[..., : 2 * hidden], 2, axis=-1)
-        r = gate(a_r, "r")
-        a_n = a_t[..., 2 * hidden :] + r * (from_state[..., 2 * hidden :] + b_hn)
-    else:
-        w_rz, w_hn = jnp.split(params.w_hh, [2 * hidden], axis=1)
-        a_r, a_z = jnp.split(a_t[..., : 2 * hidden] + product(h, w_rz), 2, axis=-1)
-        r = gate(a_r, "r")
-        reset = (r * h.astype(wide)).astype(h.dtype)
-        a_n = a_t[..., 2 * hidden :] + product(reset, w_hn) + b_hn
-    z = gate(a_z, "z")
-    n = tap(cell.activation(bounded(a_n, cell.clip)), "n")
-    h = tap(((1 - z) * n + z * h.astype(wide)).astype(h.dtype), "h")
-    return h, h
-
-
-def _check(params, cell) -> None:
-    check_callables(activation=cell.activation, gate_activation=cell.gate_activation)
-    check_clip(cell.clip)
+def _options(
+    params, activation, gate_activation, clip, reset_after, layer_norm, zoneout
+) -> tuple[int, GRUOptions]:
+    """Check weights and cell options; return H and the options, without the mask."""
+    check_callables(activation=activation, gate_activation=gate_activation)
+    check_clip(clip)
+    check_rate("zoneout", zoneout)
     hidden = check_weights(params, "r, z, n")
     if params.b_hn is not None:
         check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
+    wide = (3 * hidden,)
+    norm = parse_layer_norm(layer_norm, LayerNormParams(wide, wide))
+    return hidden, GRUOptions(
+        activation, gate_activation, clip, bool(reset_after), norm, zoneout
+    )
 
 
-def _check_state(state, batch, params) -> None:
-    wanted = (*batch, jnp.shape(params.w_hh)[0])
-    check_shape("state", state, wanted, "the batch axes of the input and H of `w_hh`")
+def _check_state(state, shape: tuple[int, ...]) -> None:
+    check_shape("state", state, shape, "the batch axes of the input and H of `w_hh`")

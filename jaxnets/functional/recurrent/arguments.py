@@ -1,18 +1,9 @@
 """The arguments that rnn, gru and lstm share, checked and brought to one dtype."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
-
-from jaxnets.functional.recurrence import scan_steps
-from jaxnets.functional.scan_options import parse_scan, time_first, time_restored
-
-
-# An elementwise function, such as `jnp.tanh` or `jax.nn.sigmoid`.
-Activation = Callable[[Array], Array]
 
 
 def check_weights(params: Any, gates: str, outputs: int | None = None) -> int:
@@ -84,58 +75,7 @@ def same_dtype(*trees: Any) -> tuple[Any, ...]:
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), trees)
 
 
-def product(
-    x: Inexact[Array, "*lead inner"], w: Inexact[Array, "inner outer"]
-) -> Inexact[Array, "*lead outer"]:
-    """Multiply `x @ w`; 16-bit arguments are summed, and the sum left, in float32."""
-    wide = jnp.float32 if x.dtype.itemsize < 4 else x.dtype
-    return jnp.matmul(x, w, preferred_element_type=wide)
-
-
-def input_share(params: Any, x: Any) -> Array:
-    """Compute `x @ w_xh + b`, the input's share of the pre-activations."""
-    a = product(x, params.w_xh)
-    return a + jnp.broadcast_to(params.b.astype(a.dtype), a.shape)
-
-
-def bounded(a: Array, clip: float | None) -> Array:
-    """Bound a pre-activation to `[-clip, clip]`."""
-    return a if clip is None else jnp.clip(a, -clip, clip)
-
-
 def batch_of(x: Any, time_major: bool) -> tuple[int, ...]:
     """Return the batch axes of `(*batch, time, features)`."""
     shape = jnp.shape(x)
     return shape[1:-1] if time_major else shape[:-2]
-
-
-def run_cell(
-    advance: Callable[[Any, Any], tuple[Any, Any]],
-    project: Callable[[Any], Any],
-    state: Any,
-    x: Any,
-    *,
-    time_major: bool,
-    **options: Any,
-) -> tuple[Any, Any]:
-    """Scan `advance(state, project(x_t))` over the checked `x`, with scan options."""
-    batch = batch_of(x, time_major)
-    time = jnp.shape(x)[0 if time_major else -2]
-    plan = parse_scan(time, batch, time_major=time_major, **options)
-    moved = time_first(x, time_major)
-    if projects_all_steps_at_once():
-        state, ys = scan_steps(advance, state, moved, plan, prepare=project)
-    else:
-        step = lambda state, x_t: advance(state, project(x_t))
-        state, ys = scan_steps(step, state, moved, plan)
-    return state, time_restored(ys, time_major, len(batch))
-
-
-def projects_all_steps_at_once() -> bool:
-    """Whether `x @ w_xh` of all steps is one product, before the loop.
-
-    On accelerators one large product is far faster than T small ones. On a CPU the
-    small ones run as fast and stay in the cache, while the large result is written to
-    memory and read again: the loop was a quarter slower for it.
-    """
-    return jax.default_backend() != "cpu"

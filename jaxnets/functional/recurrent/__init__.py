@@ -1,0 +1,1 @@
+"""Recurrence: the cells, and the ways that a step is repeated over time."""

@@ -1,0 +1,162 @@
+"""Cell options that rnn, gru and lstm share: layer norm, zoneout, recurrent dropout."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxnets.functional.recurrent.arguments import check_shape
+from jaxnets.typing import ArrayLike, Key
+
+
+class LayerNormParams(NamedTuple):
+    """Gains of the layer normalisation in a cell; the biases are those of the cell.
+
+    Attributes:
+        gain_h: `(G*H,)`, of the state's share of the pre-activations. In `rnn`, `(H,)`,
+            of the whole pre-activation.
+        gain_x: `(G*H,)`, of the input's share. None in `rnn`.
+        gain_c: `(H,)`, of the memory cell of `lstm` on its way out, otherwise None.
+        bias_c: `(H,)`, the same.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import LayerNormParams, gru, init_gru
+        >>> params = init_gru(jax.random.key(0), 4, 3)
+        >>> norms = LayerNormParams(gain_h=jnp.full(9, 0.5), gain_x=jnp.ones(9))
+        >>> gru(params, jnp.ones((5, 4)), layer_norm=norms)[1].shape
+        (5, 3)
+    """
+
+    gain_h: ArrayLike
+    gain_x: ArrayLike | None = None
+    gain_c: ArrayLike | None = None
+    bias_c: ArrayLike | None = None
+
+
+class Draws(NamedTuple):
+    """Which units of one step, or of all, keep their last value; None: none does.
+
+    Attributes:
+        h: Booleans, of the output.
+        c: Booleans, of the memory cell.
+    """
+
+    h: Any = None
+    c: Any = None
+
+
+_EPSILON = 1e-5
+
+
+def parse_layer_norm(
+    layer_norm: bool | LayerNormParams, shapes: LayerNormParams
+) -> LayerNormParams | None:
+    """Return the gains, ones for True, after a look at their `shapes`."""
+    if layer_norm is False:
+        return None
+    if layer_norm is True:
+        gains = [None if shape is None else jnp.ones(shape) for shape in shapes]
+        if shapes.bias_c is not None:
+            gains[-1] = jnp.zeros(shapes.bias_c)
+        return LayerNormParams(*gains)
+    if not isinstance(layer_norm, LayerNormParams):
+        raise TypeError(
+            f"`layer_norm` is of type {type(layer_norm).__name__}; wanted True, False "
+            "or LayerNormParams."
+        )
+    for name, gain, shape in zip(
+        LayerNormParams._fields, layer_norm, shapes, strict=True
+    ):
+        if (gain is None) != (shape is None):
+            wanted = "None" if shape is None else f"an array of shape {shape}"
+            raise ValueError(
+                f"`layer_norm.{name}` is {'None' if gain is None else 'an array'}; "
+                f"wanted {wanted} in this network."
+            )
+        if gain is not None and shape is not None:
+            check_shape(f"layer_norm.{name}", gain, shape, "one for each column")
+    return layer_norm
+
+
+def normalized(
+    a: Float[Array, "*lead columns"], gain: Any, bias: Any = None
+) -> Float[Array, "*lead columns"]:
+    """Give the last axis of `a` mean 0 and variance 1, then gain and bias."""
+    centred = a - jnp.mean(a, -1, keepdims=True)
+    variance = jnp.mean(centred * centred, -1, keepdims=True)
+    spread = lambda v: jnp.broadcast_to(jnp.asarray(v, a.dtype), a.shape)
+    a = centred * jax.lax.rsqrt(variance + _EPSILON) * spread(gain)
+    return a if bias is None else a + spread(bias)
+
+
+def check_rate(name: str, rate: Any) -> None:
+    """Raise ValueError unless `rate` is a probability below 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"`{name}` is {rate}; wanted a probability, 0 <= rate < 1.")
+
+
+def parse_zoneout(zoneout: Any) -> tuple[float, float]:
+    """Return the rates of h and c, from a pair or one number for both."""
+    rates = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
+    if len(rates) != 2:
+        raise ValueError(
+            f"`zoneout` is {zoneout}; wanted a rate, or one for h and one for c."
+        )
+    for rate in rates:
+        check_rate("zoneout", rate)
+    return rates
+
+
+def draw_zoneout(
+    key: Key | None,
+    rates: tuple[float, ...],
+    shapes: tuple[tuple[int, ...], ...],
+) -> Draws:
+    """Draw which units keep their value; without a key, or at rate 0, none does."""
+    if key is None:
+        return Draws()
+    keys = jax.random.split(jax.random.fold_in(key, 0), 2)
+    drawn = [
+        jax.random.bernoulli(key, rate, shape) if rate else None
+        for key, rate, shape in zip(keys, rates, shapes, strict=False)
+    ]
+    return Draws(*drawn)
+
+
+def zoned(rate: float, kept: Any, before: Array, after: Array) -> Array:
+    """Keep `before` where `kept` says so, or on average where nothing was drawn."""
+    if not rate:
+        return after
+    if kept is None:
+        return rate * before + (1 - rate) * after
+    return jnp.where(kept, before, after)
+
+
+def dropout_mask(
+    recurrent_dropout: Any, key: Key | None, shape: tuple[int, ...]
+) -> Any:
+    """Return what multiplies the state of each sequence in every step, or None.
+
+    Args:
+        recurrent_dropout: A rate, or the mask itself.
+        key: Source of the mask; None draws none.
+        shape: `(*batch, P)`.
+    """
+    if not isinstance(recurrent_dropout, int | float):
+        why = "the batch axes of the input and the size of the output"
+        check_shape("recurrent_dropout", recurrent_dropout, shape, why)
+        return recurrent_dropout
+    check_rate("recurrent_dropout", recurrent_dropout)
+    if key is None or not recurrent_dropout:
+        return None
+    keeps = 1 - recurrent_dropout
+    key = jax.random.fold_in(key, 1)
+    return jax.random.bernoulli(key, keeps, shape).astype(jnp.float32) / keeps
+
+
+def masked(h: Array, mask: Any) -> Array:
+    """Multiply the state with its dropout mask, if there is one."""
+    return h if mask is None else h * jnp.asarray(mask, h.dtype)

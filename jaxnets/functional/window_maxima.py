@@ -17,7 +17,12 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pool_dtypes import lowest
-from jaxnets.functional.pool_windows import PoolWindows, cover, fit_axis
+from jaxnets.functional.pool_windows import (
+    PoolWindows,
+    cover,
+    fit_axis,
+    shown_padded,
+)
 from jaxnets.functional.window_stages import (
     Stage,
     covering_taps,
@@ -69,6 +74,7 @@ def maxima_by_reduce_window(
     x = cover(x, windows, mode, fill=lowest(x.dtype))
     for axis, size in enumerate(windows.covered, 1):
         x = fit_axis(x, axis, size)
+    x = shown_padded(x, windows)
     return jax.lax.reduce_window(
         x,
         np.asarray(lowest(x.dtype), x.dtype)[()],

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pool_windows import PoolWindows, cover, fit_axis
+from jaxnets.functional.pool_windows import (
+    PoolWindows,
+    cover,
+    fit_axis,
+    shown_padded,
+)
 
 
 def sums_by_reshape(
@@ -35,7 +40,7 @@ def sums_by_reduce_window(
 
     A window of 7 by 7 then costs 14 additions for each output instead of 49.
     """
-    x = cover(x, windows, mode, fill=0)
+    x = shown_padded(cover(x, windows, mode, fill=0), windows)
     for axis in reversed(range(1, windows.ndim + 1)):
         window, strides, dilation = [1] * x.ndim, [1] * x.ndim, [1] * x.ndim
         window[axis] = windows.window[axis - 1]

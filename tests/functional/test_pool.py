@@ -86,6 +86,15 @@ def test_large_windows_keep_the_first_maximum(implementation, window, stride, di
     assert_is_the_oracle("max", x, (window,), implementation, **options)
 
 
+@pytest.mark.parametrize("kind", POOLS)
+@pytest.mark.parametrize("window", [2, 4])
+def test_dilated_windows_around_one_element(kind, window):
+    # XLA on CPU takes the element for the window: no tap of it is in the middle.
+    x = np.array([3.0, 5.0]).reshape(2, 1, 1)
+    options = dict(strides=(1,), padding=window - 1, window_dilation=(2,))
+    assert_is_the_oracle(kind, x, (window,), "reduce_window", **options)
+
+
 def test_a_window_of_4096_elements_compiles_to_a_small_program():
     gradient = jax.grad(lambda x: jnp.sum(max_pool(x, 64)))
     program = jax.jit(gradient).lower(jnp.ones((1, 64, 64, 1))).as_text()
@@ -201,6 +210,8 @@ def test_names_force_and_others_raise():
         (dict(window_shape=(2, 2, 2, 2)), ValueError, r"`x` has shape \(1, 4, 4, 1\)"),
         (dict(window_shape=(2, 0)), ValueError, r"`window_shape` is \(2, 0\)"),
         (dict(window_shape=2.5), TypeError, r"`window_shape` is 2.5"),
+        (dict(window_shape=((2, 2), (2, 2))), TypeError, r"`window_shape` is \(\(2"),
+        (dict(window_shape=((1, 2), (3,))), TypeError, r"`window_shape` is \(\(1"),
         (dict(window_shape=()), ValueError, r"`window_shape` is \(\)"),
         (dict(window_shape=2, strides=0), ValueError, "`strides` is 0"),
         (dict(window_shape=2, strides=(1, 2, 3)), ValueError, "`strides` is .*length"),
@@ -238,5 +249,7 @@ def test_errors_of_dtypes_and_divisors():
         avg_pool(x, (2,), divisor=0)
     with pytest.raises(TypeError, match=r"`divisor` is 'two'"):
         avg_pool(x, (2,), divisor="two")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"`divisor` is .*complex64"):
+        avg_pool(x, (2,), divisor=np.complex64(2))
     with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
         max_pool(x, 2)

@@ -250,6 +250,6 @@ def test_errors_of_dtypes_and_divisors():
     with pytest.raises(TypeError, match=r"`divisor` is 'two'"):
         avg_pool(x, (2,), divisor="two")  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"`divisor` is .*complex64"):
-        avg_pool(x, (2,), divisor=np.complex64(2))
+        avg_pool(x, (2,), divisor=np.complex64(2))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
         max_pool(x, 2)

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxnets import functional as F
 
 
-# `OptimizedLSTMCell` and `LSTMCell` are the same function; the first is faster.
+# `LSTMCell`, the same function, is slower than `OptimizedLSTMCell` but for batch 1.
 CELLS = {
     F.RNNParams: nnx.SimpleCell,
     F.GRUParams: nnx.GRUCell,
@@ -35,8 +35,16 @@ def layer(params: Any) -> nnx.RNN:
     """
     in_features, hidden = params.w_xh.shape[0], params.w_hh.shape[0]
     dtype = params.w_xh.dtype
+    zeros = nnx.initializers.zeros_init()
     cell = CELLS[type(params)](
-        in_features, hidden, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0)
+        in_features,
+        hidden,
+        dtype=dtype,
+        param_dtype=dtype,
+        # Its default draws no 16-bit numbers, and all are replaced here.
+        kernel_init=zeros,
+        recurrent_kernel_init=zeros,
+        rngs=nnx.Rngs(0),
     )
     cell.dense_i.kernel[...] = params.w_xh
     cell.dense_h.kernel[...] = params.w_hh

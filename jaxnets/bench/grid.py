@@ -44,11 +44,21 @@ class Row:
             if name in spec:
                 words[-1] += f"-{spec.pop(name)}"
         words += [
-            f"{LETTERS.get(name, name)}{'=' if isinstance(value, str) else ''}{value}"
+            _word(name, value)
             for name, value in spec.items()
-            if value != DEFAULTS.get(name)
+            if value is not False and value != DEFAULTS.get(name)
         ]
         return " ".join(words if dtype == "float32" else [*words, dtype])
+
+
+def _word(name: str, value: str | int) -> str:
+    if value is True:
+        return name
+    return (
+        f"{name}={value}"
+        if isinstance(value, str)
+        else f"{LETTERS.get(name, name)}{value}"
+    )
 
 
 def read_grid(suite: str) -> list[Row]:

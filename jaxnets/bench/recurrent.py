@@ -58,6 +58,9 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
     run = KINDS[spec["function"]].run
     params = _params(params_key, spec["function"], spec["in_features"], spec)
     if "checkpoint" in spec:
+        if spec["time_major"]:
+            x = x.swapaxes(0, 1)
+        run = functools.partial(run, time_major=spec["time_major"])
         checkpointed = functools.partial(run, checkpoint=spec["checkpoint"])
         return {
             "ours": Program(_outputs(checkpointed), (params, x)),

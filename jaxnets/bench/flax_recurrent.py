@@ -9,7 +9,7 @@ from flax import nnx
 from jaxnets import functional as F
 
 
-# `LSTMCell`, the same function, is slower than `OptimizedLSTMCell` but for batch 1.
+# `LSTMCell`, the same function as `OptimizedLSTMCell`, is slower at most sizes.
 CELLS = {
     F.RNNParams: nnx.SimpleCell,
     F.GRUParams: nnx.GRUCell,

@@ -34,7 +34,7 @@ from jaxnets.functional.window_stages import (
 
 # Windows of up to so many elements are folded at once where they lie apart, and where
 # they overlap: the latter if an element lies in few of them.
-_MOST_APART = 64
+_MOST_APART = 16
 _MOST_OVERLAPPING = 9
 _MOST_READS = 4
 

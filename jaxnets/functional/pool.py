@@ -138,8 +138,8 @@ def sum_pool(
         padding_mode: What it is filled with.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach past the padding.
-        implementation: None, "reshape" (for windows that do not overlap) or
-            "reduce_window".
+        implementation: None, "taps" (adds slices of `x`; for small windows), "reshape"
+            (for windows that do not overlap) or "reduce_window".
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.

@@ -166,6 +166,20 @@ def shown_padded(x: Shaped[Array, "..."], windows: PoolWindows) -> Shaped[Array,
     return jax.lax.optimization_barrier(x) if misread else x
 
 
+def without_further_windows(
+    x: Shaped[Array, "..."], windows: PoolWindows
+) -> Shaped[Array, "..."]:
+    """Crop the axes of covered `x` that have room for more windows than `out`.
+
+    Others keep what lies after the last window, since a crop copies all the rest.
+    """
+    axes = zip(windows.covered, windows.strides, strict=True)
+    for axis, (covered, stride) in enumerate(axes, x.ndim - 1 - windows.ndim):
+        if x.shape[axis] >= covered + stride:
+            x = fit_axis(x, axis, covered)
+    return x
+
+
 def fit_axis(
     x: Shaped[Array, "..."], axis: int, size: int, *, fill: Any = 0
 ) -> Shaped[Array, "..."]:

@@ -1,6 +1,7 @@
 """Max, sum and average pooling against plain loops."""
 
 import functools
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -53,7 +54,7 @@ def test_max_pool_is_the_definition(problem, implementation, ties, seed):
 @hypothesis.given(
     problem=problems(),
     kind=st.sampled_from(["sum", "avg"]),
-    implementation=st.sampled_from(["reduce_window", None]),
+    implementation=st.sampled_from(["taps", "reduce_window", None]),
     count_include_pad=st.booleans(),
     divisor=st.sampled_from([None, None, 3, -0.5]),
     seed=st.integers(0, 99),
@@ -66,6 +67,24 @@ def test_sum_and_avg_pool_are_the_definition(
         options |= dict(count_include_pad=count_include_pad, divisor=divisor)
     x = np.random.default_rng(seed).normal(size=(2, *sizes, 3))
     assert_is_the_oracle(kind, x, window, implementation, **options)
+
+
+@pytest.mark.parametrize("implementation", ["taps", "reshape", "reduce_window"])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_sums_over_windows_that_lie_apart(implementation, dilation, rng):
+    x = rng.normal(size=(2, 9, 11, 2))
+    options: dict[str, Any] = dict(padding=((1, 0), (0, 2)), strides=(3, 5))
+    options["window_dilation"] = (dilation, dilation)
+    assert_is_the_oracle("sum", x, (2, 3), implementation, **options)
+
+
+@pytest.mark.parametrize(
+    ("window", "strides"),
+    [((8, 8), (8, 8)), ((9, 9), (9, 9)), ((3, 3), (2, 2)), ((5, 3), (1, 2))],
+)
+def test_the_first_maximum_whether_folded_at_once_or_by_axis(window, strides, rng):
+    x = with_ties(rng, (1, 19, 20, 2))
+    assert_is_the_oracle("max", x, window, strides=strides, padding=3)
 
 
 def test_max_pool_of_the_textbook():

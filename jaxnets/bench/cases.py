@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
 from jaxnets.bench.grid import Row
 
 
@@ -24,8 +26,8 @@ class Case(NamedTuple):
     Attributes:
         row: Its row of the grid.
         direction: "forward", "gradients" (forward and all gradients) or "step".
-        programs: By contender, "ours" first. Further ones are "flax", and "outside",
-            ours outside of the loop.
+        programs: By contender, "ours" first. Further ones are "flax", and of ours
+            "outside", outside of the loop, and "stored", without `checkpoint`.
         in_torch: Whether the PyTorch process has a counterpart.
         parameters: Number of the network's parameters, the same for all contenders.
     """
@@ -35,3 +37,31 @@ class Case(NamedTuple):
     programs: dict[str, Program]
     in_torch: bool = True
     parameters: int | None = None
+
+
+def with_gradients(programs: dict[str, Program]) -> dict[str, Program]:
+    """Return programs that compute the value and the gradients by every argument.
+
+    Args:
+        programs: Of functions whose value is one array, of the same shape for all.
+
+    Returns:
+        By contender, `f(cotangent, *arguments) -> (value, *gradients)`.
+    """
+    function, arguments = programs["ours"]
+    output = jax.eval_shape(function, *arguments)
+    # An argument, as are all arrays: nothing can be computed ahead.
+    key = jax.random.key(2, impl="rbg")
+    cotangent = jax.random.normal(key, output.shape, output.dtype)
+    return {
+        who: Program(_with_gradients(function), (cotangent, *arguments))
+        for who, (function, arguments) in programs.items()
+    }
+
+
+def _with_gradients(function: Callable[..., jax.Array]) -> Callable[..., Any]:
+    def value_and_gradients(cotangent, *arguments):
+        value, back = jax.vjp(function, *arguments)
+        return value, *back(cotangent)
+
+    return value_and_gradients

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import itertools
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from jaxnets.bench.options import Options
 
 # How a row's name writes a number; one that is 1 is left out.
 LETTERS = {"window": "k", "strides": "s", "dilation": "d", "groups": "g"}
+# What a name joins by x; then come the features of the output.
+SIZES = ("batch", "spatial", "time", "channels", "in_features")
 DEFAULTS = {"strides": 1, "dilation": 1, "groups": 1, "layers": None}
 
 
@@ -28,20 +31,34 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Function, `batch x spatial x channels - features`, window and so on."""
+        """Function, `batch x spatial or time x channels - features`, and the rest."""
         spec = dict(self.spec)
         function, dtype, layers = (spec.pop(k) for k in ("function", "dtype", "layers"))
-        sizes = (spec.pop("batch"), *spec.pop("spatial"), spec.pop("channels"))
+        sizes = itertools.chain.from_iterable(
+            size if isinstance(size, list) else [size]
+            for size in (spec.pop(name) for name in SIZES if name in spec)
+        )
         words = [f"scan{layers} {function}" if layers else function]
         words.append("x".join(map(str, sizes)))
-        if "features" in spec:
-            words[-1] += f"-{spec.pop('features')}"
+        for name in ("features", "hidden"):
+            if name in spec:
+                words[-1] += f"-{spec.pop(name)}"
         words += [
-            f"{LETTERS.get(name, name)}{number}"
-            for name, number in spec.items()
-            if number != DEFAULTS.get(name)
+            _word(name, value)
+            for name, value in spec.items()
+            if value is not False and value != DEFAULTS.get(name)
         ]
         return " ".join(words if dtype == "float32" else [*words, dtype])
+
+
+def _word(name: str, value: str | int) -> str:
+    if value is True:
+        return name
+    return (
+        f"{name}={value}"
+        if isinstance(value, str)
+        else f"{LETTERS.get(name, name)}{value}"
+    )
 
 
 def read_grid(suite: str) -> list[Row]:

@@ -38,6 +38,8 @@ class Measurement:
         seconds: By contender, seconds of one call in each round.
         calls: By contender, calls in each sample.
         compile_seconds: By contender that is compiled.
+        temp_bytes: By contender that is compiled, the memory that its program needs
+            beside arguments and results, where the backend says so.
         parameters: The parameters of the network, if it is one.
         skipped: By contender that could not run, why.
     """
@@ -50,6 +52,7 @@ class Measurement:
     seconds: dict[str, list[float]]
     calls: dict[str, int]
     compile_seconds: dict[str, float]
+    temp_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     parameters: int | None = None
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -64,12 +67,11 @@ class Measurement:
             return None
         return ratio_of(self.seconds[peer], self.seconds["ours"])
 
-    @property
-    def in_loop(self) -> Ratio | None:
-        """Our time inside of the loop over ours outside, where that was timed."""
-        if "outside" not in self.seconds:
+    def over(self, variant: str) -> Ratio | None:
+        """Return our time over that of a further program of ours, if it was timed."""
+        if variant not in self.seconds:
             return None
-        return ratio_of(self.seconds["ours"], self.seconds["outside"])
+        return ratio_of(self.seconds["ours"], self.seconds[variant])
 
 
 def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:

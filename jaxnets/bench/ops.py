@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxnets import functional as F
-from jaxnets.bench.cases import Case, Program
+from jaxnets.bench.cases import Case, Program, with_gradients
 from jaxnets.bench.grid import Row
 
 
@@ -21,30 +21,7 @@ def cases(row: Row) -> Iterator[Case]:
     programs = _programs(row.spec)
     in_torch = row.spec["layers"] is None
     yield Case(row, "forward", programs, in_torch)
-    output = jax.eval_shape(*_flat(programs["ours"]))
-    # An argument, as are all arrays: nothing can be computed ahead.
-    cotangent = jax.random.normal(
-        jax.random.key(2, impl="rbg"), output.shape, output.dtype
-    )
-    differentiated = {
-        who: Program(with_gradients(program.function), (cotangent, *program.arguments))
-        for who, program in programs.items()
-    }
-    yield Case(row, "gradients", differentiated, in_torch)
-
-
-def with_gradients(function: Function) -> Callable[..., tuple[jax.Array, ...]]:
-    """Return `f(cotangent, *arguments) -> (value, *gradients)`."""
-
-    def value_and_gradients(cotangent, *arguments):
-        value, back = jax.vjp(function, *arguments)
-        return value, *back(cotangent)
-
-    return value_and_gradients
-
-
-def _flat(program: Program) -> tuple[Any, ...]:
-    return program.function, *program.arguments
+    yield Case(row, "gradients", with_gradients(programs), in_torch)
 
 
 def _programs(spec: dict[str, Any]) -> dict[str, Program]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 
-SUITES = ("ops", "training")
+SUITES = ("ops", "recurrent", "training")
 DTYPES = ("float32", "bfloat16", "float16")
 PEERS = ("flax", "torch")
 # Rounds and seconds a sample lasts at least, asked for by `--quick`.
@@ -18,7 +18,7 @@ class Options:
     """What to time, beside whom, and where to write it.
 
     Attributes:
-        suite: What to time: single operations, or a training step.
+        suite: What to time: single operations, recurrences, or a training step.
         rows: Only rows whose name or group contains this; shell wildcards, several
             with commas.
         rounds: How many rounds to take the median of.
@@ -36,7 +36,7 @@ class Options:
         ValueError: If an option has a wrong value.
     """
 
-    suite: Literal["ops", "training"] = "ops"
+    suite: Literal["ops", "recurrent", "training"] = "ops"
     rows: str = "*"
     rounds: int = 7
     quick: bool = False

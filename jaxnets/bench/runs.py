@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxnets.bench import ops, tables, training
+from jaxnets.bench import ops, recurrent, tables, training
 from jaxnets.bench.environment import cores, environment
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
@@ -18,7 +18,14 @@ from jaxnets.bench.timing import measure
 
 
 # A suite is a grid of this name and what turns a row into cases.
-CASES = {"ops": ops.cases, "training": training.cases}
+CASES = {
+    "ops": ops.cases,
+    "recurrent": recurrent.cases,
+    "training": training.cases,
+}
+
+# The column of a grid that asks for a further program of ours.
+VARIANT_COLUMNS = {"outside": "layers", "stored": "checkpoint"}
 
 
 def run(options: Options) -> None:
@@ -72,8 +79,12 @@ def _measure_all(
 ) -> None:
     """Measure the rows and print each case as it ends."""
     peers = record.settings["peers"]
-    loops = any(row.spec.get("layers") for row in rows)
-    titles = tables.header(peers, loops)
+    variants = [
+        variant
+        for variant, column in VARIANT_COLUMNS.items()
+        if any(row.spec.get(column) for row in rows)
+    ]
+    titles = tables.header(peers, variants)
     name = max(len(row.name) for row in rows)
     widths = [name, 11, 13, 7, 8, *[18] * (len(titles) - 5)]
     print(tables.aligned(titles, widths), flush=True)
@@ -87,7 +98,7 @@ def _measure_all(
                 sample_seconds=record.settings["sample_seconds"],
             )
             record.measurements.append(measurement)
-            cells = tables.cells(measurement, peers, loops)
+            cells = tables.cells(measurement, peers, variants)
             print(tables.aligned(cells, widths), flush=True)
             for who, reason in measurement.skipped.items():
                 print(f"  {who} is left out: {reason}", flush=True)

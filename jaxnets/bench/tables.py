@@ -11,17 +11,22 @@ LEGEND = (
     "A ratio is a peer's time over ours in the same round, median (range): above 1 we "
     "are faster."
 )
+# Further programs of ours, and what our time over theirs is called.
+VARIANTS = {"outside": "in scan / outside", "stored": "checkpoint / stored"}
 PASSES = {"forward": "forward", "gradients": "+ gradients", "step": "step"}
 
 
-def header(peers: Sequence[str], loops: bool) -> list[str]:
+def header(peers: Sequence[str], variants: Sequence[str]) -> list[str]:
     """Return the titles of the columns."""
     titles = ["row", "pass", "plan", "compile", "ours"]
     titles += [f"{peer} / ours" for peer in peers]
-    return [*titles, "in scan / outside"] if loops else titles
+    titles += [VARIANTS[variant] for variant in variants]
+    return [*titles, "temp"] if "stored" in variants else titles
 
 
-def cells(measurement: Measurement, peers: Sequence[str], loops: bool) -> list[str]:
+def cells(
+    measurement: Measurement, peers: Sequence[str], variants: Sequence[str]
+) -> list[str]:
     """Return a measurement's cells, one for each title."""
     ratios = [measurement.ratio(peer) for peer in peers]
     return [
@@ -31,8 +36,20 @@ def cells(measurement: Measurement, peers: Sequence[str], loops: bool) -> list[s
         f"{measurement.compile_seconds['ours']:.2f} s",
         f"{1e3 * measurement.ours:.3g} ms",
         *map(ratio_text, ratios),
-        *([ratio_text(measurement.in_loop)] if loops else []),
+        *(ratio_text(measurement.over(variant)) for variant in variants),
+        *([memory_text(measurement)] if "stored" in variants else []),
     ]
+
+
+def memory_text(measurement: Measurement) -> str:
+    """Return the temporary memory of ours, such as "19.2 MB (0.03 of stored)"."""
+    bytes_of = measurement.temp_bytes
+    if "ours" not in bytes_of:
+        return "-"
+    text = f"{bytes_of['ours'] / 1e6:.1f} MB"
+    if "stored" not in bytes_of:
+        return text
+    return f"{text} ({bytes_of['ours'] / bytes_of['stored']:.3f} of stored)"
 
 
 def ratio_text(ratio: Ratio | None) -> str:
@@ -90,7 +107,7 @@ def summary_table(found: Sequence[Summary]) -> str:
 def markdown_page(record: Record) -> str:
     """Return the page that `--markdown` writes: facts, summary, every row."""
     peers, measurements = record.settings["peers"], record.measurements
-    loops = any(m.in_loop for m in measurements)
+    variants = [v for v in VARIANTS if any(v in m.seconds for m in measurements)]
     found = summaries(measurements, peers)
     return "\n\n".join(
         [
@@ -99,7 +116,8 @@ def markdown_page(record: Record) -> str:
             LEGEND,
             markdown_table(SUMMARY_HEADER, [summary_cells(each) for each in found]),
             markdown_table(
-                header(peers, loops), [cells(m, peers, loops) for m in measurements]
+                header(peers, variants),
+                [cells(m, peers, variants) for m in measurements],
             ),
             "",
         ]

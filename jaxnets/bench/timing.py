@@ -11,6 +11,7 @@ import jax
 
 from jaxnets.bench.cases import Case, Program
 from jaxnets.bench.measurement import Measurement
+from jaxnets.bench.options import PEERS
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess
 from jaxnets.choices import plan
 
@@ -28,12 +29,16 @@ class JaxProgram:
 
     Attributes:
         compile_seconds: What tracing and compiling took.
+        temp_bytes: What it needs beside arguments and results; None if the backend
+            does not say.
     """
 
     def __init__(self, program: Program):
         started = time.perf_counter()
         self._call = jax.jit(program.function).lower(*program.arguments).compile()
         self.compile_seconds = time.perf_counter() - started
+        analysis = self._call.memory_analysis()
+        self.temp_bytes = getattr(analysis, "temp_size_in_bytes", None)
         self._arguments = program.arguments
         # Calls on CPU may overlap, which no training step does; those on accelerators
         # run in order, and waiting for each would time the way there.
@@ -71,9 +76,9 @@ def measure(
     Returns:
         All samples.
     """
-    own = {w: p for w, p in case.programs.items() if w in ("ours", "outside", *peers)}
-    programs: dict[str, Any] = {who: JaxProgram(p) for who, p in own.items()}
-    compile_seconds = {who: p.compile_seconds for who, p in programs.items()}
+    absent = set(PEERS) - set(peers)
+    own = {w: JaxProgram(p) for w, p in case.programs.items() if w not in absent}
+    programs: dict[str, Any] = dict(own)
     skipped = {}
     if torch is not None and case.in_torch:
         try:
@@ -99,7 +104,8 @@ def measure(
         spec=case.row.spec,
         seconds=seconds,
         calls=calls,
-        compile_seconds=compile_seconds,
+        compile_seconds={who: p.compile_seconds for who, p in own.items()},
+        temp_bytes={who: p.temp_bytes for who, p in own.items() if p.temp_bytes},
         parameters=case.parameters,
         skipped=skipped,
     )

@@ -97,12 +97,16 @@ class Bench(Options):
 
     ops: convolutions and pools, forward and with all gradients.
 
+    recurrent: RNN, GRU and LSTM over time, forward and with all gradients.
+
     training: one training step of ResNet-20.
 
     benchmarks/README.md explains the columns.
     """
 
-    suite: Annotated[Literal["ops", "training"], tyro.conf.Positional] = "ops"
+    suite: Annotated[Literal["ops", "recurrent", "training"], tyro.conf.Positional] = (
+        "ops"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, list_or_none
 from jaxnets.functional.axis_maxima import first_max
 from jaxnets.functional.pool import avg_pool, max_pool
 from jaxnets.functional.pool_dtypes import (
@@ -61,7 +62,7 @@ def adaptive_max_pool(
 
     The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_ordered(x)
     axes = _axes(x, output_shape)
     if all(size and size % windows == 0 for size, windows in axes.values()):
@@ -106,7 +107,7 @@ def adaptive_avg_pool(
 
     The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_divisible(x)
     axes = _axes(x, output_shape)
     if all(size and size % windows == 0 for size, windows in axes.values()):
@@ -127,12 +128,13 @@ def _axes(x: Array, output_shape: Any) -> dict[int, tuple[int, int]]:
     """Return for each spatial axis of `x` its size and the number of its windows."""
     sizes = spatial_sizes(x, output_shape, "output_shape")
     first = x.ndim - 1 - len(sizes)
-    if np.ndim(output_shape) == 0 or None not in output_shape:
+    entries = list_or_none(output_shape)
+    if entries is None or all(entry is not None for entry in entries):
         numbers = per_axis(output_shape, len(sizes), "output_shape")
     else:
-        known = [1 if number is None else number for number in output_shape]
+        known = [1 if number is None else number for number in entries]
         per_axis(known, len(sizes), "output_shape")
-        pairs = zip(sizes, output_shape, strict=True)
+        pairs = zip(sizes, entries, strict=True)
         numbers = [size if number is None else int(number) for size, number in pairs]
     return dict(enumerate(zip(sizes, numbers, strict=True), first))
 

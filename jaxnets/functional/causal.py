@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, as_count, as_optional_array
 from jaxnets.functional.conv import conv
 from jaxnets.functional.conv_arguments import promoted_dtype
-from jaxnets.functional.windows import per_axis
 from jaxnets.typing import ArrayLike
 
 
@@ -63,26 +63,28 @@ def causal_conv(
     section 2.1. Flax and Keras have padding "CAUSAL" without the state, PyTorch
     neither; ONNX has it as CausalConvWithState.
     """
-    shape = jnp.shape(kernel)
-    if len(shape) != 3 or jnp.ndim(x) < 2:
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
+    bias, state = as_optional_array(bias, "bias"), as_optional_array(state, "state")
+    shape = kernel.shape
+    if len(shape) != 3 or x.ndim < 2:
         raise ValueError(
-            f"`kernel` has shape {shape} and `x` {jnp.shape(x)}; wanted (taps, "
+            f"`kernel` has shape {shape} and `x` {x.shape}; wanted (taps, "
             "channels // feature_group_count, features) and (*batch, time, channels): "
             "one spatial axis, which is time."
         )
-    (dilation,) = per_axis(kernel_dilation, 1, "kernel_dilation")
+    dilation = as_count(kernel_dilation, "kernel_dilation")
     dtype = promoted_dtype(x, kernel, bias, state)
-    x = jnp.asarray(x, dtype)
+    x = x.astype(dtype)
     *batch, _, channels = x.shape
     wanted = (*batch, dilation * max(shape[0] - 1, 0), channels)
     if state is None:
         state = jnp.zeros(wanted, dtype)
-    if jnp.shape(state) != wanted:
+    if state.shape != wanted:
         raise ValueError(
-            f"`state` has shape {jnp.shape(state)}; wanted {wanted}, the last "
+            f"`state` has shape {state.shape}; wanted {wanted}, the last "
             "kernel_dilation * (taps - 1) inputs. None starts from zeros."
         )
-    inputs = jnp.concatenate([jnp.asarray(state, dtype), x], axis=-2)
+    inputs = jnp.concatenate([state.astype(dtype), x], axis=-2)
     # The padding is at hand as the state, and an empty `x` has no place for a window.
     padding = ((0, 0),) if x.shape[-2] else ((0, 1),)
     y = conv(

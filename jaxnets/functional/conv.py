@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.conv_arguments import (
     check_channels,
     check_kernel,
+    checked_result_dtype,
     plus_bias,
     promoted_dtype,
 )
@@ -75,7 +76,8 @@ def conv(
             into, in order; each group of features sees its own group of channels.
         precision: As in `jax.lax.conv_general_dilated`.
         preferred_element_type: Dtype to sum in and return, for example int32 for int8
-            arguments. None returns the promoted dtype of the arguments.
+            arguments. It is no narrower than their promoted dtype, which is what None
+            returns.
         implementation: "lax" is JAX's convolution with JAX's derivative; "library" lays
             both gradients out so that they run in the convolution library also inside
             loops on CPU; "product" (windows of one place), "taps" (depthwise), "blocks"
@@ -106,7 +108,10 @@ def conv(
     arrays are channels last, low and high padding may differ and "SAME" takes strides;
     from Keras in that strides and dilation may both exceed one.
     """
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
+    bias = as_optional_array(bias, "bias")
     dtype = promoted_dtype(x, kernel, bias)
+    result_dtype = checked_result_dtype(preferred_element_type, dtype)
     check_kernel(kernel, bias, feature_group_count)
     window = kernel.shape[:-2]
     ndim = len(window)
@@ -130,9 +135,9 @@ def conv(
         kernel_dilation,
         int(feature_group_count),
         precision,
-        preferred_element_type,
+        result_dtype,
     )
-    kernel = jnp.asarray(kernel, dtype)
+    kernel = kernel.astype(dtype)
     sum_windows = CONV_IMPLEMENTATIONS[choose_conv(implementation, kernel, options)]
     y = sum_windows(x.astype(dtype), kernel, options)
     return unfold_batch(plus_bias(y, bias), batch)

@@ -1,10 +1,12 @@
 """The arguments that all convolutions share: checked, and brought to one dtype."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.windows import per_axis
+from jaxnets.functional.arguments import as_count
 from jaxnets.typing import ArrayLike
 
 
@@ -27,6 +29,44 @@ def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
     return dtype
 
 
+def checked_result_dtype(
+    preferred: DTypeLike | None, operands: np.dtype
+) -> np.dtype | None:
+    """Return the dtype to sum in and return; None for that of the operands.
+
+    Raises:
+        TypeError: If `preferred`, called `preferred_element_type` by the caller, is no
+            dtype, or does not hold what products of the operands are.
+
+    Example:
+        >>> checked_result_dtype("int32", np.dtype("int8"))
+        dtype('int32')
+    """
+    if preferred is None:
+        return None
+    wanted = "a dtype at least as wide that holds their products"
+    try:
+        result = jax.dtypes.canonicalize_dtype(preferred)
+    except TypeError as error:
+        raise TypeError(
+            f"`preferred_element_type` is {preferred!r}; wanted {wanted}, or None."
+        ) from error
+    holding = {
+        jnp.signedinteger: (jnp.signedinteger, jnp.floating),
+        jnp.unsignedinteger: (jnp.integer, jnp.floating),
+        jnp.floating: (jnp.floating,),
+        jnp.complexfloating: (jnp.complexfloating,),
+    }
+    kinds = next(holding[k] for k in holding if jnp.issubdtype(operands, k))
+    holds = any(jnp.issubdtype(result, kind) for kind in kinds)
+    if not holds or result.itemsize < operands.itemsize:
+        raise TypeError(
+            f"`preferred_element_type` is {result} and the arguments have dtype "
+            f"{operands}; wanted {wanted}. Cast the arguments first, or the result."
+        )
+    return result
+
+
 def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None:
     """Check that the groups and the bias belong to `kernel`.
 
@@ -41,7 +81,7 @@ def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None
             "feature_group_count, features) with a window of 1 or more on each of one "
             "or more spatial axes."
         )
-    (groups,) = per_axis(groups, 1, "feature_group_count")
+    groups = as_count(groups, "feature_group_count")
     if shape[-1] % groups:
         raise ValueError(
             f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "

@@ -65,7 +65,7 @@ def choose_conv(
     against: dict[str, str] = {}
     if taps > 1 or groups > 1:
         against["product"] = "for ungrouped windows of one place"
-    if groups == 1 or channels > 1:
+    if groups == 1 or channels != 1:
         against["taps"] = "for depthwise convolution, one channel in each group"
     if groups == 1:
         against["blocks"] = "for grouped convolution"

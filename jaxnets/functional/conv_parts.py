@@ -106,7 +106,7 @@ def conv_sum_by_planes(
     kernel = jnp.moveaxis(kernel.astype(wide), 0, -3)
     *inner_window, _, channels, features = kernel.shape
     y = conv_sum_ordinary_gradients(
-        planes.reshape((-1, *planes.shape[2:])),
+        planes.reshape((x.shape[0] * out, *planes.shape[2:])),
         kernel.reshape((*inner_window, window * channels, features)),
         inner,
     )

@@ -105,12 +105,15 @@ def _sum_for_input_gradient(x, kernel, options):
     return _layout_conv(x, jnp.swapaxes(kernel, -1, -2), options, swapped)
 
 
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
 def _sum_for_kernel_gradient(x, kernel, options):
     """Compute `conv_sum` so that its transpose in `kernel` is ordinary convolutions.
 
     That transpose is a convolution over space whose batch are the input's channels and
     whose contracted features are the examples: `x (channels, *spatial, batch)` with
     the window `dy (*places, batch, features)` gives `(channels, *window, features)`.
+
+    The checkpoint keeps `x` for the way back: a loop stores it faster than `x` moved.
     """
     groups = options.groups
     if 1 < groups <= _MOST_SEPARATE_GROUPS:

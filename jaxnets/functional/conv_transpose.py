@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, choose
+from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.conv_arguments import (
     check_channels,
     check_kernel,
@@ -111,6 +111,8 @@ def conv_transpose(
     kernel, "SAME", one-sided padding and an `output_padding` of any size; from Keras in
     groups, explicit padding, and strides together with dilation.
     """
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
+    bias = as_optional_array(bias, "bias")
     dtype = promoted_dtype(x, kernel, bias)
     check_kernel(kernel, bias, feature_group_count)
     window = kernel.shape[:-2]
@@ -124,7 +126,7 @@ def conv_transpose(
     groups = int(feature_group_count)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
     name = _chosen(implementation, window, options)
-    y = _IMPLEMENTATIONS[name](x.astype(dtype), jnp.asarray(kernel, dtype), options)
+    y = _IMPLEMENTATIONS[name](x.astype(dtype), kernel.astype(dtype), options)
     return unfold_batch(plus_bias(y, bias), batch)
 
 

@@ -190,7 +190,9 @@ def _phase_kernel(kernel, axes: list[_Phases], groups: int):
     taps, phases = range(0, 2 * n, 2), range(1, 2 * n, 2)
     kernel = jnp.flip(kernel, tuple(taps))
     kernel = kernel.transpose(*taps, 2 * n, 2 * n + 1, *phases, 2 * n + 2)
-    return kernel.reshape(*(axis.taps for axis in axes), channels, -1)
+    # Not -1: without channels it would be undetermined.
+    outputs = features * math.prod(axis.count for axis in axes)
+    return kernel.reshape(*(axis.taps for axis in axes), channels, outputs)
 
 
 def _interleaved(y, axes: list[_Phases], groups: int):

@@ -3,11 +3,12 @@
 import math
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.conv import conv
+from jaxnets.functional.conv_arguments import check_bias, promoted_dtype
 from jaxnets.functional.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -66,28 +67,26 @@ def depthwise_conv(
     strides together with dilation, and any number of axes. In Flax and PyTorch it is a
     convolution with groups, whose kernel is `(*window, 1, C * M)`.
     """
-    shape = jnp.shape(kernel)
-    channels = jnp.shape(x)[-1] if jnp.ndim(x) else None
-    if len(shape) < 3 or 0 in shape[:-2] or shape[-2] != channels:
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
+    shape = kernel.shape
+    if len(shape) < 3 or 0 in shape[:-2] or shape[-2:-1] != x.shape[-1:]:
         raise ValueError(
-            f"`kernel` has shape {shape} and `x` {jnp.shape(x)}; wanted (*window, C, "
+            f"`kernel` has shape {shape} and `x` {x.shape}; wanted (*window, C, "
             "M) with a window of 1 or more, the C channels of `x`, and M kernels for "
             "each of them."
         )
     *window, channels, multiplier = shape
-    if not channels:
-        raise ValueError(
-            f"`x` has shape {jnp.shape(x)}, without channels; wanted one or more."
-        )
+    # Without channels there is one group, of none.
+    grouped = (*window, min(channels, 1), channels * multiplier)
     return conv(
         x,
-        kernel.reshape((*window, 1, channels * multiplier)),
+        kernel.reshape(grouped),
         bias,
         strides=strides,
         padding=padding,
         padding_mode=padding_mode,
         kernel_dilation=kernel_dilation,
-        feature_group_count=channels,
+        feature_group_count=max(channels, 1),
         precision=precision,
         preferred_element_type=preferred_element_type,
         implementation=implementation,
@@ -142,7 +141,10 @@ def separable_conv(
     Convolutions", section 2. As in Keras there is nothing between the two; Flax and
     PyTorch write them one after the other.
     """
-    shape, depthwise = jnp.shape(pointwise_kernel), jnp.shape(depthwise_kernel)
+    x, bias = as_array(x, "x"), as_optional_array(bias, "bias")
+    depthwise_kernel = as_array(depthwise_kernel, "depthwise_kernel")
+    pointwise_kernel = as_array(pointwise_kernel, "pointwise_kernel")
+    shape, depthwise = pointwise_kernel.shape, depthwise_kernel.shape
     wanted = (1,) * (len(depthwise) - 2)
     if shape[:-2] != wanted or shape[-2:-1] != (math.prod(depthwise[-2:]),):
         raise ValueError(
@@ -150,10 +152,10 @@ def separable_conv(
             "wanted (1, ..., 1, C * M, features), with a 1 for each spatial axis and "
             "the C * M features of `depthwise_kernel`, of shape (*window, C, M)."
         )
-    arrays = (x, depthwise_kernel, pointwise_kernel, bias)
-    dtype = jnp.result_type(*(array for array in arrays if array is not None))
+    check_bias(bias, shape[-1])
+    dtype = promoted_dtype(x, depthwise_kernel, pointwise_kernel, bias)
     features = depthwise_conv(
-        jnp.asarray(x, dtype),
+        x.astype(dtype),
         depthwise_kernel,
         strides=strides,
         padding=padding,

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, described, list_or_none
 from jaxnets.functional.axis_maxima import first_max
 from jaxnets.functional.pool_dtypes import accumulation_dtype, check_ordered, lowest
 from jaxnets.functional.pool_windows import spatial_sizes
@@ -74,9 +75,9 @@ def fractional_max_pool(
     PyTorch but for its rounding of `a`; it stores samples of images with the last axis
     first. Flax and Keras have none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_ordered(x)
-    if np.ndim(output_shape):
+    if list_or_none(output_shape) is not None:
         sizes = spatial_sizes(x, output_shape, "output_shape")
     else:
         sizes = spatial_sizes(x, window_shape, "window_shape")
@@ -145,7 +146,7 @@ def _all_samples(shape: tuple[int, ...], key: Any, samples: Any) -> jax.Array:
             "random windows."
         )
     if samples is None:
-        return jax.random.uniform(key, shape, jnp.float32)
+        return _drawn(key, shape)
     known = not isinstance(samples, Tracer)
     # Not yet as JAX's: a float64 just below 1 becomes 1 in float32.
     samples = np.asarray(samples) if known else samples
@@ -163,6 +164,17 @@ def _all_samples(shape: tuple[int, ...], key: Any, samples: Any) -> jax.Array:
         raise ValueError("`samples` has values outside [0, 1); wanted none.")
     samples = jnp.asarray(samples)
     return samples.astype(accumulation_dtype(samples.dtype))
+
+
+def _drawn(key: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Draw samples; raise if `key` is none."""
+    try:
+        return jax.random.uniform(key, shape, jnp.float32)
+    except TypeError as error:
+        raise TypeError(
+            f"`key` is {described(key)}; wanted a JAX random key, such as "
+            "`jax.random.key(0)`."
+        ) from error
 
 
 def _check_room(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, as_count, as_switch
 from jaxnets.functional.axis_maxima import first_max
 from jaxnets.functional.pool_dtypes import (
     accumulation_dtype,
@@ -12,7 +13,6 @@ from jaxnets.functional.pool_dtypes import (
     check_ordered,
     check_summable,
 )
-from jaxnets.functional.windows import per_axis
 from jaxnets.typing import ArrayLike
 
 
@@ -51,7 +51,7 @@ def global_max_pool(
     It differs from Keras, which shares the cotangent of a tie, and from PyTorch, which
     has it as `AdaptiveMaxPool2d(1)`. Flax has none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_ordered(x)
     places, shape = _places(x, spatial_ndim, keepdims)
     return first_max(places, places.ndim - 2).reshape(shape)
@@ -92,7 +92,7 @@ def global_avg_pool(
     It differs from Keras in that any number of batch axes is taken, and from PyTorch,
     which has it as `AdaptiveAvgPool2d(1)`. Flax has none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_divisible(x)
     places, shape = _places(x, spatial_ndim, keepdims)
     sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
@@ -131,7 +131,7 @@ def global_sum_pool(
 
     Flax, Keras and PyTorch have no global sum pooling.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_summable(x)
     places, shape = _places(x, spatial_ndim, keepdims)
     sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
@@ -149,7 +149,7 @@ def _places(
                 "channels. With other batch axes, or none, give `spatial_ndim`."
             )
         spatial_ndim = x.ndim - 2
-    (ndim,) = per_axis(spatial_ndim, 1, "spatial_ndim")
+    ndim = as_count(spatial_ndim, "spatial_ndim")
     if x.ndim < ndim + 1:
         raise ValueError(
             f"`x` has shape {x.shape} and `spatial_ndim` is {ndim}; wanted {ndim} "
@@ -157,7 +157,7 @@ def _places(
         )
     first = x.ndim - 1 - ndim
     batch, spatial, channels = x.shape[:first], x.shape[first:-1], x.shape[-1]
-    kept = (1,) * ndim if keepdims else ()
+    kept = (1,) * ndim if as_switch(keepdims, "keepdims") else ()
     # Not -1: an empty axis leaves it undetermined.
     places = x.reshape((*batch, int(np.prod(spatial)), channels))
     return places, (*batch, *kept, channels)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array
 from jaxnets.functional.pool_dtypes import accumulation_dtype, check_real
 from jaxnets.functional.pool_implementations import (
     pool_logsumexps,
@@ -85,7 +86,7 @@ def lp_pool(
     which an odd `p` gives NaN there; and with `ceil_mode`, where PyTorch scales a
     window that reaches past the end up to its full size. Flax and Keras have none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_real(x)
     exponent = _checked_exponent(p)
     windows = pool_windows(
@@ -158,7 +159,7 @@ def logsumexp_pool(
     Flax, Keras and PyTorch have none; `jax.lax.reduce_window` with `logaddexp` has no
     reverse mode.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_real(x)
     windows = pool_windows(
         x,

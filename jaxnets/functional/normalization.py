@@ -2,14 +2,24 @@
 
 import functools
 import math
+import numbers
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.fusion import computed_once
 from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike
+
+
+if TYPE_CHECKING:
+    Epsilon = float
+else:
+    # So that our own message speaks, as in `jaxnets.functional.windows`.
+    Epsilon = Any
 
 
 def batch_norm(
@@ -19,7 +29,7 @@ def batch_norm(
     mean: Shaped[ArrayLike, "..."] | None = None,
     var: Shaped[ArrayLike, "..."] | None = None,
     *,
-    epsilon: float = 1e-5,
+    epsilon: Epsilon = 1e-5,
     axis_name: str | None = None,
 ) -> tuple[Float[Array, "..."], Float[Array, " channels"], Float[Array, " channels"]]:
     """Normalise each channel of `x` to mean `bias` and standard deviation `scale`.
@@ -67,12 +77,11 @@ def batch_norm(
     variance has the divisor N - 1. The derivative is stated in closed form: its
     transpose reads the data for two sums and once for the gradient of `x`.
     """
+    x = as_array(x, "x")
+    scale, bias = as_optional_array(scale, "scale"), as_optional_array(bias, "bias")
+    mean, var = as_optional_array(mean, "mean"), as_optional_array(var, "var")
     _check_arguments(x, {"scale": scale, "bias": bias, "mean": mean, "var": var})
-    if not epsilon >= 0:
-        raise ValueError(
-            f"`epsilon` is {epsilon}; wanted 0 or more, such as 1e-5, so that the "
-            "variance stays positive."
-        )
+    _check_epsilon(epsilon)
     dtype = jnp.result_type(*(a for a in (x, scale, bias) if a is not None))
     wide = accumulation_dtype(dtype)
     x = jnp.asarray(x, wide)
@@ -132,6 +141,14 @@ def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
 def _by_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
     """Give `vector (channels,)` the rank of `x`."""
     return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
+
+
+def _check_epsilon(epsilon: Any) -> None:
+    wanted = "0 or more, such as 1e-5, so that the variance stays positive"
+    if not isinstance(epsilon, numbers.Real) or isinstance(epsilon, bool):
+        raise TypeError(f"`epsilon` is {epsilon!r}; wanted a real number, {wanted}.")
+    if not float(epsilon) >= 0:
+        raise ValueError(f"`epsilon` is {epsilon}; wanted {wanted}.")
 
 
 def _check_arguments(x: ArrayLike, vectors: dict[str, ArrayLike | None]) -> None:

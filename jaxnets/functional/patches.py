@@ -4,9 +4,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, list_or_none
 from jaxnets.functional.conv_arguments import promoted_dtype
 from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.functional.pool_windows import PoolWindows, spatial_sizes
@@ -70,7 +70,7 @@ def unfold(
     spatial axes and in padding; from `jax.lax.conv_general_dilated_patches`, which is a
     convolution with one-hot kernels, in speed, and in that channels come last.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     sizes = spatial_sizes(x, window_shape, "window_shape")
     windows = _windows(sizes, window_shape, strides, padding, dilation)
     folded, batch = fold_batch(x, windows.ndim, "x")
@@ -130,9 +130,9 @@ def fold(
 
     It differs from PyTorch as `unfold` does. Flax and Keras have none.
     """
-    patches = jnp.asarray(patches)
+    patches = as_array(patches, "patches")
     dtype = promoted_dtype(patches)
-    ndim = np.size(spatial_shape)
+    ndim = len(list_or_none(spatial_shape) or [spatial_shape])
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
     windows = _windows(sizes, window_shape, strides, padding, dilation)
     first = patches.ndim - ndim - 2

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array, as_switch
 from jaxnets.functional.pool_dtypes import (
     check_divisible,
     check_ordered,
@@ -97,7 +98,7 @@ def max_pool(
     in that padding may be wider than half the window; from Keras in `ceil_mode`,
     `padding_mode` and explicit padding.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_ordered(x)
     windows = pool_windows(
         x,
@@ -137,8 +138,8 @@ def sum_pool(
         padding_mode: What it is filled with.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach past the padding.
-        implementation: None, "reshape" (for windows that do not overlap) or
-            "reduce_window".
+        implementation: None, "taps" (adds slices of `x`; for small windows), "reshape"
+            (for windows that do not overlap) or "reduce_window".
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
@@ -155,7 +156,7 @@ def sum_pool(
 
     Flax, Keras and PyTorch have no sum pooling.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_summable(x)
     windows = pool_windows(
         x,
@@ -225,7 +226,7 @@ def avg_pool(
     sticks once it is 256 times the next element. From PyTorch it differs in dilation,
     "SAME" and one-sided padding, and padding modes.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_divisible(x)
     windows = pool_windows(
         x,
@@ -236,6 +237,7 @@ def avg_pool(
         ceil_mode=ceil_mode,
     )
     _check_divisor(divisor)
+    count_include_pad = as_switch(count_include_pad, "count_include_pad")
     if not count_include_pad and padding_mode in PADDING_MODES:
         padding_mode = "zeros"
     sums = pool_sums(x, windows, padding_mode, implementation, "avg_pool")
@@ -256,8 +258,7 @@ def _check_divisor(divisor: Any) -> None:
     """Raise unless `divisor` is None or a number other than zero."""
     if divisor is None:
         return
-    number = isinstance(divisor, numbers.Real | np.number)
-    if not number or isinstance(divisor, bool):
+    if not isinstance(divisor, numbers.Real) or isinstance(divisor, bool):
         raise TypeError(f"`divisor` is {divisor!r}; wanted None or a real number.")
     if divisor == 0:
         raise ValueError(

@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_array
 from jaxnets.functional.pool_dtypes import accumulation_dtype, check_ordered
 from jaxnets.functional.pool_windows import pool_windows, spatial_sizes
 from jaxnets.functional.window_maxima import maxima_with_indices
@@ -72,7 +73,7 @@ def max_pool_with_indices(
     It differs from PyTorch's `return_indices` in channels last, "SAME" and one-sided
     padding, padding modes, and int32 in place of int64. Flax and Keras have none.
     """
-    x = jnp.asarray(x)
+    x = as_array(x, "x")
     check_ordered(x)
     windows = pool_windows(
         x,
@@ -133,7 +134,10 @@ def max_unpool(
     in channels last, in -1, and in that the shape is always given. Flax and Keras have
     none.
     """
-    y = jnp.asarray(y)
+    y = as_array(y, "y")
+    if not isinstance(indices, jax.Array):
+        # Not yet as JAX's, which may have no 64 bits: values are checked first.
+        indices = np.asarray(indices)
     _check_indices(y, indices)
     ndim = len(spatial_sizes(y, spatial_shape, "spatial_shape", array="y"))
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
@@ -159,6 +163,8 @@ def _put(values: jax.Array, places: jax.Array, count: int) -> jax.Array:
 
     A maximum of integers and a gather: both give the same in any order.
     """
+    if not values.shape[1]:
+        return jnp.zeros((values.shape[0], count, values.shape[2]), values.dtype)
     order = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
     unset = jnp.full((values.shape[0], count, values.shape[2]), -1, jnp.int32)
     last = unset.at[_along_places(places)].max(order, mode="drop")

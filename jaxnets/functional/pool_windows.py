@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import as_switch, list_or_none
 from jaxnets.functional.windows import (
     Padding,
     Pairs,
@@ -99,7 +100,7 @@ def pool_windows(
         padding, sizes=sizes, window=window, strides=steps, dilation=dilation
     )
     same = isinstance(padding, str) and padding.startswith("SAME")
-    if same or not ceil_mode:
+    if not as_switch(ceil_mode, "ceil_mode") or same:
         out = output_sizes(sizes, pairs, window, steps, dilation)
         return PoolWindows(sizes, window, steps, dilation, pairs, out)
     axes = zip(sizes, pairs, window, steps, dilation, strict=True)
@@ -129,7 +130,8 @@ def spatial_sizes(
         (8, 9)
     """
     shape = np.shape(x)
-    ndim = len(shape) - 2 if np.ndim(option) == 0 else np.size(option)
+    entries = list_or_none(option)
+    ndim = len(shape) - 2 if entries is None else len(entries)
     if ndim < 1 or len(shape) < ndim + 1:
         raise ValueError(
             f"`{array}` has shape {shape} and `{name}` is {option!r}; wanted "
@@ -150,6 +152,31 @@ def cover(
     x = padded(x, windows.pairs, mode, fill=fill)
     for axis, size in enumerate(windows.covered, x.ndim - 1 - windows.ndim):
         x = fit_axis(x, axis, max(size, x.shape[axis]), fill=fill)
+    return x
+
+
+def shown_padded(x: Shaped[Array, "..."], windows: PoolWindows) -> Shaped[Array, "..."]:
+    """Return the covered `x` so that XLA on CPU reduces its windows rightly.
+
+    It takes a dilated window over the padding around one element, with no tap on that,
+    for the element. So there the padding is kept from it.
+    """
+    axes = zip(windows.sizes, windows.dilation, strict=True)
+    misread = any(size == 1 and dilation > 1 for size, dilation in axes)
+    return jax.lax.optimization_barrier(x) if misread else x
+
+
+def without_further_windows(
+    x: Shaped[Array, "..."], windows: PoolWindows
+) -> Shaped[Array, "..."]:
+    """Crop the axes of covered `x` that have room for more windows than `out`.
+
+    Others keep what lies after the last window, since a crop copies all the rest.
+    """
+    axes = zip(windows.covered, windows.strides, strict=True)
+    for axis, (covered, stride) in enumerate(axes, x.ndim - 1 - windows.ndim):
+        if x.shape[axis] >= covered + stride:
+            x = fit_axis(x, axis, covered)
     return x
 
 

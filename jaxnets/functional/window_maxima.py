@@ -2,14 +2,14 @@
 
 A window is a product of intervals, so the maximum is taken axis by axis, the last one
 first: the first row that holds the maximum, and in it the first such element, is the
-first in row-major order. On each axis the windows are folded over their taps, which
-are slices of the input. The derivative selects the same taps, so its transpose is made
-of selects, pads and concatenations: no scatter, in the same order every time.
+first in row-major order. On each axis, or in a small window on all axes at once, the
+windows are folded over their taps, which are slices of the input. The derivative
+selects the same taps, so its transpose is made of selects, pads and concatenations: no
+scatter, in the same order every time.
 """
 
 import functools
 import math
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +17,27 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pool_dtypes import lowest
-from jaxnets.functional.pool_windows import PoolWindows, cover, fit_axis
+from jaxnets.functional.pool_windows import (
+    PoolWindows,
+    cover,
+    shown_padded,
+    without_further_windows,
+)
 from jaxnets.functional.window_stages import (
     Stage,
     covering_taps,
     fold_stages,
-    tap_places,
     tap_slices,
+    unseen_taps,
+    whole_stages,
 )
+
+
+# Windows of up to so many elements are folded at once where they lie apart, and where
+# they overlap: the latter if an element lies in few of them.
+_MOST_APART = 16
+_MOST_OVERLAPPING = 9
+_MOST_READS = 4
 
 
 def maxima_by_taps(
@@ -32,8 +45,8 @@ def maxima_by_taps(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows by folding slices of `x`, axis by axis."""
     x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for stage in _stages(windows, mode):
-        x = _first_max(x, stage)
+    for stages in _folds(windows, mode):
+        x = _first_max(x, stages)
     return x
 
 
@@ -48,12 +61,12 @@ def maxima_with_indices(
     places = jnp.asarray(places.reshape((1, *windows.sizes, 1)))
     places = cover(places, windows, mode, fill=-1)
     x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for stage in _stages(windows, mode):
-        _, winners = _fold(jax.lax.stop_gradient(x), stage)
-        taps = enumerate(tap_slices(places, stage))
+    for stages in _folds(windows, mode):
+        _, winners = _fold(jax.lax.stop_gradient(x), stages)
+        taps = enumerate(tap_slices(places, *stages))
         chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
         places = functools.reduce(jnp.add, chosen)
-        x = _first_max(x, stage)
+        x = _first_max(x, stages)
     return x, places
 
 
@@ -67,8 +80,7 @@ def maxima_by_reduce_window(
     program that is differentiated runs `maxima_by_taps` instead.
     """
     x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for axis, size in enumerate(windows.covered, 1):
-        x = fit_axis(x, axis, size)
+    x = shown_padded(without_further_windows(x, windows), windows)
     return jax.lax.reduce_window(
         x,
         np.asarray(lowest(x.dtype), x.dtype)[()],
@@ -86,44 +98,55 @@ def _jvp_of_reduce_window(windows, mode, primals, tangents):
     return jax.jvp(by_taps, primals, tangents)
 
 
-def _stages(windows: PoolWindows, mode: str) -> Iterator[Stage]:
-    """Yield the folds of all axes, the last axis first."""
+def _folds(windows: PoolWindows, mode: str) -> list[tuple[Stage, ...]]:
+    """Return the folds that a maximum is made of: each of one axis, or one of all."""
+    if _at_once(windows):
+        return [whole_stages(windows, mode)]
+    folds = []
     for axis in reversed(range(windows.ndim)):
-        yield from fold_stages(windows, axis, covering_taps(windows.window[axis]), mode)
+        taps = covering_taps(windows.window[axis])
+        folds += [(stage,) for stage in fold_stages(windows, axis, taps, mode)]
+    return folds
+
+
+def _at_once(windows: PoolWindows) -> bool:
+    """Say whether the taps of all axes are folded at once.
+
+    That spares what passes between the folds of two axes, the larger part of the time
+    of a small window. But then an element is compared with each tap that reads it.
+    """
+    taps, strides = math.prod(windows.window), math.prod(windows.strides)
+    if not windows.overlap:
+        return taps <= _MOST_APART
+    return taps <= _MOST_OVERLAPPING and taps <= _MOST_READS * strides
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _first_max(x: jax.Array, stage: Stage) -> jax.Array:
-    return _fold(x, stage)[0]
+def _first_max(x: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
+    return _fold(x, stages)[0]
 
 
 @_first_max.defjvp
-def _first_max_jvp(stage, primals, tangents):
-    maxima, winners = _fold(primals[0], stage)
-    overlap = len(stage.offsets) > stage.stride
-    if overlap:
-        # Each element takes part in several windows. Without the barriers XLA would
-        # compute every one of them again for each of its taps.
-        maxima, winners = jax.lax.optimization_barrier((maxima, winners))
-    taps = enumerate(tap_slices(tangents[0], stage))
+def _first_max_jvp(stages, primals, tangents):
+    # Without the barriers XLA would compute maxima, winners and on the way back the
+    # cotangents again for each of the elements of a window.
+    maxima, winners = jax.lax.optimization_barrier(_fold(primals[0], stages))
+    taps = enumerate(tap_slices(tangents[0], *stages))
     chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
-    tangent = functools.reduce(jnp.add, chosen)
-    return maxima, jax.lax.optimization_barrier(tangent) if overlap else tangent
+    return maxima, jax.lax.optimization_barrier(functools.reduce(jnp.add, chosen))
 
 
-def _fold(x: jax.Array, stage: Stage) -> tuple[jax.Array, jax.Array]:
+def _fold(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Array]:
     """Return the maxima, and which tap is the first that holds each of them."""
-    maxima, *rest = tap_slices(x, stage)
+    maxima, *rest = tap_slices(x, *stages)
     winners = jnp.zeros(maxima.shape, jnp.int8)
-    empty, *unseen = tap_places(np.asarray(stage.unseen), stage)
+    empty, *unseen = unseen_taps(x.ndim, *stages)
     for tap, (values, padding) in enumerate(zip(rest, unseen, strict=True), 1):
         # A NaN beats every number and nothing beats a NaN.
         better = (maxima == maxima) & ~(values <= maxima)
         if np.any(empty & ~padding):
             # An element that equals the padding before it still is the first maximum.
-            shape = [1] * x.ndim
-            shape[stage.axis] = stage.out
-            better = better | jnp.asarray(empty & ~padding).reshape(shape)
+            better = better | jnp.asarray(empty & ~padding)
         maxima = jnp.where(better, values, maxima)
         winners = jnp.where(better, jnp.int8(tap), winners)
         empty = empty & padding

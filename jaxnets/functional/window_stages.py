@@ -1,10 +1,13 @@
 """Folds over windows in stages: on each axis, slices of the input, one per tap.
 
 What is reduced axis by axis, such as a maximum, folds the taps of a window one after
-the other. Each tap is a slice of the input, so what a fold passes back is made of pads
-and concatenations: no scatter, in the same order every time.
+the other; the taps of a small window are folded at once. Each tap is a slice of the
+input, so what a fold passes back is made of pads and concatenations: no scatter, in the
+same order every time.
 """
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -105,36 +108,76 @@ def fold_stages(
     return stages
 
 
+def whole_stages(windows: PoolWindows, mode: str) -> tuple[Stage, ...]:
+    """Make one stage of each spatial axis, for the taps of all to be folded at once."""
+    taps = [[range(size)] for size in windows.window]
+    stages = (fold_stages(windows, a, t, mode) for a, t in enumerate(taps))
+    return tuple(stage for (stage,) in stages)
+
+
 def tap_places(values: np.ndarray, stage: Stage) -> list[np.ndarray]:
     """Return what each tap of a stage reads of `values`, which lie along its axis."""
     starts = stage.stride * np.arange(stage.out)
     return [values[starts + offset] for offset in stage.offsets]
 
 
-def tap_slices(x: jax.Array, stage: Stage) -> list[jax.Array]:
-    """Return one slice of `x` per tap.
+def unseen_taps(ndim: int, *stages: Stage) -> list[np.ndarray]:
+    """Return for each tap of `tap_slices` where it reads padding and nothing else.
 
-    A slice with a stride transposes into a pad with holes, which XLA computes slowly.
-    Splitting the axis into its residues modulo the stride transposes into a
-    concatenation.
+    They broadcast to the slices, which have `ndim` axes.
     """
-    axis, stride, out = stage.axis, stage.stride, stage.out
-    blocks = out + stage.offsets[-1] // stride
-    x = fit_axis(x, axis, blocks * stride)
-    residues = {0: x}
-    if stride > 1:
-        read = {offset % stride for offset in stage.offsets}
-        cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
-        x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
-        parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
-        # Parts that are read are one wide; the gaps between them may be wider.
-        residues = {
-            cut: jax.lax.squeeze(part, (axis + 1,))
-            for cut, part in zip(cuts[:-1], parts, strict=True)
-            if cut in read
+    along = []
+    for stage in stages:
+        shape = [1] * ndim
+        shape[stage.axis] = stage.out
+        read = tap_places(np.asarray(stage.unseen), stage)
+        along.append([places.reshape(shape) for places in read])
+    return [functools.reduce(np.logical_or, taps) for taps in itertools.product(*along)]
+
+
+def tap_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
+    """Return one slice of `x` per tap: of stages of several axes, in row-major order.
+
+    A slice with a stride transposes into a pad with holes, so that each place would
+    look at every tap. Splitting an axis into its residues modulo the stride transposes
+    into a concatenation, where a place looks at the taps that read it.
+    """
+    parts: dict[tuple[int, ...], jax.Array] = {(): x}
+    for stage in stages:
+        parts = {
+            (*before, residue): part
+            for before, whole in parts.items()
+            for residue, part in _residues(whole, stage).items()
         }
-    firsts = [(residues[o % stride], o // stride) for o in stage.offsets]
-    return [jax.lax.slice_in_dim(x, i, i + out, 1, axis) for x, i in firsts]
+    slices = []
+    for offsets in itertools.product(*(stage.offsets for stage in stages)):
+        axes = list(zip(offsets, stages, strict=True))
+        part = parts[tuple(offset % stage.stride for offset, stage in axes)]
+        starts, limits = [0] * part.ndim, list(part.shape)
+        for offset, stage in axes:
+            starts[stage.axis] = offset // stage.stride
+            limits[stage.axis] = starts[stage.axis] + stage.out
+        slices.append(jax.lax.slice(part, starts, limits))
+    return slices
+
+
+def _residues(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
+    """Return, by residue modulo the stride, what the taps of a stage read of `x`."""
+    axis, stride = stage.axis, stage.stride
+    blocks = stage.out + stage.offsets[-1] // stride
+    x = fit_axis(x, axis, blocks * stride)
+    if stride == 1:
+        return {0: x}
+    read = {offset % stride for offset in stage.offsets}
+    cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
+    x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
+    parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
+    # Parts that are read are one wide; the gaps between them may be wider.
+    return {
+        cut: jax.lax.squeeze(part, (axis + 1,))
+        for cut, part in zip(cuts[:-1], parts, strict=True)
+        if cut in read
+    }
 
 
 def _unseen(windows: PoolWindows, axis: int, mode: str) -> np.ndarray:

@@ -5,7 +5,6 @@ becomes one int or one `(low, high)` pair per spatial axis of
 `x (*batch, *spatial, channels)` here, and what can be wrong with it is said here.
 """
 
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.arguments import int_or_none, list_or_none
 from jaxnets.typing import ArrayLike
 
 
@@ -54,13 +54,13 @@ def per_axis(
         (2, 2, 2)
     """
     wanted = f"wanted an int or {ndim} ints, one per spatial axis"
-    single = _as_int(value)
-    values = [single] * ndim if single is not None else _as_list(value)
-    if values is None or any(_as_int(v) is None for v in values):
+    single = int_or_none(value)
+    values = [single] * ndim if single is not None else list_or_none(value)
+    if values is None or any(int_or_none(v) is None for v in values):
         raise TypeError(f"`{name}` is {value!r}; {wanted}.")
     if len(values) != ndim:
         raise ValueError(f"`{name}` is {value!r}, of length {len(values)}; {wanted}.")
-    numbers = tuple(operator.index(v) for v in values)
+    numbers = tuple(int(v) for v in values)
     if min(numbers, default=minimum) < minimum:
         raise ValueError(
             f"`{name}` is {value!r}; wanted {minimum} or more on every axis."
@@ -113,8 +113,8 @@ def padding_pairs(
         f"wanted one of {_CHOICES}, an int, or a sequence with an int or a (low, high) "
         f"pair for each of the {ndim} spatial axes"
     )
-    single = _as_int(padding)
-    entries = [single] * ndim if single is not None else _as_list(padding)
+    single = int_or_none(padding)
+    entries = [single] * ndim if single is not None else list_or_none(padding)
     pairs = None if entries is None else [_as_pair(entry) for entry in entries]
     if pairs is None or any(pair is None for pair in pairs):
         raise TypeError(f"`{name}` is {padding!r}; {wanted}.")
@@ -234,29 +234,13 @@ def unfold_batch(
     return y.reshape((*batch, *y.shape[1:]))
 
 
-def _as_int(value: Any) -> int | None:
-    """Return `value` as an int, or None if it is none; a bool is none."""
-    try:
-        return None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
-        return None
-
-
-def _as_list(value: Any) -> list[Any] | None:
-    """Return the elements of a sequence; strings and scalars have none."""
-    try:
-        return None if isinstance(value, str) else list(value)
-    except TypeError:
-        return None
-
-
 def _as_pair(entry: Any) -> tuple[int, int] | None:
     """Return an int `p` as `(p, p)` and a pair as it is; anything else is None."""
-    single = _as_int(entry)
-    both = [single, single] if single is not None else _as_list(entry)
+    single = int_or_none(entry)
+    both = [single, single] if single is not None else list_or_none(entry)
     if both is None or len(both) != 2:
         return None
-    low, high = map(_as_int, both)
+    low, high = map(int_or_none, both)
     return None if low is None or high is None else (low, high)
 
 

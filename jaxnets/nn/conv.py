@@ -41,8 +41,10 @@ class Conv(nnx.Module):
         bias: `(C_out,)`, or None.
 
     Raises:
-        TypeError: If `kernel_size` is a single int: the rank would be a guess.
-        ValueError: If the channels do not divide into the groups.
+        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
+            a size is no int.
+        ValueError: If the channels do not divide into the groups, or a size is too
+            small.
 
     Example:
         >>> import jax.numpy as jnp
@@ -143,8 +145,10 @@ class ConvTranspose(nnx.Module):
         bias: `(C_out,)`, or None.
 
     Raises:
-        TypeError: If `kernel_size` is a single int: the rank would be a guess.
-        ValueError: If the channels do not divide into the groups.
+        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
+            a size is no int.
+        ValueError: If the channels do not divide into the groups, or a size is too
+            small.
 
     Example:
         >>> import jax.numpy as jnp

@@ -7,6 +7,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
+from jaxnets.functional.arguments import as_count
 from jaxnets.nn.conv_parameters import cast, check_groups, held, parameter
 from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
@@ -34,7 +35,9 @@ class CausalConv(nnx.Module):
         bias: `(C_out,)`, or None.
 
     Raises:
-        ValueError: If the channels do not divide into the groups.
+        TypeError: If a size is no int.
+        ValueError: If the channels do not divide into the groups, or a size is too
+            small.
 
     Example:
         >>> import jax.numpy as jnp
@@ -68,7 +71,11 @@ class CausalConv(nnx.Module):
     ):
         groups = feature_group_count
         check_groups(groups, in_features, out_features)
-        shape = (kernel_size, in_features // groups, out_features)
+        shape = (
+            as_count(kernel_size, "kernel_size"),
+            in_features // groups,
+            out_features,
+        )
         self.kernel = parameter(kernel_init, shape, param_dtype, rngs)
         bias = lambda: parameter(bias_init, (out_features,), param_dtype, rngs)
         self.bias = bias() if use_bias else None

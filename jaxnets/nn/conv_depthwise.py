@@ -9,7 +9,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import cast, held, parameter, window_of
+from jaxnets.nn.conv_parameters import cast, check_counts, held, parameter, window_of
 from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
@@ -41,7 +41,9 @@ class DepthwiseConv(nnx.Module):
         bias: `(C * M,)`, or None.
 
     Raises:
-        TypeError: If `kernel_size` is a single int: the rank would be a guess.
+        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
+            a size is no int.
+        ValueError: If a size is too small.
 
     Example:
         >>> import jax.numpy as jnp
@@ -75,6 +77,7 @@ class DepthwiseConv(nnx.Module):
         param_dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
+        check_counts(in_features=in_features, multiplier=multiplier)
         window, features = window_of(kernel_size), in_features * multiplier
         grouped = parameter(kernel_init, (*window, 1, features), param_dtype, rngs)
         shape = (*window, in_features, multiplier)
@@ -136,7 +139,9 @@ class SeparableConv(nnx.Module):
         bias: `(F,)`, or None.
 
     Raises:
-        TypeError: If `kernel_size` is a single int: the rank would be a guess.
+        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
+            a size is no int.
+        ValueError: If a size is too small.
 
     Example:
         >>> import jax.numpy as jnp
@@ -169,6 +174,9 @@ class SeparableConv(nnx.Module):
         param_dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
+        check_counts(
+            in_features=in_features, out_features=out_features, multiplier=multiplier
+        )
         window, features = window_of(kernel_size), in_features * multiplier
         grouped = parameter(depthwise_init, (*window, 1, features), param_dtype, rngs)
         shape = (*window, in_features, multiplier)

@@ -7,26 +7,44 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxnets.nn.options import frozen
+from jaxnets.functional.arguments import as_count, int_or_none, list_or_none
+from jaxnets.functional.windows import per_axis
 
 
 def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
     """Return the window as a tuple.
 
     Raises:
-        TypeError: If `kernel_size` is a single int: the rank would be a guess.
+        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
+            holds no ints.
+        ValueError: If a size is below 1.
     """
-    if isinstance(kernel_size, int):
+    single = int_or_none(kernel_size)
+    if single is not None:
         raise TypeError(
-            f"`kernel_size` is the int {kernel_size}; wanted one int for each "
-            f"spatial axis, such as ({kernel_size}, {kernel_size}) for images."
+            f"`kernel_size` is the int {single}; wanted one int for each "
+            f"spatial axis, such as ({single}, {single}) for images."
         )
-    return frozen(tuple(kernel_size))
+    entries = list_or_none(kernel_size)
+    if not entries:
+        raise TypeError(
+            f"`kernel_size` is {kernel_size!r}; wanted one int for each spatial axis, "
+            "such as (3, 3) for images."
+        )
+    return per_axis(entries, len(entries), "kernel_size")
+
+
+def check_counts(**counts: Any) -> None:
+    """Raise unless all of `counts`, by their names, are ints that are not negative."""
+    for name, count in counts.items():
+        as_count(count, name, minimum=0)
 
 
 def check_groups(groups: int, in_features: int, out_features: int) -> None:
-    """Raise a ValueError unless the channels divide into the groups."""
-    if groups < 1 or in_features % groups or out_features % groups:
+    """Raise unless the channels are counts that divide into the groups."""
+    check_counts(in_features=in_features, out_features=out_features)
+    as_count(groups, "feature_group_count", minimum=0)
+    if not groups or in_features % groups or out_features % groups:
         raise ValueError(
             f"`feature_group_count` is {groups}; wanted a divisor of both "
             f"`in_features` = {in_features} and `out_features` = {out_features}."

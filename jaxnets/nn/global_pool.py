@@ -3,11 +3,11 @@
 import dataclasses
 import math
 
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
+from jaxnets.functional.arguments import as_array
 from jaxnets.typing import ArrayLike
 
 
@@ -99,5 +99,8 @@ class Flatten(nnx.Module):
         self, x: Shaped[ArrayLike, "batch *rest"]
     ) -> Shaped[Array, "batch features"]:
         """Reshape `x (B, ...)` to `(B, features)`."""
+        x = as_array(x, "x")
+        if not x.ndim:
+            raise ValueError("`x` has shape (); wanted (batch, ...), one axis or more.")
         # Not -1: an empty batch would leave the size undetermined.
-        return jnp.asarray(x).reshape(x.shape[0], math.prod(x.shape[1:]))
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))

@@ -7,7 +7,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import cast
+from jaxnets.nn.conv_parameters import cast, check_counts
 from jaxnets.typing import ArrayLike
 
 
@@ -69,6 +69,7 @@ class BatchNorm(nnx.Module):
         axis_name: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_counts(num_features=num_features)
         shape = (num_features,)
         self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
         self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))

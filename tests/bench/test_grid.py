@@ -72,6 +72,37 @@ def test_the_network_is_resnet_20_for_cifar():
     assert row.spec["dtype"] == "float32"
 
 
+# (batch, time, in_features, hidden).
+RECURRENCES = {
+    (32, 128, 128, 128),
+    (32, 512, 128, 128),
+    (64, 100, 256, 512),
+    (1, 784, 1, 128),
+    (32, 2000, 32, 64),
+    (128, 50, 300, 300),
+}
+
+
+def test_the_grid_has_every_recurrence():
+    rows = read_grid("recurrent")
+    names = ("batch", "time", "in_features", "hidden")
+    found = {row.group: set() for row in rows}
+    for row in rows:
+        found[row.group].add(tuple(row.spec[name] for name in names))
+    assert found.pop("checkpoint") == {(8, 16384, 128, 128), (1, 100000, 64, 64)}
+    assert found.pop("bidirectional") == {(32, 128, 128, 128)}
+    assert found == dict.fromkeys(("rnn", "gru", "lstm"), RECURRENCES)
+    assert [
+        row.name for row in rows if row.group in ("bidirectional", "checkpoint")
+    ] == [
+        "bidirectional_lstm 32x128x128-128 depth2",
+        "lstm 8x16384x128-128 checkpoint=sqrt",
+        "lstm 8x16384x128-128 checkpoint=sqrt time_major",
+        "lstm 1x100000x64-64 checkpoint=sqrt time_major",
+    ]
+    assert rows[0].name == "rnn 32x128x128-128"
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_names_tell_rows_apart(suite):
     names = [row.name for row in read_grid(suite)]

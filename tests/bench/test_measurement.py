@@ -27,6 +27,11 @@ def measured(name, group="conv", direction="forward", plan="", **seconds):
 FAST = measured("fast", plan="taps", ours=[1.0, 2.0, 4.0], flax=[4.0, 8.0, 4.0])
 SLOW = measured("slow", ours=[1.0, 1.0, 1.0], flax=[0.2, 0.25, 0.5], torch=[0.94] * 3)
 POOL = measured("pool", group="max_pool", ours=[2.0], flax=[4.0], outside=[1.0])
+SHORT = dataclasses.replace(FAST, temp_bytes={"ours": 1_000_000})
+LONG = dataclasses.replace(
+    measured("long", group="checkpoint", ours=[3.0], stored=[2.0]),
+    temp_bytes={"ours": 2_500_000, "stored": 50_000_000},
+)
 
 
 def test_a_ratio_is_formed_round_by_round():
@@ -40,8 +45,8 @@ def test_a_contender_that_stopped_early_is_compared_in_its_rounds():
 
 
 def test_who_did_not_run_has_no_ratio():
-    assert FAST.ratio("torch") is None and FAST.in_loop is None
-    assert POOL.in_loop == (2.0, 2.0, 2.0)
+    assert FAST.ratio("torch") is None and FAST.over("outside") is None
+    assert POOL.over("outside") == (2.0, 2.0, 2.0)
 
 
 def test_summaries_are_geometric_means_by_group_and_of_all():
@@ -86,10 +91,13 @@ def test_the_record_comes_back_from_json():
     assert read_record(text) == RECORD
 
 
+def cells_of(measurement, peers, variants):
+    titles = tables.header(peers, variants)
+    return dict(zip(titles, tables.cells(measurement, peers, variants), strict=True))
+
+
 def test_tables_show_ratio_range_and_plan():
-    titles = tables.header(["flax", "torch"], loops=True)
-    cells = dict(zip(titles, tables.cells(FAST, ["flax", "torch"], True), strict=True))
-    assert cells == {
+    assert cells_of(FAST, ["flax", "torch"], ["outside"]) == {
         "row": "fast",
         "pass": "forward",
         "plan": "taps",
@@ -99,6 +107,14 @@ def test_tables_show_ratio_range_and_plan():
         "torch / ours": "-",
         "in scan / outside": "-",
     }
+
+
+def test_tables_show_what_a_checkpoint_costs_and_saves():
+    cells = cells_of(LONG, [], ["stored"])
+    assert cells["checkpoint / stored"] == "1.50 (1.50-1.50)"
+    assert cells["temp"] == "2.5 MB (0.050 of stored)"
+    others = [cells_of(m, [], ["stored"])["temp"] for m in (FAST, SHORT)]
+    assert others == ["-", "1.0 MB"]
 
 
 def test_the_markdown_page_has_facts_summary_and_rows():

@@ -55,3 +55,19 @@ RESNET = Row(
         "depth": 8,
     },
 )
+
+
+def recurrence(function: str, **changes) -> Row:
+    sizes = {"batch": 3, "time": 5, "in_features": 4, "hidden": 6}
+    spec = {"function": function, "dtype": "float32", **sizes, **changes}
+    return Row(function, DEFAULTS | spec)
+
+
+RECURRENCES = [
+    recurrence("rnn"),
+    recurrence("gru"),
+    recurrence("lstm"),
+    recurrence("lstm", dtype="bfloat16"),
+    recurrence("bidirectional_lstm", depth=2),
+]
+CHECKPOINT = recurrence("lstm", time=7, checkpoint="sqrt", time_major=True)

@@ -19,7 +19,9 @@ CASES = [
     Case("conv-plain", conv, arrays(0, (3, 5, 4, 2), (3, 2, 2, 3))),
     Case(
         "conv-strided-same",
-        lambda x, kernel, bias: conv(x, kernel, bias, strides=(2, 3)),
+        lambda x, kernel, bias: conv(
+            x, kernel, bias, strides=(2, 3), padding_mode="replicate"
+        ),
         arrays(1, (2, 7, 5, 3), (3, 3, 3, 2), (2,)),
     ),
     Case(
@@ -41,7 +43,14 @@ CASES = [
     ),
     Case(
         "conv-3d",
-        lambda x, kernel, bias: conv(x, kernel, bias, padding="VALID", strides=2),
+        lambda x, kernel, bias: conv(
+            x,
+            kernel,
+            bias,
+            padding=(0, 1, (1, 0)),
+            padding_mode="symmetric",
+            strides=2,
+        ),
         arrays(4, (2, 5, 3, 4, 2), (3, 2, 2, 2, 3), (3,)),
     ),
     Case(
@@ -80,7 +89,9 @@ CASES = [
     ),
     Case(
         "unfold-strided",
-        lambda x: unfold(x, (3, 2), strides=(2, 1), padding="SAME"),
+        lambda x: unfold(
+            x, (3, 2), strides=(2, 1), padding="SAME", padding_mode="symmetric"
+        ),
         arrays(10, (2, 5, 4, 3)),
     ),
     Case(

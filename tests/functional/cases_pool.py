@@ -6,7 +6,11 @@ import numpy as np
 
 from jaxnets.functional.adaptive import adaptive_avg_pool, adaptive_max_pool
 from jaxnets.functional.fractional import fractional_max_pool
-from jaxnets.functional.global_pool import global_avg_pool, global_max_pool
+from jaxnets.functional.global_pool import (
+    global_avg_pool,
+    global_max_pool,
+    global_sum_pool,
+)
 from jaxnets.functional.norm_pool import logsumexp_pool, lp_pool
 from jaxnets.functional.pool import avg_pool, max_pool, sum_pool
 from jaxnets.functional.pool_indices import max_pool_with_indices, max_unpool
@@ -46,6 +50,17 @@ CASES = [
         (distinct(2, 7, 6, 2),),
     ),
     Case(
+        "max-pool-3d-circular-ceil",
+        functools.partial(
+            max_pool,
+            window_shape=2,
+            padding=(1, 0, (0, 1)),
+            padding_mode="circular",
+            ceil_mode=True,
+        ),
+        (distinct(2, 3, 3, 4, 2),),
+    ),
+    Case(
         "avg-pool-ceil-without-pads",
         functools.partial(
             avg_pool,
@@ -83,7 +98,12 @@ CASES = [
     Case(
         "logsumexp-pool",
         functools.partial(
-            logsumexp_pool, window_shape=3, strides=(2, 1), padding=1, window_dilation=2
+            logsumexp_pool,
+            window_shape=3,
+            strides=(2, 1),
+            padding=1,
+            padding_mode="reflect",
+            window_dilation=2,
         ),
         (distinct(2, 7, 6, 2),),
     ),
@@ -123,4 +143,5 @@ CASES = [
     ),
     Case("global-avg-pool", global_avg_pool, (distinct(2, 3, 5, 3),)),
     Case("global-max-pool", global_max_pool, (distinct(2, 3, 5, 3),)),
+    Case("global-sum-pool", global_sum_pool, (distinct(2, 3, 5, 3),)),
 ]

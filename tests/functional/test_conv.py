@@ -88,12 +88,17 @@ def test_any_number_of_batch_axes(batch, rng):
     np.testing.assert_array_equal(y, rows.reshape(y.shape))
 
 
-@pytest.mark.parametrize("implementation", ["library", "lax"])
-@pytest.mark.parametrize("channels, features", [(0, 3), (2, 0)])
-def test_no_channels_or_no_features(implementation, channels, features):
-    x, kernel = jnp.ones((2, 5, channels)), jnp.ones((3, channels, features))
-    total = lambda x, k: jnp.sum(conv(x, k, implementation=implementation))
-    value, gradients = jax.value_and_grad(total, (0, 1))(x, kernel)
+@pytest.mark.parametrize(
+    ("implementation", "ndim", "groups"),
+    [("library", 1, 1), ("lax", 1, 1), (None, 1, 2), (None, 3, 1)],
+)
+@pytest.mark.parametrize("channels, features", [(0, 4), (2, 0)])
+def test_no_channels_or_no_features(implementation, ndim, groups, channels, features):
+    x = jnp.ones((2, *[4] * ndim, channels))
+    kernel = jnp.ones((*[3] * ndim, channels // groups, features))
+    options = {"feature_group_count": groups, "implementation": implementation}
+    total = lambda x, k: jnp.sum(conv(x, k, **options))
+    value, gradients = jax.jit(jax.value_and_grad(total, (0, 1)))(x, kernel)
     assert value == 0
     assert [g.shape for g in gradients] == [x.shape, kernel.shape]
 
@@ -204,6 +209,17 @@ IMAGES, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.flo
             ValueError,
             "`padding_mode` is 'edge'",
         ),
+        *[
+            (
+                (IMAGES, kernel),
+                {"preferred_element_type": dtype},
+                TypeError,
+                f"`preferred_element_type` is {name}.*; wanted a dtype at least as",
+            )
+            # By the library, and by a product, which would cast the arguments.
+            for kernel in (KERNEL, KERNEL[:1, :1])
+            for dtype, name in [("i4", "int32"), ("f2", "float16"), ("no", "'no'")]
+        ],
         (
             (IMAGES, KERNEL),
             {"implementation": "cudnn"},

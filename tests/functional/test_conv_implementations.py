@@ -52,8 +52,8 @@ def test_a_rewriting_and_its_derivatives_are_those_of_lax(name, rng):
 @every_rewriting
 def test_integers_and_wider_results(name):
     x_shape, kernel_shape, options = REWRITINGS[name]
-    x, kernel = np.full(x_shape, 100, np.int8), np.full(kernel_shape, 3, np.int8)
-    for dtype in (None, jnp.int32):
+    x, kernel = np.full(x_shape, 100, np.uint8), np.full(kernel_shape, 3, np.uint8)
+    for dtype in (None, jnp.int32, jnp.float32):
         ours, plain = (
             conv(x, kernel, **options, implementation=i, preferred_element_type=dtype)
             for i in (name, "lax")

@@ -151,6 +151,16 @@ def test_batch_axes_and_dtypes():
     np.testing.assert_array_equal(y.astype(np.float32).ravel(), [512, 512])
 
 
+@pytest.mark.parametrize("implementation", ["phases", "library"])
+def test_no_channels(implementation):
+    x, kernel = jnp.ones((2, 4, 0)), jnp.ones((3, 0, 6))
+    options = {"strides": 2, "implementation": implementation}
+    run = lambda x, k: conv_transpose(x, k, feature_group_count=2, **options)
+    y, pullback = jax.vjp(run, x, kernel)
+    np.testing.assert_array_equal(y, np.zeros((2, 8, 6)))
+    assert [g.shape for g in pullback(y)] == [x.shape, kernel.shape]
+
+
 X, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
 
 

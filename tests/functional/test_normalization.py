@@ -121,6 +121,8 @@ X = np.ones((2, 3), np.float32)
         ((X, None, None, X[0]), {}, ValueError, "`var` is missing; wanted both"),
         ((X, None, None, None, X[0]), {}, ValueError, "`mean` is missing"),
         ((X,), {"epsilon": -1.0}, ValueError, "`epsilon` is -1.0; wanted 0 or more"),
+        ((X,), {"epsilon": "1"}, TypeError, "`epsilon` is '1'; wanted a real number"),
+        ((X,), {"epsilon": True}, TypeError, "`epsilon` is True"),
     ],
 )
 def test_errors_name_the_argument(arguments, options, error, message):

@@ -1,6 +1,7 @@
 """Max, sum and average pooling against plain loops."""
 
 import functools
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -53,7 +54,7 @@ def test_max_pool_is_the_definition(problem, implementation, ties, seed):
 @hypothesis.given(
     problem=problems(),
     kind=st.sampled_from(["sum", "avg"]),
-    implementation=st.sampled_from(["reduce_window", None]),
+    implementation=st.sampled_from(["taps", "reduce_window", None]),
     count_include_pad=st.booleans(),
     divisor=st.sampled_from([None, None, 3, -0.5]),
     seed=st.integers(0, 99),
@@ -66,6 +67,24 @@ def test_sum_and_avg_pool_are_the_definition(
         options |= dict(count_include_pad=count_include_pad, divisor=divisor)
     x = np.random.default_rng(seed).normal(size=(2, *sizes, 3))
     assert_is_the_oracle(kind, x, window, implementation, **options)
+
+
+@pytest.mark.parametrize("implementation", ["taps", "reshape", "reduce_window"])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_sums_over_windows_that_lie_apart(implementation, dilation, rng):
+    x = rng.normal(size=(2, 9, 11, 2))
+    options: dict[str, Any] = dict(padding=((1, 0), (0, 2)), strides=(3, 5))
+    options["window_dilation"] = (dilation, dilation)
+    assert_is_the_oracle("sum", x, (2, 3), implementation, **options)
+
+
+@pytest.mark.parametrize(
+    ("window", "strides"),
+    [((8, 8), (8, 8)), ((9, 9), (9, 9)), ((3, 3), (2, 2)), ((5, 3), (1, 2))],
+)
+def test_the_first_maximum_whether_folded_at_once_or_by_axis(window, strides, rng):
+    x = with_ties(rng, (1, 19, 20, 2))
+    assert_is_the_oracle("max", x, window, strides=strides, padding=3)
 
 
 def test_max_pool_of_the_textbook():
@@ -84,6 +103,15 @@ def test_large_windows_keep_the_first_maximum(implementation, window, stride, di
     x = np.random.default_rng(window).integers(0, 4, size=(1, reach + 70, 2))
     options = dict(strides=(stride,), window_dilation=(dilation,), padding=3)
     assert_is_the_oracle("max", x, (window,), implementation, **options)
+
+
+@pytest.mark.parametrize("kind", POOLS)
+@pytest.mark.parametrize("window", [2, 4])
+def test_dilated_windows_around_one_element(kind, window):
+    # XLA on CPU takes the element for the window: no tap of it is in the middle.
+    x = np.array([3.0, 5.0]).reshape(2, 1, 1)
+    options = dict(strides=(1,), padding=window - 1, window_dilation=(2,))
+    assert_is_the_oracle(kind, x, (window,), "reduce_window", **options)
 
 
 def test_a_window_of_4096_elements_compiles_to_a_small_program():
@@ -201,6 +229,8 @@ def test_names_force_and_others_raise():
         (dict(window_shape=(2, 2, 2, 2)), ValueError, r"`x` has shape \(1, 4, 4, 1\)"),
         (dict(window_shape=(2, 0)), ValueError, r"`window_shape` is \(2, 0\)"),
         (dict(window_shape=2.5), TypeError, r"`window_shape` is 2.5"),
+        (dict(window_shape=((2, 2), (2, 2))), TypeError, r"`window_shape` is \(\(2"),
+        (dict(window_shape=((1, 2), (3,))), TypeError, r"`window_shape` is \(\(1"),
         (dict(window_shape=()), ValueError, r"`window_shape` is \(\)"),
         (dict(window_shape=2, strides=0), ValueError, "`strides` is 0"),
         (dict(window_shape=2, strides=(1, 2, 3)), ValueError, "`strides` is .*length"),
@@ -238,5 +268,7 @@ def test_errors_of_dtypes_and_divisors():
         avg_pool(x, (2,), divisor=0)
     with pytest.raises(TypeError, match=r"`divisor` is 'two'"):
         avg_pool(x, (2,), divisor="two")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"`divisor` is .*complex64"):
+        avg_pool(x, (2,), divisor=np.complex64(2))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
         max_pool(x, 2)

@@ -91,6 +91,11 @@ def test_indices_without_batch_axes_and_with_an_empty_one(rng):
     for a, b in zip(several, there_and_back(x[1, 2]), strict=True):
         np.testing.assert_array_equal(a[1, 2], b)
     assert [len(a) for a in there_and_back(x[:0])] == [0, 0, 0]
+    none = np.zeros((2, 0, 3), np.float32)
+    unpool = lambda y: max_unpool(y, none.astype(int), (4,))
+    y, pullback = jax.vjp(unpool, jnp.asarray(none))
+    np.testing.assert_array_equal(y, np.zeros((2, 4, 3)))
+    assert pullback(y)[0].shape == none.shape
 
 
 @settings

@@ -195,6 +195,11 @@ def test_errors_of_dtypes():
             ValueError,
             "`x` has shape .* `output_shape` is",
         ),
+        (
+            dict(key=jnp.ones(2)),
+            TypeError,
+            "`key` is an array of dtype float32; wanted a JAX random key",
+        ),
         (dict(key=None), ValueError, "neither came; wanted exactly one"),
         (dict(samples=np.zeros((1, 1, 1))), ValueError, "both came; wanted exactly"),
         (

@@ -26,6 +26,12 @@ CASES = [
     *cases_pool.CASES,
     *cases_recurrent.CASES,
 ]
+# Which arguments of a case are mapped over; with one argument there is one choice.
+MAPPED = [
+    pytest.param(case, which, id=f"{case.name}-{which}")
+    for case in CASES
+    for which in (["all", "first", "last"] if len(case.arrays) > 1 else ["last"])
+]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
@@ -72,15 +78,25 @@ def test_jit_changes_nothing(case):
     assert_close(FORWARD[case.name](*case.arrays), expected, 1e-5)
 
 
-@every_case
-@pytest.mark.parametrize("everything", [True, False], ids=["all", "first"])
-def test_vmap_is_a_loop(case, everything):
-    count = len(case.arrays) if everything else 1
-    batched = [np.stack([a, 0.5 * a, a + 0.1]) for a in case.arrays[:count]]
-    fixed = case.arrays[count:]
-    axes = (0,) * count + (None,) * len(fixed)
-    actual = jax.jit(jax.vmap(case.function, in_axes=axes))(*batched, *fixed)
-    rows = [FORWARD[case.name](*[b[i] for b in batched], *fixed) for i in range(3)]
+@pytest.mark.parametrize(("case", "which"), MAPPED)
+def test_vmap_is_a_loop(case, which):
+    count = len(case.arrays)
+    mapped = {"all": range(count), "first": [0], "last": [count - 1]}[which]
+    # Where it is the last argument, the axis that is mapped is the last one.
+    axis = -1 if which == "last" else 0
+    axes = [axis if i in mapped else None for i in range(count)]
+    versions = lambda a: [a, 0.5 * a, a + 0.1]
+    batched = [
+        np.stack(versions(a), axis) if i in mapped else a
+        for i, a in enumerate(case.arrays)
+    ]
+    actual = jax.jit(jax.vmap(case.function, in_axes=axes))(*batched)
+    rows = [
+        FORWARD[case.name](
+            *(versions(a)[row] if i in mapped else a for i, a in enumerate(case.arrays))
+        )
+        for row in range(3)
+    ]
     assert_close(actual, jax.tree.map(lambda *r: np.stack(r), *rows), 1e-5)
 
 
@@ -121,23 +137,28 @@ def test_forward_mode_agrees_with_reverse(case):
 @every_case
 def test_second_order_is_the_slope_of_the_gradient(case):
     with jax.enable_x64(True):
-        x, *rest = (np.asarray(a, np.float64) for a in case.arrays)
-        direction = np.cos(3.0 + np.arange(x.size)).reshape(x.shape)
+        arrays = [np.asarray(a, np.float64) for a in case.arrays]
+        direction = [np.cos(3.0 + np.arange(a.size)).reshape(a.shape) for a in arrays]
 
         @jax.jit
-        def gradient_and_product(x):
-            squared = lambda x: objective(case, x, *rest) ** 2
-            gradient, pullback = jax.vjp(jax.grad(squared), x)
-            return gradient, *pullback(jnp.asarray(direction))
+        def gradients_and_products(*arrays):
+            squared = lambda *arrays: objective(case, *arrays) ** 2
+            gradient = jax.grad(squared, tuple(range(len(arrays))))
+            gradients, pullback = jax.vjp(gradient, *arrays)
+            along = tuple(map(jnp.asarray, direction))
+            forward = jax.jvp(gradient, arrays, along)[1]
+            return gradients, pullback(along), forward
 
-        _, product = gradient_and_product(x)
-        ahead, behind = (
-            np.asarray(gradient_and_product(x + distance * direction)[0])
-            for distance in (1e-5, -1e-5)
+        _, reverse, forward = gradients_and_products(*arrays)
+        moved = lambda distance: gradients_and_products(
+            *(a + distance * d for a, d in zip(arrays, direction, strict=True))
         )
-        slope = (ahead - behind) / 2e-5
-        scale = max(1.0, np.abs(slope).max())
-        np.testing.assert_allclose(product / scale, slope / scale, atol=1e-5)
+        ahead, behind = moved(1e-5)[0], moved(-1e-5)[0]
+        slopes = [np.asarray(a - b) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
+        scale = max(1.0, *(np.abs(slope).max() for slope in slopes))
+        for products in (reverse, forward):
+            scaled = [product / scale for product in products]
+            assert_close(scaled, [slope / scale for slope in slopes], 1e-5)
 
 
 @every_case

@@ -162,6 +162,37 @@ def test_an_int_kernel_size_is_refused(make):
         make(3)
 
 
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda r: nn.Conv(4, 6, (), rngs=r), TypeError, r"`kernel_size` is \(\)"),
+        (lambda r: nn.Conv(4, 6, (3, 0), rngs=r), ValueError, "`kernel_size` is .*0"),
+        (lambda r: nn.Conv(4, 6, (3, True), rngs=r), TypeError, "`kernel_size` is"),
+        (lambda r: nn.Conv(-4, 6, (3,), rngs=r), ValueError, "`in_features` is -4"),
+        (
+            lambda r: nn.ConvTranspose(4, True, (3,), rngs=r),
+            TypeError,
+            "`out_features` is True; wanted an int",
+        ),
+        (
+            lambda r: nn.DepthwiseConv(4, (3,), multiplier=-1, rngs=r),
+            ValueError,
+            "`multiplier` is -1",
+        ),
+        (
+            lambda r: nn.SeparableConv(4, -6, (3,), rngs=r),
+            ValueError,
+            "`out_features` is -6",
+        ),
+        (lambda r: nn.CausalConv(4, 6, 0, rngs=r), ValueError, "`kernel_size` is 0"),
+        (lambda r: nn.BatchNorm(-1, rngs=r), ValueError, "`num_features` is -1"),
+    ],
+)
+def test_sizes_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make(nnx.Rngs(0))
+
+
 @pytest.mark.parametrize("make", [conv_transpose, causal])
 def test_groups_divide_both_channels(make):
     with pytest.raises(ValueError, match=r"`feature_group_count` is 3; .* = 4 .* = 6"):

@@ -22,6 +22,9 @@ import time
 try:
     import torch
     import torch.nn.functional as F
+
+    # Beside this file, which is run as a script.
+    from recurrence import CLASSES, prepared_recurrence
 except ImportError as missing:
     print(json.dumps({"error": str(missing)}))
     sys.exit()
@@ -187,7 +190,10 @@ class Peer:
         if spec["function"] == "resnet":
             self.work, model = prepared_step(spec)
             return {"parameters": sum(p.numel() for p in model.parameters())}
-        self.work = prepared_operation(spec, direction, arrays)
+        if spec["function"] in CLASSES:
+            self.work = prepared_recurrence(spec, direction, arrays, DEVICE)
+        else:
+            self.work = prepared_operation(spec, direction, arrays)
         return {"parameters": None}
 
     def time(self, calls):

@@ -1,0 +1,59 @@
+"""Recurrences of Flax NNX: `nnx.RNN` and `nnx.Bidirectional` over its cells."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxnets import functional as F
+
+
+# `LSTMCell`, the same function as `OptimizedLSTMCell`, is slower at most sizes.
+CELLS = {
+    F.RNNParams: nnx.SimpleCell,
+    F.GRUParams: nnx.GRUCell,
+    F.LSTMParams: nnx.OptimizedLSTMCell,
+}
+
+
+def recurrence(params: Any) -> tuple[Callable[..., jax.Array], Any]:
+    """Return `f(state, x) -> ys` and the state that has our parameters' values."""
+    return _pure(layer(params))
+
+
+def bidirectional_lstm(layers: Any) -> tuple[Callable[..., jax.Array], Any]:
+    """Return the same for layers of a forward and a backward recurrence each."""
+    pairs = [tuple(map(layer, pair)) for pair in layers]
+    return _pure(nnx.Sequential(*(nnx.Bidirectional(*pair) for pair in pairs)))
+
+
+def layer(params: Any) -> nnx.RNN:
+    """Return Flax's recurrence with our parameters' values.
+
+    Its gates have our order. A GRU of Flax has no `b_hn`.
+    """
+    in_features, hidden = params.w_xh.shape[0], params.w_hh.shape[0]
+    dtype = params.w_xh.dtype
+    zeros = nnx.initializers.zeros_init()
+    cell = CELLS[type(params)](
+        in_features,
+        hidden,
+        dtype=dtype,
+        param_dtype=dtype,
+        # Its default draws no 16-bit numbers, and all are replaced here.
+        kernel_init=zeros,
+        recurrent_kernel_init=zeros,
+        rngs=nnx.Rngs(0),
+    )
+    cell.dense_i.kernel[...] = params.w_xh
+    cell.dense_h.kernel[...] = params.w_hh
+    biased = cell.dense_h if isinstance(params, F.LSTMParams) else cell.dense_i
+    biased.bias[...] = params.b
+    return nnx.RNN(cell)
+
+
+def _pure(network: nnx.Module) -> tuple[Callable[..., jax.Array], Any]:
+    """Split the modules once, outside of `jit`, as Flax's guide advises."""
+    graphdef, state, rest = nnx.split(network, nnx.Param, ...)
+    return lambda state, x: nnx.merge(graphdef, state, rest, copy=True)(x), state

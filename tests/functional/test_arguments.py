@@ -1,0 +1,68 @@
+"""What is no array, no count and no switch is refused by its name."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnets import functional as F
+from jaxnets.functional.arguments import as_array, as_count, as_switch
+
+
+WORDS = np.full((2, 5, 4), "word")
+X, KERNEL = np.ones((2, 5, 4), np.float32), np.ones((3, 4, 4), np.float32)
+POINTS = np.ones((1, 16, 6), np.float32)
+WINDOWS = (F.max_pool, F.sum_pool, F.avg_pool, F.lp_pool, F.logsumexp_pool)
+SHAPES = (F.adaptive_max_pool, F.adaptive_avg_pool, F.unfold, F.max_pool_with_indices)
+SPACES = (F.global_max_pool, F.global_avg_pool, F.global_sum_pool, F.batch_norm)
+# Calls with words in place of one array, and what that is called.
+CALLS: list[tuple[Any, str]] = [
+    *[(lambda f=f: f(WORDS, KERNEL), "x") for f in (F.conv, F.conv_transpose)],
+    *[(lambda f=f: f(X, WORDS), "kernel") for f in (F.conv, F.conv_transpose)],
+    *[(lambda f=f: f(X, KERNEL, WORDS), "bias") for f in (F.conv, F.conv_transpose)],
+    (lambda: F.depthwise_conv(WORDS, KERNEL), "x"),
+    (lambda: F.depthwise_conv(X, WORDS), "kernel"),
+    (lambda: F.separable_conv(X, WORDS, POINTS), "depthwise_kernel"),
+    (lambda: F.separable_conv(X, KERNEL, WORDS), "pointwise_kernel"),
+    (lambda: F.separable_conv(X, KERNEL, POINTS, WORDS), "bias"),
+    (lambda: F.causal_conv(WORDS, KERNEL), "x"),
+    (lambda: F.causal_conv(X, KERNEL, state=WORDS), "state"),
+    *[(lambda f=f: f(WORDS, (2,)), "x") for f in (*WINDOWS, *SHAPES)],
+    *[(lambda f=f: f(WORDS), "x") for f in SPACES],
+    (lambda: F.batch_norm(X, WORDS), "scale"),
+    (lambda: F.fold(WORDS, (5,), (2,)), "patches"),
+    (lambda: F.max_unpool(WORDS, np.ones((2, 5, 4), int), (9,)), "y"),
+    (lambda: F.fractional_max_pool(WORDS, (2,), (3,)), "x"),
+]
+
+
+@pytest.mark.parametrize(("call", "name"), CALLS)
+def test_words_are_no_numbers(call, name):
+    message = f"`{name}` is an array of dtype <U4; wanted an array of numbers"
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("value", [None, "word", np.array([object()])])
+def test_an_array_holds_numbers(value):
+    with pytest.raises(TypeError, match=r"`x` is .*; wanted an array of numbers"):
+        as_array(value, "x")
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 2.0, "2", None, (2,)])
+def test_a_count_is_an_int(value):
+    with pytest.raises(TypeError, match=r"`n` is .*; wanted an int"):
+        as_count(value, "n")
+
+
+def test_a_count_has_a_minimum():
+    assert as_count(jnp.asarray(3), "n") == 3
+    with pytest.raises(ValueError, match="`n` is 0; wanted 1 or more"):
+        as_count(0, "n")
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, 0.0])
+def test_a_switch_is_a_bool(value):
+    with pytest.raises(TypeError, match=r"`ceil_mode` is .*; wanted True or False"):
+        as_switch(value, "ceil_mode")

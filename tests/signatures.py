@@ -7,9 +7,10 @@ default that is a function stands by its name.
 CELL = "activation=tanh"
 GATED = f"{CELL}, gate_activation=sigmoid"
 LSTM_CELL = f"{GATED}, output_activation=tanh, clip=None, coupled_gates=False"
+SHARED = "layer_norm=False, zoneout=0.0, recurrent_dropout=0.0, key=None"
 SCAN = (
     "lengths=None, resets=None, reverse=False, time_major=False, unroll=1, "
-    "checkpoint=None"
+    "checkpoint=None, truncate=None, clip_cotangent=None"
 )
 POOL = (
     "strides=None, padding='VALID', padding_mode='zeros', window_dilation=1, "
@@ -64,12 +65,19 @@ SIGNATURES = {
         f"init_gru(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
         f"init_lstm(key, {TO_HIDDEN}, forget_bias=1.0, peephole=False, "
         f"projection=None, {INIT}, dtype=float32)",
-        f"rnn_step(params, state, x_t, *, {CELL}, clip=None)",
-        f"gru_step(params, state, x_t, *, {GATED}, clip=None, reset_after=True)",
-        f"lstm_step(params, state, x_t, *, {LSTM_CELL})",
-        f"rnn(params, x, state=None, *, {CELL}, clip=None, {SCAN})",
-        f"gru(params, x, state=None, *, {GATED}, clip=None, reset_after=True, {SCAN})",
-        f"lstm(params, x, state=None, *, {LSTM_CELL}, {SCAN})",
+        f"rnn_step(params, state, x_t, *, {CELL}, clip=None, {SHARED})",
+        f"gru_step(params, state, x_t, *, {GATED}, clip=None, reset_after=True, "
+        f"{SHARED})",
+        f"lstm_step(params, state, x_t, *, {LSTM_CELL}, {SHARED})",
+        f"rnn(params, x, state=None, *, {CELL}, clip=None, {SHARED}, {SCAN}, "
+        "implementation=None)",
+        f"gru(params, x, state=None, *, {GATED}, clip=None, reset_after=True, "
+        f"{SHARED}, {SCAN}, implementation=None)",
+        f"lstm(params, x, state=None, *, {LSTM_CELL}, {SHARED}, {SCAN}, "
+        "implementation=None)",
+        "LayerNormParams(gain_h, gain_x=None, gain_c=None, bias_c=None)",
+        "bidirectional(run, forward_params, backward_params, x, *, merge='concat', "
+        "state=None, **options)",
         f"recur(step, state, xs, *, {SCAN})",
     ],
     "gradflow": [

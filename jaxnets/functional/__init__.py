@@ -23,6 +23,7 @@ from jaxnets.functional.pool_indices import (
     max_pool_with_indices as max_pool_with_indices,
 )
 from jaxnets.functional.pool_indices import max_unpool as max_unpool
+from jaxnets.functional.recurrent.bidirectional import bidirectional as bidirectional
 from jaxnets.functional.recurrent.cell_options import (
     LayerNormParams as LayerNormParams,
 )

@@ -52,9 +52,10 @@ class _Inputs(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-    """What the backward pass needs."""
+    """What the backward pass needs; `gates` is without what is `ys` or `h`."""
 
     inputs: _Inputs
+    ys: jax.Array
     h: jax.Array
     gates: Kept
 
@@ -85,7 +86,7 @@ def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, d
     def forward(*arguments):
         inputs = _Inputs(*arguments)
         state, (ys, (h, gates)) = _forward(cell, plan, inputs, keeps=True)
-        return (state, ys), _Residuals(inputs, h, gates)
+        return (state, ys), _Residuals(inputs, ys, h, gates)
 
     def backward(residuals, cotangents):
         gradients, logs = _backward(cell, plan, residuals, *cotangents, measured)
@@ -138,10 +139,10 @@ def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool):
         gates = lambda *arguments: cell.advance(*arguments, draws_t)
         if keeps:
             (after, y_t), pullback = jax.vjp(gates, learned, parts, start)
-            kept = (h, keep(pullback, learned))
         else:
-            (after, y_t), kept = gates(learned, parts, start), None
+            (after, y_t), pullback = gates(learned, parts, start), None
         state, y_t = left(masks_t, state, after, y_t)
+        kept = (h, keep(pullback, (learned, y_t, h))) if keeps else None
         return state, (y_t, kept)
 
     xs = input_share(weights, x) if at_once else x
@@ -159,14 +160,14 @@ def _backward(
 
     def step(carry, kept):
         ct_state, ct_initial, ct_learned = carry
-        gates, masks_t, ct_y = kept
+        gates, y_t, h, masks_t, ct_y = kept
         zeros = jax.tree.map(jnp.zeros_like, (initial, initial, ct_y))
         _, pull_left = jax.vjp(lambda *arguments: left(masks_t, *arguments), *zeros)
         ct_before, ct_after, ct_y = pull_left((ct_state, ct_y))
         (ct_gates, ct_parts, ct_start), logs = gates.pull(
-            learned, (ct_after, ct_y), measured=measured
+            (learned, y_t, h), (ct_after, ct_y), measured=measured
         )
-        ct_h = _summed_product(ct_parts, cell, w_hh).astype(residuals.h.dtype)
+        ct_h = _summed_product(ct_parts, cell, w_hh).astype(h.dtype)
         _, pull_recalled = jax.vjp(lambda s: cell.recalled(learned, s), zeros[0])
         ct_start = _sum(ct_start, *pull_recalled(ct_h))
         _, pull_entered = jax.vjp(lambda *s: entered(masks_t, *s), *zeros[:2])
@@ -180,7 +181,7 @@ def _backward(
     (ct_state, ct_initial, ct_learned), (ct_parts, logs) = jax.lax.scan(
         step,
         (ct_state, *zeros),
-        (residuals.gates, inputs.masks, ct_ys),
+        (residuals.gates, residuals.ys, residuals.h, inputs.masks, ct_ys),
         reverse=not plan.reverse,
         unroll=plan.unroll,
     )

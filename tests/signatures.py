@@ -65,6 +65,9 @@ SIGNATURES = {
         f"init_gru(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
         f"init_lstm(key, {TO_HIDDEN}, forget_bias=1.0, peephole=False, "
         f"projection=None, {INIT}, dtype=float32)",
+        "uniform_init(hidden)",
+        "identity_init(scale=1.0)",
+        "chrono_bias(key, hidden, longest, *, dtype=float32)",
         f"rnn_step(params, state, x_t, *, {CELL}, clip=None, {SHARED})",
         f"gru_step(params, state, x_t, *, {GATED}, clip=None, reset_after=True, "
         f"{SHARED})",

@@ -31,6 +31,9 @@ from jaxnets.functional.recurrent.gru import gru as gru
 from jaxnets.functional.recurrent.gru import gru_step as gru_step
 from jaxnets.functional.recurrent.gru_params import GRUParams as GRUParams
 from jaxnets.functional.recurrent.gru_params import init_gru as init_gru
+from jaxnets.functional.recurrent.initializers import chrono_bias as chrono_bias
+from jaxnets.functional.recurrent.initializers import identity_init as identity_init
+from jaxnets.functional.recurrent.initializers import uniform_init as uniform_init
 from jaxnets.functional.recurrent.lstm import lstm as lstm
 from jaxnets.functional.recurrent.lstm import lstm_step as lstm_step
 from jaxnets.functional.recurrent.lstm_params import LSTMParams as LSTMParams

@@ -52,32 +52,39 @@ _EPSILON = 1e-5
 
 
 def parse_layer_norm(
-    layer_norm: bool | LayerNormParams, shapes: LayerNormParams
+    layer_norm: bool | LayerNormParams,
+    *,
+    gain_h: int,
+    gain_x: int | None = None,
+    gain_c: int | None = None,
 ) -> LayerNormParams | None:
-    """Return the gains, ones for True, after a look at their `shapes`."""
+    """Return the gains, ones for True, after a look at their shapes.
+
+    The sizes are those of the network; None is where it has no such gain.
+    """
     if layer_norm is False:
         return None
+    sizes = (gain_h, gain_x, gain_c, gain_c)
     if layer_norm is True:
-        gains = [None if shape is None else jnp.ones(shape) for shape in shapes]
-        if shapes.bias_c is not None:
-            gains[-1] = jnp.zeros(shapes.bias_c)
-        return LayerNormParams(*gains)
+        ones = lambda size: None if size is None else jnp.ones(size)
+        bias_c = None if gain_c is None else jnp.zeros(gain_c)
+        return LayerNormParams(jnp.ones(gain_h), ones(gain_x), ones(gain_c), bias_c)
     if not isinstance(layer_norm, LayerNormParams):
         raise TypeError(
             f"`layer_norm` is of type {type(layer_norm).__name__}; wanted True, False "
             "or LayerNormParams."
         )
-    for name, gain, shape in zip(
-        LayerNormParams._fields, layer_norm, shapes, strict=True
+    for name, gain, size in zip(
+        LayerNormParams._fields, layer_norm, sizes, strict=True
     ):
-        if (gain is None) != (shape is None):
-            wanted = "None" if shape is None else f"an array of shape {shape}"
+        if (gain is None) != (size is None):
+            wanted = "None" if size is None else f"an array of shape ({size},)"
             raise ValueError(
                 f"`layer_norm.{name}` is {'None' if gain is None else 'an array'}; "
                 f"wanted {wanted} in this network."
             )
-        if gain is not None and shape is not None:
-            check_shape(f"layer_norm.{name}", gain, shape, "one for each column")
+        if size is not None:
+            check_shape(f"layer_norm.{name}", gain, (size,), "one for each column")
     return layer_norm
 
 

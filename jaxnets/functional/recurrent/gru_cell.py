@@ -125,7 +125,8 @@ def _separated(extras: _Extras, parts) -> tuple[Any, Any, Any]:
         return a_rz, from_x, from_h[0] if from_h else None
     from_x, from_h = parts
     size = 2 * from_x.shape[-1] // 3
-    gain_x, gain_h = extras.layer_norm.gain_x, extras.layer_norm.gain_h
+    gain_x: Any = extras.layer_norm.gain_x
+    gain_h: Any = extras.layer_norm.gain_h
     a_rz = normalized(from_x[..., :size], gain_x[:size], extras.b[:size])
     a_rz += normalized(from_h[..., :size], gain_h[:size])
     x_n = normalized(from_x[..., size:], gain_x[size:], extras.b[size:])

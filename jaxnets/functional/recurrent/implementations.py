@@ -1,7 +1,7 @@
 """Which implementation a recurrence runs: chosen here, or forced by name."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -31,14 +31,11 @@ from jaxnets.functional.recurrent.split_scan import split_scan
 Wrap = Callable[[Activation], Activation]
 
 
-def choose_recurrence(
-    implementation: str | None, function: str, others: Sequence[Candidate] = ()
-) -> str:
+def choose_recurrence(implementation: str | None, function: str) -> str:
     """Return the name of the implementation that runs.
 
     In the order of preference:
 
-    - "cudnn" (`lstm` on NVIDIA GPUs): one kernel for all steps;
     - "split": a scan whose backward loop computes the cotangents of the
       pre-activations only, and the gradients of the weights after it; the same values
       as "scan", faster in reverse mode, without a forward mode;
@@ -47,14 +44,12 @@ def choose_recurrence(
     Args:
         implementation: The caller's; None chooses.
         function: Who asks.
-        others: Candidates that only this function has.
 
     Raises:
         ValueError: If the name is unknown, or cannot run with these options.
     """
-    return choose(
-        function, implementation, [*others, Candidate("split"), Candidate("scan")]
-    )
+    candidates = [Candidate("split"), Candidate("scan")]
+    return choose(function, implementation, candidates)
 
 
 def run_cell(

@@ -177,8 +177,7 @@ def lstm(
             by element; None bounds nothing. It has no forward mode.
         implementation: "split" computes the gradients of the weights after the backward
             loop and has no forward mode; "scan" leaves the derivative to JAX and has
-            every mode; "cudnn" is NVIDIA's kernel. None chooses: `jaxnets.plan` says
-            what and why.
+            every mode. None chooses: `jaxnets.plan` says what and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state and all h, with time as in `x`, in the
@@ -255,19 +254,21 @@ def _options(
     check_callables(**dict(zip(names, activations, strict=True)))
     check_clip(clip)
     check_clip_cotangent(clip_cotangent)
+    activation, gate_activation, output_activation = activations
     return LSTMOptions(
-        *activations,
-        clip,
-        bool(coupled_gates),
-        layer_norm,
-        parse_zoneout(zoneout),
-        None,
-        clip_cotangent,
+        activation=activation,
+        gate_activation=gate_activation,
+        output_activation=output_activation,
+        clip=clip,
+        coupled_gates=bool(coupled_gates),
+        layer_norm=layer_norm,
+        zoneout=parse_zoneout(zoneout),
+        dropout_mask=None,
+        clip_cotangent=clip_cotangent,
     )
 
 
 def _norm(layer_norm, hidden: int) -> LayerNormParams | None:
-    wide = (4 * hidden,)
     return parse_layer_norm(
-        layer_norm, LayerNormParams(wide, wide, (hidden,), (hidden,))
+        layer_norm, gain_h=4 * hidden, gain_x=4 * hidden, gain_c=hidden
     )

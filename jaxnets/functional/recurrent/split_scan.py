@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.functional.recurrent.cell import (
     Cell,
@@ -79,22 +80,21 @@ def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, d
     learned, cell = _opened(cell, initial, x, draws)
 
     @jax.custom_vjp
-    def run(*arguments):
-        state, (ys, _) = _forward(cell, plan, _Inputs(*arguments), keeps=False)
+    def run(inputs: _Inputs):
+        state, (ys, _) = _forward(cell, plan, inputs, keeps=False)
         return state, ys
 
-    def forward(*arguments):
-        inputs = _Inputs(*arguments)
+    def forward(inputs: _Inputs):
         state, (ys, (h, gates)) = _forward(cell, plan, inputs, keeps=True)
         return (state, ys), _Residuals(inputs, ys, h, gates)
 
-    def backward(residuals, cotangents):
-        gradients, logs = _backward(cell, plan, residuals, *cotangents, measured)
-        return (gradients, logs) if measured else gradients
+    def backward(residuals, cotangents) -> Any:
+        gradients, logs = _backward(cell, plan, residuals, cotangents, measured)
+        return ((gradients,), logs) if measured else (gradients,)
 
     measured = listening()
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
-    return run(cell.weights, learned, initial, state, x, masks, draws)
+    return run(_Inputs(cell.weights, learned, initial, state, x, masks, draws))
 
 
 def _opened(cell: Cell, initial, x, draws) -> tuple[Any, Cell]:
@@ -125,7 +125,7 @@ def _opened(cell: Cell, initial, x, draws) -> tuple[Any, Cell]:
     return (cell.extras, closed_over), cell._replace(advance=opened, recalled=recalled)
 
 
-def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool):
+def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool) -> Any:
     """Scan forward; with `keeps`, beside the outputs what `_backward` needs."""
     weights, learned, initial, state, x, masks, draws = inputs
     at_once = projects_all_steps_at_once()
@@ -136,7 +136,9 @@ def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool):
         h = cell.recalled(learned, start)
         from_x = x_t if at_once else input_share(weights, x_t)
         parts = preactivations(cell, from_x, h, weights)
-        gates = lambda *arguments: cell.advance(*arguments, draws_t)
+        gates = lambda learned, parts, start: cell.advance(
+            learned, parts, start, draws_t
+        )
         if keeps:
             (after, y_t), pullback = jax.vjp(gates, learned, parts, start)
         else:
@@ -152,10 +154,11 @@ def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool):
 
 
 def _backward(
-    cell: Cell, plan: ScanPlan, residuals: _Residuals, ct_state, ct_ys, measured
-):
+    cell: Cell, plan: ScanPlan, residuals: _Residuals, cotangents: Any, measured: bool
+) -> tuple[_Inputs, dict[str, Any]]:
     """Return the cotangents of all `_Inputs`, and what the taps have logged."""
     weights, learned, initial, _, x, _, _ = inputs = residuals.inputs
+    ct_state, ct_ys = cotangents
     w_hh = jnp.swapaxes(weights.w_hh, 0, 1)
 
     def step(carry, kept):
@@ -186,7 +189,9 @@ def _backward(
         unroll=plan.unroll,
     )
     ct_weights, ct_x = _products_of_all_steps(cell, weights, x, residuals.h, ct_parts)
-    return (ct_weights, ct_learned, ct_initial, ct_state, ct_x, None, None), logs
+    ct_masks, ct_draws = jax.tree.map(_no_cotangent, (inputs.masks, inputs.draws))
+    gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, ct_masks, ct_draws
+    return _Inputs(*gradients), logs
 
 
 def _products_of_all_steps(cell: Cell, weights: Weights, x, h, ct_parts):
@@ -219,6 +224,11 @@ def _summed_product(ct_parts, cell: Cell, w_hh: jax.Array) -> jax.Array:
     """Multiply back through `w_hh` what its columns have made."""
     seen = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
     return product(jnp.concatenate(seen, axis=-1).astype(w_hh.dtype), w_hh)
+
+
+def _no_cotangent(mask: jax.Array) -> np.ndarray:
+    """Return the cotangent that JAX wants for a boolean."""
+    return np.zeros(mask.shape, jax.dtypes.float0)
 
 
 def _sum(a: Any, b: Any) -> Any:

@@ -110,6 +110,5 @@ def _bidirectional_layers(key: jax.Array, spec: dict[str, Any]) -> Any:
 
 def _bidirectional_lstm(layers: Any, x: jax.Array) -> jax.Array:
     for forward, backward in layers:
-        ys = F.lstm(forward, x)[1], F.lstm(backward, x, reverse=True)[1]
-        x = jnp.concatenate(ys, -1)
+        _, x = F.bidirectional(F.lstm, forward, backward, x)
     return x

@@ -52,15 +52,17 @@ class _Recurrent(nnx.Module):
         return self.w_hh.shape[0]
 
     def __call__(
-        self, x: Sequence, state: Any = None, **scan_options: Any
+        self, x: Sequence, state: Any = None, **options: Any
     ) -> tuple[Any, Outputs]:
         """Run over the time axis of `x (*batch, T, D)`.
 
         Args:
             x: Input sequence.
             state: Initial state; None is zeros.
-            **scan_options: `lengths`, `resets`, `reverse`, `time_major`, `unroll` and
-                `checkpoint` of the function in `jaxnets.functional`.
+            **options: All further options of the function in `jaxnets.functional`:
+                those of the scan (`lengths`, `resets`, `reverse`, `checkpoint`,
+                `truncate`, `implementation` and so on), and `layer_norm`, `zoneout`,
+                `recurrent_dropout` and `key`.
 
         Returns:
             The final state and the outputs of every step `(*batch, T, H)`.
@@ -68,7 +70,7 @@ class _Recurrent(nnx.Module):
         cell_options = {option: getattr(self, option) for option in self.cell_options}
         with scope(self.name):
             return type(self)._function(
-                self.params, x, state, **cell_options, **scan_options
+                self.params, x, state, **cell_options, **options
             )
 
 

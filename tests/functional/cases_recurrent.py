@@ -67,7 +67,6 @@ def runs(implementation):
                 reset_after=False,
                 time_major=True,
                 layer_norm=True,
-                truncate=2,
                 **how,
             ),
             draw((TIME, BATCH, FEATURES), STATE, *weights(3)),

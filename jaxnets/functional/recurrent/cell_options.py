@@ -53,12 +53,13 @@ _EPSILON = 1e-5
 
 def parse_layer_norm(
     layer_norm: bool | LayerNormParams,
+    dtype: Any,
     *,
     gain_h: int,
     gain_x: int | None = None,
     gain_c: int | None = None,
 ) -> LayerNormParams | None:
-    """Return the gains, ones for True, after a look at their shapes.
+    """Return the gains, ones of `dtype` for True, after a look at their shapes.
 
     The sizes are those of the network; None is where it has no such gain.
     """
@@ -66,9 +67,10 @@ def parse_layer_norm(
         return None
     sizes = (gain_h, gain_x, gain_c, gain_c)
     if layer_norm is True:
-        ones = lambda size: None if size is None else jnp.ones(size)
-        bias_c = None if gain_c is None else jnp.zeros(gain_c)
-        return LayerNormParams(jnp.ones(gain_h), ones(gain_x), ones(gain_c), bias_c)
+        ones = lambda size: None if size is None else jnp.ones(size, dtype)
+        bias_c = None if gain_c is None else jnp.zeros(gain_c, dtype)
+        gains = jnp.ones(gain_h, dtype), ones(gain_x), ones(gain_c)
+        return LayerNormParams(*gains, bias_c)
     if not isinstance(layer_norm, LayerNormParams):
         raise TypeError(
             f"`layer_norm` is of type {type(layer_norm).__name__}; wanted True, False "

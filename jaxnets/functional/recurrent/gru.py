@@ -222,7 +222,8 @@ def _options(
     hidden = check_weights(params, "r, z, n")
     if params.b_hn is not None:
         check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
-    norm = parse_layer_norm(layer_norm, gain_h=3 * hidden, gain_x=3 * hidden)
+    columns = 3 * hidden
+    norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=columns, gain_x=columns)
     return hidden, GRUOptions(
         activation, gate_activation, clip, bool(reset_after), norm, zoneout
     )

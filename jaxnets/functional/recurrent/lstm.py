@@ -91,7 +91,7 @@ def lstm_step(
         (activation, gate_activation, output_activation),
         clip,
         coupled_gates,
-        _norm(layer_norm, hidden),
+        _norm(layer_norm, params, hidden),
         zoneout,
         None,
     )
@@ -212,7 +212,7 @@ def lstm(
         (activation, gate_activation, output_activation),
         clip,
         coupled_gates,
-        _norm(layer_norm, hidden),
+        _norm(layer_norm, params, hidden),
         zoneout,
         clip_cotangent,
     )
@@ -268,7 +268,8 @@ def _options(
     )
 
 
-def _norm(layer_norm, hidden: int) -> LayerNormParams | None:
+def _norm(layer_norm, params: LSTMParams, hidden: int) -> LayerNormParams | None:
+    columns = 4 * hidden
     return parse_layer_norm(
-        layer_norm, gain_h=4 * hidden, gain_x=4 * hidden, gain_c=hidden
+        layer_norm, params.b.dtype, gain_h=columns, gain_x=columns, gain_c=hidden
     )

@@ -259,7 +259,7 @@ def _options(params, activation, clip, layer_norm, zoneout, clip_cotangent):
     check_clip_cotangent(clip_cotangent)
     check_rate("zoneout", zoneout)
     hidden = check_weights(params, "h")
-    norm = parse_layer_norm(layer_norm, gain_h=hidden)
+    norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=hidden)
     return hidden, _Options(activation, clip, norm, zoneout, None, clip_cotangent)
 
 

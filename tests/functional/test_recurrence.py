@@ -162,8 +162,10 @@ def adjoint(family, params, x, state, weights, reverse):
 
 
 @every_family
-@pytest.mark.parametrize("reverse", [False, True])
-def test_tap_of_h_sees_the_total_cotangent(family, reverse, rng):
+@pytest.mark.parametrize(
+    ("implementation", "reverse"), [("split", False), ("split", True), ("scan", True)]
+)
+def test_tap_of_h_sees_the_total_cotangent(family, implementation, reverse, rng):
     params, state, x, weights = as_float32(
         (
             draw_params(family, rng),
@@ -172,7 +174,8 @@ def test_tap_of_h_sees_the_total_cotangent(family, reverse, rng):
             rng.standard_normal((2, 5, 2)),
         )
     )
-    run = lambda p: (family.run(p, x, state, reverse=reverse)[1] * weights).sum()
+    options = {"reverse": reverse, "implementation": implementation}
+    run = lambda p: (family.run(p, x, state, **options)[1] * weights).sum()
     taps = jax.jit(lambda p: measure(run, p).taps)(params)
     expected = adjoint(family, params, x, state, weights, reverse)
     np.testing.assert_allclose(taps["h"].norm, expected, rtol=1e-5)

@@ -40,6 +40,12 @@ def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> Non
         )
 
 
+def check_state(state: Any, wanted: tuple[int, ...]) -> None:
+    """Raise ValueError unless the state of an RNN or GRU has the shape `wanted`."""
+    why = "the batch axes of the input and H of `w_hh`"
+    check_shape("state", state, wanted, why)
+
+
 def check_clip(clip: float | None) -> None:
     """Raise ValueError unless `clip` is None or a positive bound."""
     if clip is not None and not clip > 0:

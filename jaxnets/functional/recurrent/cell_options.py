@@ -1,4 +1,9 @@
-"""Cell options that rnn, gru and lstm share: layer norm, zoneout, recurrent dropout."""
+"""Cell options that rnn, gru and lstm share: layer norm, zoneout, recurrent dropout.
+
+Source: Ba et al. 2016, "Layer Normalization"; Krueger et al. 2016, "Zoneout:
+Regularizing RNNs by Randomly Preserving Hidden Activations"; Gal and Ghahramani 2016,
+"A Theoretically Grounded Application of Dropout in Recurrent Neural Networks".
+"""
 
 from typing import Any, NamedTuple
 
@@ -28,6 +33,9 @@ class LayerNormParams(NamedTuple):
         >>> norms = LayerNormParams(gain_h=jnp.full(9, 0.5), gain_x=jnp.ones(9))
         >>> gru(params, jnp.ones((5, 4)), layer_norm=norms)[1].shape
         (5, 3)
+
+    Source: Ba et al. 2016, "Layer Normalization". Flax, Keras and PyTorch have no such
+    cells.
     """
 
     gain_h: ArrayLike

@@ -11,6 +11,7 @@ from jaxnets.functional.recurrent.arguments import (
     check_clip,
     check_features,
     check_shape,
+    check_state,
     check_weights,
     same_dtype,
 )
@@ -83,7 +84,7 @@ def gru_step(
     )
     check_features("x_t", x_t, params.w_xh, "(*batch, features)")
     shape = (*jnp.shape(x_t)[:-1], hidden)
-    _check_state(state, shape)
+    check_state(state, shape)
     mask = dropout_mask(recurrent_dropout, key, shape)
     params, norm, h, x_t = same_dtype(params, options.layer_norm, state, x_t)
     options = options._replace(layer_norm=norm, dropout_mask=mask)
@@ -188,7 +189,7 @@ def gru(
     check_features("x", x, params.w_xh, axes)
     shape = (*batch_of(x, time_major), hidden)
     if state is not None:
-        _check_state(state, shape)
+        check_state(state, shape)
     mask = dropout_mask(recurrent_dropout, key, shape)
     params, norm, x, h = same_dtype(params, options.layer_norm, x, state)
     options = options._replace(
@@ -227,7 +228,3 @@ def _options(
     return hidden, GRUOptions(
         activation, gate_activation, clip, bool(reset_after), norm, zoneout
     )
-
-
-def _check_state(state, shape: tuple[int, ...]) -> None:
-    check_shape("state", state, shape, "the batch axes of the input and H of `w_hh`")

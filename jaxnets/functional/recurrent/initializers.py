@@ -90,7 +90,7 @@ def identity_init(scale: float = 1.0) -> Initializer:
                [0. , 0.5]], dtype=float32)
 
     Source: Le et al. 2015, "A Simple Way to Initialize Recurrent Networks of Rectified
-    Linear Units", section 2, with `activation=jax.nn.relu`. Flax, Keras and PyTorch
+    Linear Units", with `activation=jax.nn.relu`. Flax, Keras and PyTorch
     leave it to the user.
     """
 
@@ -129,8 +129,8 @@ def chrono_bias(
         >>> bool((params.b[8:16] >= 0).all())
         True
 
-    Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?",
-    section 4. Flax, Keras and PyTorch have no such rule.
+    Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?".
+    Flax, Keras and PyTorch have no such rule.
     """
     check_sizes(hidden=hidden)
     if longest < 3:

@@ -10,7 +10,7 @@ from jaxnets.functional.recurrent.arguments import (
     batch_of,
     check_clip,
     check_features,
-    check_shape,
+    check_state,
     check_weights,
     same_dtype,
 )
@@ -93,7 +93,7 @@ def rnn_step(
     hidden, options = _options(params, activation, clip, layer_norm, zoneout, None)
     check_features("x_t", x_t, params.w_xh, "(*batch, features)")
     shape = (*jnp.shape(x_t)[:-1], hidden)
-    _check_state(state, shape)
+    check_state(state, shape)
     mask = dropout_mask(recurrent_dropout, key, shape)
     params, norm, h, x_t = same_dtype(params, options.layer_norm, state, x_t)
     options = options._replace(layer_norm=norm, dropout_mask=mask)
@@ -186,7 +186,7 @@ def rnn(
     check_features("x", x, params.w_xh, axes)
     shape = (*batch_of(x, time_major), hidden)
     if state is not None:
-        _check_state(state, shape)
+        check_state(state, shape)
     mask = dropout_mask(recurrent_dropout, key, shape)
     params, norm, x, h = same_dtype(params, options.layer_norm, x, state)
     options = options._replace(layer_norm=norm, dropout_mask=mask)
@@ -261,7 +261,3 @@ def _options(params, activation, clip, layer_norm, zoneout, clip_cotangent):
     hidden = check_weights(params, "h")
     norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=hidden)
     return hidden, _Options(activation, clip, norm, zoneout, None, clip_cotangent)
-
-
-def _check_state(state, shape: tuple[int, ...]) -> None:
-    check_shape("state", state, shape, "the batch axes of the input and H of `w_hh`")

@@ -8,8 +8,7 @@ pre-activations only, `da_t`, and when it is over
     dw_xh = sum over t of x_t^T da_t,   dw_hh = sum over t of h_{t-1}^T da_t,
     dL/dx_t = da_t w_xh^T
 
-are one product each, over all steps at once. So do cuDNN and Appleyard et al. 2016,
-"Optimizing Performance of Recurrent Neural Networks on GPUs", section 2.
+are one product each, over all steps at once. The CUDA kernels of haste do the same.
 
 What the gates need for their derivative is asked of JAX, step by step, so every cell
 option and every tap works; an array that several of them need is kept once.

@@ -60,16 +60,36 @@ def test_value_and_gradients_agree_with_plain_loops(problem):
         np.testing.assert_allclose(np.ravel(gradient), np.ravel(adjoint), atol=1e-12)
 
 
-def test_separable_is_depthwise_then_a_mix_at_each_place(rng):
-    x = rng.normal(size=(2, 7, 5, 3))
-    depthwise, pointwise = rng.normal(size=(3, 2, 3, 2)), rng.normal(size=(1, 1, 6, 4))
-    bias = rng.normal(size=4)
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(problem=problems(), features=st.integers(1, 4))
+def test_separable_is_depthwise_then_a_mix_at_each_place(problem, features):
+    shape, kernel_shape, options, geometry = problem
+    *window, channels, multiplier = kernel_shape
+    between_features = channels * multiplier
+    rng = np.random.default_rng(0)
+    points_shape = (*(1 for _ in window), between_features, features)
+    x, depthwise, pointwise, bias = (
+        rng.normal(size=s) for s in (shape, kernel_shape, points_shape, (features,))
+    )
+    grouped = depthwise.reshape((*window, 1, between_features))
+    no_bias = np.zeros(between_features)
+    between = oracle.conv(x, grouped, no_bias, geometry, channels)
+    mix = pointwise.reshape(between_features, features)
+    dy = rng.normal(size=(*between.shape[:-1], features))
+
+    @jax.jit
+    def run(*arrays):
+        y, pullback = jax.vjp(lambda *a: separable_conv(*a, **options), *arrays)
+        return y, pullback(jnp.asarray(dy))
+
     with jax.enable_x64(True):
-        y = separable_conv(x, depthwise, pointwise, bias, strides=2, padding=(1, 0))
-    geometry = oracle.Geometry((2, 2), ((1, 1), (0, 0)), (1, 1), (1, 1), "zeros")
-    grouped = depthwise.reshape((3, 2, 1, 6))
-    between = oracle.conv(x, grouped, np.zeros(6), geometry, 3)
-    np.testing.assert_allclose(y, between @ pointwise[0, 0] + bias, atol=1e-12)
+        y, gradients = run(x, depthwise, pointwise, bias)
+    np.testing.assert_allclose(y, between @ mix + bias, atol=1e-12)
+    rows, d_rows = between.reshape(-1, between_features), dy.reshape(-1, features)
+    d_mix, d_bias = rows.T @ d_rows, d_rows.sum(0)
+    first = oracle.conv_adjoints(x, grouped, dy @ mix.T, geometry, channels)[:2]
+    for gradient, adjoint in zip(gradients, (*first, d_mix, d_bias), strict=True):
+        np.testing.assert_allclose(np.ravel(gradient), np.ravel(adjoint), atol=1e-12)
 
 
 def test_plan_names_both_halves():

@@ -1,11 +1,14 @@
 """Global pooling against NumPy."""
 
+import math
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxnets.functional.global_pool import (
     global_avg_pool,
@@ -38,22 +41,37 @@ def test_values_and_shapes(pool, reduce, rng):
     assert pool(x[:0]).shape == (0, 4)
 
 
-@every_pool
-def test_gradients_agree_with_a_loop(pool, reduce, rng):
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    batch=st.lists(st.integers(1, 3), max_size=2),
+    spatial=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    channels=st.integers(1, 3),
+    keepdims=st.booleans(),
+)
+@pytest.mark.parametrize("name", ALL)
+def test_values_and_gradients_agree_with_a_loop(
+    name, batch, spatial, channels, keepdims
+):
+    pool, reduce = ALL[name]
+    rng = np.random.default_rng(0)
     # Few different values, so that maxima are equal.
-    x = rng.integers(-2, 2, size=(2, 3, 4, 2)).astype(np.float32)
-    g = rng.normal(size=(2, 2)).astype(np.float32)
-    _, pullback = jax.vjp(pool, jnp.asarray(x))
-    expected = np.zeros_like(x)
-    for b in range(2):
-        for c in range(2):
-            if pool is global_max_pool:
-                first = np.argmax(x[b, :, :, c])
-                expected[b, first // 4, first % 4, c] = g[b, c]
+    x = rng.integers(-2, 2, size=(*batch, *spatial, channels)).astype(np.float32)
+    axes = tuple(range(len(batch), len(batch) + len(spatial)))
+    options = {"spatial_ndim": len(spatial), "keepdims": keepdims}
+    y, pullback = jax.vjp(lambda x: pool(x, **options), jnp.asarray(x))
+    expected = reduce(x.astype(np.float64), axis=axes, keepdims=keepdims)
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+    g = rng.normal(size=y.shape).astype(np.float32)
+    rows = x.reshape(-1, math.prod(spatial), channels)
+    shares = np.zeros_like(rows)
+    for row, share, g_row in zip(rows, shares, g.reshape(-1, channels), strict=True):
+        for c in range(channels):
+            if name == "max":
+                share[np.argmax(row[:, c]), c] = g_row[c]
             else:
-                share = g[b, c] / (12 if pool is global_avg_pool else 1)
-                expected[b, :, :, c] = share
-    np.testing.assert_allclose(pullback(jnp.asarray(g))[0], expected, rtol=1e-6)
+                share[:, c] = g_row[c] / (len(row) if name == "avg" else 1)
+    gradient = pullback(jnp.asarray(g))[0]
+    np.testing.assert_allclose(gradient, shares.reshape(x.shape), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ SIGNATURES = {
         "responses(loss, params, *args, has_aux=False)",
         "measure_both_ways(loss, params, *args, has_aux=False)",
         "log_adjoint_norms(step, state, xs, cotangent)",
+        "AdjointParts(total, direct, recurrent)",
+        "adjoint_parts(step, direct, state, xs, cotangent, *, select=None)",
         "jacobian_spectrum(fun, x, *, rank, key, iterations=8)",
         "lyapunov_spectrum(step, state, xs, *, count)",
         "branch(residual, branch_scale)",

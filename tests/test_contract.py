@@ -25,7 +25,13 @@ from tests.signatures import SIGNATURES
 # Types of functions: they have neither arguments nor a docstring.
 ALIASES = {"training": {"Batches", "Loss", "Watch"}, "studies": {"STUDIES"}}
 # Their example is that of the function that returns them.
-SHOWN_ELSEWHERE = {"History", "Program", "ResponseStats", "TapStats"}
+SHOWN_ELSEWHERE = {
+    "AdjointParts",
+    "History",
+    "Program",
+    "ResponseStats",
+    "TapStats",
+}
 NAMES = [
     (room, signature.partition("(")[0], signature)
     for room, signatures in SIGNATURES.items()

@@ -55,7 +55,7 @@ def log_adjoint_norms(
     Bengio 2013, "On the difficulty of training recurrent neural networks", section 2.
     Flax, Keras and PyTorch have no counterpart.
     """
-    _check(state, xs, cotangent)
+    check_recurrence(state, xs, cotangent)
 
     def forward(state, x_t):
         return step(state, x_t)[0], (state, x_t)
@@ -80,7 +80,7 @@ def log_adjoint_norms(
     return jnp.log(norm) + jnp.append(totals, 0.0)
 
 
-def _check(state: Any, xs: Any, cotangent: Any) -> None:
+def check_recurrence(state: Any, xs: Any, cotangent: Any) -> None:
     """Refuse arguments that do not belong together."""
     wanted = jax.tree.map(jnp.shape, state)
     came = jax.tree.map(jnp.shape, cotangent)

@@ -80,3 +80,39 @@ def border_passes(size, window):
         for tap in range(window):
             inside += 0 <= place + tap - below < size
     return inside / (size * window)
+
+
+def adjoint_parts(jacobians, direct_jacobians, cotangent):
+    """Norms of the whole, the direct path and their difference, in float64."""
+    total, direct = [cotangent], [cotangent]
+    for jacobian, bare in zip(jacobians[:0:-1], direct_jacobians[:0:-1], strict=True):
+        total.append(jacobian.T @ total[-1])
+        direct.append(bare.T @ direct[-1])
+    return np.array(total[::-1]), np.array(direct[::-1])
+
+
+def lstm_jacobians(params, h, c, xs):
+    """`d(h_t, c_t) / d(h_{t-1}, c_{t-1})` of an LSTM, and with the gates held fixed.
+
+    Written from the equations: rows and columns are h, then c.
+    """
+    w_xh, w_hh, b = (np.asarray(p, np.float64) for p in params)
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))
+    w_i, w_f, w_g, w_o = np.split(w_hh, 4, axis=1)
+    whole, bare = [], []
+    for x in xs:
+        a_i, a_f, a_g, a_o = np.split(x @ w_xh + h @ w_hh + b, 4)
+        i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
+        c_by_h = (
+            np.diag(g * i * (1 - i)) @ w_i.T
+            + np.diag(c * f * (1 - f)) @ w_f.T
+            + np.diag(i * (1 - g**2)) @ w_g.T
+        )
+        c = f * c + i * g
+        out = np.diag(o * (1 - np.tanh(c) ** 2))
+        h_by_h = out @ c_by_h + np.diag(np.tanh(c) * o * (1 - o)) @ w_o.T
+        h = o * np.tanh(c)
+        forget, none = np.diag(f), np.zeros((len(c), len(c)))
+        whole.append(np.block([[h_by_h, out @ forget], [c_by_h, forget]]))
+        bare.append(np.block([[none, out @ forget], [none, forget]]))
+    return whole, bare

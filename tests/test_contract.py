@@ -30,6 +30,7 @@ SHOWN_ELSEWHERE = {
     "History",
     "Program",
     "ResponseStats",
+    "Spread",
     "TapStats",
 }
 NAMES = [

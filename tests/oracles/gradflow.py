@@ -116,3 +116,10 @@ def lstm_jacobians(params, h, c, xs):
         whole.append(np.block([[h_by_h, out @ forget], [c_by_h, forget]]))
         bare.append(np.block([[none, out @ forget], [none, forget]]))
     return whole, bare
+
+
+def arc_cosine_kernels(c):
+    """Cho and Saul 2009: `2 E[a(u_1) a(u_2)]` at unit variance, degree 0 (step), 1."""
+    angle = np.arccos(c)
+    step = 1 - angle / math.pi
+    return step, (math.sin(angle) + (math.pi - angle) * c) / math.pi

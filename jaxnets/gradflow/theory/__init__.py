@@ -11,6 +11,17 @@ These are plain float64 numbers for a line in a chart, not for use under `jit`.
 
 from jaxnets.gradflow.theory.borders import conv_border_fraction as conv_border_fraction
 from jaxnets.gradflow.theory.borders import conv_border_rate as conv_border_rate
+from jaxnets.gradflow.theory.correlations import correlation_map as correlation_map
+from jaxnets.gradflow.theory.correlations import correlation_slope as correlation_slope
+from jaxnets.gradflow.theory.correlations import (
+    fixed_point_correlation as fixed_point_correlation,
+)
+from jaxnets.gradflow.theory.correlations import length_slope as length_slope
+from jaxnets.gradflow.theory.critical_line import Spread as Spread
+from jaxnets.gradflow.theory.critical_line import critical_line as critical_line
+from jaxnets.gradflow.theory.critical_line import (
+    finite_width_spread as finite_width_spread,
+)
 from jaxnets.gradflow.theory.mean_field import chi_1 as chi_1
 from jaxnets.gradflow.theory.mean_field import depth_scale as depth_scale
 from jaxnets.gradflow.theory.mean_field import fixed_point_length as fixed_point_length

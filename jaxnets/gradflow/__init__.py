@@ -18,6 +18,9 @@ from jaxnets.gradflow.spectra import lyapunov_spectrum as lyapunov_spectrum
 from jaxnets.gradflow.units import dead_units as dead_units
 from jaxnets.gradflow.units import gate_timescales as gate_timescales
 from jaxnets.gradflow.units import saturation as saturation
+from jaxnets.gradflow.updates import GradientNoise as GradientNoise
+from jaxnets.gradflow.updates import gradient_noise_scale as gradient_noise_scale
+from jaxnets.gradflow.updates import update_ratios as update_ratios
 from jaxnets.tap import ResponseStats as ResponseStats
 from jaxnets.tap import TapStats as TapStats
 from jaxnets.tap import scope as scope

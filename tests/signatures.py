@@ -19,6 +19,7 @@ POOL = (
 INIT = "input_init=variance_scaling, recurrent_init=orthogonal"
 BIASED = "bias_init=zeros, dtype=None, param_dtype=float32, rngs"
 TO_HIDDEN = "in_features, hidden, *"
+LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
 
 SIGNATURES = {
     "functional": [
@@ -172,11 +173,11 @@ SIGNATURES = {
         "GlobalAvgPool(*, spatial_ndim=None, keepdims=False)",
         "GlobalSumPool(*, spatial_ndim=None, keepdims=False)",
         "Flatten()",
-        f"RNN({TO_HIDDEN}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
+        f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
         "name='rnn', rngs)",
-        f"GRU({TO_HIDDEN}, {GATED}, reset_after=True, clip=None, {INIT}, "
+        f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
         "param_dtype=float32, name='gru', rngs)",
-        f"LSTM({TO_HIDDEN}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
+        f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
         f"projection=None, {INIT}, param_dtype=float32, name='lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",

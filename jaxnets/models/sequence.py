@@ -61,7 +61,7 @@ class ManyToOne(nnx.Module):
             lengths: Valid steps of each sequence; None means all.
         """
         state, _ = self.recurrent(x, lengths=lengths)
-        return self.output(state.h if hasattr(state, "h") else state)
+        return self.output(self.recurrent.last_h(state))
 
 
 class CharacterModel(nnx.Module):

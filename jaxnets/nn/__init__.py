@@ -21,9 +21,9 @@ from jaxnets.nn.pool import LpPool as LpPool
 from jaxnets.nn.pool import MaxPool as MaxPool
 from jaxnets.nn.pool import MaxPoolWithIndices as MaxPoolWithIndices
 from jaxnets.nn.pool import SumPool as SumPool
-from jaxnets.nn.recurrent import GRU as GRU
-from jaxnets.nn.recurrent import LSTM as LSTM
-from jaxnets.nn.recurrent import RNN as RNN
+from jaxnets.nn.recurrent.gru import GRU as GRU
+from jaxnets.nn.recurrent.lstm import LSTM as LSTM
+from jaxnets.nn.recurrent.rnn import RNN as RNN
 from jaxnets.nn.shaped_pool import AdaptiveAvgPool as AdaptiveAvgPool
 from jaxnets.nn.shaped_pool import AdaptiveMaxPool as AdaptiveMaxPool
 from jaxnets.nn.shaped_pool import FractionalMaxPool as FractionalMaxPool

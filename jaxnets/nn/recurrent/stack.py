@@ -1,0 +1,197 @@
+"""Recurrent layers over one another, and what `RNN`, `GRU` and `LSTM` share."""
+
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array
+
+from jaxnets.functional.arguments import as_count
+from jaxnets.nn.recurrent.layer import (
+    BothDirections,
+    OneDirection,
+    Outputs,
+    Recipe,
+    Sequence,
+)
+from jaxnets.tap import scope
+
+
+class RecurrentStack(OneDirection):
+    """One layer in one direction with weights of its own, or `layers` of them.
+
+    Attributes:
+        layers: The layers, first to last, each with weights for one direction, or with
+            a `forward` and a `backward` of these. None where there is one layer in one
+            direction: its weights are attributes of the module itself.
+        dropout: `nnx.Dropout` between the layers, or None.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        in_features: int,
+        *,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        name: str,
+        rngs: nnx.Rngs,
+    ):
+        as_count(num_layers, "num_layers", minimum=1)
+        _check_dropout(dropout, num_layers)
+        self.name = name
+        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        if num_layers == 1 and not bidirectional:
+            self.layers = None
+            self.hold(recipe, in_features, name)
+            return
+        layers, kind = [], BothDirections if bidirectional else OneDirection
+        for number in range(num_layers):
+            layers.append(kind(recipe, in_features, f"layer{number}"))
+            in_features = layers[-1].out_features
+        self.layers = nnx.List(layers)
+
+    @property
+    def params(self) -> Any:
+        """The weights of one layer in one direction, as `functional` takes them."""
+        if self.layers is not None:
+            raise ValueError(
+                "`params` are those of one layer in one direction; this module has "
+                "several. `layer_params` returns all."
+            )
+        return super().params
+
+    @property
+    def layer_params(self) -> list[tuple[Any, ...]]:
+        """All weights: for each layer a tuple `(forward,)` or `(forward, backward)`.
+
+        This is the form that `jaxnets.interop` exchanges with other libraries.
+        """
+        return [tuple(way.params for way in layer.directions) for layer in self._rows()]
+
+    def set_layer_params(self, layers: Any) -> None:
+        """Take the weights of all layers and directions, such as `interop` reads.
+
+        Args:
+            layers: A list with one tuple a layer, `(forward,)` or `(forward,
+                backward)`, as `layer_params` returns it. The dtype of this module's
+                weights stays. `b_hn` or `peephole` None are read as zeros where the
+                module has them.
+
+        Raises:
+            TypeError: If the weights are of another kind of layer.
+            ValueError: If layers, directions or shapes are not those of this module.
+        """
+        wanted = [len(layer.directions) for layer in self._rows()]
+        if [len(layer) for layer in layers] != wanted:
+            raise ValueError(
+                f"`layers` has {[len(layer) for layer in layers]} directions in its "
+                f"{len(layers)} layers; this module has {wanted} in {len(wanted)}. "
+                "Make it with the same `num_layers` and `bidirectional`."
+            )
+        for number, (layer, given) in enumerate(zip(self._rows(), layers, strict=True)):
+            for k, (way, params) in enumerate(
+                zip(layer.directions, given, strict=True)
+            ):
+                way.replace_params(params, f"layers[{number}][{k}]")
+
+    @property
+    def out_features(self) -> int:
+        """Features of each output: H, or P with a projection, of each direction."""
+        if self.layers is not None:
+            return self.layers[-1].out_features
+        return super().out_features
+
+    def last_h(self, state: Any) -> Array:
+        """Return h of the last layer of a returned state `(*batch, out_features)`.
+
+        With two directions both stand side by side: the forward one after its last
+        step, the backward one after the first.
+        """
+        if self.layers is not None:
+            return self.layers[-1].last_h(state[-1])
+        return super().last_h(state)
+
+    def __call__(
+        self,
+        x: Sequence,
+        state: Any = None,
+        *,
+        deterministic: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        **options: Any,
+    ) -> tuple[Any, Outputs]:
+        """Run over the time axis of `x (*batch, T, D)`.
+
+        Args:
+            x: Input sequence.
+            state: Initial state; None is zeros. Of one layer in one direction it is h,
+                or `LSTMState(h, c)`. Else it is a tuple over the layers, each element
+                such a state, or with `bidirectional` a pair of them, (forward,
+                backward).
+            deterministic: Whether nothing is dropped between the layers. None leaves
+                it to `module.train()` and `module.eval()`, as in `nnx.Dropout`.
+            rngs: Source of the dropout; None takes the one of the constructor.
+            **options: All further options of the function in `jaxnets.functional`:
+                those of the scan (`lengths`, `resets`, `reverse`, `checkpoint`,
+                `truncate`, `implementation` and so on), and `layer_norm`, `zoneout`,
+                `recurrent_dropout` and `key`. They are the same for all layers and
+                directions, but for `key`, of which each gets a share. `reverse` does
+                not go with `bidirectional`.
+
+        Returns:
+            The final state, of the same structure as `state`, and the outputs of every
+            step `(*batch, T, H)`; with `bidirectional` `(*batch, T, 2*H)`, forward
+            before backward.
+        """
+        if self.layers is None:
+            return super().__call__(x, state, **options)
+        layers, finals = list(self.layers), []
+        ys: Any = x
+        states = _one_each(state, len(layers))
+        key = options.pop("key", None)
+        keys = (
+            [None] * len(layers) if key is None else jax.random.split(key, len(layers))
+        )
+        with scope(self.name):
+            for number, layer in enumerate(layers):
+                if number and self.dropout is not None:
+                    ys = self.dropout(ys, deterministic=deterministic, rngs=rngs)
+                final, ys = layer(ys, states[number], key=keys[number], **options)
+                finals.append(final)
+        return tuple(finals), ys
+
+    def _rows(self) -> list[OneDirection | BothDirections]:
+        """Return the layers; a single one is the module itself."""
+        return [self] if self.layers is None else list(self.layers)
+
+
+def _check_dropout(rate: float, num_layers: int) -> None:
+    if not 0 <= rate <= 1:
+        raise ValueError(
+            f"`dropout` is {rate}; wanted a probability, 0 to 1, with which an output "
+            "is not seen by the next layer."
+        )
+    if rate and num_layers == 1:
+        raise ValueError(
+            f"`dropout` is {rate}, but it acts between layers and there is one. Give "
+            "`num_layers` of at least 2, or put `nnx.Dropout` behind this module."
+        )
+
+
+def _one_each(state: Any, count: int) -> tuple[Any, ...]:
+    """Return the initial state of every layer."""
+    if state is None:
+        return (None,) * count
+    # A NamedTuple, such as `LSTMState`, is one state and not one for each layer.
+    if not isinstance(state, tuple | list) or hasattr(state, "_fields"):
+        raise TypeError(
+            f"`state` is of type {type(state).__name__}; wanted a tuple with the state "
+            f"of each of the {count} layers, as a call returns it, or None."
+        )
+    if len(state) != count:
+        raise ValueError(
+            f"`state` has {len(state)} elements; wanted {count}, one for each layer."
+        )
+    return tuple(state)

@@ -13,7 +13,8 @@ class Record(NamedTuple):
     """One measured number and where it belongs.
 
     Attributes:
-        study: `depth`, `time`, `saturation` or `overfitting`.
+        study: `depth`, `time`, `saturation` or `overfitting`; `model` for a network
+            that a user measured (`jaxnets.gradflow.flow_records`).
         arm: Unique name of the trained configuration, such as `plain-20`.
         family: What is contrasted, as the legend shows it, such as `residual`.
         size: The other axis of the study: depth in layers, sequence length in steps,
@@ -24,9 +25,9 @@ class Record(NamedTuple):
             `log10_gradient_norm` (by layer or time step; base 10 because norms leave
             float32's range), `predicted_log10_gradient_norm` (theory's line for it),
             `response_std`, `gradient_correlation`, `path_length`, `gate_timescale`
-            (steps), `lyapunov_exponent` (nats a step), `saturated_share`, `solved`
-            (0 or 1), and `loss` and `accuracy` with the prefix `train_`,
-            `validation_` or `test_`.
+            (steps), `lyapunov_exponent` (nats a step), `saturated_share`, `dead_share`
+            (of ReLU units that are zero at all inputs), `solved` (0 or 1), and `loss`
+            and `accuracy` with the prefix `train_`, `validation_` or `test_`.
         place: Name of the tap or layer; empty for the whole network.
         position: Layer, counted from the input as 0, or time step, counted from 0;
             None for the whole network.

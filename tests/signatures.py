@@ -108,7 +108,7 @@ SIGNATURES = {
         "saturation(activations, kind)",
         "dead_units(activations)",
         "Verdict(where, number, threshold, sentence, remedy, kind, study, low=None, "
-        "high=None)",
+        "high=None, reason='', other_cause='')",
         "verdicts(records)",
     ],
     "gradflow.theory": [

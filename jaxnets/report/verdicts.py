@@ -18,6 +18,11 @@ _HEADINGS = {
     "saturation": "Saturation",
     "overfitting": "Overfitting",
 }
+# What stands behind verdicts that share a remedy, each text once.
+_BACKGROUND = {
+    "reason": "Why this threshold: ",
+    "other_cause": "Another possible cause: ",
+}
 
 
 def verdicts_html(run: Run) -> Markup:
@@ -77,6 +82,12 @@ def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
             tag("p", tag("strong", "What to do: "), remedy, class_="remedy")
             if remedy
             else "",
+            *(
+                tag("p", tag("em", heading), text, class_="evidence")
+                for name, heading in _BACKGROUND.items()
+                for text in dict.fromkeys(str(v.get(name) or "") for v in verdicts)
+                if text
+            ),
         ]
     )
 

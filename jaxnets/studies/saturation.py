@@ -122,12 +122,17 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         graphdef = trained.program.graphdef
         model = nnx.merge(graphdef, state.params, state.rest, copy=True)
         hidden = model.hidden(splits.validation.x[:PROBE_EXAMPLES])
-        return [gradflow.saturation(h, activation) for h in hidden]
+        flat = [gradflow.saturation(h, activation) for h in hidden]
+        found = {"saturated_share": flat}
+        if activation == "ReLU":
+            found["dead_share"] = [gradflow.dead_units(h) for h in hidden]
+        return found
 
     every = jax.jit(lambda states: jax.lax.map(shares, states))
     for step, state in ((0, trained.program.initial), (last, trained.state)):
-        values = np.stack(every(state), axis=-1)
-        recorder.profile("saturated_share", values, step=step, places=places)
+        for metric, layers in every(state).items():
+            values = np.stack(layers, axis=-1)
+            recorder.profile(metric, values, step=step, places=places)
     return trained.outcome(recorder)
 
 

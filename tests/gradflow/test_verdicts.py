@@ -63,13 +63,17 @@ def test_plain_against_residual():
     records = norms("depth", "plain", 56, -8 / 28, places=28)
     records += norms("depth", "residual", 56, math.log10(0.6) / 28, places=28)
     verdict = one(verdicts(records), kind="contrast")
-    np.testing.assert_allclose(verdict.number, -8 - math.log10(0.6))
-    assert verdict.number < verdict.threshold == -1
+    np.testing.assert_allclose(verdict.number, 8 + math.log10(0.6))
+    assert verdict.number > verdict.threshold == 1
     assert verdict.low is not None and verdict.high is not None
     assert "At depth 56 the first block of the plain network receives 10^-8 times" in (
         verdict.sentence
     )
     assert "that of the residual network 0.6 times" in verdict.sentence
+    assert "flows better in the residual network, by a factor of 6*10^7" in (
+        verdict.sentence
+    )
+    assert "3 seeds, paired" in verdict.sentence
     assert "keep them" in verdict.remedy
 
 

@@ -66,6 +66,8 @@ def test_a_whole_run(page):
     for verdict in VERDICTS:
         assert verdict["sentence"] in words
         assert verdict["remedy"] in words
+        assert verdict.get("reason", "") in words
+        assert verdict.get("other_cause", "") in words
     assert words.count(VERDICTS[0]["remedy"]) == 1
     assert "measured −0.120 (interval −0.150 to −0.090) · threshold −0.1" in words
     assert "plain-56 was stopped: the time limit of 120 s was reached" in words

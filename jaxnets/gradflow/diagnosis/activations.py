@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.estimates import (
     Estimate,
     estimate,
@@ -27,6 +28,24 @@ REMEDIES = {
     "healthy": "Nothing to mend here.",
 }
 SIGMOID_REMEDY = "Use tanh or ReLU instead of sigmoid in hidden layers."
+SHARE_REASON = (
+    "Where half of all units are flat, a path through two layers meets a flat one "
+    "three times out of four; ReLU is zero for half of a centred input by its "
+    "nature, so there only one working unit in ten is too few."
+)
+FLOW_REASON = (
+    "One learning rate serves all layers: where gradients differ tenfold, a rate that "
+    "suits one end is wrong for the other."
+)
+OTHER_CAUSES = {
+    "saturated": "Inputs that are not standardised saturate the first layer at any "
+    "gain.",
+    "vanishing": "Layers of very different sizes also change the norm, by one constant "
+    "factor.",
+    "exploding": "Layers of very different sizes also change the norm, by one constant "
+    "factor.",
+    "healthy": "",
+}
 
 
 def saturation_verdicts(records: list[Record]) -> list[Verdict]:
@@ -34,7 +53,18 @@ def saturation_verdicts(records: list[Record]) -> list[Verdict]:
     found = select(records, study="saturation")
     shares = select(found, metric="saturated_share")
     arms = dict.fromkeys((record.family, record.size) for record in shares)
-    verdicts = [_arm_verdict(found, family, gain) for family, gain in sorted(arms)]
+    verdicts = []
+    for family, gain in sorted(arms):
+        arm = select(found, family=family, size=gain)
+        steps = [record.step for record in select(arm, metric="saturated_share")]
+        verdicts += [
+            _arm_verdict(found, family, gain),
+            dead_verdict(
+                select(arm, step=min(steps)),
+                study="saturation",
+                where=f"{family}, gain {gain:g}",
+            ),
+        ]
     return [verdict for verdict in verdicts if verdict]
 
 
@@ -45,7 +75,7 @@ def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | N
     if share is None:
         return None
     flow = profile(arm, step=step)
-    arrival = estimate(flow.arrivals) if flow else None
+    arrival = estimate(flow.arrivals.values()) if flow else None
     threshold = RELU_SHARE if family == "ReLU" else HALF
     kind = _kind(share, arrival, threshold)
     number = share
@@ -64,6 +94,8 @@ def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | N
         "saturation",
         number.low,
         number.high,
+        FLOW_REASON if kind in ("vanishing", "exploding") else SHARE_REASON,
+        OTHER_CAUSES[kind],
     )
 
 

@@ -1,12 +1,9 @@
 """Verdicts on depth: plain against residual networks, with and without BatchNorm."""
 
-from jaxnets.gradflow.diagnosis.estimates import (
-    Estimate,
-    difference,
-    estimate,
-    power_in_words,
-)
-from jaxnets.gradflow.diagnosis.profiles import TENFOLD, flow_verdict, profile
+from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
+from jaxnets.gradflow.diagnosis.flow import flow_verdict
+from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
+from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.records import Record
 
@@ -36,14 +33,27 @@ BATCH_NORM_SENTENCES = {
 
 def depth_verdicts(records: list[Record]) -> list[Verdict]:
     """Judge every family at its deepest, before and after training, then contrast."""
-    found = select(records, study="depth", metric="log10_gradient_norm")
-    verdicts = []
+    study = select(records, study="depth")
+    found = select(study, metric="log10_gradient_norm")
+    verdicts: list[Verdict] = []
     for family in dict.fromkeys(record.family for record in found):
         verdicts += _family_verdicts(select(found, family=family), family)
     for suffix in ("", " + BatchNorm"):
         contrast = _contrast(found, "plain" + suffix, "residual" + suffix)
         verdicts += [contrast] if contrast else []
-    return verdicts
+    return [*verdicts, *_shattering_verdicts(study)]
+
+
+def _shattering_verdicts(records: list[Record]) -> list[Verdict]:
+    found = select(records, metric="gradient_correlation")
+    verdicts = []
+    for family in dict.fromkeys(record.family for record in found):
+        rows = select(found, family=family)
+        depth = max(record.size for record in rows)
+        verdicts.append(
+            shattering_verdict(rows, study="depth", where=f"{family}, depth {depth:g}")
+        )
+    return [verdict for verdict in verdicts if verdict]
 
 
 def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
@@ -81,44 +91,23 @@ def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | Non
     ]
     if flows[0] is None or flows[1] is None:
         return None
-    gap = difference(flows[0].arrivals, flows[1].arrivals)
-    arrived = [estimate(flow.arrivals) for flow in flows if flow]
-    if gap is None or arrived[0] is None or arrived[1] is None:
-        return None
-    shares = [power_in_words(share.mean) for share in arrived if share]
-    measured = (
-        f"At depth {depth:g} the first block of the {plain} network receives "
-        f"{shares[0]} times the last block's gradient, that of the {residual} network "
-        f"{shares[1]} times"
+    contrast = arrival_contrast(
+        (plain, residual),
+        (flows[0], flows[1]),
+        study="depth",
+        where=f"{plain} against {residual}, depth {depth:g}, before training",
+        opening=f"At depth {depth:g} the first block",
     )
-    return Verdict(
-        f"{plain} against {residual}, depth {depth:g}, before training",
-        gap.mean,
-        TENFOLD if gap.mean > 0 else -TENFOLD,
-        f"{measured}{_certainty(gap)}",
-        _contrast_remedy(gap.bounds, abs(arrived[1].mean) < abs(arrived[0].mean)),
-        "contrast",
-        "depth",
-        gap.low,
-        gap.high,
-    )
+    return contrast and contrast._replace(remedy=_contrast_remedy(contrast))
 
 
-def _certainty(gap: Estimate) -> str:
-    if gap.low is None:
-        return " (one seed each, so no interval)."
-    return (
-        f": {gap.mean:+.1f} powers of ten apart (95 % interval {gap.low:+.1f} to "
-        f"{gap.high:+.1f}, {gap.seeds} seeds)."
-    )
-
-
-def _contrast_remedy(bounds: tuple[float, float], steadier: bool) -> str:
-    """Say what to do; `steadier` is whether the shortcut keeps the size better."""
-    low, high = bounds
-    if high <= -TENFOLD or low >= TENFOLD:
-        if steadier:
-            return "The shortcuts keep the gradient's size on its way back: keep them."
+def _contrast_remedy(contrast: Verdict) -> str:
+    """Say what to do; the number is by how much the shortcuts keep the size better."""
+    low = contrast.number if contrast.low is None else contrast.low
+    high = contrast.number if contrast.high is None else contrast.high
+    if low >= TENFOLD:
+        return "The shortcuts keep the gradient's size on its way back: keep them."
+    if high <= -TENFOLD:
         return (
             "Here the gradient keeps its size better without shortcuts: scale the "
             "residual branches down."

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from scipy.special import stdtrit
@@ -49,27 +49,22 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     return _with_interval(mean, error, float(len(finite) - 1), len(finite))
 
 
-def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | None:
-    """Estimate `mean(first) - mean(second)` with Welch's interval.
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float]
+) -> Estimate | None:
+    """Estimate `mean(second - first)` over the seeds that both have.
 
-    The interval needs two finite values on both sides; it assumes no equal variances,
-    because arms that vanish scatter differently from those that do not.
+    Networks of one seed share their data and, as far as their shapes allow, their
+    weights. What a seed does to both then cancels, so the interval is that of the
+    differences (the paired t interval), not Welch's. None where no seed is finite in
+    both.
 
     Example:
-        >>> difference([1.0, 3.0], [0.0, 0.0]).mean
-        2.0
+        >>> paired_difference({0: 1.0, 1: 5.0}, {0: 2.0, 1: 6.0, 2: 9.0})
+        Estimate(mean=1.0, low=1.0, high=1.0, seeds=2)
     """
-    a, b = ([v for v in values if math.isfinite(v)] for values in (first, second))
-    if not a or not b:
-        return None
-    mean = statistics.fmean(a) - statistics.fmean(b)
-    seeds = min(len(a), len(b))
-    if seeds == 1:
-        return Estimate(mean, None, None, 1)
-    parts = [statistics.variance(values) / len(values) for values in (a, b)]
-    spread = sum(p**2 / (len(v) - 1) for p, v in zip(parts, (a, b), strict=True))
-    freedom = sum(parts) ** 2 / spread if spread else seeds - 1.0
-    return _with_interval(mean, math.sqrt(sum(parts)), freedom, seeds)
+    shared = [seed for seed in first if seed in second]
+    return estimate(second[seed] - first[seed] for seed in shared)
 
 
 def _with_interval(mean: float, error: float, freedom: float, seeds: int) -> Estimate:

@@ -4,8 +4,8 @@ import math
 
 from jaxnets.gradflow.diagnosis.estimates import (
     Estimate,
-    difference,
     estimate,
+    paired_difference,
     with_interval,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
@@ -15,6 +15,18 @@ from jaxnets.records import Record
 # Five in a hundred: below it the gap of a validation set of some hundred examples is
 # mostly the noise of its sampling (one standard error at 90 % of 400 is 1.5 %).
 GAP = 0.05
+REASON = (
+    "Below five percentage points the gap of some hundred validation examples is "
+    "mostly the noise of their sampling (one standard error at 90 % of 400 is 1.5)."
+)
+OTHER_CAUSE = (
+    "Validation data of another kind than the training data give the same gap without "
+    "any overfitting."
+)
+CONTRAST_REASON = (
+    "Both have the same seeds and data, so an interval of the differences, seed by "
+    "seed, that leaves out zero is an effect of dropout."
+)
 
 
 def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
@@ -31,22 +43,22 @@ def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict]
 
 
-def _gaps(records: list[Record], figure: str) -> list[float]:
+def _gaps(records: list[Record], figure: str) -> dict[int, float]:
     """By how much every seed is worse on validation data, at its last shared step."""
     worse = 1 if figure == "loss" else -1
-    gaps = []
+    gaps = {}
     for seed in sorted({record.seed for record in records}):
         train, validation = (
             {r.step: r.value for r in select(records, seed=seed, metric=metric)}
             for metric in (f"train_{figure}", f"validation_{figure}")
         )
         if shared := train.keys() & validation.keys():
-            gaps.append(worse * (validation[max(shared)] - train[max(shared)]))
+            gaps[seed] = worse * (validation[max(shared)] - train[max(shared)])
     return gaps
 
 
 def _family_verdict(records: list[Record], family: str) -> Verdict | None:
-    gap = estimate(_gaps(records, "accuracy"))
+    gap = estimate(_gaps(records, "accuracy").values())
     if gap is None:
         return None
     step = max(r.step for r in select(records, metric="validation_accuracy"))
@@ -62,6 +74,8 @@ def _family_verdict(records: list[Record], family: str) -> Verdict | None:
         "overfitting",
         gap.low,
         gap.high,
+        REASON,
+        OTHER_CAUSE if kind == "overfitting" else "",
     )
 
 
@@ -102,8 +116,10 @@ def _loss_sentence(records: list[Record]) -> str:
     )
 
 
-def _contrast(plain: list[float], dropped: list[float], family: str) -> Verdict | None:
-    gain = difference(plain, dropped)
+def _contrast(
+    plain: dict[int, float], dropped: dict[int, float], family: str
+) -> Verdict | None:
+    gain = paired_difference(dropped, plain)
     if gain is None:
         return None
     low, high = gain.bounds
@@ -115,7 +131,7 @@ def _contrast(plain: list[float], dropped: list[float], family: str) -> Verdict 
         remedy = "The effect is not sure: run more seeds or more data."
     verb = "narrows" if gain.mean >= 0 else "widens"
     size = gain if gain.mean >= 0 else _mirrored(gain)
-    means = [estimate(gaps) for gaps in (plain, dropped)]
+    means = [estimate(gaps.values()) for gaps in (plain, dropped)]
     before, after = (f"{mean.mean:.2g}" for mean in means if mean)
     return Verdict(
         f"no dropout against {family}",
@@ -129,6 +145,7 @@ def _contrast(plain: list[float], dropped: list[float], family: str) -> Verdict 
         "overfitting",
         gain.low,
         gain.high,
+        CONTRAST_REASON,
     )
 
 

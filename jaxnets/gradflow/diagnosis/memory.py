@@ -2,14 +2,17 @@
 
 import math
 
+from jaxnets.gradflow.diagnosis.contrast import REASON as CONTRAST_REASON
+from jaxnets.gradflow.diagnosis.contrast import by_how_much
 from jaxnets.gradflow.diagnosis.estimates import (
-    difference,
     estimate,
     in_words,
+    paired_difference,
     power,
     with_interval,
 )
-from jaxnets.gradflow.diagnosis.profiles import Profile, flow_verdict, profile
+from jaxnets.gradflow.diagnosis.flow import flow_verdict
+from jaxnets.gradflow.diagnosis.profiles import Profile, profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.records import Record
 
@@ -66,7 +69,7 @@ def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
 
 def _reach(flow: Profile) -> str:
     """Say the rate again in units for memory: half-life, powers of ten per 100."""
-    rate = estimate(flow.rates)
+    rate = estimate(flow.rates.values())
     if rate is None or rate.mean == 0:
         return ""
     steps = math.log10(2) / abs(rate.mean)
@@ -99,35 +102,45 @@ def _contrast(
     flows = [profile(records, family=name) for name in ("RNN", family)]
     if flows[0] is None or flows[1] is None:
         return None
-    plain, gated = ([100 * rate for rate in flow.rates] for flow in flows if flow)
-    gap = difference(plain, gated)
-    rates = [estimate(plain), estimate(gated)]
-    if gap is None or rates[0] is None or rates[1] is None:
+    plain, gated = (
+        {seed: 100 * rate for seed, rate in flow.rates.items()}
+        for flow in flows
+        if flow
+    )
+    gap = paired_difference(gated, plain)
+    better = by_how_much(("RNN", family), (plain, gated), "per 100 steps")
+    rates = [estimate(plain.values()), estimate(gated.values())]
+    if gap is None or better is None or rates[0] is None or rates[1] is None:
         return None
-    words = [f"{rate.mean:+.2g}" for rate in rates if rate]
+    changes = [f"{rate.mean:+.2g}" for rate in rates if rate]
     certain = gap.bounds[0] > 0 or gap.bounds[1] < 0
     return Verdict(
         f"RNN against {family}, {length:g} time steps, {moment(step)}",
         gap.mean,
         0.0,
-        f"Per 100 steps back in time the RNN's gradient changes by {words[0]} powers "
-        f"of ten, the {family}'s by {words[1]}.{_ratio(plain, gated, family)}",
+        f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} powers "
+        f"of ten, the {family}'s by {changes[1]}: {better}."
+        f"{_ratio(plain, gated, family)}",
         _contrast_remedy(gap.mean, certain, family),
         "contrast",
         "time",
         gap.low,
         gap.high,
+        CONTRAST_REASON,
     )
 
 
-def _ratio(plain: list[float], gated: list[float], family: str) -> str:
+def _ratio(plain: dict[int, float], gated: dict[int, float], family: str) -> str:
     """Say how many times faster the RNN forgets, where both forget in every seed."""
-    finite = [[r for r in rates if math.isfinite(r)] for rates in (plain, gated)]
-    if any(rate >= 0 for rates in finite for rate in rates):
+    finite = [
+        {seed: rate for seed, rate in rates.items() if math.isfinite(rate)}
+        for rates in (plain, gated)
+    ]
+    if any(rate >= 0 for rates in finite for rate in rates.values()):
         return ""
     # Of logarithms, because a ratio of means has no symmetric interval.
-    logs = [[math.log10(-rate) for rate in rates] for rates in finite]
-    ratio = difference(*logs)
+    logs = [{s: math.log10(-rate) for s, rate in rates.items()} for rates in finite]
+    ratio = paired_difference(logs[1], logs[0])
     if ratio is None:
         return ""
     ratio, unit = ratio.map(power), f" times as fast as the {family}"
@@ -167,5 +180,6 @@ def _solved_verdicts(records: list[Record], family: str) -> list[Verdict]:
             else "Compare with how far back its gradient reaches; then train longer.",
             kind,
             "time",
+            reason="A network that solves the task does so with most seeds.",
         )
     ]

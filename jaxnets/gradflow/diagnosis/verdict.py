@@ -10,16 +10,20 @@ class Verdict(NamedTuple):
     """A judgement in words, and the number it stands on.
 
     Attributes:
-        where: What is judged, such as `plain, depth 56, before training`.
+        where: What is judged, such as `plain, depth 56, before training`; where one
+            place stands out, its name too.
         number: The measured number, the mean over seeds.
         threshold: What `number` is compared with.
         sentence: One to three sentences for a person who learns the subject.
         remedy: What to try.
-        kind: `vanishing`, `exploding`, `healthy`, `unclear`, `saturated`,
-            `overfitting`, `solved`, `unsolved`, `contrast` or `non-finite`.
-        study: The study of the records.
+        kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`,
+            `overfitting`, `non-finite`, `healthy`, `unclear`, `solved`, `unsolved` or
+            `contrast`.
+        study: The study of the records; `model` for a network that you measured.
         low: Lower end of the 95 % interval of `number` over seeds; None from one seed.
         high: Upper end.
+        reason: Why the threshold is where it is.
+        other_cause: What else could give the same number; empty where nothing is wrong.
 
     Example:
         >>> from jaxnets.gradflow import verdicts
@@ -44,6 +48,8 @@ class Verdict(NamedTuple):
     study: str
     low: float | None = None
     high: float | None = None
+    reason: str = ""
+    other_cause: str = ""
 
 
 def select(records: Iterable[Record], **wanted: Any) -> list[Record]:

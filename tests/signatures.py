@@ -179,6 +179,7 @@ SIGNATURES = {
         "param_dtype=float32, name='gru', rngs)",
         f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
         f"projection=None, {INIT}, param_dtype=float32, name='lstm', rngs)",
+        "Recurrent(cell, *, name='recurrent')",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
         "PlainBlock(in_features, out_features, **options)",

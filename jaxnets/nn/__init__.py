@@ -23,6 +23,7 @@ from jaxnets.nn.pool import MaxPoolWithIndices as MaxPoolWithIndices
 from jaxnets.nn.pool import SumPool as SumPool
 from jaxnets.nn.recurrent.gru import GRU as GRU
 from jaxnets.nn.recurrent.lstm import LSTM as LSTM
+from jaxnets.nn.recurrent.recurrent import Recurrent as Recurrent
 from jaxnets.nn.recurrent.rnn import RNN as RNN
 from jaxnets.nn.shaped_pool import AdaptiveAvgPool as AdaptiveAvgPool
 from jaxnets.nn.shaped_pool import AdaptiveMaxPool as AdaptiveMaxPool

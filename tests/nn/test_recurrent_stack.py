@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def test_both_directions_read_what_is_below_in_both(x):
         "resets": np.arange(15).reshape(3, 5) % 4 == 2,
     }
     key = jax.random.key(3)
-    drawn = {"zoneout": 0.3, "recurrent_dropout": 0.2}
+    drawn: dict[str, Any] = {"zoneout": 0.3, "recurrent_dropout": 0.2}
 
     def by_hand(x):
         finals = []

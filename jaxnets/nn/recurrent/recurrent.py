@@ -1,0 +1,192 @@
+"""Any recurrent cell, or a step of one's own, repeated over time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import PyTree, Shaped
+
+from jaxnets.functional.recurrent.feature_axes import recur_over_maps
+from jaxnets.functional.recurrent.recurrence import check_callables
+from jaxnets.tap import scope, tap
+from jaxnets.typing import ArrayLike
+
+
+class Recurrent(nnx.Module):
+    """A recurrent cell of Flax, or a step of one's own, repeated over time.
+
+    `state_t, y_t = cell(state_{t-1}, x_t)`, through `jaxnets.functional.recur`, so with
+    its lengths, resets, checkpoints, truncation and taps.
+
+    Args:
+        cell: An NNX module that is called as `cell(state, x_t) -> (state, y_t)`, such
+            as `nnx.LSTMCell`, `nnx.OptimizedLSTMCell`, `nnx.GRUCell`, `nnx.SimpleCell`
+            or one's own; or a function `step(state, x_t) -> (state, y_t)`, which has no
+            weights to train. A module may draw random numbers in its step, as
+            `nnx.Dropout` does: every step has its own. It may not change other
+            variables, such as running averages.
+        name: What its taps are called below: `h` is an output that is also carried to
+            the next step, in Flax's LSTM cells `c` is the memory cell; other arrays of
+            the state are `state`, an output that is not carried is `y`.
+
+    Raises:
+        TypeError: If `cell` cannot be called.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import nn
+        >>> layer = nn.Recurrent(nnx.GRUCell(3, 5, rngs=nnx.Rngs(0)))
+        >>> h, ys = layer(jnp.ones((2, 7, 3)), lengths=jnp.array([7, 0]))
+        >>> h.shape, ys.shape
+        ((2, 5), (2, 7, 5))
+        >>> def leaky(h, x_t):
+        ...     h = 0.5 * h + x_t
+        ...     return h, h
+        >>> h, ys = nn.Recurrent(leaky)(jnp.ones((2, 7, 3)), jnp.zeros((2, 3)))
+        >>> ys.shape
+        (2, 7, 3)
+
+    It differs from `flax.nnx.RNN` in that it returns the state and leaves outputs at
+    their time with `reverse`; with lengths, outputs at padding are zero, and a sequence
+    of length 0 ends in its initial state.
+    """
+
+    def __init__(
+        self, cell: nnx.Module | Callable[..., Any], *, name: str = "recurrent"
+    ):
+        check_callables(cell=cell)
+        self.cell = cell
+        self.name = name
+
+    def __call__(
+        self,
+        x: Shaped[ArrayLike, "..."],
+        state: PyTree = None,
+        *,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        **options: Any,
+    ) -> tuple[PyTree, PyTree]:
+        """Run over the time axis of `x (*batch, T, D)`.
+
+        Args:
+            x: Input sequence. Where the cell's `num_feature_axes` is not 1, so many
+                axes follow that of time.
+            state: Initial state; None asks the cell's `initialize_carry`.
+            rngs: What the cell draws its initial state from, if it does: Flax's start
+                at zero. Needed for no cell of Flax.
+            **options: The options of `jaxnets.functional.recur`: `lengths`, `resets`,
+                `reverse`, `time_major`, `unroll`, `checkpoint`, `truncate` and
+                `clip_cotangent`.
+
+        Returns:
+            The final state and the outputs of every step, with time as in `x`.
+
+        Raises:
+            ValueError: If `state` is None and the cell has no `initialize_carry`, if
+                the cell changes variables, or `recur` raises it.
+            TypeError: If `recur` raises it.
+        """
+        features = getattr(self.cell, "num_feature_axes", 1)
+        if state is None:
+            state = self._initial_state(x, features, rngs, options)
+        step, numbered = self.cell, False
+        if isinstance(self.cell, nnx.Module):
+            step, numbered = _pure_step(self.cell, _steps(x, features, options))
+        memory = isinstance(self.cell, nnx.LSTMCell | nnx.OptimizedLSTMCell)
+        step = _with_taps(step, "c" if memory else "state")
+        xs = (x, _step_numbers(x, features, options)) if numbered else x
+        with scope(self.name):
+            return recur_over_maps(step, state, xs, features, **options)
+
+    def _initial_state(self, x, features: int, rngs, options: dict[str, Any]) -> Any:
+        """Ask the cell for a state that fits `x`."""
+        initialize = getattr(self.cell, "initialize_carry", None)
+        if initialize is None:
+            raise ValueError(
+                "`state` is None, and the cell has no `initialize_carry` to ask. Give "
+                "the initial state, such as `jnp.zeros((*batch, hidden))`."
+            )
+        shape = list(jnp.shape(x))
+        del shape[_time_axis(x, features, options)]
+        rngs = nnx.Rngs(0) if rngs is None else rngs
+        return initialize(tuple(shape), rngs)
+
+
+def _time_axis(x: Any, features: int, options: dict[str, Any]) -> int:
+    return 0 if options.get("time_major") else jnp.ndim(x) - 1 - features
+
+
+def _steps(x: Any, features: int, options: dict[str, Any]) -> int:
+    return jnp.shape(x)[_time_axis(x, features, options)]
+
+
+def _step_numbers(x: Any, features: int, options: dict[str, Any]) -> jax.Array:
+    """Return the number of each step, with the axes of `x` and features of size 1."""
+    shape = (*jnp.shape(x)[: jnp.ndim(x) - features], *(1,) * features)
+    axis = _time_axis(x, features, options)
+    return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+
+
+def _pure_step(cell: nnx.Module, steps: int) -> tuple[Callable[..., Any], bool]:
+    """Return a step without side effects, and whether it wants its step's number.
+
+    It does if the module draws random numbers: there is a stream for each step.
+    """
+    numbered = bool(jax.tree.leaves(nnx.state(cell, nnx.RngState)))
+    backups = nnx.split_rngs(cell, splits=max(steps, 1)) if numbered else ()
+    definition, streams, variables = nnx.split(cell, nnx.RngState, ...)
+    # A copy, for the variables that were split are those of the cell.
+    streams = jax.tree.map(jnp.asarray, streams)
+    nnx.restore_rngs(backups)
+
+    def step(state, inputs):
+        x_t, number = inputs if numbered else (inputs, jnp.zeros((), jnp.int32))
+        # At padding the number is read as zero; the step is that of the real ones.
+        number = jnp.max(number, initial=0)
+        own = jax.tree.map(lambda array: array[number], streams)
+        at_work = nnx.merge(definition, own, variables, copy=True)
+        result = at_work(state, x_t)
+        _check_unchanged(variables, nnx.state(at_work, nnx.Not(nnx.RngState)))
+        return result
+
+    return step, numbered
+
+
+def _check_unchanged(before: Any, after: Any) -> None:
+    """Raise ValueError if a step has changed a variable other than a random stream."""
+    pairs = zip(
+        jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
+    )
+    changed = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for (path, old), new in pairs
+        if old is not new
+    ]
+    if changed:
+        raise ValueError(
+            f"`cell` changes its variables {changed} in a step, which a loop over time "
+            "cannot keep. Carry them in the state, or put the module that changes them "
+            "before or behind this one."
+        )
+
+
+def _with_taps(step: Callable[..., Any], other: str) -> Callable[..., Any]:
+    """Put a tap on each array of state and output; what is in both is h.
+
+    Of the state's arrays the others are called `other`.
+    """
+
+    def tapped_step(state, x_t):
+        after, y_t = step(state, x_t)
+        carried, outputs = ({id(a) for a in jax.tree.leaves(t)} for t in (after, y_t))
+        names = dict.fromkeys(carried, other) | dict.fromkeys(outputs, "y")
+        names |= dict.fromkeys(carried & outputs, "h")
+        # One tap for both, so that the whole of dL/dh_t comes through it.
+        arrays = {id(a): a for a in jax.tree.leaves((after, y_t))}
+        tapped = {key: tap(array, names[key]) for key, array in arrays.items()}
+        return jax.tree.map(lambda array: tapped[id(array)], (after, y_t))
+
+    return tapped_step

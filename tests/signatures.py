@@ -123,6 +123,10 @@ SIGNATURES = {
         "critical_line(activation, bias_variance)",
         "Spread(mean, std)",
         "finite_width_spread(widths)",
+        "plain_gradient_profile(activation, layers, *, weight_variance, bias_variance, "
+        "q)",
+        "residual_gradient_profile(activation, blocks, *, weight_variance, "
+        "bias_variance, output_weight_variance=1.0, output_bias_variance=0.0, p=1.0)",
         "rnn_slope(gain, input_variance=0.0, activation=tanh)",
         "forget_gate_slope(bias)",
         "plain_relu_slope(weight_variance)",

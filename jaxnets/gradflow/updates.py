@@ -135,7 +135,7 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
     rows, length = unit_and_norm(rows)
     means = [jnp.mean(row, axis=0) for row in rows]
     around = [row - mean[None] for row, mean in zip(rows, means, strict=True)]
-    squares = lambda arrays: sum(jnp.sum(jnp.square(a)) for a in arrays)
+    squares = lambda arrays: jnp.stack([jnp.sum(jnp.square(a)) for a in arrays]).sum()
     trace = batch_size / (count - 1) * squares(around)
     squared_norm = squares(means) - trace / (batch_size * count)
     visible = jnp.maximum(squared_norm, 0.0)

@@ -26,6 +26,12 @@ from jaxnets.gradflow.theory.mean_field import chi_1 as chi_1
 from jaxnets.gradflow.theory.mean_field import depth_scale as depth_scale
 from jaxnets.gradflow.theory.mean_field import fixed_point_length as fixed_point_length
 from jaxnets.gradflow.theory.mean_field import length_map as length_map
+from jaxnets.gradflow.theory.profiles import (
+    plain_gradient_profile as plain_gradient_profile,
+)
+from jaxnets.gradflow.theory.profiles import (
+    residual_gradient_profile as residual_gradient_profile,
+)
 from jaxnets.gradflow.theory.slopes import forget_gate_slope as forget_gate_slope
 from jaxnets.gradflow.theory.slopes import plain_relu_slope as plain_relu_slope
 from jaxnets.gradflow.theory.slopes import residual_relu_slope as residual_relu_slope

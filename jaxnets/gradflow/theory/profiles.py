@@ -1,0 +1,151 @@
+"""The whole line of a gradient over depth, for plain and for residual networks."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxnets.gradflow.theory.mean_field import (
+    Activation,
+    Real,
+    check_not_negative,
+    chi_1,
+    length_map,
+)
+
+
+def plain_gradient_profile(
+    activation: Activation,
+    layers: int,
+    *,
+    weight_variance: Real,
+    bias_variance: Real,
+    q: Real,
+) -> np.ndarray:
+    """Return the log of the gradient norm at every layer of a plain network.
+
+    For `z_{l+1} = W activation(z_l) + b`, with `q_0 = q` and `q_{l+1}` from
+    `length_map`,
+
+        log ||dL/dz_l|| = 1/2 sum_{k >= l} log chi_1(q_k)   relative to the last layer.
+
+    Where lengths have settled it is a straight line, exponential in depth; the first
+    layers are on their way to q*, which a single slope does not show.
+
+    Args:
+        activation: Elementwise JAX function.
+        layers: Layers L between the first pre-activation and the last.
+        weight_variance: Fan-in times the variance of a weight.
+        bias_variance: Variance of a bias.
+        q: Variance of the first pre-activation.
+
+    Returns:
+        `(L + 1,)` nats in float64; the last is 0. Minus infinity where no gradient
+        passes.
+
+    Raises:
+        ValueError: If a variance is negative or `layers` < 1.
+
+    Example:
+        >>> import jax
+        >>> plain_gradient_profile(
+        ...     jax.nn.relu, 2, weight_variance=1.0, bias_variance=0.0, q=1.0
+        ... ).round(4)
+        array([-0.6931, -0.3466,  0.    ])
+
+    Source: Schoenholz et al. 2017, "Deep Information Propagation", section 4.
+    """
+    variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
+    check_not_negative(**variances, q=q)
+
+    def layer(q: float) -> tuple[float, float]:
+        factor = chi_1(activation, **variances, q=q)
+        return factor, length_map(activation, q, **variances)
+
+    return _profile(layer, float(q), layers)
+
+
+def residual_gradient_profile(
+    activation: Activation,
+    blocks: int,
+    *,
+    weight_variance: Real,
+    bias_variance: Real,
+    output_weight_variance: Real = 1.0,
+    output_bias_variance: Real = 0.0,
+    p: Real = 1.0,
+) -> np.ndarray:
+    r"""Return the log of the gradient norm at every block of a residual network.
+
+    For blocks `x_{l+1} = x_l + V activation(W x_l + b) + a`, with independent weights,
+    `p_l` the mean square of `x_l` and `q_l` the variance of `W x_l + b`,
+
+        q_l           = weight_variance * p_l + bias_variance,
+        p_{l+1}       = p_l + output_weight_variance * E[activation(u)^2]
+                            + output_bias_variance,
+        ||g_l||^2     = ||g_{l+1}||^2 (1 + output_weight_variance * weight_variance
+                                         * E[activation'(u)^2]),
+
+    u Gaussian with variance `q_l`. A bounded activation saturates as p grows, so that
+    the factor tends to 1 as `1 + C / sqrt(l)` (tanh): the gradient grows as
+    `exp(c sqrt(L))`, slower than any exponential. For ReLU the factor is a constant,
+    `1 + output_weight_variance * weight_variance / 2`: the growth is exponential, and
+    what helps is a small branch.
+
+    Args:
+        activation: Elementwise JAX function.
+        blocks: Residual blocks L.
+        weight_variance: Fan-in times the variance of W.
+        bias_variance: Variance of b.
+        output_weight_variance: Fan-in times the variance of V.
+        output_bias_variance: Variance of a.
+        p: Mean square of the input of the first block.
+
+    Returns:
+        `(L + 1,)` nats in float64 for `dL/dx_l`, the last is 0. It never falls below 0.
+
+    Raises:
+        ValueError: If a variance is negative or `blocks` < 1.
+
+    Example:
+        >>> import jax
+        >>> residual_gradient_profile(
+        ...     jax.nn.relu, 2, weight_variance=2.0, bias_variance=0.0
+        ... ).round(4)
+        array([0.6931, 0.3466, 0.    ])
+
+    Source: Yang and Schoenholz 2017, "Mean Field Residual Networks: On the Edge of
+    Chaos", the full residual network. Where ReLU ends the branch the mean of the signal
+    adds up and the cross terms, which are zero here, count too.
+    """
+    check_not_negative(
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        output_weight_variance=output_weight_variance,
+        output_bias_variance=output_bias_variance,
+        p=p,
+    )
+    branch = {"bias_variance": 0.0, "weight_variance": output_weight_variance}
+
+    def block(p: float) -> tuple[float, float]:
+        q = weight_variance * p + bias_variance
+        gain = weight_variance * chi_1(activation, **branch, q=q)
+        added = length_map(activation, q, **branch) + output_bias_variance
+        return float(1.0 + gain), float(p + added)
+
+    return _profile(block, float(p), blocks)
+
+
+def _profile(
+    layer: Callable[[float], tuple[float, float]], length: float, count: int
+) -> np.ndarray:
+    """Add up from the top the halved logs of the factors met from the bottom."""
+    if count < 1:
+        raise ValueError(
+            f"The number of layers or blocks is {count}; wanted 1 or more, such as 20."
+        )
+    factors = np.empty(count)
+    for index in range(count):
+        factors[index], length = layer(length)
+    with np.errstate(divide="ignore"):
+        logs = 0.5 * np.log(factors)
+    return np.append(np.cumsum(logs[::-1])[::-1], 0.0)

@@ -15,6 +15,7 @@ from jaxnets.report.axes import (
     horizontal,
     vertical,
 )
+from jaxnets.report.controls import Control, parameters
 from jaxnets.report.intervals import Estimate, interval
 from jaxnets.report.style import DASHES, MARKERS
 
@@ -68,15 +69,34 @@ def line_chart(
         _markers(base, families, _legend(drawn, legend)),
         _hover(base, axes, roles),
     ]
-    chart = alt.LayerChart(
-        layer=layers,
+    rows = _rows(lines, axes, extent)
+    return embedded(alt.LayerChart(layer=layers), rows, description)
+
+
+def embedded(
+    chart: alt.Chart | alt.LayerChart,
+    rows: list[dict[str, Any]],
+    description: str,
+    controls: Sequence[Control] = (),
+) -> dict[str, Any]:
+    """Return the specification of `chart`, as wide as its container, with its rows.
+
+    Args:
+        chart: A chart of the data named `rows`.
+        rows: Those data.
+        description: What the chart shows, for those who cannot see it.
+        controls: What the reader can choose.
+    """
+    chart = chart.properties(
         width="container",
         height=HEIGHT,
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
-    rows = _rows(lines, axes, extent)
-    return {**chart.to_dict(validate=False), "datasets": {"rows": rows}}
+    written = chart.to_dict(validate=False)
+    if controls:
+        written["params"] = [*parameters(controls), *written.get("params", [])]
+    return {**written, "datasets": {"rows": rows}}
 
 
 def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, Any]]:
@@ -89,10 +109,10 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
                 "family": line.family,
                 "role": line.role,
                 "x": x,
-                "mean": _short(found.mean),
+                "mean": short(found.mean),
                 # Cut here, because a logarithmic axis has no place for a negative end.
-                "low": _short(max(found.low, extent.low)),
-                "high": _short(min(found.high, extent.high)),
+                "low": short(max(found.low, extent.low)),
+                "high": short(min(found.high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
                 "marked": index % stride == 0 and line.role != PREDICTED,
@@ -112,9 +132,9 @@ def _thinned(points: list[tuple[float, Estimate]]) -> list[tuple[float, Estimate
     ]
 
 
-def _short(value: float) -> float:
+def short(value: float, digits: int = 5) -> float:
     """Round to what a chart can show, which keeps the page small."""
-    return float(f"{value:.5g}")
+    return float(f"{value:.{digits}g}")
 
 
 def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | None:

@@ -37,6 +37,7 @@ def depth_section(records: list[Record]) -> Section:
     plots: list[tuple[Plot, Spots]] = [
         (_BY_BLOCK, _blocks(before_training(gradients))),
         (_FIRST_LAYER, _against_depth(ends(measured))),
+        (_MAP, _blocks(measured)),
         (_DURING, _over_steps(ends(measured))),
         (_RESPONSE, _blocks(before_training(of_metric(records, "response_std")))),
         *(
@@ -103,6 +104,16 @@ _BY_BLOCK = Plot(
     "to the left loses gradient on the way. Each unit down is a factor of ten. Dashed: "
     "what theory expects, from the last block back. 0 is the stem, the first layer.",
     Axes("block, counted from the input", LOG_NORM),
+)
+_MAP = Plot(
+    "gradient-over-training",
+    "Gradient by block, over training",
+    "Training goes from left to right, one column for each recorded update and closest "
+    "at its start; the input is at the bottom, the loss at the top. Dark cells get "
+    "little gradient: a bottom that stays dark is not taught.",
+    Axes("block, counted from the input", LOG_NORM),
+    kind="heat map",
+    size="depth",
 )
 _DURING = Plot(
     "gradient-during-training",

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from jaxnets.report.figures import Figure, Panel
+from jaxnets.report.figures import Panel
 from jaxnets.report.run import read_run
-from jaxnets.report.sections import Section
+from jaxnets.report.sections import AnyFigure, Section
 from jaxnets.report.studies import study_sections
 from jaxnets.report.style import LIGHT, vega_config
 
@@ -69,19 +69,18 @@ def _specifications(sections: list[Section]) -> Iterator[tuple[str, dict[str, An
                 yield name, _standing_alone(figure, panel)
 
 
-def _file_name(figure: Figure, panel: Panel) -> str:
+def _file_name(figure: AnyFigure, panel: Panel) -> str:
     words = f"{figure.study} {figure.plot.name} {panel.title}".lower()
     return re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
 
 
-def _standing_alone(figure: Figure, panel: Panel) -> dict[str, Any]:
+def _standing_alone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:
     """Return the page's chart with a fixed size, its heading and its legend."""
-    title = figure.plot.title + (f", {panel.title}" if panel.title else "")
     return {
         **figure.chart(panel, legend=True),
         "width": WIDTH,
         "height": HEIGHT,
-        "title": title,
+        "title": figure.heading(panel),
         "config": vega_config(LIGHT),
         "padding": 16,
     }

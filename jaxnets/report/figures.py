@@ -20,12 +20,17 @@ class Plot(NamedTuple):
         title: Heading of the figure.
         reading: One sentence or two on how to read it.
         axes: What the axes say.
+        kind: `lines`, or `heat map`: the x of the axes goes upwards there, their y is
+            the colour, and updates go to the right.
+        size: Where the reader chooses a size, what it is, such as `depth`.
     """
 
     name: str
     title: str
     reading: str
     axes: Axes
+    kind: str = "lines"
+    size: str = ""
 
 
 class Spot(NamedTuple):
@@ -43,11 +48,11 @@ class Spot(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One chart of a figure: its heading, its lines, and what they show in words."""
+    """One chart of a figure: its heading, what it shows in words, and its lines."""
 
     title: str
-    lines: list[Line]
     description: str
+    lines: Sequence[Line] = ()
 
 
 class Figure(NamedTuple):
@@ -79,6 +84,10 @@ class Figure(NamedTuple):
             panel.description,
             legend,
         )
+
+    def heading(self, panel: Panel) -> str:
+        """Return the heading of a panel that stands alone."""
+        return f"{self.plot.title}, {panel.title}" if panel.title else self.plot.title
 
     def drawn(self) -> list[tuple[int, str]]:
         """Return the families that it shows, each after the number of its colour."""
@@ -126,10 +135,10 @@ def figure(
     notes = [
         describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),
         *(["Logarithmic vertical axis."] if extent.log else []),
-        *_left_out(left_out),
+        *left_out_note(left_out),
     ]
     charts = [
-        Panel(title, panel, _describe(plot, title, panel))
+        Panel(title, _describe(plot, title, panel), panel)
         for title, panel in panels.items()
     ]
     return Figure(study, plot, charts, extent, families, notes)
@@ -186,7 +195,8 @@ def _where(family: str, title: str) -> str:
     return f"{family}, {title}" if title else family
 
 
-def _left_out(names: set[str]) -> list[str]:
+def left_out_note(names: set[str]) -> list[str]:
+    """Say where values are not drawn, in a sentence or none."""
     if not names:
         return []
     return [

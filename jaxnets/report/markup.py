@@ -4,6 +4,10 @@ import html
 from collections.abc import Iterable
 
 
+# Elements that have no content and no end.
+VOID = ("input",)
+
+
 class Markup(str):
     """A string that is HTML already; every other string is escaped."""
 
@@ -40,6 +44,8 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
+    if name in VOID:
+        return Markup(f"<{name}{written}>")
     return Markup(f"<{name}{written}>{join(children)}</{name}>")
 
 

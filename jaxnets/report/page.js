@@ -1,12 +1,49 @@
-// Draws each chart from the description beside it, in the page's colour scheme.
+// Draws each chart from the description beside it, in the page's colour scheme, with
+// what the reader chose above it.
 const themes = JSON.parse(document.getElementById("themes").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+// The value of a parameter. Those of a slider are seldom even, so it counts places.
+function value(control) {
+  if (control.tagName === "FIELDSET") {
+    return [...control.querySelectorAll(":checked")].map((box) => box.value);
+  }
+  if (control.type === "range") {
+    return Number(control.dataset.values.split(" ")[control.value]);
+  }
+  return Number(control.value);
+}
+
+function choices(container) {
+  const controls = container.closest("figure").querySelectorAll("[data-parameter]");
+  return new Map([...controls].map((control) => [control.dataset.parameter, value(control)]));
+}
+
+// Says what a slider stands at.
+function tell(slider) {
+  const text = slider.dataset.texts.split("|")[slider.value];
+  slider.setAttribute("aria-valuetext", text);
+  slider.nextElementSibling.textContent = text;
+}
+
+async function choose(event) {
+  if (event.target.type === "range") tell(event.target);
+  for (const container of event.target.closest("figure").querySelectorAll(".chart")) {
+    for (const [name, chosen] of choices(container)) container.view?.signal(name, chosen);
+    await container.view?.runAsync();
+  }
+}
 
 async function draw(container) {
   const source = document.getElementById(container.dataset.source);
   const scheme = dark.matches ? "dark" : "light";
+  const description = JSON.parse(source.textContent);
+  const chosen = choices(container);
+  for (const parameter of description.params ?? []) {
+    if (chosen.has(parameter.name)) parameter.value = chosen.get(parameter.name);
+  }
   try {
-    const drawn = await vegaEmbed(container, JSON.parse(source.textContent), {
+    const drawn = await vegaEmbed(container, description, {
       actions: { export: true, source: false, compiled: false, editor: false },
       ast: true, // The page forbids eval, so expressions are interpreted.
       config: themes[scheme],
@@ -15,6 +52,7 @@ async function draw(container) {
       tooltip: { theme: scheme },
     });
     container.finalize = drawn.finalize;
+    container.view = drawn.view;
   } catch (error) {
     container.textContent = `This chart could not be drawn: ${error.message}`;
     container.classList.add("failed");
@@ -30,5 +68,7 @@ async function drawAll() {
   document.body.dataset.drawn = dark.matches ? "dark" : "light";
 }
 
+document.querySelectorAll(".controls [type=range]").forEach(tell);
+document.addEventListener("input", choose);
 dark.addEventListener("change", drawAll);
 drawAll();

@@ -14,6 +14,7 @@ from jaxnets.report.figures import (
     line,
     misfit,
 )
+from jaxnets.report.heat_maps import HeatMap, heat_map
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
 from jaxnets.report.style import ordered_families
 
@@ -23,6 +24,9 @@ MISFIT = (
     "neither of them moved."
 )
 Spots = Iterable[tuple[Record, Spot]]
+AnyFigure = Figure | HeatMap
+# By the kind of a plot.
+DRAW = {"lines": figure, "heat map": heat_map}
 
 
 class Table(NamedTuple):
@@ -49,7 +53,7 @@ class Section(NamedTuple):
     study: str
     title: str
     question: str
-    figures: list[Figure]
+    figures: list[AnyFigure]
     table: Table | None
     absent: list[str]
 
@@ -73,7 +77,7 @@ def section(
     """Draw the plots that have records, and list the others as absent."""
     figures, absent = [], []
     for plot, spots in plots:
-        drawn = figure(study, plot, spots, present)
+        drawn = DRAW[plot.kind](study, plot, spots, present)
         if drawn is None:
             absent.append(plot.title)
         else:

@@ -36,6 +36,7 @@ def time_section(records: list[Record]) -> Section:
     plots: list[tuple[Plot, Spots]] = [
         (_BEFORE, _steps_back(before_training(gradients))),
         (_AFTER, _steps_back(after_training(gradients))),
+        (_MAP, _steps_back(of_metric(gradients, GRADIENT))),
         (_LOSS, _over_updates(of_metric(records, "validation_loss"))),
     ]
     # Not every task has right and wrong answers.
@@ -93,6 +94,16 @@ _AFTER = Plot(
     "The same after training. A network that learnt the task has lifted the right end "
     "of its line, where the early steps are.",
     Axes(_BACK, _LOG_NORM),
+)
+_MAP = Plot(
+    "gradient-over-training",
+    "Gradient by time step, over training",
+    "Training goes from left to right, one column for each recorded update and closest "
+    "at its start; upwards it goes back into the past. Dark cells get little gradient: "
+    "a network that learns to remember lights up from the bottom to the top.",
+    Axes(_BACK, _LOG_NORM),
+    kind="heat map",
+    size="length",
 )
 _LOSS = Plot(
     "validation-loss",

@@ -13,6 +13,20 @@ FAMILIES = {
 MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 # The first role of a chart is drawn solid, the second dashed.
 DASHES = ((1, 0), (6, 4), (2, 3))
+# The colours of heat maps, from little to much: viridis. Its lightness rises evenly, so
+# it is read alike with and without colour vision, on a light and on a dark page.
+HEAT = (
+    "#440154",
+    "#482878",
+    "#3e4a89",
+    "#31688e",
+    "#26828e",
+    "#1f9e89",
+    "#35b779",
+    "#6dcd59",
+    "#b4de2c",
+    "#fde725",
+)
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
 

@@ -1,6 +1,7 @@
 """An arm: one configuration that a study trains for all seeds, and its outcome."""
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,9 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
+# Of the steps that `recorded_steps` keeps: log-spaced ones, and ends of epochs.
+HALF_OF_THE_STEPS = 8
+
 # Called after each epoch with its number, how many there will be, and the mean loss and
 # accuracy of all seeds on the validation data.
 OnEpoch = Callable[[int, int, float, float], None]
@@ -71,11 +75,24 @@ class Recorder:
         for seed, value in zip(self._seeds, values, strict=True):
             self._add(seed, step, metric, place, None, value)
 
-    def profile(self, metric: str, values, *, step: int, places: Iterable[str]) -> None:
-        """Record a number for each seed and position: `values (seeds, positions)`."""
-        values, places = np.asarray(values, np.float64), list(places)
+    def profile(
+        self,
+        metric: str,
+        values,
+        *,
+        step: int,
+        places: Sequence[str],
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        """Record a number for each seed and position: `values (seeds, positions)`.
+
+        `positions` keeps some of them; None keeps all.
+        """
+        values = np.asarray(values, np.float64)
+        kept = range(len(places)) if positions is None else positions
         for seed, row in zip(self._seeds, values, strict=True):
-            for position, (place, value) in enumerate(zip(places, row, strict=True)):
+            for position in kept:
+                place, value = places[position], row[position]
                 self._add(seed, step, metric, place, position, value)
 
     def prediction(self, metric: str, values, *, places: Iterable[str]) -> None:
@@ -103,3 +120,26 @@ def log10(values) -> np.ndarray:
 def epoch_ends(steps: int, steps_per_epoch: int) -> Iterator[int]:
     """Yield the number of updates after each epoch."""
     yield from range(steps_per_epoch, steps + 1, steps_per_epoch)
+
+
+def recorded_steps(steps: int, steps_per_epoch: int) -> list[int]:
+    """Return the updates, 16 at most, before which the gradient's profile is kept.
+
+    The first and the last; log-spaced ones, because the profile changes fastest at the
+    start; and the last of each epoch, or of every so many where there are many.
+
+    Args:
+        steps: Updates of the whole training.
+        steps_per_epoch: Updates in an epoch.
+
+    Example:
+        >>> recorded_steps(80, 16)
+        [0, 1, 2, 4, 9, 15, 18, 31, 38, 47, 63, 79]
+    """
+    last = steps - 1
+    spaced = np.geomspace(1, max(last, 1), HALF_OF_THE_STEPS - 1)
+    ends = [end - 1 for end in epoch_ends(steps, steps_per_epoch)]
+    # Counted from the last one backwards, so that it is among them.
+    some = ends[:: -math.ceil(len(ends) / HALF_OF_THE_STEPS)]
+    kept = {0, last, *(round(step) for step in spaced), *some}
+    return sorted(step for step in kept if step <= last)

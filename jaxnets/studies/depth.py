@@ -17,7 +17,7 @@ from flax import nnx
 from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
-from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, epoch_ends, log10
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
 from jaxnets.studies.training_run import Trained, train
 
 
@@ -106,8 +106,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         norms, stds = watched["norm"], watched["std"]
         places = _places(norms.shape[-1])
         per_epoch = trained.history.steps_per_epoch
-        ends = epoch_ends(norms.shape[1], per_epoch)
-        for step in sorted({0, *(end - 1 for end in ends)}):
+        for step in recorded_steps(norms.shape[1], per_epoch):
             flow = log10(norms[:, step])
             recorder.profile("log10_gradient_norm", flow, step=step, places=places)
         recorder.profile("response_std", stds[:, 0], step=0, places=places)

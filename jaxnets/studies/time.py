@@ -6,6 +6,7 @@ lengths: what of the loss's gradient reaches each time step, before and after tr
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -19,7 +20,7 @@ from jaxnets import functional as F
 from jaxnets import gradflow, models, nn, training
 from jaxnets.data import adding_problem
 from jaxnets.gradflow import theory
-from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
+from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
 from jaxnets.studies.training_run import Trained, train
 
 
@@ -70,6 +71,8 @@ STEPS = {"RNN": F.rnn_step, "GRU": F.gru_step, "LSTM": F.lstm_step}
 # The gate that keeps the old state.
 MEMORY_GATES = {"GRU": "z", "LSTM": "f"}
 EVALUATED_SEQUENCES = 256
+# Time steps that are recorded while training goes on; at its start and end all are.
+POSITIONS_IN_BETWEEN = 128
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
@@ -142,10 +145,18 @@ def _record_flow(
     norms = history.reports.watched["norm"]
     length = norms.shape[-1]
     places = ["h"] * length
-    per_epoch = history.steps_per_epoch
-    for step in sorted({0, per_epoch - 1, norms.shape[1] - 1}):
-        flow = log10(norms[:, step])
-        recorder.profile("log10_gradient_norm", flow, step=step, places=places)
+    steps = recorded_steps(norms.shape[1], history.steps_per_epoch)
+    stride = math.ceil(length / POSITIONS_IN_BETWEEN)
+    # From the end of the sequence, where the loss is read, backwards.
+    some = range((length - 1) % stride, length, stride)
+    for step in steps:
+        recorder.profile(
+            "log10_gradient_norm",
+            log10(norms[:, step]),
+            step=step,
+            places=places,
+            positions=None if step in (steps[0], steps[-1]) else some,
+        )
     if cell in MEMORY_GATES:
         gate, means = MEMORY_GATES[cell], history.reports.watched["gate"]
         for step in sorted({0, norms.shape[1] - 1}):

@@ -56,9 +56,10 @@ def depth_records(seeds, rng):
             if "BatchNorm" not in family:
                 predicted = slope * below - 1.1
                 rows.append((0, "predicted_log10_gradient_norm", layer, predicted))
-        for step in STEPS[1:]:
-            value = slope * depth * np.exp(-step / 300) - 1 + rng.normal(0, 0.08)
-            rows.append((step, "log10_gradient_norm", 0, value))
+        for step, layer in itertools.product(STEPS[1:], range(depth)):
+            below = depth - layer
+            value = slope * below * np.exp(-step / 300) - 1 + rng.normal(0, 0.08)
+            rows.append((step, "log10_gradient_norm", layer, value))
         residual = "residual" in family
         correlation = depth**-0.5 if residual else 2.0 ** (-depth / 4)
         rows.append((0, "gradient_correlation", None, correlation))
@@ -80,8 +81,10 @@ def time_records(seeds, rng):
             back = length - 1 - t
             noise = rng.normal(0, 0.1)
             rows.append((0, "log10_gradient_norm", t, slope * back - 1 + noise))
-            after = slope * back * (0.2 if solved else 0.9) - 1 + noise
-            rows.append((STEPS[-1], "log10_gradient_norm", t, after))
+            for step in STEPS[1:]:
+                share = (0.2 if solved else 0.9) ** (step / STEPS[-1])
+                after = slope * back * share - 1 + noise
+                rows.append((step, "log10_gradient_norm", t, after))
             if family == "RNN":
                 rows.append((0, "predicted_log10_gradient_norm", t, -0.15 * back - 1))
         rows += curve("validation_loss", 0.3, 0.01 if solved else 0.167, rng)

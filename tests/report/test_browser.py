@@ -9,7 +9,7 @@ import pytest
 
 from jaxnets.report import write_report
 from jaxnets.report.style import FAMILIES
-from tests.report.synthetic import records_of, write_run
+from tests.report.synthetic import STEPS, records_of, write_run
 
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -94,7 +94,8 @@ def test_it_draws_from_disk_alone(browser, page, width, scheme):
     open_page(browser, page, width, scheme)
     marks = browser.execute_script(
         "return [...document.querySelectorAll('.chart')].map(chart =>"
-        " chart.querySelectorAll('.mark-line path, .mark-symbol path').length)"
+        " chart.querySelectorAll("
+        "'.mark-line path, .mark-symbol path, .mark-rect path').length)"
     )
     assert len(marks) > 15 and min(marks) > 0
     assert browser.get_log("browser") == []
@@ -129,6 +130,34 @@ def test_hovering_shows_the_values(browser, page):
     assert told["line"] in ("measured", "theory")
     assert told["seeds"] == "3"
     assert re.match(r"−?\d", told["gradient norm (log10)"])
+
+
+def colours(browser):
+    """The colour of each cell of the depth study's first map."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#depth-gradient-over-training"
+        " .chart')[0].querySelectorAll('.mark-rect path')].map("
+        " cell => cell.getAttribute('fill'))"
+    )
+
+
+def test_a_heat_map_shows_the_depth_that_is_chosen(browser, page):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    open_page(browser, page, 390, "dark")
+    assert len(colours(browser)) == 32 * len(STEPS)
+    control = "#depth-gradient-over-training select"
+    browser.find_element(By.CSS_SELECTOR, control).send_keys(Keys.ARROW_UP)
+    smaller = 20 * len(STEPS)
+    WebDriverWait(browser, 20).until(lambda b: len(colours(b)) == smaller)
+    assert len(set(colours(browser))) > smaller / 2
+    # What is chosen stays so when the charts are drawn again.
+    set_scheme(browser, "light")
+    wait_until_drawn(browser, "light")
+    assert len(colours(browser)) == smaller
+    assert browser.get_log("browser") == []
 
 
 def test_the_charts_follow_the_colour_scheme(browser, page):

@@ -11,6 +11,7 @@ from jaxnets.records import read_records, write_records
 from jaxnets.report import write_report
 from jaxnets.studies import STUDIES, ContrastConfig, RunFolder, contrast
 from jaxnets.studies import depth as depth_study
+from jaxnets.studies.arm import recorded_steps
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,6 +79,16 @@ def test_profiles_have_a_place_for_every_layer_and_time_step(whole_run):
         if r.arm == "lstm-12" and r.metric == "log10_gradient_norm"
     }
     assert steps == set(range(12))
+
+
+@pytest.mark.parametrize("steps, per_epoch", [(1, 1), (2, 2), (80, 16), (10_000, 100)])
+def test_gradients_are_recorded_at_few_steps_with_both_ends(steps, per_epoch):
+    kept = recorded_steps(steps, per_epoch)
+    assert kept == sorted(set(kept))
+    assert (kept[0], kept[-1]) == (0, steps - 1)
+    assert len(kept) <= 16
+    spaced = {round((steps - 1) ** (n / 6)) for n in range(6)} if steps > 2 else set()
+    assert spaced <= set(kept)
 
 
 def test_an_interrupted_run_is_resumed_without_repeating(tmp_path, monkeypatch):

@@ -1,0 +1,77 @@
+"""The legend of a figure, which the page writes once for all of its panels."""
+
+from jaxnets.report.figures import Figure
+from jaxnets.report.heat_maps import HeatMap
+from jaxnets.report.intervals import numbers
+from jaxnets.report.markup import Markup, join, tag
+from jaxnets.report.style import DASHES, HEAT, MARKERS
+
+
+# Markers around the origin, as Vega draws them at the size of the charts.
+_OUTLINES = {
+    "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
+    "square": "M-3.4,-3.4h6.8v6.8h-6.8Z",
+    "triangle-up": "M0,-4L4.2,3.4H-4.2Z",
+    "diamond": "M0,-5L3.8,0L0,5L-3.8,0Z",
+    "cross": "M-1.5,-4h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5Z",
+    "triangle-down": "M0,4L4.2,-3.4H-4.2Z",
+}
+
+
+def line_legend(figure: Figure) -> Markup:
+    """Return the families of a figure of lines, and its roles where it has two."""
+    shown = [*family_keys(figure.drawn()).items(), *role_keys(figure.roles()).items()]
+    items = (tag("li", key, name) for name, key in shown)
+    return tag("ul", *items, class_="legend", aria_label="Legend")
+
+
+def family_keys(families: list[tuple[int, str]]) -> dict[str, Markup]:
+    """Return the swatch of each family, given after the number of its colour."""
+    kinds = len(MARKERS)
+    return {
+        name: _key(f"var(--family-{index % kinds})", marker=MARKERS[index % kinds])
+        for index, name in families
+    }
+
+
+def role_keys(roles: list[str]) -> dict[str, Markup]:
+    """Return the swatch of each role; none where there is nothing to tell apart."""
+    if len(roles) < 2:
+        return {}
+    dashes = zip(roles, DASHES, strict=False)
+    return {role: _key("var(--text)", dash=dash) for role, dash in dashes}
+
+
+def heat_legend(figure: HeatMap) -> Markup:
+    """Return the scale of colours, from the least to the greatest value."""
+    low, high = numbers(figure.extent)
+    bar = tag(
+        "span",
+        class_="heat",
+        aria_hidden="true",
+        style=f"background:linear-gradient(to right,{','.join(HEAT)})",
+    )
+    return tag("p", f"{figure.plot.axes.y}: ", low, bar, high, class_="legend")
+
+
+def _key(
+    colour: str, marker: str | None = None, dash: tuple[int, ...] = (1, 0)
+) -> Markup:
+    """Return the swatch of a legend: a piece of the line and its marker."""
+    line = tag(
+        "path",
+        d="M-15,0H15",
+        stroke="currentColor",
+        stroke_width=2,
+        stroke_dasharray=" ".join(map(str, dash)),
+    )
+    point = tag("path", d=_OUTLINES[marker], fill="currentColor") if marker else ""
+    return tag(
+        "svg",
+        join([line, point]),
+        width=30,
+        height=12,
+        viewBox="-15 -6 30 12",
+        aria_hidden="true",
+        style=f"color:{colour}",
+    )

@@ -110,6 +110,8 @@ SIGNATURES = {
         "Verdict(where, number, threshold, sentence, remedy, kind, study, low=None, "
         "high=None, reason='', other_cause='')",
         "verdicts(records)",
+        "flow_records(flow, responses=None, *, name='model', seed=0, step=0, "
+        "stacks='*block', metrics=None)",
     ],
     "gradflow.theory": [
         "length_map(activation, q, *, weight_variance, bias_variance)",

@@ -6,6 +6,7 @@ from jaxnets.gradflow.adjoint_parts import AdjointParts as AdjointParts
 from jaxnets.gradflow.adjoint_parts import adjoint_parts as adjoint_parts
 from jaxnets.gradflow.correlation import gradient_correlation as gradient_correlation
 from jaxnets.gradflow.diagnosis import Verdict as Verdict
+from jaxnets.gradflow.diagnosis import flow_records as flow_records
 from jaxnets.gradflow.diagnosis import verdicts as verdicts
 from jaxnets.gradflow.measure import Flow as Flow
 from jaxnets.gradflow.measure import measure as measure

@@ -1,5 +1,6 @@
 """`measure`: a loss, its gradient, and what passed back through every tap."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,13 +17,14 @@ class Flow(NamedTuple):
         value: The loss, a scalar.
         aux: What the loss returned beside it with `has_aux=True`, otherwise None.
         grads: `dL/dparams`, of the structure of `params`.
-        taps: `{name: TapStats}` of every tap that the cotangent reached.
+        taps: `{name: TapStats}` of every tap that the cotangent reached, in the order
+            of the forward pass, which an `OrderedDict` keeps under `jit` too.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.gradflow import measure
         >>> flow = measure(lambda w: jnp.sum(w**2), jnp.array([3.0, 4.0]))
-        >>> flow.value, flow.grads, flow.taps
+        >>> flow.value, flow.grads, dict(flow.taps)
         (Array(25., dtype=float32), Array([6., 8.], dtype=float32), {})
     """
 
@@ -158,6 +160,7 @@ def measure_both_ways(
                 "each call into its own `with jaxnets.gradflow.scope(name):`."
             ) from error
     passages = plain_names(logs)
-    taps = {name: passage.backward for name, passage in passages.items()}
-    forward = {name: passage.forward for name, passage in passages.items()}
+    # Of a plain dict, jit would return the names in the order of the alphabet.
+    taps = OrderedDict((name, both.backward) for name, both in passages.items())
+    forward = OrderedDict((name, both.forward) for name, both in passages.items())
     return Flow(value, aux[0] if has_aux else None, grads, taps), forward

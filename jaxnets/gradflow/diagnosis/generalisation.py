@@ -34,7 +34,10 @@ def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
     found = select(records, study="overfitting")
     families = dict.fromkeys(record.family for record in found)
     by_family = {family: select(found, family=family) for family in families}
-    verdicts = [_family_verdict(by_family[family], family) for family in families]
+    verdicts = [
+        gap_verdict(by_family[family], study="overfitting", family=family)
+        for family in families
+    ]
     # In the loss, because accuracy does not see how sure the wrong answers are.
     gaps = {family: _gaps(rows, "loss") for family, rows in by_family.items()}
     dropouts = [family for family in families if family.startswith("dropout")]
@@ -57,7 +60,8 @@ def _gaps(records: list[Record], figure: str) -> dict[int, float]:
     return gaps
 
 
-def _family_verdict(records: list[Record], family: str) -> Verdict | None:
+def gap_verdict(records: list[Record], *, study: str, family: str) -> Verdict | None:
+    """Judge how much better one family is on its training than on validation data."""
     gap = estimate(_gaps(records, "accuracy").values())
     if gap is None:
         return None
@@ -71,7 +75,7 @@ def _family_verdict(records: list[Record], family: str) -> Verdict | None:
         f"data.{_loss_sentence(records)}",
         _REMEDIES[kind],
         kind,
-        "overfitting",
+        study,
         gap.low,
         gap.high,
         REASON,

@@ -1,13 +1,14 @@
 """`verdicts`: all that the records of a run allow to say, in words."""
 
-import math
 from collections.abc import Iterable
 
 from jaxnets.gradflow.diagnosis.activations import saturation_verdicts
 from jaxnets.gradflow.diagnosis.depth import depth_verdicts
 from jaxnets.gradflow.diagnosis.generalisation import overfitting_verdicts
 from jaxnets.gradflow.diagnosis.memory import time_verdicts
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.gradflow.diagnosis.model import model_verdicts
+from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.records import Record
 
 
@@ -19,20 +20,33 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       longest size, before and after training. `number` is the factor per block or time
       step, `10^rate`. It is vanishing or exploding when the 95 % interval over seeds
       (Student's t) lies beyond a factor of ten over the whole network or sequence, and
-      healthy when its mean is within. Then the contrasts: plain against residual, RNN
-      against GRU and LSTM, with Welch's interval. In a contrast `number` is a
-      difference: in powers of ten over the network, or per 100 time steps.
-    - `saturation`: the share of saturated activations, and what arrives at the first
-      layer; `number` is the share, or what arrives where that is the fault.
+      healthy when its mean is within. Where one place makes at least half of the fault,
+      or a part of the network is beyond tenfold while the whole is not, that place is
+      judged and named, and `number` is its own factor.
+    - `depth`: `shattered` when the correlation of gradients across inputs is below 1/64
+      for sure.
+    - contrasts of plain against residual, and RNN against GRU and LSTM: in `number` by
+      how many powers of ten the second changes the gradient's size less; for time the
+      difference of the rates, in powers of ten per 100 time steps. Their intervals are
+      those of the differences seed by seed (paired t).
+    - `saturation`: the share of saturated activations, what arrives at the first layer,
+      and dead ReLU units; `number` is the share, or what arrives where that is the
+      fault.
     - `overfitting`: training minus validation accuracy, and what dropout does to it.
+    - `model`: all of these for a network that `flow_records` recorded, along its depth
+      and along time, and its contrasts with the first network among the records.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
       minus infinity) is no such failure; it counts as vanished.
+
+    No verdict is drawn from the spectrum of a weight matrix: a recurrent matrix of
+    radius 1.2 still loses the gradient where its units saturate.
 
     A run that is not complete gives fewer verdicts: one seed has no interval, and its
     sentence says so; a missing arm has no verdict.
 
     Args:
-        records: The records of one run, in any order.
+        records: The records of one run, in any order; of study `model` in the order of
+            `flow_records`.
 
     Returns:
         Verdicts, those on non-finite numbers first, then study by study.
@@ -56,43 +70,10 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     """
     found = list(records)
     return [
-        *_nonfinite_verdicts(found),
+        *nonfinite_verdicts(found),
         *depth_verdicts(found),
         *time_verdicts(found),
         *saturation_verdicts(found),
         *overfitting_verdicts(found),
+        *model_verdicts(found),
     ]
-
-
-def _nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
-    """One verdict for every arm with numbers that are not finite."""
-    broken = [record for record in records if _is_broken(record)]
-    arms = dict.fromkeys((record.study, record.arm) for record in broken)
-    return [
-        _nonfinite_verdict(
-            select(records, study=study, arm=arm), select(broken, study=study, arm=arm)
-        )
-        for study, arm in arms
-    ]
-
-
-def _is_broken(record: Record) -> bool:
-    zero_norm = record.value == -math.inf and record.metric.endswith("gradient_norm")
-    return not math.isfinite(record.value) and not zero_norm
-
-
-def _nonfinite_verdict(records: list[Record], broken: list[Record]) -> Verdict:
-    first = min(broken, key=lambda record: record.step)
-    seeds = len({record.seed for record in broken})
-    return Verdict(
-        f"{first.arm}, all steps",
-        len(broken) / len(records),
-        0.0,
-        f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
-        f"{seeds} of {len({record.seed for record in records})} seeds, first at step "
-        f"{first.step} (`{first.metric}`). They are left out of the other verdicts.",
-        "Lower the learning rate or warm it up, clip the gradient's norm, and look for "
-        "a logarithm or division that meets zero.",
-        "non-finite",
-        first.study,
-    )

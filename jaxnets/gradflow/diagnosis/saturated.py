@@ -1,0 +1,77 @@
+"""Verdicts on layers of a measured network that are flat at most inputs."""
+
+from jaxnets.gradflow.diagnosis.activations import (
+    HALF,
+    OTHER_CAUSES,
+    RELU_SHARE,
+    SHARE_REASON,
+)
+from jaxnets.gradflow.diagnosis.estimates import Estimate, estimate, with_interval
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.records import Record
+
+
+# By metric: from which share on, what it is a share of, and what to do.
+KINDS = {
+    "saturated_share": (
+        HALF,
+        "are saturated: there the activation is flat and passes next to nothing back",
+        "Lower the gain of the initialiser, normalise each layer, or use ReLU.",
+    ),
+    "zero_share": (
+        RELU_SHARE,
+        "are exactly zero: there ReLU passes nothing back",
+        "Start biases at zero or above, use He's initialiser, lower the learning rate, "
+        "or normalise each layer.",
+    ),
+}
+
+
+def saturated_verdict(
+    records: list[Record], *, study: str, where: str
+) -> Verdict | None:
+    """Judge the shares at one step; None where no layer is beyond its threshold."""
+    for metric, (threshold, what, remedy) in KINDS.items():
+        found = select(records, metric=metric)
+        shares = _by_place(found)
+        flat = [
+            (place, share)
+            for place, share in shares.items()
+            if share.bounds[0] >= threshold
+        ]
+        if not flat:
+            continue
+        place, share = flat[0]
+        percent = with_interval(share, lambda s: f"{100 * s:.3g}", " % of the outputs")
+        more = f" So it is at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
+        # Nothing but zeros is a layer through which nothing will ever pass.
+        gone = metric == "zero_share" and share.bounds[0] == 1
+        kind = "dead" if gone else "saturated"
+        return Verdict(
+            f"{where}, {moment(found[0].step)}, {place}",
+            share.mean,
+            threshold,
+            f"At {place} {percent} {what}.{more}",
+            remedy,
+            kind,
+            study,
+            share.low,
+            share.high,
+            SHARE_REASON,
+            OTHER_CAUSES["saturated"],
+        )
+    return None
+
+
+def _by_place(records: list[Record]) -> dict[str, Estimate]:
+    """Return the mean share at each place, over its time steps, then over seeds."""
+    values: dict[str, dict[int, list[float]]] = {}
+    for record in records:
+        values.setdefault(record.place, {}).setdefault(record.seed, []).append(
+            record.value
+        )
+    shares = {
+        place: estimate(sum(shares) / len(shares) for shares in by_seed.values())
+        for place, by_seed in values.items()
+    }
+    return {place: share for place, share in shares.items() if share}

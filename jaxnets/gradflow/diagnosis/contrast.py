@@ -81,8 +81,8 @@ def by_how_much(
     better, factor = names[1], gain
     if gain.mean < 0:
         better = names[0]
-        ends = (None if end is None else -end for end in (gain.high, gain.low))
-        factor = Estimate(-gain.mean, *ends, gain.seeds)
+        low, high = (None if end is None else -end for end in (gain.high, gain.low))
+        factor = Estimate(-gain.mean, low, high, gain.seeds)
     size = power_in_words(factor.mean) + (f" {unit}" if unit else "")
     if factor.low is None or factor.high is None:
         sure, because = True, "one seed each, so no interval"

@@ -78,7 +78,11 @@ def in_words(value: float) -> str:
     Example:
         >>> in_words(0.6512), in_words(3e-8), in_words(12345.0), in_words(0.0)
         ('0.651', '3*10^-8', '10^4', '0')
+        >>> in_words(4752.3)
+        '4752'
     """
+    if 1e3 <= abs(value) < 1e4:
+        return f"{value:.0f}"
     if value == 0 or 1e-3 <= abs(value) < 1e4 or not math.isfinite(value):
         return f"{value:.3g}"
     mantissa, exponent = f"{value:.0e}".split("e")

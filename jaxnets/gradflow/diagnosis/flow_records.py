@@ -76,7 +76,7 @@ def flow_records(
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.1)
     """
-    responses = getattr(flow, "responses", {}) if responses is None else responses
+    forward = responses or getattr(flow, "responses", None) or {}
     patterns = (stacks,) if isinstance(stacks, str) else tuple(stacks)
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
     places = _places(norms, patterns)
@@ -98,8 +98,8 @@ def flow_records(
     records.append(record("parameter_count", "", None, count))
     for tap, stats in flow.taps.items():
         records += spread("log10_gradient_norm", tap, _log10(stats.norm))
-        for field, metric in RESPONSE_METRICS.items() if tap in responses else ():
-            if (values := _response(responses[tap], field)) is not None:
+        for field, metric in RESPONSE_METRICS.items() if tap in forward else ():
+            if (values := _response(forward[tap], field)) is not None:
                 records += spread(metric, tap, values)
     for metric, values in (metrics or {}).items():
         if not isinstance(values, Mapping):

@@ -8,6 +8,7 @@ cache key, which is why a function that was compiled before still shows its taps
 """
 
 import contextlib
+import fnmatch
 import functools
 import itertools
 import threading
@@ -47,6 +48,10 @@ class ResponseStats(NamedTuple):
         std: Standard deviation of the values.
         max_abs: Largest absolute value.
         zero_fraction: Share of exact zeros (for ReLU: the inactive share).
+        saturated_fraction: Share of values whose magnitude is above 0.97. It is a
+            saturated share only where the tap stands behind tanh, or, for the upper
+            end, behind a sigmoid: a tap does not know its activation. For both ends
+            of a sigmoid apply `jaxnets.gradflow.saturation` to the activations.
         nonfinite_fraction: Share of NaN and infinities.
     """
 
@@ -54,6 +59,7 @@ class ResponseStats(NamedTuple):
     std: Float[Array, " *steps"]
     max_abs: Float[Array, " *steps"]
     zero_fraction: Float[Array, " *steps"]
+    saturated_fraction: Float[Array, " *steps"]
     nonfinite_fraction: Float[Array, " *steps"]
 
 
@@ -66,8 +72,14 @@ class Passage(NamedTuple):
 
 # None while nothing measures, otherwise the path of the enclosing scopes.
 _scope_path = jax.make_user_context(default_value=None)
-# The number of the next tap, one count for each thread that traces.
+# Patterns of the names that are tapped; None taps all.
+_patterns = jax.make_user_context(default_value=None)
+# The number of the next tap and the names met, for each thread that traces.
 _traced = threading.local()
+
+# An activation beyond it passes on only a small part of a gradient:
+# tanh' = 1 - tanh^2 < 0.06 of its largest value, sigmoid' < 0.12 of its largest value.
+SATURATED = 0.97
 
 
 def tap(x: jax.Array, name: str) -> jax.Array:
@@ -96,8 +108,14 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     path = _scope_path.value
     if path is None or not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
         return x
-    key = "/".join((*path, name)) + f"#{next(_traced.numbers)}"
-    return _recorded_identity(x, key)
+    full_name = "/".join((*path, name))
+    _traced.names[full_name] = None
+    patterns = _patterns.value
+    if patterns is not None and not any(
+        fnmatch.fnmatchcase(full_name, pattern) for pattern in patterns
+    ):
+        return x
+    return _recorded_identity(x, f"{full_name}#{next(_traced.numbers)}")
 
 
 @contextlib.contextmanager
@@ -122,15 +140,24 @@ def scope(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[None]:
-    """Insert taps into whatever is traced inside the `with` block."""
-    outer = getattr(_traced, "numbers", None)
-    _traced.numbers = itertools.count()
+def recording(patterns: tuple[str, ...] | None = None) -> Iterator[dict[str, None]]:
+    """Insert taps into whatever is traced inside the `with` block.
+
+    Args:
+        patterns: Shell wildcards; a tap whose name matches none of them is not
+            inserted. None inserts all.
+
+    Yields:
+        The names of the taps that are met, chosen or not, as keys in their order.
+    """
+    outer = vars(_traced).copy()
+    _traced.numbers, _traced.names = itertools.count(), {}
     try:
-        with _scope_path(()):
-            yield
+        with _scope_path(()), _patterns(patterns):
+            yield _traced.names
     finally:
-        _traced.numbers = outer
+        vars(_traced).clear()
+        vars(_traced).update(outer)
 
 
 def listening() -> bool:
@@ -206,10 +233,12 @@ def summarise_response(x: jax.Array) -> ResponseStats:
     """Reduce an activation of any shape to its `ResponseStats`."""
     values = jnp.abs(x).astype(jnp.float32) if jnp.iscomplexobj(x) else x
     values = values.astype(jnp.float32)
+    magnitudes = jnp.abs(values)
     return ResponseStats(
         mean=jnp.mean(values),
         std=jnp.std(values),
-        max_abs=jnp.max(jnp.abs(values), initial=0.0),
+        max_abs=jnp.max(magnitudes, initial=0.0),
         zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
+        saturated_fraction=jnp.mean(magnitudes > SATURATED, dtype=jnp.float32),
         nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
     )

@@ -42,6 +42,9 @@ FORBIDDEN = {
     "report": {"jax", "flax", "optax"},
     "cli": {"jax", "flax", "optax", "altair"},
 }
+# To measure any Flax model is what the instrument is for; this file alone of its folder
+# knows modules, and Flax is imported inside of its functions.
+ALLOWED = {"gradflow/modules.py": {"flax"}}
 
 
 def room_of(path: pathlib.Path) -> str:
@@ -64,10 +67,12 @@ def imports_of(path: pathlib.Path) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_down_only(path):
     room = room_of(path)
+    allowed = ALLOWED.get(str(path.relative_to(PACKAGE)), set())
+    forbidden = FORBIDDEN.get(room, set()) - allowed
     for name, line in imports_of(path):
         parts = name.split(".")
         if parts[0] != "jaxnets":
-            assert parts[0] not in FORBIDDEN.get(room, ()), f"{path}:{line}: {name}"
+            assert parts[0] not in forbidden, f"{path}:{line}: {name}"
             continue
         target = parts[1]
         if target == "__version__":

@@ -12,6 +12,8 @@ from jaxnets.gradflow.measure import Flow as Flow
 from jaxnets.gradflow.measure import measure as measure
 from jaxnets.gradflow.measure import measure_both_ways as measure_both_ways
 from jaxnets.gradflow.measure import responses as responses
+from jaxnets.gradflow.modules import ModuleFlow as ModuleFlow
+from jaxnets.gradflow.modules import measure_module as measure_module
 from jaxnets.gradflow.paths import branch as branch
 from jaxnets.gradflow.paths import effective_path_length as effective_path_length
 from jaxnets.gradflow.spectra import jacobian_spectrum as jacobian_spectrum

@@ -1,13 +1,13 @@
 """`measure`: a loss, its gradient, and what passed back through every tap."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxnets.tap import ResponseStats, TapStats, plain_names, recording
+from jaxnets.tap import Passage, ResponseStats, TapStats, plain_names, recording
 
 
 class Flow(NamedTuple):
@@ -35,7 +35,11 @@ class Flow(NamedTuple):
 
 
 def measure(
-    loss: Callable[..., Any], params: Any, *args: Any, has_aux: bool = False
+    loss: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    has_aux: bool = False,
+    only: str | Sequence[str] | None = None,
 ) -> Flow:
     """Evaluate `loss(params, *args)`, its gradient, and the statistics of its taps.
 
@@ -51,14 +55,18 @@ def measure(
         params: Pytree to differentiate with respect to.
         *args: Further arguments, passed on unchanged.
         has_aux: Whether `loss` returns `(scalar, aux)`.
+        only: Which taps to listen to: a pattern of names with shell wildcards, or
+            several; `*` also stands for slashes, and numbers such as `#2` do not
+            count. The others are not inserted. None listens to all.
 
     Returns:
         A `Flow` of value, aux, grads and taps.
 
     Raises:
-        TypeError: If `loss` does not return a real scalar.
+        TypeError: If `loss` does not return a real scalar, or `only` is no string and
+            no sequence of strings.
         ValueError: If one traced tap is used twice in a way that its calls cannot be
-            told apart.
+            told apart, or if `only` chooses no tap.
 
     Example:
         >>> import jax
@@ -76,11 +84,15 @@ def measure(
     It differs from Flax's `nnx.perturb` and `sow` in that no zero input of the
     activation's size is added, and that it works inside a scan with no extra memory.
     """
-    return measure_both_ways(loss, params, *args, has_aux=has_aux)[0]
+    return measure_both_ways(loss, params, *args, has_aux=has_aux, only=only)[0]
 
 
 def responses(
-    loss: Callable[..., Any], params: Any, *args: Any, has_aux: bool = False
+    loss: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    has_aux: bool = False,
+    only: str | Sequence[str] | None = None,
 ) -> dict[str, ResponseStats]:
     """Return what stood at every tap of `loss(params, *args)` on the way forward.
 
@@ -92,6 +104,7 @@ def responses(
         params: As for `measure`.
         *args: Further arguments, passed on unchanged.
         has_aux: Whether `loss` returns `(scalar, aux)`.
+        only: As for `measure`.
 
     Returns:
         `{name: ResponseStats}`.
@@ -110,11 +123,15 @@ def responses(
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2
     (analysis of layer responses).
     """
-    return measure_both_ways(loss, params, *args, has_aux=has_aux)[1]
+    return measure_both_ways(loss, params, *args, has_aux=has_aux, only=only)[1]
 
 
 def measure_both_ways(
-    loss: Callable[..., Any], params: Any, *args: Any, has_aux: bool = False
+    loss: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    has_aux: bool = False,
+    only: str | Sequence[str] | None = None,
 ) -> tuple[Flow, dict[str, ResponseStats]]:
     """Return what `measure` and `responses` return, from one evaluation of `loss`.
 
@@ -123,6 +140,7 @@ def measure_both_ways(
         params: As for `measure`.
         *args: Further arguments, passed on unchanged.
         has_aux: Whether `loss` returns `(scalar, aux)`.
+        only: As for `measure`.
 
     Returns:
         `(Flow, {name: ResponseStats})`.
@@ -139,7 +157,8 @@ def measure_both_ways(
         >>> flow.taps["hidden"].norm, forward["hidden"].mean
         (Array(20., dtype=float32), Array(7., dtype=float32))
     """
-    with recording():
+    patterns = _patterns(only)
+    with recording(patterns) as names:
         value, pullback, *aux = jax.vjp(
             lambda p: loss(p, *args), params, has_aux=has_aux
         )
@@ -159,8 +178,53 @@ def measure_both_ways(
                 "more than once in the loss, so its calls cannot be told apart. Put "
                 "each call into its own `with jaxnets.gradflow.scope(name):`."
             ) from error
-    passages = plain_names(logs)
+    if patterns is not None and not logs:
+        raise ValueError(
+            f"`only` is {only!r}, which chooses no tap that the gradient reaches; "
+            f"wanted one or more of {', '.join(names) or '(there are no taps)'}."
+        )
+    passages = plain_names({key: _of_the_branch(log) for key, log in logs.items()})
     # Of a plain dict, jit would return the names in the order of the alphabet.
     taps = OrderedDict((name, both.backward) for name, both in passages.items())
     forward = OrderedDict((name, both.forward) for name, both in passages.items())
     return Flow(value, aux[0] if has_aux else None, grads, taps), forward
+
+
+def _patterns(only: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the patterns of `only`, None for all taps."""
+    if only is None:
+        return None
+    patterns = (only,) if isinstance(only, str) else tuple(only)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(
+            f"`only` is {only!r}; wanted a pattern of names such as '*/h', or a "
+            "sequence of them."
+        )
+    return patterns
+
+
+def _of_the_branch(log: Any) -> Passage:
+    """Return the statistics of the branch that `lax.cond` took, NaN if it has no tap.
+
+    A tap inside of a branch comes back with one slot for each branch: None where the
+    branch has no such tap, zeros where it was not taken.
+    """
+    if isinstance(log, Passage):
+        return log
+    slots = {
+        number: _of_the_branch(slot)
+        for number, slot in enumerate(log.branches)
+        if slot is not None
+    }
+
+    def choose(*values: jax.Array) -> jax.Array:
+        chosen = jnp.full_like(values[0], jnp.nan)
+        for number, value in zip(slots, values, strict=True):
+            # Axes that vmap added inside of the branches come last.
+            taken = jnp.expand_dims(
+                log.index == number, tuple(range(jnp.ndim(log.index), value.ndim))
+            )
+            chosen = jnp.where(taken, value, chosen)
+        return chosen
+
+    return jax.tree.map(choose, *slots.values())

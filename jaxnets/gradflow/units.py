@@ -4,13 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxnets.gradflow.trees import wide_dtype
+from jaxnets.tap import SATURATED
 from jaxnets.typing import ArrayLike
 
 
-# An activation beyond its threshold passes on only a small part of a gradient:
-# tanh' = 1 - tanh^2 < 0.06 of its largest value, sigmoid' < 0.12 of its largest value.
-TANH_THRESHOLD = 0.97
-SIGMOID_THRESHOLD = 0.97
 KINDS = ("sigmoid", "tanh", "relu")
 
 
@@ -90,9 +87,9 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
     values = _float_values(activations, "activations")
     name = kind.lower()
     if name == "tanh":
-        saturated = jnp.abs(values) > TANH_THRESHOLD
+        saturated = jnp.abs(values) > SATURATED
     elif name == "sigmoid":
-        saturated = jnp.abs(values - 0.5) > SIGMOID_THRESHOLD - 0.5
+        saturated = jnp.abs(values - 0.5) > SATURATED - 0.5
     elif name == "relu":
         saturated = values == 0
     else:

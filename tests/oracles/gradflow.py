@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 
 
@@ -123,3 +124,19 @@ def arc_cosine_kernels(c):
     angle = np.arccos(c)
     step = 1 - angle / math.pi
     return step, (math.sin(angle) + (math.pi - angle) * c) / math.pi
+
+
+def adjoint(layers, x, direct):
+    """Cotangents of `y_k = layers[k](y_{k-1})`, each layer with a vjp of its own.
+
+    `direct[k]` is what the loss itself adds to `dL/dy_k`; all may be pytrees.
+    """
+    pullbacks = []
+    for layer in layers:
+        x, pullback = jax.vjp(layer, x)
+        pullbacks.append(pullback)
+    cotangents = [direct[-1]]
+    for k in range(len(layers) - 1, 0, -1):
+        (through,) = pullbacks[k](cotangents[-1])
+        cotangents.append(jax.tree.map(lambda a, b: a + b, through, direct[k - 1]))
+    return cotangents[::-1]

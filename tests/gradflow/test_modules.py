@@ -1,0 +1,292 @@
+"""`measure_module`: any Flax model as it is, beside explicit cotangents and Flax."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets import nn
+from jaxnets.gradflow import measure_module, tap
+from tests.oracles import gradflow as oracle
+
+
+@pytest.fixture(autouse=True)
+def flax_promotes():
+    """Flax promotes ranks inside of its layers."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+class Residual(nnx.Module):
+    """A shortcut around a convolution, of Flax's layers only."""
+
+    def __init__(self, features, rngs):
+        bias_init = lambda *_: jnp.linspace(-0.3, 0.4, features)
+        self.conv = nnx.Conv(features, features, (3, 3), bias_init=bias_init, rngs=rngs)
+
+    def __call__(self, x):
+        return x + jnp.tanh(self.conv(x))
+
+
+class Convolutions(nnx.Module):
+    """Blocks that are given, then a classifier with BatchNorm and dropout."""
+
+    def __init__(self, blocks, rngs):
+        self.blocks = nnx.List(blocks)
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+        self.dropout = nnx.Dropout(0.25, rngs=rngs)
+        self.head = nnx.Linear(3, 2, rngs=rngs)
+
+    def features(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def __call__(self, x):
+        x = self.dropout(self.norm(self.features(x)))
+        return self.head(jnp.mean(x, axis=(1, 2)))
+
+
+class Stacked(nnx.Module):
+    """Blocks of one shape in a scan."""
+
+    def __init__(self, layers, rngs):
+        split = nnx.split_rngs(splits=layers)
+        make = nnx.vmap(lambda rngs: Residual(3, rngs), in_axes=0, out_axes=0)
+        self.blocks = split(make)(rngs)
+
+    def __call__(self, x):
+        run = lambda block, x: nnx.remat(lambda block, x: block(x))(block, x)
+        return nnx.scan(run, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)(self.blocks, x)
+
+
+def mean_square(model, x):
+    return jnp.mean(model(x) ** 2)
+
+
+def jitted(loss, model, *args, **options):
+    measured = lambda model, *args: measure_module(loss, model, *args, **options)
+    return nnx.jit(measured)(model, *args)
+
+
+def norm(x):
+    return np.linalg.norm(np.ravel(x))
+
+
+def assert_equal_trees(actual, expected):
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        actual,
+        expected,
+    )
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(2, 5, 7, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def sequences(rng):
+    return rng.normal(size=(2, 5, 3)).astype(np.float32)
+
+
+CELLS = {
+    nnx.SimpleCell: ["cell"],
+    nnx.GRUCell: ["cell"],
+    nnx.LSTMCell: ["cell/0/0", "cell/0/1"],
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_flax_cells_give_the_adjoint_of_every_step(kind, sequences, rng):
+    model = nnx.RNN(kind(3, 4, rngs=nnx.Rngs(0)))
+    weights = rng.normal(size=(2, 5, 4)).astype(np.float32)
+    loss = lambda model, x: jnp.sum(weights * model(x))
+    flow = jitted(loss, model, sequences, only="cell*")
+
+    cell = model.cell
+    carry = cell.initialize_carry((2, 3), nnx.Rngs(0))
+    steps = [lambda carry, t=t: cell(carry, sequences[:, t])[0] for t in range(5)]
+    # The output is the carry's last array, h.
+    above = lambda t: jnp.asarray(weights[:, t])
+    direct = [
+        (jnp.zeros((2, 4)), above(t)) if isinstance(carry, tuple) else above(t)
+        for t in range(5)
+    ]
+    cotangents = jax.jit(lambda c: oracle.adjoint(steps, c, direct))(carry)
+    by_array = zip(*map(jax.tree.leaves, cotangents), strict=True)
+    for name, expected in zip(CELLS[kind], by_array, strict=True):
+        norms = [norm(cotangent) for cotangent in expected]
+        np.testing.assert_allclose(flow.taps[name].norm, norms, rtol=1e-5)
+
+
+def blocks_of_flax(rngs):
+    return [Residual(3, rngs) for _ in range(3)]
+
+
+def blocks_of_ours(rngs):
+    options = {"kernel_init": nnx.initializers.he_normal(), "rngs": rngs}
+    return [nn.PlainBlock(3, 3, **options), nn.ResidualBlock(3, 3, **options)]
+
+
+@pytest.mark.parametrize("make_blocks", [blocks_of_flax, blocks_of_ours])
+def test_convolutions_give_the_adjoint_of_every_block(make_blocks, images, rng):
+    model = Convolutions(make_blocks(nnx.Rngs(0)), nnx.Rngs(1))
+    weights = rng.normal(size=images.shape).astype(np.float32)
+    loss = lambda model, x: jnp.sum(weights * model.features(x))
+    flow = jitted(loss, model, images)
+    # Copies, made anew in each trace: ours change the statistics of their BatchNorm.
+    splits = [nnx.split(block) for block in model.blocks]
+    merged = lambda split: lambda x: nnx.merge(*split, copy=True)(x)
+    blocks = [merged(split) for split in splits]
+    direct = [jnp.zeros_like(images)] * (len(blocks) - 1) + [weights]
+    cotangents = jax.jit(lambda x: oracle.adjoint(blocks, x, direct))(images)
+    x = images
+    for number, (block, expected) in enumerate(zip(blocks, cotangents, strict=True)):
+        name, x = f"blocks/{number}", block(x)
+        np.testing.assert_allclose(flow.taps[name].norm, norm(expected), rtol=1e-5)
+        np.testing.assert_allclose(flow.responses[name].std, np.std(x), rtol=1e-4)
+
+
+def test_value_gradient_and_state_are_those_of_flax(images):
+    make = lambda: Convolutions([Residual(3, nnx.Rngs(0))], nnx.Rngs(1))
+    measured, plain = make(), make()
+    loss = lambda model, x: (mean_square(model, x), {"logits": model(x)})
+    flow = jitted(loss, measured, images, has_aux=True)
+    differentiate = nnx.jit(nnx.value_and_grad(loss, has_aux=True))
+    (value, aux), grads = differentiate(plain, images)
+    np.testing.assert_allclose(flow.value, value, rtol=1e-5)
+    assert_equal_trees(flow.aux, aux)
+    assert_equal_trees(flow.grads, grads)
+    # BatchNorm's statistics and the count of dropout's numbers.
+    state = lambda model: nnx.state(model, (nnx.BatchStat, nnx.RngCount))
+    assert jax.tree.leaves(nnx.state(measured, nnx.RngCount)) == [2]
+    assert_equal_trees(state(measured), state(plain))
+    assert nnx.graphdef(measured) == nnx.graphdef(plain)
+
+
+def test_a_scanned_stack_gives_one_norm_per_layer(images):
+    model = Stacked(3, nnx.Rngs(0))
+    flow = jitted(mean_square, model, images)
+    blocks = [
+        nnx.merge(
+            nnx.graphdef(model.blocks),
+            jax.tree.map(lambda array, k=k: array[k], nnx.state(model.blocks)),
+        )
+        for k in range(3)
+    ]
+    y = nnx.jit(lambda model, x: model(x))(model, images)
+    direct = [jnp.zeros_like(y)] * 2 + [2 * y / y.size]
+    cotangents = jax.jit(lambda x: oracle.adjoint(blocks, x, direct))(images)
+    norms = [norm(cotangent) for cotangent in cotangents]
+    np.testing.assert_allclose(flow.taps["blocks"].norm, norms, rtol=1e-5)
+    assert flow.taps["blocks/conv"].norm.shape == (3,)
+
+
+class Named(nnx.Module):
+    """Places a tap of its own and returns several arrays."""
+
+    def __call__(self, x):
+        return {"y": tap(jnp.sin(x), "sine"), "twice": 2 * x, "size": x.size}
+
+
+class Sharing(nnx.Module):
+    """Calls one module twice, and holds it in two places."""
+
+    def __init__(self):
+        self.layers = nnx.List([nnx.Linear(3, 3, rngs=nnx.Rngs(0))])
+        self.again = self.layers[0]
+        self.named = Named()
+
+    def __call__(self, x):
+        out = self.named(self.again(self.layers[0](x)))
+        return out["y"] * out["twice"]
+
+
+def test_names_of_shared_and_repeated_modules_and_of_own_taps():
+    loss = lambda model, x: jnp.sum(model(x))
+    measured = lambda x: measure_module(loss, Sharing(), x).taps
+    taps = jax.eval_shape(measured, jnp.zeros(3))
+    own = ["named/sine", "named/twice", "named/y"]
+    assert sorted(taps) == ["__call__", "again", "again#2", *own]
+
+
+def test_a_branch_that_is_not_taken_has_no_numbers(images):
+    class Either(nnx.Module):
+        def __init__(self):
+            self.blocks = nnx.List(blocks_of_flax(nnx.Rngs(0)))
+
+        def __call__(self, x, number):
+            run = lambda k: lambda blocks, x: blocks[k](x)
+            return nnx.cond(number == 1, run(1), run(0), self.blocks, x)
+
+    loss = lambda model, x, number: jnp.mean(model(x, number) ** 2)
+    model = Either()
+    flow = jitted(loss, model, images, jnp.array(1), only="blocks/?")
+    y = model.blocks[1](images)
+    taken = flow.taps["blocks/1"].norm
+    np.testing.assert_allclose(taken, norm(2 * y / y.size), rtol=1e-5)
+    assert np.isnan(flow.taps["blocks/0"].norm)
+
+
+def test_vmap_gives_the_norms_of_each_example(images):
+    model = Residual(3, nnx.Rngs(0))
+    each = lambda x: measure_module(mean_square, model, x[None]).taps["conv"].norm
+    norms = jax.jit(jax.vmap(each))(images)
+    expected = [jitted(mean_square, model, x[None]).taps["conv"].norm for x in images]
+    np.testing.assert_allclose(norms, expected, rtol=1e-5)
+
+
+def test_half_precision_is_summed_in_float32(rng):
+    model = nnx.Linear(3, 500, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    flow = jitted(lambda model, x: jnp.sum(model(x).astype(jnp.float32)), model, x)
+    stats = flow.taps["__call__"]
+    # A bfloat16 sum of ones stops growing at 256.
+    np.testing.assert_allclose(stats.norm, np.sqrt(40 * 500), rtol=1e-5)
+    assert {leaf.dtype for leaf in stats} == {jnp.dtype(jnp.float32)}
+
+
+def test_the_model_stays_as_it_is_when_the_loss_raises_and_in_threads(images):
+    model = Residual(3, nnx.Rngs(0))
+
+    def raising(model, x):
+        assert type(model.conv) is not nnx.Conv
+        raise KeyError("the user's own")
+
+    with pytest.raises(KeyError, match="the user's own"):
+        measure_module(raising, model, images)
+    assert type(model) is Residual and type(model.conv) is nnx.Conv
+
+    met, barrier = {}, threading.Barrier(2)
+
+    def measure_in_thread(name, other):
+        def loss(model, x):
+            barrier.wait()
+            assert type(model.conv) is not nnx.Conv
+            assert type(other.conv) is nnx.Conv
+            return mean_square(model, x)
+
+        met[name] = measure_module(loss, Residual(3, nnx.Rngs(name)), images).taps
+
+    pair = [
+        threading.Thread(target=measure_in_thread, args=(k, model)) for k in range(2)
+    ]
+    for thread in pair:
+        thread.start()
+    for thread in pair:
+        thread.join()
+    assert [list(met[name]) for name in (0, 1)] == [["conv", "__call__"]] * 2
+
+
+def test_errors(images):
+    model = Residual(3, nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"`module` is of type function; .*`jaxnets"):
+        measure_module(mean_square, lambda x: x, images)
+    with pytest.raises(ValueError, match=r"`only` is 'dense'.* of conv, __call__\."):
+        measure_module(mean_square, model, images, only="dense")

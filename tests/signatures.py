@@ -58,6 +58,11 @@ SIGNATURES = {
         "global_max_pool(x, *, spatial_ndim=None, keepdims=False)",
         "global_avg_pool(x, *, spatial_ndim=None, keepdims=False)",
         "global_sum_pool(x, *, spatial_ndim=None, keepdims=False)",
+        "ConvLSTMParams(w_xh, w_hh, b, peephole=None)",
+        "init_conv_lstm(key, in_features, hidden, kernel_size, *, "
+        "recurrent_kernel_size=None, forget_bias=1.0, peephole_shape=None, "
+        f"{INIT}, dtype=float32)",
+        f"conv_lstm(params, x, state=None, *, {GATED}, {SCAN})",
         "RNNParams(w_xh, w_hh, b)",
         "GRUParams(w_xh, w_hh, b, b_hn=None)",
         "LSTMParams(w_xh, w_hh, b, peephole=None, w_hr=None)",
@@ -189,6 +194,9 @@ SIGNATURES = {
         f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
         f"projection=None, {INIT}, param_dtype=float32, name='lstm', rngs)",
         "Recurrent(cell, *, name='recurrent')",
+        "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
+        f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "
+        "param_dtype=float32, name='conv_lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
         "PlainBlock(in_features, out_features, **options)",

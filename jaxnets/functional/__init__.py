@@ -27,6 +27,13 @@ from jaxnets.functional.recurrent.bidirectional import bidirectional as bidirect
 from jaxnets.functional.recurrent.cell_options import (
     LayerNormParams as LayerNormParams,
 )
+from jaxnets.functional.recurrent.conv_lstm import conv_lstm as conv_lstm
+from jaxnets.functional.recurrent.conv_lstm_params import (
+    ConvLSTMParams as ConvLSTMParams,
+)
+from jaxnets.functional.recurrent.conv_lstm_params import (
+    init_conv_lstm as init_conv_lstm,
+)
 from jaxnets.functional.recurrent.gru import gru as gru
 from jaxnets.functional.recurrent.gru import gru_step as gru_step
 from jaxnets.functional.recurrent.gru_params import GRUParams as GRUParams

@@ -21,6 +21,7 @@ from jaxnets.nn.pool import LpPool as LpPool
 from jaxnets.nn.pool import MaxPool as MaxPool
 from jaxnets.nn.pool import MaxPoolWithIndices as MaxPoolWithIndices
 from jaxnets.nn.pool import SumPool as SumPool
+from jaxnets.nn.recurrent.conv_lstm import ConvLSTM as ConvLSTM
 from jaxnets.nn.recurrent.gru import GRU as GRU
 from jaxnets.nn.recurrent.lstm import LSTM as LSTM
 from jaxnets.nn.recurrent.recurrent import Recurrent as Recurrent

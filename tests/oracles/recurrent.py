@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.oracles import conv as convolution
+
 
 def sigmoid(a):
     return 1.0 / (1.0 + np.exp(-a))
@@ -90,6 +92,30 @@ def lstm_step(
     rate_h, rate_c = zoneout
     h = rate_h * h + (1 - rate_h) * after
     return (h, rate_c * before + (1 - rate_c) * c), h
+
+
+def same_conv(x, kernel):
+    """Convolve one map `(*spatial, channels)`; zeros around it keep its shape."""
+    window = kernel.shape[:-2]
+    ones = (1,) * len(window)
+    pairs = tuple(convolution.same_pads(0, 1, k - 1) for k in window)
+    geometry = convolution.Geometry(ones, pairs, ones, ones)
+    bias = np.zeros(kernel.shape[-1])
+    return convolution.conv(x[None], kernel, bias, geometry, 1)[0]
+
+
+def conv_lstm_step(params, state, x_t, *, spatial):
+    """A step on flattened maps, so that `run` need not know of their axes."""
+    w_xh, w_hh, b, peephole = params
+    size = b.size // 4
+    h, before = (s.reshape(*spatial, size) for s in state)
+    a = same_conv(x_t.reshape(*spatial, -1), w_xh) + same_conv(h, w_hh) + b
+    a_i, a_f, a_g, a_o = np.split(a, 4, axis=-1)
+    p_i, p_f, p_o = np.zeros((3, 1)) if peephole is None else peephole
+    i, f = sigmoid(a_i + p_i * before), sigmoid(a_f + p_f * before)
+    c = f * before + i * np.tanh(a_g)
+    h = sigmoid(a_o + p_o * c) * np.tanh(c)
+    return (h.reshape(-1), c.reshape(-1)), h.reshape(-1)
 
 
 def run(

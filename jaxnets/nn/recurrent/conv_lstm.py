@@ -1,0 +1,136 @@
+"""The convolutional LSTM as a Flax NNX module."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from flax.nnx import initializers
+from jaxtyping import Array, Inexact, Shaped
+
+from jaxnets import functional as F
+from jaxnets.nn.conv_parameters import held, window_of
+from jaxnets.nn.recurrent.layer import Activation
+from jaxnets.tap import scope
+from jaxnets.typing import ArrayLike
+
+
+class ConvLSTM(nnx.Module):
+    """A convolutional LSTM: `jaxnets.functional.conv_lstm` with its weights held.
+
+    Args:
+        in_features: D, channels of the input.
+        hidden: H, channels of the state.
+        kernel_size: Window that the input is seen through, one int for each spatial
+            axis, such as `(3, 3)`.
+        recurrent_kernel_size: Window that the last h is seen through; None is
+            `kernel_size`.
+        activation: Of the candidate g, and of the cell on its way out.
+        gate_activation: Of the gates i, f and o.
+        forget_bias: Bias of the forget gate before training.
+        peephole_shape: Spatial shape of the peepholes: that of the input as in the
+            paper, `(1, 1)` for weights that all places share; None is no peepholes.
+        input_init: Initialiser of each gate's kernel in `w_xh`.
+        recurrent_init: Initialiser of each gate's kernel in `w_hh`.
+        param_dtype: Dtype of the weights.
+        name: What its taps are called below.
+        rngs: Source of randomness; its `params` stream is used.
+
+    Attributes:
+        w_xh: `(*kernel_size, D, 4*H)`.
+        w_hh: `(*recurrent_kernel_size, H, 4*H)`.
+        b: `(4*H,)`.
+        peephole: `(3, *peephole_shape, H)`, or None.
+
+    Raises:
+        TypeError: If a kernel size is a single int, for the rank would be a guess.
+        ValueError: If a size is below 1, or the two kernel sizes differ in their
+            number of axes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import nn
+        >>> layer = nn.ConvLSTM(1, 4, (3, 3), rngs=nnx.Rngs(0))
+        >>> state, ys = layer(jnp.ones((2, 5, 8, 8, 1)))  # batch, time, height, width
+        >>> state.h.shape, ys.shape
+        ((2, 8, 8, 4), (2, 5, 8, 8, 4))
+
+    Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
+    for Precipitation Nowcasting". It differs from `flax.linen.ConvLSTMCell` in that it
+    is the cell and its scan at once, in the peepholes and in the forget bias, which
+    there is 0; `flax.nnx` has none.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: int,
+        kernel_size: int | Sequence[int],
+        *,
+        recurrent_kernel_size: int | Sequence[int] | None = None,
+        activation: Activation = jnp.tanh,
+        gate_activation: Activation = jax.nn.sigmoid,
+        forget_bias: float = 1.0,
+        peephole_shape: Sequence[int] | None = None,
+        input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
+        recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
+        param_dtype=jnp.float32,
+        name: str = "conv_lstm",
+        rngs: nnx.Rngs,
+    ):
+        again = kernel_size if recurrent_kernel_size is None else recurrent_kernel_size
+        params = F.init_conv_lstm(
+            rngs.params(),
+            in_features,
+            hidden,
+            window_of(kernel_size),
+            recurrent_kernel_size=window_of(again),
+            forget_bias=forget_bias,
+            peephole_shape=peephole_shape,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+            dtype=param_dtype,
+        )
+        self.w_xh = nnx.Param(params.w_xh)
+        self.w_hh = nnx.Param(params.w_hh)
+        self.b = nnx.Param(params.b)
+        self.peephole = None if params.peephole is None else nnx.Param(params.peephole)
+        self.activation = activation
+        self.gate_activation = gate_activation
+        self.name = name
+
+    @property
+    def params(self) -> F.ConvLSTMParams:
+        """The weights as `jaxnets.functional` takes them."""
+        return F.ConvLSTMParams(
+            self.w_xh[...], self.w_hh[...], self.b[...], held(self.peephole)
+        )
+
+    def __call__(
+        self,
+        x: Shaped[ArrayLike, "..."],
+        state: F.LSTMState | None = None,
+        **options: Any,
+    ) -> tuple[F.LSTMState, Inexact[Array, "..."]]:
+        """Run over the time axis of `x (*batch, T, *spatial, D)`.
+
+        Args:
+            x: Series of maps.
+            state: Initial `LSTMState` of h and c `(*batch, *spatial, H)`; None is
+                zeros.
+            **options: The scan options of `jaxnets.functional.conv_lstm`.
+
+        Returns:
+            The final state and the outputs of every step `(*batch, T, *spatial, H)`.
+        """
+        with scope(self.name):
+            return F.conv_lstm(
+                self.params,
+                x,
+                state,
+                activation=self.activation,
+                gate_activation=self.gate_activation,
+                **options,
+            )

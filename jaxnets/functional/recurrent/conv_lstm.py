@@ -138,9 +138,9 @@ def _step(
     """Compute gates, memory cell and output of one step."""
     dtype = x_t.dtype
     sums = {"preferred_element_type": wide(dtype)}
-    # The input's share is computed inside of the loop: with one convolution of all steps
-    # before it, value and gradients of films of 16 to 32 pixels took 1.5 times as long on
-    # two CPU cores, and 1.6 to 1.7 times the memory. No accelerator was tried.
+    # The input's share is computed inside of the loop: with one convolution of all
+    # steps before it, value and gradients of films of 16 to 32 pixels took 1.5 times as
+    # long on two CPU cores, and 1.6 to 1.7 times the memory. No accelerator was tried.
     a = conv(x_t, params.w_xh, params.b, **sums) + conv(state.h, params.w_hh, **sums)
     before = jnp.asarray(state.c).astype(a.dtype)
     p_i, p_f, p_o = (None,) * 3 if params.peephole is None else params.peephole

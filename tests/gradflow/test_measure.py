@@ -197,6 +197,8 @@ def test_responses_are_those_of_the_way_forward(rng):
     np.testing.assert_allclose(stats.std, expected.std(), rtol=1e-6)
     np.testing.assert_allclose(stats.max_abs, expected.max(), rtol=1e-6)
     np.testing.assert_allclose(stats.zero_fraction, (expected == 0).mean())
+    np.testing.assert_allclose(stats.saturated_fraction, (expected > 0.97).mean())
+    assert stats.saturated_fraction > 0
     assert stats.nonfinite_fraction == 0
 
 

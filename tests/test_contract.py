@@ -27,6 +27,7 @@ ALIASES = {"training": {"Batches", "Loss", "Watch"}, "studies": {"STUDIES"}}
 # Their example is that of the function that returns them.
 SHOWN_ELSEWHERE = {
     "AdjointParts",
+    "GateSlopes",
     "GradientNoise",
     "History",
     "Program",

@@ -22,6 +22,14 @@ from jaxnets.gradflow.theory.critical_line import critical_line as critical_line
 from jaxnets.gradflow.theory.critical_line import (
     finite_width_spread as finite_width_spread,
 )
+from jaxnets.gradflow.theory.gated_profiles import (
+    gru_gradient_profile as gru_gradient_profile,
+)
+from jaxnets.gradflow.theory.gated_profiles import (
+    lstm_gradient_profile as lstm_gradient_profile,
+)
+from jaxnets.gradflow.theory.gates import GateSlopes as GateSlopes
+from jaxnets.gradflow.theory.gates import gate_slopes as gate_slopes
 from jaxnets.gradflow.theory.mean_field import chi_1 as chi_1
 from jaxnets.gradflow.theory.mean_field import depth_scale as depth_scale
 from jaxnets.gradflow.theory.mean_field import fixed_point_length as fixed_point_length

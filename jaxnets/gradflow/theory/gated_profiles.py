@@ -127,7 +127,7 @@ def gru_gradient_profile(
         >>> half, zero = np.full((60, 5), 0.5), np.zeros((60, 5))
         >>> line = gru_gradient_profile(half, half, zero, zero, weight_variance=1.0)
         >>> round(float(line[0] - line[1]), 2), round(float(np.log(0.75)), 2)
-        (-0.3, -0.29)
+        (-0.29, -0.29)
 
     Source: as `lstm_gradient_profile`. The bias `b_hn` is left out of m, since it
     starts at zero.

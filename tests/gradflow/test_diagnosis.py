@@ -49,7 +49,9 @@ def measured_mlp(activation, weights, biases, x, direction):
     return measure_both_ways(loss, (weights, biases)), shares
 
 
-def judged_mlp(activation, gains, *, biases=0.0, width=32, name="net", seeds=SEEDS):
+def judged_mlp(
+    activation, gains, *, biases=0.0, width=32, seeds=SEEDS, taps_only=False
+):
     """Records of an MLP whose layer k has weights of the gain `gains[k]`."""
     gains, biases = (np.broadcast_to(v, (DEPTH,)) for v in (gains, biases))
     records = []
@@ -68,7 +70,9 @@ def judged_mlp(activation, gains, *, biases=0.0, width=32, name="net", seeds=SEE
         metrics = {"dead_share": dict(zip(flow.taps, dead, strict=True))}
         if activation is not jax.nn.relu:
             metrics = {"saturated_share": dict(zip(flow.taps, flat, strict=True))}
-        records += flow_records(flow, forward, name=name, seed=seed, metrics=metrics)
+        records += flow_records(
+            flow, forward, name="net", seed=seed, metrics=None if taps_only else metrics
+        )
     return records
 
 
@@ -161,6 +165,14 @@ def test_a_sound_network_raises_no_alarm(activation, gain, width):
         records = judged_mlp(activation, gain, width=width, seeds=seeds)
         assert not faults(records)
         assert one(verdicts(records), kind="healthy").reason
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_saturation_is_seen_by_the_taps_themselves(measured):
+    # The share of the taps alone, without that which `saturation` computes.
+    gains = at_layer(5, 12.0, 1.0) if measured else np.ones(DEPTH)
+    records = judged_mlp(jnp.tanh, gains, taps_only=True)
+    assert ("saturated" in faults(records)) == measured
 
 
 def test_a_number_that_is_not_finite_is_traced_to_its_layer():
@@ -271,6 +283,7 @@ def test_time_is_judged_by_the_states_and_contrasted():
     assert "From step " in lost.sentence
     assert one(found, where="LSTM, c, before training").kind == "healthy"
     assert not any("LSTM, f" in verdict.where for verdict in found), "gates are not"
+    assert not [verdict for verdict in found if verdict.kind == "saturated"]
     contrast = one(found, kind="contrast")
     assert contrast.low > 0 and contrast.remedy.endswith("prefer LSTM.")
 
@@ -278,8 +291,8 @@ def test_time_is_judged_by_the_states_and_contrasted():
 def test_a_gru_that_was_started_open_raises_no_alarm():
     def start(key, **options):
         params = F.init_gru(key, **options)
-        # Of the gates r, z, n, z keeps the old state.
+        # Of the gates r, z, n, z keeps the old state. So open it is saturated.
         hidden = options["hidden"]
-        return params._replace(b=params.b.at[hidden : 2 * hidden].add(3.0))
+        return params._replace(b=params.b.at[hidden : 2 * hidden].add(4.5))
 
     assert not faults(recurrence(F.gru, start, "GRU", 20))

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxnets.gradflow.measure import Flow
+from jaxnets.gradflow.modules import ModuleFlow
 from jaxnets.records import Record
 from jaxnets.tap import ResponseStats
 
@@ -24,7 +25,7 @@ RESPONSE_METRICS = {
 
 
 def flow_records(
-    flow: Flow,
+    flow: Flow | ModuleFlow,
     responses: Mapping[str, ResponseStats] | None = None,
     *,
     name: str = "model",
@@ -55,7 +56,7 @@ def flow_records(
         metrics: Further numbers that the verdicts know, by metric: one number for the
             network, such as `gradient_correlation`, `train_accuracy` or
             `validation_accuracy`, or a number by tap, such as `dead_share` and
-            `saturated_share`.
+            `saturated_share`, which then stands in the place of what the taps tell.
 
     Returns:
         Records; `position` is the place along the depth, or the time step.
@@ -76,7 +77,8 @@ def flow_records(
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.1)
     """
-    forward = responses or getattr(flow, "responses", None) or {}
+    if responses is None:
+        responses = flow.responses if isinstance(flow, ModuleFlow) else {}
     patterns = (stacks,) if isinstance(stacks, str) else tuple(stacks)
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
     places = _places(norms, patterns)
@@ -96,12 +98,14 @@ def flow_records(
     records = [record("loss", "", None, flow.value)]
     count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(flow.grads))
     records.append(record("parameter_count", "", None, count))
+    given = metrics or {}
     for tap, stats in flow.taps.items():
         records += spread("log10_gradient_norm", tap, _log10(stats.norm))
-        for field, metric in RESPONSE_METRICS.items() if tap in forward else ():
-            if (values := _response(forward[tap], field)) is not None:
+        for field, metric in RESPONSE_METRICS.items() if tap in responses else ():
+            values = _response(responses[tap], field)
+            if values is not None and metric not in given:
                 records += spread(metric, tap, values)
-    for metric, values in (metrics or {}).items():
+    for metric, values in given.items():
         if not isinstance(values, Mapping):
             records.append(record(metric, "", None, values))
             continue
@@ -118,9 +122,9 @@ def flow_records(
 def _response(stats: ResponseStats, field: str) -> Any:
     """Return a statistic, or None where it says nothing about this tap."""
     if field == "saturated_fraction":
-        values = getattr(stats, field, None)
         # Only what stays within the range of tanh or sigmoid can be at its ends.
-        return values if np.max(np.asarray(stats.max_abs)) <= 1 else None
+        bounded = np.all(np.asarray(stats.max_abs) <= 1)
+        return stats.saturated_fraction if bounded else None
     return getattr(stats, field)
 
 

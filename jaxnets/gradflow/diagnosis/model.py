@@ -63,8 +63,11 @@ def _network_verdicts(records: list[Record], name: str, step: int) -> list[Verdi
     verdicts += [v for v in inner if v and v.kind in {"vanishing", "exploding"} - known]
     for place, rows in time.items():
         verdicts.append(_along_time(rows, name, place, step))
+    # Gates are left out: one that is wide open, and so saturated, remembers well.
+    judged = {record.place for record in depth} | time.keys()
+    activations = [record for record in records if record.place in judged]
     verdicts += [
-        saturated_verdict(records, study="model", where=name),
+        saturated_verdict(activations, study="model", where=name),
         dead_verdict(records, study="model", where=name),
         shattering_verdict(records, study="model", where=name),
     ]

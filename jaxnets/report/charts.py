@@ -16,7 +16,7 @@ from jaxnets.report.axes import (
     vertical,
 )
 from jaxnets.report.controls import Control, parameters
-from jaxnets.report.intervals import Estimate, interval
+from jaxnets.report.intervals import interval
 from jaxnets.report.style import DASHES, MARKERS
 
 
@@ -49,28 +49,46 @@ def line_chart(
         A layered chart as wide as its container, with a tooltip at each point. It is
         not validated here, which would take most of the time of a report; the tests do.
     """
-    names = {line.family for line in lines}
-    drawn = [name for name in families if name in names]
-    roles = [role for role in dict.fromkeys(line.role for line in lines) if role]
     # By name, so that Altair does not copy the rows with every layer.
     base = alt.Chart(alt.NamedData("rows")).encode(
-        x=horizontal(axes, lines),
-        y=vertical("mean", axes, extent),
-        color=alt.Color(
-            "family:N",
-            scale=alt.Scale(domain=list(families)),
-            legend=_legend(drawn, legend),
-        ),
-        detail="role:N",
+        x=horizontal(axes, lines), y=vertical("mean", axes, extent)
     )
-    layers = [
-        _spread(base, axes, extent),
-        _strokes(base, roles, legend),
-        _markers(base, families, _legend(drawn, legend)),
-        _hover(base, axes, roles),
-    ]
+    layers = line_layers(base, lines, axes, extent, families, legend)
     rows = _rows(lines, axes, extent)
     return embedded(alt.LayerChart(layer=layers), rows, description)
+
+
+def line_layers(
+    base: alt.Chart,
+    lines: Sequence[Line],
+    axes: Axes,
+    extent: Range,
+    families: Sequence[str],
+    legend: bool,
+) -> list[alt.Chart]:
+    """Return intervals, strokes, markers and what hovering shows, over `base`.
+
+    Args:
+        base: A chart with its axes, of rows like those of `line_chart`.
+        lines: All lines that it can show.
+        axes: As for `line_chart`, like the others.
+        extent: Vertical extent.
+        families: All families of the study.
+        legend: Whether there is a legend.
+    """
+    names = {line.family for line in lines}
+    key = _legend([name for name in families if name in names], legend)
+    roles = [role for role in dict.fromkeys(line.role for line in lines) if role]
+    scale = alt.Scale(domain=list(families))
+    base = base.encode(
+        color=alt.Color("family:N", scale=scale, legend=key), detail="role:N"
+    )
+    return [
+        _spread(base, axes, extent),
+        _strokes(base, roles, legend),
+        _markers(base, families, key),
+        _hover(base, axes, roles),
+    ]
 
 
 def embedded(
@@ -102,7 +120,7 @@ def embedded(
 def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, Any]]:
     rows = []
     for line in lines:
-        points = _thinned(line.points)
+        points = thinned(line.points, POINTS_PER_LINE)
         stride = math.ceil(len(points) / MARKERS_PER_LINE)
         for index, (x, found) in enumerate(points):
             row = {
@@ -121,9 +139,9 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
     return rows
 
 
-def _thinned(points: list[tuple[float, Estimate]]) -> list[tuple[float, Estimate]]:
-    """Return every so many points, and the last."""
-    stride = math.ceil(len(points) / POINTS_PER_LINE)
+def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
+    """Return every so many points, about `count` of them, and the last."""
+    stride = math.ceil(len(points) / count)
     last = len(points) - 1
     return [
         point

@@ -37,6 +37,7 @@ def depth_section(records: list[Record]) -> Section:
     plots: list[tuple[Plot, Spots]] = [
         (_BY_BLOCK, _blocks(before_training(gradients))),
         (_FIRST_LAYER, _against_depth(ends(measured))),
+        (_EXPLORER, _blocks(gradients)),
         (_MAP, _blocks(measured)),
         (_DURING, _over_steps(ends(measured))),
         (_RESPONSE, _blocks(before_training(of_metric(records, "response_std")))),
@@ -104,6 +105,16 @@ _BY_BLOCK = Plot(
     "to the left loses gradient on the way. Each unit down is a factor of ten. Dashed: "
     "what theory expects, from the last block back. 0 is the stem, the first layer.",
     Axes("block, counted from the input", LOG_NORM),
+)
+_EXPLORER = Plot(
+    "gradient-explorer",
+    "Gradient by block, at any moment",
+    "Choose networks, depth and training step; point at a line to read its values. "
+    "Theory's line stands before training only, at the left end of the slider. The "
+    "vertical axis stays the same for all choices.",
+    Axes("block, counted from the input", LOG_NORM),
+    kind="explorer",
+    size="depth",
 )
 _MAP = Plot(
     "gradient-over-training",

@@ -3,9 +3,10 @@
 import json
 
 from jaxnets.report.controls import controls_html
+from jaxnets.report.explorer import Explorer
 from jaxnets.report.figures import Panel
 from jaxnets.report.heat_maps import HeatMap
-from jaxnets.report.legends import heat_legend, line_legend
+from jaxnets.report.legends import family_keys, heat_legend, line_legend
 from jaxnets.report.markup import Markup, tag
 from jaxnets.report.sections import AnyFigure
 
@@ -34,7 +35,7 @@ def figure_html(figure: AnyFigure, index: int) -> Markup:
         tag("div", *panels, class_=f"panels columns-{columns}"),
         tag("p", " ".join(figure.notes), class_="captions"),
         id=f"{figure.study}-{figure.plot.name}",
-        class_="wide" if len(panels) > 1 else None,
+        class_="wide" if len(panels) > 1 or isinstance(figure, Explorer) else None,
     )
 
 
@@ -42,7 +43,11 @@ def _legend(figure: AnyFigure) -> list[Markup]:
     """Return what stands between the text of a figure and its charts."""
     if isinstance(figure, HeatMap):
         return [controls_html(figure.controls, {}), heat_legend(figure)]
-    return [line_legend(figure)]
+    if isinstance(figure, Explorer):
+        # The boxes are the legend of the families.
+        boxes = controls_html(figure.controls, family_keys(figure.drawn()))
+        return [boxes, line_legend([], figure.roles())]
+    return [line_legend(figure.drawn(), figure.roles())]
 
 
 def _panel(figure: AnyFigure, panel: Panel, name: str) -> Markup:

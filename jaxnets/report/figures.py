@@ -20,8 +20,9 @@ class Plot(NamedTuple):
         title: Heading of the figure.
         reading: One sentence or two on how to read it.
         axes: What the axes say.
-        kind: `lines`, or `heat map`: the x of the axes goes upwards there, their y is
-            the colour, and updates go to the right.
+        kind: `lines`; `explorer`, of which the reader chooses size and step; or `heat
+            map`: the x of the axes goes upwards there, their y is the colour, and
+            updates go to the right.
         size: Where the reader chooses a size, what it is, such as `depth`.
     """
 

@@ -1,6 +1,5 @@
 """The legend of a figure, which the page writes once for all of its panels."""
 
-from jaxnets.report.figures import Figure
 from jaxnets.report.heat_maps import HeatMap
 from jaxnets.report.intervals import numbers
 from jaxnets.report.markup import Markup, join, tag
@@ -18,9 +17,11 @@ _OUTLINES = {
 }
 
 
-def line_legend(figure: Figure) -> Markup:
-    """Return the families of a figure of lines, and its roles where it has two."""
-    shown = [*family_keys(figure.drawn()).items(), *role_keys(figure.roles()).items()]
+def line_legend(families: list[tuple[int, str]], roles: list[str]) -> Markup:
+    """Return the swatches of families and, where there are two, of roles."""
+    shown = [*family_keys(families).items(), *_role_keys(roles).items()]
+    if not shown:
+        return Markup("")
     items = (tag("li", key, name) for name, key in shown)
     return tag("ul", *items, class_="legend", aria_label="Legend")
 
@@ -34,8 +35,7 @@ def family_keys(families: list[tuple[int, str]]) -> dict[str, Markup]:
     }
 
 
-def role_keys(roles: list[str]) -> dict[str, Markup]:
-    """Return the swatch of each role; none where there is nothing to tell apart."""
+def _role_keys(roles: list[str]) -> dict[str, Markup]:
     if len(roles) < 2:
         return {}
     dashes = zip(roles, DASHES, strict=False)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jaxnets.records import Record
 from jaxnets.report.axes import MEASURED, PREDICTED
+from jaxnets.report.explorer import Explorer, explorer
 from jaxnets.report.figures import (
     Figure,
     Plot,
@@ -24,9 +25,9 @@ MISFIT = (
     "neither of them moved."
 )
 Spots = Iterable[tuple[Record, Spot]]
-AnyFigure = Figure | HeatMap
+AnyFigure = Figure | Explorer | HeatMap
 # By the kind of a plot.
-DRAW = {"lines": figure, "heat map": heat_map}
+DRAW = {"lines": figure, "explorer": explorer, "heat map": heat_map}
 
 
 class Table(NamedTuple):

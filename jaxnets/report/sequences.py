@@ -36,6 +36,7 @@ def time_section(records: list[Record]) -> Section:
     plots: list[tuple[Plot, Spots]] = [
         (_BEFORE, _steps_back(before_training(gradients))),
         (_AFTER, _steps_back(after_training(gradients))),
+        (_EXPLORER, _steps_back(gradients)),
         (_MAP, _steps_back(of_metric(gradients, GRADIENT))),
         (_LOSS, _over_updates(of_metric(records, "validation_loss"))),
     ]
@@ -94,6 +95,16 @@ _AFTER = Plot(
     "The same after training. A network that learnt the task has lifted the right end "
     "of its line, where the early steps are.",
     Axes(_BACK, _LOG_NORM),
+)
+_EXPLORER = Plot(
+    "gradient-explorer",
+    "Gradient by time step, at any moment",
+    "Choose networks, length and training step; point at a line to read its values. "
+    "Theory's line stands before training only, at the left end of the slider. The "
+    "vertical axis stays the same for all choices.",
+    Axes(_BACK, _LOG_NORM),
+    kind="explorer",
+    size="length",
 )
 _MAP = Plot(
     "gradient-over-training",

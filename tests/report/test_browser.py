@@ -132,6 +132,43 @@ def test_hovering_shows_the_values(browser, page):
     assert re.match(r"−?\d", told["gradient norm (log10)"])
 
 
+def strokes(browser):
+    """The paths of the lines in the depth study's explorer."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#depth-gradient-explorer"
+        " .mark-line path')].map(path => path.getAttribute('d')).filter(Boolean)"
+    )
+
+
+def test_the_profile_follows_the_controls(browser, page):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    open_page(browser, page, 1280, "light")
+    find = lambda selector: browser.find_element(
+        By.CSS_SELECTOR, f"#depth-gradient-explorer {selector}"
+    )
+    until = lambda holds: WebDriverWait(browser, 20).until(lambda _: holds())
+    after = strokes(browser)
+    assert len(after) == 4
+    slider, told = find("[type=range]"), find("output")
+    assert told.text == f"after {STEPS[-1]} updates"
+    slider.send_keys(Keys.ARROW_LEFT)
+    until(lambda: not set(strokes(browser)) & set(after))
+    assert told.text == f"after {STEPS[-2]} updates"
+    slider.send_keys(Keys.HOME)
+    # Of the two families that theory speaks of, its lines come in.
+    until(lambda: len(strokes(browser)) == 6)
+    assert told.text == slider.get_attribute("aria-valuetext") == "before training"
+    find("input[value=plain]").send_keys(Keys.SPACE)
+    until(lambda: len(strokes(browser)) == 4)
+    deep = strokes(browser)
+    find("select").send_keys(Keys.ARROW_UP)
+    until(lambda: len(strokes(browser)) == 4 and strokes(browser) != deep)
+    assert browser.get_log("browser") == []
+
+
 def colours(browser):
     """The colour of each cell of the depth study's first map."""
     return browser.execute_script(

@@ -44,6 +44,7 @@ def test_each_study_draws_what_it_has(sections):
         "depth": [
             "gradient-by-block",
             "first-layer-gradient",
+            "gradient-explorer",
             "gradient-over-training",
             "gradient-during-training",
             "response-by-block",
@@ -56,6 +57,7 @@ def test_each_study_draws_what_it_has(sections):
         "time": [
             "gradient-by-time-step-before",
             "gradient-by-time-step-after",
+            "gradient-explorer",
             "gradient-over-training",
             "validation-loss",
         ],
@@ -221,7 +223,7 @@ def test_values_that_are_not_finite_are_named_and_not_drawn():
     assert any("plain, depth 32" in note for note in figure.notes)
     nothing = [r._replace(value=math.nan) for r in records]
     section = SECTIONS["depth"](nothing)
-    assert not section.figures and len(section.absent) == 10
+    assert not section.figures and len(section.absent) == 11
 
 
 def test_long_lines_are_thinned_to_what_a_screen_shows():

@@ -1,7 +1,7 @@
 """Which implementation a recurrence runs: chosen here, or forced by name."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -31,7 +31,9 @@ from jaxnets.functional.recurrent.split_scan import split_scan
 Wrap = Callable[[Activation], Activation]
 
 
-def choose_recurrence(implementation: str | None, function: str) -> str:
+def choose_recurrence(
+    implementation: str | None, function: str, further: Sequence[Candidate] = ()
+) -> str:
     """Return the name of the implementation that runs.
 
     In the order of preference:
@@ -44,11 +46,12 @@ def choose_recurrence(implementation: str | None, function: str) -> str:
     Args:
         implementation: The caller's; None chooses.
         function: Who asks.
+        further: Implementations that only this function has.
 
     Raises:
         ValueError: If the name is unknown, or cannot run with these options.
     """
-    candidates = [Candidate("split"), Candidate("scan")]
+    candidates = [Candidate("split"), Candidate("scan"), *further]
     return choose(function, implementation, candidates)
 
 

@@ -20,6 +20,7 @@ from jaxnets.functional.recurrent.cell_options import (
     parse_layer_norm,
     parse_zoneout,
 )
+from jaxnets.functional.recurrent.cudnn import cudnn_candidate, cudnn_lstm
 from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
 from jaxnets.functional.recurrent.lstm_cell import LSTMOptions, lstm_cell
 from jaxnets.functional.recurrent.lstm_params import (
@@ -177,7 +178,9 @@ def lstm(
             by element; None bounds nothing. It has no forward mode.
         implementation: "split" computes the gradients of the weights after the backward
             loop and has no forward mode; "scan" leaves the derivative to JAX and has
-            every mode. None chooses: `jaxnets.plan` says what and why.
+            every mode; "cudnn" is NVIDIA's, for float32 and the standard cell, without
+            forward mode, second order and `jax.vmap`, and was never run on a GPU by its
+            authors. None chooses: `jaxnets.plan` says what and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state and all h, with time as in `x`, in the
@@ -230,8 +233,21 @@ def lstm(
         state = LSTMState(*(jnp.zeros(shape, x.dtype) for shape in shapes))
     lead = (jnp.shape(x)[0 if time_major else -2], *batch)
     draws = draw_zoneout(key, options.zoneout, ((*lead, outputs), (*lead, hidden)))
+    cudnn = cudnn_candidate(
+        params,
+        options,
+        x,
+        time_major=time_major,
+        resets=resets,
+        checkpoint=checkpoint,
+        truncate=truncate,
+    )
+    chosen = choose_recurrence(implementation, "lstm", [cudnn])
+    if chosen == "cudnn":
+        order = {"reverse": reverse, "time_major": time_major}
+        return cudnn_lstm(params, x, state, lengths=lengths, **order)
     return run_cell(
-        choose_recurrence(implementation, "lstm"),
+        chosen,
         functools.partial(lstm_cell, params, options, draws),
         state,
         x,

@@ -23,7 +23,11 @@ from tests.signatures import SIGNATURES
 
 
 # Types of functions: they have neither arguments nor a docstring.
-ALIASES = {"training": {"Batches", "Loss", "Watch"}, "studies": {"STUDIES"}}
+ALIASES = {
+    "gradflow": {"Schedule"},
+    "training": {"Batches", "Loss", "Watch"},
+    "studies": {"STUDIES"},
+}
 # Their example is that of the function that returns them.
 SHOWN_ELSEWHERE = {
     "AdjointParts",

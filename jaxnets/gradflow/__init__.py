@@ -16,6 +16,9 @@ from jaxnets.gradflow.modules import ModuleFlow as ModuleFlow
 from jaxnets.gradflow.modules import measure_module as measure_module
 from jaxnets.gradflow.paths import branch as branch
 from jaxnets.gradflow.paths import effective_path_length as effective_path_length
+from jaxnets.gradflow.schedules import Schedule as Schedule
+from jaxnets.gradflow.schedules import every as every
+from jaxnets.gradflow.schedules import log_spaced as log_spaced
 from jaxnets.gradflow.spectra import jacobian_spectrum as jacobian_spectrum
 from jaxnets.gradflow.spectra import lyapunov_spectrum as lyapunov_spectrum
 from jaxnets.gradflow.units import dead_units as dead_units

@@ -1,5 +1,6 @@
 """One training step as a pure function over an NNX module and an Optax transform."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets.gradflow import ResponseStats, TapStats, measure_both_ways
+from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure_both_ways
 
 
 Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
@@ -45,7 +46,8 @@ class StepReport(NamedTuple):
     Attributes:
         loss: The loss on the batch.
         figures: Further figures of the loss function, such as accuracy.
-        watched: What `watch` picked of the taps' statistics; None without it.
+        watched: What `watch` picked of the taps' statistics; None without it. In
+            steps that `schedule` leaves out, NaN, and zero where it is no float.
 
     Example:
         >>> import jax.numpy as jnp
@@ -134,6 +136,7 @@ def make_step(
     optimizer: optax.GradientTransformation,
     *,
     watch: Watch | None = None,
+    schedule: Schedule | None = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, StepReport]]:
     """Return `step(state, batch) -> (state, report)`, pure and fit for `lax.scan`.
 
@@ -144,6 +147,9 @@ def make_step(
         watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
             statistics of the module's taps (`jaxnets.gradflow.measure_both_ways`).
             What it leaves out is not computed. None measures nothing.
+        schedule: In which steps to watch, such as `jaxnets.gradflow.every(64)`; None
+            in all. The others run the plain step and cost what it costs. Under `vmap`
+            over states both run in every step: `lax.map` has no such cost.
 
     Returns:
         The step. It is not jitted: compose it with `jax.jit`, `lax.scan`, `vmap`.
@@ -166,22 +172,46 @@ def make_step(
     """
     objective = make_objective(graphdef, loss)
 
-    def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
-        arguments = (state.params, state.rest, batch)
+    def plain(*arguments):
+        differentiate = jax.value_and_grad(objective, has_aux=True)
+        (value, (figures, rest)), grads = differentiate(*arguments)
+        return value, figures, rest, grads, None
+
+    def watching(watch: Watch, *arguments):
+        flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
+        value, (figures, rest), grads, taps = flow
+        return value, figures, rest, grads, watch(taps, forward)
+
+    def differentiated(number, *arguments):
         if watch is None:
-            differentiate = jax.value_and_grad(objective, has_aux=True)
-            (value, (figures, rest)), grads = differentiate(*arguments)
-            watched = None
-        else:
-            flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
-            value, (figures, rest), grads, taps = flow
-            watched = watch(taps, forward)
+            return plain(*arguments)
+        measured = functools.partial(watching, watch)
+        if schedule is None:
+            return measured(*arguments)
+        shapes = jax.eval_shape(measured, *arguments)[-1]
+        blank = lambda *arguments: (*plain(*arguments)[:-1], _nothing(shapes))
+        return jax.lax.cond(schedule(number), measured, blank, *arguments)
+
+    def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
+        value, figures, rest, grads, watched = differentiated(
+            state.step, state.params, state.rest, batch
+        )
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = cast(nnx.State, optax.apply_updates(state.params, updates))
         state = TrainState(params, rest, opt_state, state.step + 1)
         return state, StepReport(value, figures, watched)
 
     return step
+
+
+def _nothing(shapes: Any) -> Any:
+    """Return what stands for statistics that were not taken."""
+
+    def fill(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        real = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return jnp.full(leaf.shape, jnp.nan if real else 0, leaf.dtype)
+
+    return jax.tree.map(fill, shapes)
 
 
 def make_evaluation(

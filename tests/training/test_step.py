@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.data import Labelled
-from jaxnets.gradflow import measure_both_ways
+from jaxnets.gradflow import every, measure_both_ways
 from jaxnets.training import (
     classification,
     make_evaluation,
@@ -115,6 +115,25 @@ def test_a_measured_step_updates_as_the_unmeasured_and_watches_what_measure_sees
     flow, responses = run(state.params, state.rest, batch)
     assert set(flow.taps) == {"first", "second"}
     assert_close(report.watched, watch(flow.taps, responses))
+
+
+def test_a_schedule_watches_its_steps_only_and_trains_alike(start):
+    definition, state = start
+    batches = jax.tree.map(lambda *a: jnp.stack(a), *[examples(8, k) for k in range(4)])
+    options = [{"watch": watch}, {"watch": watch, "schedule": every(3)}]
+    run = lambda step: jax.jit(lambda s, b: jax.lax.scan(step, s, b))(state, batches)
+    (always, full), (scheduled, sparse) = (
+        run(make_step(definition, classification, OPTIMIZER, **each))
+        for each in options
+    )
+    assert_close(scheduled, always)
+    assert_close((sparse.loss, sparse.figures), (full.loss, full.figures))
+    assert_close(
+        jax.tree.map(lambda a: a[::3], sparse.watched),
+        jax.tree.map(lambda a: a[::3], full.watched),
+    )
+    for leaf in jax.tree.leaves(sparse.watched):
+        np.testing.assert_array_equal(np.isnan(leaf), [False, True, True, False])
 
 
 def test_evaluation_uses_running_statistics_and_no_dropout(start, trained):

@@ -1,0 +1,75 @@
+"""When to measure: rules from the number of a step to yes or no, usable inside jit."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+Schedule = Callable[[jax.Array | int], jax.Array]
+
+# Step numbers are int32.
+LAST_STEP = 2**31 - 1
+
+
+def every(steps: int) -> Schedule:
+    """Return the rule that measures at steps 0, k, 2k, and so on.
+
+    Args:
+        steps: k, at least 1.
+
+    Returns:
+        `schedule(step) -> bool`, a pure function of a number or an integer array.
+
+    Raises:
+        ValueError: If `steps` is below 1.
+
+    Example:
+        >>> from jaxnets.gradflow import every
+        >>> schedule = every(64)
+        >>> [step for step in range(200) if schedule(step)]
+        [0, 64, 128, 192]
+
+    Source: Schneider et al. 2021, "Cockpit", whose schedules `linear` do the same.
+    """
+    if steps < 1:
+        raise ValueError(f"`steps` is {steps}; wanted at least 1, such as 64.")
+    return lambda step: jnp.asarray(step) % steps == 0
+
+
+def log_spaced(per_decade: int) -> Schedule:
+    """Return the rule that measures at steps that are evenly spaced on a log axis.
+
+    They are 0 and `round(10^(j / n))` for j = 0, 1, 2, ...: a long training is seen
+    closely at its start, where gradients change most, and costs `9 n` measurements in
+    a billion steps. Near the start, where whole numbers are further apart than the
+    rule asks for, every step is measured.
+
+    Args:
+        per_decade: n, how many steps between 1 and 10, 10 and 100, and so on; at
+            least 1.
+
+    Returns:
+        `schedule(step) -> bool`, a pure function of a number or an integer array.
+
+    Raises:
+        ValueError: If `per_decade` is below 1.
+
+    Example:
+        >>> from jaxnets.gradflow import log_spaced
+        >>> schedule = log_spaced(3)
+        >>> [step for step in range(1001) if schedule(step)]
+        [0, 1, 2, 5, 10, 22, 46, 100, 215, 464, 1000]
+
+    Source: Schneider et al. 2021, "Cockpit", whose schedules `logarithmic` do the same
+    with a freely chosen range.
+    """
+    if per_decade < 1:
+        raise ValueError(
+            f"`per_decade` is {per_decade}; wanted at least 1, such as 10."
+        )
+    count = int(np.log10(LAST_STEP) * per_decade) + 1
+    spaced = np.rint(10.0 ** (np.arange(count) / per_decade))
+    steps = np.unique(np.append(spaced, 0)).astype(np.int32)
+    return lambda step: jnp.any(jnp.asarray(step)[..., None] == steps, axis=-1)

@@ -25,9 +25,11 @@ class Case(NamedTuple):
 
     Attributes:
         row: Its row of the grid.
-        direction: "forward", "gradients" (forward and all gradients) or "step".
+        direction: "forward", "gradients" (forward and all gradients) or "step"; for
+            the suite gradflow "norms", "everything" or "scheduled".
         programs: By contender, "ours" first. Further ones are "flax", and of ours
-            "outside", outside of the loop, and "stored", without `checkpoint`.
+            "outside", outside of the loop, "stored", without `checkpoint`, and
+            "plain", without measuring.
         in_torch: Whether the PyTorch process has a counterpart.
         parameters: Number of the network's parameters, the same for all contenders.
     """

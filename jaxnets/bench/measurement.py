@@ -32,7 +32,7 @@ class Measurement:
     Attributes:
         name: Name of the row.
         group: The row's group.
-        direction: "forward", "gradients" or "step".
+        direction: That of the case.
         plan: The implementation of ours that ran; "" where there is one only.
         spec: The row.
         seconds: By contender, seconds of one call in each round.

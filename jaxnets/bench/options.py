@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 
-SUITES = ("ops", "recurrent", "training")
+SUITES = ("ops", "recurrent", "training", "gradflow")
 DTYPES = ("float32", "bfloat16", "float16")
 PEERS = ("flax", "torch")
 # Rounds and seconds a sample lasts at least, asked for by `--quick`.
@@ -18,7 +18,8 @@ class Options:
     """What to time, beside whom, and where to write it.
 
     Attributes:
-        suite: What to time: single operations, recurrences, or a training step.
+        suite: What to time: single operations, recurrences, a training step, or what
+            measuring gradient flow adds to one.
         rows: Only rows whose name or group contains this; shell wildcards, several
             with commas.
         rounds: How many rounds to take the median of.
@@ -36,7 +37,7 @@ class Options:
         ValueError: If an option has a wrong value.
     """
 
-    suite: Literal["ops", "recurrent", "training"] = "ops"
+    suite: Literal["ops", "recurrent", "training", "gradflow"] = "ops"
     rows: str = "*"
     rounds: int = 7
     quick: bool = False
@@ -56,10 +57,16 @@ class Options:
             raise ValueError(
                 f"--dtype is {self.dtype!r}; wanted one of {', '.join(DTYPES)}."
             )
-        if self.suite == "training" and self.dtype not in (None, "float32"):
+        networks = self.suite in ("training", "gradflow")
+        if networks and self.dtype not in (None, "float32"):
             raise ValueError(
                 f"--dtype is {self.dtype}; wanted float32: the networks of the "
-                "training suite have no other."
+                f"{self.suite} suite have no other."
+            )
+        if self.suite == "gradflow" and self.peers is not None:
+            raise ValueError(
+                f"--peers is {self.peers!r}; wanted none: the gradflow suite times "
+                "this library alone."
             )
         unknown = [peer for peer in self.named_peers if peer not in PEERS]
         if unknown:

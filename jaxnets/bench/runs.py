@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxnets.bench import ops, recurrent, tables, training
+from jaxnets.bench import gradflow, ops, recurrent, tables, training
 from jaxnets.bench.environment import cores, environment
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
@@ -22,10 +22,11 @@ CASES = {
     "ops": ops.cases,
     "recurrent": recurrent.cases,
     "training": training.cases,
+    "gradflow": gradflow.cases,
 }
 
 # The column of a grid that asks for a further program of ours.
-VARIANT_COLUMNS = {"outside": "layers", "stored": "checkpoint"}
+VARIANT_COLUMNS = {"outside": "layers", "stored": "checkpoint", "plain": "every"}
 
 
 def run(options: Options) -> None:
@@ -43,7 +44,8 @@ def run(options: Options) -> None:
     if options.list:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
         return
-    peers = options.named_peers or PEERS
+    default = () if options.suite == "gradflow" else PEERS
+    peers = options.named_peers or default
     with contextlib.ExitStack() as stack:
         torch = None
         if "torch" in peers:
@@ -56,12 +58,14 @@ def run(options: Options) -> None:
                 peers = tuple(peer for peer in peers if peer != "torch")
         facts = environment() | (torch.facts if torch else {})
         record = Record(options.suite, _settings(options, peers), facts, [])
-        print(tables.facts(facts), tables.LEGEND, sep="\n\n", end="\n\n", flush=True)
+        legend = tables.legend(record.suite)
+        print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)
         try:
             _measure_all(rows, options, record, torch)
         finally:
             _write(record, options)
-    print(f"\n{tables.summary_table(summaries(record.measurements, peers))}")
+    if found := summaries(record.measurements, peers):
+        print(f"\n{tables.summary_table(found)}")
 
 
 def _settings(options: Options, peers: tuple[str, ...]) -> dict[str, Any]:

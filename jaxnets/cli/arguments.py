@@ -101,12 +101,14 @@ class Bench(Options):
 
     training: one training step of ResNet-20.
 
+    gradflow: training steps with gradient flow measured, beside the same without.
+
     benchmarks/README.md explains the columns.
     """
 
-    suite: Annotated[Literal["ops", "recurrent", "training"], tyro.conf.Positional] = (
-        "ops"
-    )
+    suite: Annotated[
+        Literal["ops", "recurrent", "training", "gradflow"], tyro.conf.Positional
+    ] = "ops"
 
 
 @dataclasses.dataclass(frozen=True)

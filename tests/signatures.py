@@ -139,6 +139,8 @@ SIGNATURES = {
         "q)",
         "residual_gradient_profile(activation, blocks, *, weight_variance, "
         "bias_variance, output_weight_variance=1.0, output_bias_variance=0.0, p=1.0)",
+        "resnet_gradient_profile(blocks, *, weight_variance, layers=2, "
+        "branch_scale=1.0)",
         "rnn_slope(gain, input_variance=0.0, activation=tanh)",
         "forget_gate_slope(bias)",
         "GateSlopes(typical, mean, mean_square)",

@@ -54,6 +54,38 @@ def test_residual_networks(activation, rng):
         np.testing.assert_allclose(predicted, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("variance", "scale", "layers"), [(2.0, 1, 2), (2.0, 0.5, 1)])
+def test_resnets_with_a_relu_after_the_addition(variance, scale, layers, rng):
+    """Against `relu(x + s F(x))` in NumPy, mean of four networks."""
+    width, blocks, lines = 200, 15, []
+    for _ in range(4):
+        x, network = np.maximum(rng.normal(size=width), 0), []
+        for _ in range(blocks):
+            f, branch = x, []
+            for layer in range(layers):
+                active = f > 0 if layer else np.ones(width)
+                w = rng.normal(size=(width, width)) * math.sqrt(variance / width)
+                branch.append((w, active))
+                f = w @ (active * f)
+            network.append((branch, x + scale * f > 0))
+            x = np.maximum(x + scale * f, 0)
+        gradient = rng.normal(size=width)
+        logs = [math.log(np.linalg.norm(gradient))]
+        for branch, active in reversed(network):
+            gradient = active * gradient
+            through = scale * gradient
+            for w, inner in reversed(branch):
+                through = inner * (w.T @ through)
+            gradient = gradient + through
+            logs.append(math.log(np.linalg.norm(gradient)))
+        lines.append(np.array(logs[::-1]) - logs[0])
+    predicted = theory.resnet_gradient_profile(
+        blocks, weight_variance=variance, layers=layers, branch_scale=scale
+    )
+    assert predicted[0] > 1
+    np.testing.assert_allclose(np.mean(lines, axis=0), predicted, atol=0.4)
+
+
 def test_residual_tanh_networks_grow_as_the_root_of_depth():
     """`log g ~ sqrt(L)` (Yang and Schoenholz 2017): four times deeper, twice as far."""
     arguments = {"weight_variance": 2.0, "bias_variance": 0.0}
@@ -94,6 +126,10 @@ def test_errors_name_the_argument():
     arguments = {"weight_variance": 2.0, "bias_variance": 0.0}
     with pytest.raises(ValueError, match=r"number of layers or blocks is 0"):
         theory.residual_gradient_profile(jnp.tanh, 0, **arguments)
+    with pytest.raises(ValueError, match=r"number of layers or blocks is 0"):
+        theory.resnet_gradient_profile(0, weight_variance=2.0)
+    with pytest.raises(ValueError, match=r"`layers` is 0"):
+        theory.resnet_gradient_profile(3, weight_variance=2.0, layers=0)
     with pytest.raises(ValueError, match=r"`p` is -1"):
         theory.residual_gradient_profile(jnp.tanh, 3, **arguments, p=-1.0)
     with pytest.raises(ValueError, match=r"`q` is nan"):

@@ -40,6 +40,9 @@ from jaxnets.gradflow.theory.profiles import (
 from jaxnets.gradflow.theory.profiles import (
     residual_gradient_profile as residual_gradient_profile,
 )
+from jaxnets.gradflow.theory.profiles import (
+    resnet_gradient_profile as resnet_gradient_profile,
+)
 from jaxnets.gradflow.theory.slopes import forget_gate_slope as forget_gate_slope
 from jaxnets.gradflow.theory.slopes import plain_relu_slope as plain_relu_slope
 from jaxnets.gradflow.theory.slopes import residual_relu_slope as residual_relu_slope

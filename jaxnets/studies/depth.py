@@ -55,8 +55,8 @@ INITIALISER = (
     "exponentially, with depth (Hayou et al. 2021)."
 )
 NOTES = (
-    "Theory's line is that of plain ReLU layers with zero padding; with BatchNorm or a "
-    "ReLU after the shortcut's addition there is no closed form, so no line.",
+    "Theory's lines are those of wide ReLU layers with zero padding, plain and with "
+    "shortcuts; with BatchNorm there is no line.",
 )
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK = 2
@@ -147,17 +147,25 @@ def _places(count: int) -> list[str]:
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
     """Record theory's line from the last block back, where theory covers the arm."""
-    # It has a closed form for plain ReLU layers of one resolution; with BatchNorm, or
-    # with a ReLU after the shortcut's addition, there is none.
-    covered = not (arm.settings["batch_norm"] or arm.settings["residual"])
-    if not covered or len(settings.widths) > 1:
+    # Plain and residual are ReLU layers of one resolution; with BatchNorm the statistics of a batch
+    # join its gradients, which the theory of random weights leaves out.
+    if arm.settings["batch_norm"] or len(settings.widths) > 1:
         return
     size = splits.train.x.shape[1]
     weight_variance = theory.conv_border_rate((size, size), (3, 3))
-    slope = LAYERS_A_BLOCK * theory.plain_relu_slope(weight_variance)
     places = _places(measured.shape[-1])
-    back = np.arange(len(places) - 1, -1, -1)
-    line = measured[:, -1].mean() + back * slope / np.log(10)
+    blocks = len(places) - 1
+    if arm.settings["residual"]:
+        profile = theory.resnet_gradient_profile(
+            blocks,
+            weight_variance=weight_variance,
+            layers=LAYERS_A_BLOCK,
+            branch_scale=blocks**-0.5,
+        )
+    else:
+        slope = LAYERS_A_BLOCK * theory.plain_relu_slope(weight_variance)
+        profile = np.arange(blocks, -1, -1) * slope
+    line = measured[:, -1].mean() + profile / np.log(10)
     recorder.prediction("predicted_log10_gradient_norm", line, places=places)
 
 

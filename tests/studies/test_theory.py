@@ -41,8 +41,10 @@ def test_without_batch_norm_the_plain_net_vanishes_as_predicted(deep):
 
 
 def test_without_batch_norm_the_residual_net_keeps_its_gradient(deep):
-    norms, _ = profiles(depth, deep["residual"])
+    norms, predicted = profiles(depth, deep["residual"])
     assert (np.abs(norms[:, 0] - norms[:, -1]) < 0.5).all()
+    assert predicted is not None
+    np.testing.assert_allclose(norms.mean(axis=0), predicted, atol=0.1)
 
 
 def test_with_batch_norm_the_plain_net_does_not_vanish(deep):

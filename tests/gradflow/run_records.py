@@ -54,6 +54,12 @@ def one(found, **fields):
     return matching[0]
 
 
+def ends(verdict):
+    """The interval of a verdict that has one."""
+    assert verdict.low is not None and verdict.high is not None, verdict
+    return verdict.low, verdict.high
+
+
 def saturation(family, gain, share, rate):
     records = norms("saturation", family, gain, rate, places=8)
     for layer in range(9):

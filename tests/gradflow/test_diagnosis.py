@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from jaxnets import functional as F
 from jaxnets.gradflow import (
@@ -21,7 +22,7 @@ from jaxnets.gradflow import (
     tap,
     verdicts,
 )
-from tests.gradflow.run_records import one
+from tests.gradflow.run_records import ends, one
 
 
 DEPTH = 12
@@ -50,7 +51,13 @@ def measured_mlp(activation, weights, biases, x, direction):
 
 
 def judged_mlp(
-    activation, gains, *, biases=0.0, width=32, seeds=SEEDS, taps_only=False
+    activation,
+    gains,
+    *,
+    biases: ArrayLike = 0.0,
+    width=32,
+    seeds=SEEDS,
+    taps_only=False,
 ):
     """Records of an MLP whose layer k has weights of the gain `gains[k]`."""
     gains, biases = (np.broadcast_to(v, (DEPTH,)) for v in (gains, biases))
@@ -95,7 +102,7 @@ def test_a_layer_that_loses_the_gradient_is_named(activation, others, k):
     verdict = one(verdicts(records), kind="vanishing")
     assert verdict.where == f"net, before training, layer{k}"
     assert f"through layer{k} " in verdict.sentence
-    assert verdict.number < verdict.high < verdict.threshold == 0.1
+    assert verdict.number < ends(verdict)[1] < verdict.threshold == 0.1
     assert "ReLU" in verdict.remedy and verdict.reason and verdict.other_cause
 
 
@@ -104,7 +111,7 @@ def test_a_layer_that_blows_the_gradient_up_is_named(k):
     records = judged_mlp(jax.nn.relu, at_layer(k, 150.0, HE))
     verdict = one(verdicts(records), kind="exploding")
     assert verdict.where.endswith(f"layer{k}")
-    assert verdict.number > verdict.low > verdict.threshold == 10
+    assert verdict.number > ends(verdict)[0] > verdict.threshold == 10
     assert "clip the gradient" in verdict.remedy
 
 
@@ -124,7 +131,7 @@ def test_units_that_are_dead_but_not_all_of_them():
     records = judged_mlp(jax.nn.relu, HE, biases=at_layer(3, -4.2, 0.0))
     dead = one(verdicts(records), kind="dead")
     assert "layer3" in dead.where
-    assert 0.75 < dead.low <= dead.number < 1
+    assert 0.75 < ends(dead)[0] <= dead.number < 1
     assert "cannot come back" in dead.sentence
 
 
@@ -141,7 +148,7 @@ def test_saturated_units():
     records = judged_mlp(jnp.tanh, at_layer(5, 12.0, 1.0))
     verdict = one(verdicts(records), kind="saturated")
     assert "layer5" in verdict.where
-    assert verdict.number > verdict.low > verdict.threshold == 0.5
+    assert verdict.number > ends(verdict)[0] > verdict.threshold == 0.5
     assert "flat" in verdict.sentence and "gain" in verdict.remedy
 
 
@@ -180,7 +187,7 @@ def test_a_number_that_is_not_finite_is_traced_to_its_layer():
     verdict = one(verdicts(records), kind="non-finite")
     assert "on the way forward at layer6" in verdict.where
     assert verdict.number > verdict.threshold == 0
-    np.testing.assert_allclose([verdict.low, verdict.high], verdict.number)
+    np.testing.assert_allclose(ends(verdict), verdict.number)
     assert "broken example" in verdict.other_cause
 
 
@@ -212,7 +219,7 @@ def test_convolutions_plain_against_residual():
     assert one(found, where="residual, before training").kind == "healthy"
     contrast = one(found, kind="contrast")
     assert contrast.where == "plain against residual, before training"
-    assert contrast.low > 1, "beyond tenfold for sure"
+    assert ends(contrast)[0] > 1, "beyond tenfold for sure"
     assert "flows better in the residual network, by a factor of" in contrast.sentence
     assert "3 seeds, paired" in contrast.sentence
     assert "Both have 5,760 parameters." in contrast.sentence
@@ -252,7 +259,9 @@ def test_shattered_gradients_of_a_plain_network_and_not_of_a_residual_one():
             records += flow_records(flow, name=name, seed=seed, metrics=metrics)
     found = verdicts(records)
     plain = one(found, kind="shattered")
-    assert plain.where.startswith("plain") and plain.high <= plain.threshold == 1 / 64
+    assert (
+        plain.where.startswith("plain") and ends(plain)[1] <= plain.threshold == 1 / 64
+    )
     assert "white noise" in plain.sentence and "shortcut" in plain.remedy
     assert one(found, kind="healthy").number > 10 * plain.threshold
 
@@ -295,7 +304,7 @@ def test_time_is_judged_by_the_states_and_contrasted():
     assert not any("LSTM, f" in verdict.where for verdict in found)
     assert not [verdict for verdict in found if verdict.kind == "saturated"]
     contrast = one(found, kind="contrast")
-    assert contrast.low > 0 and contrast.remedy.endswith("prefer LSTM.")
+    assert ends(contrast)[0] > 0 and contrast.remedy.endswith("prefer LSTM.")
 
 
 def test_a_gru_that_was_started_open_raises_no_alarm():

@@ -147,8 +147,8 @@ def _places(count: int) -> list[str]:
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
     """Record theory's line from the last block back, where theory covers the arm."""
-    # Plain and residual are ReLU layers of one resolution; with BatchNorm the statistics of a batch
-    # join its gradients, which the theory of random weights leaves out.
+    # Covered are ReLU layers of one resolution. With BatchNorm the statistics of a
+    # batch join its gradients, which the theory of random weights leaves out.
     if arm.settings["batch_norm"] or len(settings.widths) > 1:
         return
     size = splits.train.x.shape[1]

@@ -98,7 +98,8 @@ def test_every_step_draws_its_own_random_numbers():
     assert {0.0, 2.0} == set(np.unique(steps).tolist())
     assert len(np.unique(steps, axis=0)) == 18
     run.eval()
-    np.testing.assert_array_equal(run(x, start)[1], x)
+    # Under jit the streams of a module from outside may not move on.
+    np.testing.assert_array_equal(jax.jit(lambda x: run(x, start)[1])(x), x)
 
 
 class Maps(nnx.Module):

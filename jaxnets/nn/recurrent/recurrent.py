@@ -92,14 +92,19 @@ class Recurrent(nnx.Module):
         features = getattr(self.cell, "num_feature_axes", 1)
         if state is None:
             state = self._initial_state(x, features, rngs, options)
-        step, numbered = self.cell, False
+        step, numbered, draws = self.cell, False, []
         if isinstance(self.cell, nnx.Module):
-            step, numbered = _pure_step(self.cell, _steps(x, features, options))
+            steps = jnp.shape(x)[_time_axis(x, features, options)]
+            step, numbered = _pure_step(self.cell, steps, draws)
         memory = isinstance(self.cell, nnx.LSTMCell | nnx.OptimizedLSTMCell)
         step = _with_taps(step, "c" if memory else "state")
         xs = (x, _step_numbers(x, features, options)) if numbered else x
         with scope(self.name):
-            return recur_over_maps(step, state, xs, features, **options)
+            results = recur_over_maps(step, state, xs, features, **options)
+        if any(draws):
+            # The next call draws other numbers.
+            nnx.restore_rngs(nnx.split_rngs(self.cell, splits=1))
+        return results
 
     def _initial_state(self, x, features: int, rngs, options: dict[str, Any]) -> Any:
         """Ask the cell for a state that fits `x`."""
@@ -119,10 +124,6 @@ def _time_axis(x: Any, features: int, options: dict[str, Any]) -> int:
     return 0 if options.get("time_major") else jnp.ndim(x) - 1 - features
 
 
-def _steps(x: Any, features: int, options: dict[str, Any]) -> int:
-    return jnp.shape(x)[_time_axis(x, features, options)]
-
-
 def _step_numbers(x: Any, features: int, options: dict[str, Any]) -> jax.Array:
     """Return the number of each step, with the axes of `x` and features of size 1."""
     shape = (*jnp.shape(x)[: jnp.ndim(x) - features], *(1,) * features)
@@ -130,17 +131,22 @@ def _step_numbers(x: Any, features: int, options: dict[str, Any]) -> jax.Array:
     return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
 
 
-def _pure_step(cell: nnx.Module, steps: int) -> tuple[Callable[..., Any], bool]:
+def _pure_step(
+    cell: nnx.Module, steps: int, draws: list[bool]
+) -> tuple[Callable[..., Any], bool]:
     """Return a step without side effects, and whether it wants its step's number.
 
-    It does if the module draws random numbers: there is a stream for each step.
+    It does if the module has random streams: there is one for each step. When a step
+    has drawn from them, it appends True to `draws`.
     """
-    numbered = bool(jax.tree.leaves(nnx.state(cell, nnx.RngState)))
-    backups = nnx.split_rngs(cell, splits=max(steps, 1)) if numbered else ()
-    definition, streams, variables = nnx.split(cell, nnx.RngState, ...)
-    # A copy, for the variables that were split are those of the cell.
-    streams = jax.tree.map(jnp.asarray, streams)
-    nnx.restore_rngs(backups)
+    definition, whole, variables = nnx.split(cell, nnx.RngState, ...)
+    numbered = bool(jax.tree.leaves(whole))
+    streams = whole
+    if numbered:
+        # In a copy: in eval mode nothing is drawn, and no stream may move on.
+        copy = nnx.clone(cell)
+        nnx.split_rngs(copy, splits=max(steps, 1))
+        streams = nnx.state(copy, nnx.RngState)
 
     def step(state, inputs):
         x_t, number = inputs if numbered else (inputs, jnp.zeros((), jnp.int32))
@@ -150,6 +156,9 @@ def _pure_step(cell: nnx.Module, steps: int) -> tuple[Callable[..., Any], bool]:
         at_work = nnx.merge(definition, own, variables, copy=True)
         result = at_work(state, x_t)
         _check_unchanged(variables, nnx.state(at_work, nnx.Not(nnx.RngState)))
+        after = jax.tree.leaves(nnx.state(at_work, nnx.RngState))
+        pairs = zip(jax.tree.leaves(own), after, strict=True)
+        draws.extend(old is not new for old, new in pairs)
         return result
 
     return step, numbered

@@ -50,7 +50,7 @@ def sizes(name: str, values: Iterable[float]) -> Control:
 
 
 def steps(values: Iterable[int]) -> Control:
-    """Return the choice of a training step, first the last one."""
+    """Return the choice of a training step, at first the first, where theory speaks."""
     ordered = sorted(set(values))
     texts = [
         f"after {step:,} update{'' if step == 1 else 's'}"
@@ -58,8 +58,7 @@ def steps(values: Iterable[int]) -> Control:
         else "before training"
         for step in ordered
     ]
-    last = len(ordered) - 1
-    return Control(STEP, "training step", ordered, texts, last, slider=True)
+    return Control(STEP, "training step", ordered, texts, 0, slider=True)
 
 
 def families(names: Sequence[str]) -> Control:

@@ -26,6 +26,7 @@ _PLACE = (
     "datum.high - datum.low == 1 ? datum.low + 0.5"
     " : (datum.low + 0.5) + ' to ' + (datum.high - 0.5)"
 )
+_VALUE = "datum.mean === null ? 'zero or not finite' : format(datum.mean, '.2f')"
 
 
 class HeatMap(NamedTuple):
@@ -51,21 +52,30 @@ class HeatMap(NamedTuple):
 
     def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
         """Return the specification of the map of one of its panels."""
+        colour = _colour(self.plot.axes.y, self.extent, legend)
         chart = (
-            alt.Chart(alt.NamedData("rows"))
+            alt.Chart(alt.NamedData("rows"), view=alt.ViewBackground(style="empty"))
             .transform_filter(f"datum.size == {SIZE}")
             .transform_flatten(["low", "high", "mean", "seeds"])
-            .transform_calculate(place=_PLACE)
-            .mark_rect()
+            .transform_calculate(place=_PLACE, value=_VALUE)
+            .mark_rect(invalid=None)
             .encode(
                 x=alt.X("step:O", title="updates", axis=_sparse()),
                 y=_place(self.plot.axes.x),
                 y2="high:Q",
-                color=_colour(self.plot.axes.y, self.extent, legend),
+                # An empty cell shows the background.
+                color=alt.condition(
+                    "datum.mean === null", alt.value("transparent"), colour
+                ),
                 tooltip=_told(self.plot),
             )
         )
         return embedded(chart, self.rows[panel.title], panel.description, self.controls)
+
+    def has_empty(self) -> bool:
+        """Return whether it has cells without any finite value."""
+        every = (row["mean"] for rows in self.rows.values() for row in rows)
+        return any(None in means for means in every)
 
     def heading(self, panel: Panel) -> str:
         """Return the heading of a panel that stands alone."""
@@ -89,15 +99,13 @@ def heat_map(
         found[record.family].append((record, spot))
     rows, left_out = {}, set()
     for family in sorted(found, key=ordered_families(study, present).index):
-        drawn = list(_rows(family, _cells(found[family])))
+        rows[family] = list(_rows(family, _cells(found[family])))
         if any(not math.isfinite(record.value) for record, _ in found[family]):
             left_out.add(family)
-        if drawn:
-            rows[family] = drawn
     every = [row for drawn in rows.values() for row in drawn]
-    if not every:
+    means = _means(every)
+    if not means:
         return None
-    means = [mean for row in every for mean in row["mean"]]
     extent = min(means), max(means)
     panels = [Panel(name, _describe(plot, name, rows[name])) for name in rows]
     choice = controls.sizes(plot.size, (row["size"] for row in every))
@@ -122,19 +130,22 @@ def _cells(spots: list[tuple[Record, Spot]]) -> Cells:
 def _rows(family: str, cells: Cells) -> Iterator[dict[str, Any]]:
     """Yield a row for each column of cells, with a list for what its cells hold."""
     for (size, step), column in sorted(cells.items()):
-        found = {place: over_seeds(records) for place, records in column.items()}
-        finite = {place: f for place, f in sorted(found.items()) if f.seeds}
-        if finite:
-            yield {
-                "family": family,
-                "size": size,
-                "step": step,
-                # A place is in the middle of its cell.
-                "low": [low - 0.5 for low, _ in finite],
-                "high": [low + height - 0.5 for low, height in finite],
-                "mean": [short(f.mean, 4) for f in finite.values()],
-                "seeds": [f.seeds for f in finite.values()],
-            }
+        found = [over_seeds(column[cell]) for cell in sorted(column)]
+        yield {
+            "family": family,
+            "size": size,
+            "step": step,
+            # A place is in the middle of its cell.
+            "low": [low - 0.5 for low, _ in sorted(column)],
+            "high": [low + height - 0.5 for low, height in sorted(column)],
+            "mean": [short(each.mean, 4) if each.seeds else None for each in found],
+            "seeds": [each.seeds for each in found],
+        }
+
+
+def _means(rows: list[dict[str, Any]]) -> list[float]:
+    """Return the finite values of some rows."""
+    return [mean for row in rows for mean in row["mean"] if mean is not None]
 
 
 def _sparse() -> alt.Axis:
@@ -158,7 +169,7 @@ def _told(plot: Plot) -> list[alt.Tooltip]:
         alt.Tooltip("family:N", title="network"),
         alt.Tooltip("place:N", title=plot.axes.x),
         alt.Tooltip("step:Q", title="updates", format=",d"),
-        alt.Tooltip("mean:Q", title=plot.axes.y, format=".2f"),
+        alt.Tooltip("value:N", title=plot.axes.y),
         alt.Tooltip("seeds:Q", title="seeds"),
     ]
 
@@ -172,8 +183,9 @@ def _describe_seeds(counts: list[int]) -> str:
 
 def _describe(plot: Plot, family: str, rows: list[dict[str, Any]]) -> str:
     """Say in words what a map shows, at all sizes."""
-    means = [mean for row in rows for mean in row["mean"]]
+    means = _means(rows)
+    ends = f"from {number(min(means))} to {number(max(means))}" if means else "empty"
     return (
         f"{plot.title}, {family}. {plot.axes.y} by {plot.axes.x} (upwards) and updates "
-        f"(to the right), from {number(min(means))} to {number(max(means))}."
+        f"(to the right), {ends}."
     )

@@ -51,7 +51,10 @@ def heat_legend(figure: HeatMap) -> Markup:
         aria_hidden="true",
         style=f"background:linear-gradient(to right,{','.join(HEAT)})",
     )
-    return tag("p", f"{figure.plot.axes.y}: ", low, bar, high, class_="legend")
+    shown = [tag("li", f"{figure.plot.axes.y}:"), tag("li", low, bar, high)]
+    if figure.has_empty():
+        shown.append(tag("li", tag("span", class_="empty"), "no finite value"))
+    return tag("ul", *shown, class_="legend", aria_label="Legend")
 
 
 def _key(

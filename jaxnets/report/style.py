@@ -113,6 +113,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
             "labelFontSize": 12,
             "labelLimit": 0,
         },
+        "style": {"empty": {"fill": theme.rule}},
         "title": {"color": theme.text, "fontSize": 15, "anchor": "start", "offset": 14},
     }
 

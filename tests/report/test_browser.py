@@ -112,24 +112,41 @@ def test_it_draws_from_disk_alone(browser, page, width, scheme):
     assert all(widths)
 
 
-def test_hovering_shows_the_values(browser, page):
+def hover(browser, figure):
+    """Point at the middle of the first chart of a figure; what the tooltip tells."""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    open_page(browser, page, 1280, "light")
-    chart = browser.find_element(By.CSS_SELECTOR, ".chart svg.marks")
+    chart = browser.find_element(By.CSS_SELECTOR, f"#{figure} .chart svg.marks")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
     ActionChains(browser).move_to_element(chart).perform()
     shown = WebDriverWait(browser, 20).until(
         lambda b: b.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible")
     )
     cells = [cell.text for cell in shown[0].find_elements(By.TAG_NAME, "td")]
-    told = dict(zip(cells[::2], cells[1::2], strict=True))
+    return dict(zip(cells[::2], cells[1::2], strict=True))
+
+
+@pytest.mark.parametrize("figure", ["gradient-by-block", "gradient-explorer"])
+def test_hovering_shows_the_values(browser, page, figure):
+    open_page(browser, page, 1280, "light")
+    told = hover(browser, f"depth-{figure}")
     assert told["network"] in FAMILIES["depth"]
     assert told["line"] in ("measured", "theory")
     assert told["seeds"] == "3"
-    assert re.match(r"−?\d", told["gradient norm (log10)"])
+    assert re.match(r"−?\d+\.\d+ \(", told["gradient norm (log10)"])
+    assert 0 < float(told["block, counted from the input"]) < 31
+
+
+def test_hovering_shows_the_numbers_of_a_cell(browser, page):
+    open_page(browser, page, 1280, "dark")
+    told = hover(browser, "depth-gradient-over-training")
+    assert told["network"] == "plain"
+    assert 10 < int(told["block, counted from the input"]) < 20
+    assert int(told["updates"]) in STEPS
+    assert re.fullmatch(r"−?\d\.\d\d", told["gradient norm (log10)"])
+    assert told["seeds"] == "3"
 
 
 def strokes(browser):
@@ -150,16 +167,18 @@ def test_the_profile_follows_the_controls(browser, page):
         By.CSS_SELECTOR, f"#depth-gradient-explorer {selector}"
     )
     until = lambda holds: WebDriverWait(browser, 20).until(lambda _: holds())
-    after = strokes(browser)
-    assert len(after) == 4
+    before = strokes(browser)
+    # Four families, and theory's lines for two of them.
+    assert len(before) == 6
     slider, told = find("[type=range]"), find("output")
-    assert told.text == f"after {STEPS[-1]} updates"
-    slider.send_keys(Keys.ARROW_LEFT)
-    until(lambda: not set(strokes(browser)) & set(after))
-    assert told.text == f"after {STEPS[-2]} updates"
+    assert told.text == "before training"
+    slider.send_keys(Keys.ARROW_RIGHT)
+    until(
+        lambda: len(strokes(browser)) == 4 and not set(strokes(browser)) & set(before)
+    )
+    assert told.text == f"after {STEPS[1]} updates"
     slider.send_keys(Keys.HOME)
-    # Of the two families that theory speaks of, its lines come in.
-    until(lambda: len(strokes(browser)) == 6)
+    until(lambda: strokes(browser) == before)
     assert told.text == slider.get_attribute("aria-valuetext") == "before training"
     find("input[value=plain]").send_keys(Keys.SPACE)
     until(lambda: len(strokes(browser)) == 4)

@@ -65,17 +65,17 @@ def test_rows_hold_one_list_a_line(records):
     )
 
 
-def test_the_first_choice_is_everything_of_the_largest_size_at_the_end(records):
+def test_the_first_choice_is_everything_of_the_largest_size_before_training(records):
     figure = explorer("time", of_study(records, "time"))
     chart = figure.chart(figure.panels[0], legend=True)
     first = {p["name"]: p["value"] for p in chart["params"] if "value" in p}
     assert first == {
         "chosen_families": ["RNN", "GRU", "LSTM"],
         "chosen_size": LENGTHS[-1],
-        "chosen_step": STEPS[-1],
+        "chosen_step": 0,
     }
     assert figure.heading(figure.panels[0]) == (
-        "Gradient by time step, at any moment, length 100, after 320 updates"
+        "Gradient by time step, at any moment, length 100, before training"
     )
 
 

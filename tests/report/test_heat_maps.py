@@ -6,6 +6,7 @@ import pytest
 from jaxnets.report import export_charts
 from jaxnets.report.heat_maps import ROWS, HeatMap
 from jaxnets.report.intervals import estimate
+from jaxnets.report.legends import heat_legend
 from jaxnets.report.studies import SECTIONS
 from tests.report.synthetic import DEPTHS, LENGTHS, STEPS, records_of, write_run
 
@@ -82,7 +83,7 @@ def test_the_chart_holds_all_sizes_and_shows_the_largest_first():
     )
 
 
-def test_cells_that_are_not_finite_are_named_and_not_drawn():
+def test_cells_that_are_not_finite_are_named_and_empty():
     records = [
         r._replace(value=-math.inf)
         if (r.family, r.size, r.position) == ("RNN", 50, 0)
@@ -90,11 +91,14 @@ def test_cells_that_are_not_finite_are_named_and_not_drawn():
         for r in records_of(["time"], seeds=1)
     ]
     figure = heat_map("time", records)
-    lows = {low for low, _ in cells(figure, "RNN", 50)}
-    assert lows == {place - 0.5 for place in range(49)}
+    found = cells(figure, "RNN", 50)
+    empty = {cell for cell, mean in found.items() if mean is None}
+    assert empty == {(48.5, step) for step in STEPS}
     assert figure.notes[-1].endswith("left out: RNN.")
-    whole = {low for low, _ in cells(figure, "LSTM", 50)}
-    assert whole == {place - 0.5 for place in range(50)}
+    assert None not in cells(figure, "LSTM", 50).values()
+    assert "no finite value" in heat_legend(figure)
+    whole = heat_map("time", records_of(["time"], seeds=1))
+    assert "no finite value" not in heat_legend(whole)
 
 
 def test_an_exported_map_shows_the_largest_size(tmp_path):

@@ -13,12 +13,12 @@ class Record(NamedTuple):
     """One measured number and where it belongs.
 
     Attributes:
-        study: `depth`, `time`, `saturation` or `overfitting`; `model` for a network
-            that a user measured (`jaxnets.gradflow.flow_records`).
+        study: `depth`, `time`, `saturation`, `overfitting` or `theory`; `model` for a
+            network that a user measured (`jaxnets.gradflow.flow_records`).
         arm: Unique name of the trained configuration, such as `plain-20`.
         family: What is contrasted, as the legend shows it, such as `residual`.
         size: The other axis of the study: depth in layers, sequence length in steps,
-            gain of the initialiser, or dropout rate.
+            gain of the initialiser, or dropout rate; of `theory` what a claim varies.
         seed: Seed of the network, or -1 where the number belongs to no seed.
         step: Updates made when it was measured; 0 is before training.
         metric: What was measured. The names that the studies write:
@@ -26,8 +26,11 @@ class Record(NamedTuple):
             float32's range), `predicted_log10_gradient_norm` (theory's line for it),
             `response_std`, `gradient_correlation`, `path_length`, `gate_timescale`
             (steps), `lyapunov_exponent` (nats a step), `saturated_share`, `dead_share`
-            (of ReLU units that are zero at all inputs), `solved` (0 or 1), and `loss`
-            and `accuracy` with the prefix `train_`, `validation_` or `test_`.
+            (of ReLU units that are zero at all inputs), `solved` (0 or 1), `claim` and
+            `predicted_claim` (of the study `theory`: the number that the claim named by
+            `arm` is about, and what is predicted for it, with a seed where that is a
+            property of the network), and `loss` and `accuracy` with the prefix
+            `train_`, `validation_` or `test_`.
         place: Name of the tap or layer; empty for the whole network.
         position: Layer, counted from the input as 0, or time step, counted from 0;
             None for the whole network.

@@ -9,7 +9,8 @@ import tyro
 from jaxnets.bench.options import Options
 
 
-Study = Literal["all", "depth", "time", "saturation", "overfitting"]
+Study = Literal["all", "depth", "time", "saturation", "overfitting", "theory"]
+# Those that train, which `all` stands for.
 STUDIES = ("depth", "time", "saturation", "overfitting")
 
 
@@ -32,13 +33,19 @@ class Contrast:
 
     overfitting: few examples, with and without dropout.
 
-    Without arguments all four run at laptop scale.
+    theory: nine claims of the literature, measured without training.
+
+    Without arguments the first four run at laptop scale.
     """
 
     studies: Annotated[
         tuple[Study, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="STUDY", help="Any of " + ", ".join(("all", *STUDIES))),
+        tyro.conf.arg(
+            metavar="STUDY",
+            help="Any of " + ", ".join(("all", *STUDIES, "theory")) + "; all is the "
+            "first four.",
+        ),
     ] = ("all",)
     scale: Annotated[
         Literal["smoke", "laptop", "accelerator"],
@@ -57,8 +64,9 @@ class Contrast:
         Literal["digits", "mnist", "cifar10"] | None,
         tyro.conf.arg(
             metavar="{digits,mnist,cifar10}",
-            help="Images for all studies but time. By default scikit-learn's digits; "
-            "at accelerator scale CIFAR-10 where its files are in the data folder.",
+            help="Images for depth, saturation and overfitting. By default "
+            "scikit-learn's digits; at accelerator scale CIFAR-10 where its files are "
+            "in the data folder.",
         ),
     ] = None
     out: Annotated[

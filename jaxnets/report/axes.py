@@ -75,13 +75,14 @@ def vertical_range(lines: Sequence[Line], axes: Axes) -> Range:
 
 
 def horizontal(axes: Axes, lines: Sequence[Line]) -> alt.X:
-    """Return the channel of the horizontal axis, with whole numbers as its ticks."""
+    """Return the channel of the horizontal axis, with whole ticks where x is many."""
     xs = [x for line in lines for x, _ in line.points]
     low, high = min(xs), max(xs)
     # Few places stand off the edges, so that their bars and markers are seen whole.
     margin = (0.06 if axes.bars else 0.015) * (high - low) or 0.5
     ticks = sorted(set(xs)) if axes.bars else _whole_ticks(low, high)
-    axis = alt.Axis(values=ticks, format=",d", labelOverlap=True)
+    whole = all(float(tick).is_integer() for tick in ticks)
+    axis = alt.Axis(values=ticks, format=",d" if whole else ".3~g", labelOverlap=True)
     scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
     return alt.X("x:Q", title=axes.x, scale=scale, axis=axis)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from jaxnets.records import Record, read_records
 
 
-STUDIES = ("depth", "time", "saturation", "overfitting")
+STUDIES = ("depth", "time", "saturation", "overfitting", "theory")
 
 
 class Run(NamedTuple):

@@ -6,6 +6,7 @@ from jaxnets.report.run import Run
 from jaxnets.report.saturation import saturation_section
 from jaxnets.report.sections import Section
 from jaxnets.report.sequences import time_section
+from jaxnets.report.theory import theory_section
 
 
 SECTIONS = {
@@ -13,6 +14,7 @@ SECTIONS = {
     "time": time_section,
     "saturation": saturation_section,
     "overfitting": overfitting_section,
+    "theory": theory_section,
 }
 
 

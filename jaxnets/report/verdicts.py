@@ -28,6 +28,13 @@ _BACKGROUND = {
 def verdicts_html(run: Run) -> Markup:
     """Return the verdicts of `run`, by study, each with its number and interval."""
     verdicts = run.entries("verdicts")
+    if not verdicts and run.studies() == ["theory"]:
+        return tag(
+            "p",
+            "This run draws no verdicts: it trained no network, and holds what theory "
+            "predicts beside what was measured.",
+            class_="remark",
+        )
     if not verdicts:
         return tag(
             "p",

@@ -14,7 +14,7 @@ import jax
 from rich.console import Console
 
 from jaxnets import gradflow
-from jaxnets.studies import datasets, depth, overfitting, saturation
+from jaxnets.studies import datasets, depth, overfitting, saturation, theory
 from jaxnets.studies import time as time_study
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.environment import environment
@@ -28,7 +28,10 @@ STUDIES = {
     "time": time_study,
     "saturation": saturation,
     "overfitting": overfitting,
+    "theory": theory,
 }
+# Those that need no images.
+WITHOUT_IMAGES = {"time", "theory"}
 # More threads than this compile faster than anybody's cores can follow.
 SIDE_BY_SIDE = 4
 
@@ -88,7 +91,7 @@ def contrast(
             records = read_records(result.path / "records.csv")
     """
     folder = RunFolder(path)
-    if set(config.studies) != {"time"}:
+    if not set(config.studies) <= WITHOUT_IMAGES:
         # Read before anything is written, so that missing files leave no empty run.
         datasets.load(config.dataset)
     if not resume:
@@ -207,8 +210,8 @@ class _Run:
         self.save()
 
     def finish(self) -> None:
-        """Measure what measuring costs, and save."""
-        if not self.overhead:
+        """Measure what measuring costs, where networks were trained, and save."""
+        if not self.overhead and set(self.config.studies) != {"theory"}:
             self.overhead = measuring_overhead(self.config.scale)
         self.save()
 

@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxnets.studies import depth, overhead
+from jaxnets.cli import main
+from jaxnets.records import read_records
+from jaxnets.studies import depth, overhead, theory
 from jaxnets.studies import time as time_study
 
 
@@ -73,3 +75,136 @@ def test_overhead_times_both_programs():
     (row,) = overhead.measuring_overhead("smoke")
     assert row["network"].startswith("LSTM")
     assert row["plain_ms"] > 0 and row["measured_ms"] > 0 and row["ratio"] > 0
+
+
+# The claims of the study `theory`, small.
+SMALL_DEPTH = theory.DepthSizes(
+    width=200,
+    layers=20,
+    settled=40,
+    deep=80,
+    shattered=(1, 2, 4, 8, 16),
+    blocks=54,
+    narrow=((60, 20), (40, 40)),
+    networks=200,
+)
+SMALL_TIME = theory.TimeSizes(hidden=96, steps=100, long=300)
+
+
+@pytest.fixture
+def claim(monkeypatch):
+    """Measured means over seeds and predictions, both `{(family, size): value}`."""
+    settings = theory.TheorySettings(SMALL_DEPTH, SMALL_TIME)
+    monkeypatch.setitem(theory.SCALES, "smoke", settings)
+    arms = {arm.name: arm for arm in theory.arms("smoke", "")}
+
+    def measure(name, seeds=range(4)):
+        records = theory.run(arms[name], tuple(seeds), lambda *figures: None).records
+
+        def means(metric):
+            places = {(r.family, r.size): [] for r in records}
+            for record in records:
+                if record.metric == metric:
+                    places[record.family, record.size].append(record.value)
+            return {place: np.mean(values) for place, values in places.items()}
+
+        return means("claim"), means("predicted_claim")
+
+    return measure
+
+
+def line(values, family):
+    found = sorted((x, value) for (name, x), value in values.items() if name == family)
+    return np.array(found).T
+
+
+def worst(measured, predicted):
+    return max(abs(measured[place] - predicted[place]) for place in measured)
+
+
+def test_without_he_the_signal_and_gradient_lose_sqrt_2_a_layer(claim):
+    measured, predicted = claim("he", range(8))
+    assert worst(measured, predicted) < 0.3 / np.log(10)
+    assert predicted["1/n, gradient", 19.0] == pytest.approx(-9.5 * np.log10(2))
+    assert predicted["He, signal", 19.0] == 0
+
+
+def test_a_squared_gradient_changes_by_chi_1_a_layer(claim):
+    measured, predicted = claim("chi")
+    wanted = {0.9: -0.4257, 1.1: -0.1635, 1.5: 0.0879, 2.0: 0.2929}
+    for gain, slope in wanted.items():
+        assert predicted["tanh", gain] == pytest.approx(slope, abs=2e-3)
+    assert worst(measured, predicted) < 0.03
+
+
+def test_plain_growth_is_exponential_and_residual_growth_is_not(claim):
+    measured, predicted = claim("residual", range(3))
+    for family, low, high in (("plain tanh", 0.8, 1.1), ("residual tanh", 0.4, 0.7)):
+        k, growth = line(measured, family)
+        # The exponent of depth between half of the network and all of it.
+        assert (k[38], k[78]) == (39, 79)
+        assert low < np.log(growth[78] / growth[38]) / np.log(79 / 39) < high, family
+        theirs = line(predicted, family)[1]
+        np.testing.assert_allclose(growth, theirs, rtol=0.15, atol=0.3)
+    assert measured["plain tanh", 79.0] < -10 and measured["residual tanh", 79.0] > 3
+
+
+def test_plain_gradients_shatter_as_a_power_of_2_and_residual_as_a_root(claim):
+    measured, predicted = claim("shattering")
+    plain = {place: v for place, v in measured.items() if place[0] == "plain ReLU"}
+    assert predicted["plain ReLU", 8.0] == 2**-8
+    # With 64 inputs whose statistics are removed, chance agreement is 31/63, not 1/2.
+    assert worst(plain, predicted) < 0.02
+    depths, correlations = line(measured, "residual ReLU")
+    slope = np.polyfit(np.log(depths), np.log(correlations), 1)[0]
+    assert slope == pytest.approx(-0.5, abs=0.1)
+
+
+def test_gradients_take_short_paths(claim):
+    measured, predicted = claim("path")
+    assert predicted["aligned branches", 0.256] == pytest.approx(54 * 0.256 / 1.256)
+    assert worst(measured, predicted) < 0.5
+
+
+def test_an_rnn_forgets_at_the_predicted_rate(claim):
+    measured, predicted = claim("rnn")
+    assert predicted["at rest", 1.2] == pytest.approx(np.log(1.2))
+    assert predicted["with input", 1.2] == pytest.approx(-0.143, abs=4e-3)
+    assert worst(measured, predicted) < 5e-3
+
+
+def test_the_forget_bias_sets_the_direct_path_and_the_others_add_to_it(claim):
+    measured, predicted = claim("forget")
+    for bias, slope in {0.0: -0.693, 1.0: -0.313, 2.0: -0.127, 4.0: -0.018}.items():
+        assert measured["direct path", bias] == pytest.approx(slope, abs=1e-3)
+        assert measured["all paths", bias] > measured["direct path", bias] + 0.05
+    assert measured["all paths", 0.0] < 0 < measured["all paths", 4.0]
+    assert worst(measured, predicted) < 0.01
+
+
+def test_gradients_grow_at_the_lyapunov_exponent_which_changes_sign_at_1(claim):
+    measured, predicted = claim("lyapunov")
+    assert measured["Gaussian RNN", 0.8] < -0.1 < measured["Gaussian RNN", 1.0] < 0.01
+    assert 0 < measured["Gaussian RNN", 1.5] < measured["Gaussian RNN", 2.0]
+    assert worst(measured, predicted) < 0.01
+
+
+def test_the_log_norm_of_narrow_networks_scatters_by_5_over_n_a_layer(claim):
+    measured, predicted = claim("width")
+    assert sorted({x for _, x in predicted}) == pytest.approx([5 / 3, 5.0])
+    for place, value in measured.items():
+        assert value == pytest.approx(predicted[place], rel=0.25), place
+
+
+def test_the_command_measures_all_claims_and_draws_them(tmp_path, capsys):
+    folder = tmp_path / "run"
+    asked = ["contrast", "theory", "--scale", "smoke", "--seeds", "2"]
+    assert main([*asked, "--out", str(folder)]) == 0
+    records = read_records(folder / "records.csv")
+    assert {r.arm for r in records} == set(theory.CLAIMS)
+    for metric in ("claim", "predicted_claim"):
+        of_metric = [r for r in records if r.metric == metric]
+        assert {r.arm for r in of_metric} == set(theory.CLAIMS)
+        assert all(np.isfinite(r.value) for r in of_metric)
+    page = (folder / "report.html").read_text()
+    assert "stopped before" not in page

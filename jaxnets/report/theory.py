@@ -1,0 +1,181 @@
+"""The study of theory: nine claims, each as a prediction and a measurement."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from jaxnets.records import Record
+from jaxnets.report.axes import MEASURED, PREDICTED, Axes
+from jaxnets.report.figures import Figure, Plot, Spot, figure, line, misfit
+from jaxnets.report.intervals import interval, number, over_seeds
+from jaxnets.report.sections import Section, Table
+from jaxnets.report.selection import of_metric
+
+
+CLAIM, PREDICTION = "claim", "predicted_claim"
+
+
+class Claim(NamedTuple):
+    """A claim of the literature: what its figure shows and where it comes from."""
+
+    plot: Plot
+    source: str
+
+
+CLAIMS = {
+    "he": Claim(
+        Plot(
+            "initialiser-scale",
+            "1. He's initialiser keeps the signal, 1/n loses it",
+            "Root mean square of the signal, and norm of the gradient, after so many "
+            "ReLU layers, relative to the start. With weights of variance 1/n each "
+            "layer takes a factor of 1/√2; He's 2/n gives it back.",
+            Axes("ReLU layers passed", "size (log10)"),
+        ),
+        "He et al. 2015",
+    ),
+    "chi": Claim(
+        Plot(
+            "chi-slope",
+            "2. χ₁ sets the rate in tanh networks",
+            "Slope of the logarithm of the squared gradient, per layer. Below 0 it "
+            "vanishes (ordered phase), above 0 it explodes (chaotic phase).",
+            Axes(
+                "standard deviation of weights, times √n", "nats per layer", bars=True
+            ),
+        ),
+        "Schoenholz et al. 2017",
+    ),
+    "residual": Claim(
+        Plot(
+            "residual-growth",
+            "3. Plain networks lose exponentially, residual ones do not",
+            "What the squared gradient gains or loses over the first so many layers or "
+            "blocks. A straight line is an exponential; the residual line bends.",
+            Axes("layers or blocks", "squared gradient (nats)"),
+        ),
+        "Yang and Schoenholz 2017",
+    ),
+    "shattering": Claim(
+        Plot(
+            "shattering",
+            "4. Shattered gradients: 1/2^L, or 1/√L with shortcuts",
+            "Correlation of the gradients of different inputs. Near 0 they look like "
+            "white noise. Predictions: 1/2^L plain, 0.75/√L residual.",
+            Axes("depth L", "correlation", log=True, bars=True),
+        ),
+        "Balduzzi et al. 2017",
+    ),
+    "path": Claim(
+        Plot(
+            "effective-path-length",
+            "5. Gradients take short paths through residual blocks",
+            "Mean number of branches on the paths that carry the gradient: n ε/(1 + ε) "
+            "where branches add up, n ε²/(1 + ε²) where random ones partly cancel.",
+            Axes("strength ε of a branch", "branches", bars=True),
+        ),
+        "Veit et al. 2016",
+    ),
+    "rnn": Claim(
+        Plot(
+            "rnn-slope",
+            "6. An RNN forgets by its gain and by its saturation",
+            "Slope of the gradient's logarithm per step back in time. A gain above 1 "
+            "is needed for an explosion but not enough: with input, units saturate.",
+            Axes("gain of the orthogonal recurrent matrix", "nats per step", bars=True),
+        ),
+        "Pascanu et al. 2013",
+    ),
+    "forget": Claim(
+        Plot(
+            "forget-bias",
+            "7. The forget bias sets the memory of an LSTM",
+            "Slope of dL/dc over the direct path alone, where it is log σ(b), and over "
+            "all paths, to which the recurrent weights add.",
+            Axes("bias b of the forget gate", "nats per step", bars=True),
+        ),
+        "Gers et al. 2000; Jozefowicz et al. 2015",
+    ),
+    "lyapunov": Claim(
+        Plot(
+            "lyapunov-exponent",
+            "8. Gradients grow at the largest Lyapunov exponent",
+            "Measured: slope of the gradient per step back in time. Theory: each "
+            "network's own exponent, measured forwards. It changes sign at a gain of "
+            "1, where random networks turn chaotic.",
+            Axes("gain of the Gaussian recurrent matrix", "nats per step", bars=True),
+        ),
+        "Sompolinsky et al. 1988; Vogt et al. 2020",
+    ),
+    "width": Claim(
+        Plot(
+            "finite-width",
+            "9. Narrow networks scatter by 5 Σ 1/n",
+            "Variance over networks of the logarithm of the squared gradient, and its "
+            "mean times −2. Both are predicted to be 5 Σ 1/n, to leading order.",
+            Axes("5 Σ 1/n over layers of width n", "nats (squared)", bars=True),
+        ),
+        "Hanin and Nica 2018",
+    ),
+}
+
+
+def theory_section(records: list[Record]) -> Section:
+    """Return the section of the study `theory` from its records."""
+    figures, absent, rows = [], [], []
+    for arm, claim in CLAIMS.items():
+        theirs = of_metric([r for r in records if r.arm == arm], CLAIM, PREDICTION)
+        drawn = _figure(claim, theirs)
+        if drawn is None:
+            absent.append(claim.plot.title)
+        else:
+            figures.append(drawn)
+            rows += [_row(claim, theirs, family) for _, family in drawn.drawn()]
+    head = ["Claim", "Line", "Source", "At", "Predicted", "Measured", "Misfit"]
+    table = Table(
+        "The claims",
+        "The last point of each line, with its interval over seeds. Misfit: root mean "
+        "square distance of theory's line from the measured one over all points, in "
+        "the unit of the figure, with neither of them moved.",
+        head,
+        rows,
+    )
+    return Section(
+        "theory",
+        "Theory: nine claims, measured",
+        "Does what the literature says about gradients at initialisation hold in "
+        "networks of this size? Nothing is trained; dashed is the prediction, solid "
+        "the measurement.",
+        figures,
+        table if rows else None,
+        absent,
+    )
+
+
+def _figure(claim: Claim, records: list[Record]) -> Figure | None:
+    spots = ((record, Spot(record.size, role=_role(record))) for record in records)
+    families = {record.family for record in records}
+    return figure("theory", claim.plot, spots, families)
+
+
+def _role(record: Record) -> str:
+    return PREDICTED if record.metric == PREDICTION else MEASURED
+
+
+def _row(claim: Claim, records: list[Record], family: str) -> list[str]:
+    places = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
+    for record in records:
+        if record.family == family:
+            places[_role(record)][record.size].append(record)
+    lines = {role: line(family, role, theirs) for role, theirs in places.items()}
+    distance = misfit(lines[MEASURED], lines[PREDICTED])
+    last = max((*places[MEASURED], *places[PREDICTED]))
+    predicted = over_seeds(places[PREDICTED][last])
+    return [
+        claim.plot.title,
+        family,
+        claim.source,
+        number(last),
+        number(predicted.mean) if predicted.seeds else "–",
+        interval(over_seeds(places[MEASURED][last])),
+        number(distance, 2),
+    ]

@@ -54,20 +54,19 @@ def test_with_batch_norm_the_plain_net_does_not_vanish(deep):
     assert (norms[:, 0] > norms[:, -1]).all()
 
 
-def test_rnn_forgets_as_predicted_and_much_faster_than_lstm(monkeypatch):
+def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
     settings = time_study.TimeSettings((40,), 32, 1, 1, 16, 3e-3)
     monkeypatch.setitem(time_study.SCALES, "smoke", settings)
     arms = {arm.family: arm for arm in time_study.arms("smoke", "")}
     slopes = {}
-    for family in ("RNN", "LSTM"):
+    for family in ("RNN", "GRU", "LSTM"):
         norms, predicted = profiles(time_study, arms[family], seeds=(0, 1, 2, 3))
         # The last steps still carry the read-out's own scale.
         times = np.arange(35)
         slopes[family] = np.polyfit(times, norms[:, :35].T, 1)[0].mean()
-        if family == "RNN":
-            assert predicted is not None
-            expected = np.polyfit(times, predicted[:35], 1)[0]
-            np.testing.assert_allclose(slopes["RNN"], expected, rtol=0.2)
+        assert predicted is not None
+        expected = np.polyfit(times, predicted[:35], 1)[0]
+        np.testing.assert_allclose(slopes[family], expected, rtol=0.2)
     assert slopes["RNN"] > 2.5 * slopes["LSTM"] > 0
 
 

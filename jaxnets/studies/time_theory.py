@@ -1,0 +1,82 @@
+"""Theory's slope of a gradient over time, for the networks of the study of time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets import functional as F
+from jaxnets.gradflow import theory
+
+
+# Sequences over which the gates are averaged: the slope moves little with more.
+SEQUENCES = 16
+
+
+def rnn_slope(weight_variance: float, hidden: int, length: int) -> float:
+    """Return mean-field theory's slope for the RNN on the adding problem, in nats."""
+    # Of x_t @ w_xh: E[value^2] = 1/3 and E[marker^2] = 2/T, times the weights'.
+    input_variance = (1 / 3 + 2 / length) * weight_variance / hidden
+    return theory.rnn_slope(weight_variance**0.5, input_variance)
+
+
+def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -> float:
+    """Return theory's slope for a GRU or LSTM, in nats per step back in time.
+
+    It follows from the values of the gates on `x (B, T, D)`; no gradient is taken.
+
+    Args:
+        params: Weights of the networks of all seeds, with a leading axis of seeds.
+        x: Sequences, of which the first few are used.
+        weight_variance: Hidden units times the variance of a weight of `w_hh`.
+
+    Returns:
+        The mean slope of the seeds.
+    """
+    lstm = isinstance(params, F.LSTMParams)
+    values, profile = (
+        (_lstm_gates, theory.lstm_gradient_profile)
+        if lstm
+        else (_gru_gates, theory.gru_gradient_profile)
+    )
+    x = jnp.swapaxes(jnp.asarray(x)[:SEQUENCES], 0, 1)
+    every = jax.jit(lambda params: jax.lax.map(lambda p: values(p, x), params))(params)
+    slopes = []
+    for seed in range(len(params.w_hh)):
+        line = profile(
+            *(np.asarray(value[seed]) for value in every),
+            weight_variance=weight_variance,
+        )
+        # Away from both ends, which differ from the steps between them.
+        quarter = len(line) // 4
+        middle = np.arange(quarter, len(line) - quarter)
+        slopes.append(-np.polyfit(middle, line[middle], 1)[0])
+    return float(np.mean(slopes))
+
+
+def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
+    """Return i, f, g, o and c `(T, B, H)` of a run over `x (T, B, D)`."""
+    zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
+
+    def step(state, x_t):
+        following, _ = F.lstm_step(params, state, x_t)
+        a = x_t @ params.w_xh + state.h @ params.w_hh + params.b
+        i, f, g, o = jnp.split(a, 4, axis=-1)
+        gates = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
+        return following, (*gates, following.c)
+
+    return jax.lax.scan(step, F.LSTMState(zeros, zeros), x)[1]
+
+
+def _gru_gates(params: F.GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
+    """Return r, z, n and h `(T, B, H)` of a run over `x (T, B, D)`."""
+    zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
+    b_hn = 0.0 if params.b_hn is None else params.b_hn
+
+    def step(h, x_t):
+        following, _ = F.gru_step(params, h, x_t)
+        r, z, n = jnp.split(x_t @ params.w_xh + params.b, 3, axis=-1)
+        h_r, h_z, h_n = jnp.split(h @ params.w_hh, 3, axis=-1)
+        r, z = jax.nn.sigmoid(r + h_r), jax.nn.sigmoid(z + h_z)
+        return following, (r, z, jnp.tanh(n + r * (h_n + b_hn)), following)
+
+    return jax.lax.scan(step, zeros, x)[1]

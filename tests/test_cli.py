@@ -35,6 +35,7 @@ RUN = ["contrast", "overfitting", "--scale", "smoke", "--seeds", "2", "--out"]
         (["bench", "--json", "no-such-folder/a.json"], "in a folder that exists"),
         (["bench", "--torch-python", "no-such-python"], "no-such-python"),
         (["bench", "training", "--dtype", "bfloat16"], "wanted float32"),
+        (["bench", "gradflow", "--peers", "flax"], "times this library alone"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, capsys):

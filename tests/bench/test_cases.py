@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnets.bench import ops, training
-from tests.bench.tiny import OPS, RESNET
+from jaxnets.bench import gradflow, ops, training
+from tests.bench.tiny import FLOWS, OPS, RESNET
 
 
 PARAMETERS = ("kernel", "scale", "bias")
@@ -59,6 +59,41 @@ def test_the_networks_take_the_same_step():
     for ours, theirs in updated:
         ours = ours[...].reshape(theirs.shape)
         np.testing.assert_allclose(theirs[...], ours, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", FLOWS, ids=lambda row: row.name)
+def test_every_case_of_a_network_measures_its_taps(row):
+    cases = {case.direction: case for case in gradflow.cases(row)}
+    assert list(cases) == ["norms", "everything", "scheduled"]
+    for case in cases.values():
+        measured, plain = (
+            jax.eval_shape(program.function, *program.arguments)[1]
+            for program in case.programs.values()
+        )
+        assert plain.watched is None and measured.loss.shape == plain.loss.shape
+        kept = measured.watched if case.direction == "norms" else measured.watched[0]
+        assert len(kept) > 3
+
+
+def test_measuring_changes_no_step():
+    row = FLOWS[1]
+    cases = {case.direction: case for case in gradflow.cases(row)}
+    programs = cases["scheduled"].programs
+    (state, report), (plain_state, plain) = (
+        jax.jit(programs[who].function)(*programs[who].arguments)
+        for who in ("ours", "plain")
+    )
+    every = row.spec["every"]
+    assert int(state.step) == int(plain_state.step) == every
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        (state.params, report.loss),
+        (plain_state.params, plain.loss),
+    )
+    taps, responses = report.watched
+    for stats in taps.values():
+        assert np.isfinite(stats.norm[0]).all() and np.isnan(stats.norm[1:]).all()
+    assert list(taps) == list(responses) and len(taps) > 3
 
 
 def pairs(ours, peer):

@@ -70,8 +70,5 @@ RECURRENCES = [
     recurrence("lstm", dtype="bfloat16"),
     recurrence("bidirectional_lstm", depth=2),
 ]
-FLOWS = [
-    Row("resnet", RESNET.spec | {"every": 2}),
-    recurrence("lstm", every=3),
-]
+FLOW = recurrence("lstm", every=3)
 CHECKPOINT = recurrence("lstm", time=7, checkpoint="sqrt", time_major=True)

@@ -54,7 +54,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     }
     memory = {"gate_timescale", "lyapunov_exponent", "solved"}
     assert metrics["time"] == losses | flow | memory
-    assert metrics["saturation"] == curves | flow | {"saturated_share"}
+    shares = {"saturated_share", "dead_share"}
+    assert metrics["saturation"] == curves | flow | shares
     assert metrics["overfitting"] == curves
 
 

@@ -36,7 +36,7 @@ CLAIMS = {
     "chi": Claim(
         Plot(
             "chi-slope",
-            "2. χ₁ sets the rate in tanh networks",
+            "2. The factor chi_1 sets the rate of tanh networks",
             "Slope of the logarithm of the squared gradient, per layer. Below 0 it "
             "vanishes (ordered phase), above 0 it explodes (chaotic phase).",
             Axes(

@@ -29,8 +29,9 @@ class Record(NamedTuple):
             (of ReLU units that are zero at all inputs), `solved` (0 or 1), `claim` and
             `predicted_claim` (of the study `theory`: the number that the claim named by
             `arm` is about, and what is predicted for it, with a seed where that is a
-            property of the network), and `loss` and `accuracy` with the prefix
-            `train_`, `validation_` or `test_`.
+            property of the network), `weight_variance` and `bias_variance` (of its
+            networks of claim 2 and of the critical line), and `loss` and `accuracy`
+            with the prefix `train_`, `validation_` or `test_`.
         place: Name of the tap or layer; empty for the whole network.
         position: Layer, counted from the input as 0, or time step, counted from 0;
             None for the whole network.

@@ -17,6 +17,7 @@ from jaxnets.report.figures import (
 )
 from jaxnets.report.heat_maps import HeatMap, heat_map
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
+from jaxnets.report.phase import PhaseDiagram
 from jaxnets.report.style import ordered_families
 
 
@@ -25,7 +26,7 @@ MISFIT = (
     "neither of them moved."
 )
 Spots = Iterable[tuple[Record, Spot]]
-AnyFigure = Figure | Explorer | HeatMap
+AnyFigure = Figure | Explorer | HeatMap | PhaseDiagram
 # By the kind of a plot.
 DRAW = {"lines": figure, "explorer": explorer, "heat map": heat_map}
 

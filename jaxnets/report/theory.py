@@ -7,7 +7,9 @@ from jaxnets.records import Record
 from jaxnets.report.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Figure, Plot, Spot, figure, line, misfit
 from jaxnets.report.intervals import interval, number, over_seeds
-from jaxnets.report.sections import Section, Table
+from jaxnets.report.phase import PLOT as PHASE_PLOT
+from jaxnets.report.phase import phase_diagram
+from jaxnets.report.sections import AnyFigure, Section, Table
 from jaxnets.report.selection import of_metric
 
 
@@ -121,7 +123,8 @@ CLAIMS = {
 
 def theory_section(records: list[Record]) -> Section:
     """Return the section of the study `theory` from its records."""
-    figures, absent, rows = [], [], []
+    figures: list[AnyFigure] = []
+    absent, rows = [], []
     for arm, claim in CLAIMS.items():
         theirs = of_metric([r for r in records if r.arm == arm], CLAIM, PREDICTION)
         drawn = _figure(claim, theirs)
@@ -130,6 +133,11 @@ def theory_section(records: list[Record]) -> Section:
         else:
             figures.append(drawn)
             rows += [_row(claim, theirs, family) for _, family in drawn.drawn()]
+    phases = phase_diagram([record for record in records if record.arm == "chi"])
+    if phases is None:
+        absent.append(PHASE_PLOT.title)
+    else:
+        figures.append(phases)
     head = ["Claim", "Line", "Source", "At", "Predicted", "Measured", "Misfit"]
     table = Table(
         "The claims",

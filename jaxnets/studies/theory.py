@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.studies import theory_depth, theory_time
+from jaxnets.records import Record
+from jaxnets.studies import theory_depth, theory_phase, theory_time
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder
 from jaxnets.studies.claims import Measurement, Networks
 from jaxnets.studies.theory_depth import DepthSizes
@@ -57,7 +58,7 @@ SCALES = {
 }
 INITIALISER = (
     "All networks: independent Gaussian or random orthogonal weights at the gains that "
-    "each claim names; biases zero, except for claim 2 (variance 0.05) and the forget "
+    "each claim names; biases zero, except for claim 2 and the forget "
     "gate of claim 7."
 )
 NOTES = (
@@ -72,7 +73,7 @@ CLAIMS: dict[str, Claim] = {
         "initialiser",
         lambda s, seeds: theory_depth.initialiser_scale(s.depth, seeds),
     ),
-    "chi": ("chi_1", lambda s, seeds: theory_depth.chi_slope(s.depth, seeds)),
+    "chi": ("chi_1", lambda s, seeds: theory_phase.chi_slope(s.depth, seeds)),
     "residual": (
         "residual growth",
         lambda s, seeds: theory_depth.residual_growth(s.depth, seeds),
@@ -117,4 +118,19 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         ours.scalar("claim", point.measured, step=0)
         theirs.scalar("predicted_claim", predicted, step=0)
         records += ours.records + theirs.records
+    if arm.name == "chi":
+        records += _phase_plane(arm)
     return Outcome(records, parameters, networks.compile_seconds)
+
+
+def _phase_plane(arm: Arm) -> list[Record]:
+    """Record where the networks of claim 2 and the critical line stand."""
+    records = []
+    for family, x, *variances in theory_phase.phase_plane():
+        recorder = Recorder(arm._replace(family=family, size=x), (-1,))
+        for metric, variance in zip(
+            ("weight_variance", "bias_variance"), variances, strict=True
+        ):
+            recorder.scalar(metric, [variance], step=0)
+        records += recorder.records
+    return records

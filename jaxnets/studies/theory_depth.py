@@ -18,7 +18,7 @@ from jaxnets.gradflow import (
     log_adjoint_norms,
     theory,
 )
-from jaxnets.studies.claims import Measurement, Networks, Point, slopes
+from jaxnets.studies.claims import Measurement, Networks, Point
 
 
 class DepthSizes(NamedTuple):
@@ -45,7 +45,6 @@ class DepthSizes(NamedTuple):
     networks: int
 
 
-BIAS_VARIANCE = 0.05
 PLAIN_GAIN, RESIDUAL_GAIN = 0.9, 0.5
 # Of claim 4: gradients of several outputs of a network, so that seeds scatter less.
 INPUTS, READ_OUTS = 64, 8
@@ -63,7 +62,7 @@ def initialiser_scale(sizes: DepthSizes, networks: Networks) -> Measurement:
     variances = {"He": 2.0, "1/n": 1.0}
 
     def of_key(key):
-        weights, x, cotangent = _network(key, layers, n)
+        weights, x, cotangent = draw_network(key, layers, n)
 
         def of_variance(variance):
             def step(h, w):
@@ -93,35 +92,6 @@ def initialiser_scale(sizes: DepthSizes, networks: Networks) -> Measurement:
     return Measurement(points, layers * n**2)
 
 
-def chi_slope(sizes: DepthSizes, networks: Networks) -> Measurement:
-    """Claim 2: a squared gradient changes by chi_1 per layer, once lengths settled."""
-    n, layers = sizes.width, sizes.settled
-    gains = (0.9, 1.1, 1.5, 2.0)
-
-    def of_key(key):
-        weights, x, cotangent = _network(key, layers, n)
-        biases = jax.random.normal(jax.random.fold_in(key, 3), (layers, n))
-
-        def of_gain(gain):
-            def step(z, layer):
-                w, b = layer
-                return gain * jnp.tanh(z) @ w + jnp.sqrt(BIAS_VARIANCE) * b, None
-
-            return 2 * log_adjoint_norms(step, x, (weights, biases), cotangent)
-
-        return jax.lax.map(of_gain, jnp.array(gains))
-
-    logs = networks.measure(of_key)[:, :, layers // 4 :]
-    points = []
-    for i, gain in enumerate(gains):
-        chi = theory.chi_1(
-            jnp.tanh, weight_variance=gain**2, bias_variance=BIAS_VARIANCE
-        )
-        # Along the layers the gradient grows where it vanishes backwards.
-        points.append(Point("tanh", gain, -slopes(logs[:, i]), float(np.log(chi))))
-    return Measurement(points, layers * (n**2 + n))
-
-
 def residual_growth(sizes: DepthSizes, networks: Networks) -> Measurement:
     """Claim 3: exponential in plain tanh networks, slower in residual ones.
 
@@ -131,7 +101,7 @@ def residual_growth(sizes: DepthSizes, networks: Networks) -> Measurement:
     n, layers = min(sizes.width, 200), sizes.deep
 
     def of_key(key):
-        weights, x, cotangent = _network(key, layers, n)
+        weights, x, cotangent = draw_network(key, layers, n)
         outputs = jax.random.normal(jax.random.fold_in(key, 3), (layers, n, n))
         outputs = outputs / jnp.sqrt(n)
 
@@ -180,7 +150,7 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
     shallow = [depth for depth in depths if depth <= 8]
 
     def of_key(key):
-        weights = jnp.sqrt(2.0) * _network(key, max(depths), n)[0]
+        weights = jnp.sqrt(2.0) * draw_network(key, max(depths), n)[0]
         x_key, v_key = jax.random.split(jax.random.fold_in(key, 3))
         x = jax.random.normal(x_key, (INPUTS, n))
         read_outs = jax.random.normal(v_key, (READ_OUTS, 1, n))
@@ -229,7 +199,7 @@ def path_length(sizes: DepthSizes, networks: Networks) -> Measurement:
     strengths = (0.1, 0.256, 0.6)
 
     def of_key(key):
-        weights, x, cotangent = _network(key, blocks, n)
+        weights, x, cotangent = draw_network(key, blocks, n)
         aligned = jnp.eye(n) + DEVIATION * weights
 
         def of_strength(branches, strength):
@@ -265,7 +235,7 @@ def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
         def of_key(key, n=n, layers=layers):
             def of_network(key):
                 # One more: the adjoint is reported after the first layer.
-                weights, x, cotangent = _network(key, layers + 1, n)
+                weights, x, cotangent = draw_network(key, layers + 1, n)
                 step = lambda h, w: (jax.nn.relu(jnp.sqrt(2.0) * h @ w), None)
                 cotangent = cotangent / jnp.linalg.norm(cotangent)
                 return 2 * log_adjoint_norms(step, x, weights, cotangent)[0]
@@ -282,7 +252,7 @@ def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
     return Measurement(points, max((d + 1) * n**2 for n, d in sizes.narrow))
 
 
-def _network(key, layers: int, n: int):
+def draw_network(key, layers: int, n: int):
     """Weights `(layers, n, n)` of variance 1/n, an input and a cotangent `(n,)`."""
     w_key, x_key, g_key = jax.random.split(key, 3)
     weights = jax.random.normal(w_key, (layers, n, n)) / jnp.sqrt(n)

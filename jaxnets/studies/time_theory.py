@@ -62,7 +62,7 @@ def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
         a = x_t @ params.w_xh + state.h @ params.w_hh + params.b
         i, f, g, o = jnp.split(a, 4, axis=-1)
         gates = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
-        return following, (*gates, following.c)
+        return following, (*gates, jnp.asarray(following.c))
 
     return jax.lax.scan(step, F.LSTMState(zeros, zeros), x)[1]
 

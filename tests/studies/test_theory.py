@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxnets.cli import main
+from jaxnets.gradflow.theory import chi_1
 from jaxnets.records import read_records
-from jaxnets.studies import depth, overhead, theory
+from jaxnets.studies import depth, overhead, theory, theory_phase
 from jaxnets.studies import time as time_study
 
 
@@ -101,7 +103,7 @@ def claim(monkeypatch):
         records = theory.run(arms[name], tuple(seeds), lambda *figures: None).records
 
         def means(metric):
-            places = {(r.family, r.size): [] for r in records}
+            places = {(r.family, r.size): [] for r in records if r.metric == metric}
             for record in records:
                 if record.metric == metric:
                     places[record.family, record.size].append(record.value)
@@ -129,11 +131,29 @@ def test_without_he_the_signal_and_gradient_lose_sqrt_2_a_layer(claim):
 
 
 def test_a_squared_gradient_changes_by_chi_1_a_layer(claim):
-    measured, predicted = claim("chi")
+    measured, predicted = claim("chi", range(8))
     wanted = {0.9: -0.4257, 1.1: -0.1635, 1.5: 0.0879, 2.0: 0.2929}
     for gain, slope in wanted.items():
-        assert predicted["tanh", gain] == pytest.approx(slope, abs=2e-3)
+        assert predicted["bias variance 0.05", gain] == pytest.approx(slope, abs=2e-3)
     assert worst(measured, predicted) < 0.03
+
+
+def test_the_critical_line_parts_the_networks_that_vanish_from_those_that_explode():
+    plane = list(theory_phase.phase_plane())
+    line = [point for point in plane if point.family == "critical line"]
+    assert (line[0].weight_variance, line[0].bias_variance) == (pytest.approx(1.0), 0)
+    for network in plane[: -len(line)]:
+        chi = chi_1(
+            jnp.tanh,
+            weight_variance=network.weight_variance,
+            bias_variance=network.bias_variance,
+        )
+        critical = np.interp(
+            network.bias_variance,
+            [point.bias_variance for point in line],
+            [point.weight_variance for point in line],
+        )
+        assert (chi > 1) == (network.weight_variance > critical)
 
 
 def test_plain_growth_is_exponential_and_residual_growth_is_not(claim):

@@ -1,0 +1,84 @@
+"""Claim 2, and the plane of weight and bias variances that its networks stand in."""
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.gradflow import log_adjoint_norms, theory
+from jaxnets.studies.claims import Measurement, Networks, Point, slopes
+from jaxnets.studies.theory_depth import DepthSizes, draw_network
+
+
+# On both sides of the critical line, at two variances of the biases.
+GAINS, BIAS_VARIANCES = (0.9, 1.1, 1.5, 2.0), (0.05, 0.3)
+
+
+class PlanePoint(NamedTuple):
+    """A place in the plane: of a network of claim 2, or on the critical line.
+
+    Attributes:
+        family: The line of claim 2 that the network belongs to; `critical line`.
+        x: The gain of the network; on the line the bias variance.
+        weight_variance: Fan-in times the variance of a weight.
+        bias_variance: Variance of a bias.
+    """
+
+    family: str
+    x: float
+    weight_variance: float
+    bias_variance: float
+
+
+def chi_slope(sizes: DepthSizes, networks: Networks) -> Measurement:
+    """Claim 2: a squared gradient changes by chi_1 per layer, once lengths settled.
+
+    The first quarter of the layers, where they still settle, is left out.
+    """
+    n, layers = sizes.width, sizes.settled
+    places = list(itertools.product(BIAS_VARIANCES, GAINS))
+
+    def of_key(key):
+        weights, x, cotangent = draw_network(key, layers, n)
+        biases = jax.random.normal(jax.random.fold_in(key, 3), (layers, n))
+
+        def of_place(place):
+            bias_variance, gain = place
+
+            def step(z, layer):
+                w, b = layer
+                return gain * jnp.tanh(z) @ w + jnp.sqrt(bias_variance) * b, None
+
+            return 2 * log_adjoint_norms(step, x, (weights, biases), cotangent)
+
+        return jax.lax.map(of_place, jnp.array(places))
+
+    # Along the layers the gradient grows where it vanishes backwards.
+    found = -slopes(networks.measure(of_key)[:, :, layers // 4 :])
+    points = []
+    for measured, (bias_variance, gain) in zip(found.T, places, strict=True):
+        chi = theory.chi_1(
+            jnp.tanh, weight_variance=gain**2, bias_variance=bias_variance
+        )
+        family = _family(bias_variance)
+        points.append(Point(family, gain, measured, float(np.log(chi))))
+    return Measurement(points, layers * (n**2 + n))
+
+
+def phase_plane() -> Iterator[PlanePoint]:
+    """Yield the networks of claim 2, then points of the line where chi_1 is 1."""
+    for bias_variance, gain in itertools.product(BIAS_VARIANCES, GAINS):
+        yield PlanePoint(_family(bias_variance), gain, gain**2, bias_variance)
+    # Closer near 0, where the line bends.
+    for bias_variance in (
+        1.25 * max(BIAS_VARIANCES) * np.linspace(0, 1, 16) ** 2
+    ).tolist():
+        weight_variance = theory.critical_line(jnp.tanh, bias_variance)
+        yield PlanePoint("critical line", bias_variance, weight_variance, bias_variance)
+
+
+def _family(bias_variance: float) -> str:
+    return f"bias variance {bias_variance:g}"

@@ -18,20 +18,49 @@ def record(arm, size, seed, value, family="net"):
 def records():
     """Measured 2 x and 2 x + 0.2, so 2 x + 0.1 on average; predicted 2 x."""
     return [
-        record(arm, x, seed, 2 * x + max(0, 0.2 * seed))
-        for arm in CLAIMS
-        for x in (0.5, 1.0, 2.0)
-        for seed in (-1, 0, 1)
+        *(
+            record(arm, x, seed, 2 * x + max(0, 0.2 * seed))
+            for arm in CLAIMS
+            for x in (0.5, 1.0, 2.0)
+            for seed in (-1, 0, 1)
+        ),
+        *place("net", 0.5, 0.25, 0.1),
+        *place("critical line", 0.0, 1.0, 0.0),
+        *place("critical line", 0.2, 2.2, 0.2),
     ]
+
+
+def place(family, size, weight_variance, bias_variance):
+    """Where a network of claim 2, or a point of the critical line, stands."""
+    variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
+    return [
+        record("chi", size, -1, value, family)._replace(metric=metric)
+        for metric, value in variances.items()
+    ]
+
+
+def test_the_phase_diagram_shows_networks_beside_the_critical_line(records):
+    phases = theory_section(records).figures[-1]
+    assert phases.plot.name == "phase-diagram"
+    (panel,) = phases.panels
+    assert "1.1 at (0.25, 0.1)" in panel.description
+    specification = phases.chart(panel, legend=True)
+    alt.Chart.from_dict(specification, validate=True)
+    rows = specification["datasets"]["rows"]
+    line = [(row["x"], row["y"]) for row in rows if row["kind"] == "line"]
+    assert line == [(1.0, 0.0), (2.2, 0.2)]
+    (network,) = [row for row in rows if row["kind"] == "network"]
+    assert (network["x"], network["y"], network["side"]) == (0.25, 0.1, "explodes")
 
 
 def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
     section = theory_section(records)
     assert not section.absent
-    assert [f.plot.name for f in section.figures] == [
+    figures = section.figures[: len(CLAIMS)]
+    assert [f.plot.name for f in figures] == [
         claim.plot.name for claim in CLAIMS.values()
     ]
-    for figure in section.figures:
+    for figure in figures:
         (panel,) = figure.panels
         assert sorted(line.role for line in panel.lines) == ["measured", "theory"]
         means = {line.role: [e.mean for _, e in line.points] for line in panel.lines}

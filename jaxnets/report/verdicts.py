@@ -89,14 +89,22 @@ def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
             tag("p", tag("strong", "What to do: "), remedy, class_="remedy")
             if remedy
             else "",
-            *(
-                tag("p", tag("em", heading), text, class_="evidence")
-                for name, heading in _BACKGROUND.items()
-                for text in dict.fromkeys(str(v.get(name) or "") for v in verdicts)
-                if text
-            ),
+            _background(verdicts),
         ]
     )
+
+
+def _background(verdicts: list[dict[str, Any]]) -> Markup:
+    """Return the reasons and doubts of verdicts, folded: the sentences come first."""
+    texts = [
+        tag("p", tag("em", heading), text, class_="evidence")
+        for name, heading in _BACKGROUND.items()
+        for text in dict.fromkeys(str(v.get(name) or "") for v in verdicts)
+        if text
+    ]
+    if not texts:
+        return Markup("")
+    return tag("details", tag("summary", "Why, and what else it could be"), *texts)
 
 
 def _verdict(verdict: dict[str, Any]) -> Markup:

@@ -55,26 +55,23 @@ def saturation_verdicts(records: list[Record]) -> list[Verdict]:
     arms = dict.fromkeys((record.family, record.size) for record in shares)
     verdicts = []
     for family, gain in sorted(arms):
-        arm = select(found, family=family, size=gain)
-        steps = [record.step for record in select(arm, metric="saturated_share")]
+        arm = select(shares, family=family, size=gain)
+        step = min(record.step for record in arm)
+        first = select(found, family=family, size=gain, step=step)
+        where = f"{family}, gain {gain:g}"
         verdicts += [
-            _arm_verdict(found, family, gain),
-            dead_verdict(
-                select(arm, step=min(steps)),
-                study="saturation",
-                where=f"{family}, gain {gain:g}",
-            ),
+            _arm_verdict(first, family, f"{where}, {moment(step)}"),
+            dead_verdict(first, study="saturation", where=where),
         ]
     return [verdict for verdict in verdicts if verdict]
 
 
-def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | None:
-    arm = select(records, family=family, size=gain)
-    step = min(r.step for r in select(arm, metric="saturated_share"))
-    share = _mean_share(select(arm, metric="saturated_share", step=step))
+def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | None:
+    """Judge the records of one arm at one step."""
+    share = mean_share(select(records, metric="saturated_share"))
     if share is None:
         return None
-    flow = profile(arm, step=step)
+    flow = profile(records)
     arrival = estimate(flow.arrivals.values()) if flow else None
     threshold = RELU_SHARE if family == "ReLU" else HALF
     kind = _kind(share, arrival, threshold)
@@ -84,7 +81,7 @@ def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | N
         threshold = power(-TENFOLD if kind == "vanishing" else TENFOLD)
     lost = kind == "vanishing" and family == "sigmoid"
     return Verdict(
-        f"{family}, gain {gain:g}, {moment(step)}",
+        where,
         number.mean,
         threshold,
         _sentence(family, share, arrival)
@@ -99,12 +96,12 @@ def _arm_verdict(records: list[Record], family: str, gain: float) -> Verdict | N
     )
 
 
-def _mean_share(records: list[Record]) -> Estimate | None:
-    """Average over layers in each seed, then over seeds."""
-    layers: defaultdict[int, list[float]] = defaultdict(list)
+def mean_share(records: list[Record]) -> Estimate | None:
+    """Average over layers and time steps in each seed, then over seeds."""
+    by_seed: defaultdict[int, list[float]] = defaultdict(list)
     for record in records:
-        layers[record.seed].append(record.value)
-    return estimate(sum(shares) / len(shares) for shares in layers.values())
+        by_seed[record.seed].append(record.value)
+    return estimate(sum(shares) / len(shares) for shares in by_seed.values())
 
 
 def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:

@@ -5,8 +5,9 @@ from jaxnets.gradflow.diagnosis.activations import (
     OTHER_CAUSES,
     RELU_SHARE,
     SHARE_REASON,
+    mean_share,
 )
-from jaxnets.gradflow.diagnosis.estimates import Estimate, estimate, with_interval
+from jaxnets.gradflow.diagnosis.estimates import Estimate, with_interval
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.records import Record
 
@@ -65,13 +66,6 @@ def saturated_verdict(
 
 def _by_place(records: list[Record]) -> dict[str, Estimate]:
     """Return the mean share at each place, over its time steps, then over seeds."""
-    values: dict[str, dict[int, list[float]]] = {}
-    for record in records:
-        values.setdefault(record.place, {}).setdefault(record.seed, []).append(
-            record.value
-        )
-    shares = {
-        place: estimate(sum(shares) / len(shares) for shares in by_seed.values())
-        for place, by_seed in values.items()
-    }
+    places = dict.fromkeys(record.place for record in records)
+    shares = {place: mean_share(select(records, place=place)) for place in places}
     return {place: share for place, share in shares.items() if share}

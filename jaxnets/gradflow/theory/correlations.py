@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.gradflow.theory import mean_field
 from jaxnets.gradflow.theory.mean_field import (
     Activation,
     Real,
@@ -209,10 +210,10 @@ def length_slope(
         1e-8,
     )
     with jax.enable_x64(True):
-        squares = jnp.square(activation(jnp.sqrt(q) * jnp.asarray(NODES)))
+        z = mean_field.NODES
+        squares = jnp.square(activation(jnp.sqrt(q) * jnp.asarray(z)))
         squares = squares - jnp.square(activation(jnp.zeros(())))
-        density = np.exp(-(NODES**2) / 2) / np.sum(np.exp(-(NODES**2) / 2))
-        mean = float(jnp.sum(density * (NODES**2 - 1) * squares))
+        mean = float(jnp.sum(mean_field.DENSITY * (z**2 - 1) * squares))
     return float(weight_variance * mean / (2 * q))
 
 

@@ -126,10 +126,9 @@ def conv_lstm(
     zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
     initial = LSTMState(zeros, zeros) if state is None else state
     options = _Options(activation, gate_activation, clip_cotangent)
-    step = lambda state, x_t: _step(options, params, state, x_t)
+    step = lambda state, x_t, _: _step(options, params, state, x_t)
     with explained(clip_cotangent=clip_cotangent):
-        final, ys = scan_steps(step, initial, jnp.moveaxis(x, axis, 0), plan)
-    return final, jnp.moveaxis(ys, 0, axis)
+        return scan_steps(step, initial, x, plan)
 
 
 def _step(

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.recurrent.recurrence import Step, recur
+from jaxnets.functional.recurrent.recurrence import Step, recur, run_steps
 
 
 def recur_over_maps(
@@ -14,7 +14,6 @@ def recur_over_maps(
     x: Any,
     feature_ndim: int,
     *,
-    resets: Any = None,
     time_major: bool = False,
     **options: Any,
 ) -> tuple[Any, Any]:
@@ -25,21 +24,10 @@ def recur_over_maps(
         state: As in `recur`.
         x: An array, or a pytree of arrays that all have these axes.
         feature_ndim: Number of feature axes, which says where the time axis is.
-        resets: As in `recur`.
         time_major: As in `recur`.
         **options: The other options of `recur`.
     """
     if time_major or feature_ndim == 1:
-        return recur(step, state, x, resets=resets, time_major=time_major, **options)
-    axis = jnp.ndim(jax.tree.leaves(x)[0]) - 1 - feature_ndim
-    first = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), axis, 0), x)
-    if resets is not None:
-        wanted = jnp.shape(jax.tree.leaves(x)[0])[: axis + 1]
-        if jnp.shape(resets) != wanted:
-            raise ValueError(
-                f"`resets` has shape {jnp.shape(resets)}; wanted {wanted}: one boolean "
-                "for each step of each sequence, (*batch, time)."
-            )
-        resets = jnp.moveaxis(jnp.asarray(resets), -1, 0)
-    state, ys = recur(step, state, first, resets=resets, time_major=True, **options)
-    return state, jax.tree.map(lambda y: jnp.moveaxis(y, 0, axis), ys)
+        return recur(step, state, x, time_major=time_major, **options)
+    batch = jnp.shape(jax.tree.leaves(x)[0])[: -1 - feature_ndim]
+    return run_steps(step, state, x, batch, **options)

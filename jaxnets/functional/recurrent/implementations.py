@@ -18,12 +18,7 @@ from jaxnets.functional.recurrent.cell import (
 )
 from jaxnets.functional.recurrent.cotangents import explained
 from jaxnets.functional.recurrent.recurrence import scan_steps
-from jaxnets.functional.recurrent.scan_options import (
-    ScanPlan,
-    parse_scan,
-    time_first,
-    time_restored,
-)
+from jaxnets.functional.recurrent.scan_options import ScanPlan, parse_scan
 from jaxnets.functional.recurrent.split_scan import split_scan
 
 
@@ -79,29 +74,24 @@ def run_cell(
     batch = batch_of(x, time_major)
     time = jnp.shape(x)[0 if time_major else -2]
     plan = parse_scan(time, batch, time_major=time_major, **options)
-    moved = time_first(x, time_major)
     if implementation == "split":
         with explained(clip_cotangent=clip_cotangent, implementation="split"):
-            state, ys = split_scan(make_cell(from_result), state, moved, plan)
-    else:
-        with explained(clip_cotangent=clip_cotangent):
-            cell = make_cell(lambda activation: activation)
-            state, ys = _plain_scan(cell, state, moved, plan)
-    return state, time_restored(ys, time_major, len(batch))
+            return split_scan(make_cell(from_result), state, x, plan)
+    with explained(clip_cotangent=clip_cotangent):
+        cell = make_cell(lambda activation: activation)
+        return _plain_scan(cell, state, x, plan)
 
 
 def _plain_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
     """Scan the step as it stands, and leave the derivative to JAX."""
 
-    def step(state, inputs):
-        from_x, draws_t = inputs
+    def step(state, from_x, draws_t):
         h = cell.recalled(cell.extras, state)
         parts = preactivations(cell, from_x, h, cell.weights)
         return cell.advance(cell.extras, parts, state, draws_t)
 
     project = functools.partial(input_share, cell.weights)
     if projects_all_steps_at_once():
-        prepare = lambda inputs: (project(inputs[0]), inputs[1])
-        return scan_steps(step, state, (x, cell.draws), plan, prepare=prepare)
-    each = lambda state, inputs: step(state, (project(inputs[0]), inputs[1]))
-    return scan_steps(each, state, (x, cell.draws), plan)
+        return scan_steps(step, state, x, plan, cell.draws, prepare=project)
+    each = lambda state, x_t, draws_t: step(state, project(x_t), draws_t)
+    return scan_steps(each, state, x, plan, cell.draws)

@@ -17,10 +17,12 @@ from jaxnets.functional.recurrent.scan_options import (
     ScanPlan,
     check_clip_cotangent,
     parse_scan,
-    time_first,
-    time_restored,
 )
-from jaxnets.tap import scope
+from jaxnets.functional.recurrent.segments import (
+    broadcastable,
+    in_segments,
+    zero_unless,
+)
 from jaxnets.typing import ArrayLike
 
 
@@ -116,8 +118,47 @@ def recur(
     outputs in reversed order; PyTorch packs sequences with lengths on the host.
     """
     check_callables(step=step)
+    batch = _batch_of(xs, lengths, resets, time_major)
+    return run_steps(
+        step,
+        state,
+        xs,
+        batch,
+        lengths=lengths,
+        resets=resets,
+        reverse=reverse,
+        time_major=time_major,
+        unroll=unroll,
+        checkpoint=checkpoint,
+        truncate=truncate,
+        clip_cotangent=clip_cotangent,
+    )
+
+
+def run_steps(
+    step: Step,
+    state: Any,
+    xs: Any,
+    batch: tuple[int, ...],
+    *,
+    lengths: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    time_major: bool = False,
+    unroll: int = 1,
+    checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+) -> tuple[Any, Any]:
+    """Run `recur` where it is known that `batch` are the batch axes of `xs`.
+
+    They are `(*batch, time, ...)`, or `(time, *batch, ...)` with `time_major`, with any
+    number of feature axes.
+    """
     check_clip_cotangent(clip_cotangent)
-    moved, time, batch = _time_first_tree(xs, lengths, resets, time_major)
+    xs, state = jax.tree.map(jnp.asarray, (xs, state))
+    axis = 0 if time_major else len(batch)
+    time = jax.tree.leaves(xs)[0].shape[axis]
     plan = parse_scan(
         time,
         batch,
@@ -129,51 +170,58 @@ def recur(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    state = jax.tree.map(jnp.asarray, state)
+    _check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
     if lengths is not None or resets is not None:
         _check_leading("state", state, batch)
 
-    def bounded_step(state, x_t):
+    def bounded_step(state, x_t, _):
         return step(bounded_cotangents(state, clip_cotangent), x_t)
 
     with explained(clip_cotangent=clip_cotangent):
-        state, ys = scan_steps(bounded_step, state, moved, plan)
-    batch_ndim = _batch_ndim(xs, time_major)
-    return state, jax.tree.map(lambda y: time_restored(y, time_major, batch_ndim), ys)
+        return scan_steps(bounded_step, state, xs, plan)
 
 
 def scan_steps(
-    step: Step,
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
     state: Any,
     xs: Any,
     plan: ScanPlan,
+    draws: Any = None,
     prepare: Callable[[Any], Any] = lambda xs: xs,
 ) -> tuple[Any, Any]:
-    """Scan `step` over `prepare(xs)`, time first, in the way that `plan` says.
+    """Scan `step(state, x_t, draws_t)` over `prepare(xs)`, in the way of `plan`.
 
-    `prepare` is what can be done for many steps at once. With checkpoints it is applied
-    to one segment at a time, so its result is never stored for all of time.
+    Args:
+        step: Returns the state and an output.
+        state: Initial state.
+        xs: Pytree of arrays with time at `plan.time_axis`.
+        plan: How to walk through time.
+        draws: Pytree of arrays, time first.
+        prepare: What can be done for many steps at once, time first. With checkpoints
+            it is applied to one segment at a time, so its result is never stored for
+            all of time.
+
+    Returns:
+        The final state, and the outputs with time at `plan.time_axis`.
     """
     initial = state
 
     def guarded(state, inputs):
-        x_t, masks = inputs
+        x_t, masks, draws_t = inputs
         start = entered(masks, initial, state)
-        after, y_t = step(start, x_t)
+        after, y_t = step(start, x_t, draws_t)
         return left(masks, state, after, y_t)
 
-    def scan(state, inputs):
-        xs, masks = inputs
+    def scan(state, xs, masks, draws):
         return jax.lax.scan(
             guarded,
             state,
-            (prepare(xs), masks),
+            (prepare(xs), masks, draws),
             reverse=plan.reverse,
             unroll=plan.unroll,
         )
 
-    inputs = (real_steps_only(xs, plan), plan.masks)
-    return in_segments(scan, state, inputs, plan)
+    return in_segments(scan, state, xs, draws, plan)
 
 
 def entered(masks: Masks, initial: Any, state: Any) -> Any:
@@ -187,19 +235,7 @@ def left(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
     """Return state and output of a step, which padding keeps and zeroes."""
     if masks.valid is None:
         return after, y_t
-    return _select(masks.valid, after, before), _zero_unless(masks.valid, y_t)
-
-
-def real_steps_only(xs: Any, plan: ScanPlan) -> Any:
-    """Put zero where `xs` is padding, whatever stands there."""
-    return xs if plan.valid is None else _zero_unless(plan.valid, xs)
-
-
-def in_segments(scan, state: Any, inputs: Any, plan: ScanPlan) -> tuple[Any, Any]:
-    """Run `scan(state, inputs)` over all time, or segment by segment."""
-    if plan.segment is None:
-        return scan(state, inputs)
-    return _scan_segments(scan, state, inputs, plan.segment, plan.reverse)
+    return _select(masks.valid, after, before), zero_unless(masks.valid, y_t)
 
 
 def check_callables(**functions: object) -> None:
@@ -212,82 +248,47 @@ def check_callables(**functions: object) -> None:
             )
 
 
-def _scan_segments(scan, state, inputs, segment, reverse):
-    """Scan whole segments, then the shorter rest, each computed again backwards."""
-    time = jax.tree.leaves(inputs)[0].shape[0]
-    whole = time // segment * segment
-    # The rest is what the scan reaches last: the end, or with `reverse` the beginning.
-    cut = time - whole if reverse else whole
-    early = jax.tree.map(lambda a: a[:cut], inputs)
-    late = jax.tree.map(lambda a: a[cut:], inputs)
-    full, rest = (late, early) if reverse else (early, late)
-
-    count = whole // segment
-    folded = jax.tree.map(lambda a: a.reshape(count, segment, *a.shape[1:]), full)
-    body = jax.checkpoint(scan, prevent_cse=False)
-    state, ys = jax.lax.scan(body, state, folded, reverse=reverse)
-    ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
-    if whole == time:
-        return state, ys
-    with scope("rest"):
-        state, ys_rest = jax.checkpoint(scan)(state, rest)
-    parts = (ys_rest, ys) if reverse else (ys, ys_rest)
-    return state, jax.tree.map(lambda *p: jnp.concatenate(p), *parts)
-
-
 def _select(mask: Bool[jax.Array, "*batch"], when_true: Any, when_false: Any) -> Any:
     """Choose between two pytrees for each sequence of the batch."""
     return jax.tree.map(
-        lambda t, f: jnp.where(_broadcastable(mask, t), t, f), when_true, when_false
+        lambda t, f: jnp.where(broadcastable(mask, t), t, f), when_true, when_false
     )
 
 
-def _zero_unless(mask: Bool[jax.Array, "*lead"], tree: Any) -> Any:
-    return jax.tree.map(
-        lambda a: jnp.where(_broadcastable(mask, a), a, jnp.zeros_like(a)), tree
-    )
-
-
-def _broadcastable(mask: jax.Array, array: jax.Array) -> jax.Array:
-    return mask.reshape(mask.shape + (1,) * (jnp.ndim(array) - mask.ndim))
-
-
-def _time_first_tree(xs, lengths, resets, time_major):
-    """Return the checked `xs` with time first, the number of steps, and the batch."""
+def _batch_of(xs, lengths, resets, time_major) -> tuple[int, ...]:
+    """Check that `xs` has the axes it needs, and return its batch axes."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError("`xs` has no arrays; wanted at least one, to count the steps.")
-    needed = 1 if time_major else 2
+    first = jnp.shape(leaves[0])
     for leaf in leaves:
-        if jnp.ndim(leaf) < needed:
+        shape = jnp.shape(leaf)
+        if len(shape) < (1 if time_major else 2):
             layout = "(time, *batch, ...)" if time_major else "(*batch, time, features)"
             raise ValueError(
-                f"`xs` holds an array of shape {jnp.shape(leaf)}; wanted {layout}. "
-                "Add an axis for the features with `x[..., None]`, or put time first "
-                "and pass time_major=True."
+                f"`xs` holds an array of shape {shape}; wanted {layout}. Add an axis "
+                "for the features with `x[..., None]`, or put time first and pass "
+                "time_major=True."
             )
-    moved = jax.tree.map(lambda x: time_first(x, time_major), xs)
-    first = jax.tree.leaves(moved)[0]
+        if not time_major and len(shape) != len(first):
+            raise ValueError(
+                f"`xs` holds arrays of shapes {first} and {shape}; wanted (*batch, "
+                "time, features) for each. For other feature axes put time first and "
+                "pass time_major=True."
+            )
+    if not time_major:
+        return first[:-2]
     # With time first, only `lengths` and `resets` say where the batch axes end.
-    batch = () if time_major else first.shape[1:-1]
-    if time_major and lengths is not None:
-        batch = jnp.shape(lengths)
-    elif time_major and resets is not None:
-        batch = jnp.shape(resets)[1:]
-    _check_leading("xs", moved, (first.shape[0], *batch))
-    return moved, first.shape[0], batch
+    if lengths is not None:
+        return jnp.shape(lengths)
+    return () if resets is None else jnp.shape(resets)[1:]
 
 
 def _check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
     for leaf in jax.tree.leaves(tree):
         if jnp.shape(leaf)[: len(lead)] != lead:
-            what = "(time, *batch)" if name == "xs" else "the batch axes"
+            what = "the axes of batch and time" if name == "xs" else "the batch axes"
             raise ValueError(
-                f"`{name}` holds an array of shape {jnp.shape(leaf)} (time first); "
-                f"wanted one that begins with {what} = {lead}, as the other "
-                "arguments have it."
+                f"`{name}` holds an array of shape {jnp.shape(leaf)}; wanted one that "
+                f"begins with {what} = {lead}, as the other arguments have it."
             )
-
-
-def _batch_ndim(xs: Any, time_major: bool) -> int:
-    return 0 if time_major else jnp.ndim(jax.tree.leaves(xs)[0]) - 2

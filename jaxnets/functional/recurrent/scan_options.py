@@ -10,7 +10,7 @@ import numpy as np
 
 
 class ScanPlan(NamedTuple):
-    """How a recurrence walks through time; arrays have time first.
+    """How a recurrence walks through time; the masks have time first.
 
     Attributes:
         valid: True at real steps, false at padding `(time, *batch)`; None: all real.
@@ -20,6 +20,7 @@ class ScanPlan(NamedTuple):
         reverse: Whether the last step is computed first.
         unroll: Steps in one iteration of the compiled loop.
         segment: Steps between two stored states; None stores all that autodiff wants.
+        time_axis: Where the user's input and outputs have time.
     """
 
     valid: jax.Array | None
@@ -28,6 +29,7 @@ class ScanPlan(NamedTuple):
     reverse: bool
     unroll: int
     segment: int | None
+    time_axis: int
 
     @property
     def masks(self) -> "Masks":
@@ -63,6 +65,7 @@ def parse_scan(
         bool(reverse),
         _whole_number("unroll", unroll, "how many steps one iteration computes"),
         _segment_length(checkpoint, time),
+        0 if time_major else len(batch),
     )
 
 

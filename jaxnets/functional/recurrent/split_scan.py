@@ -29,13 +29,9 @@ from jaxnets.functional.recurrent.cell import (
     projects_all_steps_at_once,
 )
 from jaxnets.functional.recurrent.kept import Kept, keep
-from jaxnets.functional.recurrent.recurrence import (
-    entered,
-    in_segments,
-    left,
-    real_steps_only,
-)
+from jaxnets.functional.recurrent.recurrence import entered, left
 from jaxnets.functional.recurrent.scan_options import Masks, ScanPlan
+from jaxnets.functional.recurrent.segments import in_segments
 from jaxnets.tap import listening
 
 
@@ -61,14 +57,13 @@ class _Residuals(NamedTuple):
 
 
 def split_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
-    """Run `cell` over `x (time, *batch, features)` from `state`."""
+    """Run `cell` over `x`, which has time at `plan.time_axis`, from `state`."""
     initial = state
 
-    def scan(state, inputs):
-        return _differentiable_scan(cell, plan, initial, state, *inputs)
+    def scan(state, x, masks, draws):
+        return _differentiable_scan(cell, plan, initial, state, x, masks, draws)
 
-    inputs = (real_steps_only(x, plan), plan.masks, cell.draws)
-    return in_segments(scan, state, inputs, plan)
+    return in_segments(scan, state, x, cell.draws, plan)
 
 
 def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, draws):

@@ -142,7 +142,9 @@ def test_checkpoint_keeps_no_copy_of_a_whole_sequence():
             return ys, pullback(ct_ys)
 
         compiled = gradients.lower(*shapes, shapes[1]).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
 
     assert temporary("sqrt") < min(shapes[1].size * 4, temporary(None) / 10)
 

@@ -1,5 +1,6 @@
 """Stacked and bidirectional layers: the functions, called one after another."""
 
+import functools
 import json
 import pathlib
 from typing import Any
@@ -77,6 +78,47 @@ def test_both_directions_read_what_is_below_in_both(x):
     (_, (forward, backward)), _ = actual
     last = np.concatenate([forward.h, backward.h], -1)
     np.testing.assert_array_equal(stack.last_h(actual[0]), last)
+
+
+LENGTHS = np.array([5, 0, 3])
+RESETS = np.arange(15).reshape(3, 5) % 4 == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "bidirectional", "scan"),
+    [
+        (nn.LSTM, False, {"reverse": True, "truncate": 2, "checkpoint": 2}),
+        (nn.RNN, True, {"clip_cotangent": 0.1, "checkpoint": "sqrt"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_scan_options_reach_every_layer_and_direction(module, bidirectional, scan, x):
+    scan = {"lengths": LENGTHS, "resets": RESETS, **scan}
+    stack = made(module, num_layers=2, bidirectional=bidirectional)
+    run = getattr(F, module.__name__.lower())
+    definition, params = nnx.split(stack)
+    plain = {name: scan[name] for name in scan if name != "checkpoint"}
+    ways = [{}, {"reverse": True}] if bidirectional else [{}]
+
+    def by_hand(stack, x):
+        finals = []
+        for layer in stack.layer_params:
+            pairs = zip(layer, ways, strict=True)
+            results = [run(way, x, **plain, **how) for way, how in pairs]
+            x = jnp.concatenate([ys for _, ys in results], -1)
+            finals.append([final for final, _ in results])
+        return finals, x
+
+    def loss(run, params, x):
+        results = run(nnx.merge(definition, params), x)
+        leaves = jax.tree.leaves(results)
+        return sum(jnp.sum(jnp.sin(3.0 * leaf)) for leaf in leaves), leaves
+
+    gradients = lambda run: jax.jit(
+        jax.grad(functools.partial(loss, run), (0, 1), has_aux=True)
+    )(params, x)
+    actual = gradients(lambda stack, x: stack(x, **scan))
+    assert_close(actual, gradients(by_hand))
 
 
 def test_it_computes_what_pytorch_computed_with_its_weights():

@@ -105,7 +105,7 @@ def choose(function: str, forced: str | None, candidates: Sequence[Candidate]) -
     reasons = {name: against for name, against, _ in candidates}
     if forced is None:
         name = next(name for name, against in reasons.items() if against is None)
-    elif forced not in reasons:
+    elif not isinstance(forced, str) or forced not in reasons:
         names = ", ".join(map(repr, reasons))
         raise ValueError(
             f"`implementation` is {forced!r}; wanted None or one of {names}."

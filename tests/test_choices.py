@@ -1,5 +1,8 @@
 """`jaxnets.plan`: what runs, why nothing else does, and that jit hides no choice."""
 
+import inspect
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +30,9 @@ def test_a_name_forces_what_is_possible():
     assert others == {"b": "'a' is forced"}
     with pytest.raises(ValueError, match="`implementation` is 'c'; wanted None or one"):
         choose("f", "c", candidates)
+    unhashable: Any = ["a"]
+    with pytest.raises(ValueError, match=r"`implementation` is \['a'\]; wanted None"):
+        inspect.unwrap(choose)("f", unhashable, candidates)
     impossible = [Candidate("a", "too big", possible=False), Candidate("b")]
     with pytest.raises(ValueError, match="'a', which cannot run here: too big"):
         choose("f", "a", impossible)

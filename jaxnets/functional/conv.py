@@ -10,6 +10,7 @@ from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.conv_arguments import (
     check_channels,
     check_kernel,
+    checked_precision,
     checked_result_dtype,
     plus_bias,
     promoted_dtype,
@@ -74,7 +75,9 @@ def conv(
         kernel_dilation: One more than the zeros put between elements of `kernel`.
         feature_group_count: Number of groups that channels and features are split
             into, in order; each group of features sees its own group of channels.
-        precision: As in `jax.lax.conv_general_dilated`.
+        precision: As in `jax.lax.conv_general_dilated`: None, a name such as
+            "highest", a `jax.lax.Precision`, a pair of these, or a
+            `jax.lax.DotAlgorithmPreset`.
         preferred_element_type: Dtype to sum in and return, for example int32 for int8
             arguments. It is no narrower than their promoted dtype, which is what None
             returns.
@@ -134,7 +137,7 @@ def conv(
         input_dilation,
         kernel_dilation,
         int(feature_group_count),
-        precision,
+        checked_precision(precision),
         result_dtype,
     )
     kernel = kernel.astype(dtype)

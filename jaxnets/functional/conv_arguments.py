@@ -1,12 +1,15 @@
 """The arguments that all convolutions share: checked, and brought to one dtype."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.lax import DotAlgorithm, DotAlgorithmPreset, Precision
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.arguments import as_count
+from jaxnets.functional.arguments import as_count, list_or_none
 from jaxnets.typing import ArrayLike
 
 
@@ -65,6 +68,36 @@ def checked_result_dtype(
             f"{operands}; wanted {wanted}. Cast the arguments first, or the result."
         )
     return result
+
+
+def checked_precision(precision: Any) -> jax.lax.PrecisionLike:
+    """Return what JAX takes for `precision`, and can hash.
+
+    Raises:
+        TypeError: If it is no name, no value of JAX's and no pair of them.
+        ValueError: If it is a name that JAX does not know.
+
+    Example:
+        >>> checked_precision(["float32", "default"])
+        (Precision.HIGHEST, Precision.DEFAULT)
+    """
+    if precision is None or isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+        return precision
+    if isinstance(precision, str) and precision in DotAlgorithmPreset.__members__:
+        return DotAlgorithmPreset[precision]
+    pair = list_or_none(precision) or []
+    operands = pair if len(pair) == 2 else [precision] * 2
+    wanted = (
+        "wanted None, 'default', 'high', 'highest', a `jax.lax.Precision`, a pair of "
+        "these (for `x` and the kernel), or a `jax.lax.DotAlgorithmPreset`"
+    )
+    if not all(isinstance(one, str | Precision) for one in operands):
+        raise TypeError(f"`precision` is {precision!r}; {wanted}.")
+    try:
+        first, second = map(Precision, operands)
+    except ValueError as error:
+        raise ValueError(f"`precision` is {precision!r}; {wanted}.") from error
+    return first, second
 
 
 def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None:

@@ -10,6 +10,7 @@ from jaxnets.functional.arguments import as_array, as_optional_array
 from jaxnets.functional.conv_arguments import (
     check_channels,
     check_kernel,
+    checked_precision,
     plus_bias,
     promoted_dtype,
 )
@@ -123,7 +124,7 @@ def conv_transpose(
     dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
     extra = per_axis(output_padding, ndim, "output_padding", minimum=0)
     low, out = _cut(x.shape[1:-1], window, strides, padding, dilation, extra)
-    groups = int(feature_group_count)
+    groups, precision = int(feature_group_count), checked_precision(precision)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
     name = _chosen(implementation, window, options)
     y = _IMPLEMENTATIONS[name](x.astype(dtype), kernel.astype(dtype), options)

@@ -5,9 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+from jax import lax
 
 from jaxnets import functional as F
+from jaxnets import nn
 from jaxnets.functional.arguments import as_array, as_count, as_switch
+from jaxnets.functional.conv_arguments import checked_precision
 
 
 WORDS = np.full((2, 5, 4), "word")
@@ -42,6 +46,39 @@ def test_words_are_no_numbers(call, name):
     message = f"`{name}` is an array of dtype <U4; wanted an array of numbers"
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda **options: F.conv(X, KERNEL, **options),
+        lambda **options: F.conv_transpose(X, KERNEL, **options),
+        lambda **options: F.depthwise_conv(X, KERNEL, **options),
+        lambda **options: F.separable_conv(X, KERNEL, POINTS, **options),
+        lambda **options: F.causal_conv(X, KERNEL, **options),
+        lambda **options: nn.Conv(4, 4, (3,), rngs=nnx.Rngs(0), **options)(X),
+        lambda **options: nn.ConvTranspose(4, 4, (3,), rngs=nnx.Rngs(0), **options)(X),
+    ],
+)
+def test_an_unknown_precision_is_refused(function):
+    message = "`precision` is 'exact'; wanted None, 'default', 'high', 'highest'"
+    with pytest.raises(ValueError, match=message):
+        function(precision="exact")
+    function(precision="highest")
+
+
+def test_a_precision_is_what_jax_takes():
+    preset = lax.DotAlgorithmPreset.F32_F32_F32
+    assert checked_precision(None) is None
+    assert checked_precision(preset) is checked_precision("F32_F32_F32") is preset
+    high = lax.Precision.HIGH
+    assert checked_precision("tensorfloat32") == (high, high)
+    assert checked_precision([high, "default"]) == (high, lax.Precision.DEFAULT)
+    for value in (2, ("high",), ("high", 1), ["high", None]):
+        with pytest.raises(TypeError, match=r"`precision` is .*; wanted None"):
+            checked_precision(value)
+    with pytest.raises(ValueError, match=r"`precision` is \('high', 'exact'\)"):
+        checked_precision(("high", "exact"))
 
 
 @pytest.mark.parametrize("value", [None, "word", np.array([object()])])

@@ -134,13 +134,16 @@ SIGNATURES = {
         "length_slope(activation, *, weight_variance, bias_variance)",
         "critical_line(activation, bias_variance)",
         "Spread(mean, std)",
-        "finite_width_spread(widths)",
+        "finite_width_spread(widths, *, window=1)",
         "plain_gradient_profile(activation, layers, *, weight_variance, bias_variance, "
         "q)",
         "residual_gradient_profile(activation, blocks, *, weight_variance, "
         "bias_variance, output_weight_variance=1.0, output_bias_variance=0.0, p=1.0)",
         "resnet_gradient_profile(blocks, *, weight_variance, layers=2, "
         "branch_scale=1.0)",
+        "batch_norm_slope(activation=relu)",
+        "batch_norm_resnet_profile(blocks, *, layers=2)",
+        "residual_gradient_correlation(blocks, *, weight_variance=2.0, variance=1.0)",
         "rnn_slope(gain, input_variance=0.0, activation=tanh)",
         "forget_gate_slope(bias)",
         "GateSlopes(typical, mean, mean_square)",

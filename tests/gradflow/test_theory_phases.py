@@ -1,4 +1,4 @@
-"""Correlations, critical lines and finite widths: closed forms and random networks."""
+"""Correlations and critical lines: closed forms and random networks."""
 
 import math
 
@@ -127,25 +127,6 @@ def test_relu_is_critical_at_two(bias_variance):
     np.testing.assert_allclose(weight_variance, 2.0)
 
 
-def test_finite_width_spread_against_random_networks(rng):
-    width, depth, networks = 100, 20, 300
-    logs = []
-    for _ in range(networks):
-        gradient = rng.normal(size=width)
-        gradient /= np.linalg.norm(gradient)
-        for _ in range(depth):
-            w = rng.normal(size=(width, width)) * math.sqrt(2 / width)
-            gradient = (rng.random(width) < 0.5) * (w @ gradient)
-        logs.append(math.log(gradient @ gradient))
-    spread = theory.finite_width_spread([width] * depth)
-    np.testing.assert_allclose(spread, (-0.5, 1.0))
-    np.testing.assert_allclose(np.mean(logs), spread.mean, atol=0.15)
-    np.testing.assert_allclose(np.std(logs), spread.std, rtol=0.12)
-    mixed = theory.finite_width_spread((20, 100))
-    np.testing.assert_allclose(mixed.std**2, 0.3)
-    np.testing.assert_allclose(mixed.mean, -0.15)
-
-
 def test_errors_name_the_argument():
     with pytest.raises(ValueError, match=r"`c` is 1.5"):
         theory.correlation_map(jnp.tanh, 1.5, **UNIT)
@@ -153,5 +134,3 @@ def test_errors_name_the_argument():
         theory.critical_line(jnp.tanh, -1.0)
     with pytest.raises(ValueError, match=r"`bias_variance` 1000000.0 has no critical"):
         theory.critical_line(jnp.tanh, 1e6)
-    with pytest.raises(ValueError, match=r"`widths` is \[3, 0\]"):
-        theory.finite_width_spread([3, 0])

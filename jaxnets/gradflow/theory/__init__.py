@@ -9,6 +9,7 @@ compare with base-10 records divide by `log(10)`.
 These are plain float64 numbers for a line in a chart, not for use under `jit`.
 """
 
+from jaxnets.gradflow.theory.batch_norm import batch_norm_slope as batch_norm_slope
 from jaxnets.gradflow.theory.borders import conv_border_fraction as conv_border_fraction
 from jaxnets.gradflow.theory.borders import conv_border_rate as conv_border_rate
 from jaxnets.gradflow.theory.correlations import correlation_map as correlation_map
@@ -17,9 +18,9 @@ from jaxnets.gradflow.theory.correlations import (
     fixed_point_correlation as fixed_point_correlation,
 )
 from jaxnets.gradflow.theory.correlations import length_slope as length_slope
-from jaxnets.gradflow.theory.critical_line import Spread as Spread
 from jaxnets.gradflow.theory.critical_line import critical_line as critical_line
-from jaxnets.gradflow.theory.critical_line import (
+from jaxnets.gradflow.theory.finite_width import Spread as Spread
+from jaxnets.gradflow.theory.finite_width import (
     finite_width_spread as finite_width_spread,
 )
 from jaxnets.gradflow.theory.gated_profiles import (
@@ -40,8 +41,14 @@ from jaxnets.gradflow.theory.profiles import (
 from jaxnets.gradflow.theory.profiles import (
     residual_gradient_profile as residual_gradient_profile,
 )
-from jaxnets.gradflow.theory.profiles import (
+from jaxnets.gradflow.theory.resnet_profiles import (
+    batch_norm_resnet_profile as batch_norm_resnet_profile,
+)
+from jaxnets.gradflow.theory.resnet_profiles import (
     resnet_gradient_profile as resnet_gradient_profile,
+)
+from jaxnets.gradflow.theory.shattering import (
+    residual_gradient_correlation as residual_gradient_correlation,
 )
 from jaxnets.gradflow.theory.slopes import forget_gate_slope as forget_gate_slope
 from jaxnets.gradflow.theory.slopes import plain_relu_slope as plain_relu_slope

@@ -1,7 +1,4 @@
-"""The edge of chaos, and how far narrow networks scatter around their theory."""
-
-from collections.abc import Sequence
-from typing import NamedTuple
+"""The edge of chaos: where gradients neither vanish nor explode."""
 
 import numpy as np
 
@@ -88,52 +85,3 @@ def critical_line(activation: Activation, bias_variance: Real) -> float:
         middle = np.sqrt(low * high)
         low, high = (middle, high) if missing(middle) < 0.0 else (low, middle)
     return 1.0 / slope(high)
-
-
-class Spread(NamedTuple):
-    """Mean and standard deviation of `log(||gradient||^2)` around its wide limit.
-
-    Attributes:
-        mean: Nats; below 0.
-        std: Nats.
-    """
-
-    mean: float
-    std: float
-
-
-def finite_width_spread(widths: Sequence[int]) -> Spread:
-    """Return how the log of a squared gradient norm scatters in a narrow ReLU network.
-
-    With `beta = 5 * sum_l 1 / n_l` over the hidden layers, the logarithm of the squared
-    norm of `J^T v`, relative to its mean over random weights, is near to Gaussian with
-
-        mean = -beta / 2,      std = sqrt(beta).
-
-    So `exp(mean + std^2 / 2) = 1`: the mean gradient is right and the typical one is
-    smaller. Halve both for the logarithm of the norm itself. It is the leading order:
-    at width 20 the variance is 6 to 22 % larger, more widely so for deep networks.
-
-    Args:
-        widths: Units of every hidden ReLU layer between the two ends of the gradient,
-            with independent Gaussian weights. For a convolution units are correlated
-            and channels are the nearest count.
-
-    Returns:
-        `Spread(mean, std)` in nats.
-
-    Raises:
-        ValueError: If a width is below 1.
-
-    Example:
-        >>> finite_width_spread([64] * 64)
-        Spread(mean=-2.5, std=2.23606797749979)
-
-    Source: Hanin and Nica 2018, "Products of Many Large Random Matrices and Gradients
-    in Deep Neural Networks" (arXiv 1812.05994), theorem 1. Hanin 2018, "Which Neural
-    Net Architectures Give Rise to Exploding and Vanishing Gradients?", for the sum.
-    """
-    if min(widths, default=1) < 1:
-        raise ValueError(f"`widths` is {widths}; wanted positive numbers of units.")
-    beta = float(5.0 * np.sum(1.0 / np.asarray(widths, np.float64)))
-    return Spread(mean=-beta / 2, std=beta**0.5)

@@ -13,10 +13,6 @@ from jaxnets.gradflow.theory.mean_field import (
 )
 
 
-# The units that stand for an infinitely wide layer.
-UNITS = 100_000
-
-
 def plain_gradient_profile(
     activation: Activation,
     layers: int,
@@ -139,74 +135,7 @@ def residual_gradient_profile(
     return _profile(block, float(p), blocks)
 
 
-def resnet_gradient_profile(
-    blocks: int,
-    *,
-    weight_variance: Real,
-    layers: int = 2,
-    branch_scale: Real = 1.0,
-) -> np.ndarray:
-    r"""Return the log of the gradient norm at every block of a ResNet with ReLU.
-
-    For blocks `x_{l+1} = relu(x_l + s F(x_l))`, F of `layers` layers with independent
-    weights and ReLU between them, no normalisation, and `x_0` a rectified Gaussian.
-    The branch adds to each unit a Gaussian of variance `kappa p_l`, p the mean square
-    of x, and multiplies the squared gradient by the same
-
-        kappa = s^2 weight_variance (weight_variance / 2)^(layers - 1),
-
-    which it spreads evenly over the units. The shortcut keeps to its unit: a unit that
-    is far above zero stays there, so its gradient passes block after block, while one
-    at zero may be shut. That dependence has no closed form. In a wide network units are
-    independent, and 100,000 of them are followed forwards and back.
-
-    Args:
-        blocks: Residual blocks L.
-        weight_variance: Fan-in times the variance of a weight, 2 for He's initialiser.
-            For SAME convolutions multiply it by `conv_border_rate`.
-        layers: Layers with weights in each branch.
-        branch_scale: Factor s of the branch.
-
-    Returns:
-        `(L + 1,)` nats in float64 for `dL/dx_l`, the last is 0; right to about 0.02.
-
-    Raises:
-        ValueError: If `weight_variance` is negative or not finite, or `blocks` or
-            `layers` is below 1.
-
-    Example:
-        Without a branch half of the units stay at zero, where ReLU passes nothing:
-
-        >>> resnet_gradient_profile(3, weight_variance=0.0).round(2)
-        array([-0.35, -0.35, -0.35,  0.  ])
-
-    Source: the block of He et al. 2015, "Deep Residual Learning for Image Recognition";
-    the method is that of Yang and Schoenholz 2017, who leave out this block. Hanin and
-    Rolnick 2018, "How to Start Training", for the branch scale.
-    """
-    check_not_negative(weight_variance=weight_variance)
-    if layers < 1:
-        raise ValueError(f"`layers` is {layers}; wanted 1 or more, such as 2.")
-    kappa = branch_scale**2 * weight_variance * (weight_variance / 2) ** (layers - 1)
-    generator = np.random.default_rng(0)
-    x = np.maximum(generator.normal(size=UNITS), 0.0)
-    passes = []
-    for _ in range(_positive(blocks)):
-        x = x / np.sqrt(np.mean(np.square(x)))
-        u = x + np.sqrt(kappa) * generator.normal(size=UNITS)
-        passes.append(u > 0)
-        x = np.maximum(u, 0.0)
-    logs, squared = np.zeros(blocks + 1), np.ones(UNITS)
-    for index in range(blocks - 1, -1, -1):
-        arrived = passes[index] * squared
-        squared = arrived + kappa * np.mean(arrived)
-        factor = np.mean(squared)
-        squared = squared / factor
-        logs[index] = logs[index + 1] + 0.5 * np.log(factor)
-    return logs
-
-
-def _positive(count: int) -> int:
+def positive(count: int) -> int:
     """Refuse a depth of nothing."""
     if count < 1:
         raise ValueError(
@@ -219,7 +148,7 @@ def _profile(
     layer: Callable[[float], tuple[float, float]], length: float, count: int
 ) -> np.ndarray:
     """Add up from the top the halved logs of the factors met from the bottom."""
-    factors = np.empty(_positive(count))
+    factors = np.empty(positive(count))
     for index in range(count):
         factors[index], length = layer(length)
     with np.errstate(divide="ignore"):

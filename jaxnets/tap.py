@@ -13,7 +13,7 @@ import functools
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -109,13 +109,18 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     if path is None or not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
         return x
     full_name = "/".join((*path, name))
-    _traced.names[full_name] = None
-    patterns = _patterns.value
-    if patterns is not None and not any(
-        fnmatch.fnmatchcase(full_name, pattern) for pattern in patterns
-    ):
+    if not _is_wanted(full_name):
         return x
     return _recorded_identity(x, f"{full_name}#{next(_traced.numbers)}")
+
+
+def _is_wanted(full_name: str) -> bool:
+    """Note a name, and return whether a pattern matches it."""
+    _traced.names[full_name] = None
+    patterns = _patterns.value
+    return patterns is None or any(
+        fnmatch.fnmatchcase(full_name, pattern) for pattern in patterns
+    )
 
 
 @contextlib.contextmanager
@@ -163,6 +168,32 @@ def recording(patterns: tuple[str, ...] | None = None) -> Iterator[dict[str, Non
 def listening() -> bool:
     """Return whether what is traced now is measured, so that taps are inserted."""
     return _scope_path.value is not None
+
+
+def taps_by_hand(
+    names: Sequence[str],
+) -> Callable[[str, jax.Array, jax.Array], dict[str, Passage]]:
+    """Place taps for a derivative that is written by hand, while something measures.
+
+    Args:
+        names: Of the taps, in the order of the forward pass.
+
+    Returns:
+        `passes(name, value, cotangent)`, to be called where the cotangent passes back;
+        the logs that it returns belong to those of the derivative.
+    """
+    keys: dict[str, str] = {}
+    for name in names:
+        full_name = "/".join((*(_scope_path.value or ()), name))
+        if _is_wanted(full_name):
+            keys[name] = f"{full_name}#{next(_traced.numbers)}"
+
+    def passes(name: str, value: jax.Array, cotangent: jax.Array) -> dict[str, Passage]:
+        if name not in keys:
+            return {}
+        return {keys[name]: Passage(summarise_response(value), summarise(cotangent))}
+
+    return passes
 
 
 def plain_names(logs: dict[str, Passage]) -> dict[str, Passage]:

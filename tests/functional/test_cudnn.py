@@ -95,7 +95,7 @@ def test_the_plan_says_why_it_does_not_run(rng, monkeypatch):
     assert why(params, x, resets=resets)["cudnn"] == "has no `resets`"
     assert why(params, x, clip=1.0)["cudnn"] == "has no `clip`"
     assert why(params, x, zoneout=0.1)["cudnn"] == "has no `zoneout`"
-    assert "activations" in why(params, x, activation=jax.nn.relu)["cudnn"]
+    assert "`activation` but the" in why(params, x, activation=jax.nn.relu)["cudnn"]
     peepholes = params._replace(peephole=jnp.ones((3, H)))
     assert why(peepholes, x)["cudnn"] == "has no peepholes"
     half = jax.tree.map(jnp.bfloat16, params)

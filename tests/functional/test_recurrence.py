@@ -171,7 +171,8 @@ def adjoint(family, params, x, state, weights, reverse):
 
 @every_family
 @pytest.mark.parametrize(
-    ("implementation", "reverse"), [("split", False), ("split", True), ("scan", True)]
+    ("implementation", "reverse"),
+    [("in_place", False), ("in_place", True), ("split", False), ("scan", True)],
 )
 def test_tap_of_h_sees_the_total_cotangent(family, implementation, reverse, rng):
     params, state, x, weights = as_float32(

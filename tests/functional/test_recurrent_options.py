@@ -220,10 +220,11 @@ def test_examples_and_networks_go_through_vmap_of_gradients(family, rng):
 
     results = [
         jax.jit(jax.vmap(lambda p, x, i=i: gradient(p, x, i)))(stacked, x)
-        for i in ("scan", "split")
+        for i in ("scan", "split", "in_place")
     ]
     jax.tree.map(
-        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5), *results
+        lambda e, *a: np.testing.assert_allclose(a, [e, e], rtol=1e-4, atol=1e-5),
+        *results,
     )
 
 
@@ -239,8 +240,20 @@ def test_forward_mode_names_the_way_out(rng):
 def test_the_plan_says_what_runs(rng):
     params, x, _ = as_float32(drawn(RNN, rng))
     plan = jaxnets.plan(rnn, params, x)
-    assert plan.implementation == "split"
+    assert plan.implementation == "in_place"
     assert "preferred" in plan.others["scan"]
+    for options, reason in (
+        ({"clip": 1.0}, "has no `clip`"),
+        ({"activation": jnp.sin}, "has no `activation` but the standard one"),
+        ({"layer_norm": True}, "has no `layer_norm`"),
+        ({"clip_cotangent": 1.0}, "has no `clip_cotangent`"),
+    ):
+        plan = jaxnets.plan(rnn, params, x, **options)
+        assert plan.implementation == "split"
+        assert plan.others["in_place"] == reason
+    narrow = jax.tree.map(lambda a: a.astype("bfloat16"), (params, x))
+    assert "float32 and float64" in jaxnets.plan(rnn, *narrow).others["in_place"]
+    assert jaxnets.plan(rnn, params, x[:, :0]).others["in_place"] == "wants a step"
     with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted None or"):
         rnn(params, x, implementation="fast")
 

@@ -6,7 +6,7 @@ until the loop is over. Then what the gates make of them, `advance`, element by 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,11 +25,13 @@ class Weights(NamedTuple):
         w_xh: `(D, G*H)`.
         w_hh: `(P, K)`, of the columns that the state has a share of.
         b: `(G*H,)`; None where it is added later.
+        b_h: Bias of the columns of `w_hh` that `x_t` has no share in; None: no bias.
     """
 
     w_xh: Any
     w_hh: Any
     b: Any
+    b_h: Any = None
 
 
 class Part(NamedTuple):
@@ -44,6 +46,28 @@ class Part(NamedTuple):
     h: slice | None
 
 
+class Gates(NamedTuple):
+    """A cell without any option, element by element, with its derivative by hand.
+
+    The first array of a state is its output. What the derivative needs of each part of
+    the pre-activations fits in the place of that part, as blocks of columns side by
+    side.
+
+    Attributes:
+        forward: `forward(parts, start, hold) -> (blocks of each part, state)`. What
+            `hold` returns is computed once, wherever it is used.
+        backward: `backward(places, start, ct_state, passes)`, where `places` are the
+            blocks of each part in one array, returns the cotangents of the parts, as
+            blocks again, and of `start`. `passes(name, value, cotangent)` is called
+            with what a tap of that name sees.
+        taps: The names of the taps, in the order of the forward pass.
+    """
+
+    forward: Callable[[Any, Any, Callable[[Any], Any]], tuple[Any, Any]]
+    backward: Callable[[Any, Any, Any, Callable[..., None]], tuple[Any, Any]]
+    taps: tuple[str, ...]
+
+
 class Cell(NamedTuple):
     """One recurrent network at work.
 
@@ -54,6 +78,7 @@ class Cell(NamedTuple):
             another and leave none out.
         recalled: `recalled(extras, state)` is the `(*batch, P)` that `w_hh` multiplies.
         advance: `advance(extras, parts, state, draws_t) -> (state, y_t)`.
+        gates: `recalled` and `advance` of a cell without any option, by hand.
         draws: Random draws of every step, time first; a pytree.
     """
 
@@ -62,6 +87,7 @@ class Cell(NamedTuple):
     parts: tuple[Part, ...]
     recalled: Callable[[Any, Any], Any]
     advance: Callable[[Any, tuple[Array, ...], Any, Any], tuple[Any, Any]]
+    gates: Gates
     draws: Any = None
 
 
@@ -80,23 +106,38 @@ def wide(dtype: Any) -> Any:
 def input_share(weights: Weights, x: Any) -> Array:
     """Compute `x @ w_xh + b`, the input's share of the pre-activations."""
     a = product(x, weights.w_xh)
-    if weights.b is None:
-        return a
-    return a + jnp.broadcast_to(weights.b.astype(a.dtype), a.shape)
+    return a if weights.b is None else a + spread(weights.b, a)
 
 
 def preactivations(
     cell: Cell, from_x: Array, h: Array, weights: Weights
 ) -> tuple[Array, ...]:
     """Add to the input's share what `w_hh` makes of `h`, part by part."""
+    shares = [None if part.x is None else from_x[..., part.x] for part in cell.parts]
+    return totals(cell, shares, h, weights)
+
+
+def totals(
+    cell: Cell, shares: Sequence[Array | None], h: Array, weights: Weights
+) -> tuple[Array, ...]:
+    """Do the same, with the input's share in parts; None where it has none."""
     from_h = product(h, weights.w_hh)
 
-    def total(part: Part) -> Array:
-        if part.x is None or part.h is None:
-            return from_h[..., part.h] if part.x is None else from_x[..., part.x]
-        return from_x[..., part.x] + from_h[..., part.h]
+    def own(part: Part) -> Array:
+        a = from_h[..., part.h]
+        return a if weights.b_h is None or part.x else a + spread(weights.b_h, a)
 
-    return tuple(map(total, cell.parts))
+    def total(share: Array | None, part: Part) -> Array:
+        if share is None:
+            return own(part)
+        return share if part.h is None else share + own(part)
+
+    return tuple(map(total, shares, cell.parts))
+
+
+def spread(b: Array, a: Array) -> Array:
+    """Return a bias in the dtype and shape of what it is added to."""
+    return jnp.broadcast_to(b.astype(a.dtype), a.shape)
 
 
 def cell_step(cell: Cell, state: Any, x_t: Any) -> tuple[Any, Any]:

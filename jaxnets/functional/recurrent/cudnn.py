@@ -19,6 +19,7 @@ from jaxnets.functional.recurrent.scan_options import (
     time_first,
     time_restored,
 )
+from jaxnets.functional.recurrent.standard_cell import STANDARD, departure
 from jaxnets.tap import listening
 from jaxnets.typing import ArrayLike
 
@@ -34,28 +35,15 @@ def cudnn_candidate(
     truncate: Any,
 ) -> Candidate:
     """Return "cudnn" as it stands for these arguments, in one dtype."""
-    tanh = (jnp.tanh, jax.nn.tanh)
-    standard = tanh, (jax.nn.sigmoid,), tanh
-    activations = options[:3]
     lacking = {
-        "other activations than tanh and sigmoid": any(
-            function not in known
-            for function, known in zip(activations, standard, strict=True)
-        ),
-        "`clip`": options.clip is not None,
-        "`coupled_gates`": options.coupled_gates,
-        "`layer_norm`": options.layer_norm is not None,
-        "`zoneout`": options.zoneout != (0.0, 0.0),
-        "`recurrent_dropout`": options.dropout_mask is not None,
-        "`clip_cotangent`": options.clip_cotangent is not None,
-        "peepholes": params.peephole is not None,
-        "a projection": params.w_hr is not None,
         "`resets`": resets is not None,
         "`checkpoint`": checkpoint is not None,
         "`truncate`": truncate is not None,
         "taps, which `measure` wants": listening(),
     }
-    missing = next((name for name, wanted in lacking.items() if wanted), None)
+    missing = departure(options, params, STANDARD) or next(
+        (name for name, wanted in lacking.items() if wanted), None
+    )
     if not _on_nvidia():
         return Candidate("cudnn", "needs an NVIDIA GPU", possible=False)
     if missing is not None:

@@ -25,9 +25,14 @@ from jaxnets.functional.recurrent.cell_options import (
 )
 from jaxnets.functional.recurrent.gru_cell import GRUOptions, gru_cell
 from jaxnets.functional.recurrent.gru_params import GRUParams
-from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
+from jaxnets.functional.recurrent.implementations import (
+    choose_recurrence,
+    in_place_candidate,
+    run_cell,
+)
 from jaxnets.functional.recurrent.recurrence import check_callables
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
+from jaxnets.functional.recurrent.standard_cell import STANDARD, departure
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -152,8 +157,9 @@ def gru(
         truncate: Backpropagate through at most so many steps; see `recur`.
         clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
             by element; None bounds nothing. It has no forward mode.
-        implementation: "split" computes the gradients of the weights after the backward
-            loop and has no forward mode; "scan" leaves the derivative to JAX and has
+        implementation: "in_place" is made for the standard cell on a CPU; "split"
+            computes the gradients of the weights after the backward loop, as "in_place"
+            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
             every mode. None chooses: `jaxnets.plan` says what and why.
 
     Returns:
@@ -197,8 +203,9 @@ def gru(
     )
     time = jnp.shape(x)[0 if time_major else -2]
     draws = draw_zoneout(key, (zoneout,), ((time, *shape),))
+    in_place = in_place_candidate(departure(options, params, STANDARD), x.dtype, time)
     return run_cell(
-        choose_recurrence(implementation, "gru"),
+        choose_recurrence(implementation, "gru", in_place),
         functools.partial(gru_cell, params, options, draws),
         jnp.zeros(shape, x.dtype) if h is None else h,
         x,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxnets.functional.recurrent.cell import (
     Activation,
     Cell,
+    Gates,
     Part,
     Weights,
     bounded,
@@ -80,11 +81,17 @@ def gru_cell(
     def advance(extras, parts, h, draws_t):
         return _advance(options, extras, parts, h, draws_t)
 
+    plain = norm is None and options.reset_after
     return Cell(
-        weights=Weights(params.w_xh, w_hh, params.b if norm is None else None),
+        weights=Weights(
+            params.w_xh,
+            w_hh,
+            params.b if norm is None else None,
+            params.b_hn if plain else None,
+        ),
         extras=_Extras(
             None if norm is None else params.b,
-            params.b_hn,
+            None if plain else params.b_hn,
             w_hn,
             norm,
             options.dropout_mask,
@@ -92,8 +99,31 @@ def gru_cell(
         parts=parts,
         recalled=lambda extras, h: masked(h, extras.dropout_mask),
         advance=advance,
+        gates=Gates(_gates_forward, _gates_backward, ("r", "z", "n", "h")),
         draws=draws,
     )
+
+
+def _gates_forward(parts, h: jax.Array, hold):
+    a_rz, from_x, from_h = parts
+    r, z = jnp.split(jax.nn.sigmoid(a_rz), 2, axis=-1)
+    r, z, from_h = hold((r, z, from_h))
+    n = hold(jnp.tanh(from_x + r * from_h))
+    return [(r, z), (n,), (from_h,)], (1 - z) * n + z * h
+
+
+def _gates_backward(places, h: jax.Array, ct: jax.Array, passes):
+    rz, n, from_h = places
+    r, z = jnp.split(rz, 2, axis=-1)
+    ct_z, ct_n = ct * (h - n), ct * (1 - z)
+    ct_a_n = ct_n * (1 - n * n)
+    ct_r = ct_a_n * from_h
+    passes("h", (1 - z) * n + z * h, ct)
+    passes("n", n, ct_n)
+    passes("z", z, ct_z)
+    passes("r", r, ct_r)
+    ct_a_rz = (ct_r * (r * (1 - r)), ct_z * (z * (1 - z)))
+    return [ct_a_rz, (ct_a_n,), (ct_a_n * r,)], ct * z
 
 
 def _advance(options: GRUOptions, extras: _Extras, parts, h, draws: Draws):

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
@@ -17,6 +18,7 @@ from jaxnets.functional.recurrent.cell import (
     projects_all_steps_at_once,
 )
 from jaxnets.functional.recurrent.cotangents import explained
+from jaxnets.functional.recurrent.in_place_scan import in_place_scan
 from jaxnets.functional.recurrent.recurrence import scan_steps
 from jaxnets.functional.recurrent.scan_options import ScanPlan, parse_scan
 from jaxnets.functional.recurrent.split_scan import split_scan
@@ -26,13 +28,39 @@ from jaxnets.functional.recurrent.split_scan import split_scan
 Wrap = Callable[[Activation], Activation]
 
 
+def in_place_candidate(departs: str | None, dtype: Any, time: int) -> Candidate:
+    """Return "in_place" as it stands for these arguments.
+
+    Args:
+        departs: What the cell has that the standard one has not; None if nothing.
+        dtype: Of all arrays.
+        time: Number of steps.
+    """
+    lacking = {
+        f"has no {departs}": departs is not None,
+        f"float32 and float64 only, not {dtype}": dtype
+        not in (jnp.float32, jnp.float64),
+        "wants a step": time == 0,
+    }
+    missing = next((reason for reason, lacks in lacking.items() if lacks), None)
+    if missing is not None:
+        return Candidate("in_place", missing, possible=False)
+    backend = jax.default_backend()
+    return Candidate("in_place", None if backend == "cpu" else "made for CPUs")
+
+
 def choose_recurrence(
-    implementation: str | None, function: str, further: Sequence[Candidate] = ()
+    implementation: str | None,
+    function: str,
+    in_place: Candidate,
+    further: Sequence[Candidate] = (),
 ) -> str:
     """Return the name of the implementation that runs.
 
     In the order of preference:
 
+    - "in_place": a scan for the standard cell, with its derivative by hand, that keeps
+      little and moves no axis; as "split" otherwise;
     - "split": a scan whose backward loop computes the cotangents of the
       pre-activations only, and the gradients of the weights after it; the same values
       as "scan", faster in reverse mode, without a forward mode;
@@ -41,12 +69,13 @@ def choose_recurrence(
     Args:
         implementation: The caller's; None chooses.
         function: Who asks.
+        in_place: As `in_place_candidate` returns it.
         further: Implementations that only this function has.
 
     Raises:
         ValueError: If the name is unknown, or cannot run with these options.
     """
-    candidates = [Candidate("split"), Candidate("scan"), *further]
+    candidates = [in_place, Candidate("split"), Candidate("scan"), *further]
     return choose(function, implementation, candidates)
 
 
@@ -60,7 +89,7 @@ def run_cell(
     clip_cotangent: float | None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Run a cell over the checked `x` by "split" or "scan".
+    """Run a cell over the checked `x` by "in_place", "split" or "scan".
 
     Args:
         implementation: Its name.
@@ -74,6 +103,10 @@ def run_cell(
     batch = batch_of(x, time_major)
     time = jnp.shape(x)[0 if time_major else -2]
     plan = parse_scan(time, batch, time_major=time_major, **options)
+    if implementation == "in_place":
+        with explained(implementation="in_place"):
+            cell = make_cell(lambda activation: activation)
+            return in_place_scan(cell, state, x, plan)
     if implementation == "split":
         with explained(clip_cotangent=clip_cotangent, implementation="split"):
             return split_scan(make_cell(from_result), state, x, plan)

@@ -21,7 +21,11 @@ from jaxnets.functional.recurrent.cell_options import (
     parse_zoneout,
 )
 from jaxnets.functional.recurrent.cudnn import cudnn_candidate, cudnn_lstm
-from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
+from jaxnets.functional.recurrent.implementations import (
+    choose_recurrence,
+    in_place_candidate,
+    run_cell,
+)
 from jaxnets.functional.recurrent.lstm_cell import LSTMOptions, lstm_cell
 from jaxnets.functional.recurrent.lstm_params import (
     LSTMParams,
@@ -31,6 +35,7 @@ from jaxnets.functional.recurrent.lstm_params import (
 )
 from jaxnets.functional.recurrent.recurrence import check_callables
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
+from jaxnets.functional.recurrent.standard_cell import STANDARD, departure
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -176,8 +181,9 @@ def lstm(
         truncate: Backpropagate through at most so many steps; see `recur`.
         clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
             by element; None bounds nothing. It has no forward mode.
-        implementation: "split" computes the gradients of the weights after the backward
-            loop and has no forward mode; "scan" leaves the derivative to JAX and has
+        implementation: "in_place" is made for the standard cell on a CPU; "split"
+            computes the gradients of the weights after the backward loop, as "in_place"
+            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
             every mode; "cudnn" is NVIDIA's, for float32 and the standard cell, without
             forward mode, second order and `jax.vmap`, and was never run on a GPU by its
             authors. None chooses: `jaxnets.plan` says what and why.
@@ -242,7 +248,9 @@ def lstm(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    chosen = choose_recurrence(implementation, "lstm", [cudnn])
+    departs = departure(options, params, STANDARD)
+    in_place = in_place_candidate(departs, x.dtype, lead[0])
+    chosen = choose_recurrence(implementation, "lstm", in_place, [cudnn])
     if chosen == "cudnn":
         order = {"reverse": reverse, "time_major": time_major}
         return cudnn_lstm(params, x, state, lengths=lengths, **order)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxnets.functional.recurrent.cell import (
     Activation,
     Cell,
+    Gates,
     Part,
     Weights,
     bounded,
@@ -83,8 +84,39 @@ def lstm_cell(
         else (Part(every, None), Part(None, every)),
         recalled=lambda extras, state: masked(state.h, extras.dropout_mask),
         advance=advance,
+        gates=Gates(_gates_forward, _gates_backward, ("i", "f", "g", "c", "o", "h")),
         draws=draws,
     )
+
+
+def _gates_forward(parts, start: LSTMState, hold):
+    a_i, a_f, a_g, a_o = jnp.split(parts[0], 4, axis=-1)
+    sigmoid = jax.nn.sigmoid
+    i, f, g, o = hold((sigmoid(a_i), sigmoid(a_f), jnp.tanh(a_g), sigmoid(a_o)))
+    c = f * start.c + i * g
+    return [(i, f, g, o)], LSTMState(o * jnp.tanh(c), c)
+
+
+def _gates_backward(places, start: LSTMState, ct: LSTMState, passes):
+    i, f, g, o = jnp.split(places[0], 4, axis=-1)
+    c = f * start.c + i * g
+    s = jnp.tanh(c)
+    ct_o = ct.h * s
+    ct_c = ct.c + ct.h * o * (1 - s * s)
+    ct_i, ct_f, ct_g = ct_c * g, ct_c * start.c, ct_c * i
+    passes("h", o * s, ct.h)
+    passes("o", o, ct_o)
+    passes("c", c, ct_c)
+    passes("g", g, ct_g)
+    passes("f", f, ct_f)
+    passes("i", i, ct_i)
+    ct_a = (
+        ct_i * (i * (1 - i)),
+        ct_f * (f * (1 - f)),
+        ct_g * (1 - g * g),
+        ct_o * (o * (1 - o)),
+    )
+    return [ct_a], LSTMState(jnp.zeros_like(ct.h), ct_c * f)
 
 
 def _advance(options: LSTMOptions, extras: _Extras, parts, state, draws: Draws):

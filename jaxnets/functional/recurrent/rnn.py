@@ -1,7 +1,6 @@
 """The simple recurrent network of Elman: one state, one activation, no gates."""
 
 import functools
-from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
@@ -14,32 +13,24 @@ from jaxnets.functional.recurrent.arguments import (
     check_weights,
     same_dtype,
 )
-from jaxnets.functional.recurrent.cell import (
-    Activation,
-    Cell,
-    Part,
-    Weights,
-    bounded,
-    cell_step,
-    columns,
-)
+from jaxnets.functional.recurrent.cell import Activation, cell_step
 from jaxnets.functional.recurrent.cell_options import (
-    Draws,
     LayerNormParams,
     check_rate,
     draw_zoneout,
     dropout_mask,
-    masked,
-    normalized,
     parse_layer_norm,
-    zoned,
 )
-from jaxnets.functional.recurrent.cotangents import bounded_cotangents
-from jaxnets.functional.recurrent.implementations import choose_recurrence, run_cell
+from jaxnets.functional.recurrent.implementations import (
+    choose_recurrence,
+    in_place_candidate,
+    run_cell,
+)
 from jaxnets.functional.recurrent.recurrence import check_callables
+from jaxnets.functional.recurrent.rnn_cell import SLOPES, RNNOptions, rnn_cell
 from jaxnets.functional.recurrent.rnn_params import RNNParams
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
-from jaxnets.tap import tap
+from jaxnets.functional.recurrent.standard_cell import departure
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -98,7 +89,7 @@ def rnn_step(
     params, norm, h, x_t = same_dtype(params, options.layer_norm, state, x_t)
     options = options._replace(layer_norm=norm, dropout_mask=mask)
     draws = draw_zoneout(key, (zoneout,), (shape,))
-    return cell_step(_cell(params, options, draws, lambda f: f), h, x_t)
+    return cell_step(rnn_cell(params, options, draws, lambda f: f), h, x_t)
 
 
 def rnn(
@@ -151,8 +142,9 @@ def rnn(
         truncate: Backpropagate through at most so many steps; see `recur`.
         clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
             by element; None bounds nothing. It has no forward mode.
-        implementation: "split" computes the gradients of the weights after the backward
-            loop and has no forward mode; "scan" leaves the derivative to JAX and has
+        implementation: "in_place" is made for the standard cell on a CPU; "split"
+            computes the gradients of the weights after the backward loop, as "in_place"
+            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
             every mode. None chooses: `jaxnets.plan` says what and why.
 
     Returns:
@@ -192,9 +184,14 @@ def rnn(
     options = options._replace(layer_norm=norm, dropout_mask=mask)
     time = jnp.shape(x)[0 if time_major else -2]
     draws = draw_zoneout(key, (zoneout,), ((time, *shape),))
+    in_place = in_place_candidate(
+        departure(options, params, {"activation": tuple(SLOPES)}),
+        x.dtype,
+        time,
+    )
     return run_cell(
-        choose_recurrence(implementation, "rnn"),
-        functools.partial(_cell, params, options, draws),
+        choose_recurrence(implementation, "rnn", in_place),
+        functools.partial(rnn_cell, params, options, draws),
         jnp.zeros(shape, x.dtype) if h is None else h,
         x,
         clip_cotangent=clip_cotangent,
@@ -208,50 +205,6 @@ def rnn(
     )
 
 
-class _Options(NamedTuple):
-    """The cell options, parsed."""
-
-    activation: Activation
-    clip: float | None
-    layer_norm: LayerNormParams | None
-    zoneout: float
-    dropout_mask: Any
-    clip_cotangent: float | None
-
-
-class _Extras(NamedTuple):
-    """The parameters beside the weights of the pre-activation."""
-
-    b: Any
-    layer_norm: LayerNormParams | None
-    dropout_mask: Any
-
-
-def _cell(params, options: _Options, draws: Draws, wrap) -> Cell:
-    """Build the cell, with its activation wrapped."""
-    every = columns(0, 1, params.w_xh.shape[1])
-    norm = options.layer_norm
-    activation = wrap(options.activation)
-
-    def advance(extras: _Extras, parts, h, draws_t: Draws):
-        (a_t,) = parts
-        if extras.layer_norm is not None:
-            a_t = normalized(a_t, extras.layer_norm.gain_h, extras.b)
-        after = activation(bounded(a_t, options.clip)).astype(h.dtype)
-        h = zoned(options.zoneout, draws_t.h, h, after)
-        h = tap(bounded_cotangents(h, options.clip_cotangent), "h")
-        return h, h
-
-    return Cell(
-        weights=Weights(params.w_xh, params.w_hh, params.b if norm is None else None),
-        extras=_Extras(None if norm is None else params.b, norm, options.dropout_mask),
-        parts=(Part(every, every),),
-        recalled=lambda extras, h: masked(h, extras.dropout_mask),
-        advance=advance,
-        draws=draws,
-    )
-
-
 def _options(params, activation, clip, layer_norm, zoneout, clip_cotangent):
     """Check weights and cell options; return H and the options, without the mask."""
     check_callables(activation=activation)
@@ -260,4 +213,4 @@ def _options(params, activation, clip, layer_norm, zoneout, clip_cotangent):
     check_rate("zoneout", zoneout)
     hidden = check_weights(params, "h")
     norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=hidden)
-    return hidden, _Options(activation, clip, norm, zoneout, None, clip_cotangent)
+    return hidden, RNNOptions(activation, clip, norm, zoneout, None, clip_cotangent)

@@ -56,9 +56,14 @@ class _Residuals(NamedTuple):
     gates: Kept
 
 
-def split_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
-    """Run `cell` over `x`, which has time at `plan.time_axis`, from `state`."""
-    initial = state
+def split_scan(
+    cell: Cell, state: Any, x: Any, plan: ScanPlan, initial: Any = None
+) -> tuple[Any, Any]:
+    """Run `cell` over `x`, which has time at `plan.time_axis`, from `state`.
+
+    Resets return to `initial`, which is `state` unless it is given.
+    """
+    initial = state if initial is None else initial
 
     def scan(state, x, masks, draws):
         return _differentiable_scan(cell, plan, initial, state, x, masks, draws)
@@ -158,17 +163,15 @@ def _backward(
     def step(carry, kept):
         ct_state, ct_initial, ct_learned = carry
         gates, y_t, h, masks_t, ct_y = kept
-        zeros = jax.tree.map(jnp.zeros_like, (initial, initial, ct_y))
-        _, pull_left = jax.vjp(lambda *arguments: left(masks_t, *arguments), *zeros)
-        ct_before, ct_after, ct_y = pull_left((ct_state, ct_y))
+        ct_before, ct_after, ct_y = through_left(masks_t, ct_state, ct_y)
         (ct_gates, ct_parts, ct_start), logs = gates.pull(
             (learned, y_t, h), (ct_after, ct_y), measured=measured
         )
         ct_h = _summed_product(ct_parts, cell, w_hh).astype(h.dtype)
-        _, pull_recalled = jax.vjp(lambda s: cell.recalled(learned, s), zeros[0])
+        recalled = lambda state: cell.recalled(learned, state)
+        _, pull_recalled = jax.vjp(recalled, jax.tree.map(jnp.zeros_like, initial))
         ct_start = _sum(ct_start, *pull_recalled(ct_h))
-        _, pull_entered = jax.vjp(lambda *s: entered(masks_t, *s), *zeros[:2])
-        ct_reset, ct_state = pull_entered(ct_start)
+        ct_reset, ct_state = through_entered(masks_t, ct_start)
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
         carry = _sum(ct_state, ct_before), ct_initial, _sum(ct_learned, ct_gates)
@@ -182,13 +185,13 @@ def _backward(
         reverse=not plan.reverse,
         unroll=plan.unroll,
     )
-    ct_weights, ct_x = _products_of_all_steps(cell, weights, x, residuals.h, ct_parts)
-    ct_masks, ct_draws = jax.tree.map(_no_cotangent, (inputs.masks, inputs.draws))
+    ct_weights, ct_x = products_of_all_steps(cell, weights, x, residuals.h, ct_parts)
+    ct_masks, ct_draws = jax.tree.map(no_cotangent, (inputs.masks, inputs.draws))
     gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, ct_masks, ct_draws
     return _Inputs(*gradients), logs
 
 
-def _products_of_all_steps(cell: Cell, weights: Weights, x, h, ct_parts):
+def products_of_all_steps(cell: Cell, weights: Weights, x, h, ct_parts):
     """Return the cotangents of the weights and of `x`, one product for each part."""
     # As the arguments are multiplied in 16 bits, so are their cotangents.
     narrow = [ct.astype(x.dtype) for ct in ct_parts]
@@ -204,14 +207,32 @@ def _products_of_all_steps(cell: Cell, weights: Weights, x, h, ct_parts):
         wide = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.x]
         b = jnp.concatenate([jnp.sum(ct, lead) for ct in wide])
         b = b.astype(weights.b.dtype)
+    b_h = None
+    if weights.b_h is not None:
+        own = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if not part.x]
+        b_h = jnp.concatenate([jnp.sum(ct, lead) for ct in own])
+        b_h = b_h.astype(weights.b_h.dtype)
     ct_weights = Weights(
         over_time(x, from_x).astype(weights.w_xh.dtype),
         over_time(h, from_h).astype(weights.w_hh.dtype),
         b,
+        b_h,
     )
     w_xh = [weights.w_xh[:, part.x] for part in cell.parts if part.x]
     shares = [product(ct, w.T) for ct, w in zip(from_x, w_xh, strict=True)]
     return ct_weights, sum(shares[1:], shares[0]).astype(x.dtype)
+
+
+def through_left(masks_t: Masks, ct_state: Any, ct_y: Any) -> tuple[Any, Any, Any]:
+    """Pull cotangents back through `left`: to the state before, after, and to y_t."""
+    zeros = jax.tree.map(jnp.zeros_like, (ct_state, ct_state, ct_y))
+    return jax.vjp(lambda *s: left(masks_t, *s), *zeros)[1]((ct_state, ct_y))
+
+
+def through_entered(masks_t: Masks, ct_start: Any) -> tuple[Any, Any]:
+    """Pull a cotangent back through `entered`: to the initial state and the last."""
+    zeros = jax.tree.map(jnp.zeros_like, (ct_start, ct_start))
+    return jax.vjp(lambda *s: entered(masks_t, *s), *zeros)[1](ct_start)
 
 
 def _summed_product(ct_parts, cell: Cell, w_hh: jax.Array) -> jax.Array:
@@ -220,7 +241,7 @@ def _summed_product(ct_parts, cell: Cell, w_hh: jax.Array) -> jax.Array:
     return product(jnp.concatenate(seen, axis=-1).astype(w_hh.dtype), w_hh)
 
 
-def _no_cotangent(mask: jax.Array) -> np.ndarray:
+def no_cotangent(mask: jax.Array) -> np.ndarray:
     """Return the cotangent that JAX wants for a boolean."""
     return np.zeros(mask.shape, jax.dtypes.float0)
 

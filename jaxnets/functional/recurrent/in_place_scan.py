@@ -1,0 +1,146 @@
+"""A scan that leaves what the backward pass needs where the input's products stood.
+
+The split scan stacks the arrays that the gates need for their derivative one by one,
+and wants time first. For cells whose derivative is written by hand, `Gates`, less will
+do. `x_t w_xh` of all steps is one product, and its result the one large array there is:
+step t reads its share and leaves its gates in the place; on the way back it reads the
+gates and leaves the cotangents of the pre-activations. Time stays where `x` has it.
+
+On a CPU memory that was not touched before is slow: that is most of what is saved.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.functional.recurrent.cell import Cell
+from jaxnets.functional.recurrent.in_place_passes import (
+    Inputs,
+    Walk,
+    backward_pass,
+    forward_pass,
+)
+from jaxnets.functional.recurrent.scan_options import Masks, ScanPlan
+from jaxnets.functional.recurrent.segments import in_segments
+from jaxnets.functional.recurrent.split_scan import split_scan
+from jaxnets.tap import listening, taps_by_hand
+
+
+def in_place_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
+    """Run `cell`, without any cell option, by its `gates`.
+
+    Args:
+        cell: The cell.
+        state: Its initial state.
+        x: `(*batch, T, D)`, or `(T, *batch, D)`, as `plan.time_axis` says.
+        plan: The scan options.
+
+    Returns:
+        The final state, and all outputs with the axes of `x`.
+    """
+    initial, x = state, jnp.asarray(x)
+    if plan.segment is None:
+        return _stretch(cell, plan, initial, state, x, plan.masks)
+    first = plan._replace(time_axis=0)
+
+    def scan(state, x, masks, draws):
+        del draws
+        return _stretch(cell, first, initial, state, x, masks)
+
+    return in_segments(scan, state, x, None, plan)
+
+
+def _stretch(
+    cell: Cell, plan: ScanPlan, initial: Any, state: Any, x: jax.Array, masks: Masks
+) -> tuple[Any, jax.Array]:
+    """Run over one stretch of time, with the batch axes made one."""
+    lead = list(x.shape[:-1])
+    time = lead.pop(plan.time_axis)
+    rows = math.prod(lead)
+    flat = lambda tree: jax.tree.map(lambda a: a.reshape(rows, a.shape[-1]), tree)
+    # A mask of one axis says the same of all sequences, of which there may be one.
+    each = lambda m: m.reshape(time, rows) if m.ndim == 1 + len(lead) else m
+    masks = jax.tree.map(each, masks)
+    axis = min(plan.time_axis, 1) if lead else 1
+    sizes = (rows, time) if axis else (time, rows)
+    sequences = x.reshape(*sizes, x.shape[-1])
+    if masks.valid is not None:
+        # Padding is read as zero, whatever stands there.
+        real = jnp.moveaxis(masks.valid, 0, axis)[..., None]
+        sequences = jnp.where(real, sequences, 0)
+    run = _differentiable_scan(cell, plan._replace(time_axis=axis, segment=None))
+    inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
+    state, ys = run(inputs)
+    state = jax.tree.map(lambda a: a.reshape(*lead, a.shape[-1]), state)
+    return state, ys.reshape(*x.shape[:-1], ys.shape[-1])
+
+
+def _differentiable_scan(
+    cell: Cell, plan: ScanPlan
+) -> Callable[[Inputs], tuple[Any, jax.Array]]:
+    """Return the scan, whose derivative is the backward pass in place."""
+    walk = Walk(plan.time_axis, plan.reverse, plan.unroll)
+    as_result, as_pulled_back = _differentiated_by_definition(cell, plan)
+
+    @jax.custom_vjp
+    def run(inputs: Inputs):
+        state, kept = forward_pass(cell, walk, inputs, keeps=False)
+        return state, kept.ys
+
+    def forward(inputs: Inputs):
+        fixed = jax.lax.stop_gradient(inputs)
+        state, kept = forward_pass(cell, walk, fixed, keeps=True)
+        return as_result(inputs, (state, kept.ys)), (inputs, kept)
+
+    def backward(residuals, cotangents):
+        inputs, kept = residuals
+        fixed = jax.lax.stop_gradient((inputs, kept, cotangents))
+        ct_inputs, logs = backward_pass(cell, walk, *fixed, taps)
+        ct_inputs = as_pulled_back(inputs, cotangents, ct_inputs)
+        return (ct_inputs,) if taps is None else ((ct_inputs,), logs)
+
+    taps = taps_by_hand(cell.gates.taps) if listening() else None
+    (run.defvjp if taps is None else run.defvjp_with_logs)(forward, backward)
+    return run
+
+
+def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]:
+    """Return two identities, whose derivatives are those of what was computed in place.
+
+    JAX would differentiate loops that write in place by keeping all they write to, of
+    every step. But for a derivative of the derivative nothing in here is called.
+
+    Returns:
+        `as_result(inputs, result)`, and `as_pulled_back(inputs, cotangents, ct_inputs)`
+        for what the backward pass made of the cotangents.
+    """
+
+    def definition(inputs: Inputs):
+        own = cell._replace(weights=inputs.weights)
+        masked = plan._replace(**inputs.masks._asdict())
+        return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
+
+    def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
+        return jax.vjp(definition, inputs)[1](cotangents)[0]
+
+    as_result = jax.custom_vjp(lambda inputs, result: result)
+    as_result.defvjp(
+        lambda inputs, result: (result, inputs),
+        lambda inputs, cts: (pulled_back(inputs, cts), _zeros(cts)),
+    )
+    as_pulled_back = jax.custom_vjp(lambda inputs, cotangents, ct_inputs: ct_inputs)
+    as_pulled_back.defvjp(
+        lambda inputs, cotangents, ct_inputs: (ct_inputs, (inputs, cotangents)),
+        lambda arguments, cts: (
+            *jax.vjp(pulled_back, *arguments)[1](cts),
+            _zeros(cts),
+        ),
+    )
+    return as_result, as_pulled_back
+
+
+def _zeros(tree: Any) -> Any:
+    return jax.tree.map(jnp.zeros_like, tree)

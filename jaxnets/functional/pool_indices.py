@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.arguments import as_array
+from jaxnets.functional.linear_maps import linear_map
 from jaxnets.functional.pool_dtypes import accumulation_dtype, check_ordered
 from jaxnets.functional.pool_windows import pool_windows, spatial_sizes
 from jaxnets.functional.window_maxima import maxima_with_indices
@@ -175,12 +176,39 @@ def _put(values: jax.Array, places: jax.Array, count: int) -> jax.Array:
 @_put.defjvp
 def _put_jvp(count, primals, tangents):
     (values, places), (tangent, _) = primals, tangents
-    zeros = jnp.zeros((values.shape[0], count, values.shape[2]), values.dtype)
-    # The transpose of an addition to places is reading them: no sum passes back.
-    return (
-        _put(values, places, count),
-        zeros.at[_along_places(places)].add(tangent, mode="drop"),
-    )
+    total = functools.partial(_total, count=count)
+    return _put(values, places, count), linear_map(total, _read, tangent, places)
+
+
+def _read(out: jax.Array, places: jax.Array) -> jax.Array:
+    """Return what stands at each of `places`, and zero past the end."""
+    return out.at[_along_places(places)].get(mode="fill", fill_value=0)
+
+
+def _total(values: jax.Array, places: jax.Array, count: int) -> jax.Array:
+    """Add up the values that name the same place, always in their order.
+
+    A scatter would add them in no fixed order on GPUs. Here each turn adds the first
+    value that is left of each place, so there are as many turns as a place has values.
+    """
+    wide = values.astype(accumulation_dtype(values.dtype))
+    total = jnp.zeros((values.shape[0], count, values.shape[2]), wide.dtype)
+    number = values.shape[1]
+    if not number:
+        return total.astype(values.dtype)
+    order = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
+    none = jnp.full(total.shape, number, jnp.int32)
+
+    def turn(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        total, left = state
+        waiting = jnp.where(left, order, number)
+        first = none.at[_along_places(places)].min(waiting, mode="drop")
+        chosen = wide.at[_along_places(first)].get(mode="fill", fill_value=0)
+        return total + chosen, left & (_read(first, places) != order)
+
+    state = (total, places < count)
+    total, _ = jax.lax.while_loop(lambda state: jnp.any(state[1]), turn, state)
+    return total.astype(values.dtype)
 
 
 def _along_places(places: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

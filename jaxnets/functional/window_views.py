@@ -1,8 +1,8 @@
 """Windows of any places and sizes along one axis, side by side in a new axis.
 
-Reading them is a gather, whose transpose would be a scatter: a sum in no fixed order.
-But adding up what the windows pass back is a gather too, from each element's places in
-the windows. So the derivative is written as the transpose of that one.
+Reading them is a gather, and adding up what the windows pass back is a gather too, from
+each element's places in the windows. As each is stated to be the transpose of the
+other, no derivative of any order scatters.
 """
 
 import functools
@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
+
+from jaxnets.functional.linear_maps import linear_map
 
 
 class Intervals(NamedTuple):
@@ -65,11 +67,10 @@ def interval_view(
 @interval_view.defjvp
 def _interval_view_jvp(axis, intervals, fill, primals, tangents):
     (x,), (tangent,) = primals, tangents
-    view = interval_view(x, axis, intervals, fill)
-    back = functools.partial(
-        _add_up, axis=axis, intervals=intervals, size=x.shape[axis]
-    )
-    return view, *jax.linear_transpose(back, view)(tangent)
+    options = {"axis": axis, "intervals": intervals}
+    view = functools.partial(interval_view, **options)
+    back = functools.partial(_add_up, **options, size=x.shape[axis])
+    return view(x, fill=fill), linear_map(view, back, tangent)
 
 
 def _add_up(view: jax.Array, axis: int, intervals: Intervals, size: int) -> jax.Array:

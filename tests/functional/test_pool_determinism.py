@@ -50,15 +50,38 @@ def programs(function, *arguments) -> str:
     return f"{lowered.as_text()}\n{lowered.compile().as_text()}"
 
 
+def second_order(loss):
+    """Return the products of the second derivative with x, in the three ways."""
+
+    def products(x):
+        gradient = jax.grad(loss)
+        along = lambda x: jax.jvp(loss, (x,), (x,))[1]
+        return (
+            jax.jvp(gradient, (x,), (x,))[1],
+            jax.vjp(gradient, x)[1](x),
+            jax.grad(along)(x),
+        )
+
+    return products
+
+
 @pytest.mark.parametrize(("function", "shape"), ROWS.values(), ids=ROWS)
 def test_the_gradient_scatters_nothing(function, shape):
     gradient = jax.grad(lambda x: jnp.sum(function(x) ** 2))
     assert not SCATTER.search(programs(gradient, jnp.ones(shape)))
 
 
+@pytest.mark.parametrize(("function", "shape"), ROWS.values(), ids=ROWS)
+def test_products_with_the_second_derivative_scatter_nothing(function, shape):
+    products = second_order(lambda x: jnp.sum(jnp.sin(function(x))))
+    assert not SCATTER.search(jax.jit(products).lower(jnp.ones(shape)).as_text())
+
+
 def test_a_scatter_would_be_found():
-    gathered = lambda x: jnp.sum(x[jnp.array([0, 0, 1])])
+    gathered = lambda x: jnp.sum(jnp.sin(x[jnp.array([0, 0, 1])]))
     assert SCATTER.search(programs(jax.grad(gathered), jnp.ones(4)))
+    products = jax.jit(second_order(gathered)).lower(jnp.ones(4)).as_text()
+    assert SCATTER.search(products)
 
 
 def test_unpooling_scatters_integers_forward_and_nothing_back():
@@ -69,3 +92,7 @@ def test_unpooling_scatters_integers_forward_and_nothing_back():
     assert scatter == "1x12x2xi32"
     pullback = lambda g: jax.vjp(unpool, y)[1](g)
     assert not SCATTER.search(programs(pullback, jnp.ones((1, 12, 2))))
+    products = second_order(lambda y: jnp.sum(jnp.sin(unpool(y))))
+    text = jax.jit(products).lower(y).as_text()
+    scatters = re.findall(r"stablehlo\.scatter.*?-> tensor<(\w+)>", text, re.DOTALL)
+    assert set(scatters) == {"1x12x2xi32"}

@@ -1,0 +1,103 @@
+"""Linear maps that name their transpose, so that no derivative scatters.
+
+JAX transposes a gather into a scatter, a sum of floats in no fixed order on GPUs. Where
+the transpose of a gather is known as a gather, `linear_map` keeps to it in derivatives
+of every order and mode: the transpose of a map is the other one of the pair.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Integer, Shaped
+
+
+Map = Callable[..., jax.Array]
+
+
+def linear_map(
+    forward: Map,
+    transpose: Map,
+    x: Shaped[Array, "..."],
+    *indices: Integer[Array, "..."],
+) -> Shaped[Array, "..."]:
+    """Return `forward(x, *indices)`, linear in `x`, which `transpose` transposes.
+
+    Args:
+        forward: The map. It need not have derivatives.
+        transpose: `transpose(cotangent, *indices)`, of the shape of `x`; the same in
+            return.
+        x: Floating-point numbers; what the map is linear in.
+        indices: Further arguments, of integers.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> twice = lambda x: linear_map(lambda x: 2 * x, lambda ct: ct + ct, x)
+        >>> jax.grad(twice)(jnp.ones(()))
+        Array(2., dtype=float32)
+    """
+    return _linear_map.bind(x, *indices, forward=forward, transpose=transpose)
+
+
+class _Mapped(NamedTuple):
+    """A map over an axis of its arguments, in front where it is not None."""
+
+    function: Map
+    axes: tuple[int | None, ...]
+
+    def __call__(self, *arguments: jax.Array) -> jax.Array:
+        return jax.vmap(self.function, self.axes)(*arguments)
+
+
+def _computed(*arguments, forward: Map, transpose: Map) -> jax.Array:
+    del transpose
+    return forward(*arguments)
+
+
+def _abstract(*avals, forward: Map, transpose: Map):
+    del transpose
+    return jax.make_jaxpr(forward)(*avals).out_avals[0]
+
+
+def _jvp(primals, tangents, **maps):
+    (x, *indices), (tangent, *_) = primals, tangents
+    tangent = ad.instantiate_zeros(tangent)
+    # Integers have no tangents.
+    return tuple(_linear_map.bind(a, *indices, **maps) for a in (x, tangent))
+
+
+def _transposed(cotangent, x, *indices, forward: Map, transpose: Map):
+    nothing = [None] * len(indices)
+    if isinstance(cotangent, ad.Zero):
+        return [ad.Zero(x.aval), *nothing]
+    back = _linear_map.bind(cotangent, *indices, forward=transpose, transpose=forward)
+    return [back, *nothing]
+
+
+def _batched(arguments, axes, *, forward: Map, transpose: Map):
+    pairs = list(zip(arguments, axes, strict=True))
+    size = next(a.shape[axis] for a, axis in pairs if axis is not None)
+    x = batching.bdim_at_front(*pairs[0], size)
+    indices = [
+        a if axis is None else batching.bdim_at_front(a, axis, size)
+        for a, axis in pairs[1:]
+    ]
+    fronts = (0, *(None if axis is None else 0 for axis in axes[1:]))
+    y = _linear_map.bind(
+        x,
+        *indices,
+        forward=_Mapped(forward, fronts),
+        transpose=_Mapped(transpose, fronts),
+    )
+    return y, 0
+
+
+_linear_map = Primitive("linear_map")
+_linear_map.def_impl(_computed)
+_linear_map.def_abstract_eval(_abstract)
+ad.primitive_jvps[_linear_map] = _jvp
+ad.primitive_transposes[_linear_map] = _transposed
+batching.primitive_batchers[_linear_map] = _batched
+mlir.register_lowering(_linear_map, mlir.lower_fun(_computed, multiple_results=False))

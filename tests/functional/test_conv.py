@@ -6,42 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnets.functional.conv import conv
-from jaxnets.functional.windows import PADDING_MODES
+from tests.functional.conv_setup import geometries
 from tests.oracles import conv as oracle
 
 
 @st.composite
 def problems(draw):
     """Draw shapes and options, as the function takes them and as the oracle does."""
-    ndim = draw(st.integers(1, 3))
-    ints = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(ndim))
-    window, strides = ints(1, 3), ints(1, 3)
-    gaps, dilations = ints(1, 2), ints(1, 2)
-    reaches = [d * (k - 1) for k, d in zip(window, dilations, strict=True)]
-    extra = ints(1, 3 if ndim < 3 else 2)
-    sizes = tuple(r + e for r, e in zip(reaches, extra, strict=True))
-    dilated = [(n - 1) * g + 1 for n, g in zip(sizes, gaps, strict=True)]
-    names = ["SAME", "SAME_LOWER", "VALID", "pairs", "ints"]
-    padding = draw(st.sampled_from(names + ["CAUSAL"] * (ndim == 1)))
-    if padding in ("SAME", "SAME_LOWER"):
-        axes = zip(dilated, strides, reaches, strict=True)
-        pairs = tuple(oracle.same_pads(*a, padding == "SAME_LOWER") for a in axes)
-    elif padding == "pairs":
-        pads = [ints(0, min(2, min(dilated) - 1)) for _ in range(2)]
-        padding = pairs = tuple(zip(*pads, strict=True))
-    elif padding == "ints":
-        padding = ints(0, min(2, min(dilated) - 1))
-        pairs = tuple((p, p) for p in padding)
-    else:
-        pairs = tuple((r if padding == "CAUSAL" else 0, 0) for r in reaches)
-    mode = draw(st.sampled_from(PADDING_MODES))
+    window, sizes, options, geometry = draw(geometries(gaps_up_to=2))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
-    options = {
-        "strides": strides,
-        "padding": padding,
-        "padding_mode": mode,
-        "input_dilation": gaps,
-        "kernel_dilation": dilations,
+    options |= {
         "feature_group_count": groups,
         # None takes every rewriting that `conv_implementations` knows in turn.
         "implementation": draw(st.sampled_from([None, None, None, "library", "lax"])),
@@ -49,7 +23,6 @@ def problems(draw):
     x_shape = (draw(st.integers(1, 2)), *sizes, groups * draw(st.integers(1, 2)))
     features = groups * draw(st.integers(1, 2))
     kernel_shape = (*window, x_shape[-1] // groups, features)
-    geometry = oracle.Geometry(strides, pairs, gaps, dilations, mode)
     return x_shape, kernel_shape, options, geometry
 
 

@@ -7,29 +7,15 @@ from hypothesis import strategies as st
 
 import jaxnets
 from jaxnets.functional.depthwise import depthwise_conv, separable_conv
-from jaxnets.functional.windows import PADDING_MODES
+from tests.functional.conv_setup import geometries
 from tests.oracles import conv as oracle
 
 
 @st.composite
 def problems(draw):
-    ndim = draw(st.integers(1, 2))
-    ints = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(ndim))
-    window, strides, dilation = ints(1, 3), ints(1, 2), ints(1, 2)
-    reaches = [d * (k - 1) for k, d in zip(window, dilation, strict=True)]
-    sizes = tuple(r + e for r, e in zip(reaches, ints(1, 3), strict=True))
-    pads = [ints(0, min(2, min(sizes) - 1)) for _ in range(2)]
-    pairs = tuple(zip(*pads, strict=True))
-    mode = draw(st.sampled_from(PADDING_MODES))
+    window, sizes, options, geometry = draw(geometries(gaps_up_to=1, strides_up_to=2))
     shape = (draw(st.integers(1, 2)), *sizes, draw(st.integers(1, 3)))
     kernel_shape = (*window, shape[-1], draw(st.integers(1, 3)))
-    options = {
-        "strides": strides,
-        "padding": pairs,
-        "padding_mode": mode,
-        "kernel_dilation": dilation,
-    }
-    geometry = oracle.Geometry(strides, pairs, (1,) * ndim, dilation, mode)
     return shape, kernel_shape, options, geometry
 
 

@@ -95,6 +95,11 @@ def check_recurrence(state: Any, xs: Any, cotangent: Any) -> None:
             "`state` holds no floating-point array, so no gradient passes through it; "
             "wanted at least one. Start from `jnp.zeros((batch, hidden))` or the like."
         )
+    check_steps(xs)
+
+
+def check_steps(xs: Any) -> None:
+    """Refuse inputs without a time axis, or without a step."""
     if not all(jnp.ndim(x) and jnp.shape(x)[0] for x in jax.tree.leaves(xs)):
         raise ValueError(
             f"`xs` has the shapes {jax.tree.map(jnp.shape, xs)}; wanted a leading time "

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from jaxnets.tap import Passage, ResponseStats, TapStats, plain_names, recording
+from jaxnets.gradflow.logs import of_the_branch, traced
+from jaxnets.tap import ResponseStats, TapStats, plain_names
 
 
 class Flow(NamedTuple):
@@ -158,36 +158,26 @@ def measure_both_ways(
         (Array(20., dtype=float32), Array(7., dtype=float32))
     """
     patterns = _patterns(only)
-    with recording(patterns) as names:
-        value, pullback, *aux = jax.vjp(
-            lambda p: loss(p, *args), params, has_aux=has_aux
+    found = traced(loss, params, args, has_aux, patterns, unshared=False)
+    if found is None:
+        found = traced(loss, params, args, has_aux, patterns, unshared=True)
+    if found is None:
+        raise ValueError(
+            "A jitted or otherwise cached function with a tap inside is called more "
+            "than once in the loss, so its calls cannot be told apart. Put each call "
+            "into its own `with jaxnets.gradflow.scope(name):`."
         )
-        if jnp.shape(value) != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise TypeError(
-                f"`loss` returned an array of shape {jnp.shape(value)} and dtype "
-                f"{value.dtype}; wanted one real number. Reduce it with `jnp.mean` or "
-                "`jnp.sum`, and return extras through `has_aux=True`."
-            )
-        try:
-            (grads,), logs = pullback.with_logs(jnp.ones_like(value))
-        except ValueError as error:
-            if "Duplicate backward-pass log key" not in str(error):
-                raise
-            raise ValueError(
-                "A jitted or otherwise cached function with a tap inside is called "
-                "more than once in the loss, so its calls cannot be told apart. Put "
-                "each call into its own `with jaxnets.gradflow.scope(name):`."
-            ) from error
+    value, aux, grads, logs, names = found
     if patterns is not None and not logs:
         raise ValueError(
             f"`only` is {only!r}, which chooses no tap that the gradient reaches; "
             f"wanted one or more of {', '.join(names) or '(there are no taps)'}."
         )
-    passages = plain_names({key: _of_the_branch(log) for key, log in logs.items()})
+    passages = plain_names({key: of_the_branch(log) for key, log in logs.items()})
     # Of a plain dict, jit would return the names in the order of the alphabet.
     taps = OrderedDict((name, both.backward) for name, both in passages.items())
     forward = OrderedDict((name, both.forward) for name, both in passages.items())
-    return Flow(value, aux[0] if has_aux else None, grads, taps), forward
+    return Flow(value, aux, grads, taps), forward
 
 
 def _patterns(only: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -201,30 +191,3 @@ def _patterns(only: str | Sequence[str] | None) -> tuple[str, ...] | None:
             "sequence of them."
         )
     return patterns
-
-
-def _of_the_branch(log: Any) -> Passage:
-    """Return the statistics of the branch that `lax.cond` took, NaN if it has no tap.
-
-    A tap inside of a branch comes back with one slot for each branch: None where the
-    branch has no such tap, zeros where it was not taken.
-    """
-    if isinstance(log, Passage):
-        return log
-    slots = {
-        number: _of_the_branch(slot)
-        for number, slot in enumerate(log.branches)
-        if slot is not None
-    }
-
-    def choose(*values: jax.Array) -> jax.Array:
-        chosen = jnp.full_like(values[0], jnp.nan)
-        for number, value in zip(slots, values, strict=True):
-            # Axes that vmap added inside of the branches come last.
-            taken = jnp.expand_dims(
-                log.index == number, tuple(range(jnp.ndim(log.index), value.ndim))
-            )
-            chosen = jnp.where(taken, value, chosen)
-        return chosen
-
-    return jax.tree.map(choose, *slots.values())

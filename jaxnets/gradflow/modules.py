@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnets.gradflow.measure import measure_both_ways
-from jaxnets.tap import ResponseStats, TapStats, scope, tap
+from jaxnets.tap import ResponseStats, TapStats, call_number, scope, tap
 
 
 class ModuleFlow(NamedTuple):
@@ -61,7 +61,7 @@ def measure_module(
     """Evaluate `loss(module, *args)`, its gradient, and the flow through every module.
 
     It is `nnx.value_and_grad` that also listens: same value, same gradient by every
-    `nnx.Param`, same changes of the module's other variables (BatchNorm's statistics,
+    `nnx.Param`, same changes of the module's variables (BatchNorm's statistics,
     counts of random numbers). The output of each `__call__` is tapped and stands under
     the module's path:
 
@@ -75,6 +75,9 @@ def measure_module(
     - Taps that a module places itself, as those of this library do, stand below its
       path under their own names: `encoder/h`. Where such a tap is also the module's
       output, both entries are there with the same numbers.
+
+    What a call changes of plain Python attributes it changes on the copy: a list or a
+    count of calls that the module keeps stays as it was.
 
     It works inside `jax.jit`, `nnx.jit` and `jax.vmap`, and with `nnx.scan`,
     `nnx.vmap`, `nnx.remat`, `nnx.cond` and `nnx.jit` inside of the module. Where
@@ -136,7 +139,10 @@ def measure_module(
         _place_taps(copy)
         result = loss(copy, *copied_args)
         value, aux = result if has_aux else (result, None)
-        return value, (aux, nnx.split(merged, *kinds)[2])
+        _, params_after, variables, _ = nnx.split(merged, *kinds)
+        # Some layers change their own weights, such as `nnx.SpectralNorm`.
+        changed = _changed(params, params_after)
+        return value, (aux, nnx.merge_state(variables, changed))
 
     flow, responses = measure_both_ways(
         pure, params, variables, arrays, has_aux=True, only=only
@@ -145,6 +151,19 @@ def measure_module(
     nnx.update((module, args), variables)
     grads = flow.grads.get(0, nnx.State({}))
     return ModuleFlow(flow.value, aux, grads, flow.taps, responses)
+
+
+def _changed(before: Any, after: Any) -> Any:
+    """Return the variables of `after` that hold another array than in `before`."""
+    from flax import nnx
+
+    arrays = {path: leaf.get_value() for path, leaf in nnx.to_flat_state(before)}
+    changed = [
+        (path, leaf)
+        for path, leaf in nnx.to_flat_state(after)
+        if leaf.get_value() is not arrays[path]
+    ]
+    return nnx.from_flat_state(changed)
 
 
 def _place_taps(module: Any) -> None:
@@ -159,6 +178,9 @@ def _place_taps(module: Any) -> None:
 
 # The path of the module whose `__call__` is traced; a part of every jit cache key.
 _enclosing = jax.make_user_context(default_value=())
+# The number of that call: what is jitted inside of a module is traced for each of its
+# calls, so that they can be told apart.
+_call = jax.make_user_context(default_value=None)
 
 
 # Classes are kept: JAX and Flax never forget one, and a compiled function is found
@@ -172,7 +194,8 @@ def _tapped(cls: type, path: tuple[str, ...]) -> type:
         outer = _enclosing.value
         inside = path[: len(outer)] == outer
         name = "/".join(path[len(outer) :] if inside else path)
-        with _enclosing(path), scope(name) if name else contextlib.nullcontext():
+        inner = scope(name) if name else contextlib.nullcontext()
+        with _enclosing(path), _call(call_number()), inner:
             output = cls.__call__(self, *args, **kwargs)
         return _tap_arrays(output, name or "__call__")
 
@@ -183,7 +206,25 @@ def _tapped(cls: type, path: tuple[str, ...]) -> type:
         "__doc__": cls.__doc__,
     }
     options = {} if getattr(cls, "_pytree__is_pytree", True) else {"pytree": False}
-    return type(cls)(cls.__name__, (cls,), members, **options)
+    return type(cls)(cls.__name__, (_unannounced(), cls), members, **options)
+
+
+@functools.cache
+def _unannounced() -> type:
+    """Return a base in front of a user's class that leaves out `__init_subclass__`.
+
+    A class of the user may want arguments there, or keep a list of its subclasses.
+    """
+    from flax import nnx
+
+    class Unannounced(nnx.Module):
+        def __init_subclass__(cls, **options):
+            nnx.Module.__init_subclass__.__func__(cls, **options)
+
+    # What Flax noted there would hide what it noted of the user's class.
+    for name in [name for name in vars(Unannounced) if name.startswith("_pytree__")]:
+        delattr(Unannounced, name)
+    return Unannounced
 
 
 def _tap_arrays(output: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from jaxnets.gradflow.adjoint import check_steps
 from jaxnets.gradflow.trees import split_inexact, wide_dtype
 
 
@@ -72,8 +73,9 @@ def jacobian_spectrum(
     block = times_j(jax.random.normal(key, (flat.size, rank), flat.dtype))
 
     def grow(block, _):
-        following = jnp.linalg.qr(times_j(times_j_transposed(block)))[0]
-        return following, block
+        # Orthonormal in between too: J J^T squares what may be far from 1.
+        back = jnp.linalg.qr(times_j_transposed(block))[0]
+        return jnp.linalg.qr(times_j(back))[0], block
 
     last, blocks = jax.lax.scan(grow, jnp.linalg.qr(block)[0], length=iterations)
     basis = jnp.linalg.qr(jnp.concatenate([*blocks, last], axis=1))[0]
@@ -106,7 +108,8 @@ def lyapunov_spectrum(
         that some step maps to exactly zero. The start directions are fixed random ones.
 
     Raises:
-        ValueError: If `count` is not between 1 and the size of the state.
+        ValueError: If `count` is not between 1 and the size of the state, or there is
+            no step.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,6 +130,8 @@ def lyapunov_spectrum(
             f"`count` is {count}; wanted 1 to {size}, the number of floating-point "
             "values in `state`. Ask for fewer exponents."
         )
+
+    check_steps(xs)
 
     def body(carry, x_t):
         state, directions = carry

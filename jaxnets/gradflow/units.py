@@ -89,7 +89,7 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
     if name == "tanh":
         saturated = jnp.abs(values) > SATURATED
     elif name == "sigmoid":
-        saturated = jnp.abs(values - 0.5) > SATURATED - 0.5
+        saturated = (values < 1 - SATURATED) | (values > SATURATED)
     elif name == "relu":
         saturated = values == 0
     else:

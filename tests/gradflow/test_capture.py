@@ -25,7 +25,17 @@ def loss(w, x):
     in_specs = (spec(), spec("data"))
     return jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=spec())(w, x)
 flow = jax.jit(lambda w, x: measure(loss, w, x))(np.float32(2.0), x)
-print(len(jax.devices()), *flow.taps["product"].norm.ravel(), flow.grads)
+def steps(w, x):
+    loop = lambda h, x_t: (h + x_t * tap(w * h, "h"), None)
+    h = jnp.ones(()) + 0.0 * x[0, 0]
+    return jax.lax.psum(jax.lax.scan(loop, h, x[0])[0], "data")
+def looped(w, x):
+    in_specs = (spec(), spec("data"))
+    return jax.shard_map(steps, mesh=mesh, in_specs=in_specs, out_specs=spec())(w, x)
+loops = jax.jit(lambda w, x: measure(looped, w, x))(np.float32(2.0), x.reshape(2, 3))
+assert loops.taps["h"].norm.shape == (2, 3), loops.taps["h"].norm.shape
+print(len(jax.devices()), *flow.taps["product"].norm.ravel(), flow.grads,
+      *loops.taps["h"].norm.ravel())
 """
 
 
@@ -42,6 +52,8 @@ def test_shard_map_over_two_devices_gives_one_norm_for_each():
     assert devices == 2
     # dL / d(w x_i) = x_i, three on each device; dL/dw is the sum of their squares.
     expected = [np.linalg.norm([1, 2, 3]), np.linalg.norm([4, 5, 6]), 91]
+    # In the loop h_t = (1 + 2 x_t) h_{t-1}, and dL / d(w h) = x_t dL/dh_t.
+    expected += [1 * 5 * 7, 2 * 7, 3, 4 * 11 * 13, 5 * 13, 6]
     np.testing.assert_allclose(numbers, expected, rtol=1e-6)
 
 
@@ -104,3 +116,72 @@ def test_a_tap_in_a_branch_has_numbers_where_it_was_taken():
     taps = jax.jit(lambda *args: measure(loss, *args).taps)(jnp.ones(1), flags)
     np.testing.assert_array_equal(taps["double"].norm, [2.0, np.nan, 1.0])
     np.testing.assert_array_equal(taps["same"].norm, [np.nan, 2.0, np.nan])
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_convolutional_layers_give_the_adjoint_of_every_example(residual, rng):
+    kernels = rng.normal(size=(3, 3, 3, 4, 4), scale=0.3).astype(np.float32)
+    bias = rng.normal(size=4, scale=0.2).astype(np.float32)
+    images = rng.normal(size=(3, 7, 5, 4)).astype(np.float32)
+
+    def layers(kernels):
+        relu = lambda k: lambda x: jax.nn.relu(F.conv(x, k, bias))
+        block = lambda k: lambda x: x + relu(k)(x)
+        first, *inner = [(block if residual else relu)(kernel) for kernel in kernels]
+        return [first, lambda x: F.max_pool(x, 2, strides=1), *inner]
+
+    def loss(kernels, images):
+        def one(x):
+            for layer in layers(kernels):
+                x = tap(layer(x), "layer")
+            return jnp.sum(jnp.sin(x))
+
+        return jnp.sum(jax.vmap(one)(images))
+
+    flow = jax.jit(lambda *args: measure(loss, *args))(kernels, images)
+    chain = layers(kernels)
+
+    @jax.jit
+    def cotangents(x):
+        y = x
+        for layer in chain:
+            y = layer(y)
+        zeros = [jnp.zeros_like(x)] + [jnp.zeros_like(y)] * (len(chain) - 2)
+        return oracle.adjoint(chain, x, [*zeros, jnp.cos(y)])
+
+    norms = [[np.linalg.norm(np.ravel(c)) for c in cotangents(x)] for x in images]
+    for number, expected in enumerate(np.transpose(norms), 1):
+        name = "layer" if number == 1 else f"layer#{number}"
+        np.testing.assert_allclose(flow.taps[name].norm, expected, rtol=1e-5)
+
+
+def test_what_was_traced_before_keeps_names_and_order():
+    f = jax.jit(lambda w: tap(2.0 * w, "h"))
+    g = jax.jit(lambda w: tap(3.0 * w, "h"))
+    losses = [
+        lambda w: jnp.sum(g(f(w))),
+        lambda w: jnp.sum(tap(f(g(tap(w, "h"))), "h")),
+    ]
+    # dL/dw of one weight: the product of what lies above a tap.
+    for loss, expected in zip(losses * 2, [[3, 1], [6, 2, 1, 1]] * 2, strict=True):
+        taps = measure(loss, jnp.ones(1)).taps
+        assert [float(stats.norm) for stats in taps.values()] == expected
+    traced = []
+    inner = jax.jit(lambda w: (traced.append(1), tap(w, "w"))[1])
+    whole = jax.jit(lambda w: jnp.sum(inner(w)))
+    for _ in range(3):
+        measure(whole, jnp.ones(2))
+    assert len(traced) == 1
+
+
+def test_statistics_far_from_one():
+    x = np.array([1.0, -2.0, 4.0], np.float32)
+    for scale in np.array([1e-30, 1e30], np.float32):
+        forward = responses(lambda w: jnp.sum(tap(w, "w")), scale * x)["w"]
+        np.testing.assert_allclose(forward.std, scale * x.std(), rtol=1e-5)
+    with jax.enable_x64(True):
+        loss = lambda w, x: jnp.sum(x * tap(w, "w"))
+        for scale in (1e-200, 1e200):
+            stats = measure(loss, np.ones(3), scale * x.astype(float)).taps["w"]
+            np.testing.assert_allclose(stats.norm, scale * 21**0.5, rtol=1e-12)
+            assert stats.zero_fraction == stats.nonfinite_fraction == 0

@@ -1,6 +1,7 @@
 """`measure_module`: any Flax model as it is, beside explicit cotangents and Flax."""
 
 import threading
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ class Convolutions(nnx.Module):
         self.blocks = nnx.List(blocks)
         self.norm = nnx.BatchNorm(3, rngs=rngs)
         self.dropout = nnx.Dropout(0.25, rngs=rngs)
-        self.head = nnx.Linear(3, 2, rngs=rngs)
+        self.head = nnx.SpectralNorm(nnx.Linear(3, 2, rngs=rngs), rngs=rngs)
 
     def features(self, x):
         for block in self.blocks:
@@ -47,7 +48,7 @@ class Convolutions(nnx.Module):
 
     def __call__(self, x):
         x = self.dropout(self.norm(self.features(x)))
-        return self.head(jnp.mean(x, axis=(1, 2)))
+        return self.head(jnp.mean(x, axis=(1, 2)), update_stats=True)
 
 
 class Stacked(nnx.Module):
@@ -163,8 +164,9 @@ def test_value_gradient_and_state_are_those_of_flax(images):
     np.testing.assert_allclose(flow.value, value, rtol=1e-5)
     assert_equal_trees(flow.aux, aux)
     assert_equal_trees(flow.grads, grads)
-    # BatchNorm's statistics and the count of dropout's numbers.
-    state = lambda model: nnx.state(model, (nnx.BatchStat, nnx.RngCount))
+    # BatchNorm's statistics, the count of dropout's numbers, and the kernel that
+    # SpectralNorm changes.
+    state = lambda model: nnx.state(model, nnx.Not(nnx.RngKey))
     assert jax.tree.leaves(nnx.state(measured, nnx.RngCount)) == [2]
     assert_equal_trees(state(measured), state(plain))
     assert nnx.graphdef(measured) == nnx.graphdef(plain)
@@ -214,6 +216,40 @@ def test_names_of_shared_and_repeated_modules_and_of_own_taps():
     taps = jax.eval_shape(measured, jnp.zeros(3))
     own = ["named/sine", "named/twice", "named/y"]
     assert sorted(taps) == ["__call__", "again", "again#2", *own]
+
+
+class Registered(nnx.Module):
+    """A class that wants to know its subclasses, and jits its call."""
+
+    known: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, wanted, **options):
+        super().__init_subclass__(**options)
+        Registered.known.append(wanted)
+
+    def __init__(self):
+        self.inner = nnx.Linear(3, 3, rngs=nnx.Rngs(0))
+
+    @nnx.jit
+    def __call__(self, x):
+        return self.inner(x)
+
+
+class Known(Registered, wanted="known"):
+    """The one subclass."""
+
+
+def test_a_jitted_call_of_a_class_with_subclasses_of_note():
+    loss = lambda model, x: jnp.sum(model(model(x)))
+    model = Known()
+    for _ in range(2):
+        taps = measure_module(loss, model, jnp.ones(3)).taps
+        assert list(taps) == ["inner", "__call__", "inner#2", "__call__#2"]
+        norms = [taps[name].norm for name in ("inner", "inner#2")]
+        expected = [norm(model.inner.kernel[...].sum(1)), 3**0.5]
+        np.testing.assert_allclose(norms, expected, rtol=1e-5)
+    assert Registered.known == ["known"]
+    assert type(model) is Known
 
 
 def test_a_branch_that_is_not_taken_has_no_numbers(images):

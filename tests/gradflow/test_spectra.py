@@ -134,3 +134,16 @@ def test_errors_name_the_argument():
         jacobian_spectrum(lambda x: x, jnp.ones(3), rank=1, key=KEY, iterations=-1)
     with pytest.raises(ValueError, match=r"`count` is 0; wanted 1 to 3"):
         lyapunov_spectrum(step, jnp.ones(3), jnp.ones(5), count=0)
+
+
+def test_no_step_and_a_jacobian_far_from_one(rng):
+    step = lambda h, x: (h, None)
+    with pytest.raises(ValueError, match=r"`xs` has the shapes \(0, 3\); wanted"):
+        lyapunov_spectrum(step, jnp.ones(3), jnp.ones((0, 3)), count=1)
+    w = rng.normal(size=(6, 5)).astype(np.float32)
+    spectrum = lambda w: jacobian_spectrum(
+        lambda x: w @ x, jnp.ones(5), rank=3, key=jax.random.key(0)
+    )
+    expected = np.linalg.svd(w.astype(float), compute_uv=False)[:3]
+    actual = jax.jit(spectrum)(w * np.float32(1e20))
+    np.testing.assert_allclose(actual, 1e20 * expected, rtol=1e-4)

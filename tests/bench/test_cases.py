@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxnets.bench import gradflow, ops, training
-from tests.bench.tiny import FLOW, OPS, RESNET
+from tests.bench.tiny import FLOW, FLOW_RESNET, OPS, RESNET
 
 
 PARAMETERS = ("kernel", "scale", "bias")
@@ -61,8 +61,9 @@ def test_the_networks_take_the_same_step():
         np.testing.assert_allclose(theirs[...], ours, rtol=1e-4, atol=1e-5)
 
 
-def test_every_case_of_a_network_measures_its_taps():
-    cases = {case.direction: case for case in gradflow.cases(FLOW)}
+@pytest.mark.parametrize("row", [FLOW, FLOW_RESNET], ids=lambda row: row.name)
+def test_every_case_of_a_network_measures_its_taps(row):
+    cases = {case.direction: case for case in gradflow.cases(row)}
     assert list(cases) == ["norms", "everything", "scheduled"]
     for case in cases.values():
         measured, plain = (

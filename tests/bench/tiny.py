@@ -71,4 +71,5 @@ RECURRENCES = [
     recurrence("bidirectional_lstm", depth=2),
 ]
 FLOW = recurrence("lstm", every=3)
+FLOW_RESNET = Row("resnet", RESNET.spec | {"every": 3})
 CHECKPOINT = recurrence("lstm", time=7, checkpoint="sqrt", time_major=True)

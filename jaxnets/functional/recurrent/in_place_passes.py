@@ -255,7 +255,9 @@ def _hidden_before(inputs: Inputs, kept: Kept, walk: Walk) -> jax.Array:
 
 def _read(array: jax.Array, t: jax.Array, walk: Walk) -> jax.Array:
     """Return step `t` of an array of all steps."""
-    return jax.lax.dynamic_index_in_dim(array, t, walk.axis, keepdims=False)
+    return jax.lax.dynamic_index_in_dim(
+        array, t, walk.axis, keepdims=False, allow_negative_indices=False
+    )
 
 
 def _write(
@@ -266,7 +268,9 @@ def _write(
     for block in blocks:
         start = (t, 0, column) if walk.axis == 0 else (0, t, column)
         update = jnp.expand_dims(block, walk.axis)
-        array = jax.lax.dynamic_update_slice(array, update, start)
+        array = jax.lax.dynamic_update_slice(
+            array, update, start, allow_negative_indices=False
+        )
         column += block.shape[-1]
     return array
 

@@ -1,6 +1,6 @@
 """The loops of the in-place scan, forward and backward.
 
-Arrays of all steps have time where `x` has it, on the axis `Walk.axis`; only masks,
+Arrays of all steps have time on the axis `Walk.axis`, where `x` has it; only masks,
 which the loops scan over, have it first.
 """
 
@@ -20,6 +20,13 @@ from jaxnets.functional.recurrent.cell import (
     spread,
     totals,
 )
+from jaxnets.functional.recurrent.places import (
+    Walk,
+    hold,
+    read,
+    write,
+    write_each,
+)
 from jaxnets.functional.recurrent.recurrence import entered, left
 from jaxnets.functional.recurrent.scan_options import Masks
 from jaxnets.functional.recurrent.split_scan import (
@@ -28,20 +35,6 @@ from jaxnets.functional.recurrent.split_scan import (
     through_entered,
     through_left,
 )
-
-
-class Walk(NamedTuple):
-    """How the loops walk through `x`.
-
-    Attributes:
-        axis: The time axis, 0 or 1 of three.
-        reverse: Whether the last step is computed first.
-        unroll: Steps in one iteration of a compiled loop.
-    """
-
-    axis: int
-    reverse: bool
-    unroll: int
 
 
 class Inputs(NamedTuple):
@@ -76,47 +69,40 @@ def forward_pass(
     cell: Cell, walk: Walk, inputs: Inputs, *, keeps: bool
 ) -> tuple[Any, Kept]:
     """Return the final state and `ys`; with `keeps`, all of `Kept`."""
-    weights, initial, state, x, masks = inputs
+    weights, initial, state, x, _ = inputs
     at_once = keeps or projects_all_steps_at_once()
     places = _input_products(cell, weights, x) if at_once else []
 
-    def step(carry, now):
+    def step(carry, t, masks_t):
         state, kept = carry
-        t, masks_t = now
         start = entered(masks_t, initial, state)
         if at_once:
-            read = [_read(place, t, walk) for place in kept.places or places]
-            shares = _with_bias(cell, weights, hold(read))
+            products = hold([read(a, t, walk) for a in kept.places or places])
+            shares = _with_bias(cell, weights, products)
         else:
-            from_x = input_share(weights, _read(x, t, walk))
+            from_x = input_share(weights, read(x, t, walk))
             shares = [None if p.x is None else from_x[..., p.x] for p in cell.parts]
         parts = totals(cell, shares, jax.tree.leaves(start)[0], weights)
         gates, after = cell.gates.forward(parts, start, hold if keeps else _let)
         y_t = jax.tree.leaves(after)[0]
         state, y_t = left(masks_t, state, after, y_t)
-        ys = _write(kept.ys, [y_t], t, walk)
+        ys = write(kept.ys, [y_t], t, walk)
         if keeps:
             others = [[array] for array in jax.tree.leaves(state)[1:]]
             kept = Kept(
                 ys,
-                _write_each(kept.others, others, t, walk),
-                _write_each(kept.places, gates, t, walk),
+                write_each(kept.others, others, t, walk),
+                write_each(kept.places, gates, t, walk),
             )
         else:
             kept = Kept(ys, [], [])
-        return (state, kept), None
+        return (state, kept), {}
 
     room = lambda a: jnp.zeros((*x.shape[:2], a.shape[-1]), a.dtype)
     ys, *others = map(room, jax.tree.leaves(state))
     kept = Kept(ys, others, places) if keeps else Kept(ys, [], [])
-    (state, kept), _ = jax.lax.scan(
-        step,
-        (state, kept),
-        (jnp.arange(x.shape[walk.axis]), masks),
-        reverse=walk.reverse,
-        unroll=walk.unroll,
-    )
-    return state, kept
+    carry, _ = _scan(step, (state, kept), inputs, walk, descending=walk.reverse)
+    return carry
 
 
 def backward_pass(
@@ -141,13 +127,12 @@ def backward_pass(
     ct_state, ct_ys = cotangents
     w_hh = jnp.swapaxes(weights.w_hh, 0, 1)
 
-    def step(carry, now):
+    def step(carry, t, masks_t):
         ct_state, ct_initial, places = carry
-        t, masks_t = now
         start = entered(masks_t, initial, _state_before(t, inputs, kept, walk))
-        ct_y = _read(ct_ys, t, walk)
+        ct_y = read(ct_ys, t, walk)
         ct_before, ct_after, ct_y = through_left(masks_t, ct_state, ct_y)
-        gates = hold([_read(place, t, walk) for place in places])
+        gates = hold([read(place, t, walk) for place in places])
         logs: dict[str, Any] = {}
 
         def passes(name: str, value: jax.Array, cotangent: jax.Array) -> None:
@@ -160,25 +145,45 @@ def backward_pass(
         ct_reset, ct_state = through_entered(masks_t, _plus_hidden(ct_start, ct_h))
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
-        places = _write_each(places, ct_parts, t, walk)
+        places = write_each(places, ct_parts, t, walk)
         return (_sum(ct_state, ct_before), ct_initial, places), logs
 
-    (ct_state, ct_initial, ct_parts), logs = jax.lax.scan(
-        step,
-        (ct_state, jax.tree.map(jnp.zeros_like, initial), kept.places),
-        (jnp.arange(x.shape[walk.axis]), masks),
-        reverse=not walk.reverse,
-        unroll=walk.unroll,
-    )
+    carry = ct_state, jax.tree.map(jnp.zeros_like, initial), kept.places
+    carry, logs = _scan(step, carry, inputs, walk, descending=not walk.reverse)
+    ct_state, ct_initial, ct_parts = carry
     h = _hidden_before(inputs, kept, walk)
     ct_weights, ct_x = products_of_all_steps(cell, weights, x, h, ct_parts)
     ct_masks = jax.tree.map(no_cotangent, masks)
     return Inputs(ct_weights, ct_initial, ct_state, ct_x, ct_masks), logs
 
 
-# A step reads a place and writes to it. Without the barrier the compiler may read it
-# again after the writing, for which it would copy the whole array in every step.
-hold = jax.lax.optimization_barrier
+def _scan(
+    step: Callable[[Any, jax.Array, Masks], tuple[Any, dict[str, Any]]],
+    carry: Any,
+    inputs: Inputs,
+    walk: Walk,
+    *,
+    descending: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """Scan `step(carry, t, masks_t)` over all steps, the last first if `descending`."""
+    time = inputs.x.shape[walk.axis]
+
+    def counted(carry, masks_t):
+        # A counter is cheaper than the numbers of all steps, read one by one.
+        count, carry = carry
+        t = time - 1 - count if descending else count
+        carry, logs = step(carry, t, masks_t)
+        return (count + 1, carry), logs
+
+    (_, carry), logs = jax.lax.scan(
+        counted,
+        (jnp.zeros((), jnp.int32), carry),
+        inputs.masks,
+        length=time,
+        reverse=descending,
+        unroll=walk.unroll,
+    )
+    return carry, logs
 
 
 def _let(arrays: Any) -> Any:
@@ -219,14 +224,15 @@ def _state_before(t: jax.Array, inputs: Inputs, kept: Kept, walk: Walk) -> Any:
     last = inputs.x.shape[walk.axis] - 1
     first, before = (last, t + 1) if walk.reverse else (0, t - 1)
     before = jnp.clip(before, 0, last)
-    read = [_read(a, before, walk) for a in (kept.ys, *kept.others)]
+    last_state = [read(a, before, walk) for a in (kept.ys, *kept.others)]
     valid = inputs.masks.valid
     if valid is not None:
         # The output of a padded step is zero. Where one comes before a real step, with
         # `reverse`, the state is still the one at the start.
-        read[0] = jnp.where(valid[before][:, None], read[0], leaves[0])
-    state = [jnp.where(t == first, a, b) for a, b in zip(leaves, read, strict=True)]
-    return jax.tree.unflatten(structure, state)
+        real = valid[before][:, None]
+        last_state[0] = jnp.where(real, last_state[0], leaves[0])
+    pairs = zip(leaves, last_state, strict=True)
+    return jax.tree.unflatten(structure, [jnp.where(t == first, *p) for p in pairs])
 
 
 def _hidden_before(inputs: Inputs, kept: Kept, walk: Walk) -> jax.Array:
@@ -251,37 +257,6 @@ def _hidden_before(inputs: Inputs, kept: Kept, walk: Walk) -> jax.Array:
         h_initial = jnp.expand_dims(jax.tree.leaves(inputs.initial)[0], axis)
         h = jnp.where(in_place(resets), h_initial, h)
     return h
-
-
-def _read(array: jax.Array, t: jax.Array, walk: Walk) -> jax.Array:
-    """Return step `t` of an array of all steps."""
-    return jax.lax.dynamic_index_in_dim(
-        array, t, walk.axis, keepdims=False, allow_negative_indices=False
-    )
-
-
-def _write(
-    array: jax.Array, blocks: Sequence[jax.Array], t: jax.Array, walk: Walk
-) -> jax.Array:
-    """Put blocks of columns, side by side, in the place of step `t`."""
-    column = 0
-    for block in blocks:
-        start = (t, 0, column) if walk.axis == 0 else (0, t, column)
-        update = jnp.expand_dims(block, walk.axis)
-        array = jax.lax.dynamic_update_slice(
-            array, update, start, allow_negative_indices=False
-        )
-        column += block.shape[-1]
-    return array
-
-
-def _write_each(
-    arrays: Sequence[jax.Array],
-    blocks: Sequence[Sequence[jax.Array]],
-    t: jax.Array,
-    walk: Walk,
-) -> list[jax.Array]:
-    return [_write(*pair, t, walk) for pair in zip(arrays, blocks, strict=True)]
 
 
 def _plus_hidden(state: Any, h: jax.Array) -> Any:

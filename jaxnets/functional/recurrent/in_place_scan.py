@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from jaxnets.functional.recurrent.cell import Cell
 from jaxnets.functional.recurrent.in_place_passes import (
     Inputs,
-    Walk,
     backward_pass,
     forward_pass,
 )
+from jaxnets.functional.recurrent.places import Walk
 from jaxnets.functional.recurrent.scan_options import Masks, ScanPlan
 from jaxnets.functional.recurrent.segments import in_segments
 from jaxnets.functional.recurrent.split_scan import split_scan

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnets.functional.recurrent.gru_params import init_gru
-from jaxnets.functional.recurrent.recurrence import check_callables, recur
+from jaxnets.functional.recurrent.recurrence import recur
 from jaxnets.gradflow import measure
 from tests.functional.recurrent_setup import (
     FAMILIES,
@@ -255,5 +255,3 @@ def test_messages_of_recur():
         recur(lambda h, x_t: (h, jnp.sum(x_t)), h, x)
     with pytest.raises(ValueError, match=r"`state` holds .* shape \(\); .* = \(2,\)"):
         recur(total, jnp.zeros(()), x, lengths=np.array([1, 2]))
-    with pytest.raises(TypeError, match="`activation` is 'tanh'; wanted a function"):
-        check_callables(activation="tanh")

@@ -53,5 +53,5 @@ def test_chrono_biases_cover_the_time_scales():
 def test_messages():
     with pytest.raises(ValueError, match="`longest` is 2; wanted at least 3"):
         chrono_bias(jax.random.key(0), 4, 2)
-    with pytest.raises(ValueError, match="`hidden` is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match="`hidden` is 0; wanted 1 or more"):
         uniform_init(0)

@@ -289,3 +289,9 @@ def test_the_plan_says_what_runs(rng):
 def test_messages(options, error, text, rng):
     with pytest.raises(error, match=text):
         rnn(draw_params(RNN, rng), np.ones((2, 4, 3)), **options)
+
+
+def test_a_mask_of_float64_does_not_widen_or_warn(rng):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    _, ys = rnn(params, x, recurrent_dropout=np.ones((2, 2)), implementation="split")
+    assert ys.dtype == jnp.float32

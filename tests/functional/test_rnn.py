@@ -62,7 +62,7 @@ def test_initial_weights_are_orthogonal_and_reproducible():
     again = init_rnn(jax.random.key(0), 5, 4, dtype=jnp.bfloat16)
     assert again.w_hh.dtype == again.b.dtype == jnp.bfloat16
     np.testing.assert_allclose(again.w_hh.astype(jnp.float32), params.w_hh, atol=1e-2)
-    with pytest.raises(ValueError, match="`hidden` is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match="`hidden` is 0; wanted 1 or more"):
         init_rnn(jax.random.key(0), 5, 0)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num, PyTree, Shaped
 
+from jaxnets.functional.recurrent.arguments import check_callables
 from jaxnets.typing import ArrayLike
 
 
@@ -70,7 +71,8 @@ def bidirectional(
     merges are those of Keras; PyTorch has "concat" only. With lengths, Flax leaves
     outputs at padding as they come; here they are zero in both directions.
     """
-    if merge not in _MERGES:
+    check_callables(run=run)
+    if not isinstance(merge, str | None) or merge not in _MERGES:
         names = ", ".join(repr(name) for name in _MERGES)
         raise ValueError(f"`merge` is {merge!r}; wanted one of {names}.")
     if "reverse" in options:
@@ -89,4 +91,10 @@ def bidirectional(
     state_there, state_back = (None, None) if state is None else state
     forward_state, forward = run(forward_params, x, state_there, **there)
     backward_state, backward = run(backward_params, x, state_back, reverse=True, **back)
+    if merge in ("sum", "mul", "ave") and jnp.shape(forward) != jnp.shape(backward):
+        raise ValueError(
+            f"`merge` is {merge!r}, but the directions return outputs of shapes "
+            f"{jnp.shape(forward)} and {jnp.shape(backward)}; wanted equal ones, or "
+            "merge='concat'."
+        )
     return (forward_state, backward_state), _MERGES[merge](forward, backward)

@@ -11,8 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.functional.recurrent.arguments import check_shape
-from jaxnets.typing import ArrayLike, Key
+from jaxnets.functional.recurrent.arguments import (
+    check_array,
+    check_key,
+    check_number,
+    check_shape,
+)
+from jaxnets.typing import ArrayLike
 
 
 class LayerNormParams(NamedTuple):
@@ -110,14 +115,16 @@ def normalized(
 
 
 def check_rate(name: str, rate: Any) -> None:
-    """Raise ValueError unless `rate` is a probability below 1."""
+    """Raise unless `rate` is a probability below 1."""
+    check_number(name, rate, "a probability, 0 <= rate < 1")
     if not 0 <= rate < 1:
         raise ValueError(f"`{name}` is {rate}; wanted a probability, 0 <= rate < 1.")
 
 
 def parse_zoneout(zoneout: Any) -> tuple[float, float]:
     """Return the rates of h and c, from a pair or one number for both."""
-    rates = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
+    pair = isinstance(zoneout, tuple | list)
+    rates = tuple(zoneout) if pair else (zoneout, zoneout)
     if len(rates) != 2:
         raise ValueError(
             f"`zoneout` is {zoneout}; wanted a rate, or one for h and one for c."
@@ -128,13 +135,14 @@ def parse_zoneout(zoneout: Any) -> tuple[float, float]:
 
 
 def draw_zoneout(
-    key: Key | None,
+    key: Any,
     rates: tuple[float, ...],
     shapes: tuple[tuple[int, ...], ...],
 ) -> Draws:
     """Draw which units keep their value; without a key, or at rate 0, none does."""
     if key is None:
         return Draws()
+    check_key(key)
     keys = jax.random.split(jax.random.fold_in(key, 0), 2)
     drawn = [
         jax.random.bernoulli(key, rate, shape) if rate else None
@@ -152,23 +160,25 @@ def zoned(rate: float, kept: Any, before: Array, after: Array) -> Array:
     return jnp.where(kept, before, after)
 
 
-def dropout_mask(
-    recurrent_dropout: Any, key: Key | None, shape: tuple[int, ...]
-) -> Any:
+def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> Any:
     """Return what multiplies the state of each sequence in every step, or None.
 
     Args:
         recurrent_dropout: A rate, or the mask itself.
-        key: Source of the mask; None draws none.
+        key: Random key of the mask; None draws none.
         shape: `(*batch, P)`.
     """
-    if not isinstance(recurrent_dropout, int | float):
+    if getattr(recurrent_dropout, "ndim", 0):
         why = "the batch axes of the input and the size of the output"
+        check_array("recurrent_dropout", recurrent_dropout)
         check_shape("recurrent_dropout", recurrent_dropout, shape, why)
-        return recurrent_dropout
+        return jnp.asarray(recurrent_dropout)
+    wanted = f"a probability, 0 <= rate < 1, or the mask itself, of shape {shape}"
+    check_number("recurrent_dropout", recurrent_dropout, wanted)
     check_rate("recurrent_dropout", recurrent_dropout)
     if key is None or not recurrent_dropout:
         return None
+    check_key(key)
     keeps = 1 - recurrent_dropout
     key = jax.random.fold_in(key, 1)
     return jax.random.bernoulli(key, keeps, shape).astype(jnp.float32) / keeps

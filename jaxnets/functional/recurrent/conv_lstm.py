@@ -7,7 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets.functional.conv import conv
-from jaxnets.functional.recurrent.arguments import same_dtype
+from jaxnets.functional.recurrent.arguments import (
+    check_array,
+    check_callables,
+    check_kind,
+    same_dtype,
+)
 from jaxnets.functional.recurrent.cell import Activation, wide
 from jaxnets.functional.recurrent.conv_lstm_params import (
     ConvLSTMParams,
@@ -15,7 +20,7 @@ from jaxnets.functional.recurrent.conv_lstm_params import (
 )
 from jaxnets.functional.recurrent.cotangents import bounded_cotangents, explained
 from jaxnets.functional.recurrent.lstm_params import LSTMState, check_lstm_state
-from jaxnets.functional.recurrent.recurrence import check_callables, scan_steps
+from jaxnets.functional.recurrent.recurrence import scan_steps
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent, parse_scan
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
@@ -105,6 +110,8 @@ def conv_lstm(
     """
     check_callables(activation=activation, gate_activation=gate_activation)
     check_clip_cotangent(clip_cotangent)
+    check_kind(params, ConvLSTMParams)
+    check_array("x", x)
     axis, batch, spatial = _axes(params, x, time_major)
     hidden = check_conv_lstm(params, spatial)
     _check_features(params, x)

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxnets.functional.arguments import list_or_none
 from jaxnets.functional.recurrent.arguments import check_shape
 from jaxnets.functional.recurrent.initializers import (
     Initializer,
+    check_init,
     check_sizes,
     input_default,
     recurrent_default,
@@ -77,7 +79,9 @@ def init_conv_lstm(
         `ConvLSTMParams` with zero biases but for the forget gate.
 
     Raises:
-        ValueError: If a size is below 1, or windows differ in their number of axes.
+        ValueError: If a size is below 1, windows differ in their number of axes, or
+            `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
 
     Example:
         >>> import jax
@@ -90,6 +94,15 @@ def init_conv_lstm(
     for Precipitation Nowcasting". Keras's `ConvLSTM2D` starts alike but for the
     variance of the input's kernel, and draws one matrix for all gates.
     """
+    for name, sizes in (
+        ("kernel_size", kernel_size),
+        ("recurrent_kernel_size", recurrent_kernel_size),
+    ):
+        if sizes is not None and list_or_none(sizes) is None:
+            raise TypeError(
+                f"`{name}` is {sizes!r}; wanted one int for each spatial axis, such as "
+                "(3, 3)."
+            )
     window = tuple(kernel_size)
     again = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
     if len(again) != len(window):
@@ -97,7 +110,8 @@ def init_conv_lstm(
             f"`recurrent_kernel_size` is {again}; wanted {len(window)} sizes, as "
             f"`kernel_size` = {window} has."
         )
-    check_sizes(in_features=in_features, hidden=hidden)
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
     for size in itertools.chain(window, again):
         check_sizes(kernel_size=size)
     input_key, recurrent_key = jax.random.split(key)

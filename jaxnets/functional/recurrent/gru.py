@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
+from jaxnets.functional.arguments import as_switch
 from jaxnets.functional.recurrent.arguments import (
     batch_of,
+    check_callables,
     check_clip,
     check_features,
     check_shape,
@@ -30,7 +32,6 @@ from jaxnets.functional.recurrent.implementations import (
     in_place_candidate,
     run_cell,
 )
-from jaxnets.functional.recurrent.recurrence import check_callables
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
 from jaxnets.functional.recurrent.standard_cell import STANDARD, departure
 from jaxnets.typing import ArrayLike, Key
@@ -227,11 +228,16 @@ def _options(
     check_callables(activation=activation, gate_activation=gate_activation)
     check_clip(clip)
     check_rate("zoneout", zoneout)
-    hidden = check_weights(params, "r, z, n")
+    hidden = check_weights(params, GRUParams, "r, z, n")
     if params.b_hn is not None:
         check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
     columns = 3 * hidden
     norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=columns, gain_x=columns)
     return hidden, GRUOptions(
-        activation, gate_activation, clip, bool(reset_after), norm, zoneout
+        activation,
+        gate_activation,
+        clip,
+        as_switch(reset_after, "reset_after"),
+        norm,
+        zoneout,
     )

@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 from jaxnets.functional.recurrent.initializers import (
     Initializer,
-    check_sizes,
+    check_init,
     init_gates,
     input_default,
     recurrent_default,
@@ -63,7 +63,8 @@ def init_gru(
         `GRUParams` with zero biases, `b_hn` among them.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
 
     Example:
         >>> import jax
@@ -75,7 +76,8 @@ def init_gru(
     deep linear neural networks" (orthogonal). Flax's `nnx.GRUCell` and Keras draw one
     orthogonal matrix for all gates, for singular values of 0.58 in each.
     """
-    check_sizes(in_features=in_features, hidden=hidden)
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return GRUParams(
         w_xh=init_gates(input_init, input_key, in_features, hidden, 3, dtype),

@@ -5,11 +5,15 @@ gate's block on its own, with the same two rules. The default is orthogonal; her
 the other rules that papers name.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
+from jaxnets.functional.arguments import as_count
+from jaxnets.functional.recurrent.arguments import check_callables, check_key
 from jaxnets.typing import Key
 
 
@@ -34,11 +38,23 @@ def init_gates(
     return jnp.concatenate(blocks, axis=1).astype(dtype)
 
 
-def check_sizes(**sizes: int | None) -> None:
-    """Raise ValueError for the first of `sizes` that is below 1."""
+def check_init(key: Any, dtype: Any, rules: dict[str, Any], **sizes: Any) -> None:
+    """Raise for the first argument of an `init_` function that is none such."""
+    check_sizes(**sizes)
+    check_key(key)
+    check_callables(**rules)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(
+            f"`dtype` is {jnp.dtype(dtype)}; wanted floating point, such as "
+            "jnp.float32."
+        )
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raise for the first of `sizes` that is no int, or below 1."""
     for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise ValueError(f"`{name}` is {size}; wanted at least 1.")
+        if size is not None:
+            as_count(size, name)
 
 
 def uniform_init(hidden: int) -> Initializer:
@@ -51,7 +67,9 @@ def uniform_init(hidden: int) -> Initializer:
         An initialiser for `input_init` and `recurrent_init`.
 
     Example:
-        >>> import jax
+        >>> from typing import Any
+
+    import jax
         >>> from jaxnets.functional import init_gru, uniform_init
         >>> rule = uniform_init(16)
         >>> key = jax.random.key(0)
@@ -83,7 +101,9 @@ def identity_init(scale: float = 1.0) -> Initializer:
         diagonal that fits.
 
     Example:
-        >>> import jax
+        >>> from typing import Any
+
+    import jax
         >>> from jaxnets.functional import identity_init, init_rnn
         >>> init_rnn(jax.random.key(0), 4, 2, recurrent_init=identity_init(0.5)).w_hh
         Array([[0.5, 0. ],
@@ -122,7 +142,9 @@ def chrono_bias(
         ValueError: If `hidden` is below 1 or `longest` below 3.
 
     Example:
-        >>> import jax
+        >>> from typing import Any
+
+    import jax
         >>> from jaxnets.functional import chrono_bias, init_lstm
         >>> k1, k2 = jax.random.split(jax.random.key(0))
         >>> params = init_lstm(k1, 4, 8)._replace(b=chrono_bias(k2, 8, longest=100))
@@ -132,7 +154,8 @@ def chrono_bias(
     Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?".
     Flax, Keras and PyTorch have no such rule.
     """
-    check_sizes(hidden=hidden)
+    check_sizes(hidden=hidden, longest=longest)
+    check_key(key)
     if longest < 3:
         raise ValueError(
             f"`longest` is {longest}; wanted at least 3 steps. For shorter ones the "

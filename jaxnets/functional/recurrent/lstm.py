@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
+from jaxnets.functional.arguments import as_switch
 from jaxnets.functional.recurrent.arguments import (
     batch_of,
+    check_callables,
     check_clip,
     check_features,
     same_dtype,
@@ -33,7 +35,6 @@ from jaxnets.functional.recurrent.lstm_params import (
     check_lstm,
     check_lstm_state,
 )
-from jaxnets.functional.recurrent.recurrence import check_callables
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
 from jaxnets.functional.recurrent.standard_cell import STANDARD, departure
 from jaxnets.typing import ArrayLike, Key
@@ -284,7 +285,7 @@ def _options(
         gate_activation=gate_activation,
         output_activation=output_activation,
         clip=clip,
-        coupled_gates=bool(coupled_gates),
+        coupled_gates=as_switch(coupled_gates, "coupled_gates"),
         layer_norm=layer_norm,
         zoneout=parse_zoneout(zoneout),
         dropout_mask=None,

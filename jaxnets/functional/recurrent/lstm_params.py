@@ -1,15 +1,19 @@
 """The weights of a long short-term memory, its state, and how they start."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxnets.functional.recurrent.arguments import check_shape, check_weights
+from jaxnets.functional.recurrent.arguments import (
+    check_kind,
+    check_shape,
+    check_weights,
+)
 from jaxnets.functional.recurrent.initializers import (
     Initializer,
-    check_sizes,
+    check_init,
     init_gates,
     input_default,
     recurrent_default,
@@ -95,7 +99,8 @@ def init_lstm(
         `LSTMParams` with zero biases but for the forget gate.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
 
     Example:
         >>> import jax
@@ -109,7 +114,9 @@ def init_lstm(
     forget bias 0; Keras and `nnx.OptimizedLSTMCell` draw one orthogonal matrix for all
     gates, for singular values of 0.5 in each.
     """
-    check_sizes(in_features=in_features, hidden=hidden, projection=projection)
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    sizes = {"in_features": in_features, "hidden": hidden, "projection": projection}
+    check_init(key, dtype, rules, **sizes)
     input_key, recurrent_key, projection_key = jax.random.split(key, 3)
     outputs = hidden if projection is None else projection
     b = jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1)
@@ -125,10 +132,11 @@ def init_lstm(
     )
 
 
-def check_lstm(params: LSTMParams) -> tuple[int, int]:
+def check_lstm(params: Any) -> tuple[int, int]:
     """Check the shapes of the weights; return H and the size of h."""
+    check_kind(params, LSTMParams)
     if params.w_hr is None:
-        outputs, hidden = None, check_weights(params, "i, f, g, o")
+        outputs, hidden = None, check_weights(params, LSTMParams, "i, f, g, o")
     else:
         if jnp.ndim(params.w_hr) != 2:
             raise ValueError(
@@ -136,7 +144,7 @@ def check_lstm(params: LSTMParams) -> tuple[int, int]:
                 "from the cell to the output."
             )
         outputs = jnp.shape(params.w_hr)[1]
-        hidden = check_weights(params, "i, f, g, o", outputs)
+        hidden = check_weights(params, LSTMParams, "i, f, g, o", outputs)
         why = "from the cell to the output"
         check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
     if params.peephole is not None:

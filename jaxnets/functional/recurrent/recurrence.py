@@ -11,7 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, PyTree, Shaped
 
+from jaxnets.functional.recurrent.arguments import check_callables
 from jaxnets.functional.recurrent.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrent.recur_arguments import (
+    batch_axes,
+    check_leading,
+    check_returned,
+)
 from jaxnets.functional.recurrent.scan_options import (
     Masks,
     ScanPlan,
@@ -118,7 +124,7 @@ def recur(
     outputs in reversed order; PyTorch packs sequences with lengths on the host.
     """
     check_callables(step=step)
-    batch = _batch_of(xs, lengths, resets, time_major)
+    batch = batch_axes(xs, lengths, resets, time_major)
     return run_steps(
         step,
         state,
@@ -170,12 +176,17 @@ def run_steps(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    _check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
+    check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
     if lengths is not None or resets is not None:
-        _check_leading("state", state, batch)
+        check_leading("state", state, batch)
+
+    # With time first and no masks nobody knows of the batch axes.
+    lead = () if time_major and plan.valid is None else batch
 
     def bounded_step(state, x_t, _):
-        return step(bounded_cotangents(state, clip_cotangent), x_t)
+        returned = step(bounded_cotangents(state, clip_cotangent), x_t)
+        check_returned(returned, state, lead)
+        return returned
 
     with explained(clip_cotangent=clip_cotangent):
         return scan_steps(bounded_step, state, xs, plan)
@@ -238,57 +249,8 @@ def left(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
     return _select(masks.valid, after, before), zero_unless(masks.valid, y_t)
 
 
-def check_callables(**functions: object) -> None:
-    """Raise TypeError for the first of `functions` that cannot be called."""
-    for name, function in functions.items():
-        if not callable(function):
-            raise TypeError(
-                f"`{name}` is {function!r}; wanted a function of arrays, such as "
-                "`jnp.tanh` or `jax.nn.sigmoid` for an activation."
-            )
-
-
 def _select(mask: Bool[jax.Array, "*batch"], when_true: Any, when_false: Any) -> Any:
     """Choose between two pytrees for each sequence of the batch."""
     return jax.tree.map(
         lambda t, f: jnp.where(broadcastable(mask, t), t, f), when_true, when_false
     )
-
-
-def _batch_of(xs, lengths, resets, time_major) -> tuple[int, ...]:
-    """Check that `xs` has the axes it needs, and return its batch axes."""
-    leaves = jax.tree.leaves(xs)
-    if not leaves:
-        raise ValueError("`xs` has no arrays; wanted at least one, to count the steps.")
-    first = jnp.shape(leaves[0])
-    for leaf in leaves:
-        shape = jnp.shape(leaf)
-        if len(shape) < (1 if time_major else 2):
-            layout = "(time, *batch, ...)" if time_major else "(*batch, time, features)"
-            raise ValueError(
-                f"`xs` holds an array of shape {shape}; wanted {layout}. Add an axis "
-                "for the features with `x[..., None]`, or put time first and pass "
-                "time_major=True."
-            )
-        if not time_major and len(shape) != len(first):
-            raise ValueError(
-                f"`xs` holds arrays of shapes {first} and {shape}; wanted (*batch, "
-                "time, features) for each. For other feature axes put time first and "
-                "pass time_major=True."
-            )
-    if not time_major:
-        return first[:-2]
-    # With time first, only `lengths` and `resets` say where the batch axes end.
-    if lengths is not None:
-        return jnp.shape(lengths)
-    return () if resets is None else jnp.shape(resets)[1:]
-
-
-def _check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
-    for leaf in jax.tree.leaves(tree):
-        if jnp.shape(leaf)[: len(lead)] != lead:
-            what = "the axes of batch and time" if name == "xs" else "the batch axes"
-            raise ValueError(
-                f"`{name}` holds an array of shape {jnp.shape(leaf)}; wanted one that "
-                f"begins with {what} = {lead}, as the other arguments have it."
-            )

@@ -7,6 +7,7 @@ from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxnets.functional.recurrent.arguments import (
     batch_of,
+    check_callables,
     check_clip,
     check_features,
     check_state,
@@ -26,7 +27,6 @@ from jaxnets.functional.recurrent.implementations import (
     in_place_candidate,
     run_cell,
 )
-from jaxnets.functional.recurrent.recurrence import check_callables
 from jaxnets.functional.recurrent.rnn_cell import SLOPES, RNNOptions, rnn_cell
 from jaxnets.functional.recurrent.rnn_params import RNNParams
 from jaxnets.functional.recurrent.scan_options import check_clip_cotangent
@@ -211,6 +211,6 @@ def _options(params, activation, clip, layer_norm, zoneout, clip_cotangent):
     check_clip(clip)
     check_clip_cotangent(clip_cotangent)
     check_rate("zoneout", zoneout)
-    hidden = check_weights(params, "h")
+    hidden = check_weights(params, RNNParams, "h")
     norm = parse_layer_norm(layer_norm, params.b.dtype, gain_h=hidden)
     return hidden, RNNOptions(activation, clip, norm, zoneout, None, clip_cotangent)

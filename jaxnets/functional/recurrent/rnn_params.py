@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 from jaxnets.functional.recurrent.initializers import (
     Initializer,
-    check_sizes,
+    check_init,
     init_gates,
     input_default,
     recurrent_default,
@@ -60,7 +60,8 @@ def init_rnn(
         `RNNParams` with zero bias.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
 
     Example:
         >>> import jax
@@ -72,7 +73,8 @@ def init_rnn(
     deep linear neural networks" (orthogonal). PyTorch draws all weights uniformly from
     plus and minus 1/sqrt(H), for a spectral radius near 0.58.
     """
-    check_sizes(in_features=in_features, hidden=hidden)
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return RNNParams(
         w_xh=init_gates(input_init, input_key, in_features, hidden, 1, dtype),

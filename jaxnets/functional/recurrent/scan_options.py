@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.functional.arguments import as_switch
+from jaxnets.functional.recurrent.arguments import check_bound
+
 
 class ScanPlan(NamedTuple):
     """How a recurrence walks through time; the masks have time first.
@@ -51,18 +54,20 @@ def parse_scan(
     *,
     lengths: Any,
     resets: Any,
-    reverse: bool,
-    time_major: bool,
-    unroll: int,
+    reverse: Any,
+    time_major: Any,
+    unroll: Any,
     checkpoint: Any,
     truncate: Any,
 ) -> ScanPlan:
     """Turn the user's scan options for `time` steps of a `batch` into a `ScanPlan`."""
+    reverse = as_switch(reverse, "reverse")
+    time_major = as_switch(time_major, "time_major")
     return ScanPlan(
         _valid_steps(lengths, time, batch),
         _time_major_resets(resets, time, batch, time_major),
-        _cuts(truncate, lengths, time, batch, bool(reverse)),
-        bool(reverse),
+        _cuts(truncate, lengths, time, batch, reverse),
+        reverse,
         _whole_number("unroll", unroll, "how many steps one iteration computes"),
         _segment_length(checkpoint, time),
         0 if time_major else len(batch),
@@ -140,12 +145,8 @@ def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
 
 
 def check_clip_cotangent(bound: Any) -> None:
-    """Raise ValueError unless `clip_cotangent` is None or a positive bound."""
-    if bound is not None and not bound > 0:
-        raise ValueError(
-            f"`clip_cotangent` is {bound}; wanted a positive bound of `dL/dh_t`, or "
-            "None for no bound."
-        )
+    """Raise unless `clip_cotangent` is None or a positive bound."""
+    check_bound("clip_cotangent", bound, "`dL/dh_t`")
 
 
 def _segment_length(checkpoint, time) -> int | None:

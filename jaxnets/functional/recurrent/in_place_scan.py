@@ -95,7 +95,7 @@ def _differentiable_scan(
         state, kept = forward_pass(cell, walk, fixed, keeps=True)
         return as_result(inputs, (state, kept.ys)), (inputs, kept)
 
-    def backward(residuals, cotangents):
+    def backward(residuals, cotangents) -> Any:
         inputs, kept = residuals
         fixed = jax.lax.stop_gradient((inputs, kept, cotangents))
         ct_inputs, logs = backward_pass(cell, walk, *fixed, taps)

@@ -125,11 +125,11 @@ def _check_params(kind: str, params: Any) -> None:
     gates = ", ".join(GATES[kind])
     w_hr = getattr(params, "w_hr", None)
     if w_hr is None:
-        hidden = check_weights(params, gates)
+        hidden = check_weights(params, TYPES[kind], gates)
     else:
         check_matrix("params.w_hr", w_hr)
         outputs = jnp.shape(w_hr)[1]
-        hidden = check_weights(params, gates, outputs)
+        hidden = check_weights(params, TYPES[kind], gates, outputs)
         why = "from the cell to the output"
         check_shape("params.w_hr", w_hr, (hidden, outputs), why)
     if getattr(params, "b_hn", None) is not None:

@@ -32,7 +32,7 @@ class Recurrent(nnx.Module):
             the state are `state`, an output that is not carried is `y`.
 
     Raises:
-        TypeError: If `cell` cannot be called.
+        TypeError: If `cell` cannot be called, or is a class.
 
     Example:
         >>> import jax.numpy as jnp
@@ -58,6 +58,11 @@ class Recurrent(nnx.Module):
         self, cell: nnx.Module | Callable[..., Any], *, name: str = "recurrent"
     ):
         check_callables(cell=cell)
+        if isinstance(cell, type):
+            raise TypeError(
+                f"`cell` is the class {cell.__name__}; wanted an instance of it, such "
+                "as `nnx.GRUCell(3, 5, rngs=rngs)`."
+            )
         self.cell = cell
         self.name = name
 

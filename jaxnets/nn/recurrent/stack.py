@@ -6,7 +6,12 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from jaxnets.functional.arguments import as_count
+from jaxnets.functional.arguments import as_count, as_switch
+from jaxnets.functional.recurrent.arguments import (
+    check_callables,
+    check_clip,
+    check_number,
+)
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
     OneDirection,
@@ -39,6 +44,8 @@ class RecurrentStack(OneDirection):
         rngs: nnx.Rngs,
     ):
         as_count(num_layers, "num_layers", minimum=1)
+        as_switch(bidirectional, "bidirectional")
+        _check_cell_options(recipe.cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
@@ -167,7 +174,17 @@ class RecurrentStack(OneDirection):
         return [self] if self.layers is None else list(self.layers)
 
 
-def _check_dropout(rate: float, num_layers: int) -> None:
+def _check_cell_options(options: dict[str, Any]) -> None:
+    """Raise for an option that every call would refuse."""
+    names = [name for name in options if name.endswith("activation")]
+    check_callables(**{name: options[name] for name in names})
+    check_clip(options["clip"])
+    for name in {"reset_after", "coupled_gates"} & set(options):
+        as_switch(options[name], name)
+
+
+def _check_dropout(rate: Any, num_layers: int) -> None:
+    check_number("dropout", rate, "a probability, 0 to 1")
     if not 0 <= rate <= 1:
         raise ValueError(
             f"`dropout` is {rate}; wanted a probability, 0 to 1, with which an output "

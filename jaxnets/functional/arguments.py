@@ -92,3 +92,22 @@ def as_switch(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"`{name}` is {value!r}; wanted True or False.")
     return bool(value)
+
+
+def as_dtype(value: Any, name: str) -> np.dtype:
+    """Return a dtype.
+
+    Raises:
+        TypeError: If `value` names none.
+
+    Example:
+        >>> as_dtype("bfloat16", "dtype")
+        dtype(bfloat16)
+    """
+    try:
+        # NumPy takes None for float64.
+        return jnp.dtype("none" if value is None else value)
+    except TypeError as error:
+        raise TypeError(
+            f"`{name}` is {value!r}; wanted a dtype, such as `jnp.float32`."
+        ) from error

@@ -1,8 +1,8 @@
-"""Linear maps that name their transpose, so that no derivative scatters.
+"""Linear maps that name their transpose, in derivatives of every order and mode.
 
-JAX transposes a gather into a scatter, a sum of floats in no fixed order on GPUs. Where
-the transpose of a gather is known as a gather, `linear_map` keeps to it in derivatives
-of every order and mode: the transpose of a map is the other one of the pair.
+JAX transposes a gather into a scatter, a sum of floats in no fixed order on GPUs, and a
+convolution into one whose layout XLA on CPUs has no library for. `linear_map` states a
+better way: the transpose of a map is the other one of the pair.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Array, Integer, Shaped
+from jaxtyping import Array, Shaped
 
 
 Map = Callable[..., jax.Array]
@@ -21,16 +21,16 @@ def linear_map(
     forward: Map,
     transpose: Map,
     x: Shaped[Array, "..."],
-    *indices: Integer[Array, "..."],
+    *others: Shaped[Array, "..."],
 ) -> Shaped[Array, "..."]:
-    """Return `forward(x, *indices)`, linear in `x`, which `transpose` transposes.
+    """Return `forward(x, *others)`, linear in `x`, which `transpose` transposes.
 
     Args:
-        forward: The map. It need not have derivatives.
-        transpose: `transpose(cotangent, *indices)`, of the shape of `x`; the same in
+        forward: The map. Its derivatives by `others` are JAX's; by `x` it needs none.
+        transpose: `transpose(cotangent, *others)`, of the shape of `x`; the same in
             return.
         x: Floating-point numbers; what the map is linear in.
-        indices: Further arguments, of integers.
+        others: Further arguments, such as indices.
 
     Example:
         >>> import jax.numpy as jnp
@@ -38,7 +38,7 @@ def linear_map(
         >>> jax.grad(twice)(jnp.ones(()))
         Array(2., dtype=float32)
     """
-    return _linear_map.bind(x, *indices, forward=forward, transpose=transpose)
+    return _linear_map.bind(x, *others, forward=forward, transpose=transpose)
 
 
 class _Mapped(NamedTuple):
@@ -61,18 +61,37 @@ def _abstract(*avals, forward: Map, transpose: Map):
     return jax.make_jaxpr(forward)(*avals).out_avals[0]
 
 
-def _jvp(primals, tangents, **maps):
-    (x, *indices), (tangent, *_) = primals, tangents
-    tangent = ad.instantiate_zeros(tangent)
-    # Integers have no tangents.
-    return tuple(_linear_map.bind(a, *indices, **maps) for a in (x, tangent))
+def _jvp(primals, tangents, *, forward: Map, transpose: Map):
+    (x, *others), (tangent, *moves) = primals, tangents
+    maps = {"forward": forward, "transpose": transpose}
+    y = _linear_map.bind(x, *others, **maps)
+    moving = [i for i, move in enumerate(moves) if _moves(move)]
+    if not moving:
+        return y, _linear_map.bind(ad.instantiate_zeros(tangent), *others, **maps)
+
+    def along(*values: jax.Array) -> jax.Array:
+        filled = list(others)
+        for i, value in zip(moving, values, strict=True):
+            filled[i] = value
+        return forward(x, *filled)
+
+    places = [others[i] for i in moving]
+    dy = jax.jvp(along, places, [moves[i] for i in moving])[1]
+    if _moves(tangent):
+        dy += _linear_map.bind(tangent, *others, **maps)
+    return y, dy
 
 
-def _transposed(cotangent, x, *indices, forward: Map, transpose: Map):
-    nothing = [None] * len(indices)
+def _moves(tangent) -> bool:
+    """Say whether a tangent is other than zero; integers have none."""
+    return not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
+
+
+def _transposed(cotangent, x, *others, forward: Map, transpose: Map):
+    nothing = [None] * len(others)
     if isinstance(cotangent, ad.Zero):
         return [ad.Zero(x.aval), *nothing]
-    back = _linear_map.bind(cotangent, *indices, forward=transpose, transpose=forward)
+    back = _linear_map.bind(cotangent, *others, forward=transpose, transpose=forward)
     return [back, *nothing]
 
 
@@ -80,14 +99,14 @@ def _batched(arguments, axes, *, forward: Map, transpose: Map):
     pairs = list(zip(arguments, axes, strict=True))
     size = next(a.shape[axis] for a, axis in pairs if axis is not None)
     x = batching.bdim_at_front(*pairs[0], size)
-    indices = [
+    others = [
         a if axis is None else batching.bdim_at_front(a, axis, size)
         for a, axis in pairs[1:]
     ]
     fronts = (0, *(None if axis is None else 0 for axis in axes[1:]))
     y = _linear_map.bind(
         x,
-        *indices,
+        *others,
         forward=_Mapped(forward, fronts),
         transpose=_Mapped(transpose, fronts),
     )

@@ -19,6 +19,7 @@ none. Options have one meaning in all pools over windows, those of `norm_pool` a
 - `implementation`: None chooses, as `pool_implementations` says; a name forces.
 """
 
+import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -260,8 +261,8 @@ def _check_divisor(divisor: Any) -> None:
         return
     if not isinstance(divisor, numbers.Real) or isinstance(divisor, bool):
         raise TypeError(f"`divisor` is {divisor!r}; wanted None or a real number.")
-    if divisor == 0:
+    if divisor == 0 or math.isnan(divisor):
         raise ValueError(
-            "`divisor` is 0; wanted None for the number of elements, or any other "
-            "number."
+            f"`divisor` is {divisor!r}; wanted None for the number of elements, or any "
+            "other number."
         )

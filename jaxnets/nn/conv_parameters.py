@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxnets.functional.arguments import as_count, int_or_none, list_or_none
+from jaxnets.functional.arguments import (
+    as_count,
+    as_dtype,
+    int_or_none,
+    list_or_none,
+)
 from jaxnets.functional.windows import per_axis
 
 
@@ -54,8 +59,12 @@ def check_groups(groups: int, in_features: int, out_features: int) -> None:
 def parameter(
     init: nnx.Initializer, shape: tuple[int, ...], dtype: Any, rngs: nnx.Rngs
 ) -> nnx.Param:
-    """Draw a parameter from the `params` stream."""
-    return nnx.Param(init(rngs.params(), shape, dtype))
+    """Draw a parameter from the `params` stream.
+
+    Raises:
+        TypeError: If `dtype`, called `param_dtype` by the caller, is none.
+    """
+    return nnx.Param(init(rngs.params(), shape, as_dtype(dtype, "param_dtype")))
 
 
 def held(param: nnx.Param | None) -> jax.Array | None:
@@ -64,7 +73,12 @@ def held(param: nnx.Param | None) -> jax.Array | None:
 
 
 def cast(dtype, *arrays):
-    """Cast the arrays, a pytree, to the dtype a layer computes in; None leaves them."""
+    """Cast the arrays, a pytree, to the dtype a layer computes in; None leaves them.
+
+    Raises:
+        TypeError: If `dtype` is none.
+    """
     if dtype is None:
         return arrays
+    dtype = as_dtype(dtype, "dtype")
     return jax.tree.map(lambda array: jnp.asarray(array, dtype), arrays)

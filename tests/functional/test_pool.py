@@ -1,6 +1,7 @@
 """Max, sum and average pooling against plain loops."""
 
 import functools
+import math
 from typing import Any
 
 import hypothesis
@@ -264,8 +265,9 @@ def test_errors_of_dtypes_and_divisors():
         sum_pool(x > 0, (2,))
     with pytest.raises(TypeError, match=r"int32, which holds no averages"):
         avg_pool(x.astype(jnp.int32), (2,))
-    with pytest.raises(ValueError, match=r"`divisor` is 0"):
-        avg_pool(x, (2,), divisor=0)
+    for number in (0, math.nan):
+        with pytest.raises(ValueError, match=f"`divisor` is {number}; wanted None"):
+            avg_pool(x, (2,), divisor=number)
     with pytest.raises(TypeError, match=r"`divisor` is 'two'"):
         avg_pool(x, (2,), divisor="two")  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"`divisor` is .*complex64"):

@@ -120,3 +120,12 @@ def test_errors_of_the_function_come_through(x):
         make(padding_mode="mirror")(x)
     with pytest.raises(ValueError, match="`x` has 3 channels"):
         make()(x[..., :3])
+
+
+@pytest.mark.parametrize("dtype", ["float33", None, 3])
+def test_a_dtype_is_refused_by_name(dtype, x):
+    with pytest.raises(TypeError, match=f"`param_dtype` is {dtype!r}; wanted a dtype"):
+        make(param_dtype=dtype)
+    if dtype is not None:
+        with pytest.raises(TypeError, match=f"`dtype` is {dtype!r}; wanted a dtype"):
+            make(dtype=dtype)(x)

@@ -64,12 +64,14 @@ def _product(x, kernel, options: ConvOptions) -> jax.Array:
         x.astype(wide), jnp.zeros((), wide), [(0, 0, 0), *config, (0, 0, 0)]
     )
     x = jax.lax.slice(x, [0] * x.ndim, x.shape, (1, *options.strides, 1))
+    # XLA would move the places of a product over several axes to the end, in a copy.
+    rows = x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
     y = jnp.matmul(
-        x,
+        rows,
         kernel.astype(wide).reshape(kernel.shape[-2:]),
         precision=options.precision,
     )
-    return y.astype(result)
+    return y.reshape((*x.shape[:-1], y.shape[-1])).astype(result)
 
 
 def conv_sum_by_planes(

@@ -94,6 +94,7 @@ SIGNATURES = {
         "scope(name)",
         "TapStats(norm, max_abs, zero_fraction, nonfinite_fraction)",
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
+        "shut_fraction, "
         "nonfinite_fraction)",
         "Flow(value, aux, grads, taps)",
         "measure(loss, params, *args, has_aux=False, only=None)",

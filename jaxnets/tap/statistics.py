@@ -42,8 +42,8 @@ class ResponseStats(NamedTuple):
         zero_fraction: Share of exact zeros (for ReLU: the inactive share).
         saturated_fraction: Share of values whose magnitude is above 0.97. It is a
             saturated share only where the tap stands behind tanh, or, for the upper
-            end, behind a sigmoid: a tap does not know its activation. For both ends
-            of a sigmoid apply `jaxnets.gradflow.saturation` to the activations.
+            end, behind a sigmoid: a tap does not know its activation.
+        shut_fraction: Share of values from 0 to below 0.03: the lower end of a sigmoid.
         nonfinite_fraction: Share of NaN and infinities.
     """
 
@@ -52,6 +52,7 @@ class ResponseStats(NamedTuple):
     max_abs: Float[Array, " *steps"]
     zero_fraction: Float[Array, " *steps"]
     saturated_fraction: Float[Array, " *steps"]
+    shut_fraction: Float[Array, " *steps"]
     nonfinite_fraction: Float[Array, " *steps"]
 
 
@@ -98,6 +99,9 @@ def summarise_response(x: jax.Array) -> ResponseStats:
         max_abs=largest,
         zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
         saturated_fraction=jnp.mean(magnitudes > SATURATED, dtype=jnp.float32),
+        shut_fraction=jnp.mean(
+            (values >= 0) & (values < 1 - SATURATED), dtype=jnp.float32
+        ),
         nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
     )
 

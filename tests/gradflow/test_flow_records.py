@@ -92,6 +92,94 @@ def test_branches_are_compared_with_branches():
     assert [v.kind for v in verdicts(flow_records(flow_of(zero)))] == ["healthy"]
 
 
+def test_a_role_is_a_place_in_every_block():
+    # The first convolution of a block and its second are two roles; tenfold between
+    # blocks is no fault of one of them, a hundredfold is.
+    for fall, kinds in ((15.0, {"healthy"}), (150.0, {"healthy", "exploding"})):
+        norms = {"stem": 1.0}
+        for n in range(4):
+            conv1 = 1e-3 * fall ** (1 - n / 3)
+            norms |= {f"blocks/{n}/conv1": conv1, f"blocks/{n}/conv2": 1.0}
+            norms[f"blocks/{n}"] = 1.0
+        assert {v.kind for v in verdicts(flow_records(flow_of(norms)))} == kinds
+
+
+def test_an_output_that_the_loss_meets_in_the_last_step():
+    # The loss sees h_T; h of the steps before only through gates. Cells of several
+    # outputs are judged, not what is inside of them.
+    h = np.append(np.full(20, 0.07), 1.0)
+    norms = {"rnn/cell/gate": 1e-9 ** np.linspace(1, 0, 21)}
+    norms |= {"rnn/cell/0/0": np.full(21, 0.5), "rnn/cell/0/1": h}
+    found = verdicts(flow_records(flow_of(norms)))
+    assert [verdict.kind for verdict in found] == ["healthy", "healthy"]
+    cut = h.copy()
+    cut[:-1] = 0.0
+    kinds = {v.kind for v in verdicts(flow_records(flow_of(norms | {"rnn/h": cut})))}
+    assert kinds == {"healthy", "vanishing"}
+
+
+class Block(nnx.Module):
+    """A linear layer and its activation."""
+
+    def __init__(self, width, activation, gain, bias, rngs):
+        kernel_init = nnx.initializers.variance_scaling(gain, "fan_in", "normal")
+        options = {"kernel_init": kernel_init, "bias_init": lambda *_: bias}
+        self.linear = nnx.Linear(width, width, **options, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x):
+        return self.activation(self.linear(x))
+
+
+def kinds_of(make, loss=lambda model, x: jnp.mean(model(x) ** 2)):
+    """Verdicts on a model, from two seeds."""
+    x = jax.random.normal(jax.random.key(0), (24, 16))
+    measured = nnx.jit(lambda model, x: measure_module(loss, model, x))
+    records = []
+    for seed in range(2):
+        records += flow_records(measured(make(nnx.Rngs(seed)), x), seed=seed)
+    return {verdict.kind: verdict for verdict in verdicts(records)}
+
+
+def stack(activation, gain):
+    bias = jnp.linspace(-0.2, 0.2, 16)
+    return lambda rngs: nnx.Sequential(
+        *[Block(16, activation, gain, bias, rngs) for _ in range(4)]
+    )
+
+
+def test_both_ends_of_a_sigmoid_are_saturated_and_small_relus_are_not():
+    found = kinds_of(stack(nnx.sigmoid, 900.0))["saturated"]
+    assert found.where == "model, before training, layers/0" and found.number > 0.75
+    assert "saturated" not in kinds_of(stack(nnx.relu, 0.02))
+    assert "saturated" not in kinds_of(stack(nnx.sigmoid, 1.0))
+
+
+def test_what_is_not_finite_has_not_vanished():
+    found = kinds_of(stack(lambda x: jnp.log(nnx.relu(x)), 1.0))
+    assert list(found) == ["non-finite"]
+    assert "layers/0" in found["non-finite"].where
+
+
+def test_branches_that_start_at_zero_are_not_dead():
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            zero = {"kernel_init": nnx.initializers.zeros, "rngs": rngs}
+            self.ends = nnx.List([nnx.Linear(16, 16, **zero) for _ in range(3)])
+
+        def __call__(self, x):
+            for end in self.ends:
+                x = x + end(nnx.relu(x))
+            return x
+
+    assert "dead" not in kinds_of(lambda rngs: Net(rngs))
+    shut = lambda rngs: nnx.Sequential(
+        *[Block(16, nnx.relu, 2.0, jnp.full(16, b), rngs) for b in (0.1, -50.0, 0.1)]
+    )
+    found = kinds_of(shut)["dead"]
+    assert "layers/1" in found.where and "before it" in found.other_cause
+
+
 def test_overfitting_of_a_model():
     metrics = {"train_accuracy": 0.99, "validation_accuracy": 0.8}
     records = flow_records(flow_of({"a": 1.0, "b": 1.0}), step=90, metrics=metrics)

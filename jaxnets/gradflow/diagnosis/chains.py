@@ -44,7 +44,7 @@ def chains(places: Sequence[str]) -> list[list[str]]:
     network = network or list(places)
     roles: defaultdict[str, list[str]] = defaultdict(list)
     for place in places:
-        roles[re.sub(r"\d+", "*", place.partition("#")[0])].append(place)
+        roles[role(place)].append(place)
     found = [network, *roles.values()]
     return [
         series
@@ -54,21 +54,47 @@ def chains(places: Sequence[str]) -> list[list[str]]:
     ]
 
 
+def role(place: str) -> str:
+    """Return what `place` is in the part of the network that it belongs to.
+
+    Numbers count the parts; of the last name only where it is nothing but a number.
+
+    Example:
+        >>> role("blocks/0/conv2"), role("block1/norm"), role("layers/3#2")
+        ('blocks/*/conv2', 'block*/norm', 'layers/*')
+    """
+    above, slash, last = place.partition("#")[0].rpartition("/")
+    return re.sub(r"\d+", "*", above) + slash + re.sub(r"^\d+$", "*", last)
+
+
 def states(places: Sequence[str]) -> list[str]:
     """Return the taps in time loops to judge: states rather than gates, outermost.
 
     Example:
         >>> states(["memory/i", "memory/f", "memory/c", "memory/h", "other/cell"])
         ['memory/c', 'memory/h', 'other/cell']
+        >>> states(["cell/dense_i", "cell/dense_h", "cell/0/0", "cell/0/1"])
+        ['cell/0/0', 'cell/0/1']
     """
     siblings: defaultdict[str, list[str]] = defaultdict(list)
-    for place in _outermost(places):
+    # A cell with several outputs is `cell/0/0`, `cell/0/1`: what else stands below
+    # `cell` is inside of it.
+    cells = {stem for place in places if (stem := _stem(place)) != place}
+    inside = lambda place: any(
+        place.startswith(f"{cell}/") and _stem(place) != cell for cell in cells
+    )
+    for place in _outermost([place for place in places if not inside(place)]):
         siblings[place.rpartition("/")[0]].append(place)
     chosen = []
     for found in siblings.values():
         kept = [place for place in found if _last(place) in STATES]
         chosen += kept or found
     return chosen
+
+
+def _stem(place: str) -> str:
+    """Return the module of which `place` is one of several outputs."""
+    return re.sub(r"(/\d+)+$", "", place.partition("#")[0])
 
 
 def _last(place: str) -> str:

@@ -44,7 +44,10 @@ def flow_verdict(
         verdict = _ended(flow, ended, study, where, place)
     else:
         kind = kind_of(rate, flow.length)
-        span = _outstanding(flow, kind)
+        # The loss enters at the last step: into an LSTM's h directly, into earlier ones
+        # only through gates. That step is not on the way through time.
+        inner = _without_the_last(flow) if place == "step" else flow
+        span = _outstanding(inner, kind)
         if span is None:
             verdict = _along(flow, rate, kind, study, where, place)
         else:
@@ -77,6 +80,13 @@ def _outstanding(flow: Profile, kind: str) -> Span | None:
         if min(sign * bound for bound in span.change.bounds) >= TENFOLD:
             return span
     return None
+
+
+def _without_the_last(flow: Profile) -> Profile:
+    last = max(flow.names)
+    rows = flow.norms.items()
+    norms = {s: {p: v for p, v in row.items() if p != last} for s, row in rows}
+    return flow._replace(norms=norms)
 
 
 def _ended(
@@ -174,7 +184,7 @@ def _sentence(
     kind: str, factor: Estimate, total: float, length: int, place: str
 ) -> str:
     by = "by a factor of " + with_interval(factor, unit=f" per {place}")
-    over = f"over {length} {place}s"
+    over = f"over {length} {place}{'s' if length > 1 else ''}"
     left = power_in_words(total)
     if kind == "vanishing":
         return (

@@ -22,6 +22,8 @@ RESPONSE_METRICS = {
     "saturated_fraction": "saturated_share",
     "nonfinite_fraction": "nonfinite_share",
 }
+# Half of what makes a layer saturated: the upper end alone, where both are as full.
+ENDS = 0.25
 
 
 def flow_records(
@@ -43,6 +45,10 @@ def flow_records(
     A statistic of shape `()` is one place along the depth of the network, one of shape
     `(layers,)` as many places, in the order in which the taps were passed on the way
     forward. One of shape `(time,)` is a profile over time of its own.
+
+    What saturates is seen where it is tapped. `measure_module` taps modules: of an
+    activation that is a plain function between two of them, call
+    `tap(activation(x), "name")` or make it a module.
 
     Args:
         flow: What `measure` or `measure_module` returned, outside of `jit`.
@@ -123,8 +129,12 @@ def _response(stats: ResponseStats, field: str) -> Any:
     """Return a statistic, or None where it says nothing about this tap."""
     if field == "saturated_fraction":
         # Only what stays within the range of tanh or sigmoid can be at its ends.
-        bounded = np.all(np.asarray(stats.max_abs) <= 1)
-        return stats.saturated_fraction if bounded else None
+        if not np.all(np.asarray(stats.max_abs) <= 1):
+            return None
+        upper = np.asarray(stats.saturated_fraction)
+        # What reaches 1 and not beyond so often ends there; then values next to 0 are
+        # the other end of a sigmoid. Of a tanh hardly any are just there.
+        return upper + np.where(upper >= ENDS, stats.shut_fraction, 0.0)
     return getattr(stats, field)
 
 

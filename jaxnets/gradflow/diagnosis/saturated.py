@@ -1,5 +1,8 @@
 """Verdicts on layers of a measured network that are flat at most inputs."""
 
+import math
+from collections import defaultdict
+
 from jaxnets.gradflow.diagnosis.activations import (
     HALF,
     OTHER_CAUSES,
@@ -7,11 +10,16 @@ from jaxnets.gradflow.diagnosis.activations import (
     SHARE_REASON,
     mean_share,
 )
+from jaxnets.gradflow.diagnosis.chains import role
 from jaxnets.gradflow.diagnosis.estimates import Estimate, with_interval
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.records import Record
 
 
+ZERO_CAUSE = (
+    "What gets zeros only and has no bias gives zeros: then the layer before it is the "
+    "one to mend. The last layer of a residual branch may start at zero on purpose."
+)
 # By metric: from which share on, what it is a share of, and what to do.
 KINDS = {
     "saturated_share": (
@@ -35,6 +43,8 @@ def saturated_verdict(
     for metric, (threshold, what, remedy) in KINDS.items():
         found = select(records, metric=metric)
         shares = _by_place(found)
+        if metric == "zero_share":
+            shares = _without_zero_starts(shares, records)
         flat = [
             (place, share)
             for place, share in shares.items()
@@ -59,7 +69,7 @@ def saturated_verdict(
             share.low,
             share.high,
             SHARE_REASON,
-            OTHER_CAUSES["saturated"],
+            ZERO_CAUSE if metric == "zero_share" else OTHER_CAUSES["saturated"],
         )
     return None
 
@@ -69,3 +79,31 @@ def _by_place(records: list[Record]) -> dict[str, Estimate]:
     places = dict.fromkeys(record.place for record in records)
     shares = {place: mean_share(select(records, place=place)) for place in places}
     return {place: share for place, share in shares.items() if share}
+
+
+def _without_zero_starts(
+    shares: dict[str, Estimate], records: list[Record]
+) -> dict[str, Estimate]:
+    """Leave out what gives nothing but zeros in every block, with a way around it.
+
+    Branches may start at zero. What is dead in the gradient's way lets nothing through
+    to the places before it.
+    """
+    roles: defaultdict[str, list[str]] = defaultdict(list)
+    for place in shares:
+        roles[role(place)].append(place)
+    passed, arrives = set(), False
+    norms = select(records, metric="log10_gradient_norm")
+    for place in dict.fromkeys(record.place for record in norms):
+        if arrives:
+            passed.add(place)
+        found = select(norms, place=place)
+        arrives = arrives or any(math.isfinite(record.value) for record in found)
+    started = {
+        place
+        for places in roles.values()
+        if all(shares[place].bounds[0] == 1 for place in places)
+        and passed.intersection(places)
+        for place in places
+    }
+    return {place: share for place, share in shares.items() if place not in started}

@@ -27,6 +27,14 @@ OTHER_CAUSES = {
     ("exploding", "layer"): "Layers of very different sizes, or a sum in place of a "
     "mean, also change the norm, by one constant factor: it does not grow with depth.",
 }
+# Of a gradient that is exactly zero from one place on: no size, no rate makes that.
+CUT_REMEDY = (
+    "Look there for ReLUs that are zero at every input, for a step, rounding or argmax, "
+    "and for a stop_gradient."
+)
+CUT_CAUSE = (
+    "A layer whose weights start at zero passes nothing back before its first update."
+)
 SIGNS = {"vanishing": -1, "exploding": 1}
 
 
@@ -54,6 +62,9 @@ def flow_verdict(
             kind = "vanishing" if span.change.mean < 0 else "exploding"
             verdict = _at(flow, span, kind, study, where, place)
     axis = "step" if place == "step" else "layer"
+    if ended:
+        reason = "What multiplies with zero learns nothing, at any learning rate."
+        return verdict._replace(remedy=CUT_REMEDY, reason=reason, other_cause=CUT_CAUSE)
     return verdict._replace(
         remedy=remedies[verdict.kind],
         reason=REASON.format(place=place),

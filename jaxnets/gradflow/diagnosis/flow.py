@@ -29,8 +29,8 @@ OTHER_CAUSES = {
 }
 # Of a gradient that is exactly zero from one place on: no size, no rate makes that.
 CUT_REMEDY = (
-    "Look there for ReLUs that are zero at every input, for a step, rounding or argmax, "
-    "and for a stop_gradient."
+    "Look there for ReLUs that are zero at every input, a step, rounding or argmax, or "
+    "a stop_gradient."
 )
 CUT_CAUSE = (
     "A layer whose weights start at zero passes nothing back before its first update."

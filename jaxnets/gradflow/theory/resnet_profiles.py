@@ -61,7 +61,8 @@ def resnet_gradient_profile(
     """
     check_not_negative(weight_variance=weight_variance)
     _check_layers(layers)
-    kappa = branch_scale**2 * weight_variance * (weight_variance / 2) ** (layers - 1)
+    gain = weight_variance * (weight_variance / 2) ** (layers - 1)
+    kappa = float(branch_scale**2 * gain)
 
     def block(x):
         # Only the ratio of branch and shortcut counts, so their scale is kept.

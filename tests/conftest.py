@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 
 
+# The programs of the tests run for a moment and take far longer to compile. This
+# leaves out LLVM's optimisations; XLA's own passes run as ever. What a test starts as
+# a process of its own (a notebook, a command) compiles as it does for users.
+jax.config.update("jax_disable_most_optimizations", True)
+
 # Flax and Optax promote on purpose inside, so strictness covers the pure functions.
 STRICT = ("tests/functional", "tests/gradflow", "tests/interop")
 

@@ -87,8 +87,8 @@ def test_doctor_finds_this_machine_well(capsys):
 
 def test_ctrl_c_leaves_a_readable_run_that_resume_finishes(tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "jaxnets", "contrast", "time", "overfitting"]
-    command += ["--scale", "smoke", "--seeds", "2", "--out", str(folder)]
+    command = [sys.executable, "-m", "jaxnets", "contrast", "saturation"]
+    command += ["overfitting", "--scale", "smoke", "--seeds", "2", "--out", str(folder)]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "default"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment

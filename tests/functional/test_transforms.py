@@ -2,7 +2,8 @@
 
 `test_jit_changes_nothing` calls each function eagerly; the other checks compile, as
 one program takes a fraction of the time of its operations one by one. A program that
-several checks of a case need is compiled once and kept in `FORWARD` or `SLOPES`.
+several checks of a case need is compiled once and kept in `FORWARD` or `SLOPES`, the
+latter in float64: derivatives in float32 are held against it.
 """
 
 import functools
@@ -54,6 +55,13 @@ def value_and_gradients(case):
     return jax.value_and_grad(functools.partial(objective, case), argnums)
 
 
+def slopes(case, *arrays):
+    """Value and gradients in float64, as NumPy arrays."""
+    with jax.enable_x64(True):
+        found = SLOPES[case.name](*(np.asarray(a, np.float64) for a in arrays))
+    return jax.tree.map(np.asarray, found)
+
+
 FORWARD = {case.name: jax.jit(case.function) for case in CASES}
 SLOPES = {case.name: jax.jit(value_and_gradients(case)) for case in CASES}
 
@@ -102,18 +110,16 @@ def test_vmap_is_a_loop(case, which):
 
 @every_case
 def test_gradient_is_the_slope(case):
-    with jax.enable_x64(True):
-        arrays = [np.asarray(a, np.float64) for a in case.arrays]
-        direction = [np.cos(2.0 + np.arange(a.size)).reshape(a.shape) for a in arrays]
+    direction = [np.cos(2.0 + np.arange(a.size)).reshape(a.shape) for a in case.arrays]
 
-        def along(distance):
-            pairs = zip(arrays, direction, strict=True)
-            return SLOPES[case.name](*[a + distance * d for a, d in pairs])
+    def along(distance):
+        pairs = zip(case.arrays, direction, strict=True)
+        return slopes(case, *[a + distance * d for a, d in pairs])
 
-        _, gradients = along(0.0)
-        (ahead, _), (behind, _) = along(1e-6), along(-1e-6)
-        slope = inner_product(gradients, direction)
-        np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-5, atol=1e-6)
+    _, gradients = along(0.0)
+    (ahead, _), (behind, _) = along(1e-6), along(-1e-6)
+    slope = inner_product(gradients, direction)
+    np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-5, atol=1e-6)
 
 
 @every_case
@@ -128,7 +134,7 @@ def test_forward_mode_agrees_with_reverse(case):
         return
     tangents = tuple(np.asarray(np.cos(a), np.float32) for a in case.arrays)
     value, slope = forward_mode(case.arrays, tangents)
-    expected_value, gradients = SLOPES[case.name](*case.arrays)
+    expected_value, gradients = slopes(case, *case.arrays)
     np.testing.assert_allclose(value, expected_value, rtol=1e-4, atol=1e-4)
     expected = inner_product(gradients, tangents)
     np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-4)
@@ -141,7 +147,7 @@ def test_second_order_is_the_slope_of_the_gradient(case):
         direction = [np.cos(3.0 + np.arange(a.size)).reshape(a.shape) for a in arrays]
 
         @jax.jit
-        def gradients_and_products(*arrays):
+        def compiled(*arrays):
             squared = lambda *arrays: objective(case, *arrays) ** 2
             gradient = jax.grad(squared, tuple(range(len(arrays))))
             gradients, pullback = jax.vjp(gradient, *arrays)
@@ -149,12 +155,13 @@ def test_second_order_is_the_slope_of_the_gradient(case):
             forward = jax.jvp(gradient, arrays, along)[1]
             return gradients, pullback(along), forward
 
-        _, reverse, forward = gradients_and_products(*arrays)
-        moved = lambda distance: gradients_and_products(
+        run = lambda *arrays: jax.tree.map(np.asarray, compiled(*arrays))
+        _, reverse, forward = run(*arrays)
+        moved = lambda distance: run(
             *(a + distance * d for a, d in zip(arrays, direction, strict=True))
         )
         ahead, behind = moved(1e-5)[0], moved(-1e-5)[0]
-        slopes = [np.asarray(a - b) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
+        slopes = [(a - b) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
         scale = max(1.0, *(np.abs(slope).max() for slope in slopes))
         for products in (reverse, forward):
             scaled = [product / scale for product in products]
@@ -164,7 +171,7 @@ def test_second_order_is_the_slope_of_the_gradient(case):
 @every_case
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bf16", "f16"])
 def test_half_precision_keeps_its_dtype_and_value(case, dtype):
-    arrays = [jnp.asarray(a, dtype) for a in case.arrays]
+    arrays = [a.astype(dtype) for a in case.arrays]
     actual = FORWARD[case.name](*arrays)
     assert {leaf.dtype for leaf in floats(actual)} == {jnp.dtype(dtype)}
     expected = FORWARD[case.name](*[np.asarray(a, np.float32) for a in arrays])
@@ -191,9 +198,9 @@ def test_scan_over_calls_keeps_value_and_gradient(case):
 
     argnums = tuple(range(len(case.arrays)))
     actual = jax.jit(jax.value_and_grad(twice, argnums))(*case.arrays)
-    value, gradients = SLOPES[case.name](*case.arrays)
+    value, gradients = slopes(case, *case.arrays)
     # The gradient of f(a) + f(a / 2) is f'(a) + f'(a / 2) / 2.
-    half_value, half_gradients = SLOPES[case.name](*[a * 0.5 for a in case.arrays])
+    half_value, half_gradients = slopes(case, *(0.5 * a for a in case.arrays))
     pairs = zip(gradients, half_gradients, strict=True)
     expected = value + half_value, tuple(g + 0.5 * h for g, h in pairs)
     assert_close(actual, expected, 1e-4)

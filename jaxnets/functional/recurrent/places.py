@@ -1,4 +1,4 @@
-"""Arrays of all steps, which a loop carries: reading the place of one, and writing it."""
+"""Arrays of all steps, which a loop carries: the places of one step in them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

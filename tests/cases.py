@@ -18,9 +18,11 @@ class Case(NamedTuple):
         function: Takes the arrays, returns an array or a pytree of arrays.
         arrays: Float32 NumPy arguments, all of them differentiable.
         forward_mode: Whether `jax.jvp` is offered (otherwise the error is tested).
+        half_precision: Whether bfloat16 and float16 are offered, likewise.
     """
 
     name: str
     function: Callable[..., Any]
     arrays: tuple[np.ndarray, ...]
     forward_mode: bool = True
+    half_precision: bool = True

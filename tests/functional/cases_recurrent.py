@@ -88,7 +88,13 @@ def runs(implementation):
         standard = ("gru-reset-after", "lstm-lengths-reverse")
         cases = [case for case in cases if case[0] in standard]
     return [
-        Case(f"{name}-{implementation}", function, arrays, implementation == "scan")
+        Case(
+            f"{name}-{implementation}",
+            function,
+            arrays,
+            forward_mode=implementation == "scan",
+            half_precision=implementation != "in_place",
+        )
         for name, function, arrays in cases
     ]
 

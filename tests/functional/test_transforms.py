@@ -172,6 +172,10 @@ def test_second_order_is_the_slope_of_the_gradient(case):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bf16", "f16"])
 def test_half_precision_keeps_its_dtype_and_value(case, dtype):
     arrays = [a.astype(dtype) for a in case.arrays]
+    if not case.half_precision:
+        with pytest.raises(ValueError, match="float32 and float64 only"):
+            FORWARD[case.name](*arrays)
+        return
     actual = FORWARD[case.name](*arrays)
     assert {leaf.dtype for leaf in floats(actual)} == {jnp.dtype(dtype)}
     expected = FORWARD[case.name](*[np.asarray(a, np.float32) for a in arrays])

@@ -1,4 +1,4 @@
-"""Arrays of all steps, which a loop carries: the places of one step in them."""
+"""Arrays of all steps that a loop carries: reading the place of one, and writing it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,9 +37,12 @@ def write(
     array: jax.Array, blocks: Sequence[jax.Array], t: jax.Array, walk: Walk
 ) -> jax.Array:
     """Put blocks of columns, side by side, in the place of step `t`."""
+    # With x64 a Python integer is wider than the counter, and all must be of one type.
+    index = t.dtype.type
     column = 0
     for block in blocks:
-        start = (t, 0, column) if walk.axis == 0 else (0, t, column)
+        places = (t, index(0)) if walk.axis == 0 else (index(0), t)
+        start = (*places, index(column))
         update = jnp.expand_dims(block, walk.axis)
         array = jax.lax.dynamic_update_slice(
             array, update, start, allow_negative_indices=False

@@ -24,14 +24,19 @@ class Record(NamedTuple):
         metric: What was measured. The names that the studies write:
             `log10_gradient_norm` (by layer or time step; base 10 because norms leave
             float32's range), `predicted_log10_gradient_norm` (theory's line for it),
-            `response_std`, `gradient_correlation`, `path_length`, `gate_timescale`
-            (steps), `lyapunov_exponent` (nats a step), `saturated_share`, `dead_share`
-            (of ReLU units that are zero at all inputs), `solved` (0 or 1), `claim` and
-            `predicted_claim` (of the study `theory`: the number that the claim named by
-            `arm` is about, and what is predicted for it, with a seed where that is a
-            property of the network), `weight_variance` and `bias_variance` (of its
-            networks of claim 2 and of the critical line), and `loss` and `accuracy`
-            with the prefix `train_`, `validation_` or `test_`.
+            `predicted_low_log10_gradient_norm` and `predicted_high_...` (the band of
+            narrow networks around that line), `response_std`, `gradient_correlation`,
+            `path_length`, `gate_timescale` (steps), `lyapunov_exponent` (nats a step),
+            `saturated_share`, `dead_share` (of ReLU units that are zero at all inputs),
+            `solved` (0 or 1), `log_chi_1` (nats a layer, of a squared gradient),
+            `weight_variance` and `bias_variance` (where a network stands in the plane
+            of its activation), `critical_weight_variance` and
+            `critical_bias_variance` (the line where chi_1 is 1, by the number of its
+            points), `claim`, `predicted_claim` and `refined_claim` (of the study
+            `theory`: the number that the claim named by `arm` is about, what is
+            predicted for it, with a seed where that is a property of the network, and
+            what is predicted without the claim's approximation), and `loss` and
+            `accuracy` with the prefix `train_`, `validation_` or `test_`.
         place: Name of the tap or layer; empty for the whole network.
         position: Layer, counted from the input as 0, or time step, counted from 0;
             None for the whole network.

@@ -10,6 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "jaxnets"
 FLOORS = {
     "tap": 0,
     "choices": 0,
+    "intervals": 0,
     "records": 0,
     "typing": 0,
     "functional": 1,

@@ -8,6 +8,8 @@ from jaxnets.cli.arguments import STUDIES, Bench, Contrast, Report, UsageError
 
 # What the shell reports for a program that Ctrl-C ended.
 INTERRUPTED = 130
+# Above, right of, below and left of a sentence.
+INDENT = (0, 0, 0, 2)
 
 
 def run_contrast(command: Contrast, line: str) -> int:
@@ -26,7 +28,9 @@ def run_contrast(command: Contrast, line: str) -> int:
     from jaxnets.report import write_report
 
     page = write_report(folder)
-    for row in studies.RunFolder(folder).summary()["overhead"]:
+    summary = studies.RunFolder(folder).summary()
+    _print_claims(summary["claims"])
+    for row in summary["overhead"]:
         print(
             f"Measuring took {row['ratio']:.2f} times a plain training step "
             f"({row['network']})."
@@ -65,6 +69,7 @@ def _config(command: Contrast, studies):
 def _print_verdicts(verdicts) -> None:
     """Print the sentences: contrasts, then each family before training."""
     from rich.console import Console
+    from rich.padding import Padding
 
     console = Console(highlight=False, soft_wrap=False)
     chosen = [v for v in verdicts if v.kind == "contrast" or "update" not in v.where]
@@ -74,10 +79,22 @@ def _print_verdicts(verdicts) -> None:
         if of_study:
             console.print(f"\n[bold]{study}[/]")
         for verdict in sorted(of_study, key=lambda v: v.kind != "contrast"):
-            console.print(f"  [bold]{verdict.where}:[/] {verdict.sentence}")
+            sentence = f"[bold]{verdict.where}:[/] {verdict.sentence}"
+            console.print(Padding(sentence, INDENT))
     left = len(verdicts) - len(chosen)
     if left:
         console.print(f"\n{left} more verdicts, after training, are in the report.")
+
+
+def _print_claims(claims) -> None:
+    """Print what each claim of the study `theory` says and whether it holds."""
+    from rich.console import Console
+    from rich.padding import Padding
+
+    console = Console(highlight=False, soft_wrap=False)
+    for claim in claims:
+        console.print(f"\n[bold]{claim['number']}. {claim['statement']}[/]")
+        console.print(Padding(claim["sentence"], INDENT))
 
 
 def draw_report(command: Report) -> int:

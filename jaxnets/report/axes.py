@@ -10,7 +10,9 @@ from jaxnets.report.intervals import Estimate
 
 
 # The roles of a line that experiment and theory both draw.
-MEASURED, PREDICTED = "measured", "theory"
+MEASURED, PREDICTED, REFINED = "measured", "theory", "theory, refined"
+# Lines that belong to no seed.
+OF_THEORY = (PREDICTED, REFINED)
 
 
 class Line(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from jaxnets.report.axes import (
-    PREDICTED,
+    OF_THEORY,
     Axes,
     Line,
     Range,
@@ -84,7 +84,7 @@ def line_layers(
         color=alt.Color("family:N", scale=scale, legend=key), detail="role:N"
     )
     return [
-        _spread(base, axes, extent),
+        *_spread(base, axes, extent, scale),
         _strokes(base, roles, legend),
         _markers(base, families, key),
         _hover(base, axes, roles),
@@ -133,7 +133,7 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
                 "high": short(min(found.high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
-                "marked": index % stride == 0 and line.role != PREDICTED,
+                "marked": index % stride == 0 and line.role not in OF_THEORY,
             }
             rows.append(row)
     return rows
@@ -169,14 +169,27 @@ def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | Non
     )
 
 
-def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
-    """Return the intervals, where there is more than one seed."""
-    spread = base.transform_filter("datum.seeds > 1").encode(
-        y=vertical("low", axes, extent), y2="high:Q"
-    )
+def _spread(
+    base: alt.Chart, axes: Axes, extent: Range, scale: alt.Scale
+) -> list[alt.Chart]:
+    """Return the intervals over seeds, and the bands of theory, which are outlined."""
+    base = base.encode(y=vertical("low", axes, extent), y2="high:Q")
+    seeds = base.transform_filter("datum.seeds > 1")
     if axes.bars:
-        return spread.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)
-    return spread.mark_area(opacity=0.16, clip=True)
+        return [seeds.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)]
+    outlined = base.transform_filter("datum.seeds == 1 && datum.low < datum.high")
+    return [
+        seeds.mark_area(opacity=0.16, clip=True),
+        outlined.encode(
+            stroke=alt.Stroke("family:N", scale=scale, legend=None)
+        ).mark_area(
+            fillOpacity=0.06,
+            strokeWidth=1,
+            strokeDash=[1, 3],
+            strokeOpacity=0.8,
+            clip=True,
+        ),
+    ]
 
 
 def _strokes(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:

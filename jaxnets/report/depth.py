@@ -1,6 +1,7 @@
 """The study of depth: plain against residual networks."""
 
 from jaxnets.records import Record
+from jaxnets.report import lines
 from jaxnets.report.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
@@ -8,6 +9,7 @@ from jaxnets.report.sections import (
     Column,
     Section,
     Spots,
+    as_inside,
     as_interval,
     as_misfit,
     as_percent,
@@ -27,13 +29,14 @@ from jaxnets.report.selection import (
 
 GRADIENT = "log10_gradient_norm"
 THEORY = "predicted_log10_gradient_norm"
+BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 LOG_NORM = "gradient norm (log10)"
 
 
 def depth_section(records: list[Record]) -> Section:
     """Return the section of the study `depth` from its records."""
     measured = of_metric(records, GRADIENT)
-    gradients = of_metric(records, GRADIENT, THEORY)
+    gradients = of_metric(records, GRADIENT, THEORY, *BAND)
     plots: list[tuple[Plot, Spots]] = [
         (_BY_BLOCK, _blocks(before_training(gradients))),
         (_FIRST_LAYER, _against_depth(ends(measured))),
@@ -75,7 +78,7 @@ def _sorted(records: list[Record]) -> list[Record]:
 def _blocks(records: list[Record]) -> Spots:
     """Put each record at its block, in the panel of its depth."""
     for record in _sorted(by_position(records)):
-        role = PREDICTED if record.metric == THEORY else MEASURED
+        role = MEASURED if record.metric not in (THEORY, *BAND) else PREDICTED
         yield record, Spot(float(record.position or 0), _label(record), role)
 
 
@@ -214,6 +217,7 @@ _TEST = Plot(
 def _table(records, measured, gradients):
     start = before_training(gradients)
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
+    banded = {(r.family, r.size) for r in of_metric(start, *BAND)}
     return table(
         "depth",
         "Mean and interval over seeds. Gradients are log10 of "
@@ -227,6 +231,11 @@ def _table(records, measured, gradients):
                 "Misfit of theory (decades)",
                 [r for r in start if (r.family, r.size) in predicted],
                 as_misfit,
+            ),
+            Column(
+                "Blocks inside theory's band",
+                [r for r in start if (r.family, r.size) in banded],
+                as_inside,
             ),
             Column(
                 "Gradient correlation",

@@ -9,7 +9,7 @@ import altair as alt
 
 from jaxnets.records import Record
 from jaxnets.report import controls
-from jaxnets.report.axes import PREDICTED, Line, Range, vertical, vertical_range
+from jaxnets.report.axes import OF_THEORY, Line, Range, vertical, vertical_range
 from jaxnets.report.charts import (
     MARKERS_PER_LINE,
     embedded,
@@ -18,8 +18,9 @@ from jaxnets.report.charts import (
     thinned,
 )
 from jaxnets.report.controls import FAMILIES, SIZE, STEP, Control
-from jaxnets.report.figures import Panel, Plot, Spot, left_out_note, line
+from jaxnets.report.figures import Panel, Plot, Spot, left_out_note
 from jaxnets.report.intervals import describe_intervals, number
+from jaxnets.report.lines import line
 from jaxnets.report.style import ordered_families
 
 
@@ -120,7 +121,7 @@ def explorer(
             lines[key] = drawn
     if not lines:
         return None
-    measured = [found for found in lines.values() if found.role != PREDICTED]
+    measured = [found for found in lines.values() if found.role not in OF_THEORY]
     seeds = [point.seeds for found in measured for _, point in found.points]
     names = [name for name in families if name in {family for family, *_ in lines}]
     choices = [
@@ -157,7 +158,7 @@ def _row(key: Key, line: Line) -> dict[str, Any]:
         "step": step,
         # How far markers stand apart; theory has none.
         "every": 0
-        if role == PREDICTED
+        if role in OF_THEORY
         else spacing * math.ceil(len(xs) / MARKERS_PER_LINE),
         "x": xs,
         "mean": [short(point.mean, 4) for point in found],

@@ -4,10 +4,11 @@ import json
 
 from jaxnets.report.controls import controls_html
 from jaxnets.report.explorer import Explorer
-from jaxnets.report.figures import Panel
+from jaxnets.report.figures import Figure, Panel
 from jaxnets.report.heat_maps import HeatMap
 from jaxnets.report.legends import family_keys, heat_legend, line_legend
-from jaxnets.report.markup import Markup, tag
+from jaxnets.report.markup import Markup, tag, typeset
+from jaxnets.report.phase import PhaseDiagram
 from jaxnets.report.sections import AnyFigure
 
 
@@ -30,6 +31,7 @@ def figure_html(figure: AnyFigure, index: int) -> Markup:
             "figcaption",
             tag("h3", figure.plot.title),
             tag("p", figure.plot.reading),
+            *_finding(figure),
             *_legend(figure),
         ),
         tag("div", *panels, class_=f"panels columns-{columns}"),
@@ -37,6 +39,14 @@ def figure_html(figure: AnyFigure, index: int) -> Markup:
         id=f"{figure.study}-{figure.plot.name}",
         class_="wide" if len(panels) > 1 or isinstance(figure, Explorer) else None,
     )
+
+
+def _finding(figure: AnyFigure) -> list[Markup]:
+    """Return what a claim's figure shows, its first words set off."""
+    if not isinstance(figure, Figure) or not figure.finding:
+        return []
+    opening, colon, rest = typeset(figure.finding).partition(": ")
+    return [tag("p", tag("strong", opening + colon.strip()), " ", rest)]
 
 
 def _legend(figure: AnyFigure) -> list[Markup]:
@@ -47,6 +57,9 @@ def _legend(figure: AnyFigure) -> list[Markup]:
         # The boxes are the legend of the families.
         boxes = controls_html(figure.controls, family_keys(figure.drawn()))
         return [boxes, line_legend([], figure.roles())]
+    if isinstance(figure, PhaseDiagram):
+        # Its shapes are told apart by the text above it.
+        return []
     return [line_legend(figure.drawn(), figure.roles())]
 
 

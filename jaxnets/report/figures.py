@@ -1,14 +1,14 @@
 """From records to figures: panels of lines, with what a reader must know."""
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.axes import PREDICTED, Axes, Line, Range, vertical_range
+from jaxnets.report.axes import OF_THEORY, Axes, Line, Range, vertical_range
 from jaxnets.report.charts import line_chart
 from jaxnets.report.intervals import describe_intervals, number, over_seeds
+from jaxnets.report.lines import band_note, line
 from jaxnets.report.style import ordered_families
 
 
@@ -66,6 +66,8 @@ class Figure(NamedTuple):
         extent: The vertical extent of all of them.
         families: All families of the study, in the order that fixes their colours.
         notes: Sentences on intervals and what was left out.
+        finding: What it shows, in a sentence that begins with a verdict and a colon;
+            empty where nobody judged it.
     """
 
     study: str
@@ -74,6 +76,7 @@ class Figure(NamedTuple):
     extent: Range
     families: list[str]
     notes: list[str]
+    finding: str = ""
 
     def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
         """Return the specification of the chart of one of its panels."""
@@ -131,11 +134,12 @@ def figure(
         # A band needs two places.
         plot = plot._replace(axes=plot.axes._replace(bars=True))
     extent = vertical_range(lines, plot.axes)
-    measured = [drawn for drawn in lines if drawn.role != PREDICTED]
+    measured = [drawn for drawn in lines if drawn.role not in OF_THEORY]
     seeds = [found.seeds for drawn in measured for _, found in drawn.points]
     notes = [
         describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),
         *(["Logarithmic vertical axis."] if extent.log else []),
+        *band_note(panels),
         *left_out_note(left_out),
     ]
     charts = [
@@ -166,30 +170,6 @@ def _grouped(
             ),
         )
     )
-
-
-def line(
-    family: str,
-    role: str,
-    places: Mapping[float, list[Record]],
-    bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> Line:
-    """Return the line through the estimates at each x that has a finite value."""
-    found = {x: over_seeds(records).within(bounds) for x, records in places.items()}
-    points = [(x, e) for x, e in found.items() if e.seeds]
-    return Line(family, role, sorted(points))
-
-
-def misfit(measured: Line, predicted: Line) -> float | None:
-    """Return the root mean square distance of two lines where both have a point.
-
-    Neither line is moved: an offset of theory's line counts in full.
-    """
-    theory = {x: found.mean for x, found in predicted.points}
-    gaps = [found.mean - theory[x] for x, found in measured.points if x in theory]
-    if not gaps:
-        return None
-    return math.sqrt(sum(gap**2 for gap in gaps) / len(gaps))
 
 
 def _where(family: str, title: str) -> str:

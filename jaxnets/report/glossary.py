@@ -27,8 +27,17 @@ WORDS = {
     "Lyapunov exponent": "The rate, in nats a step, at which small differences in the "
     "state of a recurrent network grow (above zero) or die out (below zero).",
     "Seed and interval": "Each network is trained several times from different random "
-    "weights. The interval tells how much the mean over these seeds can be trusted.",
-    "log10": "The power of ten: −3 means 0.001. One unit less is a tenth.",
+    "weights. The interval tells how much the mean over these seeds can be trusted. "
+    "That of a share is taken on the arcsine scale, so it stays within 0 and 100 %, "
+    "and that of a loss or a length on the logarithmic scale.",
+    "log10, decade and nat": "log10 is the power of ten: −3 means 0.001. One unit of "
+    "it is a decade, a factor of ten; a nat is a factor of e = 2.72.",
+    "chi_1": "The factor by which a squared gradient changes in one layer of a wide "
+    "random network. Below 1 gradients vanish (the ordered phase), above 1 they "
+    "explode (the chaotic phase); variances of weights and biases with chi_1 = 1 form "
+    "the critical line.",
+    "Fan-in": "How many inputs a unit has, n. Weights are started with a variance of "
+    "1/n (LeCun) or 2/n (He), so that sums over inputs keep their size.",
 }
 
 

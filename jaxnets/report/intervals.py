@@ -8,13 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from jaxnets.intervals import SHARE as SHARE
+from jaxnets.intervals import bounded_interval
 from jaxnets.records import Record
 
 
 CONFIDENCE = 0.95
-# What a quantity can be, to which its interval is cut.
-SHARE = (0.0, 1.0)
+# What a quantity can be, which its interval does not leave.
 NOT_NEGATIVE = (0.0, math.inf)
+ANYTHING = (-math.inf, math.inf)
 
 
 class Estimate(NamedTuple):
@@ -35,8 +37,17 @@ class Estimate(NamedTuple):
     left_out: int
 
     def within(self, bounds: tuple[float, float]) -> "Estimate":
-        """Return the estimate with its interval cut to what the quantity can be."""
-        low, high = max(self.low, bounds[0]), min(self.high, bounds[1])
+        """Return the estimate with an interval that stays inside of `bounds`.
+
+        Example:
+            >>> Estimate(0.02, -0.01, 0.05, 3, 0).within(SHARE)
+            Estimate(mean=0.02, low=0.0012..., high=0.060..., seeds=3, left_out=0)
+        """
+        # The range of two seeds is inside already.
+        if bounds == ANYTHING or self.seeds < 3:
+            return self
+        half = (self.high - self.low) / 2
+        low, high = bounded_interval(self.mean, half, bounds)
         return self._replace(low=low, high=high)
 
 

@@ -1,6 +1,7 @@
 """HTML that escapes by construction: plain text in, markup out."""
 
 import html
+import re
 from collections.abc import Iterable
 
 
@@ -10,6 +11,21 @@ VOID = ("input",)
 
 class Markup(str):
     """A string that is HTML already; every other string is escaped."""
+
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: str) -> str:
+    """Return a sentence of a terminal as a page writes it: powers, minus and times.
+
+    Example:
+        >>> typeset("a factor of 6*10^4, by -0.5")
+        'a factor of 6×10⁴, by −0.5'
+    """
+    text = re.sub(r"\^(-?\d+)", lambda power: power[1].translate(SUPERSCRIPTS), text)
+    text = re.sub(r"(?<=\d)\*(?=\d)", "×", text)
+    return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
 
 
 def escape(text: object) -> Markup:

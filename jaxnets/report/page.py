@@ -121,11 +121,15 @@ def _summary_line(run: Run) -> str:
     parts = [
         ", ".join(section.capitalize() for section in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
-        f"data set {run.config['dataset']}" if "dataset" in run.config else "",
+        f"data set {run.config['dataset']}" if _reads_images(run) else "",
         _seeds(run.config.get("seeds")),
         f"{number(seconds)} seconds" if seconds is not None else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _reads_images(run: Run) -> bool:
+    return "dataset" in run.config and not set(run.studies()) <= {"time", "theory"}
 
 
 def _seeds(seeds: object) -> str:

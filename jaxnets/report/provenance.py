@@ -77,7 +77,10 @@ def _overhead(run: Run) -> Table | None:
         return None
     return Table(
         "What measuring costs",
-        "Time of one training step without and with the instruments, in the same run.",
+        "Time of one training step without and with the norm of the gradient at every "
+        "tap in every step. Both programs ran in turn in this run, after a warm-up; "
+        "medians. Ratio: the median over neighbouring pairs; 1.10 means that measuring "
+        "makes a step a tenth longer.",
         ["Network", "Without (ms)", "With (ms)", "Ratio"],
         rows,
     )

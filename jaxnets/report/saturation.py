@@ -1,13 +1,16 @@
 """The study of saturation: activations and the gain of their initialiser."""
 
 from jaxnets.records import Record
+from jaxnets.report import lines
 from jaxnets.report.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.figures import Plot, Spot
 from jaxnets.report.intervals import SHARE
+from jaxnets.report.phase import phase_diagram
 from jaxnets.report.sections import (
     Column,
     Section,
     Spots,
+    as_inside,
     as_interval,
     as_misfit,
     as_percent,
@@ -25,13 +28,19 @@ from jaxnets.report.selection import (
 
 GRADIENT = "log10_gradient_norm"
 THEORY = "predicted_log10_gradient_norm"
+PHASES = "Order and chaos: each network in the plane of its activation"
+NO_STEP = (
+    "A step function has no such plane: its derivative is zero almost everywhere, so "
+    "chi_1 is 0 whatever the variances, and no gradient passes even one layer."
+)
+BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 
 
 def saturation_section(records: list[Record]) -> Section:
     """Return the section of the study `saturation` from its records."""
     shares = before_training(of_metric(records, "saturated_share"))
-    gradients = before_training(of_metric(records, GRADIENT, THEORY))
-    return section(
+    gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
+    found = section(
         "saturation",
         "Saturation: activations and gain",
         "A saturated unit stands on the flat part of its activation, where the "
@@ -41,16 +50,23 @@ def saturation_section(records: list[Record]) -> Section:
         _table(records, shares, gradients),
         {record.family for record in records},
     )
+    phases = phase_diagram(
+        "saturation", PHASES, records, "log_chi_1", lambda record: record.family
+    )
+    if phases is None:
+        return found._replace(absent=[*found.absent, PHASES])
+    plot = phases.plot._replace(reading=f"{phases.plot.reading} {NO_STEP}")
+    return found._replace(figures=[*found.figures, phases._replace(plot=plot)])
 
 
 def _layers(records: list[Record]) -> Spots:
     for record in sorted(by_position(records), key=lambda record: record.size):
-        role = PREDICTED if record.metric == THEORY else MEASURED
-        layer = float(record.position or 0)
+        role = MEASURED if record.metric not in (THEORY, *BAND) else PREDICTED
+        layer = float((record.position or 0) + 1)
         yield record, Spot(layer, f"gain {record.size:.3g}", role)
 
 
-_LAYER = "layer, counted from the input"
+_LAYER = "hidden layer, counted from the input"
 _SHARE = Plot(
     "saturated-share",
     "Share of saturated units by layer, before training",
@@ -69,6 +85,7 @@ _GRADIENT = Plot(
 
 def _table(records, shares, gradients):
     predicted = {(r.family, r.size) for r in of_metric(gradients, THEORY)}
+    banded = {(r.family, r.size) for r in of_metric(gradients, *BAND)}
     return table(
         "saturation",
         "Mean and interval over seeds. The share is the "
@@ -82,6 +99,11 @@ def _table(records, shares, gradients):
                 "Misfit of theory (decades)",
                 [r for r in gradients if (r.family, r.size) in predicted],
                 as_misfit,
+            ),
+            Column(
+                "Layers inside theory's band",
+                [r for r in gradients if (r.family, r.size) in banded],
+                as_inside,
             ),
             Column(
                 "Validation accuracy",

@@ -5,18 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.axes import MEASURED, PREDICTED
+from jaxnets.report.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.explorer import Explorer, explorer
-from jaxnets.report.figures import (
-    Figure,
-    Plot,
-    Spot,
-    figure,
-    line,
-    misfit,
-)
+from jaxnets.report.figures import Figure, Plot, Spot, figure
 from jaxnets.report.heat_maps import HeatMap, heat_map
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
+from jaxnets.report.lines import inside, line, misfit
 from jaxnets.report.phase import PhaseDiagram
 from jaxnets.report.style import ordered_families
 
@@ -153,11 +147,21 @@ def as_count(records: list[Record]) -> str:
 
 def as_misfit(records: list[Record]) -> str:
     """Write how far theory's line lies from the measured one, in decades."""
+    distance = misfit(*_beside_theory(records))
+    return "–" if distance is None else number(distance, 2)
+
+
+def as_inside(records: list[Record]) -> str:
+    """Write at how many places the measured line lies in theory's band."""
+    count, places = inside(*_beside_theory(records))
+    return f"{count} of {places}" if places else "–"
+
+
+def _beside_theory(records: list[Record]) -> tuple[Line, Line]:
+    """Return the measured line and theory's."""
     theirs = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
     for record in records:
         role = PREDICTED if record.metric.startswith("predicted_") else MEASURED
         if record.position is not None:
             theirs[role][float(record.position)].append(record)
-    lines = {role: line("", role, places) for role, places in theirs.items()}
-    distance = misfit(lines[MEASURED], lines[PREDICTED])
-    return "–" if distance is None else number(distance, 2)
+    return line("", MEASURED, theirs[MEASURED]), line("", PREDICTED, theirs[PREDICTED])

@@ -14,10 +14,16 @@ SECTIONS = {
     "time": time_section,
     "saturation": saturation_section,
     "overfitting": overfitting_section,
-    "theory": theory_section,
 }
 
 
 def study_sections(run: Run) -> list[Section]:
     """Draw each study that the run asked for or has records of."""
-    return [SECTIONS[name](run.of_study(name)) for name in run.studies()]
+    return [_section(run, name) for name in run.studies()]
+
+
+def _section(run: Run, name: str) -> Section:
+    records = run.of_study(name)
+    if name == "theory":
+        return theory_section(records, run.entries("claims"))
+    return SECTIONS[name](records)

@@ -1,19 +1,41 @@
 """The study of theory: nine claims, each as a prediction and a measurement."""
 
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxnets.records import Record
-from jaxnets.report.axes import MEASURED, PREDICTED, Axes
-from jaxnets.report.figures import Figure, Plot, Spot, figure, line, misfit
+from jaxnets.report.axes import MEASURED, PREDICTED, REFINED, Axes
+from jaxnets.report.figures import Figure, Plot, Spot, figure
 from jaxnets.report.intervals import interval, number, over_seeds
-from jaxnets.report.phase import PLOT as PHASE_PLOT
+from jaxnets.report.lines import line, misfit
 from jaxnets.report.phase import phase_diagram
+from jaxnets.report.run import items
 from jaxnets.report.sections import AnyFigure, Section, Table
 from jaxnets.report.selection import of_metric
 
 
-CLAIM, PREDICTION = "claim", "predicted_claim"
+CLAIM = "claim"
+# The role of each metric's line.
+ROLES = {CLAIM: MEASURED, "predicted_claim": PREDICTED, "refined_claim": REFINED}
+PHASES = "Order and chaos: tanh networks beside the critical line"
+HEAD = [
+    "Claim",
+    "Line",
+    "Source",
+    "Points met",
+    "At",
+    "Predicted",
+    "Refined",
+    "Measured",
+    "Misfit",
+]
+CAPTION = (
+    "At the last point of each line, with its interval over seeds. Points met: within "
+    "the claim's tolerance, or the prediction within the interval. Refined: predicted "
+    "without the claim's approximation. Misfit: root mean square distance of the "
+    "prediction from the measurement over all points, in the unit of the figure, with "
+    "neither of them moved."
+)
 
 
 class Claim(NamedTuple):
@@ -62,7 +84,8 @@ CLAIMS = {
             "shattering",
             "4. Shattered gradients: 1/2^L, or 1/√L with shortcuts",
             "Correlation of the gradients of different inputs. Near 0 they look like "
-            "white noise. Predictions: 1/2^L plain, 0.75/√L residual.",
+            "white noise. Predictions: 1/2^L plain, 0.75/√L residual; dotted: counted "
+            "block by block.",
             Axes("depth L", "correlation", log=True, bars=True),
         ),
         "Balduzzi et al. 2017",
@@ -113,7 +136,8 @@ CLAIMS = {
             "finite-width",
             "9. Narrow networks scatter by 5 Σ 1/n",
             "Variance over networks of the logarithm of the squared gradient, and its "
-            "mean times −2. Both are predicted to be 5 Σ 1/n, to leading order.",
+            "mean times −2. Both are predicted to be 5 Σ 1/n, the leading order in "
+            "1/n; dotted: the whole of it.",
             Axes("5 Σ 1/n over layers of width n", "nats (squared)", bars=True),
         ),
         "Hanin and Nica 2018",
@@ -121,69 +145,83 @@ CLAIMS = {
 }
 
 
-def theory_section(records: list[Record]) -> Section:
-    """Return the section of the study `theory` from its records."""
+def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Section:
+    """Return the section of the study `theory`.
+
+    Args:
+        records: Those of the study.
+        verdicts: What the run's summary says of its claims.
+    """
+    judged = {verdict.get("claim"): verdict for verdict in verdicts}
     figures: list[AnyFigure] = []
     absent, rows = [], []
     for arm, claim in CLAIMS.items():
-        theirs = of_metric([r for r in records if r.arm == arm], CLAIM, PREDICTION)
+        theirs = of_metric([r for r in records if r.arm == arm], *ROLES)
         drawn = _figure(claim, theirs)
         if drawn is None:
             absent.append(claim.plot.title)
         else:
-            figures.append(drawn)
-            rows += [_row(claim, theirs, family) for _, family in drawn.drawn()]
-    phases = phase_diagram([record for record in records if record.arm == "chi"])
+            verdict = judged.get(arm, {})
+            figures.append(drawn._replace(finding=str(verdict.get("sentence") or "")))
+            met = _met(verdict)
+            rows += [_row(claim, theirs, name, met) for _, name in drawn.drawn()]
+    chi = [record for record in records if record.arm == "chi"]
+    phases = phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
     if phases is None:
-        absent.append(PHASE_PLOT.title)
+        absent.append(PHASES)
     else:
         figures.append(phases)
-    head = ["Claim", "Line", "Source", "At", "Predicted", "Measured", "Misfit"]
-    table = Table(
-        "The claims",
-        "The last point of each line, with its interval over seeds. Misfit: root mean "
-        "square distance of theory's line from the measured one over all points, in "
-        "the unit of the figure, with neither of them moved.",
-        head,
-        rows,
-    )
     return Section(
         "theory",
         "Theory: nine claims, measured",
         "Does what the literature says about gradients at initialisation hold in "
         "networks of this size? Nothing is trained; dashed is the prediction, solid "
-        "the measurement.",
+        "the measurement, dotted a prediction without the claim's approximation.",
         figures,
-        table if rows else None,
+        Table("The claims", CAPTION, HEAD, rows) if rows else None,
         absent,
     )
 
 
 def _figure(claim: Claim, records: list[Record]) -> Figure | None:
-    spots = ((record, Spot(record.size, role=_role(record))) for record in records)
+    spots = (
+        (record, Spot(record.size, role=ROLES[record.metric])) for record in records
+    )
     families = {record.family for record in records}
     return figure("theory", claim.plot, spots, families)
 
 
-def _role(record: Record) -> str:
-    return PREDICTED if record.metric == PREDICTION else MEASURED
+def _met(verdict: dict[str, Any]) -> dict[str, str]:
+    """Return at how many points each line of a claim is met, as the run judged it."""
+    lines = [line for line in items(verdict.get("lines")) if isinstance(line, dict)]
+    return {
+        str(line.get("line")): f"{line.get('met')} of {line.get('points')}"
+        for line in lines
+    }
 
 
-def _row(claim: Claim, records: list[Record], family: str) -> list[str]:
-    places = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
+def _row(
+    claim: Claim, records: list[Record], family: str, met: dict[str, str]
+) -> list[str]:
+    places = {role: defaultdict(list) for role in ROLES.values()}
     for record in records:
         if record.family == family:
-            places[_role(record)][record.size].append(record)
+            places[ROLES[record.metric]][record.size].append(record)
     lines = {role: line(family, role, theirs) for role, theirs in places.items()}
     distance = misfit(lines[MEASURED], lines[PREDICTED])
     last = max((*places[MEASURED], *places[PREDICTED]))
-    predicted = over_seeds(places[PREDICTED][last])
+    predicted, refined = (
+        over_seeds(places[role].get(last, [])) for role in (PREDICTED, REFINED)
+    )
+    title = f"{claim.plot.title.split('.')[0]}. {claim.plot.name.replace('-', ' ')}"
     return [
-        claim.plot.title,
+        title,
         family,
         claim.source,
+        met.get(family, "–"),
         number(last),
         number(predicted.mean) if predicted.seeds else "–",
+        number(refined.mean) if refined.seeds else "–",
         interval(over_seeds(places[MEASURED][last])),
         number(distance, 2),
     ]

@@ -5,18 +5,26 @@ from math import isfinite
 from typing import Any
 
 from jaxnets.report.intervals import number, numbers
-from jaxnets.report.markup import Markup, join, tag
+from jaxnets.report.markup import Markup, join, tag, typeset
 from jaxnets.report.run import STUDIES, Run
 
 
 # What is worth reading first: the contrasts, then the troubles, then what is well.
 _LAST = ("healthy",)
 _FIRST = ("contrast",)
+# What fixes the colour of a verdict's edge; all others are trouble.
+_MARKS = {
+    "contrast": "contrast",
+    "healthy": "well",
+    "solved": "well",
+    "unclear": "open",
+}
 _HEADINGS = {
     "depth": "Depth",
     "time": "Time",
     "saturation": "Saturation",
     "overfitting": "Overfitting",
+    "theory": "Theory",
 }
 # What stands behind verdicts that share a remedy, each text once.
 _BACKGROUND = {
@@ -27,15 +35,8 @@ _BACKGROUND = {
 
 def verdicts_html(run: Run) -> Markup:
     """Return the verdicts of `run`, by study, each with its number and interval."""
-    verdicts = run.entries("verdicts")
-    if not verdicts and run.studies() == ["theory"]:
-        return tag(
-            "p",
-            "This run draws no verdicts: it trained no network, and holds what theory "
-            "predicts beside what was measured.",
-            class_="remark",
-        )
-    if not verdicts:
+    verdicts, claims = run.entries("verdicts"), run.entries("claims")
+    if not verdicts and not claims:
         return tag(
             "p",
             "This run holds no verdicts: it was stopped before they were drawn up, or "
@@ -44,13 +45,36 @@ def verdicts_html(run: Run) -> Markup:
         )
     names = [str(verdict.get("study") or "") for verdict in verdicts]
     others = [name for name in dict.fromkeys(names) if name not in STUDIES]
-    return join(
+    of_studies = [
         _of_study(
             name,
             [v for v, of in zip(verdicts, names, strict=True) if of == name],
         )
         for name in (*STUDIES, *others)
         if name in names
+    ]
+    return join([*of_studies, _claims(claims) if claims else ""])
+
+
+def _claims(claims: list[dict[str, Any]]) -> Markup:
+    """Return whether each claim of the study of theory holds."""
+    return tag(
+        "section",
+        tag("h3", _HEADINGS["theory"]),
+        tag("ul", *(_claim(claim) for claim in claims)),
+        class_="verdicts",
+    )
+
+
+def _claim(claim: dict[str, Any]) -> Markup:
+    number, statement = claim.get("number"), claim.get("statement")
+    opening, colon, rest = typeset(str(claim.get("sentence") or "")).partition(": ")
+    kind = {"yes": "well", "no": "trouble"}.get(str(claim.get("holds")), "open")
+    return tag(
+        "li",
+        tag("p", typeset(f"{number}. {statement}")),
+        tag("p", tag("strong", opening + colon.strip()), " ", rest, class_="evidence"),
+        class_=f"verdict {kind}",
     )
 
 
@@ -110,14 +134,12 @@ def _background(verdicts: list[dict[str, Any]]) -> Markup:
 def _verdict(verdict: dict[str, Any]) -> Markup:
     kind = str(verdict.get("kind") or "")
     where = str(verdict.get("where") or "")
-    sentence = str(verdict.get("sentence") or "") or "No sentence was written."
+    sentence = typeset(str(verdict.get("sentence") or "No sentence was written."))
     return tag(
         "li",
         tag("p", tag("span", kind, class_="kind") if kind else "", " ", sentence),
         tag("p", _evidence(where, verdict), class_="evidence"),
-        class_=f"verdict {'well' if kind in _LAST else 'trouble'}"
-        if kind not in _FIRST
-        else "verdict contrast",
+        class_=f"verdict {_MARKS.get(kind, 'trouble')}",
     )
 
 

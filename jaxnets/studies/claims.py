@@ -17,12 +17,15 @@ class Point(NamedTuple):
         x: Where on the horizontal axis it stands.
         measured: `(seeds,)`.
         predicted: A number, or `(seeds,)` where it is a property of each network.
+        refined: The same without the approximation of the claim; None where it has none
+            that matters.
     """
 
     family: str
     x: float
     measured: np.ndarray
     predicted: float | np.ndarray
+    refined: float | None = None
 
 
 class Measurement(NamedTuple):

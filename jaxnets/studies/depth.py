@@ -6,6 +6,7 @@ and while it goes on.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import jax
@@ -18,6 +19,7 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
+from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.training_run import Trained, train
 
 
@@ -35,7 +37,7 @@ class DepthSettings:
     """
 
     depths: Sequence[int]
-    widths: Sequence[int]
+    widths: tuple[int, ...]
     epochs: int
     batch_size: int
     examples: int | None
@@ -55,11 +57,16 @@ INITIALISER = (
     "exponentially, with depth (Hayou et al. 2021)."
 )
 NOTES = (
-    "Theory's lines are those of wide ReLU layers with zero padding, plain and with "
-    "shortcuts; with BatchNorm there is no line.",
+    "Theory's lines are those of wide ReLU layers: without BatchNorm with zero "
+    "padding, plain and with shortcuts; with BatchNorm for a large batch (Yang et al. "
+    "2019), where each layer of a plain network multiplies the squared gradient by "
+    "π/(π − 1) = 1.47.",
+    "Theory's band, between dotted edges, says how far narrow layers scatter around "
+    "the line (Hanin and Nica 2018). It is for plain networks without BatchNorm; for "
+    "shortcuts and BatchNorm no such law is known to us, so their lines have none.",
 )
 PROBE_EXAMPLES = 64
-LAYERS_A_BLOCK = 2
+LAYERS_A_BLOCK, WINDOW = 2, (3, 3)
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
@@ -147,26 +154,39 @@ def _places(count: int) -> list[str]:
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
     """Record theory's line from the last block back, where theory covers the arm."""
-    # Covered are ReLU layers of one resolution. With BatchNorm the statistics of a
-    # batch join its gradients, which the theory of random weights leaves out.
-    if arm.settings["batch_norm"] or len(settings.widths) > 1:
+    # Covered are ReLU layers of one resolution.
+    if len(settings.widths) > 1:
         return
-    size = splits.train.x.shape[1]
-    weight_variance = theory.conv_border_rate((size, size), (3, 3))
     places = _places(measured.shape[-1])
     blocks = len(places) - 1
-    if arm.settings["residual"]:
-        profile = theory.resnet_gradient_profile(
-            blocks,
-            weight_variance=weight_variance,
-            layers=LAYERS_A_BLOCK,
-            branch_scale=blocks**-0.5,
+    back = np.arange(blocks, -1, -1)
+    spreads = []
+    if arm.settings["batch_norm"]:
+        profile = (
+            theory.batch_norm_resnet_profile(blocks, layers=LAYERS_A_BLOCK)
+            if arm.settings["residual"]
+            else back * LAYERS_A_BLOCK * theory.batch_norm_slope()
         )
     else:
-        slope = LAYERS_A_BLOCK * theory.plain_relu_slope(weight_variance)
-        profile = np.arange(blocks, -1, -1) * slope
-    line = measured[:, -1].mean() + profile / np.log(10)
-    recorder.prediction("predicted_log10_gradient_norm", line, places=places)
+        size = splits.train.x.shape[1]
+        weight_variance = theory.conv_border_rate((size, size), WINDOW)
+        if arm.settings["residual"]:
+            profile = theory.resnet_gradient_profile(
+                blocks,
+                weight_variance=weight_variance,
+                layers=LAYERS_A_BLOCK,
+                branch_scale=blocks**-0.5,
+            )
+        else:
+            profile = back * LAYERS_A_BLOCK * theory.plain_relu_slope(weight_variance)
+            spreads = [
+                theory.finite_width_spread(
+                    settings.widths * (LAYERS_A_BLOCK * passed),
+                    window=math.prod(WINDOW),
+                )
+                for passed in back.tolist()
+            ]
+    record_prediction(recorder, profile, measured, places=places, spreads=spreads)
 
 
 def _record_probes(recorder: Recorder, arm: Arm, trained: Trained, splits) -> None:

@@ -17,6 +17,7 @@ from jaxnets import gradflow
 from jaxnets.studies import datasets, depth, overfitting, saturation, theory
 from jaxnets.studies import time as time_study
 from jaxnets.studies.arm import Arm, Outcome
+from jaxnets.studies.claim_verdicts import claim_verdicts
 from jaxnets.studies.environment import environment
 from jaxnets.studies.folder import ContrastConfig, RunFolder
 from jaxnets.studies.overhead import measuring_overhead
@@ -229,6 +230,7 @@ class _Run:
         states = [self.states.get(a.name, _row(a, "pending")) for a in self.arms]
         return {
             "verdicts": [verdict._asdict() for verdict in self.verdicts()],
+            "claims": [verdict._asdict() for verdict in claim_verdicts(self.records)],
             "arms": states,
             "environment": environment(),
             "command": self.command,

@@ -17,6 +17,9 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
+from jaxnets.studies.claims import slopes
+from jaxnets.studies.phase_plane import critical_line_records, place_records
+from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.training_run import train
 
 
@@ -57,6 +60,10 @@ INITIALISER = (
 NOTES = (
     "Theory's line is mean-field theory in the limit of wide layers, at the variance "
     "where the signal settles; the first layers have not settled yet.",
+    "Theory's band, between dotted edges, says how far layers of this width scatter "
+    "around the line (Hanin and Nica 2018). It is for ReLU: of sigmoid and tanh the "
+    "variance that the signal settles at scatters too, and no law of that is known "
+    "to us.",
 )
 ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "ReLU": jax.nn.relu}
 PROBE_EXAMPLES = 256
@@ -116,7 +123,9 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     for step in sorted({0, last - 1}):
         flow = log10(norms[:, step])
         recorder.profile("log10_gradient_norm", flow, step=step, places=places)
-    _record_theory(recorder, arm, log10(norms[:, 0]), places)
+    at_start = log10(norms[:, 0])
+    _record_theory(recorder, arm, settings.width, at_start, places)
+    _record_plane(recorder, arm, at_start)
 
     def shares(state):
         graphdef = trained.program.graphdef
@@ -136,15 +145,26 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     return trained.outcome(recorder)
 
 
-def _record_theory(recorder: Recorder, arm: Arm, measured, places) -> None:
+def _record_theory(recorder: Recorder, arm: Arm, width: int, measured, places) -> None:
     """Record the mean-field line from the last layer back, before training."""
     activation = ACTIVATIONS[arm.settings["activation"]]
     variance = arm.settings["gain"] ** 2
+    back = np.arange(len(places) - 1, -1, -1)
+    spreads = []
     if arm.settings["activation"] == "ReLU":
         slope = theory.plain_relu_slope(variance)
+        spreads = [theory.finite_width_spread([width] * n) for n in back.tolist()]
     else:
         chi = theory.chi_1(activation, weight_variance=variance, bias_variance=0.0)
         slope = 0.5 * np.log(chi)
-    back = np.arange(len(places) - 1, -1, -1)
-    line = measured[:, -1].mean() + back * slope / np.log(10)
-    recorder.prediction("predicted_log10_gradient_norm", line, places=places)
+    profile = back * slope
+    record_prediction(recorder, profile, measured, places=places, spreads=spreads)
+
+
+def _record_plane(recorder: Recorder, arm: Arm, measured) -> None:
+    """Record where the network stands in the plane of its activation's variances."""
+    # Along the layers the gradient grows where it vanishes backwards.
+    recorder.scalar("log_chi_1", -2 * np.log(10) * slopes(measured), step=0)
+    recorder.records += place_records(arm, arm.settings["gain"] ** 2, 0.0)
+    activation = ACTIVATIONS[arm.settings["activation"]]
+    recorder.records += critical_line_records(arm, activation)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.records import Record
 from jaxnets.studies import theory_depth, theory_phase, theory_time
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder
 from jaxnets.studies.claims import Measurement, Networks
@@ -62,33 +61,122 @@ INITIALISER = (
     "gate of claim 7."
 )
 NOTES = (
-    "Nothing is trained here, and no verdict is drawn: each claim stands with its "
-    "prediction.",
+    "Nothing is trained here. A claim is met at a point where the mean over seeds lies "
+    "within the claim's tolerance of the prediction, or the prediction in the 95 % "
+    "interval over seeds.",
     "Most predictions are limits of wide layers. Narrow networks scatter around them, "
     "by as much as claim 9 says.",
 )
-Claim = tuple[str, Callable[[TheorySettings, Networks], Measurement]]
-CLAIMS: dict[str, Claim] = {
-    "he": (
+
+
+class Claim(NamedTuple):
+    """A claim of the literature and when it counts as met.
+
+    Attributes:
+        family: Name of the arm's family.
+        statement: The claim in a sentence.
+        measure: Draws and measures its networks.
+        varied: What the networks of a line differ in, as in `at gain 2`.
+        unit: Of the numbers that it is about; empty where they have none.
+        tolerance: How far a mean over seeds may lie from the prediction.
+        relative: The same as a part of the prediction; the larger of both counts.
+        refinement: What the refined prediction counts; empty where there is none.
+    """
+
+    family: str
+    statement: str
+    measure: Callable[[TheorySettings, Networks], Measurement]
+    varied: str
+    unit: str
+    tolerance: float
+    relative: float = 0.0
+    refinement: str = ""
+
+
+CLAIMS = {
+    "he": Claim(
         "initialiser",
+        "With He's initialiser ReLU layers keep the signal and the gradient; with "
+        "variance 1/n they lose a factor of 1.41 a layer.",
         lambda s, seeds: theory_depth.initialiser_scale(s.depth, seeds),
+        "layer",
+        "decades",
+        0.13,
     ),
-    "chi": ("chi_1", lambda s, seeds: theory_phase.chi_slope(s.depth, seeds)),
-    "residual": (
+    "chi": Claim(
+        "chi_1",
+        "In tanh networks a squared gradient changes by the factor chi_1 a layer.",
+        lambda s, seeds: theory_phase.chi_slope(s.depth, seeds),
+        "gain",
+        "nats a layer",
+        0.03,
+    ),
+    "residual": Claim(
         "residual growth",
+        "The gradient of plain tanh networks falls exponentially with depth, that of "
+        "residual ones grows slower than any exponential.",
         lambda s, seeds: theory_depth.residual_growth(s.depth, seeds),
+        "layer",
+        "nats",
+        0.3,
+        0.15,
     ),
-    "shattering": (
+    "shattering": Claim(
         "shattering",
+        "The gradients of two inputs have the correlation 1/2^L in plain networks, and "
+        "0.75/sqrt(L) in residual ones.",
         lambda s, seeds: theory_depth.shattering(s.depth, seeds),
+        "depth",
+        "",
+        0.02,
+        refinement="counting block by block, and without the mean of ReLU that "
+        "BatchNorm takes away",
     ),
-    "path": ("path length", lambda s, seeds: theory_depth.path_length(s.depth, seeds)),
-    "rnn": ("RNN", lambda s, seeds: theory_time.rnn(s.time, seeds)),
-    "forget": ("forget bias", lambda s, seeds: theory_time.forget_bias(s.time, seeds)),
-    "lyapunov": ("Lyapunov", lambda s, seeds: theory_time.lyapunov(s.time, seeds)),
-    "width": (
+    "path": Claim(
+        "path length",
+        "The gradient of n residual blocks of strength eps passes n eps / (1 + eps) "
+        "branches, or n eps^2 / (1 + eps^2) where random branches cancel.",
+        lambda s, seeds: theory_depth.path_length(s.depth, seeds),
+        "strength",
+        "branches",
+        0.5,
+    ),
+    "rnn": Claim(
+        "RNN",
+        "The gradient of an RNN changes by log g a step at rest, and by less where "
+        "input pushes its units into saturation.",
+        lambda s, seeds: theory_time.rnn(s.time, seeds),
+        "gain",
+        "nats a step",
+        0.005,
+    ),
+    "forget": Claim(
+        "forget bias",
+        "The direct path through an LSTM's cell keeps log sigmoid(b) a step.",
+        lambda s, seeds: theory_time.forget_bias(s.time, seeds),
+        "bias",
+        "nats a step",
+        0.01,
+    ),
+    "lyapunov": Claim(
+        "Lyapunov",
+        "The gradient of a random RNN grows at its largest Lyapunov exponent, which "
+        "passes 0 at a gain of 1.",
+        lambda s, seeds: theory_time.lyapunov(s.time, seeds),
+        "gain",
+        "nats a step",
+        0.01,
+    ),
+    "width": Claim(
         "finite width",
+        "The logarithm of a squared gradient scatters over ReLU networks with variance "
+        "5 sum 1/n.",
         lambda s, seeds: theory_depth.norm_variance(s.depth, seeds),
+        "5 sum 1/n =",
+        "nats squared",
+        0.0,
+        0.1,
+        refinement="beyond the leading order in 1/n",
     ),
 }
 
@@ -97,8 +185,8 @@ def arms(scale: str, dataset: str) -> list[Arm]:
     """Return the arms of the study: the claims, in the order of their numbers."""
     del dataset
     return [
-        Arm("theory", name, family, number, {"scale": scale})
-        for number, (name, (family, _)) in enumerate(CLAIMS.items(), 1)
+        Arm("theory", name, claim.family, number, {"scale": scale})
+        for number, (name, claim) in enumerate(CLAIMS.items(), 1)
     ]
 
 
@@ -106,8 +194,9 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     """Draw and measure the networks of a claim for all seeds."""
     del on_epoch
     networks = Networks(seeds)
-    _, measure = CLAIMS[arm.name]
-    points, parameters = measure(SCALES[arm.settings["scale"]], networks)
+    points, parameters = CLAIMS[arm.name].measure(
+        SCALES[arm.settings["scale"]], networks
+    )
     records = []
     for point in points:
         # A claim has several lines and places; the records name them as arms do.
@@ -118,19 +207,10 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         ours.scalar("claim", point.measured, step=0)
         theirs.scalar("predicted_claim", predicted, step=0)
         records += ours.records + theirs.records
+        if point.refined is not None:
+            refined = Recorder(place, (-1,))
+            refined.scalar("refined_claim", [point.refined], step=0)
+            records += refined.records
     if arm.name == "chi":
-        records += _phase_plane(arm)
+        records += theory_phase.phase_plane(arm)
     return Outcome(records, parameters, networks.compile_seconds)
-
-
-def _phase_plane(arm: Arm) -> list[Record]:
-    """Record where the networks of claim 2 and the critical line stand."""
-    records = []
-    for family, x, *variances in theory_phase.phase_plane():
-        recorder = Recorder(arm._replace(family=family, size=x), (-1,))
-        for metric, variance in zip(
-            ("weight_variance", "bias_variance"), variances, strict=True
-        ):
-            recorder.scalar(metric, [variance], step=0)
-        records += recorder.records
-    return records

@@ -144,7 +144,7 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
 
     ReLU layers with He's initialiser after BatchNorm, whose statistics are held fixed
     on the way back. One residual block has the correlation 3/4: the shortcut's is 1, an
-    equally strong branch's 1/2.
+    equally strong branch's 1/2. Refined, it is counted block by block.
     """
     n, depths = min(sizes.width, 256), sizes.shattered
     shallow = [depth for depth in depths if depth <= 8]
@@ -178,12 +178,16 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
             ]
         )
 
-    lines = [("plain ReLU", depth, 0.5**depth) for depth in shallow]
-    lines += [("residual ReLU", depth, 0.75 * depth**-0.5) for depth in depths]
+    every_block = theory.residual_gradient_correlation(max(depths))
+    lines = [("plain ReLU", depth, 0.5**depth, None) for depth in shallow]
+    lines += [
+        ("residual ReLU", depth, 0.75 * depth**-0.5, float(every_block[depth - 1]))
+        for depth in depths
+    ]
     found = networks.measure(of_key)
     points = [
-        Point(name, float(depth), found[:, i], predicted)
-        for i, (name, depth, predicted) in enumerate(lines)
+        Point(name, float(depth), found[:, i], predicted, refined)
+        for i, (name, depth, predicted, refined) in enumerate(lines)
     ]
     return Measurement(points, max(depths) * n**2)
 
@@ -228,7 +232,10 @@ def path_length(sizes: DepthSizes, networks: Networks) -> Measurement:
 
 
 def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
-    """Claim 9: log ||J^T v||^2 of He's ReLU networks has variance 5 sum 1/n."""
+    """Claim 9: log ||J^T v||^2 of He's ReLU networks has variance 5 sum 1/n.
+
+    That is the leading order; refined, it is the whole variance.
+    """
     points = []
     for n, layers in sizes.narrow:
 
@@ -242,13 +249,15 @@ def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
 
             keys = jax.random.split(key, sizes.networks)
             logs = jax.lax.map(of_network, keys)
-            return jnp.stack([jnp.var(logs, ddof=1), -2 * jnp.mean(logs)])
+            # Once in 2^n layers all units are off, and nothing passes.
+            logs = jnp.where(jnp.isfinite(logs), logs, jnp.nan)
+            return jnp.stack([jnp.nanvar(logs, ddof=1), -2 * jnp.nanmean(logs)])
 
         found = networks.measure(of_key)
-        spread = theory.finite_width_spread([n] * layers)
-        x = spread.std**2
-        points.append(Point("variance", x, found[:, 0], x))
-        points.append(Point("mean, times -2", x, found[:, 1], -2 * spread.mean))
+        x = 5.0 * layers / n
+        whole = theory.finite_width_spread([n] * layers)
+        points.append(Point("variance", x, found[:, 0], x, whole.std**2))
+        points.append(Point("mean, times -2", x, found[:, 1], x, -2 * whole.mean))
     return Measurement(points, max((d + 1) * n**2 for n, d in sizes.narrow))
 
 

@@ -1,36 +1,21 @@
 """Claim 2, and the plane of weight and bias variances that its networks stand in."""
 
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.gradflow import log_adjoint_norms, theory
+from jaxnets.records import Record
+from jaxnets.studies.arm import Arm
 from jaxnets.studies.claims import Measurement, Networks, Point, slopes
+from jaxnets.studies.phase_plane import critical_line_records, place_records
 from jaxnets.studies.theory_depth import DepthSizes, draw_network
 
 
 # On both sides of the critical line, at two variances of the biases.
 GAINS, BIAS_VARIANCES = (0.9, 1.1, 1.5, 2.0), (0.05, 0.3)
-
-
-class PlanePoint(NamedTuple):
-    """A place in the plane: of a network of claim 2, or on the critical line.
-
-    Attributes:
-        family: The line of claim 2 that the network belongs to; `critical line`.
-        x: The gain of the network; on the line the bias variance.
-        weight_variance: Fan-in times the variance of a weight.
-        bias_variance: Variance of a bias.
-    """
-
-    family: str
-    x: float
-    weight_variance: float
-    bias_variance: float
 
 
 def chi_slope(sizes: DepthSizes, networks: Networks) -> Measurement:
@@ -68,16 +53,13 @@ def chi_slope(sizes: DepthSizes, networks: Networks) -> Measurement:
     return Measurement(points, layers * (n**2 + n))
 
 
-def phase_plane() -> Iterator[PlanePoint]:
-    """Yield the networks of claim 2, then points of the line where chi_1 is 1."""
+def phase_plane(arm: Arm) -> list[Record]:
+    """Return the records of where the networks and the critical line stand."""
+    records = critical_line_records(arm, jnp.tanh)
     for bias_variance, gain in itertools.product(BIAS_VARIANCES, GAINS):
-        yield PlanePoint(_family(bias_variance), gain, gain**2, bias_variance)
-    # Closer near 0, where the line bends.
-    for bias_variance in (
-        1.25 * max(BIAS_VARIANCES) * np.linspace(0, 1, 16) ** 2
-    ).tolist():
-        weight_variance = theory.critical_line(jnp.tanh, bias_variance)
-        yield PlanePoint("critical line", bias_variance, weight_variance, bias_variance)
+        network = arm._replace(family=_family(bias_variance), size=gain)
+        records += place_records(network, gain**2, bias_variance)
+    return records
 
 
 def _family(bias_variance: float) -> str:

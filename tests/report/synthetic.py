@@ -107,7 +107,15 @@ def saturation_records(seeds, rng):
             rate = np.log10(gain) - 2 * share * (family != "ReLU") - 0.1
             value = rate * (5 - layer) - 1 + noise
             rows.append((0, "log10_gradient_norm", layer, value))
+        rows.append((0, "log_chi_1", None, np.log(gain) + rng.normal(0, 0.01)))
         yield from arm("saturation", family, gain, seed, rows)
+        rows = [
+            (0, "weight_variance", None, gain**2),
+            (0, "bias_variance", None, 0.0),
+            *((0, "critical_weight_variance", n, 1.0 + n) for n in range(3)),
+            *((0, "critical_bias_variance", n, 0.1 * n) for n in range(3)),
+        ]
+        yield from arm("saturation", family, gain, -1, rows)
 
 
 def overfitting_records(seeds, rng):

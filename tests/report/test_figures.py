@@ -5,9 +5,10 @@ import altair as alt
 import pytest
 
 from jaxnets.report.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.figures import Figure, line, misfit
+from jaxnets.report.figures import Figure
 from jaxnets.report.heat_maps import HeatMap
 from jaxnets.report.intervals import estimate
+from jaxnets.report.lines import line, misfit
 from jaxnets.report.run import read_run
 from jaxnets.report.sections import as_misfit
 from jaxnets.report.selection import after_training, before_training, ends, of_metric
@@ -25,7 +26,6 @@ def sections(records):
     return {
         name: make([record for record in records if record.study == name])
         for name, make in SECTIONS.items()
-        if name != "theory"  # tested on its own
     }
 
 
@@ -63,7 +63,7 @@ def test_each_study_draws_what_it_has(sections):
             "gradient-over-training",
             "validation-loss",
         ],
-        "saturation": ["saturated-share", "gradient-by-layer"],
+        "saturation": ["saturated-share", "gradient-by-layer", "phase-diagram"],
         "overfitting": ["losses", "accuracies", "gap"],
     }
     assert [section.absent for section in sections.values()] == [[]] * 4

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxnets.gradflow.diagnosis.estimates import estimate as diagnosis_estimate
 from jaxnets.records import Record
 from jaxnets.report.intervals import (
+    NOT_NEGATIVE,
+    SHARE,
     Estimate,
     describe_intervals,
     estimate,
@@ -95,6 +98,34 @@ def test_the_sentence_says_what_the_interval_is(seeds, words):
     assert re.search(words, describe_intervals(seeds, "Bands"))
 
 
-def test_shares_stay_inside_their_bounds():
-    wide = Estimate(0.98, 0.9, 1.06, 3, 0).within((0.0, 1.0))
-    assert interval(wide, share=True) == "98.0 % (90.0 to 100.0)"
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_the_interval_of_a_share_stays_a_share_and_holds_the_mean(shares):
+    found = estimate(shares).within(SHARE)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    theirs = diagnosis_estimate(shares)
+    assert theirs is not None
+    low, high = theirs.as_share().bounds
+    assert 0 <= low <= theirs.mean <= high <= 1
+
+
+def test_the_interval_of_a_share_is_that_of_its_angle():
+    shares = [0.01, 0.02, 0.03]
+    mean, half = 0.02, T_QUANTILES[2] * 0.01 / 3**0.5
+    angle, rate = math.asin(mean**0.5), 0.5 / (mean * (1 - mean)) ** 0.5
+    expected = [math.sin(angle + sign * half * rate) ** 2 for sign in (-1, 1)]
+    found = estimate(shares).within(SHARE)
+    np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-5)
+    assert interval(found, share=True) == "2.0 % (0.3 to 5.2)"
+    # Two seeds keep their range; where all agree there is no spread.
+    assert estimate([0.0, 0.5]).within(SHARE)[1:3] == (0.0, 0.5)
+    assert estimate([1.0, 1.0, 1.0]).within(SHARE)[1:3] == (1.0, 1.0)
+
+
+def test_what_cannot_be_negative_has_an_interval_by_factors():
+    found = estimate([0.1, 0.5, 3.0]).within(NOT_NEGATIVE)
+    assert 0 < found.low < found.mean < found.high
+    assert found.high / found.mean == pytest.approx(found.mean / found.low)
+    narrow = estimate([10.0, 10.01, 10.02])
+    np.testing.assert_allclose(narrow.within(NOT_NEGATIVE), narrow, rtol=1e-4)
+    assert narrow.within((-math.inf, math.inf)) == narrow

@@ -17,6 +17,10 @@ def record(arm, size, seed, value, family="net"):
 @pytest.fixture
 def records():
     """Measured 2 x and 2 x + 0.2, so 2 x + 0.1 on average; predicted 2 x."""
+    line = [
+        ("critical_weight_variance", (1.0, 2.2)),
+        ("critical_bias_variance", (0.0, 0.2)),
+    ]
     return [
         *(
             record(arm, x, seed, 2 * x + max(0, 0.2 * seed))
@@ -24,23 +28,34 @@ def records():
             for x in (0.5, 1.0, 2.0)
             for seed in (-1, 0, 1)
         ),
-        *place("net", 0.5, 0.25, 0.1),
-        *place("critical line", 0.0, 1.0, 0.0),
-        *place("critical line", 0.2, 2.2, 0.2),
+        *(
+            record("width", x, -1, 2 * x + 0.15)._replace(metric="refined_claim")
+            for x in (0.5, 1.0, 2.0)
+        ),
+        record("chi", 0.5, -1, 0.25)._replace(metric="weight_variance"),
+        record("chi", 0.5, -1, 0.1)._replace(metric="bias_variance"),
+        *(
+            record("chi", 2.0, -1, value, "chi_1")._replace(metric=name, position=n)
+            for name, values in line
+            for n, value in enumerate(values)
+        ),
     ]
 
 
-def place(family, size, weight_variance, bias_variance):
-    """Where a network of claim 2, or a point of the critical line, stands."""
-    variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
-    return [
-        record("chi", size, -1, value, family)._replace(metric=metric)
-        for metric, value in variances.items()
-    ]
+VERDICTS = [
+    {
+        "claim": "path",
+        "number": 5,
+        "statement": "Gradients take short paths.",
+        "holds": "in part",
+        "sentence": "Holds in part: met at 2 of 3 points.",
+        "lines": [{"line": "net", "met": 2, "points": 3}],
+    }
+]
 
 
 def test_the_phase_diagram_shows_networks_beside_the_critical_line(records):
-    phases = theory_section(records).figures[-1]
+    phases = theory_section(records, []).figures[-1]
     assert phases.plot.name == "phase-diagram"
     (panel,) = phases.panels
     assert "1.1 at (0.25, 0.1)" in panel.description
@@ -53,8 +68,25 @@ def test_the_phase_diagram_shows_networks_beside_the_critical_line(records):
     assert (network["x"], network["y"], network["side"]) == (0.25, 0.1, "explodes")
 
 
+def test_without_its_line_there_is_no_phase_diagram(records):
+    without = [r for r in records if not r.metric.startswith("critical")]
+    section = theory_section(without, [])
+    assert section.absent == ["Order and chaos: tanh networks beside the critical line"]
+
+
+def test_each_figure_says_whether_its_claim_holds(records):
+    section = theory_section(records, VERDICTS)
+    found = {f.plot.name: getattr(f, "finding", None) for f in section.figures}
+    assert found["effective-path-length"] == "Holds in part: met at 2 of 3 points."
+    assert found["rnn-slope"] == ""
+    assert section.table is not None
+    rows = {row[0]: row for row in section.table.rows}
+    assert rows["5. effective path length"][3] == "2 of 3"
+    assert rows["9. finite width"][6] == "4.15", "the refined prediction"
+
+
 def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
-    section = theory_section(records)
+    section = theory_section(records, [])
     assert not section.absent
     figures = section.figures[: len(CLAIMS)]
     assert [f.plot.name for f in figures] == [
@@ -62,7 +94,9 @@ def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
     ]
     for figure in figures:
         (panel,) = figure.panels
-        assert sorted(line.role for line in panel.lines) == ["measured", "theory"]
+        roles = [line.role for line in panel.lines]
+        refined = ["theory, refined"] * (figure.plot.name == "finite-width")
+        assert roles == ["measured", "theory", *refined]
         means = {line.role: [e.mean for _, e in line.points] for line in panel.lines}
         assert means["theory"] == [1.0, 2.0, 4.0]
         assert means["measured"] == pytest.approx([1.1, 2.1, 4.1])
@@ -72,7 +106,7 @@ def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
 
 
 def test_ticks_that_are_no_whole_numbers_are_written_as_they_are(records):
-    section = theory_section(records)
+    section = theory_section(records, [])
     (figure,) = [f for f in section.figures if f.plot.name == "rnn-slope"]
     axis = figure.chart(figure.panels[0], legend=True)["layer"][0]["encoding"]["x"]
     assert axis["axis"]["values"] == [0.5, 1.0, 2.0]
@@ -80,17 +114,17 @@ def test_ticks_that_are_no_whole_numbers_are_written_as_they_are(records):
 
 
 def test_the_table_says_what_was_predicted_measured_and_missed(records):
-    table = theory_section(records).table
+    table = theory_section(records, []).table
     assert table is not None
     assert len(table.rows) == 9
     title, family, source, *figures = table.rows[1]
-    assert title.startswith("2. ") and family == "net"
+    assert title == "2. chi slope" and family == "net"
     assert source == "Schoenholz et al. 2017"
-    assert figures == ["2", "4", "4.10 (4.00 to 4.20)", "0.1"]
+    assert figures == ["–", "2", "4", "–", "4.10 (4.00 to 4.20)", "0.1"]
 
 
 def test_claims_without_records_are_named_as_absent(records):
-    section = theory_section([r for r in records if r.arm != "path"])
+    section = theory_section([r for r in records if r.arm != "path"], [])
     assert section.absent == [CLAIMS["path"].plot.title]
-    empty = theory_section([])
+    empty = theory_section([], [])
     assert empty.figures == [] and empty.table is None

@@ -47,7 +47,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     losses = {"train_loss", "validation_loss", "test_loss"}
     curves = losses | {"train_accuracy", "validation_accuracy", "test_accuracy"}
     flow = {"log10_gradient_norm", "predicted_log10_gradient_norm"}
-    assert metrics["depth"] == curves | flow | {
+    band = {f"predicted_{end}_log10_gradient_norm" for end in ("low", "high")}
+    assert metrics["depth"] == curves | flow | band | {
         "response_std",
         "gradient_correlation",
         "path_length",
@@ -55,7 +56,9 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     memory = {"gate_timescale", "lyapunov_exponent", "solved"}
     assert metrics["time"] == losses | flow | memory
     shares = {"saturated_share", "dead_share"}
-    assert metrics["saturation"] == curves | flow | shares
+    variances = {"weight_variance", "bias_variance"}
+    plane = {"log_chi_1", *variances, *(f"critical_{name}" for name in variances)}
+    assert metrics["saturation"] == curves | flow | band | shares | plane
     assert metrics["overfitting"] == curves
 
 

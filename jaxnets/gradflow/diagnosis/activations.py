@@ -101,7 +101,8 @@ def mean_share(records: list[Record]) -> Estimate | None:
     by_seed: defaultdict[int, list[float]] = defaultdict(list)
     for record in records:
         by_seed[record.seed].append(record.value)
-    return estimate(sum(shares) / len(shares) for shares in by_seed.values())
+    found = estimate(sum(shares) / len(shares) for shares in by_seed.values())
+    return None if found is None else found.as_share()
 
 
 def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:

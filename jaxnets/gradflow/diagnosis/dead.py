@@ -33,10 +33,9 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
         )
         for record in sorted(found, key=lambda record: record.position or 0)
     }
+    shares = {place: found.as_share() for (_, place), found in layers.items() if found}
     dead = {
-        place: share
-        for (_, place), share in layers.items()
-        if share is not None and share.bounds[0] >= THRESHOLD
+        place: share for place, share in shares.items() if share.bounds[0] >= THRESHOLD
     }
     if not dead:
         return None

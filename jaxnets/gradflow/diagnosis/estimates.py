@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from scipy.special import stdtrit
 
+from jaxnets.intervals import SHARE, bounded_interval
+
 
 class Estimate(NamedTuple):
     """A mean over seeds and its 95 % interval (Student's t); None from one seed."""
@@ -22,6 +24,14 @@ class Estimate(NamedTuple):
             None if end is None else increasing(end) for end in (self.low, self.high)
         )
         return Estimate(increasing(self.mean), low, high, self.seeds)
+
+    def as_share(self) -> "Estimate":
+        """Return the estimate of a share: its interval stays within 0 and 1."""
+        if self.low is None or self.high is None:
+            return self
+        half = (self.high - self.low) / 2
+        low, high = bounded_interval(self.mean, half, SHARE)
+        return self._replace(low=low, high=high)
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
         len(select(broken, seed=seed)) / len(select(records, seed=seed))
         for seed in seeds
     )
-    interval = (None, None) if share is None else (share.low, share.high)
+    interval = (None, None) if share is None else share.as_share()[1:3]
     return Verdict(
         f"{first.arm}, all steps" + (f", {place}" if place else ""),
         len(broken) / len(records),

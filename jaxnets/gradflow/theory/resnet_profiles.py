@@ -67,7 +67,7 @@ def resnet_gradient_profile(
     def block(x):
         # Only the ratio of branch and shortcut counts, so their scale is kept.
         x = x / np.sqrt(np.mean(np.square(x)))
-        return x, kappa, kappa
+        return x, float(kappa), float(kappa)
 
     return _followed(block, blocks)
 
@@ -108,7 +108,7 @@ def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
     """
     _check_layers(layers)
     gain = np.exp(2 * batch_norm_slope(jax.nn.relu) * (layers - 1))
-    return _followed(lambda x: (x, 1.0, gain / np.var(x)), blocks)
+    return _followed(lambda x: (x, 1.0, float(gain / np.var(x))), blocks)
 
 
 def _check_layers(layers: int) -> None:

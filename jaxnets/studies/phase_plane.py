@@ -1,0 +1,38 @@
+"""Records of the plane of weight and bias variances, where order and chaos meet."""
+
+import numpy as np
+
+from jaxnets.gradflow import theory
+from jaxnets.gradflow.theory.mean_field import Activation
+from jaxnets.records import Record
+from jaxnets.studies.arm import Arm, Recorder
+
+
+# Of the critical line; closer near 0, where it bends.
+BIAS_VARIANCES = tuple((0.375 * np.linspace(0, 1, 16) ** 2).tolist())
+
+
+def place_records(
+    arm: Arm, weight_variance: float, bias_variance: float
+) -> list[Record]:
+    """Record where the network of `arm` stands in the plane of its activation.
+
+    Args:
+        arm: With the family and size of the network.
+        weight_variance: Fan-in times the variance of a weight.
+        bias_variance: Variance of a bias.
+    """
+    recorder = Recorder(arm, (-1,))
+    recorder.scalar("weight_variance", [weight_variance], step=0)
+    recorder.scalar("bias_variance", [bias_variance], step=0)
+    return recorder.records
+
+
+def critical_line_records(arm: Arm, activation: Activation) -> list[Record]:
+    """Record the line where chi_1 is 1, by the number of its points."""
+    recorder = Recorder(arm, (-1,))
+    critical = [theory.critical_line(activation, b) for b in BIAS_VARIANCES]
+    places = [f"bias variance {b:.3g}" for b in BIAS_VARIANCES]
+    recorder.prediction("critical_weight_variance", critical, places=places)
+    recorder.prediction("critical_bias_variance", BIAS_VARIANCES, places=places)
+    return recorder.records

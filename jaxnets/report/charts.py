@@ -84,7 +84,7 @@ def line_layers(
         color=alt.Color("family:N", scale=scale, legend=key), detail="role:N"
     )
     return [
-        *_spread(base, axes, extent, scale),
+        _spread(base, axes, extent),
         _strokes(base, roles, legend),
         _markers(base, families, key),
         _hover(base, axes, roles),
@@ -169,27 +169,28 @@ def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | Non
     )
 
 
-def _spread(
-    base: alt.Chart, axes: Axes, extent: Range, scale: alt.Scale
-) -> list[alt.Chart]:
+def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
     """Return the intervals over seeds, and the bands of theory, which are outlined."""
-    base = base.encode(y=vertical("low", axes, extent), y2="high:Q")
-    seeds = base.transform_filter("datum.seeds > 1")
+    spread = base.encode(y=vertical("low", axes, extent), y2="high:Q")
     if axes.bars:
-        return [seeds.mark_rule(strokeWidth=1.5, opacity=0.7, clip=True)]
-    outlined = base.transform_filter("datum.seeds == 1 && datum.low < datum.high")
-    return [
-        seeds.mark_area(opacity=0.16, clip=True),
-        outlined.encode(
-            stroke=alt.Stroke("family:N", scale=scale, legend=None)
-        ).mark_area(
-            fillOpacity=0.06,
+        return spread.transform_filter("datum.seeds > 1").mark_rule(
+            strokeWidth=1.5, opacity=0.7, clip=True
+        )
+    of_theory = "datum.seeds == 1"
+    return (
+        spread.transform_filter("datum.low < datum.high")
+        .mark_area(
+            # An encoding of the stroke would change the legend of the colours.
+            stroke=alt.ExprRef("scale('color', datum.family)"),
             strokeWidth=1,
             strokeDash=[1, 3],
-            strokeOpacity=0.8,
             clip=True,
-        ),
-    ]
+        )
+        .encode(
+            fillOpacity=alt.condition(of_theory, alt.value(0.06), alt.value(0.16)),
+            strokeOpacity=alt.condition(of_theory, alt.value(0.8), alt.value(0)),
+        )
+    )
 
 
 def _strokes(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:

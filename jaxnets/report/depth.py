@@ -113,8 +113,8 @@ _EXPLORER = Plot(
     "gradient-explorer",
     "Gradient by block, at any moment",
     "Choose networks, depth and training step; point at a line to read its values. "
-    "Theory's line stands before training only, at the left end of the slider. The "
-    "vertical axis stays the same for all choices.",
+    "Theory's line, and its band between dotted edges, stand before training only, at "
+    "the left end of the slider. The vertical axis stays the same for all choices.",
     Axes("block, counted from the input", LOG_NORM),
     kind="explorer",
     size="depth",

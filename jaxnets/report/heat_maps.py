@@ -26,6 +26,7 @@ _PLACE = (
     "datum.high - datum.low == 1 ? datum.low + 0.5"
     " : (datum.low + 0.5) + ' to ' + (datum.high - 0.5)"
 )
+_SEAM = "datum.mean === null ? 'transparent' : scale('color', datum.mean)"
 _VALUE = "datum.mean === null ? 'zero or not finite' : format(datum.mean, '.2f')"
 
 
@@ -52,22 +53,23 @@ class HeatMap(NamedTuple):
 
     def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
         """Return the specification of the map of one of its panels."""
-        colour = _colour(alt.Color, self.plot.axes.y, self.extent, legend)
-        seams = _colour(alt.Stroke, self.plot.axes.y, self.extent, legend=False)
+        colour = _colour(self.plot.axes.y, self.extent, legend)
         chart = (
             alt.Chart(alt.NamedData("rows"), view=alt.ViewBackground(style="empty"))
             .transform_filter(f"datum.size == {SIZE}")
             .transform_flatten(["low", "high", "mean", "seeds"])
             .transform_calculate(place=_PLACE, value=_VALUE)
-            # Strokes close the seams that renderers leave between cells.
-            .mark_rect(invalid=None, strokeWidth=0.7)
+            # Strokes close the seams that renderers leave between cells. An encoding of
+            # them would turn the legend into one of symbols.
+            .mark_rect(invalid=None, strokeWidth=0.7, stroke=alt.ExprRef(_SEAM))
             .encode(
                 x=alt.X("step:O", title="updates", axis=_sparse()),
                 y=_place(self.plot.axes.x),
                 y2="high:Q",
                 # An empty cell shows the background.
-                color=_where_finite(colour),
-                stroke=_where_finite(seams),
+                color=alt.condition(
+                    "datum.mean === null", alt.value("transparent"), colour
+                ),
                 tooltip=_told(self.plot),
             )
         )
@@ -159,19 +161,10 @@ def _place(title: str) -> alt.Y:
     return alt.Y("low:Q", title=title, scale=scale, axis=axis)
 
 
-def _where_finite(colour: alt.Color | alt.Stroke) -> Any:
-    return alt.condition("datum.mean === null", alt.value("transparent"), colour)
-
-
-def _colour(
-    channel: type[alt.Color] | type[alt.Stroke],
-    title: str,
-    extent: tuple[float, float],
-    legend: bool,
-) -> alt.Color | alt.Stroke:
+def _colour(title: str, extent: tuple[float, float], legend: bool) -> alt.Color:
     scale = alt.Scale(domain=list(extent), range=list(HEAT), interpolate="rgb")
     key = alt.Legend(title=title, orient="right", gradientLength=200)
-    return channel("mean:Q", scale=scale, legend=key if legend else None)
+    return alt.Color("mean:Q", scale=scale, legend=key if legend else None)
 
 
 def _told(plot: Plot) -> list[alt.Tooltip]:

@@ -52,17 +52,24 @@ class PhaseDiagram(NamedTuple):
         """Return the specification of a panel; its shapes need no legend."""
         del legend
         rows = self.rows[panel.title]
-        xs = [row["x"] for row in rows]
+        xs, ys = ([row[axis] for row in rows] for axis in ("x", "y"))
         # Of sigmoids the line lies at 103, a hundred times LeCun's variance.
         spread = "log" if max(xs) > 10 * min(xs) else "linear"
         base = alt.Chart(alt.NamedData("rows")).encode(
             x=alt.X(
                 "x:Q",
                 title=self.plot.axes.x,
-                scale=alt.Scale(type=spread, zero=False, nice=False, padding=30),
+                scale=alt.Scale(
+                    type=spread, domain=[min(xs), max(xs)], nice=False, padding=30
+                ),
                 axis=alt.Axis(tickCount=5, format="~g", labelOverlap=True),
             ),
-            y=alt.Y("y:Q", title=self.plot.axes.y, axis=alt.Axis(tickCount=5)),
+            y=alt.Y(
+                "y:Q",
+                title=self.plot.axes.y,
+                scale=alt.Scale(domain=[0, max(*ys, 0.01)]),
+                axis=alt.Axis(tickCount=5),
+            ),
         )
         line = base.transform_filter("datum.kind == 'line'").encode(order="y:Q")
         network = base.transform_filter("datum.kind == 'network'")

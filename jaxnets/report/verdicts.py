@@ -26,6 +26,12 @@ _HEADINGS = {
     "overfitting": "Overfitting",
     "theory": "Theory",
 }
+# What the number of a contrast counts.
+_UNITS = {
+    "depth": " powers of ten",
+    "time": " powers of ten per 100 steps",
+    "overfitting": " nats",
+}
 # What stands behind verdicts that share a remedy, each text once.
 _BACKGROUND = {
     "reason": "Why this threshold: ",
@@ -147,11 +153,13 @@ def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
     parts: list[object] = [where] if where else []
     ends = [verdict.get(name) for name in ("number", "low", "high")]
     finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
+    contrast = verdict.get("kind") in _FIRST
+    unit = _UNITS.get(str(verdict.get("study")), "") if contrast else ""
     if len(finite) == 3:
         measured, low, high = numbers(finite)
-        parts.append(f"measured {measured} (interval {low} to {high})")
+        parts.append(f"measured {measured}{unit} (interval {low} to {high})")
     elif ends[0] is not None:
-        parts.append(f"measured {number(ends[0])}")
+        parts.append(f"measured {number(ends[0])}{unit}")
     if verdict.get("threshold") is not None:
         parts.append(f"threshold {number(verdict['threshold'])}")
     return join(parts, " · ")

@@ -1,5 +1,7 @@
 """Records of the plane of weight and bias variances, where order and chaos meet."""
 
+import functools
+
 import numpy as np
 
 from jaxnets.gradflow import theory
@@ -9,7 +11,7 @@ from jaxnets.studies.arm import Arm, Recorder
 
 
 # Of the critical line; closer near 0, where it bends.
-BIAS_VARIANCES = tuple((0.375 * np.linspace(0, 1, 16) ** 2).tolist())
+BIAS_VARIANCES = tuple((0.375 * np.linspace(0, 1, 10) ** 2).tolist())
 
 
 def place_records(
@@ -31,8 +33,14 @@ def place_records(
 def critical_line_records(arm: Arm, activation: Activation) -> list[Record]:
     """Record the line where chi_1 is 1, by the number of its points."""
     recorder = Recorder(arm, (-1,))
-    critical = [theory.critical_line(activation, b) for b in BIAS_VARIANCES]
+    critical = _critical_line(activation)
     places = [f"bias variance {b:.3g}" for b in BIAS_VARIANCES]
     recorder.prediction("critical_weight_variance", critical, places=places)
     recorder.prediction("critical_bias_variance", BIAS_VARIANCES, places=places)
     return recorder.records
+
+
+@functools.cache
+def _critical_line(activation: Activation) -> list[float]:
+    """Return the weight variances of the line; networks of one activation share it."""
+    return [theory.critical_line(activation, b) for b in BIAS_VARIANCES]

@@ -201,7 +201,7 @@ def test_the_critical_line_parts_the_networks_that_vanish_from_those_that_explod
     line = [values(f"critical_{axis}_variance") for axis in ("bias", "weight")]
     biases, weights = (list(points.values()) for points in line)
     assert (biases[0], weights[0]) == (0.0, pytest.approx(1.0))
-    assert len(biases) == len(weights) == 16
+    assert len(biases) == len(weights) == 10
     networks, biases_of = values("weight_variance"), values("bias_variance")
     assert len(networks) == 8
     for network, weight_variance in networks.items():

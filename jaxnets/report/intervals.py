@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from jaxnets.intervals import SHARE as SHARE
 from jaxnets.intervals import bounded_interval
 from jaxnets.records import Record
+from jaxnets.report.markup import typeset
 
 
 CONFIDENCE = 0.95
@@ -123,6 +124,8 @@ def number(value: object, digits: int = 3) -> str:
     Example:
         >>> number(-0.41234), number(12345.6), number(None), number(float("nan"))
         ('−0.412', '12,346', '–', 'not a number')
+        >>> number(2.4e-8)
+        '2.4×10⁻⁸'
     """
     if value is None:
         return "–"
@@ -134,6 +137,9 @@ def number(value: object, digits: int = 3) -> str:
         return "infinite" if value > 0 else "−infinite"
     whole = isinstance(value, int) or abs(value) >= 999.5
     written = f"{value:,.0f}" if whole and abs(value) < 1e9 else f"{value:.{digits}g}"
+    mantissa, e, exponent = written.partition("e")
+    if e:
+        return typeset(f"{mantissa}*10^{int(exponent)}")
     return written.replace("-", "−")
 
 
@@ -149,7 +155,9 @@ def numbers(values: Sequence[float]) -> list[str]:
     if spread <= 1e-3 * largest or largest >= 1e9 or spread < 1e-6:
         return [number(value) for value in values]
     decimals = max(0, 1 - math.floor(math.log10(spread)))
-    return [f"{value:,.{decimals}f}".replace("-", "−") for value in values]
+    # Added to zero, because nothing less than nothing is written as such.
+    rounded = [round(value, decimals) + 0.0 for value in values]
+    return [f"{value:,.{decimals}f}".replace("-", "−") for value in rounded]
 
 
 def interval(found: Estimate, share: bool = False) -> str:

@@ -41,12 +41,14 @@ CAPTION = (
 class Claim(NamedTuple):
     """A claim of the literature: what its figure shows and where it comes from."""
 
+    name: str
     plot: Plot
     source: str
 
 
 CLAIMS = {
     "he": Claim(
+        "Initialiser",
         Plot(
             "initialiser-scale",
             "1. He's initialiser keeps the signal, 1/n loses it",
@@ -58,6 +60,7 @@ CLAIMS = {
         "He et al. 2015",
     ),
     "chi": Claim(
+        "chi_1",
         Plot(
             "chi-slope",
             "2. The factor chi_1 sets the rate of tanh networks",
@@ -70,6 +73,7 @@ CLAIMS = {
         "Schoenholz et al. 2017",
     ),
     "residual": Claim(
+        "Residual growth",
         Plot(
             "residual-growth",
             "3. Plain networks lose exponentially, residual ones do not",
@@ -80,6 +84,7 @@ CLAIMS = {
         "Yang and Schoenholz 2017",
     ),
     "shattering": Claim(
+        "Shattering",
         Plot(
             "shattering",
             "4. Shattered gradients: 1/2^L, or 1/√L with shortcuts",
@@ -91,6 +96,7 @@ CLAIMS = {
         "Balduzzi et al. 2017",
     ),
     "path": Claim(
+        "Path length",
         Plot(
             "effective-path-length",
             "5. Gradients take short paths through residual blocks",
@@ -101,6 +107,7 @@ CLAIMS = {
         "Veit et al. 2016",
     ),
     "rnn": Claim(
+        "RNN",
         Plot(
             "rnn-slope",
             "6. An RNN forgets by its gain and by its saturation",
@@ -111,6 +118,7 @@ CLAIMS = {
         "Pascanu et al. 2013",
     ),
     "forget": Claim(
+        "Forget bias",
         Plot(
             "forget-bias",
             "7. The forget bias sets the memory of an LSTM",
@@ -121,6 +129,7 @@ CLAIMS = {
         "Gers et al. 2000; Jozefowicz et al. 2015",
     ),
     "lyapunov": Claim(
+        "Lyapunov exponent",
         Plot(
             "lyapunov-exponent",
             "8. Gradients grow at the largest Lyapunov exponent",
@@ -132,6 +141,7 @@ CLAIMS = {
         "Sompolinsky et al. 1988; Vogt et al. 2020",
     ),
     "width": Claim(
+        "Finite width",
         Plot(
             "finite-width",
             "9. Narrow networks scatter by 5 Σ 1/n",
@@ -213,9 +223,9 @@ def _row(
     predicted, refined = (
         over_seeds(places[role].get(last, [])) for role in (PREDICTED, REFINED)
     )
-    title = f"{claim.plot.title.split('.')[0]}. {claim.plot.name.replace('-', ' ')}"
+    number_of_claim, *_ = claim.plot.title.split(".")
     return [
-        title,
+        f"{number_of_claim}. {claim.name}",
         family,
         claim.source,
         met.get(family, "–"),

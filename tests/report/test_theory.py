@@ -81,8 +81,8 @@ def test_each_figure_says_whether_its_claim_holds(records):
     assert found["rnn-slope"] == ""
     assert section.table is not None
     rows = {row[0]: row for row in section.table.rows}
-    assert rows["5. effective path length"][3] == "2 of 3"
-    assert rows["9. finite width"][6] == "4.15", "the refined prediction"
+    assert rows["5. Path length"][3] == "2 of 3"
+    assert rows["9. Finite width"][6] == "4.15", "the refined prediction"
 
 
 def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
@@ -118,7 +118,7 @@ def test_the_table_says_what_was_predicted_measured_and_missed(records):
     assert table is not None
     assert len(table.rows) == 9
     title, family, source, *figures = table.rows[1]
-    assert title == "2. chi slope" and family == "net"
+    assert title == "2. chi_1" and family == "net"
     assert source == "Schoenholz et al. 2017"
     assert figures == ["–", "2", "4", "–", "4.10 (4.00 to 4.20)", "0.1"]
 

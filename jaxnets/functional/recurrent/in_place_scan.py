@@ -124,21 +124,35 @@ def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]
         return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
 
     def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
-        return jax.vjp(definition, inputs)[1](cotangents)[0]
+        ct_inputs = jax.vjp(definition, inputs)[1](cotangents)[0]
+        return ct_inputs._replace(masks=None)
 
-    as_result = jax.custom_vjp(lambda inputs, result: result)
-    as_result.defvjp(
-        lambda inputs, result: (result, inputs),
-        lambda inputs, cts: (pulled_back(inputs, cts), _zeros(cts)),
+    def tangent(inputs: Inputs, t_inputs: Inputs, like: Any) -> Any:
+        # The transpose of the linear map that pulls back: split has no forward mode.
+        pull = lambda cotangents: pulled_back(inputs, cotangents)
+        floats = t_inputs._replace(masks=None)
+        return jax.vjp(pull, _zeros(like))[1](floats)[0]
+
+    as_result = jax.custom_jvp(lambda inputs, result: result)
+    as_result.defjvp(
+        lambda primals, tangents: (
+            primals[1],
+            tangent(primals[0], tangents[0], primals[1]),
+        )
     )
-    as_pulled_back = jax.custom_vjp(lambda inputs, cotangents, ct_inputs: ct_inputs)
-    as_pulled_back.defvjp(
-        lambda inputs, cotangents, ct_inputs: (ct_inputs, (inputs, cotangents)),
-        lambda arguments, cts: (
-            *jax.vjp(pulled_back, *arguments)[1](cts),
-            _zeros(cts),
-        ),
+    identity = jax.custom_jvp(lambda inputs, cotangents, ct_inputs: ct_inputs)
+    identity.defjvp(
+        lambda primals, tangents: (
+            primals[2],
+            jax.jvp(pulled_back, primals[:2], tangents[:2])[1],
+        )
     )
+
+    def as_pulled_back(inputs: Inputs, cotangents: Any, ct_inputs: Inputs) -> Inputs:
+        # Cotangents of masks are of no type that a function takes.
+        floats = identity(inputs, cotangents, ct_inputs._replace(masks=None))
+        return floats._replace(masks=ct_inputs.masks)
+
     return as_result, as_pulled_back
 
 

@@ -97,7 +97,7 @@ def check_callables(**functions: object) -> None:
 
 
 _CALLED = {
-    "activation": ("a function of arrays, such as `jnp.tanh` or `jax.nn.sigmoid`"),
+    "activation": "a function of arrays, such as `jnp.tanh` or `jax.nn.sigmoid`",
     "step": "a function `step(state, x_t) -> (state, y_t)`",
     "cell": "a module or function `cell(state, x_t) -> (state, y_t)`",
     "run": "`rnn`, `gru`, `lstm`, or a function that is called alike",

@@ -71,17 +71,8 @@ def cudnn_lstm(
     batch, hidden = batch_of(x, time_major), params.w_hh.shape[0]
     moved = time_first(x, time_major)
     time, features = moved.shape[0], moved.shape[-1]
-    plan = parse_scan(
-        time,
-        batch,
-        lengths=lengths,
-        resets=None,
-        reverse=reverse,
-        time_major=time_major,
-        unroll=1,
-        checkpoint=None,
-        truncate=None,
-    )
+    order = {"reverse": reverse, "time_major": time_major}
+    plan = parse_scan(time, batch, lengths=lengths, **order)
     rows = lambda array: jnp.swapaxes(array.reshape(time, -1, array.shape[-1]), 0, 1)
     valid = jnp.ones((time, *batch), bool) if plan.valid is None else plan.valid
     mask = rows(valid[..., None])

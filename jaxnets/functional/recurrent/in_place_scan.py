@@ -131,7 +131,8 @@ def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]
         # The transpose of the linear map that pulls back: split has no forward mode.
         pull = lambda cotangents: pulled_back(inputs, cotangents)
         floats = t_inputs._replace(masks=None)
-        return jax.vjp(pull, _zeros(like))[1](floats)[0]
+        zeros = jax.tree.map(jnp.zeros_like, like)
+        return jax.vjp(pull, zeros)[1](floats)[0]
 
     as_result = jax.custom_jvp(lambda inputs, result: result)
     as_result.defjvp(
@@ -154,7 +155,3 @@ def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]
         return floats._replace(masks=ct_inputs.masks)
 
     return as_result, as_pulled_back
-
-
-def _zeros(tree: Any) -> Any:
-    return jax.tree.map(jnp.zeros_like, tree)

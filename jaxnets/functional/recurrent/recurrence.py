@@ -147,37 +147,22 @@ def run_steps(
     xs: Any,
     batch: tuple[int, ...],
     *,
-    lengths: Any = None,
-    resets: Any = None,
-    reverse: bool = False,
     time_major: bool = False,
-    unroll: int = 1,
-    checkpoint: int | str | None = None,
-    truncate: int | None = None,
     clip_cotangent: float | None = None,
+    **options: Any,
 ) -> tuple[Any, Any]:
     """Run `recur` where it is known that `batch` are the batch axes of `xs`.
 
     They are `(*batch, time, ...)`, or `(time, *batch, ...)` with `time_major`, with any
-    number of feature axes.
+    number of feature axes. `options` are the others of `recur`.
     """
     check_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
     axis = 0 if time_major else len(batch)
     time = jax.tree.leaves(xs)[0].shape[axis]
-    plan = parse_scan(
-        time,
-        batch,
-        lengths=lengths,
-        resets=resets,
-        reverse=reverse,
-        time_major=time_major,
-        unroll=unroll,
-        checkpoint=checkpoint,
-        truncate=truncate,
-    )
+    plan = parse_scan(time, batch, time_major=time_major, **options)
     check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
-    if lengths is not None or resets is not None:
+    if plan.valid is not None or plan.resets is not None:
         check_leading("state", state, batch)
 
     # With time first and no masks nobody knows of the batch axes.

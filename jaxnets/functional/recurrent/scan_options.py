@@ -52,13 +52,13 @@ def parse_scan(
     time: int,
     batch: tuple[int, ...],
     *,
-    lengths: Any,
-    resets: Any,
-    reverse: Any,
-    time_major: Any,
-    unroll: Any,
-    checkpoint: Any,
-    truncate: Any,
+    lengths: Any = None,
+    resets: Any = None,
+    reverse: Any = False,
+    time_major: Any = False,
+    unroll: Any = 1,
+    checkpoint: Any = None,
+    truncate: Any = None,
 ) -> ScanPlan:
     """Turn the user's scan options for `time` steps of a `batch` into a `ScanPlan`."""
     reverse = as_switch(reverse, "reverse")

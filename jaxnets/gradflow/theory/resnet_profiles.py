@@ -67,7 +67,7 @@ def resnet_gradient_profile(
     def block(x):
         # Only the ratio of branch and shortcut counts, so their scale is kept.
         x = x / np.sqrt(np.mean(np.square(x)))
-        return x, float(kappa), float(kappa)
+        return x, kappa, kappa
 
     return _followed(block, blocks)
 

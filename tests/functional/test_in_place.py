@@ -1,0 +1,70 @@
+"""What is particular to the loops that write where they have read."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.functional.recurrent_setup import FAMILIES, as_float32, draw_params
+
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+BATCH, TIME, FEATURES = 3, 5, 3
+MASKS = {
+    "lengths": np.array([5, 0, 3]),
+    "resets": np.arange(BATCH * TIME).reshape(BATCH, TIME) % 4 == 2,
+}
+
+
+@every_family
+@pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
+def test_no_step_copies_an_array_of_all_steps(family, options):
+    """The compiler keeps such an array twice if a step may read what it has written."""
+    params = jax.eval_shape(
+        lambda: draw_params(family, np.random.default_rng(0), FEATURES, 4)
+    )
+    params = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), params)
+    x = jax.ShapeDtypeStruct((BATCH, TIME, FEATURES), np.float32)
+    ct_ys = jax.ShapeDtypeStruct((BATCH, TIME, 4), np.float32)
+
+    @jax.jit
+    def gradients(params, x, ct_ys):
+        run = lambda *a: family.run(*a, implementation="in_place", **options)[1]
+        ys, pullback = jax.vjp(run, params, x)
+        return ys, pullback(ct_ys)
+
+    program = gradients.lower(params, x, ct_ys).compile().as_text()
+    assert program is not None
+    loops, _, _ = program.partition("\nENTRY ")
+    bodies = [body for body in loops.split("\n\n") if "dynamic-update-slice" in body]
+    assert len(bodies) >= 2
+    copies = rf"= f32\[{BATCH},{TIME},\d+\]\S* copy\("
+    assert not any(re.search(copies, body) for body in bodies)
+
+
+@every_family
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_second_order_through_a_loop_that_carries_the_state(family, checkpoint, rng):
+    """JAX mixed up the residuals of a `custom_vjp` within another here."""
+    params, x = as_float32(
+        (draw_params(family, rng), rng.standard_normal((2, BATCH, TIME, FEATURES)))
+    )
+    start = family.run(params, x[0])[0]
+
+    def loss(params, implementation):
+        how = {"implementation": implementation, "checkpoint": checkpoint}
+        run = lambda state, x: family.run(params, x, state, **MASKS, **how)
+        return jnp.sum(jnp.sin(jax.lax.scan(run, start, x)[1]))
+
+    def slope(params, implementation):
+        gradient = jax.grad(loss)(params, implementation)
+        return sum(jnp.sum(a**2) for a in jax.tree.leaves(gradient))
+
+    second = jax.jit(jax.grad(slope), static_argnums=1)
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5),
+        second(params, "in_place"),
+        second(params, "scan"),
+    )

@@ -1,5 +1,6 @@
 """What a tap keeps of an array: four numbers on the way back, six forward."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -56,39 +57,51 @@ class ResponseStats(NamedTuple):
     nonfinite_fraction: Float[Array, " *steps"]
 
 
-def summarise(cotangent: jax.Array) -> TapStats:
-    """Reduce a cotangent of any shape to its `TapStats`."""
-    values = _wide(jnp.abs(cotangent))
-    return TapStats(
-        norm=_norm(values),
-        max_abs=jnp.max(values, initial=0.0),
-        zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
-        nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
-    )
-
-
-def _norm(values: jax.Array) -> jax.Array:
-    """Return the Euclidean norm, in one pass for all but extreme values."""
-    # Squares leave the range long before the values do; three sums, in float32 at
-    # scales 2^64 apart, cover it. In a time loop every further pass would cost as much
-    # as a gate does, so they run only where they are needed.
-    total = jnp.sum(values**2)
-
-    def rescaled(values: jax.Array, total: jax.Array) -> jax.Array:
-        # The scales are the root of the largest power of two and its inverse.
-        scale = 2.0 ** (jnp.finfo(values.dtype).maxexp // 2)
-        small, large = (
-            jnp.sqrt(jnp.sum((values * s) ** 2)) / s for s in (scale, 1 / scale)
+def summarise(*cotangents: jax.Array) -> list[TapStats]:
+    """Reduce cotangents of any shape to their `TapStats`, one each."""
+    arrays = list(map(_real, cotangents))
+    return [
+        TapStats(
+            norm=norm,
+            max_abs=jnp.max(jnp.abs(values), initial=0.0),
+            zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
+            nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
         )
-        return jnp.where(total < 1.0, small, large)
+        for values, norm in zip(arrays, _norms(arrays), strict=True)
+    ]
 
-    safe = (total > 1e-30) & (total < 1e30)
-    return jax.lax.cond(safe, lambda _, t: jnp.sqrt(t), rescaled, values, total)
+
+def _norms(arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the Euclidean norms, in one pass for all but extreme values."""
+    # Squares leave the range long before the values do. In a time loop a second pass
+    # costs as much as a gate does, so it runs only where it is needed; and to ask
+    # whether it is costs more than a sum, so that is done once for all.
+    totals = [jnp.sum(values**2) for values in arrays]
+
+    def usual(arrays: Sequence[jax.Array], totals: Sequence[jax.Array]):
+        del arrays
+        return [jnp.sqrt(total) for total in totals]
+
+    def rescaled(arrays: Sequence[jax.Array], totals: Sequence[jax.Array]):
+        return list(map(_rescaled_norm, arrays, totals))
+
+    safe = [(total > 1e-30) & (total < 1e30) for total in totals]
+    return jax.lax.cond(jnp.all(jnp.stack(safe)), usual, rescaled, arrays, totals)
+
+
+def _rescaled_norm(values: jax.Array, total: jax.Array) -> jax.Array:
+    """Return the norm of values whose squares, in `total`, may have left the range."""
+    # The root of the largest power of two: the squares of three scales, in float32 2^64
+    # apart, cover the range.
+    large = 2.0 ** (jnp.finfo(values.dtype).maxexp // 2)
+    inside = (total > 1e-30) & (total < 1e30)
+    scale = jnp.where(inside, 1.0, jnp.where(total < 1.0, large, 1 / large))
+    return jnp.sqrt(jnp.sum((values * scale) ** 2)) / scale
 
 
 def summarise_response(x: jax.Array) -> ResponseStats:
     """Reduce an activation of any shape to its `ResponseStats`."""
-    values = _wide(jnp.abs(x) if jnp.iscomplexobj(x) else x)
+    values = _real(x)
     magnitudes = jnp.abs(values)
     mean, largest = jnp.mean(values), jnp.max(magnitudes, initial=0.0)
     # Divided first, because the squares leave the range long before the values do.
@@ -106,6 +119,7 @@ def summarise_response(x: jax.Array) -> ResponseStats:
     )
 
 
-def _wide(values: jax.Array) -> jax.Array:
-    """Return real values in float32, or as they are in float64."""
+def _real(values: jax.Array) -> jax.Array:
+    """Return values, or magnitudes of complex ones, in float32 if not in float64."""
+    values = jnp.abs(values) if jnp.iscomplexobj(values) else values
     return values if values.dtype == jnp.float64 else values.astype(jnp.float32)

@@ -128,23 +128,26 @@ def tap(x: jax.Array, name: str) -> jax.Array:
 
 def taps_by_hand(
     names: Sequence[str],
-) -> Callable[[str, jax.Array, jax.Array], dict[str, Passage]]:
+) -> Callable[[dict[str, tuple[jax.Array, jax.Array]]], dict[str, Passage]]:
     """Place taps for a derivative that is written by hand, while something measures.
 
     Args:
         names: Of the taps, in the order of the forward pass.
 
     Returns:
-        `passes(name, value, cotangent)`, to be called where the cotangent passes back;
-        what it returns belongs to the logs of the derivative.
+        A function of the values and cotangents of the taps, to be called where these
+        pass back; what it returns belongs to the logs of the derivative.
     """
     keys = {name: _key(name) for name in names}
 
-    def passes(name: str, value: jax.Array, cotangent: jax.Array) -> dict[str, Passage]:
-        key = keys[name]
-        return {} if key is None else _log(key, summarise_response(value), cotangent)
+    def log(tapped: dict[str, tuple[jax.Array, jax.Array]]) -> dict[str, Passage]:
+        chosen = {key: tapped[name] for name, key in keys.items() if key is not None}
+        if not chosen:
+            return {}
+        responses = [summarise_response(value) for value, _ in chosen.values()]
+        return _logs(list(chosen), responses, [ct for _, ct in chosen.values()])
 
-    return passes
+    return log
 
 
 def _key(name: str) -> str | None:
@@ -262,13 +265,24 @@ def _forward(x, key: str) -> tuple[jax.Array, ResponseStats]:
 
 
 def _backward(key: str, response: ResponseStats, cotangent: jax.Array):
-    return (cotangent,), _log(key, response, cotangent)
+    return (cotangent,), _logs([key], [response], [cotangent])
 
 
-def _log(key: str, response: ResponseStats, cotangent: jax.Array) -> dict[str, Passage]:
-    shards = _shards(cotangent)
-    one = None if shards == 1 else jnp.zeros(1)
-    return {f"{key}.{shards}": Passage(response, summarise(cotangent), one)}
+def _logs(
+    keys: Sequence[str],
+    responses: Sequence[ResponseStats],
+    cotangents: Sequence[jax.Array],
+) -> dict[str, Passage]:
+    """Return what the taps with these keys have to say."""
+    logs: dict[str, Passage] = {}
+    summaries = summarise(*cotangents)
+    for key, response, summary, ct in zip(
+        keys, responses, summaries, cotangents, strict=True
+    ):
+        shards = _shards(ct)
+        one = None if shards == 1 else jnp.zeros(1)
+        logs[f"{key}.{shards}"] = Passage(response, summary, one)
+    return logs
 
 
 def _shards(x: jax.Array) -> int:

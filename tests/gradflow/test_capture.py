@@ -95,6 +95,41 @@ def test_only_inserts_the_taps_that_it_chooses():
         measure(loss, jnp.ones(2), only="x")
 
 
+def test_only_chooses_among_the_taps_of_a_derivative_by_hand(rng):
+    params = F.init_lstm(jax.random.key(0), 3, 4)
+    x = rng.normal(size=(2, 5, 3)).astype(np.float32)
+
+    def loss(x):
+        with scope("layer"):
+            (_, _), ys = F.lstm(params, x, implementation="in_place")
+        return jnp.sum(tap(ys, "ys") ** 2)
+
+    whole = measure(loss, x)
+    some = measure(loss, x, only=["*/c", "*/f"])
+    assert list(some.taps) == [name for name in whole.taps if name[-2:] in ("/c", "/f")]
+    for name, stats in some.taps.items():
+        jax.tree.map(np.testing.assert_array_equal, stats, whole.taps[name])
+    assert list(measure(loss, x, only="ys").taps) == ["ys"]
+
+
+def test_a_step_of_extreme_cotangents_spoils_no_norm_beside_it(rng):
+    # Whether squares leave the range is asked once a step, for all taps by hand.
+    params = F.init_lstm(jax.random.key(0), 3, 4)
+    x = rng.normal(size=(2, 6, 3)).astype(np.float32)
+    scales = np.array([1e-25, 1.0, 1e-25, 1e-3, 1e25, 1e-30], np.float32)
+
+    def flow(scales):
+        def loss(x):
+            (_, _), ys = F.lstm(params, x, truncate=1, implementation="in_place")
+            return jnp.sum(ys * scales[None, :, None])
+
+        return measure(loss, x).taps
+
+    for name, stats in flow(scales).items():
+        usual = flow(np.ones(6, np.float32))[name].norm
+        np.testing.assert_allclose(stats.norm, usual * scales, rtol=1e-5)
+
+
 def test_a_tap_that_is_not_chosen_returns_its_very_argument():
     def loss(w):
         assert tap(w, "rest") is w

@@ -46,6 +46,10 @@ class Part(NamedTuple):
     h: slice | None
 
 
+# Values and their cotangents, by the name of the tap that sees them.
+Tapped = dict[str, tuple[Any, Any]]
+
+
 class Gates(NamedTuple):
     """A cell without any option, element by element, with its derivative by hand.
 
@@ -56,15 +60,15 @@ class Gates(NamedTuple):
     Attributes:
         forward: `forward(parts, start, hold) -> (blocks of each part, state)`. What
             `hold` returns is computed once, wherever it is used.
-        backward: `backward(places, start, ct_state, passes)`, where `places` are the
-            blocks of each part in one array, returns the cotangents of the parts, as
-            blocks again, and of `start`. `passes(name, value, cotangent)` is called
-            with what a tap of that name sees.
+        backward: `backward(places, start, ct_state)`, where `places` are the blocks of
+            each part in one array, returns the cotangents of the parts, as blocks
+            again, that of `start`, and by the name of each tap the value and the
+            cotangent that it sees.
         taps: The names of the taps, in the order of the forward pass.
     """
 
     forward: Callable[[Any, Any, Callable[[Any], Any]], tuple[Any, Any]]
-    backward: Callable[[Any, Any, Any, Callable[..., None]], tuple[Any, Any]]
+    backward: Callable[[Any, Any, Any], tuple[Any, Any, Tapped]]
     taps: tuple[str, ...]
 
 

@@ -112,18 +112,20 @@ def _gates_forward(parts, h: jax.Array, hold):
     return [(r, z), (n,), (from_h,)], (1 - z) * n + z * h
 
 
-def _gates_backward(places, h: jax.Array, ct: jax.Array, passes):
+def _gates_backward(places, h: jax.Array, ct: jax.Array):
     rz, n, from_h = places
     r, z = jnp.split(rz, 2, axis=-1)
     ct_z, ct_n = ct * (h - n), ct * (1 - z)
     ct_a_n = ct_n * (1 - n * n)
     ct_r = ct_a_n * from_h
-    passes("h", (1 - z) * n + z * h, ct)
-    passes("n", n, ct_n)
-    passes("z", z, ct_z)
-    passes("r", r, ct_r)
+    tapped = {
+        "h": ((1 - z) * n + z * h, ct),
+        "n": (n, ct_n),
+        "z": (z, ct_z),
+        "r": (r, ct_r),
+    }
     ct_a_rz = (ct_r * (r * (1 - r)), ct_z * (z * (1 - z)))
-    return [ct_a_rz, (ct_a_n,), (ct_a_n * r,)], ct * z
+    return [ct_a_rz, (ct_a_n,), (ct_a_n * r,)], ct * z, tapped
 
 
 def _advance(options: GRUOptions, extras: _Extras, parts, h, draws: Draws):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxnets.functional.recurrent.cell import (
     Cell,
     Part,
+    Tapped,
     Weights,
     input_share,
     product,
@@ -61,8 +62,8 @@ class Kept(NamedTuple):
     places: list[jax.Array]
 
 
-# Called with a tap's name, its value and its cotangent; returns what is to be logged.
-Taps = Callable[[str, jax.Array, jax.Array], dict[str, Any]]
+# What is to be logged of values and cotangents.
+Taps = Callable[[Tapped], dict[str, Any]]
 
 
 def forward_pass(
@@ -133,19 +134,15 @@ def backward_pass(
         ct_y = read(ct_ys, t, walk)
         ct_before, ct_after, ct_y = through_left(masks_t, ct_state, ct_y)
         gates = hold([read(place, t, walk) for place in places])
-        logs: dict[str, Any] = {}
-
-        def passes(name: str, value: jax.Array, cotangent: jax.Array) -> None:
-            if taps is not None:
-                logs.update(taps(name, value, cotangent))
-
         ct_after = _plus_hidden(ct_after, ct_y)
-        ct_parts, ct_start = hold(cell.gates.backward(gates, start, ct_after, passes))
+        ct_parts, ct_start, tapped = cell.gates.backward(gates, start, ct_after)
+        ct_parts, ct_start = hold((ct_parts, ct_start))
         ct_h = product(_seen_by_state(cell, ct_parts), w_hh)
         ct_reset, ct_state = through_entered(masks_t, _plus_hidden(ct_start, ct_h))
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
         places = write_each(places, ct_parts, t, walk)
+        logs = {} if taps is None else taps(tapped)
         return (_sum(ct_state, ct_before), ct_initial, places), logs
 
     carry = ct_state, jax.tree.map(jnp.zeros_like, initial), kept.places

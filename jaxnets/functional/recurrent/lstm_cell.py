@@ -97,26 +97,28 @@ def _gates_forward(parts, start: LSTMState, hold):
     return [(i, f, g, o)], LSTMState(o * jnp.tanh(c), c)
 
 
-def _gates_backward(places, start: LSTMState, ct: LSTMState, passes):
+def _gates_backward(places, start: LSTMState, ct: LSTMState):
     i, f, g, o = jnp.split(places[0], 4, axis=-1)
     c = f * start.c + i * g
     s = jnp.tanh(c)
     ct_o = ct.h * s
     ct_c = ct.c + ct.h * o * (1 - s * s)
     ct_i, ct_f, ct_g = ct_c * g, ct_c * start.c, ct_c * i
-    passes("h", o * s, ct.h)
-    passes("o", o, ct_o)
-    passes("c", c, ct_c)
-    passes("g", g, ct_g)
-    passes("f", f, ct_f)
-    passes("i", i, ct_i)
     ct_a = (
         ct_i * (i * (1 - i)),
         ct_f * (f * (1 - f)),
         ct_g * (1 - g * g),
         ct_o * (o * (1 - o)),
     )
-    return [ct_a], LSTMState(jnp.zeros_like(ct.h), ct_c * f)
+    tapped = {
+        "h": (o * s, ct.h),
+        "o": (o, ct_o),
+        "c": (c, ct_c),
+        "g": (g, ct_g),
+        "f": (f, ct_f),
+        "i": (i, ct_i),
+    }
+    return [ct_a], LSTMState(jnp.zeros_like(ct.h), ct_c * f), tapped
 
 
 def _advance(options: LSTMOptions, extras: _Extras, parts, state, draws: Draws):

@@ -93,9 +93,9 @@ def _gates(activation: Activation) -> Gates:
         h = hold(activation(parts[0]))
         return [(h,)], h
 
-    def backward(places, start, ct, passes):
+    def backward(places, start, ct):
         (h,) = places
-        passes("h", h, ct)
-        return [(ct * SLOPES[activation](h),)], jnp.zeros_like(start)
+        ct_a = ct * SLOPES[activation](h)
+        return [(ct_a,)], jnp.zeros_like(start), {"h": (h, ct)}
 
     return Gates(forward, backward, ("h",))

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.functional.recurrent_setup import FAMILIES, as_float32, draw_params
+from jaxnets.functional.recurrent import in_place_scan, stretches
+from jaxnets.gradflow import measure
+from tests.functional.recurrent_setup import (
+    FAMILIES,
+    as_float32,
+    draw_params,
+    draw_state,
+)
 
 
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
@@ -40,8 +47,53 @@ def test_no_step_copies_an_array_of_all_steps(family, options):
     loops, _, _ = program.partition("\nENTRY ")
     bodies = [body for body in loops.split("\n\n") if "dynamic-update-slice" in body]
     assert len(bodies) >= 2
-    copies = rf"= f32\[{BATCH},{TIME},\d+\]\S* copy\("
+    copies = rf"= f32\[({BATCH},{TIME}|{TIME},{BATCH}),\d+\]\S* copy\("
     assert not any(re.search(copies, body) for body in bodies)
+
+
+@every_family
+@pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+@pytest.mark.parametrize("time_major", [False, True], ids=["batch", "time"])
+def test_stretches_make_the_whole(
+    family, options, reverse, time_major, rng, monkeypatch
+):
+    """Values, the gradient of every argument, and what each tap sees at each step."""
+    params, state = draw_params(family, rng), draw_state(family, rng, (BATCH,))
+    x = rng.standard_normal((BATCH, TIME, FEATURES))
+    if time_major:
+        x, options = x.swapaxes(0, 1), options | {"time_major": True}
+        options = {k: v.T if k == "resets" else v for k, v in options.items()}
+
+    def loss(arguments):
+        params, x, state = arguments
+        final, ys = family.run(params, x, state, reverse=reverse, **options)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in (*jax.tree.leaves(final), ys))
+
+    def flow(count):
+        monkeypatch.setattr(in_place_scan, "stretch_count", lambda time: count)
+        return jax.jit(lambda *a: measure(loss, a))(params, x, state)
+
+    with jax.enable_x64(True):
+        whole, parts = flow(1), flow(3)
+        assert parts.taps["h"].norm.shape == (TIME,)
+        jax.tree.map(
+            lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-14),
+            (parts.value, parts.grads, parts.taps),
+            (whole.value, whole.grads, whole.taps),
+        )
+
+
+@pytest.mark.parametrize("time", [1, 31, 64, 95, 5000])
+@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+def test_stretches_cover_all_steps_in_order(time, reverse):
+    walk = stretches.Walk(0, reverse, 1, stretches.stretch_count(time))
+    cut = stretches.stretches(walk, time)
+    assert len(cut) == max(1, min(6, time // 32))
+    assert min(stop - start for start, stop in cut) >= min(time, 32)
+    steps = [list(range(*stretch))[:: -1 if reverse else 1] for stretch in cut]
+    computed = [t for stretch in steps for t in stretch]
+    assert computed == sorted(range(time), reverse=reverse)
 
 
 @every_family

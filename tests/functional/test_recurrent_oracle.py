@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from jaxnets.functional.recurrent import implementations, in_place_passes, split_scan
+from jaxnets.functional.recurrent import implementations, in_place_forward, split_scan
 from tests.functional.recurrent_setup import (
     FAMILIES,
     GRU,
@@ -146,7 +146,7 @@ def test_one_product_for_all_steps_is_the_same(
 
     with jax.enable_x64(True):
         stepwise = compiled_anew()
-        for module in (implementations, split_scan, in_place_passes):
+        for module in (implementations, split_scan, in_place_forward):
             monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
         assert_close(compiled_anew(), stepwise)
 

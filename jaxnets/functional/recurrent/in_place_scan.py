@@ -2,9 +2,9 @@
 
 The split scan stacks the arrays that the gates need for their derivative one by one,
 and wants time first. For cells whose derivative is written by hand, `Gates`, less will
-do. `x_t w_xh` of all steps is one product, and its result the one large array there is:
-step t reads its share and leaves its gates in the place; on the way back it reads the
-gates and leaves the cotangents of the pre-activations. Time stays where `x` has it.
+do. `x_t w_xh` of many steps is one product, and such results are the large arrays that
+there are: step t reads its share and leaves its gates in the place; on the way back it
+reads the gates and leaves the cotangents of the pre-activations.
 
 On a CPU memory that was not touched before is slow: that is most of what is saved.
 """
@@ -17,15 +17,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrent.cell import Cell
-from jaxnets.functional.recurrent.in_place_passes import (
-    Inputs,
-    backward_pass,
-    forward_pass,
-)
-from jaxnets.functional.recurrent.places import Walk
+from jaxnets.functional.recurrent.in_place_backward import backward_pass
+from jaxnets.functional.recurrent.in_place_forward import Inputs, forward_pass
 from jaxnets.functional.recurrent.scan_options import Masks, ScanPlan
 from jaxnets.functional.recurrent.segments import in_segments
 from jaxnets.functional.recurrent.split_scan import split_scan
+from jaxnets.functional.recurrent.stretches import Walk, stretch_count
 from jaxnets.tap import listening, taps_by_hand
 
 
@@ -43,20 +40,20 @@ def in_place_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, 
     """
     initial, x = state, jnp.asarray(x)
     if plan.segment is None:
-        return _stretch(cell, plan, initial, state, x, plan.masks)
+        return _scan(cell, plan, initial, state, x, plan.masks)
     first = plan._replace(time_axis=0)
 
     def scan(state, x, masks, draws):
         del draws
-        return _stretch(cell, first, initial, state, x, masks)
+        return _scan(cell, first, initial, state, x, masks)
 
     return in_segments(scan, state, x, None, plan)
 
 
-def _stretch(
+def _scan(
     cell: Cell, plan: ScanPlan, initial: Any, state: Any, x: jax.Array, masks: Masks
 ) -> tuple[Any, jax.Array]:
-    """Run over one stretch of time, with the batch axes made one."""
+    """Run with the batch axes made one."""
     lead = list(x.shape[:-1])
     time = lead.pop(plan.time_axis)
     rows = math.prod(lead)
@@ -71,7 +68,11 @@ def _stretch(
         # Padding is read as zero, whatever stands there.
         real = jnp.moveaxis(masks.valid, 0, axis)[..., None]
         sequences = jnp.where(real, sequences, 0)
-    run = _differentiable_scan(cell, plan._replace(time_axis=axis, segment=None))
+    # A segment is computed inside of a loop, where nothing runs beside anything.
+    count = stretch_count(time) if plan.segment is None else 1
+    walk = Walk(axis, plan.reverse, plan.unroll, count)
+    plan = plan._replace(time_axis=axis, segment=None)
+    run = _differentiable_scan(cell, plan, walk)
     inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
     state, ys = run(inputs)
     state = jax.tree.map(lambda a: a.reshape(*lead, a.shape[-1]), state)
@@ -79,10 +80,9 @@ def _stretch(
 
 
 def _differentiable_scan(
-    cell: Cell, plan: ScanPlan
+    cell: Cell, plan: ScanPlan, walk: Walk
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
     """Return the scan, whose derivative is the backward pass in place."""
-    walk = Walk(plan.time_axis, plan.reverse, plan.unroll)
     as_result, as_pulled_back = _differentiated_by_definition(cell, plan)
 
     @jax.custom_vjp

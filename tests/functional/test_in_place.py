@@ -89,11 +89,28 @@ def test_stretches_make_the_whole(
 def test_stretches_cover_all_steps_in_order(time, reverse):
     walk = stretches.Walk(0, reverse, 1, stretches.stretch_count(time))
     cut = stretches.stretches(walk, time)
-    assert len(cut) == max(1, min(6, time // 32))
-    assert min(stop - start for start, stop in cut) >= min(time, 32)
+    assert len(cut) == max(1, min(6, time // 16))
+    assert min(stop - start for start, stop in cut) >= min(time, 16)
     steps = [list(range(*stretch))[:: -1 if reverse else 1] for stretch in cut]
     computed = [t for stretch in steps for t in stretch]
     assert computed == sorted(range(time), reverse=reverse)
+
+
+@every_family
+def test_a_state_so_large_that_its_product_is_turned(family, rng):
+    size = 520
+    params = draw_params(family, rng, FEATURES, size)
+    x = rng.standard_normal((BATCH, 2, FEATURES))
+    loss = lambda *a, **how: jnp.sum(jnp.sin(family.run(*a, **how)[1]))
+    gradient = lambda how: jax.grad(
+        lambda *a: loss(*a, implementation=how), argnums=(0, 1)
+    )(params, x)
+    with jax.enable_x64(True):
+        jax.tree.map(
+            lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12),
+            gradient("in_place"),
+            gradient("scan"),
+        )
 
 
 @every_family

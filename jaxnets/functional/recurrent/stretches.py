@@ -29,9 +29,9 @@ def stretch_count(time: int) -> int:
     """Return into how many stretches to cut the steps of a program.
 
     Of one stretch the products wait for the loop, of many there is much to compile:
-    more than six gained little. Loops of less than 32 steps cost more than they gained.
+    more than six gained little. Loops of less than 16 steps lose more than they gain.
     """
-    return max(1, min(6, time // 32))
+    return max(1, min(6, time // 16))
 
 
 class Stretch(NamedTuple):

@@ -10,6 +10,7 @@ from jaxnets.tap.statistics import TapStats as TapStats
 from jaxnets.tap.taps import Key as Key
 from jaxnets.tap.taps import Passage as Passage
 from jaxnets.tap.taps import Recording as Recording
+from jaxnets.tap.taps import Tapped as Tapped
 from jaxnets.tap.taps import call_number as call_number
 from jaxnets.tap.taps import listening as listening
 from jaxnets.tap.taps import plain_names as plain_names

@@ -1,4 +1,4 @@
-"""What a tap keeps of an array: four numbers on the way back, six forward."""
+"""What a tap keeps of an array: four numbers on the way back, seven forward."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,6 +59,8 @@ class ResponseStats(NamedTuple):
 
 def summarise(*cotangents: jax.Array) -> list[TapStats]:
     """Reduce cotangents of any shape to their `TapStats`, one each."""
+    if not cotangents:
+        return []
     arrays = list(map(_real, cotangents))
     return [
         TapStats(
@@ -85,18 +87,23 @@ def _norms(arrays: Sequence[jax.Array]) -> list[jax.Array]:
     def rescaled(arrays: Sequence[jax.Array], totals: Sequence[jax.Array]):
         return list(map(_rescaled_norm, arrays, totals))
 
-    safe = [(total > 1e-30) & (total < 1e30) for total in totals]
-    return jax.lax.cond(jnp.all(jnp.stack(safe)), usual, rescaled, arrays, totals)
+    safe = jnp.all(jnp.stack(list(map(_within_range, totals))))
+    return jax.lax.cond(safe, usual, rescaled, arrays, totals)
 
 
 def _rescaled_norm(values: jax.Array, total: jax.Array) -> jax.Array:
     """Return the norm of values whose squares, in `total`, may have left the range."""
-    # The root of the largest power of two: the squares of three scales, in float32 2^64
-    # apart, cover the range.
+    # The root of the largest power of two; in float32 three scales 2^64 apart cover
+    # the range.
     large = 2.0 ** (jnp.finfo(values.dtype).maxexp // 2)
-    inside = (total > 1e-30) & (total < 1e30)
-    scale = jnp.where(inside, 1.0, jnp.where(total < 1.0, large, 1 / large))
+    outside = jnp.where(total < 1.0, large, 1 / large)
+    scale = jnp.where(_within_range(total), 1.0, outside)
     return jnp.sqrt(jnp.sum((values * scale) ** 2)) / scale
+
+
+def _within_range(total: jax.Array) -> jax.Array:
+    """Return whether a sum of squares lost none of them to the range of its dtype."""
+    return (total > 1e-30) & (total < 1e30)
 
 
 def summarise_response(x: jax.Array) -> ResponseStats:

@@ -18,7 +18,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +87,9 @@ class Key(NamedTuple):
         return cls(name, *map(int, numbers.split(".")))
 
 
+# Values and their cotangents, by the name of the tap that sees them.
+Tapped = dict[str, tuple[Any, Any]]
+
 # None while nothing measures, otherwise the path of the enclosing scopes.
 _scope_path = jax.make_user_context(default_value=None)
 # Patterns of the names that are tapped; None taps all.
@@ -128,7 +131,7 @@ def tap(x: jax.Array, name: str) -> jax.Array:
 
 def taps_by_hand(
     names: Sequence[str],
-) -> Callable[[dict[str, tuple[jax.Array, jax.Array]]], dict[str, Passage]]:
+) -> Callable[[Tapped], dict[str, Passage]]:
     """Place taps for a derivative that is written by hand, while something measures.
 
     Args:
@@ -140,12 +143,11 @@ def taps_by_hand(
     """
     keys = {name: _key(name) for name in names}
 
-    def log(tapped: dict[str, tuple[jax.Array, jax.Array]]) -> dict[str, Passage]:
+    def log(tapped: Tapped) -> dict[str, Passage]:
         chosen = {key: tapped[name] for name, key in keys.items() if key is not None}
-        if not chosen:
-            return {}
-        responses = [summarise_response(value) for value, _ in chosen.values()]
-        return _logs(list(chosen), responses, [ct for _, ct in chosen.values()])
+        return _logs(
+            {key: (summarise_response(x), ct) for key, (x, ct) in chosen.items()}
+        )
 
     return log
 
@@ -265,21 +267,17 @@ def _forward(x, key: str) -> tuple[jax.Array, ResponseStats]:
 
 
 def _backward(key: str, response: ResponseStats, cotangent: jax.Array):
-    return (cotangent,), _logs([key], [response], [cotangent])
+    return (cotangent,), _logs({key: (response, cotangent)})
 
 
-def _logs(
-    keys: Sequence[str],
-    responses: Sequence[ResponseStats],
-    cotangents: Sequence[jax.Array],
-) -> dict[str, Passage]:
-    """Return what the taps with these keys have to say."""
+def _logs(passing: dict[str, tuple[ResponseStats, jax.Array]]) -> dict[str, Passage]:
+    """Summarise the cotangents that pass back together, by the keys of their taps."""
+    summaries = summarise(*(cotangent for _, cotangent in passing.values()))
     logs: dict[str, Passage] = {}
-    summaries = summarise(*cotangents)
-    for key, response, summary, ct in zip(
-        keys, responses, summaries, cotangents, strict=True
+    for (key, (response, cotangent)), summary in zip(
+        passing.items(), summaries, strict=True
     ):
-        shards = _shards(ct)
+        shards = _shards(cotangent)
         one = None if shards == 1 else jnp.zeros(1)
         logs[f"{key}.{shards}"] = Passage(response, summary, one)
     return logs

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnets import functional as F
 from jaxnets.functional.recurrent import in_place_scan, stretches
 from jaxnets.gradflow import measure
 from tests.functional.recurrent_setup import (
@@ -84,16 +85,33 @@ def test_stretches_make_the_whole(
         )
 
 
-@pytest.mark.parametrize("time", [1, 31, 64, 95, 5000])
+@pytest.mark.parametrize(
+    ("time", "count"), [(1, 1), (31, 1), (32, 2), (64, 4), (95, 5), (5000, 6)]
+)
 @pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
-def test_stretches_cover_all_steps_in_order(time, reverse):
+def test_stretches_cover_all_steps_in_order(time, count, reverse):
     walk = stretches.Walk(0, reverse, 1, stretches.stretch_count(time))
     cut = stretches.stretches(walk, time)
-    assert len(cut) == max(1, min(6, time // 16))
+    assert len(cut) == count
     assert min(stop - start for start, stop in cut) >= min(time, 16)
     steps = [list(range(*stretch))[:: -1 if reverse else 1] for stretch in cut]
     computed = [t for stretch in steps for t in stretch]
     assert computed == sorted(range(time), reverse=reverse)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "steps"), [(None, {16}), (32, {3, 32})], ids=["whole", "segments"]
+)
+def test_loops_are_cut_but_within_segments(checkpoint, steps):
+    """Of 96 steps into six stretches; or three segments, each a loop in a loop."""
+    params = F.init_rnn(jax.random.key(0), FEATURES, 4)
+    run = lambda x: F.rnn(params, x, checkpoint=checkpoint)[1]
+    x, ct_ys = jnp.ones((BATCH, 96, FEATURES)), jnp.ones((BATCH, 96, 4))
+    program = jax.make_jaxpr(lambda x: jax.vjp(run, x)[1](ct_ys))(x)
+    lengths = re.findall(r"\blength=(\d+)", str(program))
+    assert set(map(int, lengths)) == steps
+    if checkpoint is None:
+        assert len(lengths) == 2 * 6
 
 
 @every_family

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from jaxnets.tap import Tapped
+
 
 # An elementwise function, such as `jnp.tanh` or `jax.nn.sigmoid`.
 Activation = Callable[[Array], Array]
@@ -44,10 +46,6 @@ class Part(NamedTuple):
 
     x: slice | None
     h: slice | None
-
-
-# Values and their cotangents, by the name of the tap that sees them.
-Tapped = dict[str, tuple[Any, Any]]
 
 
 class Gates(NamedTuple):

@@ -60,7 +60,7 @@ def choose_recurrence(
     In the order of preference:
 
     - "in_place": a scan for the standard cell, with its derivative by hand, that keeps
-      little and moves no axis; as "split" otherwise;
+      little, in several loops with the products beside them; as "split" otherwise;
     - "split": a scan whose backward loop computes the cotangents of the
       pre-activations only, and the gradients of the weights after it; the same values
       as "scan", faster in reverse mode, without a forward mode;

@@ -71,8 +71,10 @@ def forward_pass(
     others = [jnp.zeros((time, rows, a.shape[-1]), a.dtype) for a in rest if keeps]
     arrays, kept = (ys, others), []
     for stretch in stretches(walk, time) if keeps else [Stretch(0, time)]:
-        own = part_of(x, stretch, walk.axis)
-        places = _input_products(cell, weights, own) if at_once else []
+        places = []
+        if at_once:
+            own = part_of(x, stretch, walk.axis)
+            places = _input_products(cell, weights, own)
         step = _forward_step(cell, walk, inputs, stretch, places, keeps=keeps)
         carry = state, arrays, places if keeps else []
         (state, arrays, places), _ = scan_stretch(

@@ -3,7 +3,7 @@
 Arguments and results have time on the axis `Walk.axis`; all else has it first. Each
 loop runs over a stretch of time. The products of a stretch, before its loop on the way
 forward and after it on the way back, need nothing of the other loops, so they run
-beside these: a loop keeps no more than one core of a CPU busy.
+beside these: on a CPU, XLA computes a loop step by step and most of a step on one core.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,6 +12,7 @@ from jaxnets import gradflow
 from jaxnets.functional.fusion import computed_once
 from jaxnets.nn.conv import Conv
 from jaxnets.nn.normalization import BatchNorm
+from jaxnets.nn.options import stream
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
@@ -209,7 +210,7 @@ class Stack(nnx.Module):
         if count < 1:
             raise ValueError(f"`count` is {count}; wanted at least 1 block.")
         make_state = lambda key: nnx.split(make_block(nnx.Rngs(key)))[1]
-        states = jax.vmap(make_state)(jax.random.split(rngs.params(), count))
+        states = jax.vmap(make_state)(jax.random.split(stream(rngs, "params")(), count))
         one = nnx.eval_shape(lambda: make_block(nnx.Rngs(0)))
         self.blocks = nnx.merge(nnx.split(one)[0], states)
         self.count = count

@@ -9,7 +9,14 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import cast, check_groups, held, parameter, window_of
+from jaxnets.nn.conv_parameters import (
+    bias_or_none,
+    cast,
+    check_groups,
+    held,
+    parameter,
+    window_of,
+)
 from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
@@ -83,8 +90,7 @@ class Conv(nnx.Module):
         check_groups(groups, in_features, out_features)
         shape = (*window_of(kernel_size), in_features // groups, out_features)
         self.kernel = parameter(kernel_init, shape, param_dtype, rngs)
-        bias = lambda: parameter(bias_init, (out_features,), param_dtype, rngs)
-        self.bias = bias() if use_bias else None
+        self.bias = bias_or_none(use_bias, bias_init, out_features, param_dtype, rngs)
         self.strides = frozen(strides)
         self.padding = frozen(padding)
         self.padding_mode = padding_mode
@@ -185,8 +191,7 @@ class ConvTranspose(nnx.Module):
         check_groups(groups, in_features, out_features)
         shape = (*window_of(kernel_size), in_features // groups, out_features)
         self.kernel = parameter(kernel_init, shape, param_dtype, rngs)
-        bias = lambda: parameter(bias_init, (out_features,), param_dtype, rngs)
-        self.bias = bias() if use_bias else None
+        self.bias = bias_or_none(use_bias, bias_init, out_features, param_dtype, rngs)
         self.strides = frozen(strides)
         self.padding = frozen(padding)
         self.output_padding = frozen(output_padding)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
 from jaxnets.functional.arguments import as_count
-from jaxnets.nn.conv_parameters import cast, check_groups, held, parameter
+from jaxnets.nn.conv_parameters import bias_or_none, cast, check_groups, held, parameter
 from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
@@ -77,8 +77,7 @@ class CausalConv(nnx.Module):
             out_features,
         )
         self.kernel = parameter(kernel_init, shape, param_dtype, rngs)
-        bias = lambda: parameter(bias_init, (out_features,), param_dtype, rngs)
-        self.bias = bias() if use_bias else None
+        self.bias = bias_or_none(use_bias, bias_init, out_features, param_dtype, rngs)
         self.kernel_dilation = kernel_dilation
         self.feature_group_count = groups
         self.precision = frozen(precision)

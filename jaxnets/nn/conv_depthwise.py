@@ -9,7 +9,14 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import cast, check_counts, held, parameter, window_of
+from jaxnets.nn.conv_parameters import (
+    bias_or_none,
+    cast,
+    check_counts,
+    held,
+    parameter,
+    window_of,
+)
 from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
@@ -82,8 +89,7 @@ class DepthwiseConv(nnx.Module):
         grouped = parameter(kernel_init, (*window, 1, features), param_dtype, rngs)
         shape = (*window, in_features, multiplier)
         self.kernel = nnx.Param(grouped[...].reshape(shape))
-        bias = lambda: parameter(bias_init, (features,), param_dtype, rngs)
-        self.bias = bias() if use_bias else None
+        self.bias = bias_or_none(use_bias, bias_init, features, param_dtype, rngs)
         self.strides = frozen(strides)
         self.padding = frozen(padding)
         self.padding_mode = padding_mode
@@ -183,8 +189,7 @@ class SeparableConv(nnx.Module):
         self.depthwise_kernel = nnx.Param(grouped[...].reshape(shape))
         shape = (*(1 for _ in window), features, out_features)
         self.pointwise_kernel = parameter(pointwise_init, shape, param_dtype, rngs)
-        bias = lambda: parameter(bias_init, (out_features,), param_dtype, rngs)
-        self.bias = bias() if use_bias else None
+        self.bias = bias_or_none(use_bias, bias_init, out_features, param_dtype, rngs)
         self.strides = frozen(strides)
         self.padding = frozen(padding)
         self.padding_mode = padding_mode

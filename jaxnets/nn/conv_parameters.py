@@ -10,10 +10,12 @@ from flax import nnx
 from jaxnets.functional.arguments import (
     as_count,
     as_dtype,
+    as_switch,
     int_or_none,
     list_or_none,
 )
 from jaxnets.functional.windows import per_axis
+from jaxnets.nn.options import stream
 
 
 def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
@@ -64,7 +66,21 @@ def parameter(
     Raises:
         TypeError: If `dtype`, called `param_dtype` by the caller, is none.
     """
-    return nnx.Param(init(rngs.params(), shape, as_dtype(dtype, "param_dtype")))
+    key = stream(rngs, "params")()
+    return nnx.Param(init(key, shape, as_dtype(dtype, "param_dtype")))
+
+
+def bias_or_none(
+    use_bias: bool, init: nnx.Initializer, features: int, dtype: Any, rngs: nnx.Rngs
+) -> nnx.Param | None:
+    """Draw a bias, or return None where none is wanted.
+
+    Raises:
+        TypeError: If `use_bias` is no bool, or as `parameter` does.
+    """
+    if not as_switch(use_bias, "use_bias"):
+        return None
+    return parameter(init, (features,), dtype, rngs)
 
 
 def held(param: nnx.Param | None) -> jax.Array | None:

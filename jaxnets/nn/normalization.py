@@ -7,7 +7,13 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import cast, check_counts
+from jaxnets.functional.arguments import as_switch
+from jaxnets.nn.conv_parameters import (
+    bias_or_none,
+    cast,
+    check_counts,
+    parameter,
+)
 from jaxnets.typing import ArrayLike
 
 
@@ -74,13 +80,10 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
         self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
 
-        def param(wanted: bool, init: nnx.Initializer) -> nnx.Param | None:
-            return (
-                nnx.Param(init(rngs.params(), shape, param_dtype)) if wanted else None
-            )
-
-        self.scale = param(use_scale, scale_init)
-        self.bias = param(use_bias, bias_init)
+        scaled = as_switch(use_scale, "use_scale")
+        scale = lambda: parameter(scale_init, shape, param_dtype, rngs)
+        self.scale = scale() if scaled else None
+        self.bias = bias_or_none(use_bias, bias_init, num_features, param_dtype, rngs)
         self.use_running_average = use_running_average
         self.momentum = momentum
         self.epsilon = epsilon

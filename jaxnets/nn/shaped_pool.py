@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.options import frozen
+from jaxnets.nn.options import frozen, stream
 from jaxnets.typing import ArrayLike
 
 
@@ -90,7 +90,7 @@ class FractionalMaxPool(nnx.Module):
     ):
         self.window_shape = frozen(window_shape)
         self.output_shape = frozen(output_shape)
-        self.rngs = rngs["pool"].fork()
+        self.rngs = stream(rngs, "pool").fork()
 
     def __call__(
         self, x: Shaped[ArrayLike, "*batch_spatial channels"]

@@ -88,6 +88,30 @@ def test_initial_weights():
         init_rnn(KEY, 3, 2, dtype=np.int32)
     with pytest.raises(TypeError, match="`kernel_size` is 3; wanted one int for each"):
         init_conv_lstm(KEY, 3, 2, 3)
+    with pytest.raises(
+        TypeError, match=r"`scale` is .*; wanted the number on the diag"
+    ):
+        inspect.unwrap(F.identity_init)(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("run", "params", "option"),
+    [
+        (rnn, RNN, "activation"),
+        (gru, GRU, "activation"),
+        (gru, GRU, "gate_activation"),
+        (lstm, LSTM, "activation"),
+        (lstm, LSTM, "gate_activation"),
+        (lstm, LSTM, "output_activation"),
+    ],
+)
+def test_activations_are_elementwise(run, params, option):
+    mean = lambda a: a.mean(-1, keepdims=True)
+    # A gate of this shape would be stretched to fit.
+    with pytest.raises(
+        ValueError, match=rf"`{option}` made shape \(2, 1\) of \(2, 2\)"
+    ):
+        run(params, X, **{option: mean})
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,22 @@ def bounded(a: Array, clip: float | None) -> Array:
     return a if clip is None else jnp.clip(a, -clip, clip)
 
 
+def activated(name: str, activation: Activation, a: Array) -> Array:
+    """Apply the option `name`, which must be elementwise.
+
+    Raises:
+        ValueError: If it changes the shape, which a state may take without a word where
+            it can be broadcast.
+    """
+    result = activation(a)
+    if jnp.shape(result) != a.shape:
+        raise ValueError(
+            f"`{name}` made shape {jnp.shape(result)} of {a.shape}; wanted a function "
+            "of each element, such as `jnp.tanh`."
+        )
+    return result
+
+
 def from_result(activation: Activation) -> Activation:
     """Return the same function, whose derivative keeps its result only.
 

@@ -13,7 +13,7 @@ from jaxnets.functional.recurrent.arguments import (
     check_kind,
     same_dtype,
 )
-from jaxnets.functional.recurrent.cell import Activation, wide
+from jaxnets.functional.recurrent.cell import Activation, activated, wide
 from jaxnets.functional.recurrent.conv_lstm_params import (
     ConvLSTMParams,
     check_conv_lstm,
@@ -150,15 +150,16 @@ def _step(
     a = conv(x_t, params.w_xh, params.b, **sums) + conv(state.h, params.w_hh, **sums)
     before = jnp.asarray(state.c).astype(a.dtype)
     p_i, p_f, p_o = (None,) * 3 if params.peephole is None else params.peephole
-    gate = lambda a, name: tap(options.gate_activation(a), name)
+    sigmoid, tanh = options.gate_activation, options.activation
+    gate = lambda a, name: tap(activated("gate_activation", sigmoid, a), name)
 
     a_i, a_f, a_g, a_o = jnp.split(a, 4, axis=-1)
     i = gate(_peep(a_i, p_i, before), "i")
     f = gate(_peep(a_f, p_f, before), "f")
-    g = tap(options.activation(a_g), "g")
+    g = tap(activated("activation", tanh, a_g), "g")
     c = tap(f * before + i * g, "c")
     o = gate(_peep(a_o, p_o, c), "o")
-    h = (o * options.activation(c)).astype(dtype)
+    h = (o * activated("activation", tanh, c)).astype(dtype)
     h = tap(bounded_cotangents(h, options.clip_cotangent), "h")
     return LSTMState(h, c.astype(dtype)), h
 

@@ -13,6 +13,7 @@ from jaxnets.functional.recurrent.cell import (
     Gates,
     Part,
     Weights,
+    activated,
     bounded,
     columns,
     product,
@@ -131,7 +132,10 @@ def _gates_backward(places, h: jax.Array, ct: jax.Array):
 def _advance(options: GRUOptions, extras: _Extras, parts, h, draws: Draws):
     """Compute gates, candidate and state from the pre-activations."""
     a_rz, from_x, from_h = _separated(extras, parts)
-    gate = lambda a, name: tap(options.gate_activation(bounded(a, options.clip)), name)
+    clip, sigmoid = options.clip, options.gate_activation
+    gate = lambda a, name: tap(
+        activated("gate_activation", sigmoid, bounded(a, clip)), name
+    )
     a_r, a_z = jnp.split(a_rz, 2, axis=-1)
     r = gate(a_r, "r")
     if options.reset_after:
@@ -143,7 +147,7 @@ def _advance(options: GRUOptions, extras: _Extras, parts, h, draws: Draws):
             from_h = normalized(from_h, extras.layer_norm.gain_h[a_rz.shape[-1] :])
         a_n = from_x + _plus_bias(from_h, extras.b_hn)
     z = gate(a_z, "z")
-    n = tap(options.activation(bounded(a_n, options.clip)), "n")
+    n = tap(activated("activation", options.activation, bounded(a_n, clip)), "n")
     after = _between(z, n, h.astype(z.dtype)).astype(h.dtype)
     h = zoned(options.zoneout, draws.h, h, after)
     h = tap(bounded_cotangents(h, options.clip_cotangent), "h")

@@ -13,7 +13,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
 from jaxnets.functional.arguments import as_count
-from jaxnets.functional.recurrent.arguments import check_callables, check_key
+from jaxnets.functional.recurrent.arguments import (
+    check_callables,
+    check_key,
+    check_number,
+)
 from jaxnets.typing import Key
 
 
@@ -67,9 +71,7 @@ def uniform_init(hidden: int) -> Initializer:
         An initialiser for `input_init` and `recurrent_init`.
 
     Example:
-        >>> from typing import Any
-
-    import jax
+        >>> import jax
         >>> from jaxnets.functional import init_gru, uniform_init
         >>> rule = uniform_init(16)
         >>> key = jax.random.key(0)
@@ -100,10 +102,11 @@ def identity_init(scale: float = 1.0) -> Initializer:
         An initialiser for `recurrent_init`; a block that is not square has the
         diagonal that fits.
 
-    Example:
-        >>> from typing import Any
+    Raises:
+        TypeError: If `scale` is no number.
 
-    import jax
+    Example:
+        >>> import jax
         >>> from jaxnets.functional import identity_init, init_rnn
         >>> init_rnn(jax.random.key(0), 4, 2, recurrent_init=identity_init(0.5)).w_hh
         Array([[0.5, 0. ],
@@ -113,6 +116,7 @@ def identity_init(scale: float = 1.0) -> Initializer:
     Linear Units", with `activation=jax.nn.relu`. Flax, Keras and PyTorch
     leave it to the user.
     """
+    check_number("scale", scale, "the number on the diagonal, such as 1.0")
 
     def init(key, shape, dtype=jnp.float32, out_sharding=None):
         del key, out_sharding
@@ -142,9 +146,7 @@ def chrono_bias(
         ValueError: If `hidden` is below 1 or `longest` below 3.
 
     Example:
-        >>> from typing import Any
-
-    import jax
+        >>> import jax
         >>> from jaxnets.functional import chrono_bias, init_lstm
         >>> k1, k2 = jax.random.split(jax.random.key(0))
         >>> params = init_lstm(k1, 4, 8)._replace(b=chrono_bias(k2, 8, longest=100))

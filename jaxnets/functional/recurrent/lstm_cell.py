@@ -12,6 +12,7 @@ from jaxnets.functional.recurrent.cell import (
     Gates,
     Part,
     Weights,
+    activated,
     bounded,
     columns,
     product,
@@ -127,16 +128,21 @@ def _advance(options: LSTMOptions, extras: _Extras, parts, state, draws: Draws):
     dtype, wide = state.c.dtype, a.dtype
     before = state.c.astype(wide)
     p_i, p_f, p_o = (None,) * 3 if extras.peephole is None else extras.peephole
-    gate = lambda a, name: tap(options.gate_activation(bounded(a, options.clip)), name)
+    clip, sigmoid = options.clip, options.gate_activation
+    gate = lambda a, name: tap(
+        activated("gate_activation", sigmoid, bounded(a, clip)), name
+    )
 
     a_i, a_f, a_g, a_o = jnp.split(a, 4, axis=-1)
     i = gate(_peep(a_i, p_i, before), "i")
     coupled = options.coupled_gates
     f = tap(1 - i, "f") if coupled else gate(_peep(a_f, p_f, before), "f")
-    g = tap(options.activation(bounded(a_g, options.clip)), "g")
+    g = tap(activated("activation", options.activation, bounded(a_g, clip)), "g")
     c = tap(f * before + i * g, "c")
     o = gate(_peep(a_o, p_o, c), "o")
-    h = (o * options.output_activation(_on_its_way_out(extras, c))).astype(dtype)
+    out = _on_its_way_out(extras, c)
+    out = activated("output_activation", options.output_activation, out)
+    h = (o * out).astype(dtype)
     if extras.w_hr is not None:
         h = product(h, extras.w_hr).astype(dtype)
     rate_h, rate_c = options.zoneout

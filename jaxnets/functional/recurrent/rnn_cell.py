@@ -12,6 +12,7 @@ from jaxnets.functional.recurrent.cell import (
     Gates,
     Part,
     Weights,
+    activated,
     bounded,
     columns,
 )
@@ -61,7 +62,8 @@ def rnn_cell(
         (a_t,) = parts
         if extras.layer_norm is not None:
             a_t = normalized(a_t, extras.layer_norm.gain_h, extras.b)
-        after = activation(bounded(a_t, options.clip)).astype(h.dtype)
+        after = activated("activation", activation, bounded(a_t, options.clip))
+        after = after.astype(h.dtype)
         h = zoned(options.zoneout, draws_t.h, h, after)
         h = tap(bounded_cotangents(h, options.clip_cotangent), "h")
         return h, h

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
 from jaxnets.nn.conv_parameters import held, window_of
+from jaxnets.nn.options import stream
 from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
@@ -82,7 +83,7 @@ class ConvLSTM(nnx.Module):
     ):
         again = kernel_size if recurrent_kernel_size is None else recurrent_kernel_size
         params = F.init_conv_lstm(
-            rngs.params(),
+            stream(rngs, "params")(),
             in_features,
             hidden,
             window_of(kernel_size),

@@ -6,6 +6,7 @@ from flax import nnx
 from flax.nnx import initializers
 
 from jaxnets import functional as F
+from jaxnets.nn.options import stream
 from jaxnets.nn.recurrent.layer import Activation, Recipe
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
@@ -76,7 +77,7 @@ class GRU(RecurrentStack):
         rngs: nnx.Rngs,
     ):
         draw = lambda features: F.init_gru(
-            rngs.params(),
+            stream(rngs, "params")(),
             features,
             hidden,
             input_init=input_init,

@@ -6,6 +6,7 @@ from flax import nnx
 from flax.nnx import initializers
 
 from jaxnets import functional as F
+from jaxnets.nn.options import stream
 from jaxnets.nn.recurrent.layer import Activation, Recipe
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
@@ -89,7 +90,7 @@ class LSTM(RecurrentStack):
         rngs: nnx.Rngs,
     ):
         draw = lambda features: F.init_lstm(
-            rngs.params(),
+            stream(rngs, "params")(),
             features,
             hidden,
             forget_bias=forget_bias,

@@ -90,11 +90,13 @@ class Recurrent(nnx.Module):
             The final state and the outputs of every step, with time as in `x`.
 
         Raises:
-            ValueError: If `state` is None and the cell has no `initialize_carry`, if
+            ValueError: If `x` has other features than the cell's `in_features`,
+                `state` is None and the cell has no `initialize_carry`, if
                 the cell changes variables, or `recur` raises it.
             TypeError: If `recur` raises it.
         """
         features = getattr(self.cell, "num_feature_axes", 1)
+        self._check_features(x)
         if state is None:
             state = self._initial_state(x, features, rngs, options)
         step, numbered, draws = self.cell, False, []
@@ -110,6 +112,15 @@ class Recurrent(nnx.Module):
             # The next call draws other numbers.
             nnx.restore_rngs(nnx.split_rngs(self.cell, splits=1))
         return results
+
+    def _check_features(self, x: Any) -> None:
+        """Raise ValueError if the cell says how many features it takes, and `x` not."""
+        wanted, shape = getattr(self.cell, "in_features", None), jnp.shape(x)
+        if isinstance(wanted, int) and shape and shape[-1] != wanted:
+            raise ValueError(
+                f"`x` has {shape[-1]} features (its last axis; its shape is {shape}), "
+                f"but `cell` takes {wanted}, its `in_features`."
+            )
 
     def _initial_state(self, x, features: int, rngs, options: dict[str, Any]) -> Any:
         """Ask the cell for a state that fits `x`."""

@@ -6,12 +6,18 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from jaxnets.functional.arguments import as_count, as_switch
+from jaxnets.functional.arguments import (
+    as_count,
+    as_switch,
+    described,
+    list_or_none,
+)
 from jaxnets.functional.recurrent.arguments import (
     check_callables,
     check_clip,
     check_number,
 )
+from jaxnets.nn.options import stream
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
     OneDirection,
@@ -48,7 +54,8 @@ class RecurrentStack(OneDirection):
         _check_cell_options(recipe.cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))
+        self.dropout = masks() if dropout else None
         if num_layers == 1 and not bidirectional:
             self.layers = None
             self.hold(recipe, in_features, name)
@@ -87,10 +94,17 @@ class RecurrentStack(OneDirection):
                 module has them.
 
         Raises:
-            TypeError: If the weights are of another kind of layer.
+            TypeError: If `layers` is no such list, or the weights are of another kind
+                of layer.
             ValueError: If layers, directions or shapes are not those of this module.
         """
         wanted = [len(layer.directions) for layer in self._rows()]
+        rows = list_or_none(layers)
+        if rows is None or any(not isinstance(row, tuple | list) for row in rows):
+            raise TypeError(
+                f"`layers` is {described(layers)}; wanted a list with one tuple of "
+                "parameters for each layer, as `layer_params` returns it."
+            )
         if [len(layer) for layer in layers] != wanted:
             raise ValueError(
                 f"`layers` has {[len(layer) for layer in layers]} directions in its "

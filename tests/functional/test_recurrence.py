@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnets.functional.recurrent.gru import gru_step
 from jaxnets.functional.recurrent.gru_params import init_gru
 from jaxnets.functional.recurrent.recurrence import recur
 from jaxnets.gradflow import measure
@@ -17,6 +18,7 @@ from tests.functional.recurrent_setup import (
     draw_params,
     draw_state,
 )
+from tests.oracles import recurrent as oracle
 
 
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
@@ -68,6 +70,46 @@ def test_resets_start_from_the_given_state_which_gets_the_gradient():
 
     value, slope = jax.value_and_grad(final)(jnp.full((1, 1), 10.0))
     assert (value, slope[0, 0]) == (12.0, 1.0)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_mask_of_any_pattern_rides_along_with_the_input(reverse, rng):
+    params, h = draw_params(GRU, rng), draw_state(GRU, rng, (3,))
+    x, seen = rng.standard_normal((3, 6, 3)), rng.random((3, 6)) < 0.6
+    weights = rng.standard_normal((3, 6, 2))
+
+    def masked(w_hh, x):
+        def step(h, inputs):
+            x_t, seen_t = inputs
+            after, _ = gru_step(params._replace(w_hh=w_hh), h, x_t)
+            h = jnp.where(seen_t, after, h)
+            return h, h
+
+        return recur(step, jnp.asarray(h), (x, seen[..., None]), reverse=reverse)[1]
+
+    def loops(w_hh, x):
+        """Run over the observed steps alone; the others repeat what was there."""
+        ys = np.zeros((3, 6, 2))
+        for n in range(3):
+            current = h[n]
+            for t in reversed(range(6)) if reverse else range(6):
+                if seen[n, t]:
+                    replaced = params._replace(w_hh=w_hh)
+                    current, _ = oracle.gru_step(replaced, current, x[n, t])
+                ys[n, t] = current
+        return ys
+
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(
+            masked(params.w_hh, x), loops(params.w_hh, x), atol=1e-12
+        )
+        loss = lambda *arrays: (weights * masked(*arrays)).sum()
+        actual = jax.grad(loss, argnums=(0, 1))(jnp.asarray(params.w_hh), x)
+    expected = oracle.gradient(lambda *a: (weights * loops(*a)).sum(), [params.w_hh, x])
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, atol=1e-7), list(actual), expected
+    )
+    np.testing.assert_array_equal(actual[1][~seen], 0.0)
 
 
 @pytest.mark.parametrize("options", [{}, {"checkpoint": "sqrt"}, {"unroll": 3}])

@@ -117,6 +117,18 @@ def recur(
         >>> h[:, 0]
         Array([1.75, 1.  ], dtype=float32)
 
+        A mask of any pattern rides along in `xs`, and the step keeps the state where it
+        is false:
+
+        >>> def observed(h, inputs):
+        ...     x_t, seen_t = inputs
+        ...     h = jnp.where(seen_t, leaky(h, x_t)[0], h)
+        ...     return h, h
+        >>> seen = jnp.array([[True, False, True], [False, True, False]])[..., None]
+        >>> recur(observed, jnp.zeros((2, 1)), (x, seen))[1][..., 0]
+        Array([[1. , 1. , 1.5],
+               [0. , 1. , 1. ]], dtype=float32)
+
     Source: `checkpoint` is Chen et al. 2016, "Training Deep Nets with Sublinear Memory
     Cost". Beside `jax.lax.scan` it adds lengths, resets and checkpoints. Flax's
     `nnx.RNN` leaves outputs at padding as they come and returns the wrong state for

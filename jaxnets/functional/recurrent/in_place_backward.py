@@ -12,7 +12,6 @@ from jaxnets.functional.recurrent.places import hold, read, write_each
 from jaxnets.functional.recurrent.recurrence import entered
 from jaxnets.functional.recurrent.scan_options import Masks
 from jaxnets.functional.recurrent.split_scan import (
-    no_cotangent,
     products_of_all_steps,
     through_entered,
     through_left,
@@ -30,6 +29,8 @@ from jaxnets.tap import Tapped
 # What is to be logged of values and cotangents.
 Taps = Callable[[Tapped], dict[str, Any]]
 
+NO_MASKS = Masks(None, None, None)
+
 
 def backward_pass(
     cell: Cell,
@@ -40,6 +41,8 @@ def backward_pass(
     taps: Taps | None,
 ) -> tuple[Inputs, dict[str, Any]]:
     """Return the cotangents of `inputs`, and what `taps` made of those inside.
+
+    Masks have none: of theirs there is no type that a function returns.
 
     Args:
         cell: The cell.
@@ -75,8 +78,7 @@ def backward_pass(
         )
     in_order = [logs[stretch] for stretch in sorted(logs)]
     logs = jax.tree.map(lambda *steps: jnp.concatenate(steps), *in_order)
-    ct_masks = jax.tree.map(no_cotangent, masks)
-    return Inputs(ct_weights, ct_initial, ct_state, ct_x, ct_masks), logs
+    return Inputs(ct_weights, ct_initial, ct_state, ct_x, NO_MASKS), logs
 
 
 def _backward_step(

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrent.cell import Cell
-from jaxnets.functional.recurrent.in_place_backward import backward_pass
-from jaxnets.functional.recurrent.in_place_forward import Inputs, forward_pass
+from jaxnets.functional.recurrent.in_place_backward import NO_MASKS, Taps, backward_pass
+from jaxnets.functional.recurrent.in_place_forward import Inputs, Kept, forward_pass
 from jaxnets.functional.recurrent.scan_options import Masks, ScanPlan
 from jaxnets.functional.recurrent.segments import in_segments
-from jaxnets.functional.recurrent.split_scan import split_scan
+from jaxnets.functional.recurrent.split_scan import no_cotangent, split_scan
 from jaxnets.functional.recurrent.stretches import Walk, stretch_count
 from jaxnets.tap import listening, taps_by_hand
 
@@ -83,7 +83,8 @@ def _differentiable_scan(
     cell: Cell, plan: ScanPlan, walk: Walk
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
     """Return the scan, whose derivative is the backward pass in place."""
-    as_result, as_pulled_back = _differentiated_by_definition(cell, plan)
+    taps = taps_by_hand(cell.gates.taps) if listening() else None
+    onward, back = _differentiated_by_definition(cell, plan, walk, taps)
 
     @jax.custom_vjp
     def run(inputs: Inputs):
@@ -91,31 +92,32 @@ def _differentiable_scan(
         return state, kept.ys
 
     def forward(inputs: Inputs):
-        fixed = jax.lax.stop_gradient(inputs)
-        state, kept = forward_pass(cell, walk, fixed, keeps=True)
-        return as_result(inputs, (state, kept.ys)), (inputs, kept)
+        result, kept = onward(inputs)
+        return result, (inputs, kept)
 
     def backward(residuals, cotangents) -> Any:
         inputs, kept = residuals
-        fixed = jax.lax.stop_gradient((inputs, kept, cotangents))
-        ct_inputs, logs = backward_pass(cell, walk, *fixed, taps)
-        ct_inputs = as_pulled_back(inputs, cotangents, ct_inputs)
+        ct_inputs, logs = back(inputs, kept, cotangents)
+        ct_masks = jax.tree.map(no_cotangent, inputs.masks)
+        ct_inputs = ct_inputs._replace(masks=ct_masks)
         return (ct_inputs,) if taps is None else ((ct_inputs,), logs)
 
-    taps = taps_by_hand(cell.gates.taps) if listening() else None
     (run.defvjp if taps is None else run.defvjp_with_logs)(forward, backward)
     return run
 
 
-def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]:
-    """Return two identities, whose derivatives are those of what was computed in place.
+def _differentiated_by_definition(
+    cell: Cell, plan: ScanPlan, walk: Walk, taps: Taps | None
+) -> tuple[Any, Any]:
+    """Return both passes, with derivatives that are those of the split scan.
 
     JAX would differentiate loops that write in place by keeping all they write to, of
     every step. But for a derivative of the derivative nothing in here is called.
 
     Returns:
-        `as_result(inputs, result)`, and `as_pulled_back(inputs, cotangents, ct_inputs)`
-        for what the backward pass made of the cotangents.
+        `onward(inputs) -> ((state, ys), kept)`, and `back(inputs, kept, cotangents) ->
+        (ct_inputs, logs)`, as `backward_pass` does. What is kept and logged has no
+        derivative.
     """
 
     def definition(inputs: Inputs):
@@ -125,33 +127,36 @@ def _differentiated_by_definition(cell: Cell, plan: ScanPlan) -> tuple[Any, Any]
 
     def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
         ct_inputs = jax.vjp(definition, inputs)[1](cotangents)[0]
-        return ct_inputs._replace(masks=None)
+        return ct_inputs._replace(masks=NO_MASKS)
 
-    def tangent(inputs: Inputs, t_inputs: Inputs, like: Any) -> Any:
+    @jax.custom_jvp
+    def onward(inputs: Inputs):
+        state, kept = forward_pass(cell, walk, inputs, keeps=True)
+        return (state, kept.ys), kept
+
+    @onward.defjvp
+    def _(primals, tangents):
+        (inputs,), (t_inputs,) = primals, tangents
+        result, kept = onward(inputs)
         # The transpose of the linear map that pulls back: split has no forward mode.
         pull = lambda cotangents: pulled_back(inputs, cotangents)
-        floats = t_inputs._replace(masks=None)
-        zeros = jax.tree.map(jnp.zeros_like, like)
-        return jax.vjp(pull, zeros)[1](floats)[0]
+        floats = t_inputs._replace(masks=NO_MASKS)
+        t_result = jax.vjp(pull, _zeros(result))[1](floats)[0]
+        return (result, kept), (t_result, _zeros(kept))
 
-    as_result = jax.custom_jvp(lambda inputs, result: result)
-    as_result.defjvp(
-        lambda primals, tangents: (
-            primals[1],
-            tangent(primals[0], tangents[0], primals[1]),
-        )
-    )
-    identity = jax.custom_jvp(lambda inputs, cotangents, ct_inputs: ct_inputs)
-    identity.defjvp(
-        lambda primals, tangents: (
-            primals[2],
-            jax.jvp(pulled_back, primals[:2], tangents[:2])[1],
-        )
-    )
+    @jax.custom_jvp
+    def back(inputs: Inputs, kept: Kept, cotangents: Any):
+        return backward_pass(cell, walk, inputs, kept, cotangents, taps)
 
-    def as_pulled_back(inputs: Inputs, cotangents: Any, ct_inputs: Inputs) -> Inputs:
-        # Cotangents of masks are of no type that a function takes.
-        floats = identity(inputs, cotangents, ct_inputs._replace(masks=None))
-        return floats._replace(masks=ct_inputs.masks)
+    @back.defjvp
+    def _(primals, tangents):
+        (inputs, _, cotangents), (t_inputs, _, t_cotangents) = primals, tangents
+        ct_inputs, logs = back(*primals)
+        t_back = jax.jvp(pulled_back, (inputs, cotangents), (t_inputs, t_cotangents))[1]
+        return (ct_inputs, logs), (t_back, _zeros(logs))
 
-    return as_result, as_pulled_back
+    return onward, back
+
+
+def _zeros(tree: Any) -> Any:
+    return jax.tree.map(jnp.zeros_like, tree)

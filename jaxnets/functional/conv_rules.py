@@ -12,6 +12,7 @@ from jax.lax import ConvDimensionNumbers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
+from jaxnets.functional.conv_primitive import convolve
 from jaxnets.functional.linear_maps import linear_map
 from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.functional.windows import Pairs
@@ -56,7 +57,18 @@ def conv_sum(
     options: ConvOptions,
 ) -> Num[Array, "batch *places features"]:
     """Sum over the window with JAX's primitive and JAX's own derivative."""
-    return _layout_conv(x, kernel, options, _channels_last(len(options.strides)))
+    return convolve(
+        x,
+        kernel,
+        strides=options.strides,
+        pairs=options.pairs,
+        input_dilation=options.input_dilation,
+        kernel_dilation=options.kernel_dilation,
+        groups=options.groups,
+        layout=_channels_last(len(options.strides)),
+        precision=options.precision,
+        preferred_element_type=options.result_dtype,
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -212,18 +224,3 @@ def _channels_last(ndim: int) -> ConvDimensionNumbers:
     """Place `(batch, feature, *spatial)`, and `(out, in, *window)` of the kernel."""
     data = (0, ndim + 1, *range(1, ndim + 1))
     return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)
-
-
-def _layout_conv(x, kernel, options, layout):
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=options.strides,
-        padding=options.pairs,
-        lhs_dilation=options.input_dilation,
-        rhs_dilation=options.kernel_dilation,
-        dimension_numbers=layout,
-        feature_group_count=options.groups,
-        precision=options.precision,
-        preferred_element_type=options.result_dtype,
-    )

@@ -11,6 +11,7 @@ from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv import conv
+from jaxnets.functional.conv_primitive import convolve
 from jaxnets.functional.windows import padded
 
 
@@ -144,15 +145,15 @@ def _sum_over_gaps(x, kernel, options, kernel_spec):
         dilated = max((size - 1) * stride + 1, 0)
         pairs.append((reach - low, out + low - dilated))
     data = (0, n + 1, *range(1, n + 1))
-    return jax.lax.conv_general_dilated(
+    return convolve(
         x,
         jnp.flip(kernel, tuple(range(n))),
-        window_strides=(1,) * n,
-        padding=pairs,
-        lhs_dilation=options.strides,
-        rhs_dilation=options.dilation,
-        dimension_numbers=ConvDimensionNumbers(data, kernel_spec, data),
-        feature_group_count=options.groups,
+        strides=(1,) * n,
+        pairs=tuple(pairs),
+        input_dilation=options.strides,
+        kernel_dilation=options.dilation,
+        groups=options.groups,
+        layout=ConvDimensionNumbers(data, kernel_spec, data),
         precision=options.precision,
     )
 

@@ -145,7 +145,8 @@ def max_unpool(
     _check_places(sizes, "spatial_shape")
     count = math.prod(sizes)
     _check_range(indices, sizes)
-    indices = jnp.asarray(indices)
+    if isinstance(indices, np.ndarray):
+        indices = jnp.asarray(indices.astype(np.int32))
     values, batch = fold_batch(y, ndim, "y")
     flat = (len(values), math.prod(values.shape[1:-1]), values.shape[-1])
     limits = jnp.iinfo(indices.dtype)

@@ -2,10 +2,11 @@
 
 import contextlib
 import gc
+import itertools
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -22,6 +23,10 @@ MOST_CALLS = 2000
 PATIENCE = 15.0
 # A first call of so many seconds has warmed up enough.
 SLOW = 2.0
+# For so many seconds what runs next may share a core with itself: Linux moves threads
+# that have slept beside another process only after a while, and until then a call took
+# twice as long.
+SETTLING = 0.05
 
 
 class JaxProgram:
@@ -44,16 +49,20 @@ class JaxProgram:
         # run in order, and waiting for each would time the way there.
         self._wait_each = jax.default_backend() == "cpu"
 
-    def seconds(self, calls: int) -> float:
-        """Return the seconds that one of so many calls took."""
-        out = None
+    def seconds(self, calls: int, before: int = 0) -> float:
+        """Return the seconds that one of so many calls took, after others `before`."""
+        self._run(before)
         started = time.perf_counter()
+        self._run(calls)
+        return (time.perf_counter() - started) / calls
+
+    def _run(self, calls: int) -> None:
+        out = None
         for _ in range(calls):
             out = self._call(*self._arguments)
             if self._wait_each:
                 jax.block_until_ready(out)
         jax.block_until_ready(out)
-        return (time.perf_counter() - started) / calls
 
 
 def measure(
@@ -87,14 +96,14 @@ def measure(
             skipped["torch"] = str(error)
     seconds: dict[str, list[float]] = {who: [] for who in programs}
     with _no_garbage_collection():
-        calls = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
-        order = list(programs)
-        for _ in range(rounds):
+        samples = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
+        # What the one before leaves behind is not always the same one's.
+        orders = itertools.cycle(itertools.permutations(programs))
+        for order in itertools.islice(orders, rounds):
             for who in order:
-                if sum(seconds[who]) * calls[who] < PATIENCE:
-                    seconds[who].append(programs[who].seconds(calls[who]))
-            # Who goes first finds other things in the caches than who comes after.
-            order = [*order[1:], order[0]]
+                sample = samples[who]
+                if sum(seconds[who]) * sum(sample) < PATIENCE:
+                    seconds[who].append(programs[who].seconds(*sample))
     chosen = plan(case.programs["ours"].function, *case.programs["ours"].arguments)
     return Measurement(
         name=case.row.name,
@@ -103,7 +112,7 @@ def measure(
         plan=" ".join(dict.fromkeys(c.implementation for c in chosen.choices)),
         spec=case.row.spec,
         seconds=seconds,
-        calls=calls,
+        calls={who: sample.calls for who, sample in samples.items()},
         compile_seconds={who: p.compile_seconds for who, p in own.items()},
         temp_bytes={who: p.temp_bytes for who, p in own.items() if p.temp_bytes},
         parameters=case.parameters,
@@ -111,15 +120,23 @@ def measure(
     )
 
 
-def _warm_up(program, sample_seconds: float) -> int:
-    """Run for about a sample and return how many calls one takes."""
-    if program.seconds(1) > SLOW:
-        return 1
-    calls = math.ceil(sample_seconds / program.seconds(1))
-    calls = max(1, min(calls, MOST_CALLS))
-    if calls > 1:
-        calls = math.ceil(sample_seconds / program.seconds(calls))
-    return max(1, min(calls, MOST_CALLS))
+class Sample(NamedTuple):
+    """How many calls are timed, and how many come before them."""
+
+    calls: int
+    before: int
+
+
+def _warm_up(program, sample_seconds: float) -> Sample:
+    """Run for about a sample and return of how many calls one is made."""
+    taken = program.seconds(1)
+    if taken > SLOW:
+        return Sample(1, 0)
+    for _ in range(2):
+        calls = max(1, min(math.ceil(sample_seconds / taken), MOST_CALLS))
+        before = max(1, min(math.ceil(SETTLING / taken), MOST_CALLS))
+        taken = program.seconds(calls, before)
+    return Sample(calls, before)
 
 
 @contextlib.contextmanager

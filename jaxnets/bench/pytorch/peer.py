@@ -8,8 +8,8 @@ in the channels-last memory format, with the default settings but for cuDNN's
 
 The first line says what runs here. Requests are `{"do": "prepare", "spec": ...,
 "direction": ...}`, where `"arrays"` may hold the arguments in jaxnets's layouts;
-`{"do": "time", "calls": n}` and `{"do": "outputs"}`. What fails is answered with
-`{"error": text}`.
+`{"do": "time", "calls": n, "before": m}`, where m calls come before n that are timed;
+and `{"do": "outputs"}`. What fails is answered with `{"error": text}`.
 """
 # pyright: reportMissingImports=false
 
@@ -167,11 +167,13 @@ def prepared_step(spec):
     return step, model
 
 
-def seconds(work, calls):
-    """Return the seconds that one of so many calls took."""
+def seconds(work, calls, before):
+    """Return the seconds that one of so many calls took, after others before."""
     wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     gc.collect()
     gc.disable()
+    for _ in range(before):
+        work()
     wait()
     started = time.perf_counter()
     for _ in range(calls):
@@ -196,9 +198,9 @@ class Peer:
             self.work = prepared_operation(spec, direction, arrays)
         return {"parameters": None}
 
-    def time(self, calls):
-        """Time so many calls."""
-        return {"seconds": seconds(self.work, calls)}
+    def time(self, calls, before):
+        """Time so many calls after others."""
+        return {"seconds": seconds(self.work, calls, before)}
 
     def outputs(self):
         """Return what the work computes, in PyTorch's layouts."""

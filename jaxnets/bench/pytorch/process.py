@@ -55,9 +55,9 @@ class TorchProgram:
     def __init__(self, process: "TorchProcess"):
         self._process = process
 
-    def seconds(self, calls: int) -> float:
-        """Return the seconds that one of so many calls took."""
-        answer = self._process.ask({"do": "time", "calls": calls})
+    def seconds(self, calls: int, before: int = 0) -> float:
+        """Return the seconds that one of so many calls took, after others `before`."""
+        answer = self._process.ask({"do": "time", "calls": calls, "before": before})
         time.sleep(SETTLING)
         return answer["seconds"]
 

@@ -50,6 +50,16 @@ def test_a_call_is_planned_without_arrays_and_within_jit():
         assert list(plan.others) == ["reduce_window"]
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="tuned for CPUs")
+def test_large_windows_apart_are_reduced_where_there_are_channels():
+    shape = lambda channels: jax.ShapeDtypeStruct((2, 16, 16, channels), "float32")
+    planned = lambda channels, *a, **o: (
+        jaxnets.plan(F.max_pool, shape(channels), *a, **o).implementation
+    )
+    assert planned(16, 8) == "reduce_window"
+    assert planned(3, 8) == planned(16, 4) == planned(16, 8, strides=4) == "taps"
+
+
 def test_a_model_shows_each_of_its_choices():
     def model(x):
         return F.sum_pool(F.max_pool(x, 3, strides=1), 2, strides=1)

@@ -34,7 +34,7 @@ def test_a_run_prints_and_writes_what_it_measured(tmp_path, capsys):
     assert isinstance(forward, Measurement)
     assert (forward.direction, gradients.direction) == ("forward", "gradients")
     for measurement in record.measurements:
-        assert measurement.plan == "taps"
+        assert measurement.plan == "reduce_window"
         assert set(measurement.seconds) == {"ours", "flax"}
         # Three rounds of each, in all of which time went by.
         assert all(len(s) == 3 and min(s) > 0 for s in measurement.seconds.values())

@@ -13,7 +13,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_primitive import convolve
-from jaxnets.functional.fusion import computed_once
 from jaxnets.functional.linear_maps import linear_map
 from jaxnets.functional.pool_dtypes import accumulation_dtype
 from jaxnets.functional.windows import Pairs
@@ -160,9 +159,6 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
     if groups > 1:
         by_kernel = lambda kernel: conv_sum(x, kernel, options)
         return jax.linear_transpose(by_kernel, like)(dy)[0]
-    # The input's gradient needs it whole too. To compute it here again, in the order of
-    # the window, took ten times as long as to move it.
-    dy = computed_once(dy)
     x = dilated(x.astype(dy.dtype), options.input_dilation)
     if _input_as_window(x, dy, options):
         gradient = _turned_kernel_gradient(dy, x, options, like.shape[:-2])

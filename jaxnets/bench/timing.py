@@ -23,10 +23,9 @@ MOST_CALLS = 2000
 PATIENCE = 15.0
 # A first call of so many seconds has warmed up enough.
 SLOW = 2.0
-# For so many seconds what runs next may share a core with itself: Linux moves threads
-# that have slept beside another process only after a while, and until then a call took
-# twice as long.
-SETTLING = 0.05
+# Seconds of calls before a sample. After another process has run, Linux may keep the
+# threads of the next on one core for about as long, and a call takes twice its time.
+UNTIMED = 0.05
 
 
 class JaxProgram:
@@ -97,7 +96,7 @@ def measure(
     seconds: dict[str, list[float]] = {who: [] for who in programs}
     with _no_garbage_collection():
         samples = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
-        # What the one before leaves behind is not always the same one's.
+        # So that nobody always comes first, or after the same one.
         orders = itertools.cycle(itertools.permutations(programs))
         for order in itertools.islice(orders, rounds):
             for who in order:
@@ -133,10 +132,14 @@ def _warm_up(program, sample_seconds: float) -> Sample:
     if taken > SLOW:
         return Sample(1, 0)
     for _ in range(2):
-        calls = max(1, min(math.ceil(sample_seconds / taken), MOST_CALLS))
-        before = max(1, min(math.ceil(SETTLING / taken), MOST_CALLS))
-        taken = program.seconds(calls, before)
-    return Sample(calls, before)
+        sample = Sample(_calls(sample_seconds, taken), _calls(UNTIMED, taken))
+        taken = program.seconds(*sample)
+    return sample
+
+
+def _calls(seconds: float, each: float) -> int:
+    """Return how many calls last so many seconds."""
+    return max(1, min(math.ceil(seconds / each), MOST_CALLS))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from jaxnets.functional.conv_implementations import (
     CONV_IMPLEMENTATIONS,
     choose_conv,
 )
-from jaxnets.functional.conv_rules import ConvOptions, dilated
+from jaxnets.functional.conv_primitive import ConvOptions
+from jaxnets.functional.conv_rules import dilated
 from jaxnets.functional.windows import (
     Padding,
     PerAxis,

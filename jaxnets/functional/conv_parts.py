@@ -12,11 +12,8 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
-from jaxnets.functional.conv_rules import (
-    ConvOptions,
-    conv_sum,
-    conv_sum_ordinary_gradients,
-)
+from jaxnets.functional.conv_primitive import ConvOptions
+from jaxnets.functional.conv_rules import conv_sum, conv_sum_ordinary_gradients
 from jaxnets.functional.windows import output_sizes
 
 

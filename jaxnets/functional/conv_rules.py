@@ -2,20 +2,15 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jax.lax import ConvDimensionNumbers
-from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
-from jaxnets.functional.conv_primitive import convolve
+from jaxnets.functional.conv_primitive import ConvOptions, convolve
 from jaxnets.functional.linear_maps import linear_map
-from jaxnets.functional.pool_dtypes import accumulation_dtype
-from jaxnets.functional.windows import Pairs
 
 
 # Kernel gradients of up to so many groups are one convolution each. The primitive's
@@ -24,51 +19,13 @@ from jaxnets.functional.windows import Pairs
 _MOST_SEPARATE_GROUPS = 8
 
 
-class ConvOptions(NamedTuple):
-    """Options of a convolution in canonical form, one entry per spatial axis.
-
-    Attributes:
-        strides: Steps of the window.
-        pairs: Zeros `(low, high)` put around the dilated input.
-        input_dilation: One more than the zeros put between inputs.
-        kernel_dilation: One more than the zeros put between kernel elements.
-        groups: Number of feature groups.
-        precision: As in `jax.lax.conv_general_dilated`.
-        result_dtype: Dtype of the result; None for that of the operands.
-    """
-
-    strides: tuple[int, ...]
-    pairs: Pairs
-    input_dilation: tuple[int, ...]
-    kernel_dilation: tuple[int, ...]
-    groups: int
-    precision: jax.lax.PrecisionLike
-    result_dtype: DTypeLike | None
-
-    def dtypes(self, operands: DTypeLike) -> tuple[np.dtype, np.dtype]:
-        """Return the dtypes to sum in and to return, for operands of a dtype."""
-        result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
-        return accumulation_dtype(result), result
-
-
 def conv_sum(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: ConvOptions,
 ) -> Num[Array, "batch *places features"]:
     """Sum over the window with JAX's primitive and JAX's own derivative."""
-    return convolve(
-        x,
-        kernel,
-        strides=options.strides,
-        pairs=options.pairs,
-        input_dilation=options.input_dilation,
-        kernel_dilation=options.kernel_dilation,
-        groups=options.groups,
-        layout=_channels_last(len(options.strides)),
-        precision=options.precision,
-        preferred_element_type=options.result_dtype,
-    )
+    return convolve(x, kernel, options, _channels_last(len(options.strides)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
-from jaxnets.functional.conv_rules import ConvOptions
+from jaxnets.functional.conv_primitive import ConvOptions
 
 
 # The gradient of each tap is a sum over all places. First adding up so many slices of

@@ -11,7 +11,7 @@ from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv import conv
-from jaxnets.functional.conv_primitive import convolve
+from jaxnets.functional.conv_primitive import ConvOptions, convolve
 from jaxnets.functional.windows import padded
 
 
@@ -145,17 +145,17 @@ def _sum_over_gaps(x, kernel, options, kernel_spec):
         dilated = max((size - 1) * stride + 1, 0)
         pairs.append((reach - low, out + low - dilated))
     data = (0, n + 1, *range(1, n + 1))
-    return convolve(
-        x,
-        jnp.flip(kernel, tuple(range(n))),
+    gaps = ConvOptions(
         strides=(1,) * n,
         pairs=tuple(pairs),
         input_dilation=options.strides,
         kernel_dilation=options.dilation,
         groups=options.groups,
-        layout=ConvDimensionNumbers(data, kernel_spec, data),
         precision=options.precision,
+        result_dtype=None,
     )
+    kernel = jnp.flip(kernel, tuple(range(n)))
+    return convolve(x, kernel, gaps, ConvDimensionNumbers(data, kernel_spec, data))
 
 
 def _phases_per_axis(sizes, window, options) -> list[_Phases]:

@@ -146,6 +146,7 @@ def max_unpool(
     count = math.prod(sizes)
     _check_range(indices, sizes)
     if isinstance(indices, np.ndarray):
+        # In range, so nothing is lost. JAX may keep int64 that it had before.
         indices = jnp.asarray(indices.astype(np.int32))
     values, batch = fold_batch(y, ndim, "y")
     flat = (len(values), math.prod(values.shape[1:-1]), values.shape[-1])

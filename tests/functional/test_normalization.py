@@ -1,6 +1,7 @@
 """Batch normalisation against plain loops, against Flax, and where Flax is wrong."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxnets.functional.conv import conv
 from jaxnets.functional.normalization import batch_norm
 from tests.oracles import normalization as oracle
 
@@ -128,3 +130,19 @@ X = np.ones((2, 3), np.float32)
 def test_errors_name_the_argument(arguments, options, error, message):
     with pytest.raises(error, match=message):
         batch_norm(*arguments, **options)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
+def test_the_cotangent_of_the_convolution_before_is_computed_once():
+    """Moved to make the kernel's gradient, it is read, and not computed there again."""
+    x, kernel = jnp.ones((8, 8, 8, 16)), jnp.ones((3, 3, 16, 16))
+
+    @jax.jit
+    def gradients(x, kernel, ct):
+        run = lambda x, kernel: batch_norm(conv(x, kernel))[0]
+        return jax.vjp(run, x, kernel)[1](ct)
+
+    program = gradients.lower(x, kernel, x).compile().as_text() or ""
+    moves = re.findall(r"%transpose_copy_fusion[.\d]* = \S+ fusion\((.*?)\)", program)
+    assert len(moves) == 2  # the input and the cotangent
+    assert not any("," in operands for operands in moves)

@@ -157,6 +157,19 @@ def test_narrow_and_unsigned_indices_are_enough():
     np.testing.assert_array_equal(np.flatnonzero(out), [3])
 
 
+def test_numpy_indices_after_64_bits_were_on():
+    """JAX kept them as int64, which it then warned not to have."""
+    y, indices = np.ones((1, 2, 1), np.float32), np.array([[[0], [2]]])
+
+    def unpooled(y):
+        return max_unpool(y, indices, (5,))
+
+    with jax.enable_x64(True):
+        jax.jit(unpooled)(y)
+    out = jax.jit(lambda y: unpooled(y))(y)
+    np.testing.assert_array_equal(out[0, :, 0], [1, 0, 1, 0, 0])
+
+
 def test_errors_name_the_argument():
     y = jnp.ones((1, 2, 2, 1))
     indices = jnp.zeros(y.shape, jnp.int32)

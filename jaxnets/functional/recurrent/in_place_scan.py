@@ -113,6 +113,8 @@ def _differentiated_by_definition(
 
     JAX would differentiate loops that write in place by keeping all they write to, of
     every step. But for a derivative of the derivative nothing in here is called.
+    (Identities over what is computed would do, but for JAX 0.11, where their derivative
+    is wrong, without an error, inside of a scan that carries the state.)
 
     Returns:
         `onward(inputs) -> ((state, ys), kept)`, and `back(inputs, kept, cotangents) ->

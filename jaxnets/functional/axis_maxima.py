@@ -46,4 +46,15 @@ def _first_max_jvp(axis, primals, tangents):
     firsts = jnp.min(
         jnp.where(winning, places, size), axis=axis, keepdims=True, initial=size
     )
-    return maxima, jnp.sum(jnp.where(places == firsts, tangent, 0), axis=axis)
+    return maxima, _first(tangent, firsts, axis)
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
+def _first(x: jax.Array, firsts: jax.Array, axis: int) -> jax.Array:
+    """Return what stands at the place `firsts` of an axis.
+
+    The checkpoint keeps that place; JAX by itself keeps of each element whether it is
+    the one.
+    """
+    places = jax.lax.broadcasted_iota(firsts.dtype, x.shape, axis)
+    return jnp.sum(jnp.where(places == firsts, x, 0), axis=axis)

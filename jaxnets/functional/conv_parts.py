@@ -9,11 +9,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_primitive import ConvOptions
 from jaxnets.functional.conv_rules import conv_sum, conv_sum_ordinary_gradients
+from jaxnets.functional.fusion import computed_once
+from jaxnets.functional.linear_maps import product_rule
 from jaxnets.functional.windows import output_sizes
 
 
@@ -44,12 +45,11 @@ def conv_sum_by_product(
 def _product_jvp(options, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
     y = conv_sum_by_product(x, kernel, options)
-    dy = jnp.zeros_like(y)
-    if not isinstance(dx, SymbolicZero):
-        dy += _product(dx, kernel, options)
-    if not isinstance(dkernel, SymbolicZero):
-        dy += _product(x, dkernel, options)
-    return y, dy
+    return y, product_rule(
+        y,
+        (dx, lambda dx: _product(dx, kernel, options)),
+        (dkernel, lambda dkernel: _product(x, dkernel, options)),
+    )
 
 
 def _product(x, kernel, options: ConvOptions) -> jax.Array:
@@ -71,6 +71,7 @@ def _product(x, kernel, options: ConvOptions) -> jax.Array:
     return y.reshape((*x.shape[:-1], y.shape[-1])).astype(result)
 
 
+@functools.partial(jax.checkpoint, static_argnums=2)
 def conv_sum_by_planes(
     x: Num[Array, "batch depth *plane channels"],
     kernel: Num[Array, "window_depth *window channels features"],
@@ -78,7 +79,9 @@ def conv_sum_by_planes(
 ) -> Num[Array, "batch *places features"]:
     """Sum over the first axis of the window as if its taps were channels.
 
-    A convolution over planes then remains, of `batch * depth` examples.
+    A convolution over planes then remains, of `batch * depth` examples. The checkpoint
+    keeps `x` for the kernel's gradient, not the taps, which are `x` several times; to
+    put these together again took no longer than to fetch them.
     """
     (low, high), *pairs = options.pairs
     stride, *strides = options.strides
@@ -126,7 +129,9 @@ def conv_sum_by_blocks(
         jnp.split(_block_diagonal(kernel, groups, members), groups // members, -1),
         strict=True,
     )
-    sums = [dense_sum(x, kernel, alone) for x, kernel in parts]
+    sums = [
+        computed_once(dense_sum(computed_once(x), kernel, alone)) for x, kernel in parts
+    ]
     return jnp.concatenate(sums, -1)
 
 

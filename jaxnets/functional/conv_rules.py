@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_primitive import ConvOptions, convolve
-from jaxnets.functional.linear_maps import linear_map
+from jaxnets.functional.linear_maps import linear_map, product_rule
 
 
 # Kernel gradients of up to so many groups are one convolution each. The primitive's
@@ -48,17 +47,15 @@ def conv_sum_ordinary_gradients(
 def _tangent(options, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
     y = conv_sum_ordinary_gradients(x, kernel, options)
-    # A constant operand, such as the data in a first layer, costs no convolution.
-    dy = jnp.zeros_like(y)
-    if not isinstance(dx, SymbolicZero):
-        forward = functools.partial(conv_sum_ordinary_gradients, options=options)
-        back = functools.partial(_input_gradient, options=options, like=_like(x))
-        dy += linear_map(forward, back, dx, kernel)
-    if not isinstance(dkernel, SymbolicZero):
-        forward = lambda kernel, x: conv_sum_ordinary_gradients(x, kernel, options)
-        back = functools.partial(_kernel_gradient, options=options, like=_like(kernel))
-        dy += linear_map(forward, back, dkernel, x)
-    return y, dy
+    by_x = functools.partial(conv_sum_ordinary_gradients, options=options)
+    by_kernel = lambda kernel, x: conv_sum_ordinary_gradients(x, kernel, options)
+    to_x = functools.partial(_input_gradient, options=options, like=_like(x))
+    to_kernel = functools.partial(_kernel_gradient, options=options, like=_like(kernel))
+    return y, product_rule(
+        y,
+        (dx, lambda dx: linear_map(by_x, to_x, dx, kernel)),
+        (dkernel, lambda dkernel: linear_map(by_kernel, to_kernel, dkernel, x)),
+    )
 
 
 conv_sum_ordinary_gradients.defjvp(_tangent, symbolic_zeros=True)

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_primitive import ConvOptions
+from jaxnets.functional.linear_maps import product_rule
 
 
 # The gradient of each tap is a sum over all places. First adding up so many slices of
@@ -64,7 +64,8 @@ def conv_sum_by_taps(
     taps = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
     # What XLA fused into the taps it would compute once for each of them, the taps of
     # the layer before among it.
-    y = _tap_sum(jax.lax.optimization_barrier(x), taps, grid)
+    x, taps = jax.lax.optimization_barrier((x, taps))
+    y = _tap_sum(x, taps, grid)
     return jax.lax.optimization_barrier(y).astype(result)
 
 
@@ -78,12 +79,11 @@ def _tap_sum(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
 def _tap_sum_jvp(grid, primals, tangents):
     (x, taps), (dx, dtaps) = primals, tangents
     y = _tap_sum(x, taps, grid)
-    dy = jnp.zeros_like(y)
-    if not isinstance(dx, SymbolicZero):
-        dy += _sum_for_input_gradient(dx, taps, grid)
-    if not isinstance(dtaps, SymbolicZero):
-        dy += _sum_for_tap_gradient(x, dtaps, grid)
-    return y, dy
+    return y, product_rule(
+        y,
+        (dx, lambda dx: _sum_for_input_gradient(dx, taps, grid)),
+        (dtaps, lambda dtaps: _sum_for_tap_gradient(x, dtaps, grid)),
+    )
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)

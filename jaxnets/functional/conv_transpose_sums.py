@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv import conv
 from jaxnets.functional.conv_primitive import ConvOptions, convolve
+from jaxnets.functional.linear_maps import product_rule
 from jaxnets.functional.windows import padded
 
 
@@ -88,16 +88,15 @@ def sum_by_library(
 def _tangent(options, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
     y = sum_by_library(x, kernel, options)
-    dy = jnp.zeros_like(y)
-    if not isinstance(dx, SymbolicZero):
-        # Transposing exchanges in and out features of the kernel, and XLA on CPU wants
-        # them in the ordinary layout then, as in `conv_rules`.
-        n = len(options.strides)
-        swapped = jnp.swapaxes(kernel, -1, -2)
-        dy += _sum_over_gaps(dx, swapped, options, (n, n + 1, *range(n)))
-    if not isinstance(dkernel, SymbolicZero):
-        dy += sum_by_phases(x, dkernel, options)
-    return y, dy
+    # Transposing exchanges in and out features of the kernel, and XLA on CPU wants them
+    # in the ordinary layout then, as in `conv_rules`.
+    n = len(options.strides)
+    swapped, layout = jnp.swapaxes(kernel, -1, -2), (n, n + 1, *range(n))
+    return y, product_rule(
+        y,
+        (dx, lambda dx: _sum_over_gaps(dx, swapped, options, layout)),
+        (dkernel, lambda dkernel: sum_by_phases(x, dkernel, options)),
+    )
 
 
 sum_by_library.defjvp(_tangent, symbolic_zeros=True)

@@ -5,13 +5,18 @@ convolution into one whose layout XLA on CPUs has no library for. `linear_map` s
 better way: the transpose of a map is the other one of the pair.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Shaped
+
+from jaxnets.typing import ArrayLike
 
 
 Map = Callable[..., jax.Array]
@@ -39,6 +44,31 @@ def linear_map(
         Array(2., dtype=float32)
     """
     return _linear_map.bind(x, *others, forward=forward, transpose=transpose)
+
+
+def product_rule(
+    y: Shaped[Array, "*shape"], *terms: tuple[ArrayLike | SymbolicZero, Map]
+) -> Shaped[Array, "*shape"]:
+    """Return the tangent of a product: of each factor that moves, what it adds.
+
+    A constant, such as the data in a first layer, costs nothing. Nor does the sum begin
+    with zeros, which JAX would keep for the way back, an array like `y` in every layer.
+
+    Args:
+        y: The product; its tangent is of this shape and dtype.
+        terms: Of each factor its tangent, and the product with that in its place.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> product_rule(jnp.ones(()), (jnp.ones(()), lambda dx: 2 * dx))
+        Array(2., dtype=float32)
+    """
+    moves = [
+        by(jnp.asarray(tangent))
+        for tangent, by in terms
+        if not isinstance(tangent, SymbolicZero)
+    ]
+    return functools.reduce(jnp.add, moves) if moves else jnp.zeros_like(y)
 
 
 class _Mapped(NamedTuple):

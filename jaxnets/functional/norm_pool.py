@@ -3,6 +3,7 @@
 Their options are those of `jaxnets.functional.pool`.
 """
 
+import functools
 import math
 import numbers
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,8 @@ def _checked_exponent(p: Any) -> float:
     return exponent
 
 
+# Both recompute for the derivative what is cheap, and keep no more than their argument.
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=1)
 def _powers(x: jax.Array, p: float) -> jax.Array:
     """Return `abs(x)^p`, with zero derivatives where they do not exist."""
     if p % 2 == 0:
@@ -197,6 +200,7 @@ def _powers(x: jax.Array, p: float) -> jax.Array:
     return jnp.where(zero, 0, powers)
 
 
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=1)
 def _root(sums: jax.Array, p: float) -> jax.Array:
     """Return `sums^(1/p)`, with zero derivatives at zero."""
     if p == 1:

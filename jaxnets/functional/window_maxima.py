@@ -63,9 +63,7 @@ def maxima_with_indices(
     x = cover(x, windows, mode, fill=lowest(x.dtype))
     for stages in _folds(windows, mode):
         _, winners = _fold(jax.lax.stop_gradient(x), stages)
-        taps = enumerate(tap_slices(places, *stages))
-        chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
-        places = functools.reduce(jnp.add, chosen)
+        places = _chosen(places, winners, stages)
         x = _first_max(x, stages)
     return x, places
 
@@ -131,9 +129,21 @@ def _first_max_jvp(stages, primals, tangents):
     # Without the barriers XLA would compute maxima, winners and on the way back the
     # cotangents again for each of the elements of a window.
     maxima, winners = jax.lax.optimization_barrier(_fold(primals[0], stages))
-    taps = enumerate(tap_slices(tangents[0], *stages))
-    chosen = [jnp.where(winners == tap, values, 0) for tap, values in taps]
-    return maxima, jax.lax.optimization_barrier(functools.reduce(jnp.add, chosen))
+    chosen = _chosen(tangents[0], winners, stages)
+    return maxima, jax.lax.optimization_barrier(chosen)
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
+def _chosen(x: jax.Array, winners: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
+    """Return what the winning taps read of `x`.
+
+    The checkpoint keeps one byte for each window; JAX by itself keeps one for each tap,
+    whether it won.
+    """
+    taps = enumerate(tap_slices(x, *stages))
+    return functools.reduce(
+        jnp.add, [jnp.where(winners == tap, values, 0) for tap, values in taps]
+    )
 
 
 def _fold(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Array]:

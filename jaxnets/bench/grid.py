@@ -79,7 +79,9 @@ def read_grid(suite: str) -> list[Row]:
         columns, lines = table.pop("columns"), table.pop("rows")
         fixed = {"dtype": "float32", "layers": None} | table
         for line in lines:
-            spec = fixed | dict(zip(columns, line, strict=True))
+            own = dict(zip(columns, line, strict=True))
+            # In this order a name ends with what the whole table has in common.
+            spec = own | fixed | own
             rows.append(
                 Row(group, spec | {n: v for n, v in DEFAULTS.items() if n not in spec})
             )

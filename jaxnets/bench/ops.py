@@ -43,10 +43,15 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
     if not spec["layers"]:
         arguments = (x, kernels[0])
         return {"ours": Program(ours, arguments), "flax": Program(flax, arguments)}
+    stacks = [kernels]
+    if spec.get("relu"):
+        ours, flax = _with_bias_and_relu(ours), _with_bias_and_relu(flax)
+        stacks.append(jax.random.normal(kernel_key, (shape[0], shape[-1]), dtype))
+    each = [parameter for stack in stacks for parameter in stack]
     return {
-        "ours": Program(_scanned(ours), (x, kernels)),
-        "flax": Program(_scanned(flax), (x, kernels)),
-        "outside": Program(_unrolled(ours), (x, *kernels)),
+        "ours": Program(_scanned(ours), (x, *stacks)),
+        "flax": Program(_scanned(flax), (x, *stacks)),
+        "outside": Program(_unrolled(ours, shape[0]), (x, *each)),
     }
 
 
@@ -85,17 +90,23 @@ def _lax_conv(spec: dict[str, Any]) -> Function:
     )
 
 
+def _with_bias_and_relu(conv: Function) -> Function:
+    return lambda x, kernel, bias: jax.nn.relu(conv(x, kernel) + bias)
+
+
 def _scanned(layer: Function) -> Function:
-    def apply(x, kernels):
-        return jax.lax.scan(lambda h, kernel: (layer(h, kernel), None), x, kernels)[0]
+    def apply(x, *stacks):
+        return jax.lax.scan(lambda h, own: (layer(h, *own), None), x, stacks)[0]
 
     return apply
 
 
-def _unrolled(layer: Function) -> Function:
-    def apply(x, *kernels):
-        for kernel in kernels:
-            x = layer(x, kernel)
+def _unrolled(layer: Function, count: int) -> Function:
+    """Apply a layer `count` times; parameters come kind by kind, of all layers each."""
+
+    def apply(x, *parameters):
+        for i in range(count):
+            x = layer(x, *parameters[i::count])
         return x
 
     return apply

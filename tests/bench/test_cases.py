@@ -33,10 +33,13 @@ def test_operations_agree_in_value_and_gradients(row):
 
 
 def in_our_layout(row, who, results):
-    """Value, gradient by input and, if there is one, by the kernel or all kernels."""
+    """Value, gradient by input and, if there are any, by the parameters, stacked."""
     value, *gradients = (np.asarray(array, np.float32) for array in results)
     if who == "outside":
-        gradients = [gradients[0], np.stack(gradients[1:])]
+        x, *each = gradients
+        count = row.spec["layers"]
+        stacks = [each[i : i + count] for i in range(0, len(each), count)]
+        gradients = [x, *map(np.stack, stacks)]
     if who == "flax" and row.spec["function"] == "conv_transpose":
         gradients[1] = np.flip(gradients[1], (0, 1))
     return [value, *gradients]

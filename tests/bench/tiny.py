@@ -34,6 +34,7 @@ OPS = [
     conv(spatial=[9], window=7),
     conv(spatial=[4, 5, 3]),
     conv(features=4, layers=3),
+    conv(features=4, layers=3, relu=True),
     conv(dtype="bfloat16"),
     conv(function="conv_transpose", window=4, strides=2),
     *[

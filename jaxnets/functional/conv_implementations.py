@@ -10,9 +10,9 @@ from jaxnets.choices import Candidate, choose
 from jaxnets.functional.conv_parts import (
     conv_sum_by_blocks,
     conv_sum_by_planes,
-    conv_sum_by_product,
 )
 from jaxnets.functional.conv_primitive import ConvOptions
+from jaxnets.functional.conv_product import conv_sum_by_product
 from jaxnets.functional.conv_rules import conv_sum, conv_sum_ordinary_gradients
 from jaxnets.functional.conv_taps import conv_sum_by_taps
 

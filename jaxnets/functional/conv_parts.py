@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from jaxnets.functional.conv_primitive import ConvOptions
-from jaxnets.functional.conv_rules import conv_sum, conv_sum_ordinary_gradients
+from jaxnets.functional.conv_product import conv_sum_by_product
+from jaxnets.functional.conv_rules import conv_sum_ordinary_gradients
 from jaxnets.functional.fusion import computed_once
-from jaxnets.functional.linear_maps import product_rule
 from jaxnets.functional.windows import output_sizes
 
 
@@ -23,52 +23,6 @@ from jaxnets.functional.windows import output_sizes
 _BLOCK_CHANNELS = 16
 # More convolutions than this take long to compile.
 _MOST_BLOCKS = 64
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def conv_sum_by_product(
-    x: Num[Array, "batch *spatial channels"],
-    kernel: Num[Array, "*ones channels features"],
-    options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over a window of one place: a matrix product over channels.
-
-    With strides the convolution reads the places where they lie, which a product needs
-    a copy of; the gradients are products all the same.
-    """
-    if max(options.strides) > 1:
-        return conv_sum(x, kernel, options)
-    return _product(x, kernel, options)
-
-
-@functools.partial(conv_sum_by_product.defjvp, symbolic_zeros=True)
-def _product_jvp(options, primals, tangents):
-    (x, kernel), (dx, dkernel) = primals, tangents
-    y = conv_sum_by_product(x, kernel, options)
-    return y, product_rule(
-        y,
-        (dx, lambda dx: _product(dx, kernel, options)),
-        (dkernel, lambda dkernel: _product(x, dkernel, options)),
-    )
-
-
-def _product(x, kernel, options: ConvOptions) -> jax.Array:
-    """Multiply the places that the window visits with the kernel."""
-    wide, result = options.dtypes(x.dtype)
-    axes = zip(options.pairs, options.input_dilation, strict=True)
-    config = [(low, high, gap - 1) for (low, high), gap in axes]
-    x = jax.lax.pad(
-        x.astype(wide), jnp.zeros((), wide), [(0, 0, 0), *config, (0, 0, 0)]
-    )
-    x = jax.lax.slice(x, [0] * x.ndim, x.shape, (1, *options.strides, 1))
-    # XLA would move the places of a product over several axes to the end, in a copy.
-    rows = x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
-    y = jnp.matmul(
-        rows,
-        kernel.astype(wide).reshape(kernel.shape[-2:]),
-        precision=options.precision,
-    )
-    return y.reshape((*x.shape[:-1], y.shape[-1])).astype(result)
 
 
 @functools.partial(jax.checkpoint, static_argnums=2)
@@ -129,6 +83,8 @@ def conv_sum_by_blocks(
         jnp.split(_block_diagonal(kernel, groups, members), groups // members, -1),
         strict=True,
     )
+    # The input may be the carry of a scan, as the cotangent is on the way back. If only
+    # the cuts read it, XLA writes the next carry over it; else it copies it first.
     sums = [
         computed_once(dense_sum(computed_once(x), kernel, alone)) for x, kernel in parts
     ]

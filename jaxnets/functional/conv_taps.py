@@ -62,8 +62,8 @@ def conv_sum_by_taps(
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
     )
     taps = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
-    # What XLA fused into the taps it would compute once for each of them, the taps of
-    # the layer before among it.
+    # What XLA fused into the sum it would compute once for each of its terms: the sum
+    # of the layer before, and in a scan where among all layers' taps these ones are.
     x, taps = jax.lax.optimization_barrier((x, taps))
     y = _tap_sum(x, taps, grid)
     return jax.lax.optimization_barrier(y).astype(result)

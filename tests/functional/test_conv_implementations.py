@@ -160,6 +160,25 @@ def compiled_layers(x_shape, kernel_shape, groups: int) -> str:
     return run.lower(*arrays).compile().as_text() or ""
 
 
+def test_a_product_of_16_bits_is_not_widened_before(rng):
+    """XLA on CPU multiplies bfloat16 in half the time of float32, and sums in it."""
+    x, kernel = (
+        jnp.asarray(rng.normal(size=s), jnp.bfloat16)
+        for s in ((2, 4, 4, 8), (1, 1, 8, 16))
+    )
+
+    def everything(x, kernel):
+        y, back = jax.vjp(conv, x, kernel)
+        return y, back(y)
+
+    program = jax.jit(everything).lower(x, kernel).as_text()
+    products = re.findall(r"stablehlo.dot_general.*: \((.*)\) -> (.*)", program)
+    assert len(products) == 3
+    for operands, result in products:
+        assert operands.count("xbf16>") == 2
+        assert "xf32>" in result
+
+
 on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
 
 

@@ -25,7 +25,7 @@ def cases(row: Row) -> Iterator[Case]:
 
 
 def _programs(spec: dict[str, Any]) -> dict[str, Program]:
-    x_key, kernel_key = jax.random.split(jax.random.key(1, impl="rbg"))
+    x_key, kernel_key, bias_key = jax.random.split(jax.random.key(1, impl="rbg"), 3)
     dtype = jnp.dtype(spec["dtype"])
     shape = (spec["batch"], *spec["spatial"], spec["channels"])
     x = jax.random.normal(x_key, shape, dtype)
@@ -46,7 +46,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
     stacks = [kernels]
     if spec.get("relu"):
         ours, flax = _with_bias_and_relu(ours), _with_bias_and_relu(flax)
-        stacks.append(jax.random.normal(kernel_key, (shape[0], shape[-1]), dtype))
+        stacks.append(jax.random.normal(bias_key, (shape[0], shape[-1]), dtype))
     each = [parameter for stack in stacks for parameter in stack]
     return {
         "ours": Program(_scanned(ours), (x, *stacks)),

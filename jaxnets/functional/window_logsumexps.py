@@ -32,7 +32,8 @@ def logsumexps_by_taps(
 
 
 # It takes the exponentials again for the derivative: kept, they are the input as often
-# as the window has taps on an axis. For 3 by 3 at stride 1 that took 1.6 times as long.
+# as the window has taps on an axis. For 3 by 3 at stride 1 that took 1.6 times as long;
+# for 2 by 2 a seventh less, and twice the memory.
 @functools.partial(jax.checkpoint, static_argnums=1)
 def _logsumexp(x: jax.Array, stage: Stage) -> jax.Array:
     taps = tap_slices(x, stage)

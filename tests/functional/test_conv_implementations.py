@@ -27,6 +27,7 @@ REWRITINGS = {
     "blocks": ((2, 5, 4, 6), (3, 2, 2, 9), {**GEOMETRY, "feature_group_count": 3}),
     "planes": ((2, 5, 4, 3, 2), (3, 2, 2, 2, 3), {"strides": (2, 1, 1), "padding": 1}),
 }
+on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
 every_rewriting = pytest.mark.parametrize("name", REWRITINGS)
 
 
@@ -160,6 +161,7 @@ def compiled_layers(x_shape, kernel_shape, groups: int) -> str:
     return run.lower(*arrays).compile().as_text() or ""
 
 
+@on_cpu
 def test_a_product_of_16_bits_is_not_widened_before(rng):
     """XLA on CPU multiplies bfloat16 in half the time of float32, and sums in it."""
     x, kernel = (
@@ -177,9 +179,6 @@ def test_a_product_of_16_bits_is_not_widened_before(rng):
     for operands, result in products:
         assert operands.count("xbf16>") == 2
         assert "xf32>" in result
-
-
-on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
 
 
 @on_cpu

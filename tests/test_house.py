@@ -10,8 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "jaxnets"
 FLOORS = {
     "tap": 0,
     "choices": 0,
-    "intervals": 0,
-    "records": 0,
+    "runs": 0,
     "typing": 0,
     "functional": 1,
     "gradflow": 1,
@@ -21,10 +20,10 @@ FLOORS = {
     "models": 3,
     "training": 3,
     "studies": 4,
-    "bench": 4,
     "report": 5,
-    "cli": 6,
-    "__main__": 7,
+    "bench": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"

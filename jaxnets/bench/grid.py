@@ -1,4 +1,4 @@
-"""Rows to time, read from the TOML files in `benchmarks/`."""
+"""Rows to time, read from the TOML files in `grids/`."""
 
 import dataclasses
 import fnmatch
@@ -10,6 +10,7 @@ from typing import Any
 from jaxnets.bench.options import Options
 
 
+GRIDS = Path(__file__).with_name("grids")
 # How a row's name writes a number; one that is 1 is left out.
 LETTERS = {"window": "k", "strides": "s", "dilation": "d", "groups": "g"}
 # What a name joins by x; then come the features of the output.
@@ -75,7 +76,7 @@ def read_grid(suite: str) -> list[Row]:
         'conv 32x32x32x16-16 k3'
     """
     rows = []
-    for group, table in tomllib.loads(grid_path(suite).read_text()).items():
+    for group, table in tomllib.loads((GRIDS / f"{suite}.toml").read_text()).items():
         columns, lines = table.pop("columns"), table.pop("rows")
         fixed = {"dtype": "float32", "layers": None} | table
         for line in lines:
@@ -86,15 +87,6 @@ def read_grid(suite: str) -> list[Row]:
                 Row(group, spec | {n: v for n, v in DEFAULTS.items() if n not in spec})
             )
     return rows
-
-
-def grid_path(suite: str) -> Path:
-    """Return the grid's file: in a wheel beside this one, else in the checkout."""
-    here = Path(__file__).parent
-    shipped = here / "grids" / f"{suite}.toml"
-    if shipped.is_file():
-        return shipped
-    return here.parents[1] / "benchmarks" / f"{suite}.toml"
 
 
 def chosen_rows(options: Options) -> list[Row]:

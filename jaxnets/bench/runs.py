@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 
-from jaxnets.bench import gradflow, ops, recurrent, tables, training
+from jaxnets.bench import tables
 from jaxnets.bench.environment import cores, environment
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
 from jaxnets.bench.record import Record
+from jaxnets.bench.suites import gradflow, ops, recurrent, training
 from jaxnets.bench.timing import measure
 
 

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from jaxnets.functional.arguments import as_array, as_optional_array
-from jaxnets.functional.fusion import computed_once
-from jaxnets.functional.pool_dtypes import accumulation_dtype
+from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.barriers import computed_once
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike
 
 
 if TYPE_CHECKING:
     Epsilon = float
 else:
-    # So that our own message speaks, as in `jaxnets.functional.windows`.
+    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
     Epsilon = Any
 
 

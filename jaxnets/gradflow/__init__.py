@@ -8,10 +8,10 @@ from jaxnets.gradflow.correlation import gradient_correlation as gradient_correl
 from jaxnets.gradflow.diagnosis import Verdict as Verdict
 from jaxnets.gradflow.diagnosis import flow_records as flow_records
 from jaxnets.gradflow.diagnosis import verdicts as verdicts
-from jaxnets.gradflow.measure import Flow as Flow
-from jaxnets.gradflow.measure import measure as measure
-from jaxnets.gradflow.measure import measure_both_ways as measure_both_ways
-from jaxnets.gradflow.measure import responses as responses
+from jaxnets.gradflow.measurement import Flow as Flow
+from jaxnets.gradflow.measurement import measure as measure
+from jaxnets.gradflow.measurement import measure_both_ways as measure_both_ways
+from jaxnets.gradflow.measurement import responses as responses
 from jaxnets.gradflow.modules import ModuleFlow as ModuleFlow
 from jaxnets.gradflow.modules import measure_module as measure_module
 from jaxnets.gradflow.paths import branch as branch

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxnets.gradflow.measure import measure_both_ways
+from jaxnets.gradflow.measurement import measure_both_ways
 from jaxnets.tap import ResponseStats, TapStats, call_number, scope, tap
 
 

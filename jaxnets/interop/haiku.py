@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional import GRUParams, LSTMParams, RNNParams
-from jaxnets.functional.recurrent.arguments import check_shape
+from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.interop.layers import (
     GATES,
     Layers,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.functional import GRUParams
-from jaxnets.functional.recurrent.arguments import check_shape
+from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.interop.layers import (
     GATES,
     TYPES,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional import GRUParams, LSTMParams, RNNParams
-from jaxnets.functional.recurrent.arguments import check_shape, check_weights
+from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 
 
 # One tuple a layer, (forward,) or (forward, backward), of one of the types below. It is

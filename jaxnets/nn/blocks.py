@@ -9,7 +9,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import gradflow
-from jaxnets.functional.fusion import computed_once
+from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.conv import Conv
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream

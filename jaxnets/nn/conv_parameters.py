@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxnets.functional.arguments import (
+from jaxnets.functional.shared.arguments import (
     as_count,
     as_dtype,
     as_switch,
     int_or_none,
     list_or_none,
 )
-from jaxnets.functional.windows import per_axis
+from jaxnets.functional.shared.windows import per_axis
 from jaxnets.nn.options import stream
 
 

@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.arguments import as_array
+from jaxnets.functional.shared.arguments import as_array
 from jaxnets.typing import ArrayLike
 
 

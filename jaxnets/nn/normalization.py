@@ -7,7 +7,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.arguments import as_switch
+from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.nn.conv_parameters import (
     bias_or_none,
     cast,

@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from jaxnets.report.figures import Panel
-from jaxnets.report.run import read_run
-from jaxnets.report.sections import AnyFigure, Section
+from jaxnets.report.charts.figures import Panel
+from jaxnets.report.charts.style import LIGHT, vega_config
+from jaxnets.report.sections.section import AnyFigure, Section
 from jaxnets.report.studies import study_sections
-from jaxnets.report.style import LIGHT, vega_config
+from jaxnets.runs.reading import read_run
 
 
 WIDTH, HEIGHT = 640, 360
@@ -33,7 +33,7 @@ def export_charts(run: Path, format: str = "png") -> list[Path]:
 
     Example:
         >>> import tempfile
-        >>> from jaxnets.records import Record, write_records
+        >>> from jaxnets.runs.records import Record, write_records
         >>> losses = [
         ...     Record("depth", "plain-8", "plain", 8, 0, step, "validation_loss",
         ...            "", None, 2.3 / (1 + step))

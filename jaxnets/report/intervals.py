@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from jaxnets.intervals import SHARE as SHARE
-from jaxnets.intervals import bounded_interval
-from jaxnets.records import Record
-from jaxnets.report.markup import typeset
+from jaxnets.report.html.markup import typeset
+from jaxnets.runs.intervals import SHARE as SHARE
+from jaxnets.runs.intervals import bounded_interval
+from jaxnets.runs.records import Record
 
 
 CONFIDENCE = 0.95

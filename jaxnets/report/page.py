@@ -7,16 +7,16 @@ from string import Template
 
 import vl_convert
 
-from jaxnets.report.figure_html import figure_html, json_in_html
-from jaxnets.report.glossary import glossary_html
+from jaxnets.report.charts.style import DARK, LIGHT, css_variables, vega_config
+from jaxnets.report.html.figure import figure_html, json_in_html
+from jaxnets.report.html.glossary import glossary_html
+from jaxnets.report.html.markup import Markup, join, paragraphs, tag
+from jaxnets.report.html.provenance import provenance_html, table_html, unfinished
+from jaxnets.report.html.verdicts import verdicts_html
 from jaxnets.report.intervals import number
-from jaxnets.report.markup import Markup, join, paragraphs, tag
-from jaxnets.report.provenance import provenance_html, table_html, unfinished
-from jaxnets.report.run import Run, items, read_run
-from jaxnets.report.sections import Section
+from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
-from jaxnets.report.style import DARK, LIGHT, css_variables, vega_config
-from jaxnets.report.verdicts import verdicts_html
+from jaxnets.runs.reading import Run, items, read_run
 
 
 def write_report(run: Path) -> Path:
@@ -59,7 +59,7 @@ def write_report(run: Path) -> Path:
 
 
 def _resource(name: str) -> str:
-    return files("jaxnets.report").joinpath(name).read_text(encoding="utf-8")
+    return files("jaxnets.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

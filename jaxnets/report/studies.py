@@ -1,12 +1,12 @@
 """The sections of a run, one for each study that has records."""
 
-from jaxnets.report.depth import depth_section
-from jaxnets.report.overfitting import overfitting_section
-from jaxnets.report.run import Run
-from jaxnets.report.saturation import saturation_section
-from jaxnets.report.sections import Section
-from jaxnets.report.sequences import time_section
-from jaxnets.report.theory import theory_section
+from jaxnets.report.sections.depth import depth_section
+from jaxnets.report.sections.overfitting import overfitting_section
+from jaxnets.report.sections.saturation import saturation_section
+from jaxnets.report.sections.section import Section
+from jaxnets.report.sections.theory import theory_section
+from jaxnets.report.sections.time import time_section
+from jaxnets.runs.reading import Run
 
 
 SECTIONS = {

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnets.records import Record
+from jaxnets.runs.records import Record
 
 
 class Arm(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxnets.gradflow import theory
 from jaxnets.gradflow.theory.mean_field import Activation
-from jaxnets.records import Record
+from jaxnets.runs.records import Record
 from jaxnets.studies.arm import Arm, Recorder
 
 

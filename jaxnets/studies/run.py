@@ -14,14 +14,15 @@ import jax
 from rich.console import Console
 
 from jaxnets import gradflow
-from jaxnets.studies import datasets, depth, overfitting, saturation, theory
-from jaxnets.studies import time as time_study
+from jaxnets.runs.folder import ContrastConfig, RunFolder
+from jaxnets.studies import datasets, depth, overfitting, saturation
 from jaxnets.studies.arm import Arm, Outcome
-from jaxnets.studies.claim_verdicts import claim_verdicts
-from jaxnets.studies.environment import environment
-from jaxnets.studies.folder import ContrastConfig, RunFolder
+from jaxnets.studies.machine import environment
 from jaxnets.studies.overhead import measuring_overhead
 from jaxnets.studies.progress import RunProgress
+from jaxnets.studies.theory import study as theory
+from jaxnets.studies.theory.verdicts import claim_verdicts
+from jaxnets.studies.time import study as time_study
 
 
 STUDIES = {

@@ -3,10 +3,10 @@
 from jaxnets.training.batches import Batches as Batches
 from jaxnets.training.batches import generated as generated
 from jaxnets.training.batches import shuffled as shuffled
-from jaxnets.training.fit import History as History
-from jaxnets.training.fit import NonFiniteLoss as NonFiniteLoss
-from jaxnets.training.fit import first_nonfinite_layer as first_nonfinite_layer
-from jaxnets.training.fit import fit as fit
+from jaxnets.training.loop import History as History
+from jaxnets.training.loop import NonFiniteLoss as NonFiniteLoss
+from jaxnets.training.loop import first_nonfinite_layer as first_nonfinite_layer
+from jaxnets.training.loop import fit as fit
 from jaxnets.training.losses import classification as classification
 from jaxnets.training.losses import regression as regression
 from jaxnets.training.program import Program as Program

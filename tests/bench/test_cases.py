@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnets.bench import gradflow, ops, training
+from jaxnets.bench.suites import gradflow, ops, training
 from tests.bench.tiny import FLOW, FLOW_RESNET, OPS, RESNET
 
 

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnets.bench import recurrent
 from jaxnets.bench.pytorch.process import VARIABLE, TorchProcess
+from jaxnets.bench.suites import recurrent
 from jaxnets.functional import GRUParams
 from tests.bench.tiny import CHECKPOINT, RECURRENCES
 

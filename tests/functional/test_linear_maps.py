@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional.linear_maps import linear_map
+from jaxnets.functional.shared.linear_maps import linear_map
 
 
 def read(x, places):

@@ -11,7 +11,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.functional.conv import conv
+from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.normalization import batch_norm
 from tests.oracles import normalization as oracle
 

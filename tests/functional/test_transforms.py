@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.functional import (
-    cases_conv,
-    cases_normalization,
-    cases_pool,
-    cases_recurrent,
-)
+from tests.functional import cases_normalization
+from tests.functional.convolution import cases as cases_conv
+from tests.functional.pooling import cases as cases_pool
+from tests.functional.recurrence import cases as cases_recurrent
 
 
 CASES = [

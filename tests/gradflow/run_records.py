@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxnets.records import Record
+from jaxnets.runs.records import Record
 
 
 def norms(study, family, size, rate, *, seeds=3, step=0, noise=0.0, places=None):

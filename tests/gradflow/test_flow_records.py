@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.gradflow import flow_records, measure, measure_module, tap, verdicts
-from jaxnets.gradflow.measure import Flow
+from jaxnets.gradflow.measurement import Flow
 from jaxnets.tap import TapStats
 from tests.gradflow.run_records import one
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.records import Record, write_records
+from jaxnets.runs.records import Record, write_records
 
 
 DEPTHS = (8, 20, 32)

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from jaxnets.report import write_report
-from jaxnets.report.style import FAMILIES
+from jaxnets.report.charts.style import FAMILIES
 from tests.report.synthetic import STEPS, records_of, write_run
 
 

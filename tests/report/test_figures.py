@@ -4,15 +4,15 @@ import math
 import altair as alt
 import pytest
 
-from jaxnets.report.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.figures import Figure
-from jaxnets.report.heat_maps import HeatMap
+from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
+from jaxnets.report.charts.figures import Figure
+from jaxnets.report.charts.heat_maps import HeatMap
+from jaxnets.report.charts.lines import line, misfit
 from jaxnets.report.intervals import estimate
-from jaxnets.report.lines import line, misfit
-from jaxnets.report.run import read_run
-from jaxnets.report.sections import as_misfit
-from jaxnets.report.selection import after_training, before_training, ends, of_metric
+from jaxnets.report.sections.section import as_misfit
 from jaxnets.report.studies import SECTIONS, study_sections
+from jaxnets.runs.reading import read_run
+from jaxnets.runs.selection import after_training, before_training, ends, of_metric
 from tests.report.synthetic import DEPTHS, LENGTHS, MAKERS, records_of, write_run
 
 

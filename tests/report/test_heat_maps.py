@@ -4,9 +4,9 @@ import math
 import pytest
 
 from jaxnets.report import export_charts
-from jaxnets.report.heat_maps import ROWS, HeatMap
+from jaxnets.report.charts.heat_maps import ROWS, HeatMap
+from jaxnets.report.html.legends import heat_legend
 from jaxnets.report.intervals import estimate
-from jaxnets.report.legends import heat_legend
 from jaxnets.report.studies import SECTIONS
 from tests.report.synthetic import DEPTHS, LENGTHS, STEPS, records_of, write_run
 

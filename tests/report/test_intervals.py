@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.gradflow.diagnosis.estimates import estimate as diagnosis_estimate
-from jaxnets.records import Record
 from jaxnets.report.intervals import (
     NOT_NEGATIVE,
     SHARE,
@@ -20,6 +18,8 @@ from jaxnets.report.intervals import (
     numbers,
     over_seeds,
 )
+from jaxnets.runs.estimates import estimate as diagnosis_estimate
+from jaxnets.runs.records import Record
 
 
 # Two-sided 95 % quantiles of Student's t by degrees of freedom, from printed tables.

@@ -3,9 +3,9 @@
 import altair as alt
 import pytest
 
-from jaxnets.records import Record
-from jaxnets.report.depth import depth_section
-from jaxnets.report.saturation import saturation_section
+from jaxnets.report.sections.depth import depth_section
+from jaxnets.report.sections.saturation import saturation_section
+from jaxnets.runs.records import Record
 
 
 METRICS = {

@@ -5,8 +5,8 @@ import json
 import altair as alt
 import pytest
 
-from jaxnets.records import Record
-from jaxnets.report.theory import CLAIMS, theory_section
+from jaxnets.report.sections.theory import CLAIMS, theory_section
+from jaxnets.runs.records import Record
 
 
 def record(arm, size, seed, value, family="net"):

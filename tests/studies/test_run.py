@@ -7,8 +7,8 @@ import json
 import pytest
 from rich.console import Console
 
-from jaxnets.records import read_records, write_records
 from jaxnets.report import write_report
+from jaxnets.runs.records import read_records, write_records
 from jaxnets.studies import STUDIES, ContrastConfig, RunFolder, contrast
 from jaxnets.studies import depth as depth_study
 from jaxnets.studies.arm import recorded_steps

@@ -10,12 +10,14 @@ import pytest
 
 from jaxnets.cli import main
 from jaxnets.gradflow.theory import chi_1, finite_width_spread
-from jaxnets.records import Record, read_records
-from jaxnets.studies import depth, overhead, theory, theory_phase
-from jaxnets.studies import time as time_study
+from jaxnets.runs.records import Record, read_records
+from jaxnets.studies import depth, overhead
 from jaxnets.studies.arm import Arm, Recorder
-from jaxnets.studies.claim_verdicts import claim_verdicts
 from jaxnets.studies.predictions import record_prediction
+from jaxnets.studies.theory import phase as theory_phase
+from jaxnets.studies.theory import study as theory
+from jaxnets.studies.theory.verdicts import claim_verdicts
+from jaxnets.studies.time import study as time_study
 
 
 def profiles(study, arm, seeds=(0, 1)):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.gradflow.diagnosis.estimates import Estimate, estimate
 from jaxnets.gradflow.diagnosis.verdict import select
-from jaxnets.records import Record
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.records import Record
 
 
 # Over the whole network or sequence. A learning rate that suits one end is then ten

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from jaxnets.gradflow.diagnosis.estimates import Estimate, estimate
+from jaxnets.runs.estimates import Estimate, estimate
 
 
 # By seed, then by position: log10 of the gradient's norm.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from jaxnets.records import Record
+from jaxnets.runs.records import Record
 
 
 class Verdict(NamedTuple):

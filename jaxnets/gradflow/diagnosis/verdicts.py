@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from jaxnets.gradflow.diagnosis.activations import saturation_verdicts
-from jaxnets.gradflow.diagnosis.depth import depth_verdicts
-from jaxnets.gradflow.diagnosis.generalisation import overfitting_verdicts
-from jaxnets.gradflow.diagnosis.memory import time_verdicts
-from jaxnets.gradflow.diagnosis.model import model_verdicts
-from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.models.model import model_verdicts
+from jaxnets.gradflow.diagnosis.models.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.studies.depth import depth_verdicts
+from jaxnets.gradflow.diagnosis.studies.overfitting import overfitting_verdicts
+from jaxnets.gradflow.diagnosis.studies.saturation import saturation_verdicts
+from jaxnets.gradflow.diagnosis.studies.time import time_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.records import Record
+from jaxnets.runs.records import Record
 
 
 def verdicts(records: Iterable[Record]) -> list[Verdict]:

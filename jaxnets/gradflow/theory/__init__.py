@@ -18,7 +18,7 @@ from jaxnets.gradflow.theory.correlations import (
     fixed_point_correlation as fixed_point_correlation,
 )
 from jaxnets.gradflow.theory.correlations import length_slope as length_slope
-from jaxnets.gradflow.theory.critical_line import critical_line as critical_line
+from jaxnets.gradflow.theory.criticality import critical_line as critical_line
 from jaxnets.gradflow.theory.finite_width import Spread as Spread
 from jaxnets.gradflow.theory.finite_width import (
     finite_width_spread as finite_width_spread,

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxnets import functional as F
-from jaxnets.functional.recurrent.arguments import check_shape
+from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import PyTree, Shaped
 
-from jaxnets.functional.recurrent.arguments import check_callables
-from jaxnets.functional.recurrent.feature_axes import recur_over_maps
+from jaxnets.functional.recurrence.arguments import check_callables
+from jaxnets.functional.recurrence.feature_axes import recur_over_maps
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 

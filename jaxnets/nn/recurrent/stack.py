@@ -6,16 +6,16 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from jaxnets.functional.arguments import (
+from jaxnets.functional.recurrence.arguments import (
+    check_callables,
+    check_clip,
+    check_number,
+)
+from jaxnets.functional.shared.arguments import (
     as_count,
     as_switch,
     described,
     list_or_none,
-)
-from jaxnets.functional.recurrent.arguments import (
-    check_callables,
-    check_clip,
-    check_number,
 )
 from jaxnets.nn.options import stream
 from jaxnets.nn.recurrent.layer import (

@@ -1,0 +1,1 @@
+"""Networks of Flax's own layers, to be timed beside ours."""

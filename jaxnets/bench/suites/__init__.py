@@ -1,0 +1,1 @@
+"""One module a suite: it turns a row of the grid into functions to time."""

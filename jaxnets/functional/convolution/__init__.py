@@ -1,0 +1,1 @@
+"""Convolutions: ordinary, depthwise, causal and transposed."""

@@ -1,0 +1,153 @@
+"""The arguments that all convolutions share: checked, and brought to one dtype."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import DotAlgorithm, DotAlgorithmPreset, Precision
+from jax.typing import DTypeLike
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.shared.arguments import as_count, list_or_none
+from jaxnets.typing import ArrayLike
+
+
+def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
+    """Return the dtype that `arrays` promote to; None stands for an absent one.
+
+    Raises:
+        TypeError: If it is no dtype of numbers.
+
+    Example:
+        >>> promoted_dtype(np.ones(2, np.float32), None, np.ones(2, np.int32))
+        dtype('float32')
+    """
+    dtype = jnp.result_type(*(array for array in arrays if array is not None))
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
+            "for example with `x.astype(jnp.float32)`."
+        )
+    return dtype
+
+
+def checked_result_dtype(
+    preferred: DTypeLike | None, operands: np.dtype
+) -> np.dtype | None:
+    """Return the dtype to sum in and return; None for that of the operands.
+
+    Raises:
+        TypeError: If `preferred`, called `preferred_element_type` by the caller, is no
+            dtype, or does not hold what products of the operands are.
+
+    Example:
+        >>> checked_result_dtype("int32", np.dtype("int8"))
+        dtype('int32')
+    """
+    if preferred is None:
+        return None
+    wanted = "a dtype at least as wide that holds their products"
+    try:
+        result = jax.dtypes.canonicalize_dtype(preferred)
+    except TypeError as error:
+        raise TypeError(
+            f"`preferred_element_type` is {preferred!r}; wanted {wanted}, or None."
+        ) from error
+    holding = {
+        jnp.signedinteger: (jnp.signedinteger, jnp.floating),
+        jnp.unsignedinteger: (jnp.integer, jnp.floating),
+        jnp.floating: (jnp.floating,),
+        jnp.complexfloating: (jnp.complexfloating,),
+    }
+    kinds = next(holding[k] for k in holding if jnp.issubdtype(operands, k))
+    holds = any(jnp.issubdtype(result, kind) for kind in kinds)
+    if not holds or result.itemsize < operands.itemsize:
+        raise TypeError(
+            f"`preferred_element_type` is {result} and the arguments have dtype "
+            f"{operands}; wanted {wanted}. Cast the arguments first, or the result."
+        )
+    return result
+
+
+def checked_precision(precision: Any) -> jax.lax.PrecisionLike:
+    """Return what JAX takes for `precision`, and can hash.
+
+    Raises:
+        TypeError: If it is no name, no value of JAX's and no pair of them.
+        ValueError: If it is a name that JAX does not know.
+
+    Example:
+        >>> checked_precision(["float32", "default"])
+        (Precision.HIGHEST, Precision.DEFAULT)
+    """
+    if precision is None or isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+        return precision
+    if isinstance(precision, str) and precision in DotAlgorithmPreset.__members__:
+        return DotAlgorithmPreset[precision]
+    pair = list_or_none(precision) or []
+    operands = pair if len(pair) == 2 else [precision] * 2
+    wanted = (
+        "wanted None, 'default', 'high', 'highest', a `jax.lax.Precision`, a pair of "
+        "these (for `x` and the kernel), or a `jax.lax.DotAlgorithmPreset`"
+    )
+    if not all(isinstance(one, str | Precision) for one in operands):
+        raise TypeError(f"`precision` is {precision!r}; {wanted}.")
+    try:
+        first, second = map(Precision, operands)
+    except ValueError as error:
+        raise ValueError(f"`precision` is {precision!r}; {wanted}.") from error
+    return first, second
+
+
+def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None:
+    """Check that the groups and the bias belong to `kernel`.
+
+    Raises:
+        TypeError: If `groups`, called `feature_group_count` by the caller, is no int.
+        ValueError: If the kernel has no window, or shapes do not fit together.
+    """
+    shape = jnp.shape(kernel)
+    if len(shape) < 3 or 0 in shape[:-2]:
+        raise ValueError(
+            f"`kernel` has shape {shape}; wanted (*window, channels // "
+            "feature_group_count, features) with a window of 1 or more on each of one "
+            "or more spatial axes."
+        )
+    groups = as_count(groups, "feature_group_count")
+    if shape[-1] % groups:
+        raise ValueError(
+            f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "
+            f"{shape[-1]} features; wanted a multiple of the group count."
+        )
+    check_bias(bias, shape[-1])
+
+
+def check_bias(bias: ArrayLike | None, features: int) -> None:
+    """Raise a ValueError unless `bias` is None or has one number for each feature."""
+    if bias is not None and jnp.shape(bias) != (features,):
+        raise ValueError(
+            f"`bias` has shape {jnp.shape(bias)}; wanted {(features,)}, one number for "
+            "each feature of the output."
+        )
+
+
+def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
+    """Raise a ValueError unless `x` has the channels that `kernel` takes."""
+    shape = jnp.shape(kernel)
+    channels = jnp.shape(x)[-1]
+    if channels != shape[-2] * groups:
+        raise ValueError(
+            f"`x` has {channels} channels and `kernel`, of shape {shape}, "
+            f"takes {shape[-2]} in each of {groups} groups; wanted "
+            "x.shape[-1] == kernel.shape[-2] * feature_group_count."
+        )
+
+
+def plus_bias(
+    y: Shaped[Array, "..."], bias: Shaped[ArrayLike, "..."] | None
+) -> Shaped[Array, "..."]:
+    """Add `bias (features,)` to `y (*axes, features)`, in the dtype of `y`."""
+    if bias is None:
+        return y
+    return y + jnp.asarray(bias, y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))

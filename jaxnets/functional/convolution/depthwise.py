@@ -1,0 +1,166 @@
+"""Depthwise and separable convolution: channels that do not mix, or mix at the end."""
+
+import math
+
+import jax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.convolution.arguments import check_bias, promoted_dtype
+from jaxnets.functional.convolution.general import conv
+from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.windows import Padding, PerAxis
+from jaxnets.typing import ArrayLike
+
+
+def depthwise_conv(
+    x: Shaped[ArrayLike, "..."],
+    kernel: Shaped[ArrayLike, "..."],
+    bias: Shaped[ArrayLike, "..."] | None = None,
+    *,
+    strides: PerAxis = 1,
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    kernel_dilation: PerAxis = 1,
+    precision: jax.lax.PrecisionLike = None,
+    preferred_element_type: DTypeLike | None = None,
+    implementation: str | None = None,
+) -> Shaped[Array, "..."]:
+    """Convolve each channel of `x` with kernels of its own.
+
+    With C channels and M kernels for each of them, on one spatial axis:
+
+        y[b, t, c * M + m] = bias[c * M + m] + sum over i < k of
+                             x[b, s * t + d * i - low, c] * kernel[i, c, m]
+
+    which is `conv` with as many groups as channels.
+
+    Args:
+        x: `(*batch, *spatial, C)`; any number of batch axes, also none.
+        kernel: `(*window, C, M)`; M is the channel multiplier.
+        bias: `(C * M,)`.
+        strides: As in `conv`, like all options that follow.
+        padding: Padding of the spatial axes.
+        padding_mode: What the padding holds.
+        kernel_dilation: One more than the zeros put between elements of `kernel`.
+        precision: As in `jax.lax.conv_general_dilated`.
+        preferred_element_type: Dtype to sum in and return.
+        implementation: As in `conv`; on CPUs None sums over the taps of the kernel.
+
+    Returns:
+        `(*batch, *places, C * M)` in the promoted dtype of the arguments.
+
+    Raises:
+        TypeError: If an option has the wrong type, or an array holds no numbers.
+        ValueError: If shapes and options do not fit together.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+        >>> kernel = jnp.array([[[1.0], [0.0]], [[1.0], [2.0]]])
+        >>> depthwise_conv(x, kernel, padding="VALID")
+        Array([[ 3., 40.],
+               [ 5., 60.]], dtype=float32)
+
+    Source: Chollet 2017, "Xception: Deep Learning with Depthwise Separable
+    Convolutions", section 2. Keras has it with the same kernel; it differs in padding,
+    strides together with dilation, and any number of axes. In Flax and PyTorch it is a
+    convolution with groups, whose kernel is `(*window, 1, C * M)`.
+    """
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
+    shape = kernel.shape
+    if len(shape) < 3 or 0 in shape[:-2] or shape[-2:-1] != x.shape[-1:]:
+        raise ValueError(
+            f"`kernel` has shape {shape} and `x` {x.shape}; wanted (*window, C, "
+            "M) with a window of 1 or more, the C channels of `x`, and M kernels for "
+            "each of them."
+        )
+    *window, channels, multiplier = shape
+    # Without channels there is one group, of none.
+    grouped = (*window, min(channels, 1), channels * multiplier)
+    return conv(
+        x,
+        kernel.reshape(grouped),
+        bias,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        kernel_dilation=kernel_dilation,
+        feature_group_count=max(channels, 1),
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        implementation=implementation,
+    )
+
+
+def separable_conv(
+    x: Shaped[ArrayLike, "..."],
+    depthwise_kernel: Shaped[ArrayLike, "..."],
+    pointwise_kernel: Shaped[ArrayLike, "..."],
+    bias: Shaped[ArrayLike, "..."] | None = None,
+    *,
+    strides: PerAxis = 1,
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    kernel_dilation: PerAxis = 1,
+    precision: jax.lax.PrecisionLike = None,
+) -> Shaped[Array, "..."]:
+    """Convolve each channel by itself, then mix channels at each place.
+
+        y = conv(depthwise_conv(x, depthwise_kernel), pointwise_kernel) + bias
+
+    A convolution of k taps from C channels to F features has k * C * F weights, this
+    one k * C * M + C * M * F.
+
+    Args:
+        x: `(*batch, *spatial, C)`; any number of batch axes, also none.
+        depthwise_kernel: `(*window, C, M)`.
+        pointwise_kernel: `(1, ..., 1, C * M, F)`, one 1 for each spatial axis.
+        bias: `(F,)`, added at the end.
+        strides: Of the depthwise convolution, as in `conv`, like all that follow.
+        padding: Padding of the spatial axes.
+        padding_mode: What the padding holds.
+        kernel_dilation: One more than the zeros between elements of the depthwise
+            kernel.
+        precision: As in `jax.lax.conv_general_dilated`, for both.
+
+    Returns:
+        `(*batch, *places, F)` in the promoted dtype of the arguments.
+
+    Raises:
+        TypeError: If an option has the wrong type, or an array holds no numbers.
+        ValueError: If shapes and options do not fit together.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones((2, 8, 8, 3))
+        >>> separable_conv(x, jnp.ones((3, 3, 3, 2)), jnp.ones((1, 1, 6, 4))).shape
+        (2, 8, 8, 4)
+
+    Source: Chollet 2017, "Xception: Deep Learning with Depthwise Separable
+    Convolutions", section 2. As in Keras there is nothing between the two; Flax and
+    PyTorch write them one after the other.
+    """
+    x, bias = as_array(x, "x"), as_optional_array(bias, "bias")
+    depthwise_kernel = as_array(depthwise_kernel, "depthwise_kernel")
+    pointwise_kernel = as_array(pointwise_kernel, "pointwise_kernel")
+    shape, depthwise = pointwise_kernel.shape, depthwise_kernel.shape
+    wanted = (1,) * (len(depthwise) - 2)
+    if shape[:-2] != wanted or shape[-2:-1] != (math.prod(depthwise[-2:]),):
+        raise ValueError(
+            f"`pointwise_kernel` has shape {shape} and `depthwise_kernel` {depthwise}; "
+            "wanted (1, ..., 1, C * M, features), with a 1 for each spatial axis and "
+            "the C * M features of `depthwise_kernel`, of shape (*window, C, M)."
+        )
+    check_bias(bias, shape[-1])
+    dtype = promoted_dtype(x, depthwise_kernel, pointwise_kernel, bias)
+    features = depthwise_conv(
+        x.astype(dtype),
+        depthwise_kernel,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        kernel_dilation=kernel_dilation,
+        precision=precision,
+    )
+    return conv(features, pointwise_kernel, bias, precision=precision)

@@ -1,0 +1,1 @@
+"""The ways in which a convolution is computed, one file each."""

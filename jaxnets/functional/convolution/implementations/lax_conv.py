@@ -1,0 +1,88 @@
+"""JAX's convolution, kept from the programs that XLA cannot compile."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.lax import ConvDimensionNumbers
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num
+
+from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.windows import Pairs
+
+
+class ConvOptions(NamedTuple):
+    """Options of a convolution in canonical form, one entry per spatial axis.
+
+    Attributes:
+        strides: Steps of the window.
+        pairs: Zeros `(low, high)` put around the dilated input.
+        input_dilation: One more than the zeros put between inputs.
+        kernel_dilation: One more than the zeros put between kernel elements.
+        groups: Number of feature groups.
+        precision: As in `jax.lax.conv_general_dilated`.
+        result_dtype: Dtype of the result; None for that of the operands.
+    """
+
+    strides: tuple[int, ...]
+    pairs: Pairs
+    input_dilation: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    groups: int
+    precision: jax.lax.PrecisionLike
+    result_dtype: DTypeLike | None
+
+    def dtypes(self, operands: DTypeLike) -> tuple[np.dtype, np.dtype]:
+        """Return the dtypes to sum in and to return, for operands of a dtype."""
+        result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
+        return accumulation_dtype(result), result
+
+
+def convolve(
+    x: Num[Array, "..."],
+    kernel: Num[Array, "..."],
+    options: ConvOptions,
+    layout: ConvDimensionNumbers,
+) -> Num[Array, "..."]:
+    """Return `jax.lax.conv_general_dilated`, whatever its sizes.
+
+    XLA exchanges an image with a window that is larger. There it takes an axis with
+    window k, k - 1 gaps, stride k - 1 and no padding for one that stands for k groups,
+    also where its size is another, and ends the process with "Window dimensions do not
+    match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded for one place more,
+    which is cut off again.
+
+    Args:
+        x: Where `layout` says.
+        kernel: Where `layout` says.
+        options: Of the convolution.
+        layout: Which axis is which.
+    """
+    sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
+    window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
+    larger = any(k > n for k, n in zip(window, sizes, strict=True))
+    exchanged = options.groups == 1 and larger
+    misread = [
+        exchanged and n != k and step == (k - 1, (0, 0), k, 1)
+        for n, k, step in zip(
+            sizes, window, zip(*options[:4], strict=True), strict=True
+        )
+    ]
+    axes = zip(options.pairs, options.strides, misread, strict=True)
+    y = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=options.strides,
+        padding=[(low, high + stride * more) for (low, high), stride, more in axes],
+        lhs_dilation=options.input_dilation,
+        rhs_dilation=options.kernel_dilation,
+        dimension_numbers=layout,
+        feature_group_count=options.groups,
+        precision=options.precision,
+        preferred_element_type=options.result_dtype,
+    )
+    for axis, more in zip(layout.out_spec[2:], misread, strict=True):
+        if more:
+            y = jax.lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
+    return y

@@ -1,0 +1,146 @@
+"""Adaptive pooling: windows from the size of the output, whatever that of the input."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.pooling.implementations.axis_maxima import first_max
+from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
+from jaxnets.functional.pooling.options import spatial_sizes
+from jaxnets.functional.pooling.window import avg_pool, max_pool
+from jaxnets.functional.shared.arguments import as_array, list_or_none
+from jaxnets.functional.shared.dtypes import (
+    accumulation_dtype,
+    check_divisible,
+    check_ordered,
+    lowest,
+)
+from jaxnets.functional.shared.windows import per_axis
+from jaxnets.typing import ArrayLike
+
+
+if TYPE_CHECKING:
+    OutputShape = int | Sequence[int | None]
+else:
+    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    OutputShape = Any
+
+
+def adaptive_max_pool(
+    x: Shaped[ArrayLike, "..."], output_shape: OutputShape
+) -> Shaped[Array, "..."]:
+    """Take the maximum of `x` in as many windows as the output is to have.
+
+    `y[b, i, c] = max over j of x[b, j, c]` with `floor(i * n / m) <= j < ceil((i + 1) *
+    n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`;
+    unless n is a multiple of m they overlap, and some have one element more.
+
+    Of equal maxima the first in row-major window order takes the whole cotangent, and
+    the first NaN wins, as in `max_pool`.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+            integers or booleans.
+        output_shape: Number of windows: an int for the `x.ndim - 2` axes between batch
+            and channels, or one int per spatial axis; None keeps that axis. It may be
+            larger than the axis.
+
+    Returns:
+        Shape (*B, *output_shape, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is complex, or `output_shape` has a wrong type.
+        ValueError: If `output_shape` has a wrong length or a number below 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> adaptive_max_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
+        Array([2., 4., 6.], dtype=float32)
+
+    The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
+    """
+    x = as_array(x, "x")
+    check_ordered(x)
+    axes = _axes(x, output_shape)
+    if all(size and size % windows == 0 for size, windows in axes.values()):
+        return max_pool(x, [size // windows for size, windows in axes.values()])
+    y = x.astype(accumulation_dtype(x.dtype))
+    for axis, (size, windows) in reversed(axes.items()):
+        if size != windows:
+            intervals = _intervals(size, windows)
+            view = interval_view(y, axis, intervals, lowest(y.dtype))
+            y = first_max(view, axis + 1)
+    return y.astype(x.dtype)
+
+
+def adaptive_avg_pool(
+    x: Shaped[ArrayLike, "..."], output_shape: OutputShape
+) -> Shaped[Array, "..."]:
+    """Take the average of `x` in as many windows as the output is to have.
+
+    `y[b, i, c] = mean over j of x[b, j, c]` with `floor(i * n / m) <= j < ceil((i + 1)
+    * n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`;
+    unless n is a multiple of m they overlap, and some have one element more.
+
+    16-bit numbers are summed and divided in float32.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
+            floating-point numbers.
+        output_shape: As for `adaptive_max_pool`.
+
+    Returns:
+        Shape (*B, *output_shape, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` holds integers or booleans, or `output_shape` has a wrong
+            type.
+        ValueError: If `output_shape` has a wrong length or a number below 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> adaptive_avg_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
+        Array([1., 3., 5.], dtype=float32)
+
+    The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
+    """
+    x = as_array(x, "x")
+    check_divisible(x)
+    axes = _axes(x, output_shape)
+    if all(size and size % windows == 0 for size, windows in axes.values()):
+        return avg_pool(x, [size // windows for size, windows in axes.values()])
+    y = x.astype(accumulation_dtype(x.dtype))
+    for axis, (size, windows) in axes.items():
+        if size != windows:
+            intervals = _intervals(size, windows)
+            sums = jnp.sum(interval_view(y, axis, intervals), axis=axis + 1)
+            shape = [1] * y.ndim
+            shape[axis] = windows
+            counts = np.maximum(intervals.sizes, 1).reshape(shape)
+            y = sums / jnp.asarray(counts, y.dtype)
+    return y.astype(x.dtype)
+
+
+def _axes(x: Array, output_shape: Any) -> dict[int, tuple[int, int]]:
+    """Return for each spatial axis of `x` its size and the number of its windows."""
+    sizes = spatial_sizes(x, output_shape, "output_shape")
+    first = x.ndim - 1 - len(sizes)
+    entries = list_or_none(output_shape)
+    if entries is None or all(entry is not None for entry in entries):
+        numbers = per_axis(output_shape, len(sizes), "output_shape")
+    else:
+        known = [1 if number is None else number for number in entries]
+        per_axis(known, len(sizes), "output_shape")
+        pairs = zip(sizes, entries, strict=True)
+        numbers = [size if number is None else int(number) for size, number in pairs]
+    return dict(enumerate(zip(sizes, numbers, strict=True), first))
+
+
+def _intervals(size: int, windows: int) -> Intervals:
+    """Return the windows of an axis."""
+    starts = [i * size // windows for i in range(windows)]
+    ends = [-(-(i + 1) * size // windows) for i in range(windows)]
+    return Intervals(tuple(starts), tuple(ends))

@@ -1,0 +1,195 @@
+"""Fractional max pooling: random windows, fewer than elements by any ratio."""
+
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.pooling.implementations.axis_maxima import first_max
+from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
+from jaxnets.functional.pooling.options import spatial_sizes
+from jaxnets.functional.shared.arguments import as_array, described, list_or_none
+from jaxnets.functional.shared.dtypes import accumulation_dtype, check_ordered, lowest
+from jaxnets.functional.shared.windows import (
+    PerAxis,
+    fold_batch,
+    per_axis,
+    unfold_batch,
+)
+from jaxnets.typing import ArrayLike, Key
+
+
+def fractional_max_pool(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    output_shape: PerAxis,
+    *,
+    key: Key | None = None,
+    samples: Shaped[ArrayLike, "..."] | None = None,
+) -> Shaped[Array, "..."]:
+    """Take the maximum of `x` in random windows, `output_shape` of them.
+
+    On a spatial axis of n elements with m windows of k elements each, and with a sample
+    u in [0, 1) of each channel of each batch element, the windows start at
+
+    `floor((i + u) * a) - floor(u * a)`, `a = (n - k) / (m - 1)`, for i from 0 to m - 1.
+
+    So the first starts at 0, the last ends at n, and the steps between are `floor(a)`
+    or `ceil(a)`. (A single window is the last one.) The places are exact, whatever the
+    precision of u. With `k = 2` and `n / m` between 1 and 2 these are the pseudorandom
+    overlapping regions of the paper; `k` less than a step leaves elements out.
+
+    Of equal maxima the first in row-major window order takes the whole cotangent, and
+    the first NaN wins, as in `max_pool`.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+            integers or booleans.
+        window_shape: Size k of the windows: an int, or one int per spatial axis.
+        output_shape: Number m of windows: an int, or one int per spatial axis, at most
+            `n - k + 1`. Where both are ints there are `x.ndim - 2` spatial axes.
+        key: A JAX random key, from which samples are drawn.
+        samples: In place of `key`, given samples: shape (*B, C, spatial axes),
+            floating-point numbers in [0, 1).
+
+    Returns:
+        Shape (*B, *output_shape, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is complex, `samples` holds no floating-point numbers, or an
+            option has a wrong type.
+        ValueError: If an option has a wrong value, an axis is too small for so many
+            windows, `samples` has a wrong shape or a value outside [0, 1), or not
+            exactly one of `key` and `samples` is given. Under `jax.jit` and other
+            transformations the values are not known; there the nearest sample counts.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(7.0)[:, None]
+        >>> for u in (0.0, 0.5):
+        ...     y = fractional_max_pool(x, (2,), (4,), samples=jnp.array([[u]]))
+        ...     print(y.ravel())
+        [1. 2. 4. 6.]
+        [1. 3. 5. 6.]
+
+    Source: Graham 2014, "Fractional Max-Pooling", section 2. The windows are those of
+    PyTorch but for its rounding of `a`; it stores samples of images with the last axis
+    first. Flax and Keras have none.
+    """
+    x = as_array(x, "x")
+    check_ordered(x)
+    if list_or_none(output_shape) is not None:
+        sizes = spatial_sizes(x, output_shape, "output_shape")
+    else:
+        sizes = spatial_sizes(x, window_shape, "window_shape")
+    window = per_axis(window_shape, len(sizes), "window_shape")
+    out = per_axis(output_shape, len(sizes), "output_shape")
+    _check_room(sizes, window, out)
+    folded, batch = fold_batch(x, len(sizes), "x")
+    samples = _all_samples((*batch, x.shape[-1], len(sizes)), key, samples)
+    samples = samples.reshape((len(folded), x.shape[-1], len(sizes)))
+    y = folded.astype(accumulation_dtype(x.dtype))
+    for axis in reversed(range(len(sizes))):
+        y = _pool_axis(y, axis + 1, window[axis], out[axis], samples[..., axis])
+    return unfold_batch(y.astype(x.dtype), batch)
+
+
+def _pool_axis(
+    x: jax.Array, axis: int, window: int, out: int, samples: jax.Array
+) -> jax.Array:
+    """Pool one axis of `x (B, *spatial, C)` with `samples (B, C)`.
+
+    With `r = n - k` and `s = m - 1` a window starts at
+    `(i * r + floor(u * r)) // s - floor(u * r) // s`, as only the integer part of
+    `u * r` can carry over. That is `i * r // s`, or one more ("late") where the
+    remainders of `i * r` and of `floor(u * r)` add up to s: any sample reads its window
+    from the same `k + 1` elements.
+    """
+    room, steps = x.shape[axis] - window, max(out - 1, 1)
+    shifts = [i * room for i in range(out)] if out > 1 else [room]
+    firsts = [shift // steps for shift in shifts]
+    ends = [min(first + window + 1, x.shape[axis]) for first in firsts]
+    intervals = Intervals(tuple(firsts), tuple(ends))
+    view = interval_view(x, axis, intervals, lowest(x.dtype))
+
+    remainders = jnp.asarray([shift % steps for shift in shifts], jnp.int32)
+    remainders = remainders[None, :, None]
+    carry = remainders + jnp.expand_dims(_floors(samples, room) % steps, 1)
+    others = [i for i in range(1, view.ndim - 1) if i != axis]
+    late = jnp.expand_dims(carry >= steps, others)
+    place = jax.lax.broadcasted_iota(jnp.int32, view.shape, axis + 1)
+    seen = jnp.where(late, place >= 1, place < window)
+    return first_max(view, axis + 1, seen)
+
+
+def _floors(samples: jax.Array, factor: int) -> jax.Array:
+    """Return `floor(samples * factor)` without rounding: 0 to `factor - 1`.
+
+    The product of floats may be rounded up to an integer, so samples are compared with
+    the smallest floats that are not below `1 / factor`, `2 / factor` and so on.
+    """
+    bounds = []
+    for number in range(1, factor):
+        bound = samples.dtype.type(number / factor)
+        below = Fraction(float(bound)) < Fraction(number, factor)
+        bounds.append(np.nextafter(bound, samples.dtype.type(1)) if below else bound)
+    bounds = jnp.asarray(bounds, samples.dtype).reshape((1, 1, len(bounds)))
+    reached = jnp.expand_dims(samples, -1) >= bounds
+    return jnp.sum(reached, axis=-1, dtype=jnp.int32)
+
+
+def _all_samples(shape: tuple[int, ...], key: Any, samples: Any) -> jax.Array:
+    """Return samples of a shape: those given, else drawn with the key."""
+    if (key is None) == (samples is None):
+        came = "neither" if key is None else "both"
+        raise ValueError(
+            f"`key` and `samples`: {came} came; wanted exactly one. Give a `key` for "
+            "random windows."
+        )
+    if samples is None:
+        return _drawn(key, shape)
+    known = not isinstance(samples, Tracer)
+    # Not yet as JAX's: a float64 just below 1 becomes 1 in float32.
+    samples = np.asarray(samples) if known else samples
+    if not jnp.issubdtype(samples.dtype, jnp.floating):
+        raise TypeError(
+            f"`samples` has dtype {samples.dtype}; wanted floating-point numbers in "
+            "[0, 1)."
+        )
+    if samples.shape != shape:
+        raise ValueError(
+            f"`samples` has shape {samples.shape}; wanted {shape}: one number for each "
+            "channel of each batch element and each spatial axis."
+        )
+    if known and not np.all((samples >= 0) & (samples < 1)):
+        raise ValueError("`samples` has values outside [0, 1); wanted none.")
+    samples = jnp.asarray(samples)
+    return samples.astype(accumulation_dtype(samples.dtype))
+
+
+def _drawn(key: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Draw samples; raise if `key` is none."""
+    try:
+        return jax.random.uniform(key, shape, jnp.float32)
+    except TypeError as error:
+        raise TypeError(
+            f"`key` is {described(key)}; wanted a JAX random key, such as "
+            "`jax.random.key(0)`."
+        ) from error
+
+
+def _check_room(
+    sizes: tuple[int, ...], window: tuple[int, ...], out: tuple[int, ...]
+) -> None:
+    """Raise unless windows of an axis can all start at different elements."""
+    for axis, (n, k, m) in enumerate(zip(sizes, window, out, strict=True)):
+        if m > n - k + 1:
+            raise ValueError(
+                f"`output_shape` is {out} and `window_shape` {window}, but spatial "
+                f"axis {axis} of {n} elements has {max(n - k + 1, 0)} places for a "
+                f"window of {k}; wanted at most as many windows."
+            )

@@ -1,0 +1,163 @@
+"""Global pooling: one number per channel from all places."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.pooling.implementations.axis_maxima import first_max
+from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
+from jaxnets.functional.shared.dtypes import (
+    accumulation_dtype,
+    check_divisible,
+    check_ordered,
+    check_summable,
+)
+from jaxnets.typing import ArrayLike
+
+
+def global_max_pool(
+    x: Shaped[ArrayLike, "..."],
+    *,
+    spatial_ndim: int | None = None,
+    keepdims: bool = False,
+) -> Shaped[Array, "..."]:
+    """Take the maximum of each channel over all places.
+
+    `y[b, c] = max over i of x[b, i, c]`, `i` running over all spatial axes. Of equal
+    maxima the first in row-major order takes the whole cotangent, and the first NaN
+    wins, as in `max_pool`; `jax.numpy.max` would share the cotangent out.
+
+    Args:
+        x: Shape (*B, *spatial, C). Real numbers, integers or booleans.
+        spatial_ndim: Number of spatial axes, which stand before the channels. None for
+            all axes but the first and the last.
+        keepdims: Whether the spatial axes stay, with size 1.
+
+    Returns:
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. No
+        places at all give minus infinity, or the smallest integer.
+
+    Raises:
+        TypeError: If `x` is complex, or `spatial_ndim` no int.
+        ValueError: If `x` has too few axes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
+        >>> global_max_pool(x)
+        Array([[6., 7.]], dtype=float32)
+
+    It differs from Keras, which shares the cotangent of a tie, and from PyTorch, which
+    has it as `AdaptiveMaxPool2d(1)`. Flax has none.
+    """
+    x = as_array(x, "x")
+    check_ordered(x)
+    places, shape = _places(x, spatial_ndim, keepdims)
+    return first_max(places, places.ndim - 2).reshape(shape)
+
+
+def global_avg_pool(
+    x: Shaped[ArrayLike, "..."],
+    *,
+    spatial_ndim: int | None = None,
+    keepdims: bool = False,
+) -> Shaped[Array, "..."]:
+    """Take the average of each channel over all places.
+
+    `y[b, c] = (sum over i of x[b, i, c]) / P`, `i` running over the P places of all
+    spatial axes. 16-bit numbers are summed in float32.
+
+    Args:
+        x: Shape (*B, *spatial, C). Real or complex floating-point numbers.
+        spatial_ndim: Number of spatial axes, which stand before the channels. None for
+            all axes but the first and the last.
+        keepdims: Whether the spatial axes stay, with size 1.
+
+    Returns:
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. No
+        places at all give 0.
+
+    Raises:
+        TypeError: If `x` holds integers or booleans, or `spatial_ndim` is no int.
+        ValueError: If `x` has too few axes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
+        >>> global_avg_pool(x)
+        Array([[3., 4.]], dtype=float32)
+
+    Source: Lin, Chen and Yan 2014, "Network In Network", section 3.2.
+    It differs from Keras in that any number of batch axes is taken, and from PyTorch,
+    which has it as `AdaptiveAvgPool2d(1)`. Flax has none.
+    """
+    x = as_array(x, "x")
+    check_divisible(x)
+    places, shape = _places(x, spatial_ndim, keepdims)
+    sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
+    return (sums / max(places.shape[-2], 1)).astype(x.dtype).reshape(shape)
+
+
+def global_sum_pool(
+    x: Shaped[ArrayLike, "..."],
+    *,
+    spatial_ndim: int | None = None,
+    keepdims: bool = False,
+) -> Shaped[Array, "..."]:
+    """Take the sum of each channel over all places.
+
+    `y[b, c] = sum over i of x[b, i, c]`, `i` running over all spatial axes. 16-bit
+    numbers are summed in float32; integers wrap around in their own dtype.
+
+    Args:
+        x: Shape (*B, *spatial, C). Numbers of any kind but booleans.
+        spatial_ndim: Number of spatial axes, which stand before the channels. None for
+            all axes but the first and the last.
+        keepdims: Whether the spatial axes stay, with size 1.
+
+    Returns:
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is boolean, or `spatial_ndim` no int.
+        ValueError: If `x` has too few axes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
+        >>> global_sum_pool(x, keepdims=True).shape
+        (1, 1, 1, 2)
+
+    Flax, Keras and PyTorch have no global sum pooling.
+    """
+    x = as_array(x, "x")
+    check_summable(x)
+    places, shape = _places(x, spatial_ndim, keepdims)
+    sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
+    return sums.astype(x.dtype).reshape(shape)
+
+
+def _places(
+    x: jax.Array, spatial_ndim: int | None, keepdims: bool
+) -> tuple[jax.Array, tuple[int, ...]]:
+    """Return `x` with its spatial axes as one, and the shape of the result."""
+    if spatial_ndim is None:
+        if x.ndim < 3:
+            raise ValueError(
+                f"`x` has shape {x.shape}; wanted a batch axis, spatial axes and "
+                "channels. With other batch axes, or none, give `spatial_ndim`."
+            )
+        spatial_ndim = x.ndim - 2
+    ndim = as_count(spatial_ndim, "spatial_ndim")
+    if x.ndim < ndim + 1:
+        raise ValueError(
+            f"`x` has shape {x.shape} and `spatial_ndim` is {ndim}; wanted {ndim} "
+            f"spatial axes and channels: {ndim + 1} axes or more."
+        )
+    first = x.ndim - 1 - ndim
+    batch, spatial, channels = x.shape[:first], x.shape[first:-1], x.shape[-1]
+    kept = (1,) * ndim if as_switch(keepdims, "keepdims") else ()
+    # Not -1: an empty axis leaves it undetermined.
+    places = x.reshape((*batch, int(np.prod(spatial)), channels))
+    return places, (*batch, *kept, channels)

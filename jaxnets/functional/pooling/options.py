@@ -1,0 +1,219 @@
+"""Pooling windows: where they lie, what they see, how many elements each counts."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.shared.arguments import as_switch, list_or_none
+from jaxnets.functional.shared.windows import (
+    Padding,
+    Pairs,
+    PerAxis,
+    output_sizes,
+    padded,
+    padding_pairs,
+    per_axis,
+)
+from jaxnets.typing import ArrayLike
+
+
+class PoolWindows(NamedTuple):
+    """Pooling options in canonical form: one entry per spatial axis.
+
+    Attributes:
+        sizes: Sizes of the input, before padding.
+        window: Sizes of the window, before dilation.
+        strides: Distances between windows.
+        dilation: Distances between the elements of a window.
+        pairs: `(low, high)` padding.
+        out: Numbers of windows.
+    """
+
+    sizes: tuple[int, ...]
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pairs: Pairs
+    out: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes."""
+        return len(self.sizes)
+
+    @property
+    def covered(self) -> tuple[int, ...]:
+        """How many padded elements lie up to the end of the last window."""
+        axes = zip(self.out, self.strides, self.window, self.dilation, strict=True)
+        return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, k, d in axes)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether two windows may reach over the same element."""
+        spans = zip(self.window, self.dilation, strict=True)
+        reaches = [d * (k - 1) + 1 for k, d in spans]
+        return any(s < r for s, r in zip(self.strides, reaches, strict=True))
+
+
+def pool_windows(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    *,
+    strides: PerAxis | None,
+    padding: Padding,
+    window_dilation: PerAxis,
+    ceil_mode: bool,
+) -> PoolWindows:
+    """Parse the options of a pool over `x (*batch, *spatial, channels)`.
+
+    Args:
+        x: Only its shape is read.
+        window_shape: An int for `x.ndim - 2` spatial axes, or one int per axis.
+        strides: None for the window.
+        padding: As for `jaxnets.functional.shared.windows.padding_pairs`.
+        window_dilation: An int, or one int per axis.
+        ceil_mode: Whether a last window may reach past the padding. No effect on
+            "SAME" and "SAME_LOWER".
+
+    Raises:
+        TypeError: If an option has a wrong type.
+        ValueError: If an option has a wrong value, or an axis has no place for a
+            window.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.zeros((1, 7, 7, 3))
+        >>> pool_windows(x, 2, strides=None, padding="VALID", window_dilation=1,
+        ...              ceil_mode=True).out
+        (4, 4)
+    """
+    sizes = spatial_sizes(x, window_shape, "window_shape")
+    ndim = len(sizes)
+    window = per_axis(window_shape, ndim, "window_shape")
+    steps = window if strides is None else per_axis(strides, ndim, "strides")
+    dilation = per_axis(window_dilation, ndim, "window_dilation")
+    pairs = padding_pairs(
+        padding, sizes=sizes, window=window, strides=steps, dilation=dilation
+    )
+    same = isinstance(padding, str) and padding.startswith("SAME")
+    if not as_switch(ceil_mode, "ceil_mode") or same:
+        out = output_sizes(sizes, pairs, window, steps, dilation)
+        return PoolWindows(sizes, window, steps, dilation, pairs, out)
+    axes = zip(sizes, pairs, window, steps, dilation, strict=True)
+    out = tuple(_ceil_size(*options) for options in axes)
+    if min(out) < 1:
+        raise ValueError(
+            f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
+            "wanted one or more on each. Pad more with `padding`, or take a smaller "
+            "`window_shape` or `window_dilation`."
+        )
+    return PoolWindows(sizes, window, steps, dilation, pairs, out)
+
+
+def spatial_sizes(
+    x: Shaped[ArrayLike, "..."], option: Any, name: str, *, array: str = "x"
+) -> tuple[int, ...]:
+    """Return the sizes of the spatial axes of `x (*batch, *spatial, channels)`.
+
+    An int as `option` stands for `x.ndim - 2` spatial axes, a sequence for as many as
+    it has entries. `name` and `array` are what the caller called `option` and `x`.
+
+    Raises:
+        ValueError: If `x` has too few axes.
+
+    Example:
+        >>> spatial_sizes(np.zeros((2, 3, 8, 9, 1)), (2, 2), "window_shape")
+        (8, 9)
+    """
+    shape = np.shape(x)
+    entries = list_or_none(option)
+    ndim = len(shape) - 2 if entries is None else len(entries)
+    if ndim < 1 or len(shape) < ndim + 1:
+        raise ValueError(
+            f"`{array}` has shape {shape} and `{name}` is {option!r}; wanted "
+            f"(*batch, *spatial, channels) with one int of `{name}` per spatial "
+            "axis. An int stands for every axis between a first batch axis and the "
+            f"channels: write a sequence where `{array}` has no or several batch axes."
+        )
+    return shape[len(shape) - 1 - ndim : -1]
+
+
+def cover(
+    x: Shaped[Array, "..."], windows: PoolWindows, mode: str, *, fill: Any
+) -> Shaped[Array, "..."]:
+    """Pad `x`, and go on with `fill` where only `ceil_mode` reaches.
+
+    What lies after the last window stays: to crop it here would copy all the rest.
+    """
+    x = padded(x, windows.pairs, mode, fill=fill)
+    for axis, size in enumerate(windows.covered, x.ndim - 1 - windows.ndim):
+        x = fit_axis(x, axis, max(size, x.shape[axis]), fill=fill)
+    return x
+
+
+def shown_padded(x: Shaped[Array, "..."], windows: PoolWindows) -> Shaped[Array, "..."]:
+    """Return the covered `x` so that XLA on CPU reduces its windows rightly.
+
+    It takes a dilated window over the padding around one element, with no tap on that,
+    for the element. So there the padding is kept from it.
+    """
+    axes = zip(windows.sizes, windows.dilation, strict=True)
+    misread = any(size == 1 and dilation > 1 for size, dilation in axes)
+    return jax.lax.optimization_barrier(x) if misread else x
+
+
+def without_further_windows(
+    x: Shaped[Array, "..."], windows: PoolWindows
+) -> Shaped[Array, "..."]:
+    """Crop the axes of covered `x` that have room for more windows than `out`.
+
+    Others keep what lies after the last window, since a crop copies all the rest.
+    """
+    axes = zip(windows.covered, windows.strides, strict=True)
+    for axis, (covered, stride) in enumerate(axes, x.ndim - 1 - windows.ndim):
+        if x.shape[axis] >= covered + stride:
+            x = fit_axis(x, axis, covered)
+    return x
+
+
+def fit_axis(
+    x: Shaped[Array, "..."], axis: int, size: int, *, fill: Any = 0
+) -> Shaped[Array, "..."]:
+    """Crop or pad the end of an axis so that it has `size` elements."""
+    if x.shape[axis] == size:
+        return x
+    config = [(0, 0, 0)] * x.ndim
+    config[axis] = (0, size - x.shape[axis], 0)
+    return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
+
+
+def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
+    """Count the elements that each window sees on each axis.
+
+    Their outer product is the number of elements in a window. What only the tail of
+    `ceil_mode` reaches never counts; padding does if `include_pad`.
+    """
+    counts = []
+    for axis in range(windows.ndim):
+        low, high = windows.pairs[axis]
+        first = 0 if include_pad else low
+        last = low + windows.sizes[axis] + (high if include_pad else 0)
+        starts = windows.strides[axis] * np.arange(windows.out[axis])
+        taps = windows.dilation[axis] * np.arange(windows.window[axis])
+        places = starts[:, None] + taps[None, :]
+        counts.append(np.sum((places >= first) & (places < last), axis=1))
+    return counts
+
+
+def _ceil_size(
+    size: int, pair: tuple[int, int], window: int, stride: int, dilation: int
+) -> int:
+    """Return the number of windows on an axis with `ceil_mode`."""
+    low, high = pair
+    out = math.ceil((size + low + high - dilation * (window - 1) - 1) / stride) + 1
+    # A window that starts after the elements would see nothing but padding.
+    return out - 1 if (out - 1) * stride >= low + size else out

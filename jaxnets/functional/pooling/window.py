@@ -1,0 +1,268 @@
+"""Max, sum and average pooling over windows of the spatial axes.
+
+`x` is `(*batch, *spatial, channels)`: channels last, any number of batch axes, also
+none. Options have one meaning in all pools over windows, those of `norm_pool` and
+`pool_indices` too:
+
+- `window_shape`: an int for the `x.ndim - 2` axes between batch and channels, or one
+  int per spatial axis.
+- `strides`: None means the window, so that windows lie side by side.
+- `padding`: "VALID", "SAME", "SAME_LOWER", "CAUSAL" (one spatial axis), an int, or one
+  int or `(low, high)` pair per axis.
+- `padding_mode`: "zeros" pads with the identity of the reduction (minus infinity or the
+  smallest integer for the maximum), "reflect", "replicate", "circular" and "symmetric"
+  with elements of `x`.
+- `ceil_mode`: adds a last window that reaches past the padding, provided that it starts
+  before the end of `x`: `ceil((n + low + high - k_eff) / s) + 1` windows on an axis,
+  less one if the last would start at or after `n + low`. What only such a window
+  reaches is the identity in every `padding_mode`. "SAME" paddings need none.
+- `implementation`: None chooses, as `pool_implementations` says; a name forces.
+"""
+
+import math
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from jaxnets.functional.pooling.choice import pool_maxima, pool_sums
+from jaxnets.functional.pooling.options import element_counts, pool_windows
+from jaxnets.functional.shared.arguments import as_array, as_switch
+from jaxnets.functional.shared.dtypes import (
+    check_divisible,
+    check_ordered,
+    check_summable,
+)
+from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
+from jaxnets.typing import ArrayLike
+
+
+if TYPE_CHECKING:
+    Divisor = float | None
+else:
+    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    Divisor = Any
+
+
+def max_pool(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    *,
+    strides: PerAxis | None = None,
+    padding: Padding = "VALID",
+    padding_mode: str = "zeros",
+    window_dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    implementation: str | None = None,
+) -> Shaped[Array, "..."]:
+    """Take the maximum of `x` in each window.
+
+    `y[b, i, c] = max over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
+
+    Of equal maxima the first in row-major window order takes the whole cotangent. A
+    NaN counts as the largest, the first of several. A window without any element gives
+    minus infinity (the smallest integer) and passes nothing back.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+            integers or booleans.
+        window_shape: Size of the window.
+        strides: Distance between windows; None for `window_shape`.
+        padding: What is added around the spatial axes.
+        padding_mode: What it is filled with.
+        window_dilation: Distance between the elements of a window.
+        ceil_mode: Whether a last window may reach past the padding.
+        implementation: None, "taps" (folds slices of `x`; its derivative is slices
+            too) or "reduce_window" (XLA's kernel for the value, "taps" as soon as it
+            is differentiated).
+
+    Returns:
+        Shape (*B, *out, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is complex, or an option has a wrong type.
+        ValueError: If an option has a wrong value, or an axis has no place for a
+            window.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[12, 20, 30, 0], [8, 12, 2, 0],
+        ...                [34, 70, 37, 4], [112, 100, 25, 12]])
+        >>> max_pool(x[..., None], (2, 2))[..., 0]
+        Array([[ 20,  30],
+               [112,  37]], dtype=int32)
+
+    It differs from Flax in that `strides` is the window by default (there 1), and that
+    dilated windows have derivatives; from PyTorch in "SAME" and one-sided padding, and
+    in that padding may be wider than half the window; from Keras in `ceil_mode`,
+    `padding_mode` and explicit padding.
+    """
+    x = as_array(x, "x")
+    check_ordered(x)
+    windows = pool_windows(
+        x,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
+    return pool_maxima(x, windows, padding_mode, implementation, "max_pool")
+
+
+def sum_pool(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    *,
+    strides: PerAxis | None = None,
+    padding: Padding = "VALID",
+    padding_mode: str = "zeros",
+    window_dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    implementation: str | None = None,
+) -> Shaped[Array, "..."]:
+    """Take the sum of `x` in each window.
+
+    `y[b, i, c] = sum over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
+
+    16-bit numbers are summed in float32; integers wrap around in their own dtype. A
+    window without any element gives 0.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Numbers of any
+            kind but booleans.
+        window_shape: Size of the window.
+        strides: Distance between windows; None for `window_shape`.
+        padding: What is added around the spatial axes.
+        padding_mode: What it is filled with.
+        window_dilation: Distance between the elements of a window.
+        ceil_mode: Whether a last window may reach past the padding.
+        implementation: None, "taps" (adds slices of `x`; for small windows), "reshape"
+            (for windows that do not overlap) or "reduce_window".
+
+    Returns:
+        Shape (*B, *out, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is boolean, or an option has a wrong type.
+        ValueError: If an option has a wrong value, or an axis has no place for a
+            window.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> sum_pool(jnp.arange(6.0)[:, None], (3,), strides=1).ravel()
+        Array([ 3.,  6.,  9., 12.], dtype=float32)
+
+    Flax, Keras and PyTorch have no sum pooling.
+    """
+    x = as_array(x, "x")
+    check_summable(x)
+    windows = pool_windows(
+        x,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
+    sums = pool_sums(x, windows, padding_mode, implementation, "sum_pool")
+    return sums.astype(x.dtype)
+
+
+def avg_pool(
+    x: Shaped[ArrayLike, "..."],
+    window_shape: PerAxis,
+    *,
+    strides: PerAxis | None = None,
+    padding: Padding = "VALID",
+    padding_mode: str = "zeros",
+    window_dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: Divisor = None,
+    implementation: str | None = None,
+) -> Shaped[Array, "..."]:
+    """Take the average of `x` in each window.
+
+    `y = sum_pool(x) / count`, where `count` is the number of elements that the window
+    sees, with the padding or without it. What only `ceil_mode` reaches never counts.
+
+    16-bit numbers are summed and divided in float32. A window without any element
+    gives 0.
+
+    Args:
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
+            floating-point numbers.
+        window_shape: Size of the window.
+        strides: Distance between windows; None for `window_shape`.
+        padding: What is added around the spatial axes.
+        padding_mode: What it is filled with.
+        window_dilation: Distance between the elements of a window.
+        ceil_mode: Whether a last window may reach past the padding.
+        count_include_pad: Whether padding is part of the average. False averages over
+            elements of `x` alone, so that `padding_mode` plays no part.
+        divisor: Divides the sum in place of the count: any number but zero.
+        implementation: As for `sum_pool`.
+
+    Returns:
+        Shape (*B, *out, C), the dtype of `x`.
+
+    Raises:
+        TypeError: If `x` holds integers or booleans, or an option has a wrong type.
+        ValueError: If an option has a wrong value, or an axis has no place for a
+            window.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [2.0], [3.0]])
+        >>> avg_pool(x, (2,), padding=1).ravel()
+        Array([0.5, 2.5], dtype=float32)
+        >>> avg_pool(x, (2,), padding=1, count_include_pad=False).ravel()
+        Array([1. , 2.5], dtype=float32)
+
+    It differs from Flax and Keras in that `strides` is the window by default, and that
+    a bfloat16 average over a large window is right: they sum in 16 bits, where a sum
+    sticks once it is 256 times the next element. From PyTorch it differs in dilation,
+    "SAME" and one-sided padding, and padding modes.
+    """
+    x = as_array(x, "x")
+    check_divisible(x)
+    windows = pool_windows(
+        x,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
+    _check_divisor(divisor)
+    count_include_pad = as_switch(count_include_pad, "count_include_pad")
+    if not count_include_pad and padding_mode in PADDING_MODES:
+        padding_mode = "zeros"
+    sums = pool_sums(x, windows, padding_mode, implementation, "avg_pool")
+    if divisor is not None:
+        return (sums / float(divisor)).astype(x.dtype)
+    divisors = jnp.ones((1,) * sums.ndim, sums.dtype)
+    first = sums.ndim - 1 - windows.ndim
+    for axis, counts in enumerate(element_counts(windows, count_include_pad), first):
+        shape = [1] * sums.ndim
+        shape[axis] = counts.size
+        # Where a window sees nothing the sum is 0, whatever it is divided by.
+        at_least_one = jnp.asarray(np.maximum(counts, 1), sums.dtype)
+        divisors = divisors * at_least_one.reshape(shape)
+    return (sums / divisors).astype(x.dtype)
+
+
+def _check_divisor(divisor: Any) -> None:
+    """Raise unless `divisor` is None or a number other than zero."""
+    if divisor is None:
+        return
+    if not isinstance(divisor, numbers.Real) or isinstance(divisor, bool):
+        raise TypeError(f"`divisor` is {divisor!r}; wanted None or a real number.")
+    if divisor == 0 or math.isnan(divisor):
+        raise ValueError(
+            f"`divisor` is {divisor!r}; wanted None for the number of elements, or any "
+            "other number."
+        )

@@ -1,0 +1,172 @@
+"""The arguments that rnn, gru and lstm share, checked and brought to one dtype."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from jaxnets.functional.shared.arguments import described
+
+
+def check_weights(
+    params: Any, kind: type, gates: str, outputs: int | None = None
+) -> int:
+    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` and `b (G*H,)`; return H.
+
+    `gates` names the G blocks of columns; `outputs` is P where it is not H.
+    """
+    check_kind(params, kind)
+    count = len(gates.split(", "))
+    for name in ("w_xh", "w_hh"):
+        shape = jnp.shape(getattr(params, name))
+        if len(shape) != 2:
+            raise ValueError(
+                f"`params.{name}` has shape {shape}; wanted two axes. Parameters that "
+                "are stacked over seeds go through `jax.vmap`."
+            )
+    columns = jnp.shape(params.w_xh)[1]
+    if columns % count:
+        raise ValueError(
+            f"`params.w_xh` has {columns} columns; wanted a multiple of {count}, "
+            f"one block for each of {gates}."
+        )
+    hidden = columns // count
+    rows = hidden if outputs is None else outputs
+    why = "as `params.w_xh` has it"
+    if outputs is not None:
+        why = "as `params.w_xh` and `params.w_hr` have it"
+    check_shape("params.w_hh", params.w_hh, (rows, columns), why)
+    check_shape("params.b", params.b, (columns,), "one bias for each column")
+    return hidden
+
+
+def check_kind(params: Any, kind: type) -> None:
+    """Raise TypeError unless `params` are weights of this kind, which are arrays."""
+    if not isinstance(params, kind):
+        raise TypeError(
+            f"`params` is of type {type(params).__name__}; wanted {kind.__name__}."
+        )
+    for name in ("w_xh", "w_hh"):
+        check_array(f"params.{name}", getattr(params, name))
+
+
+def check_array(name: str, array: Any) -> None:
+    """Raise TypeError unless `array` is an array of numbers."""
+    if getattr(getattr(array, "dtype", None), "kind", "O") in "OSUMm":
+        raise TypeError(
+            f"`{name}` is {described(array)}; wanted an array of numbers. Convert it, "
+            f"for example with `jnp.asarray({name}, jnp.float32)`."
+        )
+
+
+def check_number(name: str, number: Any, wanted: str) -> None:
+    """Raise TypeError unless `number` is one, and known while JAX traces."""
+    if isinstance(number, Tracer):
+        raise TypeError(
+            f"`{name}` is traced; wanted a number that is known while JAX traces: "
+            f"{wanted}. Close over it, or name it in `static_argnames` of `jax.jit`."
+        )
+    kinds = int, float, np.number, np.ndarray, jax.Array
+    if isinstance(number, bool) or not isinstance(number, kinds) or jnp.ndim(number):
+        raise TypeError(f"`{name}` is {number!r}; wanted {wanted}.")
+
+
+def check_key(key: Any) -> None:
+    """Raise TypeError unless `key` is one random key of JAX."""
+    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and ndim == 0) and not (dtype == jnp.uint32 and ndim == 1):
+        several = " several keys," if typed else ""
+        raise TypeError(
+            f"`key` is{several} {described(key)}; wanted one JAX random key, such as "
+            "`jax.random.key(0)`. Several go through `jax.vmap`."
+        )
+
+
+def check_callables(**functions: object) -> None:
+    """Raise TypeError for the first of `functions` that cannot be called."""
+    for name, function in functions.items():
+        if not callable(function):
+            wanted = _CALLED.get(name, _CALLED["activation"])
+            given = repr(function)
+            if len(given) > 40:
+                given = described(function)
+            raise TypeError(f"`{name}` is {given}; wanted {wanted}.")
+
+
+_CALLED = {
+    "activation": "a function of arrays, such as `jnp.tanh` or `jax.nn.sigmoid`",
+    "step": "a function `step(state, x_t) -> (state, y_t)`",
+    "cell": "a module or function `cell(state, x_t) -> (state, y_t)`",
+    "run": "`rnn`, `gru`, `lstm`, or a function that is called alike",
+    "input_init": "an initialiser, such as `jax.nn.initializers.lecun_normal()`",
+    "recurrent_init": "an initialiser, such as `jax.nn.initializers.orthogonal()`",
+}
+
+
+def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> None:
+    """Raise ValueError unless `array` has the shape `wanted`."""
+    if not hasattr(array, "dtype"):
+        raise TypeError(
+            f"`{name}` is {described(array)}; wanted an array of shape {wanted}, {why}."
+        )
+    if jnp.shape(array) != wanted:
+        raise ValueError(
+            f"`{name}` has shape {jnp.shape(array)}; wanted {wanted}, {why}."
+        )
+
+
+def check_state(state: Any, wanted: tuple[int, ...]) -> None:
+    """Raise ValueError unless the state of an RNN or GRU has the shape `wanted`."""
+    why = "the batch axes of the input and H of `w_hh`"
+    check_shape("state", state, wanted, why)
+
+
+def check_clip(clip: Any) -> None:
+    """Raise ValueError unless `clip` is None or a positive bound."""
+    check_bound("clip", clip, "the pre-activations")
+
+
+def check_bound(name: str, bound: Any, of: str) -> None:
+    """Raise unless `bound` is None or a positive number."""
+    if bound is None:
+        return
+    wanted = f"a positive bound of {of}, or None for no bound"
+    check_number(name, bound, wanted)
+    if not bound > 0:
+        raise ValueError(f"`{name}` is {bound}; wanted {wanted}.")
+
+
+def check_features(name: str, x: Any, w_xh: Any, axes: str) -> None:
+    """Check that `x` has the axes named by `axes`, features last, to fit `w_xh`."""
+    check_array(name, x)
+    shape, features = jnp.shape(x), jnp.shape(w_xh)[0]
+    if len(shape) < (2 if "time" in axes else 1):
+        raise ValueError(
+            f"`{name}` has shape {shape}; wanted {axes}. Add an axis for the features "
+            "with `x[..., None]`."
+        )
+    if shape[-1] != features:
+        raise ValueError(
+            f"`{name}` has {shape[-1]} features (its last axis; its shape is {shape}), "
+            f"but `params.w_xh` has {features} rows. They must be equal; wanted {axes}."
+        )
+
+
+def same_dtype(*trees: Any) -> tuple[Any, ...]:
+    """Convert all arrays of `trees` to their promoted dtype."""
+    dtype = jnp.result_type(*jax.tree.leaves(trees))
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise TypeError(
+            f"`params`, `x` and `state` are all of dtype {dtype}; wanted floating "
+            "point, at least in `params`. Convert with `.astype(jnp.float32)`."
+        )
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype), trees)
+
+
+def batch_of(x: Any, time_major: bool) -> tuple[int, ...]:
+    """Return the batch axes of `(*batch, time, features)`."""
+    shape = jnp.shape(x)
+    return shape[1:-1] if time_major else shape[:-2]

@@ -1,0 +1,1 @@
+"""The recurrent cells: parameters, initial values, step and gates of each."""

@@ -1,0 +1,1 @@
+"""Loops over time: options, segments, residuals and cotangents."""

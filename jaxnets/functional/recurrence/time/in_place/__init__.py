@@ -1,0 +1,1 @@
+"""The loop that writes its residuals in place, and its chunks."""

@@ -1,0 +1,1 @@
+"""What convolution, pooling and recurrence share: arguments, windows, dtypes."""

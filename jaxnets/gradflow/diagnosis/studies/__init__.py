@@ -1,0 +1,1 @@
+"""Verdicts on the records of a study, one file a study."""

@@ -1,0 +1,185 @@
+"""Verdicts on time: how far back the gradients of RNN, GRU and LSTM reach."""
+
+import math
+
+from jaxnets.gradflow.diagnosis.models.flow import flow_verdict
+from jaxnets.gradflow.diagnosis.profiles import Profile, profile
+from jaxnets.gradflow.diagnosis.studies.contrast import REASON as CONTRAST_REASON
+from jaxnets.gradflow.diagnosis.studies.contrast import by_how_much
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.runs.estimates import (
+    estimate,
+    in_words,
+    paired_difference,
+    power,
+    with_interval,
+)
+from jaxnets.runs.records import Record
+
+
+REMEDIES = {
+    "vanishing": "Use an LSTM or GRU, or start the recurrent weights orthogonal.",
+    "exploding": "Clip the gradient's norm, lower the gain of the recurrent weights, "
+    "or truncate backpropagation.",
+    "healthy": "The gradient reaches the first steps. If the task is still not solved, "
+    "train longer or tune the learning rate before changing the cell.",
+    "unclear": "Run more seeds before you decide.",
+}
+GATED = ("GRU", "LSTM")
+GATED_REMEDIES = REMEDIES | {
+    "vanishing": "Start the gate that keeps the old state (LSTM f, GRU z) further "
+    "open: a bias of about the logarithm of the number of steps to remember.",
+}
+
+
+def time_verdicts(records: list[Record]) -> list[Verdict]:
+    """Judge every family at its longest sequence, contrast with RNN, then solved."""
+    found = select(records, study="time")
+    norms = select(found, metric="log10_gradient_norm")
+    verdicts = []
+    for family in dict.fromkeys(record.family for record in norms):
+        verdicts += _family_verdicts(select(norms, family=family), family)
+    for family in GATED:
+        verdicts += _contrasts(norms, family)
+    solved = select(found, metric="solved")
+    for family in dict.fromkeys(record.family for record in solved):
+        verdicts += _solved_verdicts(select(solved, family=family), family)
+    return verdicts
+
+
+def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
+    length = max(record.size for record in records)
+    longest = select(records, size=length)
+    steps = {record.step for record in longest}
+    verdicts = []
+    for step in sorted({min(steps), max(steps)}):
+        flow = profile(longest, step=step)
+        if flow is None:
+            continue
+        verdict = flow_verdict(
+            flow,
+            study="time",
+            where=f"{family}, {length:g} time steps, {moment(step)}",
+            place="step",
+            remedies=GATED_REMEDIES if family in GATED else REMEDIES,
+        )
+        verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(flow)))
+    return verdicts
+
+
+def _reach(flow: Profile) -> str:
+    """Say the rate again in units for memory: half-life, powers of ten per 100."""
+    rate = estimate(flow.rates.values())
+    if rate is None or rate.mean == 0:
+        return ""
+    steps = math.log10(2) / abs(rate.mean)
+    verb, change = ("halves", "loses") if rate.mean < 0 else ("doubles", "gains")
+    return (
+        f" It {verb} about every {in_words(steps)} steps, or {change} "
+        f"{in_words(100 * abs(rate.mean))} powers of ten per 100 steps."
+    )
+
+
+def _contrasts(records: list[Record], family: str) -> list[Verdict]:
+    lengths = [{r.size for r in select(records, family=f)} for f in ("RNN", family)]
+    if not lengths[0] & lengths[1]:
+        return []
+    length = max(lengths[0] & lengths[1])
+    both = select(records, size=length)
+    moments = [{r.step for r in select(both, family=f)} for f in ("RNN", family)]
+    steps = moments[0] & moments[1]
+    contrasts = [
+        _contrast(select(both, step=step), family, length, step)
+        for step in sorted({min(steps), max(steps)} if steps else ())
+    ]
+    return [contrast for contrast in contrasts if contrast]
+
+
+def _contrast(
+    records: list[Record], family: str, length: float, step: int
+) -> Verdict | None:
+    """Compare the rates of the RNN and a gated family."""
+    flows = [profile(records, family=name) for name in ("RNN", family)]
+    if flows[0] is None or flows[1] is None:
+        return None
+    plain, gated = (
+        {seed: 100 * rate for seed, rate in flow.rates.items()}
+        for flow in flows
+        if flow
+    )
+    gap = paired_difference(gated, plain)
+    better = by_how_much(("RNN", family), (plain, gated), "per 100 steps")
+    rates = [estimate(plain.values()), estimate(gated.values())]
+    if gap is None or better is None or rates[0] is None or rates[1] is None:
+        return None
+    changes = [f"{rate.mean:+.2g}" for rate in rates if rate]
+    certain = gap.bounds[0] > 0 or gap.bounds[1] < 0
+    return Verdict(
+        f"RNN against {family}, {length:g} time steps, {moment(step)}",
+        gap.mean,
+        0.0,
+        f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} powers "
+        f"of ten, the {family}'s by {changes[1]}: {better}."
+        f"{_ratio(plain, gated, family)}",
+        _contrast_remedy(gap.mean, certain, family),
+        "contrast",
+        "time",
+        gap.low,
+        gap.high,
+        CONTRAST_REASON,
+    )
+
+
+def _ratio(plain: dict[int, float], gated: dict[int, float], family: str) -> str:
+    """Say how many times faster the RNN forgets, where both forget in every seed."""
+    finite = [
+        {seed: rate for seed, rate in rates.items() if math.isfinite(rate)}
+        for rates in (plain, gated)
+    ]
+    if any(rate >= 0 for rates in finite for rate in rates.values()):
+        return ""
+    # Of logarithms, because a ratio of means has no symmetric interval.
+    logs = [{s: math.log10(-rate) for s, rate in rates.items()} for rates in finite]
+    ratio = paired_difference(logs[1], logs[0])
+    if ratio is None:
+        return ""
+    ratio, unit = ratio.map(power), f" times as fast as the {family}"
+    return f" The RNN forgets {with_interval(ratio, unit=unit)}."
+
+
+def _contrast_remedy(gap: float, certain: bool, family: str) -> str:
+    if not certain:
+        return "The two do not differ for sure: run more seeds before you decide."
+    if gap < 0:
+        return f"Where the task needs long memory, prefer the {family}."
+    return (
+        f"Here the RNN's gradient reaches further back than the {family}'s: open the "
+        "forget gate with a larger bias before you blame the cell."
+    )
+
+
+def _solved_verdicts(records: list[Record], family: str) -> list[Verdict]:
+    """Count the seeds that solve the task at the longest sequence."""
+    length = max(record.size for record in records)
+    longest = select(records, size=length)
+    step = max(record.step for record in longest)
+    last = [r.value for r in select(longest, step=step) if math.isfinite(r.value)]
+    if not last:
+        return []
+    share, count = sum(last) / len(last), round(sum(last))
+    kind = "solved" if share > 0.5 else "unsolved"
+    return [
+        Verdict(
+            f"{family}, {length:g} time steps, {moment(step)}",
+            share,
+            0.5,
+            f"The {family} solves the task over {length:g} time steps in {count} of "
+            f"{len(last)} seeds.",
+            "Try a longer sequence."
+            if kind == "solved"
+            else "Compare with how far back its gradient reaches; then train longer.",
+            kind,
+            "time",
+            reason="A network that solves the task does so with most seeds.",
+        )
+    ]

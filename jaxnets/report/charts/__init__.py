@@ -1,0 +1,1 @@
+"""Charts: records become Altair descriptions."""

@@ -1,0 +1,185 @@
+"""A profile over layers or time steps at the size and training step that are chosen."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import altair as alt
+
+from jaxnets.report.charts import controls
+from jaxnets.report.charts.axes import OF_THEORY, Line, Range, vertical, vertical_range
+from jaxnets.report.charts.controls import FAMILIES, SIZE, STEP, Control
+from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
+from jaxnets.report.charts.line_chart import (
+    MARKERS_PER_LINE,
+    embedded,
+    line_layers,
+    short,
+    thinned,
+)
+from jaxnets.report.charts.lines import line
+from jaxnets.report.charts.style import ordered_families
+from jaxnets.report.intervals import describe_intervals, number
+from jaxnets.runs.records import Record
+
+
+# There is a line for each size and step: fewer points than in other charts.
+POINTS = 60
+# Tells lines apart: family, role, size and step.
+Key = tuple[str, str, float, int]
+_CHOSEN = (
+    f"datum.size == {SIZE} && datum.step == {STEP}"
+    f" && indexof({FAMILIES}, datum.family) >= 0"
+)
+_MARKED = "datum.every > 0 && datum.x % datum.every == 0"
+_INTERVAL = (
+    "format(datum.mean, '.2f') + (datum.seeds > 1 ?"
+    " ' (' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ')' : '')"
+)
+
+
+class Explorer(NamedTuple):
+    """One chart of lines, of which the reader chooses which are shown.
+
+    Attributes:
+        study: The study it belongs to.
+        plot: What it shows.
+        panels: Its one chart.
+        lines: All lines, by what is chosen.
+        extent: The vertical extent of all of them, so that choices can be compared.
+        families: All families of the study, in the order that fixes their colours.
+        controls: The choices of networks, size and training step.
+        notes: Sentences on intervals and what was left out.
+    """
+
+    study: str
+    plot: Plot
+    panels: list[Panel]
+    lines: dict[Key, Line]
+    extent: Range
+    families: list[str]
+    controls: list[Control]
+    notes: list[str]
+
+    def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
+        """Return the specification of its chart."""
+        axes = self.plot.axes
+        base = alt.Chart(alt.NamedData("rows")).encode(
+            x=_horizontal(axes.x), y=vertical("mean", axes, self.extent)
+        )
+        lines = list(self.lines.values())
+        layers = line_layers(base, lines, axes, self.extent, self.families, legend)
+        chart = (
+            alt.LayerChart(layer=layers)
+            .transform_filter(_CHOSEN)
+            .transform_flatten(["x", "mean", "low", "high", "seeds"])
+            .transform_calculate(marked=_MARKED, value=_INTERVAL)
+        )
+        rows = [_row(key, line) for key, line in self.lines.items()]
+        return embedded(chart, rows, panel.description, self.controls)
+
+    def heading(self, panel: Panel) -> str:
+        """Return the heading of the chart where it stands alone."""
+        del panel
+        _, size, step = self.controls
+        return f"{self.plot.title}, {self.plot.size} {size.text()}, {step.text()}"
+
+    def drawn(self) -> list[tuple[int, str]]:
+        """Return the families that it shows, each after the number of its colour."""
+        seen = {family for family, *_ in self.lines}
+        return [(i, name) for i, name in enumerate(self.families) if name in seen]
+
+    def roles(self) -> list[str]:
+        """Return the roles that it shows, in the order of their dashes."""
+        return list(dict.fromkeys(role for _, role, *_ in self.lines))
+
+
+def explorer(
+    study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
+) -> Explorer | None:
+    """Draw `spots` so that their size and step can be chosen; None if none is finite.
+
+    Args:
+        study: The study they belong to.
+        plot: What the figure shows.
+        spots: Each record with its place along the horizontal axis and its role.
+        present: All families of the study, also those that this figure lacks.
+    """
+    families = ordered_families(study, present)
+    lines: dict[Key, Line] = {}
+    left_out = set()
+    groups = _grouped(spots)
+    order = list(dict.fromkeys(role for _, role, *_ in groups))
+    for key in sorted(groups, key=lambda k: (order.index(k[1]), families.index(k[0]))):
+        family, role, size, _ = key
+        kept = thinned(sorted(groups[key]), POINTS)
+        drawn = line(family, role, {x: groups[key][x] for x in kept})
+        if len(drawn.points) < len(kept):
+            left_out.add(f"{family}, {plot.size} {size:g}")
+        if drawn.points:
+            lines[key] = drawn
+    if not lines:
+        return None
+    measured = [found for found in lines.values() if found.role not in OF_THEORY]
+    seeds = [point.seeds for found in measured for _, point in found.points]
+    names = [name for name in families if name in {family for family, *_ in lines}]
+    choices = [
+        controls.families(names),
+        controls.sizes(plot.size, (size for *_, size, _ in lines)),
+        controls.steps(step for *_, step in lines),
+    ]
+    extent = vertical_range(list(lines.values()), plot.axes)
+    notes = [describe_intervals(seeds, "Bands"), *left_out_note(left_out)]
+    panel = Panel("", _describe(plot, list(lines.values())))
+    return Explorer(study, plot, [panel], lines, extent, families, choices, notes)
+
+
+def _grouped(
+    spots: Iterable[tuple[Record, Spot]],
+) -> Mapping[Key, Mapping[float, list[Record]]]:
+    """Group records by line, and within them by x."""
+    groups = defaultdict(lambda: defaultdict(list))
+    for record, spot in spots:
+        key = record.family, spot.role, record.size, record.step
+        groups[key][spot.x].append(record)
+    return groups
+
+
+def _row(key: Key, line: Line) -> dict[str, Any]:
+    """Return a line as one row, with a list for what its points hold."""
+    family, role, size, step = key
+    xs, found = zip(*line.points, strict=True)
+    spacing = xs[1] - xs[0] if len(xs) > 1 else 1
+    return {
+        "family": family,
+        "role": role,
+        "size": size,
+        "step": step,
+        # How far markers stand apart; theory has none.
+        "every": 0
+        if role in OF_THEORY
+        else spacing * math.ceil(len(xs) / MARKERS_PER_LINE),
+        "x": xs,
+        "mean": [short(point.mean, 4) for point in found],
+        "low": [short(point.low, 4) for point in found],
+        "high": [short(point.high, 4) for point in found],
+        "seeds": [point.seeds for point in found],
+    }
+
+
+def _horizontal(title: str) -> alt.X:
+    """Return the horizontal axis, as long as the profile that is chosen."""
+    axis = alt.Axis(tickMinStep=1, tickCount=10, format=",d", labelOverlap=True)
+    # Room for the markers at both ends.
+    scale = alt.Scale(nice=False, zero=False, padding=6)
+    return alt.X("x:Q", title=title, scale=scale, axis=axis)
+
+
+def _describe(plot: Plot, lines: list[Line]) -> str:
+    """Say in words what the chart shows, whatever is chosen."""
+    means = [found.mean for line in lines for _, found in line.points]
+    return (
+        f"{plot.title}. {plot.axes.y} against {plot.axes.x}, for what is chosen above; "
+        f"over all choices from {number(min(means))} to {number(max(means))}."
+    )

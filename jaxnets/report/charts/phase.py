@@ -1,0 +1,202 @@
+"""The phase diagram: networks in the plane of weight and bias variance."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import altair as alt
+
+from jaxnets.report.charts.axes import Axes
+from jaxnets.report.charts.figures import Panel, Plot
+from jaxnets.report.charts.line_chart import embedded, short
+from jaxnets.report.charts.style import ordered_families
+from jaxnets.report.intervals import (
+    Estimate,
+    interval,
+    number,
+    over_seeds,
+)
+from jaxnets.runs.records import Record
+from jaxnets.runs.selection import of_metric
+
+
+# Below and above 0 of log chi_1.
+SIDES = ("vanishes", "explodes")
+_READING = (
+    "Left of the dashed line lies the ordered phase, where gradients vanish (downward "
+    "triangles), right of it the chaotic phase, where they explode (upward triangles). "
+    "The number at each network is its measured log chi_1: what the logarithm of a "
+    "squared gradient gains per layer, which theory puts at 0 on the line."
+)
+_AXES = Axes("weight variance", "bias variance")
+
+
+class PhaseDiagram(NamedTuple):
+    """Critical lines and the networks of a study, a panel for each activation.
+
+    Attributes:
+        study: The study it belongs to.
+        plot: What it shows.
+        panels: One for each activation; never empty.
+        rows: The points of the line and the networks of each panel, by its title.
+        notes: A sentence on the seeds.
+    """
+
+    study: str
+    plot: Plot
+    panels: list[Panel]
+    rows: dict[str, list[dict[str, Any]]]
+    notes: list[str]
+
+    def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
+        """Return the specification of a panel; its shapes need no legend."""
+        del legend
+        rows = self.rows[panel.title]
+        xs, ys = ([row[axis] for row in rows] for axis in ("x", "y"))
+        # Of sigmoids the line lies at 103, a hundred times LeCun's variance.
+        spread = "log" if max(xs) > 10 * min(xs) else "linear"
+        base = alt.Chart(alt.NamedData("rows")).encode(
+            x=alt.X(
+                "x:Q",
+                title=self.plot.axes.x,
+                scale=alt.Scale(
+                    type=spread, domain=[min(xs), max(xs)], nice=False, padding=30
+                ),
+                axis=alt.Axis(tickCount=5, format="~g", labelOverlap=True),
+            ),
+            y=alt.Y(
+                "y:Q",
+                title=self.plot.axes.y,
+                scale=alt.Scale(domain=[0, max(*ys, 0.01)]),
+                axis=alt.Axis(tickCount=5),
+            ),
+        )
+        line = base.transform_filter("datum.kind == 'line'").encode(order="y:Q")
+        network = base.transform_filter("datum.kind == 'network'")
+        stroke = line.mark_line(strokeDash=[6, 4], color="gray", strokeWidth=2)
+        # Away from the line, which may start at a network.
+        labels = [
+            network.transform_filter(f"datum.side == '{side}'")
+            .mark_text(dx=dx, dy=-13, color="gray")
+            .encode(text="label:N")
+            for side, dx in zip(SIDES, (-10, 10), strict=True)
+        ]
+        layers = [stroke, _points(network, self.plot.axes), *labels]
+        return embedded(alt.LayerChart(layer=layers), rows, panel.description)
+
+    def heading(self, panel: Panel) -> str:
+        """Return the heading of a panel that stands alone."""
+        return f"{self.plot.title}, {panel.title}" if panel.title else self.plot.title
+
+
+def _points(network: alt.Chart, axes: Axes) -> alt.Chart:
+    """Return the networks as triangles, by the side of the line they behave like."""
+    shapes = alt.Scale(domain=list(SIDES), range=["triangle-down", "triangle-up"])
+    return network.mark_point(filled=True, size=90, opacity=1).encode(
+        color=alt.Color("side:N", scale=alt.Scale(domain=list(SIDES)), legend=None),
+        shape=alt.Shape("side:N", scale=shapes, legend=None),
+        tooltip=[
+            alt.Tooltip("name:N", title="network"),
+            alt.Tooltip("x:Q", title=axes.x),
+            alt.Tooltip("y:Q", title=axes.y),
+            alt.Tooltip("value:N", title="log chi_1"),
+        ],
+    )
+
+
+def phase_diagram(
+    study: str,
+    title: str,
+    records: Iterable[Record],
+    measured: str,
+    panel_of: Callable[[Record], str],
+) -> PhaseDiagram | None:
+    """Draw networks beside the critical lines of their activations.
+
+    Args:
+        study: The study they belong to.
+        title: Heading of the figure.
+        records: Those of the study.
+        measured: The metric of log chi_1.
+        panel_of: The panel that a network, or a point of a line, stands in.
+
+    Returns:
+        The figure, or None where a panel lacks its line or there is no network.
+    """
+    records = list(records)
+    networks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    seeds = []
+    for place in _places(records):
+        theirs = of_metric(records, measured)
+        key = place.record.family, place.record.size
+        found = over_seeds(r for r in theirs if (r.family, r.size) == key)
+        if found.seeds:
+            seeds.append(found.seeds)
+            networks[panel_of(place.record)].append(_network(place, found))
+    lines = _lines(records, panel_of)
+    if not networks or not networks.keys() <= lines.keys():
+        return None
+    names = sorted(networks, key=ordered_families(study, {*networks}).index)
+    plot = Plot("phase-diagram", title, _READING, _AXES)
+    panels = [Panel(name, _describe(plot, name, networks[name])) for name in names]
+    rows = {name: lines[name] + networks[name] for name in names}
+    count = max(seeds)
+    told = "the value of one seed" if count == 1 else f"the mean of {count} seeds"
+    notes = [
+        f"Dashed: where theory's chi_1 is 1. Numbers: {told}; point at a network to "
+        "read its interval."
+    ]
+    return PhaseDiagram(study, plot, panels, rows, notes)
+
+
+class _Place(NamedTuple):
+    """Where a network stands, with one of its records."""
+
+    record: Record
+    x: float
+    y: float
+
+
+def _places(records: list[Record]) -> list[_Place]:
+    """Pair the variances of each network."""
+    biases = {(r.family, r.size): r for r in of_metric(records, "bias_variance")}
+    return [
+        _Place(r, short(r.value), short(biases[r.family, r.size].value))
+        for r in of_metric(records, "weight_variance")
+        if (r.family, r.size) in biases
+    ]
+
+
+def _network(place: _Place, found: Estimate) -> dict[str, Any]:
+    return {
+        "kind": "network",
+        "name": place.record.family,
+        "x": place.x,
+        "y": place.y,
+        "side": SIDES[found.mean > 0],
+        "label": number(found.mean, 2),
+        "value": interval(found),
+    }
+
+
+def _lines(
+    records: list[Record], panel_of: Callable[[Record], str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the points of each panel's line; networks that share it repeat it."""
+    points: dict[str, dict[int | None, dict[str, Any]]] = defaultdict(dict)
+    for axis, metric in (
+        ("x", "critical_weight_variance"),
+        ("y", "critical_bias_variance"),
+    ):
+        for record in of_metric(records, metric):
+            point = points[panel_of(record)].setdefault(
+                record.position, {"kind": "line"}
+            )
+            point[axis] = short(record.value)
+    return {name: list(line.values()) for name, line in points.items()}
+
+
+def _describe(plot: Plot, name: str, networks: list[dict[str, Any]]) -> str:
+    told = [f"{row['label']} at ({row['x']:g}, {row['y']:g})" for row in networks]
+    heading = f"{plot.title}, {name}" if name else plot.title
+    return f"{heading}. Measured log chi_1: {'; '.join(told)}."

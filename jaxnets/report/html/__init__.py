@@ -1,0 +1,1 @@
+"""The page around the charts: markup, legends, verdicts, provenance."""

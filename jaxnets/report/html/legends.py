@@ -1,0 +1,80 @@
+"""The legend of a figure, which the page writes once for all of its panels."""
+
+from jaxnets.report.charts.heat_maps import HeatMap
+from jaxnets.report.charts.style import DASHES, HEAT, MARKERS
+from jaxnets.report.html.markup import Markup, join, tag
+from jaxnets.report.intervals import numbers
+
+
+# Markers around the origin, as Vega draws them at the size of the charts.
+_OUTLINES = {
+    "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
+    "square": "M-3.4,-3.4h6.8v6.8h-6.8Z",
+    "triangle-up": "M0,-4L4.2,3.4H-4.2Z",
+    "diamond": "M0,-5L3.8,0L0,5L-3.8,0Z",
+    "cross": "M-1.5,-4h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5Z",
+    "triangle-down": "M0,4L4.2,-3.4H-4.2Z",
+}
+
+
+def line_legend(families: list[tuple[int, str]], roles: list[str]) -> Markup:
+    """Return the swatches of families and, where there are two, of roles."""
+    shown = [*family_keys(families).items(), *_role_keys(roles).items()]
+    if not shown:
+        return Markup("")
+    items = (tag("li", key, name) for name, key in shown)
+    return tag("ul", *items, class_="legend", aria_label="Legend")
+
+
+def family_keys(families: list[tuple[int, str]]) -> dict[str, Markup]:
+    """Return the swatch of each family, given after the number of its colour."""
+    kinds = len(MARKERS)
+    return {
+        name: _key(f"var(--family-{index % kinds})", marker=MARKERS[index % kinds])
+        for index, name in families
+    }
+
+
+def _role_keys(roles: list[str]) -> dict[str, Markup]:
+    if len(roles) < 2:
+        return {}
+    dashes = zip(roles, DASHES, strict=False)
+    return {role: _key("var(--text)", dash=dash) for role, dash in dashes}
+
+
+def heat_legend(figure: HeatMap) -> Markup:
+    """Return the scale of colours, from the least to the greatest value."""
+    low, high = numbers(figure.extent)
+    bar = tag(
+        "span",
+        class_="heat",
+        aria_hidden="true",
+        style=f"background:linear-gradient(to right,{','.join(HEAT)})",
+    )
+    shown = [tag("li", f"{figure.plot.axes.y}:"), tag("li", low, bar, high)]
+    if figure.has_empty():
+        shown.append(tag("li", tag("span", class_="empty"), "no finite value"))
+    return tag("ul", *shown, class_="legend", aria_label="Legend")
+
+
+def _key(
+    colour: str, marker: str | None = None, dash: tuple[int, ...] = (1, 0)
+) -> Markup:
+    """Return the swatch of a legend: a piece of the line and its marker."""
+    line = tag(
+        "path",
+        d="M-15,0H15",
+        stroke="currentColor",
+        stroke_width=2,
+        stroke_dasharray=" ".join(map(str, dash)),
+    )
+    point = tag("path", d=_OUTLINES[marker], fill="currentColor") if marker else ""
+    return tag(
+        "svg",
+        join([line, point]),
+        width=30,
+        height=12,
+        viewBox="-15 -6 30 12",
+        aria_hidden="true",
+        style=f"color:{colour}",
+    )

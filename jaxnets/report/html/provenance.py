@@ -1,0 +1,160 @@
+"""What ran where: the command, the machine, the arms, the cost of measuring."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from jaxnets.report.html.markup import Markup, join, tag
+from jaxnets.report.intervals import number
+from jaxnets.report.sections.section import Table
+from jaxnets.runs.reading import Run
+
+
+def provenance_html(run: Run) -> Markup:
+    """Return the account of what ran where, with what the run does not tell."""
+    tables = (_environment(run), _overhead(run), _arms(run), _config(run))
+    shown = [table_html(table) for table in tables if table is not None]
+    return join([_stopped(run), tag("div", *shown, class_="tables")])
+
+
+def table_html(table: Table) -> Markup:
+    """Return `table` as HTML that scrolls sideways in itself where it is too wide."""
+    head = tag("tr", *(tag("th", title, scope="col") for title in table.head))
+    body = (
+        tag("tr", tag("th", row[0], scope="row"), *(map(_cell, row[1:])))
+        for row in table.rows
+    )
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", tag("strong", table.title), " ", tag("span", table.caption)),
+            tag("thead", head),
+            tag("tbody", *body),
+        ),
+        class_="table",
+        role="region",
+        aria_label=table.title,
+        tabindex="0",
+    )
+
+
+def _cell(text: str) -> Markup:
+    """Return a cell, with the interval of an estimate on a line of its own."""
+    mean, bracket, ends = text.partition(" (")
+    if not re.fullmatch(r"[^()]+ to [^()]+\)|no spread\)", ends):
+        return tag("td", text)
+    return tag("td", mean, " ", tag("small", bracket.strip() + ends))
+
+
+def _environment(run: Run) -> Table | None:
+    seconds = run.summary.get("seconds")
+    facts = {
+        "command": run.summary.get("command"),
+        "started": run.summary.get("started"),
+        "time": None if seconds is None else f"{number(seconds)} s",
+        "seeds": run.config.get("seeds"),
+        **run.mapping("environment"),
+    }
+    rows = [[name, number(fact)] for name, fact in facts.items() if fact is not None]
+    if not rows:
+        return None
+    return Table("Command, versions and machine", "", ["What", "Value"], rows)
+
+
+def _overhead(run: Run) -> Table | None:
+    rows = [
+        [
+            str(entry.get("network", "–")),
+            number(entry.get("plain_ms")),
+            number(entry.get("measured_ms")),
+            _factor(entry.get("ratio")),
+        ]
+        for entry in run.entries("overhead")
+    ]
+    if not rows:
+        return None
+    return Table(
+        "What measuring costs",
+        "Time of one training step without and with the norm of the gradient at every "
+        "tap in every step. Both programs ran in turn in this run, after a warm-up; "
+        "medians. Ratio: the median over neighbouring pairs; 1.10 means that measuring "
+        "makes a step a tenth longer.",
+        ["Network", "Without (ms)", "With (ms)", "Ratio"],
+        rows,
+    )
+
+
+def _factor(ratio: object) -> str:
+    """Write a ratio near 1 with the digits that matter."""
+    return f"{ratio:.3f}" if isinstance(ratio, float) else number(ratio)
+
+
+def _arms(run: Run) -> Table | None:
+    rows = [
+        [
+            str(arm.get("arm", "–")),
+            str(arm.get("study", "–")),
+            str(arm.get("status", "–")),
+            number(arm.get("parameters")),
+            number(arm.get("seconds")),
+            number(arm.get("compile_seconds")),
+        ]
+        for arm in run.entries("arms")
+    ]
+    if not rows:
+        return None
+    return Table(
+        "The arms",
+        "Each is one trained configuration, with all its seeds.",
+        ["Arm", "Study", "Status", "Parameters", "Time (s)", "of it compiling (s)"],
+        rows,
+    )
+
+
+def _stopped(run: Run) -> Markup:
+    """Return which arms did not finish, and why."""
+    lines = unfinished(run.entries("arms"))
+    if not lines:
+        return Markup("")
+    return join(
+        [
+            tag("h3", "Arms that did not finish"),
+            tag("ul", *(tag("li", line) for line in lines), class_="plain"),
+        ]
+    )
+
+
+def unfinished(arms: Iterable[dict[str, Any]]) -> list[str]:
+    """Return a sentence on each arm that was stopped or never started.
+
+    Example:
+        >>> unfinished([{"arm": "plain-56", "status": "stopped", "message": "time"}])
+        ['plain-56 was stopped: time']
+    """
+    verbs = {"stopped": "was stopped", "pending": "was not started"}
+    sentences = []
+    for arm in arms:
+        status = arm.get("status")
+        if status == "finished":
+            continue
+        verb = verbs.get(str(status), f"has the status {status}")
+        message = arm.get("message")
+        end = f": {message}" if message else "."
+        sentences.append(f"{arm.get('arm', 'An arm')} {verb}{end}")
+    return sentences
+
+
+def _config(run: Run) -> Table | None:
+    rows = [[name, _written(value)] for name, value in run.config.items()]
+    if not rows:
+        return None
+    return Table("The whole configuration", "", ["Setting", "Value"], rows)
+
+
+def _written(value: object) -> str:
+    """Write a setting as it stands in config.json, texts without quotes."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,165 @@
+"""The verdicts in plain sentences, first thing on the page."""
+
+from itertools import groupby
+from math import isfinite
+from typing import Any
+
+from jaxnets.report.html.markup import Markup, join, tag, typeset
+from jaxnets.report.intervals import number, numbers
+from jaxnets.runs.reading import STUDIES, Run
+
+
+# What is worth reading first: the contrasts, then the troubles, then what is well.
+_LAST = ("healthy",)
+_FIRST = ("contrast",)
+# What fixes the colour of a verdict's edge; all others are trouble.
+_MARKS = {
+    "contrast": "contrast",
+    "healthy": "well",
+    "solved": "well",
+    "unclear": "open",
+}
+_HEADINGS = {
+    "depth": "Depth",
+    "time": "Time",
+    "saturation": "Saturation",
+    "overfitting": "Overfitting",
+    "theory": "Theory",
+}
+# What the number of a contrast counts.
+_UNITS = {
+    "depth": " powers of ten",
+    "time": " powers of ten per 100 steps",
+    "overfitting": " nats",
+}
+# What stands behind verdicts that share a remedy, each text once.
+_BACKGROUND = {
+    "reason": "Why this threshold: ",
+    "other_cause": "Another possible cause: ",
+}
+
+
+def verdicts_html(run: Run) -> Markup:
+    """Return the verdicts of `run`, by study, each with its number and interval."""
+    verdicts, claims = run.entries("verdicts"), run.entries("claims")
+    if not verdicts and not claims:
+        return tag(
+            "p",
+            "This run holds no verdicts: it was stopped before they were drawn up, or "
+            "its summary.json is missing. The charts below show what was measured.",
+            class_="remark",
+        )
+    names = [str(verdict.get("study") or "") for verdict in verdicts]
+    others = [name for name in dict.fromkeys(names) if name not in STUDIES]
+    of_studies = [
+        _of_study(
+            name,
+            [v for v, of in zip(verdicts, names, strict=True) if of == name],
+        )
+        for name in (*STUDIES, *others)
+        if name in names
+    ]
+    return join([*of_studies, _claims(claims) if claims else ""])
+
+
+def _claims(claims: list[dict[str, Any]]) -> Markup:
+    """Return whether each claim of the study of theory holds."""
+    return tag(
+        "section",
+        tag("h3", _HEADINGS["theory"]),
+        tag("ul", *(_claim(claim) for claim in claims)),
+        class_="verdicts",
+    )
+
+
+def _claim(claim: dict[str, Any]) -> Markup:
+    number, statement = claim.get("number"), claim.get("statement")
+    opening, colon, rest = typeset(str(claim.get("sentence") or "")).partition(": ")
+    kind = {"yes": "well", "no": "trouble"}.get(str(claim.get("holds")), "open")
+    return tag(
+        "li",
+        tag("p", typeset(f"{number}. {statement}")),
+        tag("p", tag("strong", opening + colon.strip()), " ", rest, class_="evidence"),
+        class_=f"verdict {kind}",
+    )
+
+
+def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
+    ordered = sorted(verdicts, key=_rank)
+    well = [verdict for verdict in ordered if verdict.get("kind") in _LAST]
+    first = ordered[: len(ordered) - len(well)]
+    folded = Markup("")
+    if well:
+        title = f"What is well: {len(well)} verdict{'' if len(well) == 1 else 's'}"
+        folded = tag("details", tag("summary", title), _by_remedy(well))
+    return tag(
+        "section",
+        tag("h3", _HEADINGS.get(study, study or "All studies")),
+        _by_remedy(first),
+        folded,
+        class_="verdicts",
+    )
+
+
+def _by_remedy(verdicts: list[dict[str, Any]]) -> Markup:
+    groups = groupby(verdicts, key=lambda verdict: str(verdict.get("remedy") or ""))
+    return join(_with_remedy(remedy, list(theirs)) for remedy, theirs in groups)
+
+
+def _rank(verdict: dict[str, Any]) -> int:
+    kind = verdict.get("kind")
+    return 0 if kind in _FIRST else 2 if kind in _LAST else 1
+
+
+def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
+    """Return verdicts that share a remedy, which is then said once."""
+    return join(
+        [
+            tag("ul", *(_verdict(verdict) for verdict in verdicts)),
+            tag("p", tag("strong", "What to do: "), remedy, class_="remedy")
+            if remedy
+            else "",
+            _background(verdicts),
+        ]
+    )
+
+
+def _background(verdicts: list[dict[str, Any]]) -> Markup:
+    """Return the reasons and doubts of verdicts, folded: the sentences come first."""
+    texts = [
+        tag("p", tag("em", heading), text, class_="evidence")
+        for name, heading in _BACKGROUND.items()
+        for text in dict.fromkeys(str(v.get(name) or "") for v in verdicts)
+        if text
+    ]
+    if not texts:
+        return Markup("")
+    return tag("details", tag("summary", "Why, and what else it could be"), *texts)
+
+
+def _verdict(verdict: dict[str, Any]) -> Markup:
+    kind = str(verdict.get("kind") or "")
+    where = str(verdict.get("where") or "")
+    sentence = typeset(str(verdict.get("sentence") or "No sentence was written."))
+    return tag(
+        "li",
+        tag("p", tag("span", kind, class_="kind") if kind else "", " ", sentence),
+        tag("p", _evidence(where, verdict), class_="evidence"),
+        class_=f"verdict {_MARKS.get(kind, 'trouble')}",
+    )
+
+
+def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
+    parts: list[object] = [where] if where else []
+    ends = [verdict.get(name) for name in ("number", "low", "high")]
+    finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
+    contrast = verdict.get("kind") in _FIRST
+    unit = _UNITS.get(str(verdict.get("study")), "") if contrast else ""
+    if len(finite) == 3:
+        measured, low, high = numbers(finite)
+        parts.append(f"measured {measured}{unit} (interval {low} to {high})")
+    elif ends[0] is not None:
+        parts.append(f"measured {number(ends[0])}{unit}")
+    if verdict.get("threshold") is not None:
+        parts.append(f"threshold {number(verdict['threshold'])}")
+    return join(parts, " · ")

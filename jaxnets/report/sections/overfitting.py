@@ -1,0 +1,124 @@
+"""The study of overfitting: dropout off and on."""
+
+from collections import defaultdict
+
+from jaxnets.report.charts.axes import Axes
+from jaxnets.report.charts.figures import Plot, Spot
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
+from jaxnets.report.sections.section import (
+    Column,
+    Section,
+    Spots,
+    as_interval,
+    as_percent,
+    as_size,
+    section,
+    table,
+)
+from jaxnets.runs.records import Record
+from jaxnets.runs.selection import at_end, of_metric
+
+
+def overfitting_section(records: list[Record]) -> Section:
+    """Return the section of the study `overfitting` from its records."""
+    plots: list[tuple[Plot, Spots]] = [
+        (_LOSS, _roles(of_metric(records, "train_loss", "validation_loss"))),
+        (
+            _ACCURACY,
+            _roles(of_metric(records, "train_accuracy", "validation_accuracy")),
+        ),
+        (_GAP, _plain(_gaps(records, "loss", sign=1))),
+    ]
+    return section(
+        "overfitting",
+        "Overfitting: dropout off and on",
+        "A network that learns its training examples by heart does well on them and "
+        "worse on others. Dropout silences units at random while training; how much "
+        "of the gap does that close?",
+        plots,
+        _table(records),
+        {record.family for record in records},
+    )
+
+
+def _roles(records: list[Record]) -> Spots:
+    for record in records:
+        role = "training" if record.metric.startswith("train_") else "validation"
+        yield record, Spot(float(record.step), "", role)
+
+
+def _plain(records: list[Record]) -> Spots:
+    for record in records:
+        yield record, Spot(float(record.step))
+
+
+def _gaps(records: list[Record], quantity: str, sign: int) -> list[Record]:
+    """Return validation minus training, times `sign`, for each seed and step."""
+    pairs = defaultdict(dict)
+    for record in of_metric(records, f"train_{quantity}", f"validation_{quantity}"):
+        pairs[record.arm, record.seed, record.step][record.metric] = record
+    found = []
+    for pair in pairs.values():
+        if len(pair) == 2:
+            train = pair[f"train_{quantity}"]
+            gap = pair[f"validation_{quantity}"].value - train.value
+            found.append(train._replace(metric=f"{quantity}_gap", value=sign * gap))
+    return found
+
+
+_LOSS = Plot(
+    "losses",
+    "Loss on training and validation examples",
+    "Solid: the examples the network trains on. Dashed: examples it never sees. Where "
+    "the dashed line turns up while the solid one goes on falling, overfitting begins.",
+    Axes("updates", "loss (nats)", bounds=NOT_NEGATIVE),
+)
+_ACCURACY = Plot(
+    "accuracies",
+    "Accuracy on training and validation examples",
+    "The distance between the solid and the dashed line of one colour is what was "
+    "learnt by heart.",
+    Axes("updates", "accuracy", bounds=SHARE, share=True),
+)
+_GAP = Plot(
+    "gap",
+    "The gap: validation loss minus training loss",
+    "0: as good on new examples as on old ones. A line that climbs overfits.",
+    Axes("updates", "gap (nats)"),
+)
+
+
+def _table(records):
+    last = at_end(records)
+    losses = [
+        Column(title, of_metric(last, metric), as_size)
+        for title, metric in (
+            ("Training loss", "train_loss"),
+            ("Validation loss", "validation_loss"),
+        )
+    ]
+    accuracies = [
+        Column(title, of_metric(last, metric), as_percent)
+        for title, metric in (
+            ("Training accuracy", "train_accuracy"),
+            ("Validation accuracy", "validation_accuracy"),
+            ("Test accuracy", "test_accuracy"),
+        )
+    ]
+    gaps = [
+        Column("Gap in loss", at_end(_gaps(records, "loss", 1)), as_interval),
+        Column("Gap in accuracy", at_end(_gaps(records, "accuracy", -1)), _as_gap),
+    ]
+    return table(
+        "overfitting",
+        "Mean and interval over seeds, at the end of training. The gap is what is lost "
+        "from training to validation examples.",
+        "Dropout rate",
+        records,
+        [*losses, gaps[0], *accuracies[:2], gaps[1], *accuracies[2:]],
+    )
+
+
+def _as_gap(records: list[Record]) -> str:
+    """Write a difference of shares, which may be negative."""
+    return interval(over_seeds(records).within((-1.0, 1.0)), share=True)

@@ -1,0 +1,1 @@
+"""What a run leaves on disk, and how its numbers are estimated. It needs no JAX."""

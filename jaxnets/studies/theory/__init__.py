@@ -1,0 +1,1 @@
+"""The study that measures claims of the literature beside their predictions."""

@@ -1,0 +1,160 @@
+"""The claims on time: recurrent networks at their initialisation.
+
+Each network is drawn anew for each seed and is not trained.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.functional import LSTMParams, LSTMState, lstm_step
+from jaxnets.gradflow import (
+    adjoint_parts,
+    log_adjoint_norms,
+    lyapunov_spectrum,
+    theory,
+)
+from jaxnets.studies.theory.points import Measurement, Networks, Point, slopes
+
+
+class TimeSizes(NamedTuple):
+    """Sizes of the networks of the claims on time.
+
+    Attributes:
+        hidden: Units of the vanilla RNNs; the LSTM has half of them.
+        steps: Time steps of the RNN and the LSTM.
+        long: Time steps over which Lyapunov exponents are averaged.
+    """
+
+    hidden: int
+    steps: int
+    long: int
+
+
+INPUT_STD = 0.5
+
+
+def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
+    """Claim 6: log g at rest, and less where input pushes units into saturation."""
+    n, steps = sizes.hidden, sizes.steps
+    gains = (0.8, 0.95, 1.0, 1.2)
+    inputs = {"at rest": 0.0, "with input": INPUT_STD}
+
+    def of_key(key):
+        w_key, x_key, g_key = jax.random.split(key, 3)
+        w = jax.random.orthogonal(w_key, n)
+        noise = jax.random.normal(x_key, (steps, n))
+        cotangent = jax.random.normal(g_key, (n,))
+
+        def logs(std, gain):
+            step = lambda h, x_t: (jnp.tanh(gain * h @ w + x_t), None)
+            return log_adjoint_norms(step, jnp.zeros(n), std * noise, cotangent)
+
+        over_gains = jax.vmap(logs, (None, 0))
+        return jax.vmap(over_gains, (0, None))(
+            jnp.array([*inputs.values()]), jnp.array(gains)
+        )
+
+    # The state starts at zero and needs some steps to reach its length.
+    found = -slopes(networks.measure(of_key)[..., steps // 10 :])
+    points = [
+        # At rest every derivative is 1, whatever fixed point lies elsewhere.
+        Point(
+            name,
+            gain,
+            found[:, i, j],
+            theory.rnn_slope(gain, std**2) if std else float(np.log(gain)),
+        )
+        for i, (name, std) in enumerate(inputs.items())
+        for j, gain in enumerate(gains)
+    ]
+    return Measurement(points, n**2)
+
+
+def forget_bias(sizes: TimeSizes, networks: Networks) -> Measurement:
+    """Claim 7: the direct path through an LSTM's cell keeps log sigmoid(b) a step.
+
+    At rest, with recurrent weights of 0.5 times orthogonal matrices. The other paths go
+    through the candidate g and its gate, which there gives `dL/dc` the Jacobian
+    `sigmoid(b) + Q / 8`, Q orthogonal: they can turn forgetting into growth.
+    """
+    n, steps = max(4, sizes.hidden // 2), sizes.steps
+    biases = (0.0, 1.0, 2.0, 4.0)
+
+    def of_key(key):
+        w_key, g_key = jax.random.split(key)
+        gates = jax.random.orthogonal(w_key, n, (4,))
+        w_hh = 0.5 * jnp.concatenate(list(gates), axis=1)
+        cotangent = LSTMState(h=jnp.zeros(n), c=jax.random.normal(g_key, (n,)))
+
+        def of_bias(forget):
+            b = jnp.zeros(4 * n).at[n : 2 * n].set(forget)
+            params = LSTMParams(w_xh=jnp.zeros((1, 4 * n)), w_hh=w_hh, b=b)
+            step = lambda state, x_t: lstm_step(params, state, x_t)
+
+            def direct(state, x_t):
+                return step(state._replace(h=jax.lax.stop_gradient(state.h)), x_t)
+
+            state = LSTMState(h=jnp.zeros(n), c=jnp.zeros(n))
+            xs = jnp.zeros((steps, 1))
+            select = lambda state: state.c
+            parts = adjoint_parts(step, direct, state, xs, cotangent, select=select)
+            ends = jnp.stack([parts.direct, parts.total])
+            return (ends[:, 0] - ends[:, -1]) / (steps - 1)
+
+        return jax.lax.map(of_bias, jnp.array(biases))
+
+    found = networks.measure(of_key)
+    predict = (theory.forget_gate_slope, lambda b: _all_paths_slope(b, steps - 1))
+    points = [
+        Point(name, bias, found[:, j, i], predict[i](bias))
+        for i, name in enumerate(("direct path", "all paths"))
+        for j, bias in enumerate(biases)
+    ]
+    return Measurement(points, 4 * n**2 + 8 * n)
+
+
+def _all_paths_slope(bias: float, steps: int) -> float:
+    """Slope over `steps` of the root mean square of `(sigmoid(b) + Q / 8)^steps v`.
+
+    The eigenvalues of a random orthogonal Q lie evenly on the unit circle.
+    """
+    angles = np.linspace(0, 2 * np.pi, 4096, endpoint=False)
+    gate = np.exp(theory.forget_gate_slope(bias))
+    logs = 2 * steps * np.log(np.abs(gate + np.exp(1j * angles) / 8))
+    return float(np.logaddexp.reduce(logs) - np.log(angles.size)) / (2 * steps)
+
+
+def lyapunov(sizes: TimeSizes, networks: Networks) -> Measurement:
+    """Claim 8: gradients grow at the largest Lyapunov exponent, above 0 from g = 1.
+
+    `h_t = tanh(g W h_{t-1})`, W Gaussian. The prediction is each network's own
+    exponent, measured forwards in time.
+    """
+    n, steps = sizes.hidden, sizes.long
+    gains = (0.8, 1.0, 1.5, 2.0)
+
+    def of_key(key):
+        w_key, h_key, g_key = jax.random.split(key, 3)
+        w = jax.random.normal(w_key, (n, n)) / jnp.sqrt(n)
+        start, cotangent = (jax.random.normal(k, (n,)) for k in (h_key, g_key))
+
+        def of_gain(gain):
+            step = lambda h, _: (jnp.tanh(gain * h @ w), None)
+            # The transient is no part of either average.
+            h = jax.lax.scan(step, start, jnp.zeros(steps // 2))[0]
+            xs = jnp.zeros(steps)
+            logs = log_adjoint_norms(step, h, xs, cotangent)
+            exponent = lyapunov_spectrum(step, h, xs, count=1)[0]
+            return jnp.stack([(logs[0] - logs[-1]) / (steps - 1), exponent])
+
+        return jax.lax.map(of_gain, jnp.array(gains))
+
+    found = networks.measure(of_key)
+    points = [
+        Point("Gaussian RNN", gain, found[:, i, 0], found[:, i, 1])
+        for i, gain in enumerate(gains)
+    ]
+    return Measurement(points, n**2)

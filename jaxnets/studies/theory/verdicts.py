@@ -1,0 +1,200 @@
+"""Whether the claims of the study `theory` hold, in words and numbers."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from jaxnets.runs.estimates import Estimate, estimate, in_words
+from jaxnets.runs.records import Record
+from jaxnets.studies.theory.study import CLAIMS, Claim
+
+
+# From which part of its points on a claim that fails at some holds in part.
+PART = 0.5
+MEASURED, PREDICTED, REFINED = "claim", "predicted_claim", "refined_claim"
+
+
+class ClaimVerdict(NamedTuple):
+    """What the measurement says of a claim.
+
+    Attributes:
+        number: Number of the claim, from 1.
+        claim: Its arm.
+        statement: What is claimed.
+        holds: `yes`, `in part` or `no`.
+        sentence: That in words: at how many points the prediction is met, and where the
+            measurement is furthest from it.
+        lines: For each line of the claim how many `points` it has and at how many it is
+            `met`, the `misfit` (root mean square distance), and at its last point,
+            `at`, what is `predicted`, `refined` and `measured`, with the interval over
+            seeds from `low` to `high`. None where there is none.
+    """
+
+    number: int
+    claim: str
+    statement: str
+    holds: str
+    sentence: str
+    lines: list[dict[str, Any]]
+
+
+class _Judged(NamedTuple):
+    """A point of a claim with what was measured there."""
+
+    line: str
+    x: float
+    predicted: float
+    refined: float | None
+    measured: Estimate
+    gap: float
+    met: bool
+    refined_met: bool
+
+
+def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
+    """Judge each claim that has records, in the order of their numbers.
+
+    Args:
+        records: Records of the study `theory`; others are left out.
+
+    Example:
+        >>> records = [
+        ...     Record("theory", "path", "net", 0.1, seed, 0, metric, "", None, value)
+        ...     for seed, metric, value in [
+        ...         (-1, "predicted_claim", 5.0), (0, "claim", 4.8), (1, "claim", 5.1)
+        ...     ]
+        ... ]
+        >>> [verdict] = claim_verdicts(records)
+        >>> verdict.number, verdict.holds
+        (5, 'yes')
+    """
+    of_claim = defaultdict(list)
+    for record in records:
+        if record.study == "theory" and record.metric in (MEASURED, PREDICTED, REFINED):
+            of_claim[record.arm].append(record)
+    return [
+        _verdict(number, name, claim, points)
+        for number, (name, claim) in enumerate(CLAIMS.items(), 1)
+        if (points := _points(claim, of_claim[name]))
+    ]
+
+
+def _points(claim: Claim, records: list[Record]) -> list[_Judged]:
+    places: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
+    for r in records:
+        place = places.setdefault((r.family, r.size), defaultdict(dict))
+        place[r.metric][r.seed] = r.value
+    found = (_judged(claim, *key, place) for key, place in places.items())
+    return [point for point in found if point is not None]
+
+
+def _judged(
+    claim: Claim, line: str, x: float, place: Mapping[str, Mapping[int, float]]
+) -> _Judged | None:
+    """Return the point, or None where nothing finite was measured or predicted."""
+    measured, theirs = place[MEASURED], place[PREDICTED]
+    mean = estimate(measured.values())
+    predicted = estimate(theirs.values())
+    # A prediction of each network is compared network by network.
+    gaps = estimate(
+        value - theirs.get(seed, theirs.get(-1, math.nan))
+        for seed, value in measured.items()
+    )
+    if mean is None or predicted is None or gaps is None:
+        return None
+    refined = place[REFINED].get(-1)
+    return _Judged(
+        line,
+        x,
+        predicted.mean,
+        refined,
+        mean,
+        abs(gaps.mean),
+        _met(claim, gaps, predicted.mean),
+        refined is not None and _met(claim, _less(mean, refined), refined),
+    )
+
+
+def _less(value: Estimate, number: float) -> Estimate:
+    return value.map(lambda end: end - number)
+
+
+def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
+    """Whether the gap is within the tolerance, or its interval holds 0."""
+    low, high = gap.bounds
+    tolerance = max(claim.tolerance, claim.relative * abs(predicted))
+    return abs(gap.mean) <= tolerance or low <= 0.0 <= high
+
+
+def _verdict(
+    number: int, name: str, claim: Claim, points: list[_Judged]
+) -> ClaimVerdict:
+    met = sum(point.met for point in points)
+    holds = (
+        "yes" if met == len(points) else "no" if met < PART * len(points) else "in part"
+    )
+    lines = defaultdict(list)
+    for point in sorted(points, key=lambda point: point.x):
+        lines[point.line].append(point)
+    return ClaimVerdict(
+        number,
+        name,
+        claim.statement,
+        holds,
+        _sentence(claim, holds, points),
+        [_line(line, theirs) for line, theirs in lines.items()],
+    )
+
+
+def _sentence(claim: Claim, holds: str, points: list[_Judged]) -> str:
+    met = sum(point.met for point in points)
+    count = "all" if met == len(points) else f"{met} of"
+    opening = {"yes": "Holds", "in part": "Holds in part", "no": "Does not hold"}[holds]
+    furthest = max(points, key=lambda point: (not point.met, point.gap))
+    sentences = [
+        f"{opening}: met at {count} {len(points)} points, within {_tolerance(claim)} "
+        "or the interval over seeds.",
+        f"Furthest off: {furthest.line} at {claim.varied} {furthest.x:.3g}, predicted "
+        f"{in_words(furthest.predicted)}, measured {_measured(furthest.measured)}.",
+    ]
+    refined = [point for point in points if point.refined is not None]
+    if claim.refinement and refined:
+        sentences.append(_refinement(claim, refined, furthest))
+    return " ".join(sentences)
+
+
+def _refinement(claim: Claim, points: list[_Judged], furthest: _Judged) -> str:
+    met = sum(point.refined_met for point in points)
+    count = "all" if met == len(points) else f"{met} of"
+    there = "" if furthest.refined is None else f", {in_words(furthest.refined)} there"
+    opening = claim.refinement[0].upper() + claim.refinement[1:]
+    return f"{opening}, theory is met at {count} its {len(points)} points{there}."
+
+
+def _tolerance(claim: Claim) -> str:
+    ways = [f"{claim.tolerance:g} {claim.unit}".strip()] if claim.tolerance else []
+    ways += [f"{100 * claim.relative:g} %"] if claim.relative else []
+    return " or ".join(ways)
+
+
+def _measured(value: Estimate) -> str:
+    if value.low is None or value.high is None:
+        return f"{in_words(value.mean)} (one seed)"
+    return f"{in_words(value.mean)} ({in_words(value.low)} to {in_words(value.high)})"
+
+
+def _line(name: str, points: list[_Judged]) -> dict[str, Any]:
+    last = points[-1]
+    return {
+        "line": name,
+        "points": len(points),
+        "met": sum(point.met for point in points),
+        "misfit": math.sqrt(sum(p.gap**2 for p in points) / len(points)),
+        "at": last.x,
+        "predicted": last.predicted,
+        "refined": last.refined,
+        "measured": last.measured.mean,
+        "low": last.measured.low,
+        "high": last.measured.high,
+    }

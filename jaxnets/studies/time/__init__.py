@@ -1,0 +1,1 @@
+"""The study of recurrent and gated networks over time."""

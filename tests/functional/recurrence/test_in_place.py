@@ -1,0 +1,158 @@
+"""What is particular to the loops that write where they have read."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnets import functional as F
+from jaxnets.functional.recurrence.time.in_place import chunks as stretches
+from jaxnets.functional.recurrence.time.in_place import scan as in_place_scan
+from jaxnets.gradflow import measure
+from tests.functional.recurrence.setup import (
+    FAMILIES,
+    as_float32,
+    draw_params,
+    draw_state,
+)
+
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+BATCH, TIME, FEATURES = 3, 5, 3
+MASKS = {
+    "lengths": np.array([5, 0, 3]),
+    "resets": np.arange(BATCH * TIME).reshape(BATCH, TIME) % 4 == 2,
+}
+
+
+@every_family
+@pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
+def test_no_step_copies_an_array_of_all_steps(family, options):
+    """The compiler keeps such an array twice if a step may read what it has written."""
+    params = jax.eval_shape(
+        lambda: draw_params(family, np.random.default_rng(0), FEATURES, 4)
+    )
+    params = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), params)
+    x = jax.ShapeDtypeStruct((BATCH, TIME, FEATURES), np.float32)
+    ct_ys = jax.ShapeDtypeStruct((BATCH, TIME, 4), np.float32)
+
+    @jax.jit
+    def gradients(params, x, ct_ys):
+        run = lambda *a: family.run(*a, implementation="in_place", **options)[1]
+        ys, pullback = jax.vjp(run, params, x)
+        return ys, pullback(ct_ys)
+
+    program = gradients.lower(params, x, ct_ys).compile().as_text()
+    assert program is not None
+    loops, _, _ = program.partition("\nENTRY ")
+    bodies = [body for body in loops.split("\n\n") if "dynamic-update-slice" in body]
+    assert len(bodies) >= 2
+    copies = rf"= f32\[({BATCH},{TIME}|{TIME},{BATCH}),\d+\]\S* copy\("
+    assert not any(re.search(copies, body) for body in bodies)
+
+
+@every_family
+@pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+@pytest.mark.parametrize("time_major", [False, True], ids=["batch", "time"])
+def test_stretches_make_the_whole(
+    family, options, reverse, time_major, rng, monkeypatch
+):
+    """Values, the gradient of every argument, and what each tap sees at each step."""
+    params, state = draw_params(family, rng), draw_state(family, rng, (BATCH,))
+    x = rng.standard_normal((BATCH, TIME, FEATURES))
+    if time_major:
+        x, options = x.swapaxes(0, 1), options | {"time_major": True}
+        options = {k: v.T if k == "resets" else v for k, v in options.items()}
+
+    def loss(arguments):
+        params, x, state = arguments
+        final, ys = family.run(params, x, state, reverse=reverse, **options)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in (*jax.tree.leaves(final), ys))
+
+    def flow(count):
+        monkeypatch.setattr(in_place_scan, "stretch_count", lambda time: count)
+        return jax.jit(lambda *a: measure(loss, a))(params, x, state)
+
+    with jax.enable_x64(True):
+        whole, parts = flow(1), flow(3)
+        assert parts.taps["h"].norm.shape == (TIME,)
+        jax.tree.map(
+            lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-14),
+            (parts.value, parts.grads, parts.taps),
+            (whole.value, whole.grads, whole.taps),
+        )
+
+
+@pytest.mark.parametrize(
+    ("time", "count"), [(1, 1), (31, 1), (32, 2), (64, 4), (95, 5), (5000, 6)]
+)
+@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+def test_stretches_cover_all_steps_in_order(time, count, reverse):
+    walk = stretches.Walk(0, reverse, 1, stretches.stretch_count(time))
+    cut = stretches.stretches(walk, time)
+    assert len(cut) == count
+    assert min(stop - start for start, stop in cut) >= min(time, 16)
+    steps = [list(range(*stretch))[:: -1 if reverse else 1] for stretch in cut]
+    computed = [t for stretch in steps for t in stretch]
+    assert computed == sorted(range(time), reverse=reverse)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "steps"), [(None, {16}), (32, {3, 32})], ids=["whole", "segments"]
+)
+def test_loops_are_cut_but_within_segments(checkpoint, steps):
+    """Of 96 steps into six stretches; or three segments, each a loop in a loop."""
+    params = F.init_rnn(jax.random.key(0), FEATURES, 4)
+    run = lambda x: F.rnn(params, x, checkpoint=checkpoint)[1]
+    x, ct_ys = jnp.ones((BATCH, 96, FEATURES)), jnp.ones((BATCH, 96, 4))
+    program = jax.make_jaxpr(lambda x: jax.vjp(run, x)[1](ct_ys))(x)
+    lengths = re.findall(r"\blength=(\d+)", str(program))
+    assert set(map(int, lengths)) == steps
+    if checkpoint is None:
+        assert len(lengths) == 2 * 6
+
+
+@every_family
+def test_a_state_so_large_that_its_product_is_turned(family, rng):
+    size = 520
+    params = draw_params(family, rng, FEATURES, size)
+    x = rng.standard_normal((BATCH, 2, FEATURES))
+    loss = lambda *a, **how: jnp.sum(jnp.sin(family.run(*a, **how)[1]))
+    gradient = lambda how: jax.grad(
+        lambda *a: loss(*a, implementation=how), argnums=(0, 1)
+    )(params, x)
+    with jax.enable_x64(True):
+        jax.tree.map(
+            lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12),
+            gradient("in_place"),
+            gradient("scan"),
+        )
+
+
+@every_family
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_second_order_through_a_loop_that_carries_the_state(family, checkpoint, rng):
+    """JAX mixed up the residuals of a `custom_vjp` within another here."""
+    params, x = as_float32(
+        (draw_params(family, rng), rng.standard_normal((2, BATCH, TIME, FEATURES)))
+    )
+    start = family.run(params, x[0])[0]
+
+    def loss(params, implementation):
+        how = {"implementation": implementation, "checkpoint": checkpoint}
+        run = lambda state, x: family.run(params, x, state, **MASKS, **how)
+        return jnp.sum(jnp.sin(jax.lax.scan(run, start, x)[1]))
+
+    def slope(params, implementation):
+        gradient = jax.grad(loss)(params, implementation)
+        return sum(jnp.sum(a**2) for a in jax.tree.leaves(gradient))
+
+    second = jax.jit(jax.grad(slope), static_argnums=1)
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5),
+        second(params, "in_place"),
+        second(params, "scan"),
+    )

@@ -1,0 +1,301 @@
+"""Options that change what a step computes, or what passes back through it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxnets
+from jaxnets.functional import LayerNormParams, lstm, recur, rnn
+from tests.functional.recurrence.setup import (
+    FAMILIES,
+    GRU,
+    LSTM,
+    RNN,
+    as_float32,
+    draw_params,
+    draw_state,
+)
+from tests.oracles import recurrent as oracle
+
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+both = pytest.mark.parametrize("implementation", ["scan", "split"])
+
+
+def drawn(family, rng, time=5):
+    return (
+        draw_params(family, rng),
+        rng.standard_normal((2, time, 3)),
+        draw_state(family, rng, (2,)),
+    )
+
+
+def gains(family, rng):
+    normal = lambda *shape: 1 + 0.3 * rng.standard_normal(shape)
+    wide = 2 * family.gates
+    if family is RNN:
+        return LayerNormParams(normal(2))
+    if family is GRU:
+        return LayerNormParams(normal(wide), normal(wide))
+    return LayerNormParams(normal(wide), normal(wide), normal(2), normal(2))
+
+
+def compare(family, arguments, ours, theirs, implementation):
+    """Compare values, and one slope along all parameters at once."""
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        run = lambda *a: family.run(*a, implementation=implementation, **ours)
+        state, ys = jax.jit(run)(*arguments)
+        weights = rng.standard_normal(ys.shape)
+        loss = lambda *a: jnp.vdot(run(*a)[1], weights)
+        gradients = jax.jit(jax.grad(loss, (0, 1, 2)))(*arguments)
+    plain = lambda *a: oracle.run(family.oracle_step, *a, **theirs)
+    expected_state, expected = plain(*arguments)
+    np.testing.assert_allclose(ys, expected, atol=1e-9)
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, atol=1e-9),
+        tuple(jax.tree.leaves(state)),
+        tuple(jax.tree.leaves(expected_state)),
+    )
+    leaves, tree = jax.tree.flatten(arguments)
+    directions = [rng.standard_normal(leaf.shape) for leaf in leaves]
+    value = lambda *a: np.vdot(plain(*jax.tree.unflatten(tree, a))[1], weights)
+    slope = oracle.slope(value, leaves, directions)
+    actual = sum(
+        np.vdot(g, d)
+        for g, d in zip(jax.tree.leaves(gradients), directions, strict=True)
+    )
+    np.testing.assert_allclose(actual, slope, atol=1e-6)
+
+
+@every_family
+@both
+def test_layer_norm_is_the_loop(family, implementation, rng):
+    norms = gains(family, rng)
+    compare(
+        family,
+        drawn(family, rng),
+        {"layer_norm": norms},
+        {"layer_norm": norms},
+        implementation,
+    )
+
+
+@both
+def test_layer_norm_with_the_reset_before_the_product(implementation, rng):
+    norms = gains(GRU, rng)
+    cell = {"layer_norm": norms, "reset_after": False}
+    compare(GRU, drawn(GRU, rng), cell, cell, implementation)
+
+
+@every_family
+@both
+def test_zoneout_without_a_key_mixes_by_its_rates(family, implementation, rng):
+    rates = (0.3, 0.2) if family is LSTM else 0.3
+    compare(
+        family,
+        drawn(family, rng),
+        {"zoneout": rates},
+        {"zoneout": rates},
+        implementation,
+    )
+
+
+@every_family
+@both
+def test_recurrent_dropout_takes_its_mask(family, implementation, rng):
+    mask = np.array([[2.0, 0.0], [0.5, 1.0]])
+    ours, theirs = {"recurrent_dropout": mask}, {"dropout_mask": mask}
+    compare(family, drawn(family, rng), ours, theirs, implementation)
+
+
+@every_family
+def test_zoneout_keeps_units_by_chance(family, rng):
+    params, x, state = as_float32(drawn(family, rng, time=200))
+    _, ys = family.run(params, x, state, zoneout=0.3, key=jax.random.key(0))
+    kept = np.mean(np.asarray(ys)[:, 1:] == np.asarray(ys)[:, :-1])
+    assert 0.25 < kept < 0.35
+
+
+@every_family
+def test_dropout_draws_one_mask_for_all_steps(family, rng):
+    params, x, state = as_float32(drawn(family, rng))
+    key = jax.random.key(3)
+    run = lambda **o: family.run(params, x, state, **o)[1]
+    with_mask = jax.jit(lambda mask: run(recurrent_dropout=mask))
+    drawn_by_key = run(recurrent_dropout=0.5, key=key)
+    masks = [np.array(m, np.float32).reshape(2, 2) for m in np.ndindex(2, 2, 2, 2)]
+    matches = [
+        np.allclose(drawn_by_key, with_mask(2 * mask), atol=1e-6) for mask in masks
+    ]
+    assert sum(matches) == 1
+    np.testing.assert_array_equal(run(recurrent_dropout=0.5), run())
+
+
+@every_family
+@pytest.mark.parametrize("reverse", [False, True])
+def test_truncation_stops_the_state_between_windows(family, reverse, rng):
+    params, x, state = as_float32(drawn(family, rng))
+    lengths = np.array([5, 4])
+
+    def truncated(params, x, state, implementation):
+        state, ys = family.run(
+            params,
+            x,
+            state,
+            lengths=lengths,
+            truncate=2,
+            reverse=reverse,
+            implementation=implementation,
+        )
+        return jnp.sum(jnp.sin(ys)) + sum(map(jnp.sum, jax.tree.leaves(state)))
+
+    def windows(params, x, state):
+        """The definition: one call for each step, the state cut between windows."""
+        total = 0.0
+        for n, length in enumerate(lengths):
+            own = jax.tree.map(lambda s, n=n: s[n], state)
+            order = range(length)[:: -1 if reverse else 1]
+            for count, t in enumerate(order):
+                if count and count % 2 == 0:
+                    own = jax.lax.stop_gradient(own)
+                own, y_t = family.step(params, own, x[n, t])
+                total += jnp.sum(jnp.sin(y_t))
+            total += sum(map(jnp.sum, jax.tree.leaves(own)))
+        return total
+
+    expected = jax.jit(jax.grad(windows, (0, 1, 2)))(params, x, state)
+    gradients = jax.jit(jax.grad(truncated, (0, 1, 2)), static_argnums=3)
+    for implementation in ("scan", "split"):
+        jax.tree.map(
+            lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5),
+            gradients(params, x, state, implementation),
+            expected,
+        )
+
+
+@both
+def test_cotangents_are_bounded_at_every_step(implementation, rng):
+    x = as_float32(rng.standard_normal((1, 4, 3)))
+    params = as_float32(draw_params(RNN, rng))
+    weights = as_float32(10 * rng.standard_normal((1, 4, 2)))
+    run = lambda x: rnn(params, x, clip_cotangent=0.5, implementation=implementation)[1]
+    (gradient,) = jax.jit(lambda x, w: jax.vjp(run, x)[1](w))(x, weights)
+    ys = np.asarray(run(x))[0]
+    ct, expected = np.zeros(2), np.zeros((4, 3))
+    for t in reversed(range(4)):
+        da = np.clip(ct + weights[0, t], -0.5, 0.5) * (1 - ys[t] ** 2)
+        expected[t], ct = da @ params.w_xh.T, da @ params.w_hh.T
+    np.testing.assert_allclose(gradient[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_recur_bounds_what_leaves_each_step():
+    double = lambda h, x_t: (2.0 * h + x_t, h)
+    run = lambda x: recur(double, jnp.zeros(1), x, clip_cotangent=3.0, time_major=True)
+    gradient = jax.grad(lambda x: run(x)[0].sum())(jnp.ones((4, 1)))
+    np.testing.assert_array_equal(gradient[:, 0], [3.0, 3.0, 2.0, 1.0])
+
+
+def test_what_an_activation_closes_over_gets_its_gradient(rng):
+    params, x, _ = as_float32(drawn(LSTM, rng))
+
+    def loss(slope, implementation):
+        leaky = lambda a: jnp.where(a > 0, a, slope * a)
+        return lstm(params, x, activation=leaky, implementation=implementation)[1].sum()
+
+    scan, split = (
+        jax.grad(lambda slope, i=i: loss(slope, i))(0.3) for i in ("scan", "split")
+    )
+    np.testing.assert_allclose(split, scan, rtol=1e-5)
+    assert scan != 0
+
+
+@every_family
+def test_examples_and_networks_go_through_vmap_of_gradients(family, rng):
+    params, x, _ = as_float32(drawn(family, rng))
+    stacked = jax.tree.map(lambda a: np.stack([a, 0.5 * a]), params)
+
+    def gradient(params, x, implementation):
+        loss = lambda p, x: jnp.sum(
+            family.run(p, x, implementation=implementation)[1] ** 2
+        )
+        return jax.grad(loss, (0, 1))(params, x)
+
+    results = [
+        jax.jit(jax.vmap(lambda p, x, i=i: gradient(p, x, i)))(stacked, x)
+        for i in ("scan", "split", "in_place")
+    ]
+    jax.tree.map(
+        lambda e, *a: np.testing.assert_allclose(a, [e, e], rtol=1e-4, atol=1e-5),
+        *results,
+    )
+
+
+def test_forward_mode_names_the_way_out(rng):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    with pytest.raises(TypeError, match="implementation='scan'"):
+        jax.jvp(lambda x: rnn(params, x), (x,), (x,))
+    with pytest.raises(TypeError, match=r"`clip_cotangent` is 1\.0"):
+        run = lambda x: rnn(params, x, clip_cotangent=1.0, implementation="scan")
+        jax.jvp(run, (x,), (x,))
+
+
+def test_the_plan_says_what_runs(rng):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    plan = jaxnets.plan(rnn, params, x)
+    assert plan.implementation == "in_place"
+    assert "preferred" in plan.others["scan"]
+    for options, reason in (
+        ({"clip": 1.0}, "has no `clip`"),
+        ({"activation": jnp.sin}, "has no `activation` but the standard one"),
+        ({"layer_norm": True}, "has no `layer_norm`"),
+        ({"clip_cotangent": 1.0}, "has no `clip_cotangent`"),
+    ):
+        plan = jaxnets.plan(rnn, params, x, **options)
+        assert plan.implementation == "split"
+        assert plan.others["in_place"] == reason
+    narrow = jax.tree.map(lambda a: a.astype("bfloat16"), (params, x))
+    assert "float32 and float64" in jaxnets.plan(rnn, *narrow).others["in_place"]
+    assert jaxnets.plan(rnn, params, x[:, :0]).others["in_place"] == "wants a step"
+    with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted None or"):
+        rnn(params, x, implementation="fast")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"zoneout": 1.0}, ValueError, "`zoneout` is 1.0; wanted a probability"),
+        (
+            {"recurrent_dropout": -0.1},
+            ValueError,
+            "`recurrent_dropout` is -0.1; wanted",
+        ),
+        (
+            {"recurrent_dropout": np.ones(3)},
+            ValueError,
+            r"`recurrent_dropout` has shape \(3,\); wanted \(2, 2\)",
+        ),
+        (
+            {"layer_norm": LayerNormParams(np.ones(3))},
+            ValueError,
+            r"`layer_norm.gain_h` has shape \(3,\); wanted \(2,\)",
+        ),
+        (
+            {"layer_norm": LayerNormParams(np.ones(2), np.ones(2))},
+            ValueError,
+            "`layer_norm.gain_x` is an array; wanted None in this network",
+        ),
+        ({"truncate": 0}, ValueError, "`truncate` is 0; wanted a whole number"),
+        ({"clip_cotangent": 0.0}, ValueError, "`clip_cotangent` is 0.0; wanted a posi"),
+    ],
+)
+def test_messages(options, error, text, rng):
+    with pytest.raises(error, match=text):
+        rnn(draw_params(RNN, rng), np.ones((2, 4, 3)), **options)
+
+
+def test_a_mask_of_float64_does_not_widen_or_warn(rng):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    _, ys = rnn(params, x, recurrent_dropout=np.ones((2, 2)), implementation="split")
+    assert ys.dtype == jnp.float32

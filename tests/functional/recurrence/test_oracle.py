@@ -1,0 +1,172 @@
+"""rnn, gru and lstm against plain loops: values and gradients, with all options."""
+
+import functools
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from jaxnets.functional.recurrence import run as implementations
+from jaxnets.functional.recurrence.time import split as split_scan
+from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
+from tests.functional.recurrence.setup import (
+    FAMILIES,
+    GRU,
+    LSTM,
+    RNN,
+    draw_params,
+    draw_state,
+    few,
+    scans,
+)
+from tests.oracles import recurrent as oracle
+
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+
+
+def assert_close(actual, expected, tolerance=1e-9):
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
+
+
+def compare(family, sizes, draws, cell, **extras):
+    """Compare values and the gradients of a weighted sum with those of the loops."""
+    batch, time, options, layout, rng = draws
+    features, hidden = sizes
+    params = draw_params(family, rng, features, hidden, **extras)
+    state = draw_state(
+        family, rng, (batch,), hidden, projection=extras.get("projection")
+    )
+    x = rng.standard_normal((batch, time, features))
+    arguments = (params, x, state)
+
+    def plainly(params, x, state):
+        return oracle.run(family.oracle_step, params, x, state, **options, **cell)
+
+    def ours(params, x, state):
+        chosen = dict(options, **layout, **cell)
+        if not layout["time_major"]:
+            return family.run(params, x, state, **chosen)
+        if "resets" in options:
+            chosen["resets"] = options["resets"].T
+        final, ys = family.run(params, jnp.moveaxis(x, 1, 0), state, **chosen)
+        return final, jnp.moveaxis(ys, 0, 1)
+
+    def weighted(run, *arguments):
+        leaves = jax.tree.leaves(run(*arguments))
+        return sum(
+            (leaf * np.cos(k + np.arange(leaf.size)).reshape(leaf.shape)).sum()
+            for k, leaf in enumerate(leaves)
+        )
+
+    expected = plainly(*arguments)
+    gradients, values = jax.jit(
+        lambda *a: (
+            jax.grad(functools.partial(weighted, ours), (0, 1, 2))(*a),
+            ours(*a),
+        )
+    )(*arguments)
+    assert_close(values, expected)
+    leaves, tree = jax.tree.flatten(arguments)
+    loss = lambda *leaves: weighted(plainly, *jax.tree.unflatten(tree, leaves))
+    # One direction for each array is a full check of a linear map, over the examples.
+    for k, leaf in enumerate(jax.tree.leaves(gradients)):
+        directions = [np.zeros_like(a) for a in leaves]
+        directions[k] = rng.standard_normal(leaves[k].shape)
+        slope = oracle.slope(loss, leaves, directions)
+        np.testing.assert_allclose(np.vdot(leaf, directions[k]), slope, atol=1e-7)
+
+
+@few
+@given(draws=scans(), clip=st.sampled_from([None, 0.4]))
+def test_rnn_is_the_loop(draws, clip):
+    with jax.enable_x64(True):
+        compare(RNN, (3, 2), draws, {"clip": clip})
+
+
+@few
+@given(draws=scans(), clip=st.sampled_from([None, 0.4]), reset_after=st.booleans())
+def test_gru_is_the_loop(draws, clip, reset_after):
+    with jax.enable_x64(True):
+        compare(GRU, (2, 3), draws, {"clip": clip, "reset_after": reset_after})
+
+
+@few
+@given(
+    draws=scans(),
+    clip=st.sampled_from([None, 0.4]),
+    coupled_gates=st.booleans(),
+    peephole=st.booleans(),
+    projection=st.sampled_from([None, 2]),
+)
+def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
+    cell = {"clip": clip, "coupled_gates": coupled_gates}
+    extras = {"peephole": peephole, "projection": projection}
+    with jax.enable_x64(True):
+        compare(LSTM, (2, 3), draws, cell, **extras)
+
+
+@every_family
+def test_every_element_of_the_gradient(family, rng):
+    arguments = (draw_params(family, rng), rng.standard_normal((2, 4, 3)))
+    state = draw_state(family, rng, (2,))
+    lengths, weights = np.array([4, 2]), rng.standard_normal((2, 4, 2))
+    leaves, tree = jax.tree.flatten((*arguments, state))
+
+    def loss(run, *leaves):
+        params, x, state = jax.tree.unflatten(tree, leaves)
+        return (run(params, x, state)[1] * weights).sum()
+
+    loops = lambda *a: oracle.run(family.oracle_step, *a, lengths=lengths, reverse=True)
+    ours = lambda *a: family.run(*a, lengths=lengths, reverse=True)
+    expected = oracle.gradient(functools.partial(loss, loops), leaves)
+    with jax.enable_x64(True):
+        every = tuple(range(len(leaves)))
+        actual = jax.jit(jax.grad(functools.partial(loss, ours), every))(*leaves)
+    assert_close(actual, expected, 1e-7)
+
+
+@every_family
+@pytest.mark.parametrize("implementation", ["scan", "split", "in_place"])
+def test_one_product_for_all_steps_is_the_same(
+    family, implementation, rng, monkeypatch
+):
+    params = draw_params(family, rng)
+    x = rng.standard_normal((2, 5, 3))
+
+    def loss(params, x):
+        how = {"checkpoint": 2, "implementation": implementation}
+        state, ys = family.run(params, x, lengths=np.array([5, 3]), **how)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((state, ys)))
+
+    def compiled_anew():
+        return jax.jit(lambda *a: jax.value_and_grad(loss, (0, 1))(*a))(params, x)
+
+    with jax.enable_x64(True):
+        stepwise = compiled_anew()
+        for module in (implementations, split_scan, in_place_forward):
+            monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
+        assert_close(compiled_anew(), stepwise)
+
+
+@every_family
+def test_steps_make_the_run(family, rng):
+    params, x = draw_params(family, rng), rng.standard_normal((2, 4, 3))
+    state = draw_state(family, rng, (2,))
+    with jax.enable_x64(True):
+        final, ys = family.run(params, x, state)
+        for t in range(4):
+            state, y_t = family.step(params, state, x[:, t])
+            assert_close(y_t, ys[:, t])
+        assert_close(state, final)
+        expected = oracle.run(family.oracle_step, params, x, draw_zeros(final))
+        assert_close(family.run(params, x), expected)
+
+
+def draw_zeros(state):
+    zeros = [np.zeros(leaf.shape) for leaf in jax.tree.leaves(state)]
+    return tuple(zeros) if len(zeros) > 1 else zeros[0]

@@ -22,6 +22,7 @@ TO_HIDDEN = "in_features, hidden, *"
 LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
 
 SIGNATURES = {
+    "jaxnets": ["Plan(backend, choices)", "plan(function, /, *arguments, **options)"],
     "functional": [
         "conv(x, kernel, bias=None, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32
 
-from jaxnets.data.options import check_at_least
+from jaxnets.data.arguments import check_at_least
 from jaxnets.typing import Key
 
 

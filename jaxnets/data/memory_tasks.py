@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxnets.data.options import check_at_least
+from jaxnets.data.arguments import check_at_least
 from jaxnets.data.splits import Labelled
 from jaxnets.typing import Key
 

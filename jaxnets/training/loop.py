@@ -162,7 +162,7 @@ def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
         >>> first_nonfinite_layer(objective, jnp.array([10.0]))
         'second'
     """
-    # Without jit, which would sort the taps by name.
+    # Not under jit, which would return the taps in the order of their names.
     for name, response in responses(objective, *arguments, has_aux=True).items():
         bad = np.flatnonzero(np.asarray(response.nonfinite_fraction) > 0)
         if bad.size and response.nonfinite_fraction.ndim:

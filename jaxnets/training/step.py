@@ -146,7 +146,7 @@ def make_step(
         graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
-        watch: `watch(taps, responses) -> pytree` selects what the report keeps of the
+        watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
             statistics of the module's taps (`jaxnets.gradflow.measure_both_ways`).
             What it leaves out is not computed. None measures nothing.
         schedule: The steps to measure in, such as `jaxnets.gradflow.every(64)`; None

@@ -1,7 +1,7 @@
-"""The public names with their arguments, written out a second time.
+"""The public names with their arguments, written a second time.
 
-So no edit changes one unseen: `tests/test_contract.py` compares them with the code. A
-default that is a function stands by its name.
+`tests/test_contract.py` compares them with the code, so that no edit changes one
+unnoticed. A default that is a function is written as its name.
 """
 
 CELL = "activation=tanh"

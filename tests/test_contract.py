@@ -63,7 +63,7 @@ def public(room: str, name: str):
 
 
 def parameters_of(thing) -> list[inspect.Parameter]:
-    """What a caller writes between the parentheses, without annotations."""
+    """The parameters that a caller passes, without annotations."""
     # The signature of an NNX module's class is that of Flax's metaclass.
     if isinstance(thing, type) and issubclass(thing, nnx.Module):
         if thing.__init__ is object.__init__:
@@ -82,7 +82,7 @@ def parameters_of(thing) -> list[inspect.Parameter]:
 
 
 class Shown:
-    """A default value, printed by its name where it is a function or a class."""
+    """A default value, printed as its name if it is a function or a class."""
 
     def __init__(self, value):
         self.value = value

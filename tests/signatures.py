@@ -1,7 +1,7 @@
-"""The public names with their arguments, written out a second time.
+"""The public names with their arguments, written a second time.
 
-So no edit changes one unseen: `tests/test_contract.py` compares them with the code. A
-default that is a function stands by its name.
+`tests/test_contract.py` compares them with the code, so that no edit changes one
+unnoticed. A default that is a function is written as its name.
 """
 
 CELL = "activation=tanh"
@@ -22,6 +22,7 @@ TO_HIDDEN = "in_features, hidden, *"
 LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
 
 SIGNATURES = {
+    "jaxnets": ["Plan(backend, choices)", "plan(function, /, *arguments, **options)"],
     "functional": [
         "conv(x, kernel, bias=None, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "

@@ -5,11 +5,11 @@ from jaxnets.nn.blocks import PlainBlock as PlainBlock
 from jaxnets.nn.blocks import ResidualBlock as ResidualBlock
 from jaxnets.nn.blocks import Stack as Stack
 from jaxnets.nn.blocks import norm as norm
-from jaxnets.nn.conv import Conv as Conv
-from jaxnets.nn.conv import ConvTranspose as ConvTranspose
-from jaxnets.nn.conv_causal import CausalConv as CausalConv
-from jaxnets.nn.conv_depthwise import DepthwiseConv as DepthwiseConv
-from jaxnets.nn.conv_depthwise import SeparableConv as SeparableConv
+from jaxnets.nn.causal import CausalConv as CausalConv
+from jaxnets.nn.convolution import Conv as Conv
+from jaxnets.nn.convolution import ConvTranspose as ConvTranspose
+from jaxnets.nn.depthwise import DepthwiseConv as DepthwiseConv
+from jaxnets.nn.depthwise import SeparableConv as SeparableConv
 from jaxnets.nn.global_pool import Flatten as Flatten
 from jaxnets.nn.global_pool import GlobalAvgPool as GlobalAvgPool
 from jaxnets.nn.global_pool import GlobalMaxPool as GlobalMaxPool

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxnets import gradflow
 from jaxnets.functional.shared.barriers import computed_once
-from jaxnets.nn.conv import Conv
+from jaxnets.nn.convolution import Conv
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream
 from jaxnets.tap import tap

@@ -8,7 +8,7 @@ from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
 from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.nn.conv_parameters import (
+from jaxnets.nn.parameters import (
     bias_or_none,
     cast,
     check_counts,

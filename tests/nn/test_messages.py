@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from jaxnets import nn
-from jaxnets.nn.conv_parameters import bias_or_none
 from jaxnets.nn.options import stream
+from jaxnets.nn.parameters import bias_or_none
 
 
 X = np.ones((2, 5, 3), np.float32)

@@ -10,8 +10,8 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import held, window_of
 from jaxnets.nn.options import stream
+from jaxnets.nn.parameters import held, window_of
 from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike

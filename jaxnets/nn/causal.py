@@ -8,8 +8,8 @@ from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
 from jaxnets.functional.shared.arguments import as_count
-from jaxnets.nn.conv_parameters import bias_or_none, cast, check_groups, held, parameter
 from jaxnets.nn.options import frozen
+from jaxnets.nn.parameters import bias_or_none, cast, check_groups, held, parameter
 from jaxnets.typing import ArrayLike
 
 

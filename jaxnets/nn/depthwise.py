@@ -9,7 +9,8 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import (
+from jaxnets.nn.options import frozen
+from jaxnets.nn.parameters import (
     bias_or_none,
     cast,
     check_counts,
@@ -17,7 +18,6 @@ from jaxnets.nn.conv_parameters import (
     parameter,
     window_of,
 )
-from jaxnets.nn.options import frozen
 from jaxnets.typing import ArrayLike
 
 

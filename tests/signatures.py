@@ -35,7 +35,7 @@ SIGNATURES = {
         "preferred_element_type=None, implementation=None)",
         "separable_conv(x, depthwise_kernel, pointwise_kernel, bias=None, *, "
         "strides=1, padding='SAME', padding_mode='zeros', kernel_dilation=1, "
-        "precision=None)",
+        "precision=None, implementation=None)",
         "causal_conv(x, kernel, bias=None, *, state=None, kernel_dilation=1, "
         "feature_group_count=1, precision=None, implementation=None)",
         "unfold(x, window_shape, *, strides=1, padding='VALID', padding_mode='zeros', "

@@ -1,56 +1,38 @@
 """Depthwise and separable convolutions as Flax NNX modules."""
 
-from collections.abc import Sequence
+from dataclasses import KW_ONLY, InitVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
-from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.options import frozen
+from jaxnets.functional.shared.windows import Padding, PerAxis
+from jaxnets.nn.convolution import Convolution
+from jaxnets.nn.module import layer
+from jaxnets.nn.options import freeze_options
 from jaxnets.nn.parameters import (
     bias_or_none,
-    cast,
     check_counts,
-    held,
     parameter,
     window_of,
 )
-from jaxnets.typing import ArrayLike
 
 
-class DepthwiseConv(nnx.Module):
+@layer
+class DepthwiseConv(Convolution):
     """Convolution of each channel with learned kernels of its own.
 
-    Args:
-        in_features: C, channels of the input.
-        kernel_size: Window, one int for each spatial axis, such as `(3, 3)`.
-        multiplier: M, kernels of each channel.
-        strides: As in `jaxnets.functional.depthwise_conv`, like the options that
-            follow.
-        padding: Padding of the spatial axes.
-        padding_mode: What stands in the padding.
-        kernel_dilation: Distance of the kernel's taps.
-        precision: Precision of the products.
-        preferred_element_type: Dtype to sum in and return.
-        use_bias: Whether a bias is added.
-        kernel_init: Initialiser of the kernel, which it sees as that of a grouped
-            convolution, `(*kernel_size, 1, C * M)`: the fan-in is one channel's window.
-        bias_init: Initialiser of the bias.
-        dtype: Dtype to compute in; None takes that of input and kernel.
-        param_dtype: Dtype of kernel and bias.
-        rngs: Source of randomness; its `params` stream is used.
+    `multiplier` is M, the number of kernels of each channel. Takes the options of
+    `jaxnets.functional.depthwise_conv`; the other arguments and the errors are those of
+    `Conv`. `kernel_init` gets the shape `(*kernel_size, 1, C * M)` of a grouped
+    convolution, so the fan-in is one channel's window.
 
     Attributes:
         kernel: `(*kernel_size, C, M)`.
         bias: `(C * M,)`, or None.
-
-    Raises:
-        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
-            a size is no int.
-        ValueError: If a size is too small.
 
     Example:
         >>> import jax.numpy as jnp
@@ -61,93 +43,51 @@ class DepthwiseConv(nnx.Module):
         (2, 8, 8, 8)
 
     In Flax it is `nnx.Conv` with `feature_group_count`. It differs from Keras'
-    `DepthwiseConv2D` in the number of spatial axes, padding, and the fan-in of the
-    initialiser, which there counts all channels.
+    `DepthwiseConv2D` in the number of spatial axes, in padding, and in the fan-in,
+    which there counts all channels.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        kernel_size: int | Sequence[int],
-        *,
-        multiplier: int = 1,
-        strides: int | Sequence[int] = 1,
-        padding="SAME",
-        padding_mode: str = "zeros",
-        kernel_dilation: int | Sequence[int] = 1,
-        precision: jax.lax.PrecisionLike = None,
-        preferred_element_type=None,
-        use_bias: bool = True,
-        kernel_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
-        bias_init: nnx.Initializer = initializers.zeros_init(),  # noqa: B008
-        dtype=None,
-        param_dtype=jnp.float32,
-        rngs: nnx.Rngs,
-    ):
+    function = F.depthwise_conv
+    in_features: InitVar[int]
+    kernel_size: InitVar[PerAxis]
+    _: KW_ONLY
+    multiplier: InitVar[int] = 1
+    strides: PerAxis = 1
+    padding: Padding = "SAME"
+    padding_mode: str = "zeros"
+    kernel_dilation: PerAxis = 1
+    precision: jax.lax.PrecisionLike = None
+    preferred_element_type: Any = None
+    implementation: str | None = None
+    use_bias: InitVar[bool] = True
+    kernel_init: InitVar[nnx.Initializer] = initializers.lecun_normal()
+    bias_init: InitVar[nnx.Initializer] = initializers.zeros_init()
+    dtype: Any = None
+    param_dtype: InitVar[Any] = jnp.float32
+    rngs: InitVar[nnx.Rngs]
+
+    def __post_init__(self, in_features, kernel_size, multiplier, *others):
         check_counts(in_features=in_features, multiplier=multiplier)
-        window, features = window_of(kernel_size), in_features * multiplier
-        grouped = parameter(kernel_init, (*window, 1, features), param_dtype, rngs)
+        window = window_of(kernel_size)
+        self._initialise((*window, 1, in_features * multiplier), *others)
         shape = (*window, in_features, multiplier)
-        self.kernel = nnx.Param(grouped[...].reshape(shape))
-        self.bias = bias_or_none(use_bias, bias_init, features, param_dtype, rngs)
-        self.strides = frozen(strides)
-        self.padding = frozen(padding)
-        self.padding_mode = padding_mode
-        self.kernel_dilation = frozen(kernel_dilation)
-        self.precision = frozen(precision)
-        self.preferred_element_type = preferred_element_type
-        self.dtype = dtype
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial_features"]
-    ) -> Shaped[Array, "*batch_out out"]:
-        """Convolve `x (*batch, *spatial, C)` to `(*batch, *out, C * M)`."""
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], held(self.bias))
-        return F.depthwise_conv(
-            x,
-            kernel,
-            bias,
-            strides=self.strides,
-            padding=self.padding,
-            padding_mode=self.padding_mode,
-            kernel_dilation=self.kernel_dilation,
-            precision=self.precision,
-            preferred_element_type=self.preferred_element_type,
-        )
+        self.kernel = nnx.Param(self.kernel[...].reshape(shape))
 
 
-class SeparableConv(nnx.Module):
-    """Depthwise convolution, then a mix of the channels at each place, both learned.
+@layer
+class SeparableConv(Convolution):
+    """Depthwise convolution, then a mix of the channels at each position, both learned.
 
-    Args:
-        in_features: C, channels of the input.
-        out_features: F, feature maps of the output.
-        kernel_size: Window of the depthwise convolution, one int for each spatial axis.
-        multiplier: M, depthwise kernels of each channel.
-        strides: As in `jaxnets.functional.separable_conv`, like the options that
-            follow.
-        padding: Padding of the spatial axes.
-        padding_mode: What stands in the padding.
-        kernel_dilation: Distance of the depthwise kernel's taps.
-        precision: Precision of the products.
-        use_bias: Whether a bias is added, at the end.
-        depthwise_init: Initialiser of the depthwise kernel, which it sees as
-            `(*kernel_size, 1, C * M)`: the fan-in is one channel's window.
-        pointwise_init: Initialiser of the pointwise kernel.
-        bias_init: Initialiser of the bias.
-        dtype: Dtype to compute in; None takes that of input and kernels.
-        param_dtype: Dtype of kernels and bias.
-        rngs: Source of randomness; its `params` stream is used.
+    `multiplier` is M, the number of depthwise kernels of each channel. Takes the
+    options of `jaxnets.functional.separable_conv`; the other arguments and the errors
+    are those of `Conv`, with an initialiser for each of the two kernels.
+    `depthwise_init` gets the shape `(*kernel_size, 1, C * M)`, so the fan-in is one
+    channel's window.
 
     Attributes:
         depthwise_kernel: `(*kernel_size, C, M)`.
-        pointwise_kernel: `(1, ..., 1, C * M, F)`.
-        bias: `(F,)`, or None.
-
-    Raises:
-        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
-            a size is no int.
-        ValueError: If a size is too small.
+        pointwise_kernel: `(1, ..., 1, C * M, C_out)`.
+        bias: `(C_out,)`, or None.
 
     Example:
         >>> import jax.numpy as jnp
@@ -157,56 +97,43 @@ class SeparableConv(nnx.Module):
         >>> layer(jnp.ones((2, 8, 8, 4))).shape
         (2, 8, 8, 16)
 
-    As in Keras there is one bias and nothing between the two. Flax has none.
+    As in Keras there is one bias, at the end, and no activation between the two. Flax
+    has no such layer.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: int | Sequence[int],
-        *,
-        multiplier: int = 1,
-        strides: int | Sequence[int] = 1,
-        padding="SAME",
-        padding_mode: str = "zeros",
-        kernel_dilation: int | Sequence[int] = 1,
-        precision: jax.lax.PrecisionLike = None,
-        use_bias: bool = True,
-        depthwise_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
-        pointwise_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
-        bias_init: nnx.Initializer = initializers.zeros_init(),  # noqa: B008
-        dtype=None,
-        param_dtype=jnp.float32,
-        rngs: nnx.Rngs,
+    function = F.separable_conv
+    kernels = ("depthwise_kernel", "pointwise_kernel")
+    in_features: InitVar[int]
+    out_features: InitVar[int]
+    kernel_size: InitVar[PerAxis]
+    _: KW_ONLY
+    multiplier: InitVar[int] = 1
+    strides: PerAxis = 1
+    padding: Padding = "SAME"
+    padding_mode: str = "zeros"
+    kernel_dilation: PerAxis = 1
+    precision: jax.lax.PrecisionLike = None
+    implementation: str | None = None
+    use_bias: InitVar[bool] = True
+    depthwise_init: InitVar[nnx.Initializer] = initializers.lecun_normal()
+    pointwise_init: InitVar[nnx.Initializer] = initializers.lecun_normal()
+    bias_init: InitVar[nnx.Initializer] = initializers.zeros_init()
+    dtype: Any = None
+    param_dtype: InitVar[Any] = jnp.float32
+    rngs: InitVar[nnx.Rngs]
+
+    def __post_init__(
+        self, in_features, out_features, kernel_size, multiplier, use_bias, *others
     ):
+        depthwise_init, pointwise_init, bias_init, dtype, rngs = others
         check_counts(
             in_features=in_features, out_features=out_features, multiplier=multiplier
         )
         window, features = window_of(kernel_size), in_features * multiplier
-        grouped = parameter(depthwise_init, (*window, 1, features), param_dtype, rngs)
+        grouped = parameter(depthwise_init, (*window, 1, features), dtype, rngs)
         shape = (*window, in_features, multiplier)
         self.depthwise_kernel = nnx.Param(grouped[...].reshape(shape))
         shape = (*(1 for _ in window), features, out_features)
-        self.pointwise_kernel = parameter(pointwise_init, shape, param_dtype, rngs)
-        self.bias = bias_or_none(use_bias, bias_init, out_features, param_dtype, rngs)
-        self.strides = frozen(strides)
-        self.padding = frozen(padding)
-        self.padding_mode = padding_mode
-        self.kernel_dilation = frozen(kernel_dilation)
-        self.precision = frozen(precision)
-        self.dtype = dtype
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial_features"]
-    ) -> Shaped[Array, "*batch_out out"]:
-        """Convolve `x (*batch, *spatial, C)` to `(*batch, *out, F)`."""
-        kernels = self.depthwise_kernel[...], self.pointwise_kernel[...]
-        return F.separable_conv(
-            *cast(self.dtype, x, *kernels, held(self.bias)),
-            strides=self.strides,
-            padding=self.padding,
-            padding_mode=self.padding_mode,
-            kernel_dilation=self.kernel_dilation,
-            precision=self.precision,
-        )
+        self.pointwise_kernel = parameter(pointwise_init, shape, dtype, rngs)
+        self.bias = bias_or_none(use_bias, bias_init, out_features, dtype, rngs)
+        freeze_options(self)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import jaxnets
 from jaxnets import functional as F
 from jaxnets import nn
 
@@ -50,6 +51,18 @@ def test_a_window_pool_is_its_function(module, function, options, x):
     pairs = zip(*map(jax.tree.leaves, pair), strict=True)
     for actual, expected in pairs:
         np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", [nn.MaxPool, nn.SumPool, nn.AvgPool, nn.LpPool])
+def test_an_implementation_can_be_forced(module, x):
+    forced = module(2, implementation="reduce_window")
+    assert jaxnets.plan(forced, x).implementation == "reduce_window"
+    np.testing.assert_allclose(forced(x), module(2)(x), rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_implementation_is_refused(x):
+    with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted"):
+        nn.LogSumExpPool(2, implementation="fast")(x)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ class Pool(Module):
 
 
 @dataclasses.dataclass(kw_only=True)
-class _WindowPool(Pool):
-    """The options that all window pools share."""
+class _WindowOptions(Pool):
+    """The options of all window pools."""
 
     window_shape: int | Sequence[int] = dataclasses.field(kw_only=False)
     strides: int | Sequence[int] | None = None
@@ -43,14 +43,14 @@ class _WindowPool(Pool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class _ChosenPool(_WindowPool):
-    """The option of the window pools that have several implementations."""
+class _WindowPool(_WindowOptions):
+    """Window pools with several implementations."""
 
     implementation: str | None = None
 
 
 @dataclasses.dataclass(kw_only=True)
-class MaxPool(_ChosenPool):
+class MaxPool(_WindowPool):
     """Max pooling: `jaxnets.functional.max_pool` as a layer.
 
     Takes the options of the function.
@@ -67,7 +67,7 @@ class MaxPool(_ChosenPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class SumPool(_ChosenPool):
+class SumPool(_WindowPool):
     """Sum pooling: `jaxnets.functional.sum_pool` as a layer.
 
     Takes the options of the function.
@@ -83,7 +83,7 @@ class SumPool(_ChosenPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class AvgPool(_ChosenPool):
+class AvgPool(_WindowPool):
     """Average pooling: `jaxnets.functional.avg_pool` as a layer.
 
     Takes the options of the function.
@@ -101,7 +101,7 @@ class AvgPool(_ChosenPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class LpPool(_ChosenPool):
+class LpPool(_WindowPool):
     """Lp pooling: `jaxnets.functional.lp_pool` as a layer.
 
     Takes the options of the function.
@@ -118,7 +118,7 @@ class LpPool(_ChosenPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class LogSumExpPool(_ChosenPool):
+class LogSumExpPool(_WindowPool):
     """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` as a layer.
 
     Takes the options of the function.
@@ -134,7 +134,7 @@ class LogSumExpPool(_ChosenPool):
 
 
 @dataclasses.dataclass(kw_only=True)
-class MaxPoolWithIndices(_WindowPool):
+class MaxPoolWithIndices(_WindowOptions):
     """Max pooling with indices: `jaxnets.functional.max_pool_with_indices`.
 
     Takes the options of the function.

@@ -155,7 +155,7 @@ def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
         return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
 
     unrolled = run()
-    monkeypatch.setattr(blocks_module, "_MOST_UNROLLED", 0)
+    monkeypatch.setattr(blocks_module, "_MAX_UNROLLED", 0)
     assert_close(run(), unrolled)
 
 

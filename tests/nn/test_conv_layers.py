@@ -1,4 +1,4 @@
-"""Transposed, depthwise, separable and causal layers are their functions."""
+"""Each convolutional layer computes its function with its own parameters."""
 
 from typing import Any
 
@@ -117,7 +117,7 @@ def test_an_implementation_can_be_forced(make, x):
 
 
 @pytest.mark.parametrize("make", CONVOLUTIONS)
-def test_what_only_makes_the_parameters_is_not_kept(make):
+def test_arguments_for_the_parameters_are_not_attributes(make):
     layer = make(kernel_init=BIASED) if make is not separable else make()
     assert not hasattr(layer, "kernel_init")
     assert not hasattr(layer, "use_bias")
@@ -152,7 +152,7 @@ def test_the_fan_in_of_a_depthwise_kernel_is_one_window(kernel):
     np.testing.assert_allclose(jnp.var(drawn) * 25, 1.0, rtol=0.1)
 
 
-def test_a_transposed_layer_is_that_of_flax_with_the_kernel_turned(x):
+def test_a_transposed_layer_is_that_of_flax_with_the_kernel_flipped(x):
     ours = conv_transpose(strides=2)
     theirs = nnx.ConvTranspose(4, 6, (3, 2), strides=2, rngs=nnx.Rngs(2))
     assert ours.bias is not None and theirs.bias is not None

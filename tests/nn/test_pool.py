@@ -1,4 +1,4 @@
-"""The pooling modules pass each of their options on."""
+"""The pooling layers pass all options on to their functions."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def x(rng):
 @pytest.mark.parametrize("module, function", WINDOW)
 def test_a_window_pool_is_its_function(module, function, options, x):
     layer = module((2, 2), **options)
-    # One program for both: compiling is what takes the time.
+    # One program for both, because compilation takes most of the time.
     pair = jax.jit(lambda x: (layer(x), function(x, (2, 2), **options)))(x)
     pairs = zip(*map(jax.tree.leaves, pair), strict=True)
     for actual, expected in pairs:
@@ -130,6 +130,6 @@ def test_pools_stand_in_a_sequence_of_layers(x):
     np.testing.assert_allclose(jitted, F.avg_pool(pooled, 2).reshape(2, -1), rtol=1e-6)
 
 
-def test_errors_of_the_function_come_through(x):
+def test_errors_of_the_function_are_raised(x):
     with pytest.raises(ValueError, match="`window_shape`"):
         nn.MaxPool((2, 2, 2))(x[0])

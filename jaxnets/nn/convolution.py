@@ -32,8 +32,8 @@ class Convolution(Module):
     The fields of the subclasses, which are dataclasses, are the function's options.
     """
 
-    function: ClassVar[Callable]
-    kernels: ClassVar[tuple[str, ...]] = ("kernel",)
+    _function: ClassVar[Callable]
+    _kernels: ClassVar[tuple[str, ...]] = ("kernel",)
     kernel: nnx.Param
     bias: nnx.Param | None
     feature_group_count: int
@@ -54,11 +54,11 @@ class Convolution(Module):
         self, x: Shaped[ArrayLike, "*batch_spatial_features"]
     ) -> Shaped[Array, "*batch_out out"]:
         """Transform `x (*batch, *spatial, C_in)` to `(*batch, *out, C_out)`."""
-        return type(self).function(*self._arrays(x), **self._options())
+        return type(self)._function(*self._arrays(x), **self._options())
 
     def _arrays(self, x: Any, *more: Any) -> tuple[Any, ...]:
         """Return `x`, the parameters and further arrays in the dtype to compute in."""
-        names = (*self.kernels, "bias")
+        names = (*self._kernels, "bias")
         parameters = [value_or_none(getattr(self, name)) for name in names]
         return cast(self.dtype, x, *parameters, *more)
 
@@ -114,7 +114,7 @@ class Conv(Convolution):
     own.
     """
 
-    function = F.conv
+    _function = F.conv
     in_features: InitVar[int]
     out_features: InitVar[int]
     kernel_size: InitVar[PerAxis]
@@ -159,7 +159,7 @@ class ConvTranspose(Convolution):
     there are groups and `output_padding`, and explicit padding is what is cut off.
     """
 
-    function = F.conv_transpose
+    _function = F.conv_transpose
     in_features: InitVar[int]
     out_features: InitVar[int]
     kernel_size: InitVar[PerAxis]

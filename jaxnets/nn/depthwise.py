@@ -47,7 +47,7 @@ class DepthwiseConv(Convolution):
     which there counts all channels.
     """
 
-    function = F.depthwise_conv
+    _function = F.depthwise_conv
     in_features: InitVar[int]
     kernel_size: InitVar[PerAxis]
     _: KW_ONLY
@@ -101,8 +101,8 @@ class SeparableConv(Convolution):
     has no such layer.
     """
 
-    function = F.separable_conv
-    kernels = ("depthwise_kernel", "pointwise_kernel")
+    _function = F.separable_conv
+    _kernels = ("depthwise_kernel", "pointwise_kernel")
     in_features: InitVar[int]
     out_features: InitVar[int]
     kernel_size: InitVar[PerAxis]

@@ -33,7 +33,7 @@ class GlobalMaxPool(_GlobalPool):
         Array([[6., 7.]], dtype=float32)
     """
 
-    function = F.global_max_pool
+    _function = F.global_max_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -49,7 +49,7 @@ class GlobalAvgPool(_GlobalPool):
         Array([[3., 4.]], dtype=float32)
     """
 
-    function = F.global_avg_pool
+    _function = F.global_avg_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -65,7 +65,7 @@ class GlobalSumPool(_GlobalPool):
         Array([[12., 16.]], dtype=float32)
     """
 
-    function = F.global_sum_pool
+    _function = F.global_sum_pool
 
 
 @layer

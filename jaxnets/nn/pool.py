@@ -18,7 +18,7 @@ class Pool(Module):
     The fields of the subclasses are the function's options.
     """
 
-    function: ClassVar[Callable]
+    _function: ClassVar[Callable]
 
     def __post_init__(self):
         freeze_options(self)
@@ -27,7 +27,7 @@ class Pool(Module):
         self, x: Shaped[ArrayLike, "*batch_spatial channels"]
     ) -> Shaped[Array, "*batch_out channels"]:
         """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return type(self).function(x, **options_of(self))
+        return type(self)._function(x, **options_of(self))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -63,7 +63,7 @@ class MaxPool(_WindowPool):
                [13., 15.]], dtype=float32)
     """
 
-    function = F.max_pool
+    _function = F.max_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -79,7 +79,7 @@ class SumPool(_WindowPool):
         4.0
     """
 
-    function = F.sum_pool
+    _function = F.sum_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -95,7 +95,7 @@ class AvgPool(_WindowPool):
         1.5
     """
 
-    function = F.avg_pool
+    _function = F.avg_pool
     count_include_pad: bool = True
     divisor: int | float | None = None
 
@@ -113,7 +113,7 @@ class LpPool(_WindowPool):
         5.0
     """
 
-    function = F.lp_pool
+    _function = F.lp_pool
     p: int | float = 2.0
 
 
@@ -130,7 +130,7 @@ class LogSumExpPool(_WindowPool):
         100.0
     """
 
-    function = F.logsumexp_pool
+    _function = F.logsumexp_pool
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -33,7 +33,7 @@ class AdaptiveMaxPool(_AdaptivePool):
         Array([2., 4., 6.], dtype=float32)
     """
 
-    function = F.adaptive_max_pool
+    _function = F.adaptive_max_pool
 
 
 @dataclasses.dataclass
@@ -49,7 +49,7 @@ class AdaptiveAvgPool(_AdaptivePool):
         Array([1., 3., 5.], dtype=float32)
     """
 
-    function = F.adaptive_avg_pool
+    _function = F.adaptive_avg_pool
 
 
 class FractionalMaxPool(Module):

@@ -79,6 +79,15 @@ def test_a_class_has_the_signature_of_its_constructor():
     assert list(inspect.signature(Wide(nnx.Rngs(0))).parameters) == ["x"]
 
 
+def test_flax_tabulates_the_layers(x):
+    # It takes every public function of a class for a method.
+    table = nnx.tabulate(
+        nnx.Sequential(nn.Conv(2, 3, (3, 3), rngs=nnx.Rngs(0)), nn.MaxPool(2)), x
+    )
+    assert "Conv" in table
+    assert "MaxPool" in table
+
+
 def test_a_step_of_the_flax_optimizer(model, x):
     optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
     before = jax.tree.map(np.asarray, nnx.state(model, nnx.Param))

@@ -19,6 +19,7 @@ from flax import nnx
 
 from jaxnets import functional as F
 from jaxnets import nn
+from jaxnets.nn.module import Module
 from tests.signatures import SIGNATURES
 
 
@@ -64,13 +65,10 @@ def public(room: str, name: str):
 
 def parameters_of(thing) -> list[inspect.Parameter]:
     """The parameters that a caller passes, without annotations."""
-    # The signature of an NNX module's class is that of Flax's metaclass.
-    if isinstance(thing, type) and issubclass(thing, nnx.Module):
-        if thing.__init__ is object.__init__:
-            return []
+    parameters = list(inspect.signature(thing).parameters.values())
+    # The signature of a class with Flax's metaclass alone is that of the metaclass.
+    if isinstance(thing, nnx.Module.__class__) and not issubclass(thing, Module):
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
-    else:
-        parameters = list(inspect.signature(thing).parameters.values())
     empty = inspect.Parameter.empty
     return [
         p.replace(

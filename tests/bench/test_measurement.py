@@ -8,7 +8,7 @@ import pytest
 
 from jaxnets.bench import tables
 from jaxnets.bench.measurement import Measurement, ratio_of, summaries
-from jaxnets.bench.record import Record, read_record
+from jaxnets.bench.record import BenchmarkRecord, read_record
 
 
 def measured(name, group="conv", direction="forward", plan="", **seconds):
@@ -78,7 +78,7 @@ def test_directions_are_summarised_apart():
     ]
 
 
-RECORD = Record(
+RECORD = BenchmarkRecord(
     "ops",
     {"peers": ["flax", "torch"], "rounds": 3, "sample_seconds": 0.02},
     {"jax": "1.2.3", "revision": None, "load": 0.5},

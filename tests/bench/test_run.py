@@ -1,4 +1,4 @@
-"""Runs from the command line and a script: what is printed, written, left out."""
+"""Benchmarks run from the command line and from a script."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from jaxnets.cli import main
 
 @pytest.fixture(autouse=True)
 def without_torch(monkeypatch):
-    """As on a machine where PyTorch is not named."""
+    """Make PyTorch unavailable, whatever this machine has."""
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
@@ -36,7 +36,7 @@ def test_a_run_prints_and_writes_what_it_measured(tmp_path, capsys):
     for measurement in record.measurements:
         assert measurement.plan == "reduce_window"
         assert set(measurement.seconds) == {"ours", "flax"}
-        # Three rounds of each, in all of which time went by.
+        # Each contender has three rounds of positive times.
         assert all(len(s) == 3 and min(s) > 0 for s in measurement.seconds.values())
         assert min(measurement.calls.values()) >= 1
         name = "max_pool 1x64x64x16 k8 s8"
@@ -83,14 +83,14 @@ def test_an_interpreter_without_pytorch_is_told_in_one_line(tmp_path, capsys):
 
 
 def test_a_script_needs_no_plotting_and_no_command_line_library():
-    # As benchmarks/README.md says, on a machine that has none of these.
+    # benchmarks/README.md shows this for machines that have none of these.
     program = """
 import sys
 sys.modules.update(dict.fromkeys(["tyro", "sklearn", "altair", "torch"]))
-from jaxnets.bench.runs import Options, run
-run(Options("training", batch=2, list=True))
+from jaxnets.bench import options, runs
+runs.run(options.Options("training", batch=2, list=True))
 try:
-    Options("everything")
+    options.Options("everything")
 except ValueError as error:
     print(error)
 """

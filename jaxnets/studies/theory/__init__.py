@@ -1,1 +1,1 @@
-"""The study that measures claims of the literature beside their predictions."""
+"""The study of theory: claims of the literature, measured without training."""

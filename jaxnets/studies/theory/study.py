@@ -1,7 +1,7 @@
-"""Theory: nine claims on how gradients flow at initialisation, measured.
+"""Theory: nine claims of the literature on how gradients flow at initialisation.
 
-Nothing is trained. Each arm is one claim: a network is drawn for each seed and
-measured, and what the literature predicts stands beside it.
+Nothing is trained. Each arm is one claim: a network is drawn and measured for each
+seed, and the result is recorded together with the prediction.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from jaxnets.studies.theory.time import TimeSizes
 
 
 class TheorySettings(NamedTuple):
-    """How large the networks of the study are."""
+    """The sizes of the networks of the study."""
 
     depth: DepthSizes
     time: TimeSizes
@@ -58,31 +58,32 @@ SCALES = {
     ),
 }
 INITIALISER = (
-    "All networks: independent Gaussian or random orthogonal weights at the gains that "
-    "each claim names; biases zero, except for claim 2 and the forget "
-    "gate of claim 7."
+    "All networks: independent Gaussian or random orthogonal weights, with the gains "
+    "that each claim names; biases zero, except in claim 2 and in the forget gate of "
+    "claim 7."
 )
 NOTES = (
-    "Nothing is trained here. A claim is met at a point where the mean over seeds lies "
-    "within the claim's tolerance of the prediction, or the prediction in the 95 % "
-    "interval over seeds.",
-    "Most predictions are limits of wide layers. Narrow networks scatter around them, "
+    "Nothing is trained here. A claim is met at a point if the mean over seeds lies "
+    "within the claim's tolerance of the prediction, or if the prediction lies in the "
+    "95 % interval over seeds.",
+    "Most predictions are limits of wide layers. Narrow networks scatter around them "
     "by as much as claim 9 says.",
 )
 
 
 class Claim(NamedTuple):
-    """A claim of the literature and when it counts as met.
+    """A claim of the literature, and the tolerance within which it is met.
 
     Attributes:
-        family: Name of the arm's family.
+        family: Name of the family of its arm.
         statement: The claim in a sentence.
-        measure: Draws and measures its networks.
+        measure: The function that draws and measures its networks.
         varied: What the networks of a line differ in, as in `at gain 2`.
-        unit: Of the numbers that it is about; empty where they have none.
+        unit: Unit of the measured numbers; empty if they have none.
         tolerance: How far a mean over seeds may lie from the prediction.
-        relative: The same as a part of the prediction; the larger of both counts.
-        refinement: What the refined prediction counts; empty where there is none.
+        relative: The same relative to the prediction; the larger of both is used.
+        refinement: What the refined prediction takes into account; empty if there is
+            none.
     """
 
     family: str
@@ -201,16 +202,16 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     )
     records = []
     for point in points:
-        # A claim has several lines and places; the records name them as arms do.
-        place = arm._replace(family=point.family, size=point.x)
+        # The records of a point have its line as their family and its x as their size.
+        of_point = arm._replace(family=point.family, size=point.x)
         predicted = np.atleast_1d(point.predicted)
-        ours = Recorder(place, seeds)
-        theirs = Recorder(place, seeds if len(predicted) > 1 else (-1,))
+        ours = Recorder(of_point, seeds)
+        theirs = Recorder(of_point, seeds if len(predicted) > 1 else (-1,))
         ours.scalar("claim", point.measured, step=0)
         theirs.scalar("predicted_claim", predicted, step=0)
         records += ours.records + theirs.records
         if point.refined is not None:
-            refined = Recorder(place, (-1,))
+            refined = Recorder(of_point, (-1,))
             refined.scalar("refined_claim", [point.refined], step=0)
             records += refined.records
     if arm.name == "chi":

@@ -1,1 +1,1 @@
-"""The study of recurrent and gated networks over time."""
+"""The study of time: recurrent against gated networks."""

@@ -13,7 +13,7 @@ from jaxnets.studies.time import study as time_study
 
 
 def profiles(study, arm, seeds=(0, 1)):
-    """Norms before training `(seeds, positions)` and theory's line or None."""
+    """Return norms before training `(seeds, positions)` and the prediction or None."""
     outcome = study.run(arm, seeds, lambda *figures: None)
     assert not outcome.message
     first = [r for r in outcome.records if r.step == 0 and r.position is not None]
@@ -58,7 +58,7 @@ def test_theory_s_band_narrows_to_where_its_line_starts():
     )
     line = np.array([-3.0, -2.0, -1.0, 0.0]) / np.log(10)
     assert low[-1] == high[-1] == 0.0
-    # One layer of 20 units: std of the log of the norm 0.28, mean -0.07; three seeds.
+    # For one layer of 20 units, the log of the norm has std 0.28 and mean -0.07.
     half, shift = 1.96 * spreads[2].std / 2 / 3**0.5, spreads[2].mean / 2
     np.testing.assert_allclose(high[2], line[2] + half / np.log(10))
     np.testing.assert_allclose(low[2], line[2] + (shift - half) / np.log(10))
@@ -89,7 +89,7 @@ def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
     slopes = {}
     for family in ("RNN", "GRU", "LSTM"):
         norms, predicted = profiles(time_study, arms[family], seeds=(0, 1, 2, 3))
-        # The last steps still carry the read-out's own scale.
+        # The last steps still have the scale of the read-out.
         times = np.arange(35)
         slopes[family] = np.polyfit(times, norms[:, :35].T, 1)[0].mean()
         assert predicted is not None

@@ -15,7 +15,7 @@ from jaxnets.studies.theory import study as theory
 from jaxnets.studies.theory.verdicts import claim_verdicts
 
 
-# The claims of the study `theory`, small.
+# Small networks for all claims.
 SMALL_DEPTH = theory.DepthSizes(
     width=200,
     layers=20,
@@ -31,7 +31,7 @@ SMALL_TIME = theory.TimeSizes(hidden=96, steps=100, long=300)
 
 @pytest.fixture
 def records_of_claim(monkeypatch):
-    """Measures a claim, for so many seeds."""
+    """Return a function that returns the records of a claim."""
     settings = theory.TheorySettings(SMALL_DEPTH, SMALL_TIME)
     monkeypatch.setitem(theory.SCALES, "smoke", settings)
     arms = {arm.name: arm for arm in theory.arms("smoke", "")}
@@ -44,7 +44,7 @@ def records_of_claim(monkeypatch):
 
 @pytest.fixture
 def optimized():
-    """Compile as usual, where running takes longer than compiling."""
+    """Turn the optimizations on that the tests turn off to compile faster."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
     jax.config.update(name, False)
@@ -54,7 +54,10 @@ def optimized():
 
 @pytest.fixture
 def claim(records_of_claim):
-    """Measured means over seeds and predictions, both `{(family, size): value}`."""
+    """Return a function that returns means over seeds, measured and predicted.
+
+    Both are `{(family, size): value}`.
+    """
 
     def measure(name, seeds=range(4)):
         records = records_of_claim(name, seeds)
@@ -64,11 +67,11 @@ def claim(records_of_claim):
 
 
 def means(records, metric):
-    places = {(r.family, r.size): [] for r in records if r.metric == metric}
+    points = {(r.family, r.size): [] for r in records if r.metric == metric}
     for record in records:
         if record.metric == metric:
-            places[record.family, record.size].append(record.value)
-    return {place: np.mean(values) for place, values in places.items()}
+            points[record.family, record.size].append(record.value)
+    return {point: np.mean(values) for point, values in points.items()}
 
 
 def line(values, family):
@@ -77,7 +80,7 @@ def line(values, family):
 
 
 def worst(measured, predicted):
-    return max(abs(measured[place] - predicted[place]) for place in measured)
+    return max(abs(measured[point] - predicted[point]) for point in measured)
 
 
 def test_without_he_the_signal_and_gradient_lose_sqrt_2_a_layer(claim):
@@ -120,7 +123,7 @@ def test_plain_growth_is_exponential_and_residual_growth_is_not(claim):
     measured, predicted = claim("residual", range(3))
     for family, low, high in (("plain tanh", 0.8, 1.1), ("residual tanh", 0.4, 0.7)):
         k, growth = line(measured, family)
-        # The exponent of depth between half of the network and all of it.
+        # The exponent with which growth depends on depth over the upper half.
         assert (k[38], k[78]) == (39, 79)
         assert low < np.log(growth[78] / growth[38]) / np.log(79 / 39) < high, family
         theirs = line(predicted, family)[1]
@@ -133,17 +136,17 @@ def test_plain_gradients_shatter_as_a_power_of_2_and_residual_ones_slower(
 ):
     records = records_of_claim("shattering")
     measured, predicted = means(records, "claim"), means(records, "predicted_claim")
-    plain = {place: v for place, v in measured.items() if place[0] == "plain ReLU"}
+    plain = {point: v for point, v in measured.items() if point[0] == "plain ReLU"}
     assert predicted["plain ReLU", 8.0] == 2**-8
-    # With 64 inputs whose statistics are removed, chance agreement is 31/63, not 1/2.
+    # BatchNorm removes the mean of 64 inputs, so chance agreement is 31/63, not 1/2.
     assert worst(plain, predicted) < 0.02
     depths, correlations = line(measured, "residual ReLU")
     slope = np.polyfit(np.log(depths), np.log(correlations), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.1)
-    # 0.75/sqrt(L) is right at 1 block and in between too small; block by block, no.
+    # 0.75/sqrt(L) is right for 1 block and then too small; the refined one is right.
     refined = means(records, "refined_claim")
     assert {x for _, x in refined} == set(depths)
-    theirs = {place: measured[place] for place in refined}
+    theirs = {point: measured[point] for point in refined}
     assert worst(theirs, refined) < 0.03 < 0.05 < worst(theirs, predicted)
     (verdict,) = claim_verdicts(records)
     assert (verdict.number, verdict.holds) == (4, "in part")
@@ -191,10 +194,10 @@ def test_the_log_norm_of_narrow_networks_scatters_by_5_over_n_a_layer(
         for metric in ("claim", "predicted_claim", "refined_claim")
     )
     assert sorted({x for _, x in predicted}) == pytest.approx([5 / 3, 2.5])
-    for place, value in measured.items():
-        assert value == pytest.approx(predicted[place], rel=0.25), place
-        assert value == pytest.approx(refined[place], rel=0.2), place
-        assert refined[place] > 1.02 * predicted[place], place
+    for point, value in measured.items():
+        assert value == pytest.approx(predicted[point], rel=0.25), point
+        assert value == pytest.approx(refined[point], rel=0.2), point
+        assert refined[point] > 1.02 * predicted[point], point
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,7 @@ def test_a_claim_is_met_within_its_tolerance_or_inside_the_interval(values, hold
     assert "at strength 0.1, predicted 5, measured" in verdict.sentence
     (row,) = verdict.lines
     assert row["met"] == (holds == "yes") and row["points"] == 1
-    # Beside a point that is met it fails in part only.
+    # Together with a point that is met, the claim holds in part.
     others = [point(-1, "predicted_claim", 5.0, 0.6), point(0, "claim", 5.0, 0.6)]
     (verdict,) = claim_verdicts([*records, *others])
     assert verdict.holds == ("yes" if holds == "yes" else "in part")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.models.dead import dead_verdict
+from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.estimates import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
-from jaxnets.gradflow.diagnosis.models.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
 from jaxnets.gradflow.diagnosis.studies.depth import depth_verdicts
 from jaxnets.gradflow.diagnosis.studies.overfitting import overfitting_verdicts
 from jaxnets.gradflow.diagnosis.studies.saturation import saturation_verdicts

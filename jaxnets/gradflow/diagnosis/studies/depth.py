@@ -1,9 +1,9 @@
 """Verdicts on depth: plain against residual networks, with and without BatchNorm."""
 
 from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
-from jaxnets.gradflow.diagnosis.flow import flow_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
+from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.records import Record
 

@@ -4,8 +4,8 @@ import math
 
 from jaxnets.gradflow.diagnosis.contrast import REASON as CONTRAST_REASON
 from jaxnets.gradflow.diagnosis.contrast import by_how_much
-from jaxnets.gradflow.diagnosis.flow import flow_verdict
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
+from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.estimates import (
     estimate,

@@ -5,8 +5,8 @@ import pytest
 from jaxnets.report import export_charts
 from jaxnets.report.charts.axes import MEASURED, PREDICTED
 from jaxnets.report.charts.explorer import POINTS, Explorer
-from jaxnets.report.intervals import estimate
 from jaxnets.report.studies import SECTIONS
+from jaxnets.runs.estimates import estimate
 from tests.report.synthetic import DEPTHS, LENGTHS, STEPS, records_of, write_run
 
 

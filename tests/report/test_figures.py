@@ -8,9 +8,9 @@ from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
 from jaxnets.report.charts.lines import line, misfit
-from jaxnets.report.intervals import estimate
 from jaxnets.report.sections.section import as_misfit
 from jaxnets.report.studies import SECTIONS, study_sections
+from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.reading import read_run
 from jaxnets.runs.selection import after_training, before_training, ends, of_metric
 from tests.report.synthetic import DEPTHS, LENGTHS, MAKERS, records_of, write_run
@@ -150,14 +150,13 @@ def test_a_family_has_one_colour_in_all_charts_and_runs():
 
 
 def test_misfit_is_the_root_mean_square_distance():
-    measured = Line(
-        "plain", MEASURED, [(float(x), estimate([float(x)])) for x in range(3)]
-    )
+    point = lambda x, value: (x, Estimate(value, None, None, 1))
+    measured = Line("plain", MEASURED, [point(x, x) for x in (0.0, 1.0, 2.0)])
     theory = line("plain", PREDICTED, {})
     assert misfit(measured, theory) is None
-    shifted = Line("plain", PREDICTED, [(x, estimate([x + 2.0])) for x in (0.0, 2.0)])
+    shifted = Line("plain", PREDICTED, [point(x, x + 2.0) for x in (0.0, 2.0)])
     assert misfit(measured, shifted) == pytest.approx(2.0)
-    uneven = Line("plain", PREDICTED, [(0.0, estimate([0.0])), (2.0, estimate([5.0]))])
+    uneven = Line("plain", PREDICTED, [point(0.0, 0.0), point(2.0, 5.0)])
     assert misfit(measured, uneven) == pytest.approx(math.sqrt(9 / 2))
 
 
@@ -208,7 +207,7 @@ def test_theory_belongs_to_no_seed():
     ]
     figure = SECTIONS["time"](records).figures[0]
     assert figure.notes == [
-        "Lines: mean of 3 seeds. Bands: 95 % t-interval of the mean."
+        "Lines: mean of 3 seeds. Bands: 95 % t interval of the mean."
     ]
     assert isinstance(figure, Figure)
     assert figure.roles() == [MEASURED, PREDICTED]

@@ -120,7 +120,7 @@ def test_the_table_says_what_was_predicted_measured_and_missed(records):
     title, family, source, *figures = table.rows[1]
     assert title == "2. chi_1" and family == "net"
     assert source == "Schoenholz et al. 2017"
-    assert figures == ["–", "2", "4", "–", "4.10 (4.00 to 4.20)", "0.1"]
+    assert figures == ["–", "2", "4", "–", "4.1 (2.8 to 5.4)", "0.1"]
 
 
 def test_claims_without_records_are_named_as_absent(records):

@@ -3,11 +3,11 @@
 from jaxnets.report.charts import lines
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
+    as_correlation,
     as_inside,
     as_interval,
     as_misfit,
@@ -16,6 +16,7 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -180,7 +181,7 @@ _CORRELATION = Plot(
     Axes(
         "depth (layers)",
         "gradient correlation",
-        bounds=(-1.0, 1.0),
+        bounds=SIGNED_SHARE,
         bars=True,
     ),
 )
@@ -240,7 +241,7 @@ def _table(records, measured, gradients):
             Column(
                 "Gradient correlation",
                 before_training(of_metric(records, "gradient_correlation")),
-                as_interval,
+                as_correlation,
             ),
             Column(
                 "Path length",

@@ -4,17 +4,18 @@ from collections import defaultdict
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
+    as_bounded,
     as_interval,
     as_percent,
     as_size,
     section,
     table,
 )
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import at_end, of_metric
 
@@ -121,4 +122,4 @@ def _table(records):
 
 def _as_gap(records: list[Record]) -> str:
     """Write a difference of shares, which may be negative."""
-    return interval(over_seeds(records).within((-1.0, 1.0)), share=True)
+    return as_bounded(records, SIGNED_SHARE, share=True)

@@ -4,7 +4,6 @@ from jaxnets.report.charts import lines
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
 from jaxnets.report.charts.phase import phase_diagram
-from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
@@ -16,6 +15,7 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     at_end,

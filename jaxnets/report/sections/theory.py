@@ -7,8 +7,9 @@ from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED, Axes
 from jaxnets.report.charts.figures import Figure, Plot, Spot, figure
 from jaxnets.report.charts.lines import line, misfit
 from jaxnets.report.charts.phase import phase_diagram
-from jaxnets.report.intervals import interval, number, over_seeds
+from jaxnets.report.intervals import interval, number
 from jaxnets.report.sections.section import AnyFigure, Section, Table
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.reading import items
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import of_metric
@@ -223,6 +224,7 @@ def _row(
     predicted, refined = (
         over_seeds(places[role].get(last, [])) for role in (PREDICTED, REFINED)
     )
+    measured = places[MEASURED].get(last)
     number_of_claim, *_ = claim.plot.title.split(".")
     return [
         f"{number_of_claim}. {claim.name}",
@@ -230,8 +232,8 @@ def _row(
         claim.source,
         met.get(family, "–"),
         number(last),
-        number(predicted.mean) if predicted.seeds else "–",
-        number(refined.mean) if refined.seeds else "–",
-        interval(over_seeds(places[MEASURED][last])),
+        number(predicted.mean) if predicted else "–",
+        number(refined.mean) if refined else "–",
+        interval(over_seeds(measured)) if measured else "–",
         number(distance, 2),
     ]

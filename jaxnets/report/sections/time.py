@@ -2,7 +2,6 @@
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
@@ -15,6 +14,7 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,

@@ -18,7 +18,6 @@ from jaxnets.runs.folder import ContrastConfig, RunFolder
 from jaxnets.studies import datasets, depth, overfitting, saturation
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.machine import environment
-from jaxnets.studies.overhead import measuring_overhead
 from jaxnets.studies.progress import RunProgress
 from jaxnets.studies.theory import study as theory
 from jaxnets.studies.theory.verdicts import claim_verdicts
@@ -106,7 +105,7 @@ def contrast(
             RunProgress(console, len(run.arms), run.ended) as progress,
         ):
             _take_all(run, progress)
-        run.finish()
+        run.save()
     except KeyboardInterrupt:
         run.save()
         return RunResult(path, True, run.verdicts())
@@ -185,7 +184,6 @@ class _Run:
         self.began = time.perf_counter()
         self.started = before.get("started", _now())
         self.command = before.get("command", command)
-        self.overhead = before.get("overhead", [])
 
     @property
     def ended(self) -> int:
@@ -211,12 +209,6 @@ class _Run:
         }
         self.save()
 
-    def finish(self) -> None:
-        """Measure what measuring costs, where networks were trained, and save."""
-        if not self.overhead and set(self.config.studies) != {"theory"}:
-            self.overhead = measuring_overhead(self.config.scale)
-        self.save()
-
     def verdicts(self) -> list[gradflow.Verdict]:
         """Judge what was measured so far."""
         return gradflow.verdicts(self.records)
@@ -237,7 +229,6 @@ class _Run:
             "command": self.command,
             "started": self.started,
             "seconds": self.seconds_before + time.perf_counter() - self.began,
-            "overhead": self.overhead,
             "notes": {n: STUDIES[n].NOTES for n in self.config.studies},
             "initialisers": {n: STUDIES[n].INITIALISER for n in self.config.studies},
         }

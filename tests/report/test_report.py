@@ -189,7 +189,6 @@ def test_hostile_names_stay_text(tmp_path):
         "arms": arms,
         "environment": {HOSTILE: HOSTILE},
         "command": HOSTILE,
-        "overhead": [dict.fromkeys(("network", "plain_ms", "ratio"), HOSTILE)],
         "initialisers": {"depth": HOSTILE},
         "notes": {"depth": [HOSTILE]},
     }
@@ -206,7 +205,7 @@ def test_hostile_names_stay_text(tmp_path):
     "summary",
     [
         {"verdicts": None, "arms": 3, "environment": [], "notes": {"depth": "One."}},
-        {"verdicts": [{}, "x", {"number": None}], "arms": [{}], "overhead": [{}]},
+        {"verdicts": [{}, "x", {"number": None}], "arms": [{}]},
         {"seconds": None, "initialisers": None},
     ],
 )

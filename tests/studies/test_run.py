@@ -14,15 +14,6 @@ from jaxnets.studies import depth as depth_study
 from jaxnets.studies.arm import recorded_steps
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_overhead():
-    """Timing two more networks is tested on its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        row = {"network": "none", "plain_ms": 1.0, "measured_ms": 1.0, "ratio": 1.0}
-        patch.setattr("jaxnets.studies.run.measuring_overhead", lambda _: [row])
-        yield
-
-
 # `theory` trains nothing and is tested on its own.
 TRAINED = [name for name in STUDIES if name != "theory"]
 

@@ -1,4 +1,4 @@
-"""What ran where: the command, the machine, the arms, the cost of measuring."""
+"""What ran where: the command, the machine, the arms, the configuration."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from jaxnets.runs.reading import Run
 
 def provenance_html(run: Run) -> Markup:
     """Return the account of what ran where, with what the run does not tell."""
-    tables = (_environment(run), _overhead(run), _arms(run), _config(run))
+    tables = (_environment(run), _arms(run), _config(run))
     shown = [table_html(table) for table in tables if table is not None]
     return join([_stopped(run), tag("div", *shown, class_="tables")])
 
@@ -61,34 +61,6 @@ def _environment(run: Run) -> Table | None:
     if not rows:
         return None
     return Table("Command, versions and machine", "", ["What", "Value"], rows)
-
-
-def _overhead(run: Run) -> Table | None:
-    rows = [
-        [
-            str(entry.get("network", "–")),
-            number(entry.get("plain_ms")),
-            number(entry.get("measured_ms")),
-            _factor(entry.get("ratio")),
-        ]
-        for entry in run.entries("overhead")
-    ]
-    if not rows:
-        return None
-    return Table(
-        "What measuring costs",
-        "Time of one training step without and with the norm of the gradient at every "
-        "tap in every step. Both programs ran in turn in this run, after a warm-up; "
-        "medians. Ratio: the median over neighbouring pairs; 1.10 means that measuring "
-        "makes a step a tenth longer.",
-        ["Network", "Without (ms)", "With (ms)", "Ratio"],
-        rows,
-    )
-
-
-def _factor(ratio: object) -> str:
-    """Write a ratio near 1 with the digits that matter."""
-    return f"{ratio:.3f}" if isinstance(ratio, float) else number(ratio)
 
 
 def _arms(run: Run) -> Table | None:

@@ -7,12 +7,18 @@ import pytest
 from jaxnets.report import export_charts
 from jaxnets.report.charts.heat_maps import ROWS, HeatMap
 from jaxnets.report.html.legends import heat_legend
-from jaxnets.report.studies import SECTIONS
-from tests.report.synthetic import DEPTHS, LENGTHS, STEPS, records_of, write_run
+from tests.report.synthetic import (
+    DEPTHS,
+    LENGTHS,
+    STEPS,
+    records_of,
+    section_of,
+    write_run,
+)
 
 
 def heat_map(study, records):
-    (found,) = [f for f in SECTIONS[study](records).figures if isinstance(f, HeatMap)]
+    (found,) = [f for f in section_of(study, records).figures if isinstance(f, HeatMap)]
     return found
 
 

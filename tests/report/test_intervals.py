@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from jaxnets.gradflow import verdicts
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.intervals import describe_intervals, interval, number, numbers
-from jaxnets.report.sections.depth import depth_section
-from jaxnets.report.sections.theory import theory_section
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.records import Record
 from jaxnets.studies.theory.verdicts import claim_verdicts
+from tests.report.synthetic import section_of
 
 
 def point_of(section, name) -> Estimate:
@@ -33,7 +32,7 @@ def test_chart_and_verdict_of_two_seeds_show_the_same_interval():
     records = [claim(0, "claim", 1.0), claim(1, "claim", 2.0)]
     records += [claim(-1, "predicted_claim", 1.4)]
     (verdict,) = claim_verdicts(records)
-    point = point_of(theory_section(records, []), "rnn-slope")
+    point = point_of(section_of("theory", records), "rnn-slope")
     ends = (verdict.lines[0]["low"], verdict.lines[0]["high"])
     assert point.interval == ends == pytest.approx((-4.853, 7.853), abs=1e-3)
 
@@ -45,7 +44,7 @@ def test_so_do_those_of_a_quantity_with_bounds():
         for seed, value in enumerate((0.2, 0.3))
     ]
     (verdict,) = verdicts(records)
-    section = depth_section(records)
+    section = section_of("depth", records)
     point = point_of(section, "gradient-correlation")
     assert point.interval == (verdict.low, verdict.high)
     assert -1 < point.interval[0] < 0.2 < 0.3 < point.interval[1] < 1

@@ -72,7 +72,6 @@ def test_a_whole_run(page):
     assert "measured −0.120 (interval −0.150 to −0.090) · threshold −0.1" in words
     assert "plain-56 was stopped: the time limit of 120 s was reached" in words
     assert "lstm-100 was not started." in words
-    assert "residual-20, batch 64 12.1 12.3 1.017" in words
     assert "jaxnets contrast --seeds 3" in words
     assert "All weights start from He's normal initialiser." in words
     assert "Mean of 3 seeds" in words or "mean of 3 seeds" in words

@@ -16,6 +16,7 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.folder import Run
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
@@ -34,8 +35,9 @@ BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 LOG_NORM = "gradient norm (log10)"
 
 
-def depth_section(records: list[Record]) -> Section:
-    """Return the section of the study `depth` from its records."""
+def draw(run: Run) -> Section:
+    """Draw the section of the study `depth`."""
+    records = run.of_study("depth")
     measured = of_metric(records, GRADIENT)
     gradients = of_metric(records, GRADIENT, THEORY, *BAND)
     plots: list[tuple[Plot, Spots]] = [
@@ -58,7 +60,6 @@ def depth_section(records: list[Record]) -> Section:
     ]
     return section(
         "depth",
-        "Depth: plain and residual networks",
         "What happens to the gradient on its way from the loss back to the first "
         "layer when a network gets deeper, and what do shortcut connections and batch "
         "normalisation change?",

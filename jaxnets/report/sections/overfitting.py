@@ -15,13 +15,15 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.folder import Run
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import at_end, of_metric
 
 
-def overfitting_section(records: list[Record]) -> Section:
-    """Return the section of the study `overfitting` from its records."""
+def draw(run: Run) -> Section:
+    """Draw the section of the study `overfitting`."""
+    records = run.of_study("overfitting")
     plots: list[tuple[Plot, Spots]] = [
         (_LOSS, _roles(of_metric(records, "train_loss", "validation_loss"))),
         (
@@ -32,7 +34,6 @@ def overfitting_section(records: list[Record]) -> Section:
     ]
     return section(
         "overfitting",
-        "Overfitting: dropout off and on",
         "A network that learns its training examples by heart does well on them and "
         "worse on others. Dropout silences units at random while training; how much "
         "of the gap does that close?",

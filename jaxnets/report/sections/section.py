@@ -12,6 +12,7 @@ from jaxnets.report.charts.lines import inside, line, misfit
 from jaxnets.report.charts.phase import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import interval, number
+from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE, Bounds
 from jaxnets.runs.records import Record
@@ -64,9 +65,14 @@ class Column(NamedTuple):
     write: Callable[[list[Record]], str]
 
 
+def section_title(study: str) -> str:
+    """Return the heading of the section of a study."""
+    row = STUDIES[study]
+    return f"{row.title}: {row.subject}"
+
+
 def section(
     study: str,
-    title: str,
     question: str,
     plots: Iterable[tuple[Plot, Spots]],
     table: Table | None,
@@ -80,7 +86,7 @@ def section(
             absent.append(plot.title)
         else:
             figures.append(drawn)
-    return Section(study, title, question, figures, table, absent)
+    return Section(study, section_title(study), question, figures, table, absent)
 
 
 def table(

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from jaxnets.runs.claims import CLAIMS, Claim
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
-from jaxnets.studies.theory.study import CLAIMS, Claim
 
 
 # From which part of its points on a claim that fails at some holds in part.
@@ -124,7 +124,7 @@ def _less(value: Estimate, number: float) -> Estimate:
 def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
     """Whether the gap is within the tolerance, or its interval holds 0."""
     low, high = gap.interval
-    tolerance = max(claim.tolerance, claim.relative * abs(predicted))
+    tolerance = max(claim.tolerance, claim.relative_tolerance * abs(predicted))
     return abs(gap.mean) <= tolerance or low <= 0.0 <= high
 
 
@@ -177,7 +177,8 @@ def _refinement(claim: Claim, points: list[_Judged], furthest: _Judged) -> str:
 
 def _tolerance(claim: Claim) -> str:
     ways = [f"{claim.tolerance:g} {claim.unit}".strip()] if claim.tolerance else []
-    ways += [f"{100 * claim.relative:g} %"] if claim.relative else []
+    if claim.relative_tolerance:
+        ways.append(f"{100 * claim.relative_tolerance:g} %")
     return " or ".join(ways)
 
 

@@ -31,9 +31,9 @@ BATCH_NORM_SENTENCES = {
 }
 
 
-def depth_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its deepest, before and after training, then contrast."""
-    study = select(records, study="depth")
+    study = records
     found = select(study, metric="log10_gradient_norm")
     verdicts: list[Verdict] = []
     for family in dict.fromkeys(record.family for record in found):

@@ -26,9 +26,9 @@ CONTRAST_REASON = (
 )
 
 
-def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge the accuracy gap of every family, then what dropout does to it."""
-    found = select(records, study="overfitting")
+    found = records
     families = dict.fromkeys(record.family for record in found)
     by_family = {family: select(found, family=family) for family in families}
     verdicts = [

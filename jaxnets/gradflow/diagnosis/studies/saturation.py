@@ -44,9 +44,9 @@ OTHER_CAUSES = {
 }
 
 
-def saturation_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at every gain, before training."""
-    found = select(records, study="saturation")
+    found = records
     shares = select(found, metric="saturated_share")
     arms = dict.fromkeys((record.family, record.size) for record in shares)
     verdicts = []

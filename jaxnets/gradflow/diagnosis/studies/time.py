@@ -27,9 +27,9 @@ GATED_REMEDIES = REMEDIES | {
 }
 
 
-def time_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its longest sequence, contrast with RNN, then solved."""
-    found = select(records, study="time")
+    found = records
     norms = select(found, metric="log10_gradient_norm")
     verdicts = []
     for family in dict.fromkeys(record.family for record in norms):

@@ -1,17 +1,14 @@
 """The arguments of each command, which tyro reads from the command line."""
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from jaxnets.bench.options import Options, Suite
-
-
-Study = Literal["all", "depth", "time", "saturation", "overfitting", "theory"]
-# The studies that train networks. `all` stands for these.
-STUDIES = ("depth", "time", "saturation", "overfitting")
+from jaxnets.runs.catalogue import STUDIES, StudyName
 
 
 class UsageError(Exception):
@@ -24,27 +21,14 @@ class Contrast:
 
     Trains every arm of the chosen studies with several seeds, measures the gradient at
     each layer or time step, and ends with report.html and its verdicts.
-
-    depth: plain and residual networks, with and without BatchNorm, at several depths.
-
-    time: RNN, GRU and LSTM on a task that needs a long memory, at several lengths.
-
-    saturation: sigmoid, tanh and ReLU at several gains.
-
-    overfitting: networks with and without dropout on few examples.
-
-    theory: nine claims of the literature, measured without training.
-
-    Without arguments, the first four studies run at laptop scale.
     """
 
     studies: Annotated[
-        tuple[Study, ...],
+        tuple[Literal["all", StudyName], ...],
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="STUDY",
-            help="Any of " + ", ".join(("all", *STUDIES, "theory")) + "; all stands "
-            "for those that train.",
+            help=f"Any of all, {', '.join(STUDIES)}; all stands for those that train.",
         ),
     ] = ("all",)
     scale: Annotated[
@@ -65,9 +49,9 @@ class Contrast:
         Literal["digits", "mnist", "cifar10"] | None,
         tyro.conf.arg(
             metavar="{digits,mnist,cifar10}",
-            help="Images for depth, saturation and overfitting. The default is "
-            "scikit-learn's digits, or CIFAR-10 at accelerator scale if its files are "
-            "in the data folder.",
+            help=f"Images for {', '.join(n for n, s in STUDIES.items() if s.images)}. "
+            "The default is scikit-learn's digits, or CIFAR-10 at accelerator scale if "
+            "its files are in the data folder.",
         ),
     ] = None
     out: Annotated[
@@ -86,6 +70,16 @@ class Contrast:
             "Arms that have ended are not repeated.",
         ),
     ] = None
+
+
+# The rest of the help comes from the catalogue.
+Contrast.__doc__ = "\n\n".join(
+    [
+        inspect.cleandoc(Contrast.__doc__ or ""),
+        *(f"{study.name}: {study.arms}" for study in STUDIES.values()),
+        "Without arguments, the studies that train run at laptop scale.",
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)

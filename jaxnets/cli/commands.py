@@ -3,7 +3,8 @@
 import datetime
 from pathlib import Path
 
-from jaxnets.cli.arguments import STUDIES, Bench, Contrast, Report, UsageError
+from jaxnets.cli.arguments import Bench, Contrast, Report, UsageError
+from jaxnets.runs.catalogue import STUDIES, TRAINING_STUDIES
 
 
 # The exit code that a shell reports for a program that Ctrl-C ended.
@@ -52,7 +53,7 @@ def _folder_of(command: Contrast) -> tuple[Path, bool]:
 
 def _config(command: Contrast, studies):
     """Return the configuration of the run that the arguments ask for."""
-    chosen = STUDIES if "all" in command.studies else command.studies
+    chosen = TRAINING_STUDIES if "all" in command.studies else command.studies
     return studies.ContrastConfig(
         studies=tuple(dict.fromkeys(chosen)),
         scale=command.scale,

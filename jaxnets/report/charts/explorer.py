@@ -162,8 +162,8 @@ def _row(key: Key, line: Line) -> dict[str, Any]:
         else spacing * math.ceil(len(xs) / MARKERS_PER_LINE),
         "x": xs,
         "mean": [short(point.mean, 4) for point in found],
-        "low": [short(point.low, 4) for point in found],
-        "high": [short(point.high, 4) for point in found],
+        "low": [short(point.interval[0], 4) for point in found],
+        "high": [short(point.interval[1], 4) for point in found],
         "seeds": [point.seeds for point in found],
     }
 

@@ -1,5 +1,7 @@
 """From records to figures: panels of lines, with what a reader must know."""
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +10,7 @@ from jaxnets.report.charts.axes import OF_THEORY, Axes, Line, Range, vertical_ra
 from jaxnets.report.charts.line_chart import line_chart
 from jaxnets.report.charts.lines import band_note, line
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import describe_intervals, number, over_seeds
+from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record
 
 
@@ -122,7 +124,8 @@ def figure(
     panels: dict[str, list[Line]] = defaultdict(list)
     left_out = set()
     for (title, role, family), places in _grouped(spots, families).items():
-        if any(over_seeds(records).left_out for records in places.values()):
+        drawn_records = itertools.chain.from_iterable(places.values())
+        if not all(math.isfinite(record.value) for record in drawn_records):
             left_out.add(_where(family, title))
         drawn = line(family, role, places, plot.axes.bounds)
         if drawn.points:

@@ -123,14 +123,15 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
         points = thinned(line.points, POINTS_PER_LINE)
         stride = math.ceil(len(points) / MARKERS_PER_LINE)
         for index, (x, found) in enumerate(points):
+            low, high = found.interval
             row = {
                 "family": line.family,
                 "role": line.role,
                 "x": x,
                 "mean": short(found.mean),
                 # Cut here, because a logarithmic axis has no place for a negative end.
-                "low": short(max(found.low, extent.low)),
-                "high": short(min(found.high, extent.high)),
+                "low": short(max(low, extent.low)),
+                "high": short(min(high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
                 "marked": index % stride == 0 and line.role not in OF_THEORY,

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.intervals import Estimate, over_seeds
+from jaxnets.runs.estimates import Estimate, over_seeds
+from jaxnets.runs.intervals import UNBOUNDED, Bounds
 from jaxnets.runs.records import Record
 
 
@@ -16,21 +17,21 @@ def line(
     family: str,
     role: str,
     places: Mapping[float, list[Record]],
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    bounds: Bounds = UNBOUNDED,
 ) -> Line:
     """Return the line through the estimates at each x that has a finite value."""
-    found = {x: _estimate(records).within(bounds) for x, records in places.items()}
-    points = [(x, e) for x, e in found.items() if e.seeds]
-    return Line(family, role, sorted(points))
+    found = ((x, _estimate(places[x], bounds)) for x in sorted(places))
+    return Line(family, role, [(x, value) for x, value in found if value])
 
 
-def _estimate(records: list[Record]) -> Estimate:
+def _estimate(records: list[Record], bounds: Bounds) -> Estimate | None:
     """Return the mean over seeds, or theory's value with the ends of its band."""
     ends = {
         end: r.value for r in records for end in BAND if r.metric.startswith(BAND[end])
     }
     middle = [r for r in records if not r.metric.startswith((*BAND.values(),))]
-    return over_seeds(middle)._replace(**ends)
+    found = over_seeds(middle)
+    return found and found.within(bounds)._replace(**ends)
 
 
 def inside(measured: Line, predicted: Line) -> tuple[int, int]:
@@ -39,9 +40,13 @@ def inside(measured: Line, predicted: Line) -> tuple[int, int]:
     Places without a band, such as the one that theory's line starts from, are left out.
     """
     # A prediction of each network has an interval over seeds, and no band.
-    bands = {x: e for x, e in predicted.points if e.seeds == 1 and e.low < e.high}
-    places = [(bands[x], found.mean) for x, found in measured.points if x in bands]
-    return sum(band.low <= mean <= band.high for band, mean in places), len(places)
+    bands = {x: e.interval for x, e in predicted.points if e.seeds == 1}
+    places = [
+        (*bands[x], found.mean)
+        for x, found in measured.points
+        if x in bands and bands[x][0] < bands[x][1]
+    ]
+    return sum(low <= mean <= high for low, high, mean in places), len(places)
 
 
 def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:

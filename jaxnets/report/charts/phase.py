@@ -10,12 +10,8 @@ from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
 from jaxnets.report.charts.line_chart import embedded, short
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import (
-    Estimate,
-    interval,
-    number,
-    over_seeds,
-)
+from jaxnets.report.intervals import interval, number
+from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import of_metric
 
@@ -130,7 +126,7 @@ def phase_diagram(
         theirs = of_metric(records, measured)
         key = place.record.family, place.record.size
         found = over_seeds(r for r in theirs if (r.family, r.size) == key)
-        if found.seeds:
+        if found:
             seeds.append(found.seeds)
             networks[panel_of(place.record)].append(_network(place, found))
     lines = _lines(records, panel_of)

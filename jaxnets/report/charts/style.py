@@ -2,14 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from jaxnets.runs.catalogue import STUDIES
 
-# The order fixes colour and marker, so a family looks alike in every chart and run.
-FAMILIES = {
-    "depth": ("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
-    "time": ("RNN", "GRU", "LSTM"),
-    "saturation": ("sigmoid", "tanh", "ReLU"),
-    "overfitting": ("no dropout", "dropout 0.5"),
-}
+
 MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 # The first role of a chart is drawn solid, the second dashed.
 DASHES = ((1, 0), (6, 4), (2, 3))
@@ -120,5 +115,5 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 def ordered_families(study: str, present: set[str]) -> list[str]:
     """Return the families in the order that fixes their colour: known ones first."""
-    known = FAMILIES.get(study, ())
+    known = STUDIES[study].families if study in STUDIES else ()
     return [*known, *sorted(present - set(known))]

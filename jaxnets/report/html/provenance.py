@@ -8,7 +8,7 @@ from typing import Any
 from jaxnets.report.html.markup import Markup, join, tag
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Table
-from jaxnets.runs.reading import Run
+from jaxnets.runs.folder import Run
 
 
 def provenance_html(run: Run) -> Markup:

@@ -3,11 +3,11 @@
 from jaxnets.report.charts import lines
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
+    as_correlation,
     as_inside,
     as_interval,
     as_misfit,
@@ -16,6 +16,8 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -33,8 +35,9 @@ BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 LOG_NORM = "gradient norm (log10)"
 
 
-def depth_section(records: list[Record]) -> Section:
-    """Return the section of the study `depth` from its records."""
+def draw(run: Run) -> Section:
+    """Draw the section of the study `depth`."""
+    records = run.of_study("depth")
     measured = of_metric(records, GRADIENT)
     gradients = of_metric(records, GRADIENT, THEORY, *BAND)
     plots: list[tuple[Plot, Spots]] = [
@@ -57,7 +60,6 @@ def depth_section(records: list[Record]) -> Section:
     ]
     return section(
         "depth",
-        "Depth: plain and residual networks",
         "What happens to the gradient on its way from the loss back to the first "
         "layer when a network gets deeper, and what do shortcut connections and batch "
         "normalisation change?",
@@ -180,7 +182,7 @@ _CORRELATION = Plot(
     Axes(
         "depth (layers)",
         "gradient correlation",
-        bounds=(-1.0, 1.0),
+        bounds=SIGNED_SHARE,
         bars=True,
     ),
 )
@@ -240,7 +242,7 @@ def _table(records, measured, gradients):
             Column(
                 "Gradient correlation",
                 before_training(of_metric(records, "gradient_correlation")),
-                as_interval,
+                as_correlation,
             ),
             Column(
                 "Path length",

@@ -4,7 +4,6 @@ from jaxnets.report.charts import lines
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
 from jaxnets.report.charts.phase import phase_diagram
-from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
@@ -16,6 +15,8 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     at_end,
@@ -36,13 +37,13 @@ NO_STEP = (
 BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 
 
-def saturation_section(records: list[Record]) -> Section:
-    """Return the section of the study `saturation` from its records."""
+def draw(run: Run) -> Section:
+    """Draw the section of the study `saturation`."""
+    records = run.of_study("saturation")
     shares = before_training(of_metric(records, "saturated_share"))
     gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
     found = section(
         "saturation",
-        "Saturation: activations and gain",
         "A saturated unit stands on the flat part of its activation, where the "
         "derivative is almost zero, and lets no gradient through. How does that depend "
         "on the activation, and on the gain by which the first weights are scaled?",

@@ -2,7 +2,6 @@
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.section import (
     Column,
     Section,
@@ -15,6 +14,8 @@ from jaxnets.report.sections.section import (
     section,
     table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -30,8 +31,9 @@ GRADIENT = "log10_gradient_norm"
 THEORY = "predicted_log10_gradient_norm"
 
 
-def time_section(records: list[Record]) -> Section:
-    """Return the section of the study `time` from its records."""
+def draw(run: Run) -> Section:
+    """Draw the section of the study `time`."""
+    records = run.of_study("time")
     gradients = _hidden_state(of_metric(records, GRADIENT, THEORY))
     plots: list[tuple[Plot, Spots]] = [
         (_BEFORE, _steps_back(before_training(gradients))),
@@ -45,7 +47,6 @@ def time_section(records: list[Record]) -> Section:
         plots.append((_ACCURACY, _over_updates(accuracies)))
     return section(
         "time",
-        "Time: recurrent and gated networks",
         "How much gradient still arrives at the first steps of a sequence, and what do "
         "the gates of GRU and LSTM change? Without it a network cannot learn that "
         "something early matters late.",

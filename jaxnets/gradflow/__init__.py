@@ -10,9 +10,6 @@ from jaxnets.gradflow.diagnosis import flow_records as flow_records
 from jaxnets.gradflow.diagnosis import verdicts as verdicts
 from jaxnets.gradflow.measurement import Flow as Flow
 from jaxnets.gradflow.measurement import measure as measure
-from jaxnets.gradflow.measurement import measure_both_ways as measure_both_ways
-from jaxnets.gradflow.measurement import responses as responses
-from jaxnets.gradflow.modules import ModuleFlow as ModuleFlow
 from jaxnets.gradflow.modules import measure_module as measure_module
 from jaxnets.gradflow.paths import branch as branch
 from jaxnets.gradflow.paths import effective_path_length as effective_path_length

@@ -20,7 +20,8 @@ def flow_of(norms):
         name: TapStats(*map(jnp.asarray, (np.float32(norm), 0.0, 0.0, 0.0)))
         for name, norm in norms.items()
     }
-    return Flow(jnp.float32(0.5), None, {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}, taps)
+    grads = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
+    return Flow(jnp.float32(0.5), None, grads, taps, responses={})
 
 
 def places(records, metric="log10_gradient_norm"):

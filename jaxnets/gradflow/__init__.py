@@ -11,7 +11,6 @@ from jaxnets.gradflow.diagnosis import verdicts as verdicts
 from jaxnets.gradflow.measurement import Flow as Flow
 from jaxnets.gradflow.measurement import measure as measure
 from jaxnets.gradflow.modules import measure_module as measure_module
-from jaxnets.gradflow.paths import branch as branch
 from jaxnets.gradflow.paths import effective_path_length as effective_path_length
 from jaxnets.gradflow.schedules import Schedule as Schedule
 from jaxnets.gradflow.schedules import every as every
@@ -26,5 +25,6 @@ from jaxnets.gradflow.updates import gradient_noise_scale as gradient_noise_scal
 from jaxnets.gradflow.updates import update_ratios as update_ratios
 from jaxnets.tap import ResponseStats as ResponseStats
 from jaxnets.tap import TapStats as TapStats
+from jaxnets.tap import branch as branch
 from jaxnets.tap import scope as scope
 from jaxnets.tap import tap as tap

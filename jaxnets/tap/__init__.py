@@ -4,6 +4,7 @@ This is the one thing that both `functional` and `gradflow` need, so it lives be
 both.
 """
 
+from jaxnets.tap.branches import branch as branch
 from jaxnets.tap.statistics import SATURATED as SATURATED
 from jaxnets.tap.statistics import ResponseStats as ResponseStats
 from jaxnets.tap.statistics import TapStats as TapStats

@@ -2,8 +2,8 @@
 
 from jaxnets.gradflow import theory as theory
 from jaxnets.gradflow.adjoint import log_adjoint_norms as log_adjoint_norms
-from jaxnets.gradflow.adjoint_parts import AdjointParts as AdjointParts
-from jaxnets.gradflow.adjoint_parts import adjoint_parts as adjoint_parts
+from jaxnets.gradflow.adjoint_split import AdjointParts as AdjointParts
+from jaxnets.gradflow.adjoint_split import adjoint_parts as adjoint_parts
 from jaxnets.gradflow.correlation import gradient_correlation as gradient_correlation
 from jaxnets.gradflow.diagnosis import Verdict as Verdict
 from jaxnets.gradflow.diagnosis import flow_records as flow_records

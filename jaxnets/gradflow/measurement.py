@@ -1,13 +1,14 @@
 """`measure`: a loss, its gradient, and statistics of both passes at every tap."""
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxnets.gradflow.logs import of_the_branch, traced
-from jaxnets.tap import ResponseStats, TapStats, plain_names
+from jaxnets.gradflow.logs import select_branch, value_grad_and_logs
+from jaxnets.tap import ResponseStats, TapStats, logs_by_name
 
 
 class Flow(NamedTuple):
@@ -95,9 +96,10 @@ def measure(
     the activation's size, and it needs no extra memory inside a scan.
     """
     patterns = _patterns(only)
-    found = traced(loss, params, args, has_aux, patterns, unshared=False)
-    if found is None:
-        found = traced(loss, params, args, has_aux, patterns, unshared=True)
+    differentiate = functools.partial(
+        value_grad_and_logs, loss, params, args, has_aux, patterns
+    )
+    found = differentiate(retrace=False) or differentiate(retrace=True)
     if found is None:
         raise ValueError(
             "A jitted or otherwise cached function with a tap inside is called more "
@@ -110,10 +112,10 @@ def measure(
             f"`only` is {only!r}, which matches no tap that the gradient reaches; "
             f"wanted one or more of {', '.join(names) or '(there are no taps)'}."
         )
-    by_name = plain_names({key: of_the_branch(log) for key, log in logs.items()})
+    by_name = logs_by_name({key: select_branch(log) for key, log in logs.items()})
     # jit returns the keys of a plain dict in alphabetical order.
-    taps = OrderedDict((name, log.backward) for name, log in by_name.items())
-    responses = OrderedDict((name, log.forward) for name, log in by_name.items())
+    taps = OrderedDict((name, log.cotangent) for name, log in by_name.items())
+    responses = OrderedDict((name, log.response) for name, log in by_name.items())
     return Flow(value, aux, grads, taps, responses)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from jaxnets.gradflow.measurement import Flow, measure
-from jaxnets.tap import call_number, scope, tap
+from jaxnets.tap import next_call_number, scope, tap
 
 
 def measure_module(
@@ -165,7 +165,7 @@ def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
         inside = path[: len(outer)] == outer
         name = "/".join(path[len(outer) :] if inside else path)
         inner = scope(name) if name else contextlib.nullcontext()
-        with _enclosing_path(path), _call_number(call_number()), inner:
+        with _enclosing_path(path), _call_number(next_call_number()), inner:
             output = cls.__call__(self, *args, **kwargs)
         return _tap_arrays(output, name or "__call__")
 

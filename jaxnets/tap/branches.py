@@ -2,14 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
-
-from jaxnets.typing import ArrayLike
 
 
 @jax.custom_jvp
 def branch(
-    residual: Float[ArrayLike, "*shape"], branch_scale: float | Float[ArrayLike, ""]
+    residual: Float[Array | np.ndarray, "*shape"],
+    branch_scale: float | Float[Array | np.ndarray, ""],
 ) -> Float[Array, "*shape"]:
     """Return `residual`; scale only the gradient that passes through it.
 

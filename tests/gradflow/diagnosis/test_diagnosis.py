@@ -22,7 +22,7 @@ from jaxnets.gradflow import (
     tap,
     verdicts,
 )
-from tests.gradflow.run_records import ends, one
+from tests.gradflow.diagnosis.run_records import ends, one
 
 
 DEPTH = 12

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxnets.gradflow import flow_records, measure, measure_module, tap, verdicts
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.tap import TapStats
-from tests.gradflow.run_records import one
+from tests.gradflow.diagnosis.run_records import one
 
 
 def flow_of(norms):

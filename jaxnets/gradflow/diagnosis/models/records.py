@@ -9,12 +9,11 @@ import jax
 import numpy as np
 
 from jaxnets.gradflow.measurement import Flow
-from jaxnets.gradflow.modules import ModuleFlow
 from jaxnets.runs.records import Record
 from jaxnets.tap import ResponseStats
 
 
-# What `responses` holds, and the metric it is recorded as.
+# The statistics of a response, and the metric that each is recorded as.
 RESPONSE_METRICS = {
     "mean": "response_mean",
     "std": "response_std",
@@ -27,8 +26,7 @@ ENDS = 0.25
 
 
 def flow_records(
-    flow: Flow | ModuleFlow,
-    responses: Mapping[str, ResponseStats] | None = None,
+    flow: Flow,
     *,
     name: str = "model",
     seed: int = 0,
@@ -52,8 +50,6 @@ def flow_records(
 
     Args:
         flow: What `measure` or `measure_module` returned, outside of `jit`.
-        responses: What `responses` returned, for saturated and dead layers. What
-            `measure_module` returned brings its own.
         name: Of the network, as the verdicts call it.
         seed: Of the network.
         step: Updates made before it was measured.
@@ -83,8 +79,6 @@ def flow_records(
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.1)
     """
-    if responses is None:
-        responses = flow.responses if isinstance(flow, ModuleFlow) else {}
     patterns = (stacks,) if isinstance(stacks, str) else tuple(stacks)
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
     places = _places(norms, patterns)
@@ -107,8 +101,8 @@ def flow_records(
     given = metrics or {}
     for tap, stats in flow.taps.items():
         records += spread("log10_gradient_norm", tap, _log10(stats.norm))
-        for field, metric in RESPONSE_METRICS.items() if tap in responses else ():
-            values = _response(responses[tap], field)
+        for field, metric in RESPONSE_METRICS.items() if tap in flow.responses else ():
+            values = _response(flow.responses[tap], field)
             if values is not None and metric not in given:
                 records += spread(metric, tap, values)
     for metric, values in given.items():

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.chains import chains, states
+from jaxnets.gradflow.diagnosis.models.chains import chains, states
 from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.models.saturated import saturated_verdict

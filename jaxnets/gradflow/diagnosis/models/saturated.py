@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.chains import role
+from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.studies.saturation import (
     HALF,
     OTHER_CAUSES,

@@ -1,29 +1,29 @@
-"""Which taps of a user's network lie one behind the other, told from their names."""
+"""Which taps of a user's network lie one behind the other, as their names tell."""
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 
-# A rate needs at least three places.
+# A rate needs at least three positions.
 SHORTEST = 3
-# Of a recurrent layer the states carry the memory; its gates show the same loss.
+# Names of the states of a recurrent layer. Its gates show the same loss of gradient.
 STATES = ("h", "c")
 
 
-def chains(places: Sequence[str]) -> list[list[str]]:
-    """Return series of places that can be compared, the network itself first.
+def chains(taps: Sequence[str]) -> list[list[str]]:
+    """Return series of taps whose gradients can be compared, the network itself first.
 
-    The network is the series of its outermost modules, or of what is inside of them
-    where those are fewer than three. After it come the places that play one role in
-    repeated parts, such as `blocks/*/conv`, where the first series lacks them.
+    The network is the series of its outermost modules, or of what is inside them if
+    those are fewer than three. After it come the taps that have the same role in
+    repeated parts, such as `blocks/*/conv`, unless the first series has them.
 
     Args:
-        places: Names of taps in the order of the forward pass; a name below another is
-            inside of it.
+        taps: Names of taps in the order of the forward pass. A tap whose name continues
+            that of another after a slash is inside it.
 
     Returns:
-        Series of at least two places, in the order of the forward pass.
+        Series of at least two taps, in the order of the forward pass.
 
     Example:
         >>> chains(["stem", "blocks/0/conv", "blocks/0", "blocks/1/conv", "blocks/1"])
@@ -31,81 +31,77 @@ def chains(places: Sequence[str]) -> list[list[str]]:
         >>> chains(["net/0", "net/1", "net/2", "net/3", "net"])
         [['net/0', 'net/1', 'net/2', 'net/3']]
     """
-    inside = [place for place in places if place != "__call__"]
-    network = _outermost(inside)
+    rest = [tap for tap in taps if tap != "__call__"]
+    network = _outermost(rest)
     while len(network) < SHORTEST:
-        opened = _outermost(
-            [p for p in inside if p not in network or not _below(p, inside)]
-        )
-        if opened == network:
+        # Replace each module of the series that has taps inside it by those taps.
+        opened = [t for t in rest if t not in network or not _inside(t, rest)]
+        if _outermost(opened) == network:
             break
-        inside = [p for p in inside if p not in network or not _below(p, inside)]
-        network = opened
-    network = network or list(places)
+        rest, network = opened, _outermost(opened)
+    network = network or list(taps)
     roles: defaultdict[str, list[str]] = defaultdict(list)
-    for place in places:
-        roles[role(place)].append(place)
-    found = [network, *roles.values()]
-    return [
+    for tap in taps:
+        roles[role(tap)].append(tap)
+    repeated = [
         series
-        for number, series in enumerate(found)
-        if len(series) >= (SHORTEST if number else 2)
-        and (number == 0 or not set(series) <= set(network))
+        for series in roles.values()
+        if len(series) >= SHORTEST and not set(series) <= set(network)
     ]
+    return [network, *repeated] if len(network) >= 2 else repeated
 
 
-def role(place: str) -> str:
-    """Return what `place` is in the part of the network that it belongs to.
+def role(tap: str) -> str:
+    """Return the role of a tap in the part of the network that it belongs to.
 
-    Numbers count the parts; of the last name only where it is nothing but a number.
+    Numbers count the parts. In the last name they do so only if it is a number.
 
     Example:
         >>> role("blocks/0/conv2"), role("block1/norm"), role("layers/3#2")
         ('blocks/*/conv2', 'block*/norm', 'layers/*')
     """
-    above, slash, last = place.partition("#")[0].rpartition("/")
+    above, slash, last = tap.partition("#")[0].rpartition("/")
     return re.sub(r"\d+", "*", above) + slash + re.sub(r"^\d+$", "*", last)
 
 
-def states(places: Sequence[str]) -> list[str]:
-    """Return the taps in time loops to judge: states rather than gates, outermost.
+def states(taps: Sequence[str]) -> list[str]:
+    """Return the taps in time loops to judge: outermost ones, and states, not gates.
 
     Example:
-        >>> states(["memory/i", "memory/f", "memory/c", "memory/h", "other/cell"])
-        ['memory/c', 'memory/h', 'other/cell']
+        >>> states(["rnn/i", "rnn/f", "rnn/c", "rnn/h", "other/cell"])
+        ['rnn/c', 'rnn/h', 'other/cell']
         >>> states(["cell/dense_i", "cell/dense_h", "cell/0/0", "cell/0/1"])
         ['cell/0/0', 'cell/0/1']
     """
     siblings: defaultdict[str, list[str]] = defaultdict(list)
-    # A cell with several outputs is `cell/0/0`, `cell/0/1`: what else stands below
-    # `cell` is inside of it.
-    cells = {stem for place in places if (stem := _stem(place)) != place}
-    inside = lambda place: any(
-        place.startswith(f"{cell}/") and _stem(place) != cell for cell in cells
+    # The outputs of a cell with several outputs are `cell/0/0` and `cell/0/1`. Other
+    # taps below `cell` are inside it.
+    cells = {module for tap in taps if (module := _module(tap)) != tap}
+    is_inside = lambda tap: any(
+        tap.startswith(f"{cell}/") and _module(tap) != cell for cell in cells
     )
-    for place in _outermost([place for place in places if not inside(place)]):
-        siblings[place.rpartition("/")[0]].append(place)
+    for tap in _outermost([tap for tap in taps if not is_inside(tap)]):
+        siblings[tap.rpartition("/")[0]].append(tap)
     chosen = []
     for found in siblings.values():
-        kept = [place for place in found if _last(place) in STATES]
-        chosen += kept or found
+        chosen += [tap for tap in found if _last(tap) in STATES] or found
     return chosen
 
 
-def _stem(place: str) -> str:
-    """Return the module of which `place` is one of several outputs."""
-    return re.sub(r"(/\d+)+$", "", place.partition("#")[0])
+def _module(tap: str) -> str:
+    """Return the module that has `tap` as one of several outputs, or `tap` itself."""
+    return re.sub(r"(/\d+)+$", "", tap.partition("#")[0])
 
 
-def _last(place: str) -> str:
-    return re.split(r"[#\[]", place.rpartition("/")[2])[0]
+def _last(tap: str) -> str:
+    return re.split(r"[#\[]", tap.rpartition("/")[2])[0]
 
 
-def _outermost(places: Sequence[str]) -> list[str]:
-    return [p for p in places if not any(p in _below(q, places) for q in places)]
+def _outermost(taps: Sequence[str]) -> list[str]:
+    return [t for t in taps if not any(t in _inside(other, taps) for other in taps)]
 
 
-def _below(place: str, places: Sequence[str]) -> list[str]:
-    """Return the places inside of `place`."""
-    path = place.partition("[")[0] + "/"
-    return [other for other in places if other.startswith(path)]
+def _inside(tap: str, taps: Sequence[str]) -> list[str]:
+    """Return the taps inside `tap`."""
+    path = tap.partition("[")[0] + "/"
+    return [other for other in taps if other.startswith(path)]

@@ -7,14 +7,8 @@ from itertools import pairwise
 import pytest
 
 from jaxnets.report import export_charts, write_report
-from tests.report.synthetic import (
-    CONFIG,
-    SUMMARY,
-    VERDICTS,
-    arm,
-    records_of,
-    write_run,
-)
+from tests.report.summary import SUMMARY, VERDICTS
+from tests.report.synthetic import CONFIG, arm, records_of, write_run
 
 
 VOID = {"meta", "link", "br", "path", "input"}

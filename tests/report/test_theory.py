@@ -5,7 +5,8 @@ import json
 import altair as alt
 import pytest
 
-from jaxnets.report.sections.theory import CLAIMS, theory_section
+from jaxnets.report.sections.claims import CLAIMS
+from jaxnets.report.sections.theory import theory_section
 from jaxnets.runs.records import Record
 
 

@@ -11,14 +11,9 @@ from jaxnets.report.charts import controls
 from jaxnets.report.charts.axes import OF_THEORY, Line, Range, vertical, vertical_range
 from jaxnets.report.charts.controls import FAMILIES, SIZE, STEP, Control
 from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
-from jaxnets.report.charts.line_chart import (
-    MARKERS_PER_LINE,
-    embedded,
-    line_layers,
-    short,
-    thinned,
-)
+from jaxnets.report.charts.line_chart import MARKERS_PER_LINE, line_layers
 from jaxnets.report.charts.lines import line
+from jaxnets.report.charts.specification import embedded, short, thinned
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record

@@ -10,7 +10,7 @@ import altair as alt
 from jaxnets.report.charts import controls
 from jaxnets.report.charts.controls import SIZE, Control
 from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
-from jaxnets.report.charts.line_chart import embedded, short
+from jaxnets.report.charts.specification import embedded, short
 from jaxnets.report.charts.style import HEAT, ordered_families
 from jaxnets.report.intervals import number, over_seeds
 from jaxnets.runs.records import Record

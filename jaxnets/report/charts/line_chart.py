@@ -15,12 +15,11 @@ from jaxnets.report.charts.axes import (
     horizontal,
     vertical,
 )
-from jaxnets.report.charts.controls import Control, parameters
+from jaxnets.report.charts.specification import embedded, short, thinned
 from jaxnets.report.charts.style import DASHES, MARKERS
 from jaxnets.report.intervals import interval
 
 
-HEIGHT = 250
 # More markers than this on one line are clutter, more points only make a larger page.
 MARKERS_PER_LINE = 10
 POINTS_PER_LINE = 100
@@ -91,32 +90,6 @@ def line_layers(
     ]
 
 
-def embedded(
-    chart: alt.Chart | alt.LayerChart,
-    rows: list[dict[str, Any]],
-    description: str,
-    controls: Sequence[Control] = (),
-) -> dict[str, Any]:
-    """Return the specification of `chart`, as wide as its container, with its rows.
-
-    Args:
-        chart: A chart of the data named `rows`.
-        rows: Those data.
-        description: What the chart shows, for those who cannot see it.
-        controls: What the reader can choose.
-    """
-    chart = chart.properties(
-        width="container",
-        height=HEIGHT,
-        description=description,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
-    written = chart.to_dict(validate=False)
-    if controls:
-        written["params"] = [*parameters(controls), *written.get("params", [])]
-    return {**written, "datasets": {"rows": rows}}
-
-
 def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, Any]]:
     rows = []
     for line in lines:
@@ -137,22 +110,6 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
             }
             rows.append(row)
     return rows
-
-
-def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
-    """Return every so many points, about `count` of them, and the last."""
-    stride = math.ceil(len(points) / count)
-    last = len(points) - 1
-    return [
-        point
-        for index, point in enumerate(points)
-        if index == last or (index % stride == 0 and last - index >= stride / 2)
-    ]
-
-
-def short(value: float, digits: int = 5) -> float:
-    """Round to what a chart can show, which keeps the page small."""
-    return float(f"{value:.{digits}g}")
 
 
 def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | None:

@@ -8,7 +8,7 @@ import altair as alt
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
-from jaxnets.report.charts.line_chart import embedded, short
+from jaxnets.report.charts.specification import embedded, short
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import (
     Estimate,

@@ -2,11 +2,11 @@
 
 import json
 
-from jaxnets.report.charts.controls import controls_html
 from jaxnets.report.charts.explorer import Explorer
 from jaxnets.report.charts.figures import Figure, Panel
 from jaxnets.report.charts.heat_maps import HeatMap
 from jaxnets.report.charts.phase import PhaseDiagram
+from jaxnets.report.html.controls import controls_html
 from jaxnets.report.html.legends import family_keys, heat_legend, line_legend
 from jaxnets.report.html.markup import Markup, tag, typeset
 from jaxnets.report.sections.section import AnyFigure

@@ -1,13 +1,14 @@
 """The study of theory: nine claims, each as a prediction and a measurement."""
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED, Axes
-from jaxnets.report.charts.figures import Figure, Plot, Spot, figure
+from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED
+from jaxnets.report.charts.figures import Figure, Spot, figure
 from jaxnets.report.charts.lines import line, misfit
 from jaxnets.report.charts.phase import phase_diagram
 from jaxnets.report.intervals import interval, number, over_seeds
+from jaxnets.report.sections.claims import CLAIMS, Claim
 from jaxnets.report.sections.section import AnyFigure, Section, Table
 from jaxnets.runs.reading import items
 from jaxnets.runs.records import Record
@@ -36,123 +37,6 @@ CAPTION = (
     "prediction from the measurement over all points, in the unit of the figure, with "
     "neither of them moved."
 )
-
-
-class Claim(NamedTuple):
-    """A claim of the literature: what its figure shows and where it comes from."""
-
-    name: str
-    plot: Plot
-    source: str
-
-
-CLAIMS = {
-    "he": Claim(
-        "Initialiser",
-        Plot(
-            "initialiser-scale",
-            "1. He's initialiser keeps the signal, 1/n loses it",
-            "Root mean square of the signal, and norm of the gradient, after so many "
-            "ReLU layers, relative to the start. With weights of variance 1/n each "
-            "layer takes a factor of 1/√2; He's 2/n gives it back.",
-            Axes("ReLU layers passed", "size (log10)"),
-        ),
-        "He et al. 2015",
-    ),
-    "chi": Claim(
-        "chi_1",
-        Plot(
-            "chi-slope",
-            "2. The factor chi_1 sets the rate of tanh networks",
-            "Slope of the logarithm of the squared gradient, per layer. Below 0 it "
-            "vanishes (ordered phase), above 0 it explodes (chaotic phase).",
-            Axes(
-                "standard deviation of weights, times √n", "nats per layer", bars=True
-            ),
-        ),
-        "Schoenholz et al. 2017",
-    ),
-    "residual": Claim(
-        "Residual growth",
-        Plot(
-            "residual-growth",
-            "3. Plain networks lose exponentially, residual ones do not",
-            "What the squared gradient gains or loses over the first so many layers or "
-            "blocks. A straight line is an exponential; the residual line bends.",
-            Axes("layers or blocks", "squared gradient (nats)"),
-        ),
-        "Yang and Schoenholz 2017",
-    ),
-    "shattering": Claim(
-        "Shattering",
-        Plot(
-            "shattering",
-            "4. Shattered gradients: 1/2^L, or 1/√L with shortcuts",
-            "Correlation of the gradients of different inputs. Near 0 they look like "
-            "white noise. Predictions: 1/2^L plain, 0.75/√L residual; dotted: counted "
-            "block by block.",
-            Axes("depth L", "correlation", log=True, bars=True),
-        ),
-        "Balduzzi et al. 2017",
-    ),
-    "path": Claim(
-        "Path length",
-        Plot(
-            "effective-path-length",
-            "5. Gradients take short paths through residual blocks",
-            "Mean number of branches on the paths that carry the gradient: n ε/(1 + ε) "
-            "where branches add up, n ε²/(1 + ε²) where random ones partly cancel.",
-            Axes("strength ε of a branch", "branches", bars=True),
-        ),
-        "Veit et al. 2016",
-    ),
-    "rnn": Claim(
-        "RNN",
-        Plot(
-            "rnn-slope",
-            "6. An RNN forgets by its gain and by its saturation",
-            "Slope of the gradient's logarithm per step back in time. A gain above 1 "
-            "is needed for an explosion but not enough: with input, units saturate.",
-            Axes("gain of the orthogonal recurrent matrix", "nats per step", bars=True),
-        ),
-        "Pascanu et al. 2013",
-    ),
-    "forget": Claim(
-        "Forget bias",
-        Plot(
-            "forget-bias",
-            "7. The forget bias sets the memory of an LSTM",
-            "Slope of dL/dc over the direct path alone, where it is log σ(b), and over "
-            "all paths, to which the recurrent weights add.",
-            Axes("bias b of the forget gate", "nats per step", bars=True),
-        ),
-        "Gers et al. 2000; Jozefowicz et al. 2015",
-    ),
-    "lyapunov": Claim(
-        "Lyapunov exponent",
-        Plot(
-            "lyapunov-exponent",
-            "8. Gradients grow at the largest Lyapunov exponent",
-            "Measured: slope of the gradient per step back in time. Theory: each "
-            "network's own exponent, measured forwards. It changes sign at a gain of "
-            "1, where random networks turn chaotic.",
-            Axes("gain of the Gaussian recurrent matrix", "nats per step", bars=True),
-        ),
-        "Sompolinsky et al. 1988; Vogt et al. 2020",
-    ),
-    "width": Claim(
-        "Finite width",
-        Plot(
-            "finite-width",
-            "9. Narrow networks scatter by 5 Σ 1/n",
-            "Variance over networks of the logarithm of the squared gradient, and its "
-            "mean times −2. Both are predicted to be 5 Σ 1/n, the leading order in "
-            "1/n; dotted: the whole of it.",
-            Axes("5 Σ 1/n over layers of width n", "nats (squared)", bars=True),
-        ),
-        "Hanin and Nica 2018",
-    ),
-}
 
 
 def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Section:

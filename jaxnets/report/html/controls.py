@@ -1,0 +1,68 @@
+"""The controls above the charts of a figure as HTML: boxes, lists and sliders."""
+
+from collections.abc import Iterable
+
+from jaxnets.report.charts.controls import Control
+from jaxnets.report.html.markup import Markup, escape, join, tag
+
+
+def controls_html(controls: Iterable[Control], keys: dict[str, Markup]) -> Markup:
+    """Return the controls as HTML; those without a choice are left out.
+
+    Args:
+        controls: What can be chosen.
+        keys: The legend's swatch for each value that has one, by its text.
+    """
+    shown = [_control(c, keys) for c in controls if len(c.values) > 1]
+    return tag("div", *shown, class_="controls") if shown else Markup("")
+
+
+def _control(control: Control, keys: dict[str, Markup]) -> Markup:
+    if control.chosen is None:
+        return _boxes(control, keys)
+    make = _slider if control.slider else _list
+    return tag("label", tag("span", control.label.capitalize()), make(control))
+
+
+def _boxes(control: Control, keys: dict[str, Markup]) -> Markup:
+    boxes = (
+        tag(
+            "label",
+            tag("input", type="checkbox", value=value, checked=""),
+            keys.get(text, ""),
+            text,
+        )
+        for value, text in zip(control.values, control.texts, strict=True)
+    )
+    return tag(
+        "fieldset",
+        tag("legend", control.label.capitalize()),
+        *boxes,
+        data_parameter=control.parameter,
+    )
+
+
+def _list(control: Control) -> Markup:
+    options = (
+        tag("option", text, value=value, selected="" if n == control.chosen else None)
+        for n, (value, text) in enumerate(
+            zip(control.values, control.texts, strict=True)
+        )
+    )
+    return tag("select", *options, data_parameter=control.parameter)
+
+
+def _slider(control: Control) -> Markup:
+    """Return a slider over the places of the values, which are seldom even."""
+    slider = tag(
+        "input",
+        type="range",
+        min=0,
+        max=len(control.values) - 1,
+        value=control.chosen,
+        aria_valuetext=control.text(),
+        data_parameter=control.parameter,
+        data_values=" ".join(f"{value}" for value in control.values),
+        data_texts="|".join(control.texts),
+    )
+    return join([slider, tag("output", escape(control.text()))])

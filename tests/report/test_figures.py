@@ -7,7 +7,7 @@ import pytest
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.lines import line, misfit
+from jaxnets.report.charts.lines import make_line, misfit
 from jaxnets.report.intervals import estimate
 from jaxnets.report.sections.section import as_misfit
 from jaxnets.report.studies import SECTIONS, study_sections
@@ -153,7 +153,7 @@ def test_misfit_is_the_root_mean_square_distance():
     measured = Line(
         "plain", MEASURED, [(float(x), estimate([float(x)])) for x in range(3)]
     )
-    theory = line("plain", PREDICTED, {})
+    theory = make_line("plain", PREDICTED, {})
     assert misfit(measured, theory) is None
     shifted = Line("plain", PREDICTED, [(x, estimate([x + 2.0])) for x in (0.0, 2.0)])
     assert misfit(measured, shifted) == pytest.approx(2.0)

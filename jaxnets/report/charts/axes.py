@@ -12,7 +12,7 @@ from jaxnets.report.intervals import Estimate
 # The roles of a line that experiment and theory both draw.
 MEASURED, PREDICTED, REFINED = "measured", "theory", "theory, refined"
 # Lines that belong to no seed.
-OF_THEORY = (PREDICTED, REFINED)
+THEORY_ROLES = (PREDICTED, REFINED)
 
 
 class Line(NamedTuple):

@@ -8,12 +8,18 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from jaxnets.report.charts import controls
-from jaxnets.report.charts.axes import OF_THEORY, Line, Range, vertical, vertical_range
+from jaxnets.report.charts.axes import (
+    THEORY_ROLES,
+    Line,
+    Range,
+    vertical,
+    vertical_range,
+)
 from jaxnets.report.charts.controls import FAMILIES, SIZE, STEP, Control
 from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
 from jaxnets.report.charts.line_chart import MARKERS_PER_LINE, line_layers
-from jaxnets.report.charts.lines import line
-from jaxnets.report.charts.specification import embedded, short, thinned
+from jaxnets.report.charts.lines import make_line
+from jaxnets.report.charts.specification import rounded, thinned, to_specification
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record
@@ -72,7 +78,7 @@ class Explorer(NamedTuple):
             .transform_calculate(marked=_MARKED, value=_INTERVAL)
         )
         rows = [_row(key, line) for key, line in self.lines.items()]
-        return embedded(chart, rows, panel.description, self.controls)
+        return to_specification(chart, rows, panel.description, self.controls)
 
     def heading(self, panel: Panel) -> str:
         """Return the heading of the chart where it stands alone."""
@@ -90,7 +96,7 @@ class Explorer(NamedTuple):
         return list(dict.fromkeys(role for _, role, *_ in self.lines))
 
 
-def explorer(
+def make_explorer(
     study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
 ) -> Explorer | None:
     """Draw `spots` so that their size and step can be chosen; None if none is finite.
@@ -109,14 +115,14 @@ def explorer(
     for key in sorted(groups, key=lambda k: (order.index(k[1]), families.index(k[0]))):
         family, role, size, _ = key
         kept = thinned(sorted(groups[key]), POINTS)
-        drawn = line(family, role, {x: groups[key][x] for x in kept})
+        drawn = make_line(family, role, {x: groups[key][x] for x in kept})
         if len(drawn.points) < len(kept):
             left_out.add(f"{family}, {plot.size} {size:g}")
         if drawn.points:
             lines[key] = drawn
     if not lines:
         return None
-    measured = [found for found in lines.values() if found.role not in OF_THEORY]
+    measured = [found for found in lines.values() if found.role not in THEORY_ROLES]
     seeds = [point.seeds for found in measured for _, point in found.points]
     names = [name for name in families if name in {family for family, *_ in lines}]
     choices = [
@@ -153,12 +159,12 @@ def _row(key: Key, line: Line) -> dict[str, Any]:
         "step": step,
         # How far markers stand apart; theory has none.
         "every": 0
-        if role in OF_THEORY
+        if role in THEORY_ROLES
         else spacing * math.ceil(len(xs) / MARKERS_PER_LINE),
         "x": xs,
-        "mean": [short(point.mean, 4) for point in found],
-        "low": [short(point.low, 4) for point in found],
-        "high": [short(point.high, 4) for point in found],
+        "mean": [rounded(point.mean, 4) for point in found],
+        "low": [rounded(point.low, 4) for point in found],
+        "high": [rounded(point.high, 4) for point in found],
         "seeds": [point.seeds for point in found],
     }
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from jaxnets.report.charts.axes import OF_THEORY, Axes, Line, Range, vertical_range
+from jaxnets.report.charts.axes import THEORY_ROLES, Axes, Line, Range, vertical_range
 from jaxnets.report.charts.line_chart import line_chart
-from jaxnets.report.charts.lines import band_note, line
+from jaxnets.report.charts.lines import band_note, make_line
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import describe_intervals, number, over_seeds
 from jaxnets.runs.records import Record
@@ -104,7 +104,7 @@ class Figure(NamedTuple):
         return [role for role in dict.fromkeys(seen) if role]
 
 
-def figure(
+def make_figure(
     study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
 ) -> Figure | None:
     """Draw `spots`, in the order in which their panels and roles come.
@@ -124,7 +124,7 @@ def figure(
     for (title, role, family), places in _grouped(spots, families).items():
         if any(over_seeds(records).left_out for records in places.values()):
             left_out.add(_where(family, title))
-        drawn = line(family, role, places, plot.axes.bounds)
+        drawn = make_line(family, role, places, plot.axes.bounds)
         if drawn.points:
             panels[title].append(drawn)
     lines = [drawn for panel in panels.values() for drawn in panel]
@@ -134,7 +134,7 @@ def figure(
         # A band needs two places.
         plot = plot._replace(axes=plot.axes._replace(bars=True))
     extent = vertical_range(lines, plot.axes)
-    measured = [drawn for drawn in lines if drawn.role not in OF_THEORY]
+    measured = [drawn for drawn in lines if drawn.role not in THEORY_ROLES]
     seeds = [found.seeds for drawn in measured for _, found in drawn.points]
     notes = [
         describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),

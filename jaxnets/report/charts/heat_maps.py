@@ -10,7 +10,7 @@ import altair as alt
 from jaxnets.report.charts import controls
 from jaxnets.report.charts.controls import SIZE, Control
 from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
-from jaxnets.report.charts.specification import embedded, short
+from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import HEAT, ordered_families
 from jaxnets.report.intervals import number, over_seeds
 from jaxnets.runs.records import Record
@@ -73,7 +73,9 @@ class HeatMap(NamedTuple):
                 tooltip=_told(self.plot),
             )
         )
-        return embedded(chart, self.rows[panel.title], panel.description, self.controls)
+        return to_specification(
+            chart, self.rows[panel.title], panel.description, self.controls
+        )
 
     def has_empty(self) -> bool:
         """Return whether it has cells without any finite value."""
@@ -86,7 +88,7 @@ class HeatMap(NamedTuple):
         return f"{self.plot.title}, {panel.title}, {self.plot.size} {size}"
 
 
-def heat_map(
+def make_heat_map(
     study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
 ) -> HeatMap | None:
     """Draw `spots` as a map for each family, or None where nothing is finite.
@@ -141,7 +143,7 @@ def _rows(family: str, cells: Cells) -> Iterator[dict[str, Any]]:
             # A place is in the middle of its cell.
             "low": [low - 0.5 for low, _ in sorted(column)],
             "high": [low + height - 0.5 for low, height in sorted(column)],
-            "mean": [short(each.mean, 4) if each.seeds else None for each in found],
+            "mean": [rounded(each.mean, 4) if each.seeds else None for each in found],
             "seeds": [each.seeds for each in found],
         }
 

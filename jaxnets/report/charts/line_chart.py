@@ -8,14 +8,14 @@ from typing import Any
 import altair as alt
 
 from jaxnets.report.charts.axes import (
-    OF_THEORY,
+    THEORY_ROLES,
     Axes,
     Line,
     Range,
     horizontal,
     vertical,
 )
-from jaxnets.report.charts.specification import embedded, short, thinned
+from jaxnets.report.charts.specification import rounded, thinned, to_specification
 from jaxnets.report.charts.style import DASHES, MARKERS
 from jaxnets.report.intervals import interval
 
@@ -54,7 +54,7 @@ def line_chart(
     )
     layers = line_layers(base, lines, axes, extent, families, legend)
     rows = _rows(lines, axes, extent)
-    return embedded(alt.LayerChart(layer=layers), rows, description)
+    return to_specification(alt.LayerChart(layer=layers), rows, description)
 
 
 def line_layers(
@@ -100,13 +100,13 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
                 "family": line.family,
                 "role": line.role,
                 "x": x,
-                "mean": short(found.mean),
+                "mean": rounded(found.mean),
                 # Cut here, because a logarithmic axis has no place for a negative end.
-                "low": short(max(found.low, extent.low)),
-                "high": short(min(found.high, extent.high)),
+                "low": rounded(max(found.low, extent.low)),
+                "high": rounded(min(found.high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
-                "marked": index % stride == 0 and line.role not in OF_THEORY,
+                "marked": index % stride == 0 and line.role not in THEORY_ROLES,
             }
             rows.append(row)
     return rows

@@ -9,10 +9,10 @@ from jaxnets.runs.records import Record
 
 
 # How the metrics of the ends of theory's band begin.
-BAND = {"low": "predicted_low_", "high": "predicted_high_"}
+BAND_PREFIXES = {"low": "predicted_low_", "high": "predicted_high_"}
 
 
-def line(
+def make_line(
     family: str,
     role: str,
     places: Mapping[float, list[Record]],
@@ -27,13 +27,16 @@ def line(
 def _estimate(records: list[Record]) -> Estimate:
     """Return the mean over seeds, or theory's value with the ends of its band."""
     ends = {
-        end: r.value for r in records for end in BAND if r.metric.startswith(BAND[end])
+        end: r.value
+        for r in records
+        for end in BAND_PREFIXES
+        if r.metric.startswith(BAND_PREFIXES[end])
     }
-    middle = [r for r in records if not r.metric.startswith((*BAND.values(),))]
+    middle = [r for r in records if not r.metric.startswith((*BAND_PREFIXES.values(),))]
     return over_seeds(middle)._replace(**ends)
 
 
-def inside(measured: Line, predicted: Line) -> tuple[int, int]:
+def points_inside(measured: Line, predicted: Line) -> tuple[int, int]:
     """Return at how many places the measured line is in theory's band, and of how many.
 
     Places without a band, such as the one that theory's line starts from, are left out.
@@ -52,7 +55,7 @@ def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:
         for line in lines:
             if line.role != PREDICTED or line.family not in measured:
                 continue
-            count, places = inside(measured[line.family], line)
+            count, places = points_inside(measured[line.family], line)
             name = f"{line.family}, {title}" if title else line.family
             if places and count == places:
                 within.append(name)

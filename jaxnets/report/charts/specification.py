@@ -12,7 +12,7 @@ from jaxnets.report.charts.controls import Control, parameters
 HEIGHT = 250
 
 
-def embedded(
+def to_specification(
     chart: alt.Chart | alt.LayerChart,
     rows: list[dict[str, Any]],
     description: str,
@@ -49,6 +49,6 @@ def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
     ]
 
 
-def short(value: float, digits: int = 5) -> float:
+def rounded(value: float, digits: int = 5) -> float:
     """Round to what a chart can show, which keeps the page small."""
     return float(f"{value:.{digits}g}")

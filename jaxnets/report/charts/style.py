@@ -39,7 +39,7 @@ class Theme(NamedTuple):
         page: Background of the page.
         panel: Background of cards and code.
         text: Ink.
-        quiet: Ink of captions and axis titles.
+        muted: Ink of captions and axis titles.
         rule: Lines of tables and axes.
         grid: Grid lines of the charts.
         accent: Links.
@@ -49,7 +49,7 @@ class Theme(NamedTuple):
     page: str
     panel: str
     text: str
-    quiet: str
+    muted: str
     rule: str
     grid: str
     accent: str
@@ -60,7 +60,7 @@ LIGHT = Theme(
     page="#fdfdfb",
     panel="#f4f4ef",
     text="#1c1d20",
-    quiet="#5a5d66",
+    muted="#5a5d66",
     rule="#d9d9d2",
     grid="#ecece6",
     accent="#0a5aa0",
@@ -70,7 +70,7 @@ DARK = Theme(
     page="#16181c",
     panel="#1f2228",
     text="#e8e8e4",
-    quiet="#a6a9b2",
+    muted="#a6a9b2",
     rule="#3a3e46",
     grid="#292d34",
     accent="#7cbcff",
@@ -94,8 +94,8 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "view": {"stroke": None},
         "range": {"category": list(theme.families)},
         "axis": {
-            "labelColor": theme.quiet,
-            "titleColor": theme.quiet,
+            "labelColor": theme.muted,
+            "titleColor": theme.muted,
             "labelFontSize": 12,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
@@ -109,7 +109,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "axisY": {"domain": False, "ticks": False},
         "legend": {
             "labelColor": theme.text,
-            "titleColor": theme.quiet,
+            "titleColor": theme.muted,
             "labelFontSize": 12,
             "labelLimit": 0,
         },

@@ -5,9 +5,9 @@ import json
 from jaxnets.report.charts.explorer import Explorer
 from jaxnets.report.charts.figures import Figure, Panel
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.phase import PhaseDiagram
+from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.html.controls import controls_html
-from jaxnets.report.html.legends import family_keys, heat_legend, line_legend
+from jaxnets.report.html.legends import family_swatches, heat_legend, line_legend
 from jaxnets.report.html.markup import Markup, tag, typeset
 from jaxnets.report.sections.section import AnyFigure
 
@@ -55,7 +55,7 @@ def _legend(figure: AnyFigure) -> list[Markup]:
         return [controls_html(figure.controls, {}), heat_legend(figure)]
     if isinstance(figure, Explorer):
         # The boxes are the legend of the families.
-        boxes = controls_html(figure.controls, family_keys(figure.drawn()))
+        boxes = controls_html(figure.controls, family_swatches(figure.drawn()))
         return [boxes, line_legend([], figure.roles())]
     if isinstance(figure, PhaseDiagram):
         # Its shapes are told apart by the text above it.

@@ -19,14 +19,14 @@ _OUTLINES = {
 
 def line_legend(families: list[tuple[int, str]], roles: list[str]) -> Markup:
     """Return the swatches of families and, where there are two, of roles."""
-    shown = [*family_keys(families).items(), *_role_keys(roles).items()]
+    shown = [*family_swatches(families).items(), *_role_keys(roles).items()]
     if not shown:
         return Markup("")
     items = (tag("li", key, name) for name, key in shown)
     return tag("ul", *items, class_="legend", aria_label="Legend")
 
 
-def family_keys(families: list[tuple[int, str]]) -> dict[str, Markup]:
+def family_swatches(families: list[tuple[int, str]]) -> dict[str, Markup]:
     """Return the swatch of each family, given after the number of its colour."""
     kinds = len(MARKERS)
     return {

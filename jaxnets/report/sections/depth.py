@@ -13,8 +13,8 @@ from jaxnets.report.sections.section import (
     as_misfit,
     as_percent,
     as_size,
-    section,
-    table,
+    make_section,
+    make_table,
 )
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
@@ -29,7 +29,7 @@ from jaxnets.runs.selection import (
 
 GRADIENT = "log10_gradient_norm"
 THEORY = "predicted_log10_gradient_norm"
-BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
+BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND_PREFIXES.values())
 LOG_NORM = "gradient norm (log10)"
 
 
@@ -55,7 +55,7 @@ def depth_section(records: list[Record]) -> Section:
         (_LOSS, _over_steps(of_metric(records, "validation_loss"))),
         (_TEST, _final(of_metric(records, "test_accuracy"))),
     ]
-    return section(
+    return make_section(
         "depth",
         "Depth: plain and residual networks",
         "What happens to the gradient on its way from the loss back to the first "
@@ -218,7 +218,7 @@ def _table(records, measured, gradients):
     start = before_training(gradients)
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
     banded = {(r.family, r.size) for r in of_metric(start, *BAND)}
-    return table(
+    return make_table(
         "depth",
         "Mean and interval over seeds. Gradients are log10 of "
         "the norm at the first layer.",

@@ -12,8 +12,8 @@ from jaxnets.report.sections.section import (
     as_interval,
     as_percent,
     as_size,
-    section,
-    table,
+    make_section,
+    make_table,
 )
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import at_end, of_metric
@@ -29,7 +29,7 @@ def overfitting_section(records: list[Record]) -> Section:
         ),
         (_GAP, _plain(_gaps(records, "loss", sign=1))),
     ]
-    return section(
+    return make_section(
         "overfitting",
         "Overfitting: dropout off and on",
         "A network that learns its training examples by heart does well on them and "
@@ -109,7 +109,7 @@ def _table(records):
         Column("Gap in loss", at_end(_gaps(records, "loss", 1)), as_interval),
         Column("Gap in accuracy", at_end(_gaps(records, "accuracy", -1)), _as_gap),
     ]
-    return table(
+    return make_table(
         "overfitting",
         "Mean and interval over seeds, at the end of training. The gap is what is lost "
         "from training to validation examples.",

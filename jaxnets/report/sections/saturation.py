@@ -3,7 +3,7 @@
 from jaxnets.report.charts import lines
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.charts.phase import phase_diagram
+from jaxnets.report.charts.phase_diagram import make_phase_diagram
 from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections.section import (
     Column,
@@ -13,8 +13,8 @@ from jaxnets.report.sections.section import (
     as_interval,
     as_misfit,
     as_percent,
-    section,
-    table,
+    make_section,
+    make_table,
 )
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
@@ -33,14 +33,14 @@ NO_STEP = (
     "A step function has no such plane: its derivative is zero almost everywhere, so "
     "chi_1 is 0 whatever the variances, and no gradient passes even one layer."
 )
-BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
+BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND_PREFIXES.values())
 
 
 def saturation_section(records: list[Record]) -> Section:
     """Return the section of the study `saturation` from its records."""
     shares = before_training(of_metric(records, "saturated_share"))
     gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
-    found = section(
+    found = make_section(
         "saturation",
         "Saturation: activations and gain",
         "A saturated unit stands on the flat part of its activation, where the "
@@ -50,7 +50,7 @@ def saturation_section(records: list[Record]) -> Section:
         _table(records, shares, gradients),
         {record.family for record in records},
     )
-    phases = phase_diagram(
+    phases = make_phase_diagram(
         "saturation", PHASES, records, "log_chi_1", lambda record: record.family
     )
     if phases is None:
@@ -86,7 +86,7 @@ _GRADIENT = Plot(
 def _table(records, shares, gradients):
     predicted = {(r.family, r.size) for r in of_metric(gradients, THEORY)}
     banded = {(r.family, r.size) for r in of_metric(gradients, *BAND)}
-    return table(
+    return make_table(
         "saturation",
         "Mean and interval over seeds. The share is the "
         "mean of all layers, the gradient log10 of the norm at the first layer.",

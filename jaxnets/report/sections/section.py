@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.charts.explorer import Explorer, explorer
-from jaxnets.report.charts.figures import Figure, Plot, Spot, figure
-from jaxnets.report.charts.heat_maps import HeatMap, heat_map
-from jaxnets.report.charts.lines import inside, line, misfit
-from jaxnets.report.charts.phase import PhaseDiagram
+from jaxnets.report.charts.explorer import Explorer, make_explorer
+from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
+from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
+from jaxnets.report.charts.lines import make_line, misfit, points_inside
+from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
 from jaxnets.runs.records import Record
@@ -22,7 +22,7 @@ MISFIT = (
 Spots = Iterable[tuple[Record, Spot]]
 AnyFigure = Figure | Explorer | HeatMap | PhaseDiagram
 # By the kind of a plot.
-DRAW = {"lines": figure, "explorer": explorer, "heat map": heat_map}
+DRAW = {"lines": make_figure, "explorer": make_explorer, "heat map": make_heat_map}
 
 
 class Table(NamedTuple):
@@ -62,7 +62,7 @@ class Column(NamedTuple):
     write: Callable[[list[Record]], str]
 
 
-def section(
+def make_section(
     study: str,
     title: str,
     question: str,
@@ -81,7 +81,7 @@ def section(
     return Section(study, title, question, figures, table, absent)
 
 
-def table(
+def make_table(
     study: str, caption: str, size: str, records: list[Record], columns: list[Column]
 ) -> Table | None:
     """Return the table with a row for each family and size.
@@ -153,7 +153,7 @@ def as_misfit(records: list[Record]) -> str:
 
 def as_inside(records: list[Record]) -> str:
     """Write at how many places the measured line lies in theory's band."""
-    count, places = inside(*_beside_theory(records))
+    count, places = points_inside(*_beside_theory(records))
     return f"{count} of {places}" if places else "–"
 
 
@@ -164,4 +164,6 @@ def _beside_theory(records: list[Record]) -> tuple[Line, Line]:
         role = PREDICTED if record.metric.startswith("predicted_") else MEASURED
         if record.position is not None:
             theirs[role][float(record.position)].append(record)
-    return line("", MEASURED, theirs[MEASURED]), line("", PREDICTED, theirs[PREDICTED])
+    return make_line("", MEASURED, theirs[MEASURED]), make_line(
+        "", PREDICTED, theirs[PREDICTED]
+    )

@@ -4,9 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED
-from jaxnets.report.charts.figures import Figure, Spot, figure
-from jaxnets.report.charts.lines import line, misfit
-from jaxnets.report.charts.phase import phase_diagram
+from jaxnets.report.charts.figures import Figure, Spot, make_figure
+from jaxnets.report.charts.lines import make_line, misfit
+from jaxnets.report.charts.phase_diagram import make_phase_diagram
 from jaxnets.report.intervals import interval, number, over_seeds
 from jaxnets.report.sections.claims import CLAIMS, Claim
 from jaxnets.report.sections.section import AnyFigure, Section, Table
@@ -60,7 +60,7 @@ def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Sec
             met = _met(verdict)
             rows += [_row(claim, theirs, name, met) for _, name in drawn.drawn()]
     chi = [record for record in records if record.arm == "chi"]
-    phases = phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
+    phases = make_phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
     if phases is None:
         absent.append(PHASES)
     else:
@@ -82,7 +82,7 @@ def _figure(claim: Claim, records: list[Record]) -> Figure | None:
         (record, Spot(record.size, role=ROLES[record.metric])) for record in records
     )
     families = {record.family for record in records}
-    return figure("theory", claim.plot, spots, families)
+    return make_figure("theory", claim.plot, spots, families)
 
 
 def _met(verdict: dict[str, Any]) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _row(
     for record in records:
         if record.family == family:
             places[ROLES[record.metric]][record.size].append(record)
-    lines = {role: line(family, role, theirs) for role, theirs in places.items()}
+    lines = {role: make_line(family, role, theirs) for role, theirs in places.items()}
     distance = misfit(lines[MEASURED], lines[PREDICTED])
     last = max((*places[MEASURED], *places[PREDICTED]))
     predicted, refined = (

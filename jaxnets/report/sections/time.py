@@ -12,8 +12,8 @@ from jaxnets.report.sections.section import (
     as_misfit,
     as_percent,
     as_size,
-    section,
-    table,
+    make_section,
+    make_table,
 )
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
@@ -43,7 +43,7 @@ def time_section(records: list[Record]) -> Section:
     # Not every task has right and wrong answers.
     if accuracies := of_metric(records, "validation_accuracy"):
         plots.append((_ACCURACY, _over_updates(accuracies)))
-    return section(
+    return make_section(
         "time",
         "Time: recurrent and gated networks",
         "How much gradient still arrives at the first steps of a sequence, and what do "
@@ -138,7 +138,7 @@ def _table(records, gradients):
     measured = of_metric(gradients, GRADIENT)
     start = before_training(gradients)
     predicted = {(r.family, r.size) for r in of_metric(start, THEORY)}
-    return table(
+    return make_table(
         "time",
         "Mean and interval over seeds. Gradients are log10 of "
         "the norm at the first time step.",

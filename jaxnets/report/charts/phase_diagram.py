@@ -8,7 +8,7 @@ import altair as alt
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
-from jaxnets.report.charts.specification import embedded, short
+from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import (
     Estimate,
@@ -82,7 +82,7 @@ class PhaseDiagram(NamedTuple):
             for side, dx in zip(SIDES, (-10, 10), strict=True)
         ]
         layers = [stroke, _points(network, self.plot.axes), *labels]
-        return embedded(alt.LayerChart(layer=layers), rows, panel.description)
+        return to_specification(alt.LayerChart(layer=layers), rows, panel.description)
 
     def heading(self, panel: Panel) -> str:
         """Return the heading of a panel that stands alone."""
@@ -104,7 +104,7 @@ def _points(network: alt.Chart, axes: Axes) -> alt.Chart:
     )
 
 
-def phase_diagram(
+def make_phase_diagram(
     study: str,
     title: str,
     records: Iterable[Record],
@@ -161,7 +161,7 @@ def _places(records: list[Record]) -> list[_Place]:
     """Pair the variances of each network."""
     biases = {(r.family, r.size): r for r in of_metric(records, "bias_variance")}
     return [
-        _Place(r, short(r.value), short(biases[r.family, r.size].value))
+        _Place(r, rounded(r.value), rounded(biases[r.family, r.size].value))
         for r in of_metric(records, "weight_variance")
         if (r.family, r.size) in biases
     ]
@@ -192,7 +192,7 @@ def _lines(
             point = points[panel_of(record)].setdefault(
                 record.position, {"kind": "line"}
             )
-            point[axis] = short(record.value)
+            point[axis] = rounded(record.value)
     return {name: list(line.values()) for name, line in points.items()}
 
 

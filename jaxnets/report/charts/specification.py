@@ -1,4 +1,4 @@
-"""What all charts share: their size, their data and their parameters."""
+"""The parts of a Vega-Lite specification that all charts share."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from jaxnets.report.charts.controls import Control, parameters
+from jaxnets.report.charts.controls import Control, vega_parameters
 
 
 HEIGHT = 250
@@ -18,12 +18,12 @@ def to_specification(
     description: str,
     controls: Sequence[Control] = (),
 ) -> dict[str, Any]:
-    """Return the specification of `chart`, as wide as its container, with its rows.
+    """Return the specification of `chart`, with its data, as wide as its container.
 
     Args:
         chart: A chart of the data named `rows`.
-        rows: Those data.
-        description: What the chart shows, for those who cannot see it.
+        rows: The data.
+        description: What the chart shows, for readers who cannot see it.
         controls: What the reader can choose.
     """
     chart = chart.properties(
@@ -32,14 +32,16 @@ def to_specification(
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
-    written = chart.to_dict(validate=False)
+    # Validation would take most of the time of a report; the tests validate.
+    specification = chart.to_dict(validate=False)
     if controls:
-        written["params"] = [*parameters(controls), *written.get("params", [])]
-    return {**written, "datasets": {"rows": rows}}
+        own = specification.get("params", [])
+        specification["params"] = [*vega_parameters(controls), *own]
+    return {**specification, "datasets": {"rows": rows}}
 
 
 def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
-    """Return every so many points, about `count` of them, and the last."""
+    """Return about `count` evenly spaced points, always with the first and the last."""
     stride = math.ceil(len(points) / count)
     last = len(points) - 1
     return [
@@ -50,5 +52,5 @@ def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
 
 
 def rounded(value: float, digits: int = 5) -> float:
-    """Round to what a chart can show, which keeps the page small."""
+    """Return `value` with as many digits as a chart can show: the page stays small."""
     return float(f"{value:.{digits}g}")

@@ -1,9 +1,10 @@
-"""Colours, markers and the Vega configuration; light and dark, page and charts."""
+"""Colours, markers and fonts of the page and its charts, light and dark."""
 
 from typing import Any, NamedTuple
 
 
-# The order fixes colour and marker, so a family looks alike in every chart and run.
+# The order determines colour and marker, so a family has the same in every chart and
+# run.
 FAMILIES = {
     "depth": ("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
     "time": ("RNN", "GRU", "LSTM"),
@@ -11,10 +12,10 @@ FAMILIES = {
     "overfitting": ("no dropout", "dropout 0.5"),
 }
 MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-# The first role of a chart is drawn solid, the second dashed.
+# The first role of a chart is drawn solid, the second dashed, the third dotted.
 DASHES = ((1, 0), (6, 4), (2, 3))
-# The colours of heat maps, from little to much: viridis. Its lightness rises evenly, so
-# it is read alike with and without colour vision, on a light and on a dark page.
+# The colours of heat maps, from small to large values: viridis. Its lightness increases
+# evenly, so it can also be read without colour vision.
 HEAT = (
     "#440154",
     "#482878",
@@ -31,16 +32,16 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-se
 
 
 class Theme(NamedTuple):
-    """The colours of one colour scheme.
+    """The colours of the page in one colour scheme.
 
     Attributes:
-        families: After Okabe and Ito, so that the common kinds of colour blindness
-            can tell them apart; lighter on a dark page.
+        families: Colours of lines, after Okabe and Ito: readers with the common kinds
+            of colour blindness can tell them apart.
         page: Background of the page.
         panel: Background of cards and code.
-        text: Ink.
-        muted: Ink of captions and axis titles.
-        rule: Lines of tables and axes.
+        text: Text.
+        muted: Captions and axis titles.
+        rule: Rules of tables and axes.
         grid: Grid lines of the charts.
         accent: Links.
     """
@@ -78,7 +79,7 @@ DARK = Theme(
 
 
 def css_variables(theme: Theme) -> str:
-    """Return `theme` as CSS custom properties, `--text` and so on."""
+    """Return `theme` as CSS custom properties such as `--text`."""
     named = theme._asdict()
     families = named.pop("families")
     lines = [f"--{name}: {colour};" for name, colour in named.items()]
@@ -87,7 +88,7 @@ def css_variables(theme: Theme) -> str:
 
 
 def vega_config(theme: Theme) -> dict[str, Any]:
-    """Return the Vega-Lite configuration of charts on a page in `theme`."""
+    """Return the Vega-Lite configuration of charts in `theme`."""
     return {
         "background": theme.page,
         "font": FONT,
@@ -119,6 +120,6 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 
 def ordered_families(study: str, present: set[str]) -> list[str]:
-    """Return the families in the order that fixes their colour: known ones first."""
+    """Return a study's families in the order of their colours, known ones first."""
     known = FAMILIES.get(study, ())
     return [*known, *sorted(present - set(known))]

@@ -1,4 +1,4 @@
-"""The controls above the charts of a figure as HTML: boxes, lists and sliders."""
+"""The controls above the charts of a figure: checkboxes, lists and sliders."""
 
 from collections.abc import Iterable
 
@@ -6,30 +6,30 @@ from jaxnets.report.charts.controls import Control
 from jaxnets.report.html.markup import Markup, escape, join, tag
 
 
-def controls_html(controls: Iterable[Control], keys: dict[str, Markup]) -> Markup:
-    """Return the controls as HTML; those without a choice are left out.
+def controls_html(controls: Iterable[Control], swatches: dict[str, Markup]) -> Markup:
+    """Return the controls as HTML; those with a single value are left out.
 
     Args:
-        controls: What can be chosen.
-        keys: The legend's swatch for each value that has one, by its text.
+        controls: The controls of a figure.
+        swatches: The legend's swatch of each value that has one, by the value's text.
     """
-    shown = [_control(c, keys) for c in controls if len(c.values) > 1]
+    shown = [_control(c, swatches) for c in controls if len(c.values) > 1]
     return tag("div", *shown, class_="controls") if shown else Markup("")
 
 
-def _control(control: Control, keys: dict[str, Markup]) -> Markup:
-    if control.chosen is None:
-        return _boxes(control, keys)
+def _control(control: Control, swatches: dict[str, Markup]) -> Markup:
+    if control.initial is None:
+        return _checkboxes(control, swatches)
     make = _slider if control.slider else _list
     return tag("label", tag("span", control.label.capitalize()), make(control))
 
 
-def _boxes(control: Control, keys: dict[str, Markup]) -> Markup:
+def _checkboxes(control: Control, swatches: dict[str, Markup]) -> Markup:
     boxes = (
         tag(
             "label",
             tag("input", type="checkbox", value=value, checked=""),
-            keys.get(text, ""),
+            swatches.get(text, ""),
             text,
         )
         for value, text in zip(control.values, control.texts, strict=True)
@@ -44,7 +44,7 @@ def _boxes(control: Control, keys: dict[str, Markup]) -> Markup:
 
 def _list(control: Control) -> Markup:
     options = (
-        tag("option", text, value=value, selected="" if n == control.chosen else None)
+        tag("option", text, value=value, selected="" if n == control.initial else None)
         for n, (value, text) in enumerate(
             zip(control.values, control.texts, strict=True)
         )
@@ -53,16 +53,17 @@ def _list(control: Control) -> Markup:
 
 
 def _slider(control: Control) -> Markup:
-    """Return a slider over the places of the values, which are seldom even."""
+    """Return a slider over the indices of the values, which are unevenly spaced."""
+    text = control.initial_text()
     slider = tag(
         "input",
         type="range",
         min=0,
         max=len(control.values) - 1,
-        value=control.chosen,
-        aria_valuetext=control.text(),
+        value=control.initial,
+        aria_valuetext=text,
         data_parameter=control.parameter,
         data_values=" ".join(f"{value}" for value in control.values),
         data_texts="|".join(control.texts),
     )
-    return join([slider, tag("output", escape(control.text()))])
+    return join([slider, tag("output", escape(text))])

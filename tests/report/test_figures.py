@@ -9,7 +9,7 @@ from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
 from jaxnets.report.charts.lines import make_line, misfit
 from jaxnets.report.intervals import estimate
-from jaxnets.report.sections.section import as_misfit
+from jaxnets.report.sections.gradients import as_misfit
 from jaxnets.report.studies import SECTIONS, study_sections
 from jaxnets.runs.reading import read_run
 from jaxnets.runs.selection import after_training, before_training, ends, of_metric

@@ -1,4 +1,4 @@
-"""The nine claims of the literature that the study of theory measures."""
+"""The nine claims of the literature that the study of theory measures, as plots."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from jaxnets.report.charts.figures import Plot
 
 
 class Claim(NamedTuple):
-    """A claim of the literature: what its figure shows and where it comes from."""
+    """A claim of the literature: its short name, its plot and its source."""
 
     name: str
     plot: Plot
@@ -20,9 +20,9 @@ CLAIMS = {
         Plot(
             "initialiser-scale",
             "1. He's initialiser keeps the signal, 1/n loses it",
-            "Root mean square of the signal, and norm of the gradient, after so many "
-            "ReLU layers, relative to the start. With weights of variance 1/n each "
-            "layer takes a factor of 1/√2; He's 2/n gives it back.",
+            "Root mean square of the signal, and norm of the gradient, after a number "
+            "of ReLU layers, relative to the start. With weights of variance 1/n each "
+            "layer multiplies both by 1/√2; He's 2/n makes up for this factor.",
             Axes("ReLU layers passed", "size (log10)"),
         ),
         "He et al. 2015",
@@ -32,8 +32,8 @@ CLAIMS = {
         Plot(
             "chi-slope",
             "2. The factor chi_1 sets the rate of tanh networks",
-            "Slope of the logarithm of the squared gradient, per layer. Below 0 it "
-            "vanishes (ordered phase), above 0 it explodes (chaotic phase).",
+            "Slope of the logarithm of the squared gradient, per layer. Below 0 the "
+            "gradient vanishes (ordered phase), above 0 it explodes (chaotic phase).",
             Axes(
                 "standard deviation of weights, times √n", "nats per layer", bars=True
             ),
@@ -45,8 +45,8 @@ CLAIMS = {
         Plot(
             "residual-growth",
             "3. Plain networks lose exponentially, residual ones do not",
-            "What the squared gradient gains or loses over the first so many layers or "
-            "blocks. A straight line is an exponential; the residual line bends.",
+            "Change of the logarithm of the squared gradient over a number of layers "
+            "or blocks. A straight line is an exponential; the residual line bends.",
             Axes("layers or blocks", "squared gradient (nats)"),
         ),
         "Yang and Schoenholz 2017",
@@ -57,8 +57,8 @@ CLAIMS = {
             "shattering",
             "4. Shattered gradients: 1/2^L, or 1/√L with shortcuts",
             "Correlation of the gradients of different inputs. Near 0 they look like "
-            "white noise. Predictions: 1/2^L plain, 0.75/√L residual; dotted: counted "
-            "block by block.",
+            "white noise. Predictions: 1/2^L for plain and 0.75/√L for residual "
+            "networks; dotted: computed block by block.",
             Axes("depth L", "correlation", log=True, bars=True),
         ),
         "Balduzzi et al. 2017",
@@ -80,7 +80,7 @@ CLAIMS = {
             "rnn-slope",
             "6. An RNN forgets by its gain and by its saturation",
             "Slope of the gradient's logarithm per step back in time. A gain above 1 "
-            "is needed for an explosion but not enough: with input, units saturate.",
+            "is necessary for an explosion but not sufficient: inputs saturate units.",
             Axes("gain of the orthogonal recurrent matrix", "nats per step", bars=True),
         ),
         "Pascanu et al. 2013",
@@ -90,8 +90,8 @@ CLAIMS = {
         Plot(
             "forget-bias",
             "7. The forget bias sets the memory of an LSTM",
-            "Slope of dL/dc over the direct path alone, where it is log σ(b), and over "
-            "all paths, to which the recurrent weights add.",
+            "Slope of the logarithm of dL/dc: along the direct path alone, where it is "
+            "log σ(b), and along all paths, with those through the recurrent weights.",
             Axes("bias b of the forget gate", "nats per step", bars=True),
         ),
         "Gers et al. 2000; Jozefowicz et al. 2015",
@@ -101,9 +101,9 @@ CLAIMS = {
         Plot(
             "lyapunov-exponent",
             "8. Gradients grow at the largest Lyapunov exponent",
-            "Measured: slope of the gradient per step back in time. Theory: each "
-            "network's own exponent, measured forwards. It changes sign at a gain of "
-            "1, where random networks turn chaotic.",
+            "Measured: slope of the gradient's logarithm per step back in time. "
+            "Theory: the exponent of the same network, measured forwards. It changes "
+            "sign at a gain of 1, where random networks become chaotic.",
             Axes("gain of the Gaussian recurrent matrix", "nats per step", bars=True),
         ),
         "Sompolinsky et al. 1988; Vogt et al. 2020",
@@ -114,8 +114,8 @@ CLAIMS = {
             "finite-width",
             "9. Narrow networks scatter by 5 Σ 1/n",
             "Variance over networks of the logarithm of the squared gradient, and its "
-            "mean times −2. Both are predicted to be 5 Σ 1/n, the leading order in "
-            "1/n; dotted: the whole of it.",
+            "mean times −2. Both are predicted to be 5 Σ 1/n to leading order in 1/n; "
+            "dotted: to all orders.",
             Axes("5 Σ 1/n over layers of width n", "nats (squared)", bars=True),
         ),
         "Hanin and Nica 2018",

@@ -1,4 +1,4 @@
-"""The study of theory: nine claims, each as a prediction and a measurement."""
+"""The study of theory: nine claims of the literature, predicted and measured."""
 
 from collections import defaultdict
 from typing import Any
@@ -16,7 +16,7 @@ from jaxnets.runs.selection import of_metric
 
 
 CLAIM = "claim"
-# The role of each metric's line.
+# The role of the line that each metric belongs to.
 ROLES = {CLAIM: MEASURED, "predicted_claim": PREDICTED, "refined_claim": REFINED}
 PHASES = "Order and chaos: tanh networks beside the critical line"
 HEAD = [
@@ -31,11 +31,11 @@ HEAD = [
     "Misfit",
 ]
 CAPTION = (
-    "At the last point of each line, with its interval over seeds. Points met: within "
-    "the claim's tolerance, or the prediction within the interval. Refined: predicted "
-    "without the claim's approximation. Misfit: root mean square distance of the "
-    "prediction from the measurement over all points, in the unit of the figure, with "
-    "neither of them moved."
+    "At the last point of each line, with the interval over seeds. Points met: those "
+    "within the claim's tolerance, or with the prediction inside the interval. "
+    "Refined: predicted without the claim's approximation. Misfit: root mean square "
+    "distance between prediction and measurement over all points, in the unit of the "
+    "figure; neither is shifted."
 )
 
 
@@ -43,22 +43,22 @@ def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Sec
     """Return the section of the study `theory`.
 
     Args:
-        records: Those of the study.
-        verdicts: What the run's summary says of its claims.
+        records: The records of the study.
+        verdicts: The verdicts on the claims in the run's summary.
     """
     judged = {verdict.get("claim"): verdict for verdict in verdicts}
     figures: list[AnyFigure] = []
     absent, rows = [], []
     for arm, claim in CLAIMS.items():
-        theirs = of_metric([r for r in records if r.arm == arm], *ROLES)
-        drawn = _figure(claim, theirs)
+        found = of_metric([r for r in records if r.arm == arm], *ROLES)
+        drawn = _figure(claim, found)
         if drawn is None:
             absent.append(claim.plot.title)
         else:
             verdict = judged.get(arm, {})
             figures.append(drawn._replace(finding=str(verdict.get("sentence") or "")))
             met = _met(verdict)
-            rows += [_row(claim, theirs, name, met) for _, name in drawn.drawn()]
+            rows += [_row(claim, found, name, met) for _, name in drawn.drawn()]
     chi = [record for record in records if record.arm == "chi"]
     phases = make_phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
     if phases is None:
@@ -69,10 +69,10 @@ def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Sec
         "theory",
         "Theory: nine claims, measured",
         "Does what the literature says about gradients at initialisation hold in "
-        "networks of this size? Nothing is trained; dashed is the prediction, solid "
-        "the measurement, dotted a prediction without the claim's approximation.",
+        "networks of this size? Nothing is trained. Dashed: the prediction. Solid: the "
+        "measurement. Dotted: a prediction without the claim's approximation.",
         figures,
-        Table("The claims", CAPTION, HEAD, rows) if rows else None,
+        Table("The claims in numbers", CAPTION, HEAD, rows) if rows else None,
         absent,
     )
 
@@ -86,7 +86,7 @@ def _figure(claim: Claim, records: list[Record]) -> Figure | None:
 
 
 def _met(verdict: dict[str, Any]) -> dict[str, str]:
-    """Return at how many points each line of a claim is met, as the run judged it."""
+    """Return for each line of a claim how many of its points meet the claim."""
     lines = [line for line in items(verdict.get("lines")) if isinstance(line, dict)]
     return {
         str(line.get("line")): f"{line.get('met')} of {line.get('points')}"
@@ -97,25 +97,25 @@ def _met(verdict: dict[str, Any]) -> dict[str, str]:
 def _row(
     claim: Claim, records: list[Record], family: str, met: dict[str, str]
 ) -> list[str]:
-    places = {role: defaultdict(list) for role in ROLES.values()}
+    points = {role: defaultdict(list) for role in ROLES.values()}
     for record in records:
         if record.family == family:
-            places[ROLES[record.metric]][record.size].append(record)
-    lines = {role: make_line(family, role, theirs) for role, theirs in places.items()}
+            points[ROLES[record.metric]][record.size].append(record)
+    lines = {role: make_line(family, role, xs) for role, xs in points.items()}
     distance = misfit(lines[MEASURED], lines[PREDICTED])
-    last = max((*places[MEASURED], *places[PREDICTED]))
+    last = max((*points[MEASURED], *points[PREDICTED]))
     predicted, refined = (
-        over_seeds(places[role].get(last, [])) for role in (PREDICTED, REFINED)
+        over_seeds(points[role].get(last, [])) for role in (PREDICTED, REFINED)
     )
-    number_of_claim, *_ = claim.plot.title.split(".")
+    index = claim.plot.title.partition(".")[0]
     return [
-        f"{number_of_claim}. {claim.name}",
+        f"{index}. {claim.name}",
         family,
         claim.source,
         met.get(family, "–"),
         number(last),
         number(predicted.mean) if predicted.seeds else "–",
         number(refined.mean) if refined.seeds else "–",
-        interval(over_seeds(places[MEASURED][last])),
+        interval(over_seeds(points[MEASURED][last])),
         number(distance, 2),
     ]

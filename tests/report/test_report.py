@@ -137,7 +137,7 @@ def test_a_missing_summary_is_said(tmp_path):
     path = write_report(write_run(tmp_path, records_of(["overfitting"]), summary=None))
     words = read(path).words()
     assert "This run has no summary.json" in words
-    assert "This run holds no verdicts" in words
+    assert "This run has no verdicts" in words
 
 
 def test_an_empty_folder_and_empty_records(tmp_path):

@@ -8,7 +8,7 @@ from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
 from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
+from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
 from jaxnets.runs.records import Record
 
 
@@ -119,7 +119,7 @@ def make_table(
     rows = []
     for size, index in sorted(networks):
         cells = (_cell(column, families[index], size) for column in columns)
-        rows.append([families[index], f"{size:g}", *cells])
+        rows.append([families[index], number(size), *cells])
     head = ["Network", size_title, *(column.title for column in columns)]
     return Table("Results in numbers", caption, head, rows)
 

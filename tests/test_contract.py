@@ -26,7 +26,6 @@ from tests.signatures import SIGNATURES
 ALIASES = {
     "gradflow": {"Schedule"},
     "training": {"Batches", "Loss", "Watch"},
-    "studies": {"STUDIES"},
 }
 # Their example is that of the function that returns them.
 SHOWN_ELSEWHERE = {

@@ -30,6 +30,7 @@ FILES = sorted(
 )
 # What a folder may not import from outside the package.
 FORBIDDEN = {
+    "runs": {"jax", "flax", "optax", "altair", "sklearn"},
     "functional": {"flax", "optax", "altair", "sklearn"},
     "gradflow": {"flax", "optax", "altair", "sklearn"},
     "data": {"flax", "optax", "altair"},

@@ -12,7 +12,7 @@ from jaxnets.report.charts.figures import Panel
 from jaxnets.report.charts.style import LIGHT, vega_config
 from jaxnets.report.sections.section import AnyFigure, Section
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.reading import read_run
+from jaxnets.runs.folder import RunFolder
 
 
 WIDTH, HEIGHT = 640, 360
@@ -48,7 +48,7 @@ def export_charts(run: Path, format: str = "png") -> list[Path]:
         raise ValueError(f'`format` is {format!r}; wanted "png" or "svg".')
     folder = run / "charts"
     paths = []
-    for name, specification in _specifications(study_sections(read_run(run))):
+    for name, specification in _specifications(study_sections(RunFolder(run).read())):
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.{format}"
         path.write_bytes(_convert(specification, format))

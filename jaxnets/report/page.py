@@ -16,7 +16,8 @@ from jaxnets.report.html.verdicts import verdicts_html
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.reading import Run, items, read_run
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.folder import Run, RunFolder, items
 
 
 def write_report(run: Path) -> Path:
@@ -42,7 +43,7 @@ def write_report(run: Path) -> Path:
         ...     write_report(Path(folder)).name
         'report.html'
     """
-    found = read_run(run)
+    found = RunFolder(run).read()
     page = Template(_resource("page.html")).substitute(
         title="How gradients flowed",
         light=css_variables(LIGHT),
@@ -74,7 +75,7 @@ def _body(run: Run) -> Markup:
     links = [
         ("verdicts", "Verdicts"),
         ("words", "Words"),
-        *((section.study, section.title.split(":")[0]) for section in sections),
+        *((section.study, STUDIES[section.study].title) for section in sections),
         ("provenance", "What ran where"),
     ]
     return join(
@@ -119,7 +120,7 @@ def _summary_line(run: Run) -> str:
     """Say in one line what was run, as far as the run tells."""
     seconds = run.summary.get("seconds")
     parts = [
-        ", ".join(section.capitalize() for section in run.studies()),
+        ", ".join(STUDIES[name].title for name in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
         f"data set {run.config['dataset']}" if _reads_images(run) else "",
         _seeds(run.config.get("seeds")),
@@ -129,7 +130,8 @@ def _summary_line(run: Run) -> str:
 
 
 def _reads_images(run: Run) -> bool:
-    return "dataset" in run.config and not set(run.studies()) <= {"time", "theory"}
+    needed = any(STUDIES[name].images for name in run.studies())
+    return needed and "dataset" in run.config
 
 
 def _seeds(seeds: object) -> str:

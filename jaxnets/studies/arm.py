@@ -20,8 +20,8 @@ class Arm(NamedTuple):
         settings: What the study needs to build and train it.
 
     Example:
-        >>> from jaxnets.studies import STUDIES
-        >>> [arm.name for arm in STUDIES["time"].arms("smoke", "digits")]
+        >>> from jaxnets.studies import time
+        >>> [arm.name for arm in time.arms("smoke", "digits")]
         ['rnn-12', 'gru-12', 'lstm-12']
     """
 

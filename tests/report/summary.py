@@ -118,14 +118,6 @@ SUMMARY = {
     "command": "jaxnets contrast --seeds 3",
     "started": "2026-11-23T05:00:00+00:00",
     "seconds": 118.0,
-    "overhead": [
-        {
-            "network": "residual-20, batch 64",
-            "plain_ms": 12.1,
-            "measured_ms": 12.3,
-            "ratio": 1.017,
-        }
-    ],
     "initialisers": {
         "depth": "All weights start from He's normal initialiser.",
         "time": "Recurrent weights are orthogonal; the forget bias starts at 1.",

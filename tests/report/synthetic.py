@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnets.report.studies import draw_study
+from jaxnets.runs.folder import Run
 from jaxnets.runs.records import Record, write_records
 from tests.report.summary import SUMMARY
 
@@ -149,6 +151,12 @@ MAKERS = {
 def records_of(studies=tuple(MAKERS), seeds=3):
     rng = np.random.default_rng(0)
     return [record for name in studies for record in MAKERS[name](seeds, rng)]
+
+
+def section_of(study, records, claims=()):
+    """The section of a study, drawn from records alone."""
+    found = [record for record in records if record.study == study]
+    return draw_study(study, Run(found, {"claims": list(claims)}, {}, []))
 
 
 CONFIG = {

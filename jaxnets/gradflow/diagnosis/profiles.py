@@ -85,7 +85,7 @@ def kind_of(rate: Estimate, length: int) -> str:
         >>> kind_of(Estimate(-0.2, -0.45, 0.05, 2), 20)
         'unclear'
     """
-    low, high = rate.bounds
+    low, high = rate.interval
     if high * length <= -TENFOLD:
         return "vanishing"
     if low * length >= TENFOLD:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import altair as alt
 
-from jaxnets.report.intervals import Estimate
+from jaxnets.runs.estimates import Estimate
+from jaxnets.runs.intervals import UNBOUNDED, Bounds
 
 
 # The roles of lines in a figure that compares a measurement with theory.
@@ -46,7 +47,7 @@ class Axes(NamedTuple):
 
     x: str
     y: str
-    bounds: tuple[float, float] = (-math.inf, math.inf)
+    bounds: Bounds = UNBOUNDED
     share: bool = False
     log: bool = False
     bars: bool = False
@@ -73,8 +74,8 @@ def vertical_range(lines: Sequence[Line], axes: Axes) -> Range:
     if axes.log and low > 0 and high / low > 50:
         return Range(low / 1.5, high * 1.5, True)
     room = max(0.5 * (high - low), 0.02 * max(abs(low), abs(high)), 1e-6)
-    low = max(min(estimate.low for estimate in found), low - room, axes.bounds[0])
-    high = min(max(estimate.high for estimate in found), high + room, axes.bounds[1])
+    low = max(min(e.interval[0] for e in found), low - room, axes.bounds[0])
+    high = min(max(e.interval[1] for e in found), high + room, axes.bounds[1])
     margin = 0.04 * (high - low) or room
     return Range(low - margin, high + margin, False)
 

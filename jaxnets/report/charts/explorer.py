@@ -164,8 +164,8 @@ def _row(key: Key, line: Line) -> dict[str, Any]:
         else spacing * math.ceil(len(xs) / MARKERS_PER_LINE),
         "x": xs,
         "mean": [rounded(point.mean, 4) for point in found],
-        "low": [rounded(point.low, 4) for point in found],
-        "high": [rounded(point.high, 4) for point in found],
+        "low": [rounded(point.interval[0], 4) for point in found],
+        "high": [rounded(point.interval[1], 4) for point in found],
         "seeds": [point.seeds for point in found],
     }
 

@@ -1,5 +1,7 @@
 """From records to figures: panels of lines with titles, notes and descriptions."""
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +10,7 @@ from jaxnets.report.charts.axes import THEORY_ROLES, Axes, Line, Range, vertical
 from jaxnets.report.charts.line_chart import line_chart
 from jaxnets.report.charts.lines import band_note, make_line
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import describe_intervals, number, over_seeds
+from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record
 
 
@@ -123,7 +125,8 @@ def make_figure(
     panels: dict[str, list[Line]] = defaultdict(list)
     left_out = set()
     for (title, role, family), points in _grouped(spots, families).items():
-        if any(over_seeds(records).left_out for records in points.values()):
+        records = itertools.chain.from_iterable(points.values())
+        if not all(math.isfinite(record.value) for record in records):
             left_out.add(_with_title(family, title))
         drawn = make_line(family, role, points, plot.axes.bounds)
         if drawn.points:

@@ -12,7 +12,8 @@ from jaxnets.report.charts.controls import SIZE, Control
 from jaxnets.report.charts.figures import Panel, Plot, Spot, left_out_note
 from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import HEAT, ordered_families
-from jaxnets.report.intervals import number, over_seeds
+from jaxnets.report.intervals import number
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.records import Record
 
 
@@ -143,8 +144,8 @@ def _rows(family: str, cells: Cells) -> Iterator[dict[str, Any]]:
             # A layer or time step lies in the middle of its cell.
             "low": [low - 0.5 for low, _ in sorted(column)],
             "high": [low + height - 0.5 for low, height in sorted(column)],
-            "mean": [rounded(each.mean, 4) if each.seeds else None for each in found],
-            "seeds": [each.seeds for each in found],
+            "mean": [rounded(each.mean, 4) if each else None for each in found],
+            "seeds": [each.seeds if each else 0 for each in found],
         }
 
 

@@ -96,14 +96,15 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
         points = thinned(line.points, POINTS_PER_LINE)
         stride = math.ceil(len(points) / MARKERS_PER_LINE)
         for index, (x, found) in enumerate(points):
+            low, high = found.interval
             row = {
                 "family": line.family,
                 "role": line.role,
                 "x": x,
                 "mean": rounded(found.mean),
                 # Clipped here: a logarithmic axis cannot show a negative end.
-                "low": rounded(max(found.low, extent.low)),
-                "high": rounded(min(found.high, extent.high)),
+                "low": rounded(max(low, extent.low)),
+                "high": rounded(min(high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
                 "marked": index % stride == 0 and line.role not in THEORY_ROLES,

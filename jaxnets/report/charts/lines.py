@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.intervals import Estimate, over_seeds
+from jaxnets.runs.estimates import Estimate, over_seeds
+from jaxnets.runs.intervals import UNBOUNDED, Bounds
 from jaxnets.runs.records import Record
 
 
@@ -16,7 +17,7 @@ def make_line(
     family: str,
     role: str,
     points: Mapping[float, list[Record]],
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    bounds: Bounds = UNBOUNDED,
 ) -> Line:
     """Return the line through the estimates over seeds, at each x with a finite value.
 
@@ -26,12 +27,11 @@ def make_line(
         points: The records of each x.
         bounds: The smallest and the largest value that the quantity can have.
     """
-    found = {x: _estimate(records).within(bounds) for x, records in points.items()}
-    finite = [(x, e) for x, e in found.items() if e.seeds]
-    return Line(family, role, sorted(finite))
+    found = ((x, _estimate(points[x], bounds)) for x in sorted(points))
+    return Line(family, role, [(x, value) for x, value in found if value])
 
 
-def _estimate(records: list[Record]) -> Estimate:
+def _estimate(records: list[Record], bounds: Bounds) -> Estimate | None:
     """Return the estimate over seeds; for theory, the prediction and its band."""
     ends = {
         end: r.value
@@ -40,7 +40,8 @@ def _estimate(records: list[Record]) -> Estimate:
         if r.metric.startswith(BAND_PREFIXES[end])
     }
     middle = [r for r in records if not r.metric.startswith((*BAND_PREFIXES.values(),))]
-    return over_seeds(middle)._replace(**ends)
+    found = over_seeds(middle)
+    return found and found.within(bounds)._replace(**ends)
 
 
 def points_inside(measured: Line, predicted: Line) -> tuple[int, int]:
@@ -49,9 +50,13 @@ def points_inside(measured: Line, predicted: Line) -> tuple[int, int]:
     Points without a band, such as the one where theory's line starts, do not count.
     """
     # A prediction made for each seed has an interval over seeds instead of a band.
-    bands = {x: e for x, e in predicted.points if e.seeds == 1 and e.low < e.high}
-    pairs = [(bands[x], found.mean) for x, found in measured.points if x in bands]
-    return sum(band.low <= mean <= band.high for band, mean in pairs), len(pairs)
+    bands = {x: e.interval for x, e in predicted.points if e.seeds == 1}
+    triples = [
+        (*bands[x], found.mean)
+        for x, found in measured.points
+        if x in bands and bands[x][0] < bands[x][1]
+    ]
+    return sum(low <= mean <= high for low, high, mean in triples), len(triples)
 
 
 def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:

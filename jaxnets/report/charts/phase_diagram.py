@@ -10,12 +10,8 @@ from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
 from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import (
-    Estimate,
-    interval,
-    number,
-    over_seeds,
-)
+from jaxnets.report.intervals import interval, number
+from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import of_metric
 
@@ -133,7 +129,7 @@ def make_phase_diagram(
     for network in _networks(records):
         key = network.record.family, network.record.size
         found = over_seeds(r for r in values if (r.family, r.size) == key)
-        if found.seeds:
+        if found:
             seeds.append(found.seeds)
             networks[panel_of(network.record)].append(_row(network, found))
     lines = _lines(records, panel_of)

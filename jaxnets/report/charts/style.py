@@ -2,15 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from jaxnets.runs.catalogue import STUDIES
 
-# The order determines colour and marker, so a family has the same in every chart and
-# run.
-FAMILIES = {
-    "depth": ("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
-    "time": ("RNN", "GRU", "LSTM"),
-    "saturation": ("sigmoid", "tanh", "ReLU"),
-    "overfitting": ("no dropout", "dropout 0.5"),
-}
+
 MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 # The first role of a chart is drawn solid, the second dashed, the third dotted.
 DASHES = ((1, 0), (6, 4), (2, 3))
@@ -121,5 +115,5 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 def ordered_families(study: str, present: set[str]) -> list[str]:
     """Return a study's families in the order of their colours, known ones first."""
-    known = FAMILIES.get(study, ())
+    known = STUDIES[study].families if study in STUDIES else ()
     return [*known, *sorted(present - set(known))]

@@ -1,4 +1,4 @@
-"""What ran where: the command, the machine, the arms and the cost of measuring."""
+"""What ran where: the command, the machine, the arms and the configuration."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from typing import Any
 from jaxnets.report.html.markup import Markup, join, tag
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Table
-from jaxnets.runs.reading import Run
+from jaxnets.runs.folder import Run
 
 
 def provenance_html(run: Run) -> Markup:
     """Return what ran where, as far as the run folder says."""
-    tables = (_environment(run), _overhead(run), _arms(run), _config(run))
+    tables = (_environment(run), _arms(run), _config(run))
     shown = [table_html(table) for table in tables if table is not None]
     return join([_unfinished(run), tag("div", *shown, class_="tables")])
 
@@ -61,34 +61,6 @@ def _environment(run: Run) -> Table | None:
     if not rows:
         return None
     return Table("Command, versions and machine", "", ["What", "Value"], rows)
-
-
-def _overhead(run: Run) -> Table | None:
-    rows = [
-        [
-            str(entry.get("network", "–")),
-            number(entry.get("plain_ms")),
-            number(entry.get("measured_ms")),
-            _factor(entry.get("ratio")),
-        ]
-        for entry in run.entries("overhead")
-    ]
-    if not rows:
-        return None
-    return Table(
-        "What measuring costs",
-        "Median time of one training step without and with measuring the norm of the "
-        "gradient at every tap. Both programs ran in turn during this run, after a "
-        "warm-up. Ratio: the median over consecutive pairs; 1.10 means that measuring "
-        "makes a step 10 % longer.",
-        ["Network", "Without (ms)", "With (ms)", "Ratio"],
-        rows,
-    )
-
-
-def _factor(ratio: object) -> str:
-    """Write a ratio near 1 with three decimals."""
-    return f"{ratio:.3f}" if isinstance(ratio, float) else number(ratio)
 
 
 def _arms(run: Run) -> Table | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxnets.report.html.markup import Markup, bold_opening, join, tag, typeset
 from jaxnets.report.intervals import number, numbers
-from jaxnets.runs.reading import STUDIES, Run
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.folder import Run
 
 
 # The order of kinds: contrasts first, then troubles, then healthy networks.
@@ -18,19 +19,6 @@ _CLASSES = {
     "healthy": "well",
     "solved": "well",
     "unclear": "open",
-}
-_HEADINGS = {
-    "depth": "Depth",
-    "time": "Time",
-    "saturation": "Saturation",
-    "overfitting": "Overfitting",
-    "theory": "Theory",
-}
-# The unit of the number of a contrast.
-_UNITS = {
-    "depth": " powers of ten",
-    "time": " powers of ten per 100 steps",
-    "overfitting": " nats",
 }
 # Headings of the background of verdicts that share a remedy.
 _BACKGROUND = {
@@ -66,7 +54,7 @@ def _claims(claims: list[dict[str, Any]]) -> Markup:
     """Return the verdict on each claim of the study of theory."""
     return tag(
         "section",
-        tag("h3", _HEADINGS["theory"]),
+        tag("h3", STUDIES["theory"].title),
         tag("ul", *(_claim(claim) for claim in claims)),
         class_="verdicts",
     )
@@ -94,7 +82,7 @@ def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
         details = tag("details", tag("summary", title), _by_remedy(well))
     return tag(
         "section",
-        tag("h3", _HEADINGS.get(study, study or "All studies")),
+        tag("h3", STUDIES[study].title if study in STUDIES else study or "All studies"),
         _by_remedy(first),
         details,
         class_="verdicts",
@@ -149,12 +137,19 @@ def _verdict(verdict: dict[str, Any]) -> Markup:
     )
 
 
+def _unit(verdict: dict[str, Any]) -> str:
+    """Return the unit of the number, which only contrasts have."""
+    study = STUDIES.get(str(verdict.get("study")))
+    if study is None or verdict.get("kind") not in _FIRST or not study.contrast_unit:
+        return ""
+    return f" {study.contrast_unit}"
+
+
 def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
     parts: list[object] = [where] if where else []
     ends = [verdict.get(name) for name in ("number", "low", "high")]
     finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
-    contrast = verdict.get("kind") in _FIRST
-    unit = _UNITS.get(str(verdict.get("study")), "") if contrast else ""
+    unit = _unit(verdict)
     if len(finite) == 3:
         measured, low, high = numbers(finite)
         parts.append(f"measured {measured}{unit} (interval {low} to {high})")

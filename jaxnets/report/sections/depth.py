@@ -15,12 +15,14 @@ from jaxnets.report.sections.section import (
     Section,
     Spots,
     Table,
+    as_correlation,
     as_interval,
     as_percent,
     as_size,
     make_section,
     make_table,
 )
+from jaxnets.runs.folder import Run
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -32,8 +34,9 @@ from jaxnets.runs.selection import (
 )
 
 
-def depth_section(records: list[Record]) -> Section:
-    """Return the section of the study `depth` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `depth`."""
+    records = run.of_study("depth")
     measured = of_metric(records, GRADIENT)
     gradients = of_metric(records, GRADIENT, THEORY, *BAND)
     of = lambda metric: of_metric(records, metric)
@@ -52,7 +55,6 @@ def depth_section(records: list[Record]) -> Section:
     ]
     return make_section(
         "depth",
-        "Depth: plain and residual networks",
         "What happens to the gradient on its way from the loss back to the first "
         "layer when a network gets deeper, and how do shortcut connections and batch "
         "normalisation change that?",
@@ -115,7 +117,7 @@ def _table(
             Column(
                 "Gradient correlation",
                 before_training(of("gradient_correlation")),
-                as_interval,
+                as_correlation,
             ),
             Column("Path length", before_training(of("path_length")), as_size),
             Column(

@@ -2,8 +2,8 @@
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.gradients import LOG_NORM
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 
 
 BLOCK = "block, counted from the input"
@@ -65,7 +65,7 @@ CORRELATION = Plot(
     "Similarity of the gradients of similar inputs",
     "1: similar inputs ask for the same change of the weights. 0: their gradients are "
     "as unlike as noise (shattered gradients) and cancel in the mean over a batch.",
-    Axes(DEPTH, "gradient correlation", bounds=(-1.0, 1.0), bars=True),
+    Axes(DEPTH, "gradient correlation", bounds=SIGNED_SHARE, bars=True),
 )
 PATH_LENGTH = Plot(
     "path-length",

@@ -4,24 +4,27 @@ from collections import defaultdict
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
     Table,
+    as_bounded,
     as_interval,
     as_percent,
     as_size,
     make_section,
     make_table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import at_end, of_metric
 
 
-def overfitting_section(records: list[Record]) -> Section:
-    """Return the section of the study `overfitting` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `overfitting`."""
+    records = run.of_study("overfitting")
     plots: list[tuple[Plot, Spots]] = [
         (_LOSS, _by_role(of_metric(records, "train_loss", "validation_loss"))),
         (
@@ -32,7 +35,6 @@ def overfitting_section(records: list[Record]) -> Section:
     ]
     return make_section(
         "overfitting",
-        "Overfitting: dropout off and on",
         "A network that learns its training examples by heart does well on them and "
         "worse on others. Dropout silences random units during training. How much of "
         "the gap does that close?",
@@ -122,4 +124,4 @@ def _table(records: list[Record]) -> Table | None:
 
 def _as_gap(records: list[Record]) -> str:
     """Write a difference of shares, which can be negative."""
-    return interval(over_seeds(records).within((-1.0, 1.0)), share=True)
+    return as_bounded(records, SIGNED_SHARE, share=True)

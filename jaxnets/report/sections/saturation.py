@@ -3,7 +3,6 @@
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
 from jaxnets.report.charts.phase_diagram import make_phase_diagram
-from jaxnets.report.intervals import SHARE
 from jaxnets.report.sections.gradients import (
     BAND,
     GRADIENT,
@@ -23,6 +22,8 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     at_end,
@@ -40,13 +41,13 @@ NO_STEP = (
 )
 
 
-def saturation_section(records: list[Record]) -> Section:
-    """Return the section of the study `saturation` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `saturation`."""
+    records = run.of_study("saturation")
     shares = before_training(of_metric(records, "saturated_share"))
     gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
     found = make_section(
         "saturation",
-        "Saturation: activations and gain",
         "A saturated unit is on the flat part of its activation, where the derivative "
         "is almost zero, and lets no gradient through. How does that depend on the "
         "activation, and on the gain that scales the initial weights?",

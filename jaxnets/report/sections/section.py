@@ -8,7 +8,10 @@ from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
 from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
+from jaxnets.report.intervals import interval, number
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE, Bounds
 from jaxnets.runs.records import Record
 
 
@@ -63,9 +66,14 @@ class Column(NamedTuple):
     note: str = ""
 
 
+def section_title(study: str) -> str:
+    """Return the heading of the section of a study."""
+    row = STUDIES[study]
+    return f"{row.title}: {row.subject}"
+
+
 def make_section(
     study: str,
-    title: str,
     question: str,
     plots: Iterable[tuple[Plot, Spots]],
     table: Table | None,
@@ -75,7 +83,6 @@ def make_section(
 
     Args:
         study: Name of the study.
-        title: Heading of the section.
         question: What the study asks.
         plots: Each plot with its records and where they are drawn.
         table: The results in numbers.
@@ -88,7 +95,7 @@ def make_section(
             absent.append(plot.title)
         else:
             figures.append(drawn)
-    return Section(study, title, question, figures, table, absent)
+    return Section(study, section_title(study), question, figures, table, absent)
 
 
 def make_table(
@@ -136,12 +143,23 @@ def as_interval(records: list[Record]) -> str:
 
 def as_size(records: list[Record]) -> str:
     """Write the mean and the interval of what cannot be negative, such as a loss."""
-    return interval(over_seeds(records).within(NOT_NEGATIVE))
+    return as_bounded(records, NOT_NEGATIVE)
+
+
+def as_correlation(records: list[Record]) -> str:
+    """Write the mean and the interval of a correlation."""
+    return as_bounded(records, SIGNED_SHARE)
 
 
 def as_percent(records: list[Record]) -> str:
     """Write the mean and the interval of a share, in per cent."""
-    return interval(over_seeds(records).within(SHARE), share=True)
+    return as_bounded(records, SHARE, share=True)
+
+
+def as_bounded(records: list[Record], bounds: Bounds, share: bool = False) -> str:
+    """Write the mean and the interval of a quantity that stays inside `bounds`."""
+    found = over_seeds(records)
+    return interval(found and found.within(bounds), share)
 
 
 def as_count(records: list[Record]) -> str:

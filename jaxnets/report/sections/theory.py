@@ -3,14 +3,15 @@
 from collections import defaultdict
 from typing import Any
 
-from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED
-from jaxnets.report.charts.figures import Figure, Spot, make_figure
+from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED, Axes
+from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.lines import make_line, misfit
 from jaxnets.report.charts.phase_diagram import make_phase_diagram
-from jaxnets.report.intervals import interval, number, over_seeds
-from jaxnets.report.sections.claims import CLAIMS, Claim
-from jaxnets.report.sections.section import AnyFigure, Section, Table
-from jaxnets.runs.reading import items
+from jaxnets.report.intervals import interval, number
+from jaxnets.report.sections.section import AnyFigure, Section, Table, section_title
+from jaxnets.runs.claims import CLAIMS, Claim
+from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.folder import Run, items
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import of_metric
 
@@ -39,26 +40,24 @@ CAPTION = (
 )
 
 
-def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Section:
-    """Return the section of the study `theory`.
-
-    Args:
-        records: The records of the study.
-        verdicts: The verdicts on the claims in the run's summary.
-    """
-    judged = {verdict.get("claim"): verdict for verdict in verdicts}
+def draw(run: Run) -> Section:
+    """Return the section of the study `theory`."""
+    records = run.of_study("theory")
+    judged = {verdict.get("claim"): verdict for verdict in run.entries("claims")}
     figures: list[AnyFigure] = []
     absent, rows = [], []
-    for arm, claim in CLAIMS.items():
+    for count, (arm, claim) in enumerate(CLAIMS.items(), 1):
         found = of_metric([r for r in records if r.arm == arm], *ROLES)
-        drawn = _figure(claim, found)
+        drawn = _figure(count, claim, found)
         if drawn is None:
-            absent.append(claim.plot.title)
+            absent.append(f"{count}. {claim.title}")
         else:
             verdict = judged.get(arm, {})
             figures.append(drawn._replace(finding=str(verdict.get("sentence") or "")))
             met = _met(verdict)
-            rows += [_row(claim, found, name, met) for _, name in drawn.drawn()]
+            title = f"{count}. {claim.name}"
+            for _, name in drawn.drawn():
+                rows.append([title, name, claim.source, *_cells(found, name, met)])
     chi = [record for record in records if record.arm == "chi"]
     phases = make_phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
     if phases is None:
@@ -67,7 +66,7 @@ def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Sec
         figures.append(phases)
     return Section(
         "theory",
-        "Theory: nine claims, measured",
+        section_title("theory"),
         "Does what the literature says about gradients at initialisation hold in "
         "networks of this size? Nothing is trained. Dashed: the prediction. Solid: the "
         "measurement. Dotted: a prediction without the claim's approximation.",
@@ -77,12 +76,14 @@ def theory_section(records: list[Record], verdicts: list[dict[str, Any]]) -> Sec
     )
 
 
-def _figure(claim: Claim, records: list[Record]) -> Figure | None:
+def _figure(count: int, claim: Claim, records: list[Record]) -> Figure | None:
+    axes = Axes(claim.x_axis, claim.y_axis, log=claim.log, bars=not claim.continuous)
+    plot = Plot(claim.figure, f"{count}. {claim.title}", claim.reading, axes)
     spots = (
         (record, Spot(record.size, role=ROLES[record.metric])) for record in records
     )
     families = {record.family for record in records}
-    return make_figure("theory", claim.plot, spots, families)
+    return make_figure("theory", plot, spots, families)
 
 
 def _met(verdict: dict[str, Any]) -> dict[str, str]:
@@ -94,9 +95,8 @@ def _met(verdict: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _row(
-    claim: Claim, records: list[Record], family: str, met: dict[str, str]
-) -> list[str]:
+def _cells(records: list[Record], family: str, met: dict[str, str]) -> list[str]:
+    """Return the cells of a line of a claim, without those of its name and source."""
     points = {role: defaultdict(list) for role in ROLES.values()}
     for record in records:
         if record.family == family:
@@ -107,15 +107,12 @@ def _row(
     predicted, refined = (
         over_seeds(points[role].get(last, [])) for role in (PREDICTED, REFINED)
     )
-    index = claim.plot.title.partition(".")[0]
+    measured = points[MEASURED].get(last)
     return [
-        f"{index}. {claim.name}",
-        family,
-        claim.source,
         met.get(family, "–"),
         number(last),
-        number(predicted.mean) if predicted.seeds else "–",
-        number(refined.mean) if refined.seeds else "–",
-        interval(over_seeds(points[MEASURED][last])),
+        number(predicted.mean) if predicted else "–",
+        number(refined.mean) if refined else "–",
+        interval(over_seeds(measured)) if measured else "–",
         number(distance, 2),
     ]

@@ -2,7 +2,6 @@
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.report.sections.gradients import (
     GRADIENT,
     LOG_NORM,
@@ -22,6 +21,8 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -33,8 +34,9 @@ from jaxnets.runs.selection import (
 )
 
 
-def time_section(records: list[Record]) -> Section:
-    """Return the section of the study `time` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `time`."""
+    records = run.of_study("time")
     gradients = _hidden_state(of_metric(records, GRADIENT, THEORY))
     plots: list[tuple[Plot, Spots]] = [
         (_BEFORE, _by_steps_back(before_training(gradients))),
@@ -48,7 +50,6 @@ def time_section(records: list[Record]) -> Section:
         plots.append((_ACCURACY, _by_step(accuracies)))
     return make_section(
         "time",
-        "Time: recurrent and gated networks",
         "How much of the gradient reaches the first steps of a sequence, and how do "
         "the gates of GRU and LSTM change that? Without this gradient a network cannot "
         "learn that something early matters later.",

@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jaxnets.runs.estimates import Estimate, estimate, in_words
+from jaxnets.runs.claims import CLAIMS, Claim
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
-from jaxnets.studies.theory.study import CLAIMS, Claim
 
 
 # From which part of its points on a claim that fails at some holds in part.
@@ -122,8 +123,8 @@ def _less(value: Estimate, number: float) -> Estimate:
 
 def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
     """Whether the gap is within the tolerance, or its interval holds 0."""
-    low, high = gap.bounds
-    tolerance = max(claim.tolerance, claim.relative * abs(predicted))
+    low, high = gap.interval
+    tolerance = max(claim.tolerance, claim.relative_tolerance * abs(predicted))
     return abs(gap.mean) <= tolerance or low <= 0.0 <= high
 
 
@@ -155,8 +156,9 @@ def _sentence(claim: Claim, holds: str, points: list[_Judged]) -> str:
     sentences = [
         f"{opening}: met at {count} {len(points)} points, within {_tolerance(claim)} "
         "or the interval over seeds.",
-        f"Furthest off: {furthest.line} at {claim.varied} {furthest.x:.3g}, predicted "
-        f"{in_words(furthest.predicted)}, measured {_measured(furthest.measured)}.",
+        f"Furthest off: {furthest.line} at {claim.varied} {furthest.x:.3g}, "
+        f"predicted {format_number(furthest.predicted)}, measured "
+        f"{_measured(furthest.measured)}.",
     ]
     refined = [point for point in points if point.refined is not None]
     if claim.refinement and refined:
@@ -167,21 +169,22 @@ def _sentence(claim: Claim, holds: str, points: list[_Judged]) -> str:
 def _refinement(claim: Claim, points: list[_Judged], furthest: _Judged) -> str:
     met = sum(point.refined_met for point in points)
     count = "all" if met == len(points) else f"{met} of"
-    there = "" if furthest.refined is None else f", {in_words(furthest.refined)} there"
+    number = furthest.refined
+    there = "" if number is None else f", {format_number(number)} there"
     opening = claim.refinement[0].upper() + claim.refinement[1:]
     return f"{opening}, theory is met at {count} its {len(points)} points{there}."
 
 
 def _tolerance(claim: Claim) -> str:
     ways = [f"{claim.tolerance:g} {claim.unit}".strip()] if claim.tolerance else []
-    ways += [f"{100 * claim.relative:g} %"] if claim.relative else []
+    if claim.relative_tolerance:
+        ways.append(f"{100 * claim.relative_tolerance:g} %")
     return " or ".join(ways)
 
 
 def _measured(value: Estimate) -> str:
-    if value.low is None or value.high is None:
-        return f"{in_words(value.mean)} (one seed)"
-    return f"{in_words(value.mean)} ({in_words(value.low)} to {in_words(value.high)})"
+    mean, low, high = map(format_number, (value.mean, *value.interval))
+    return f"{mean} (one seed)" if value.seeds == 1 else f"{mean} ({low} to {high})"
 
 
 def _line(name: str, points: list[_Judged]) -> dict[str, Any]:

@@ -4,16 +4,16 @@ import math
 from collections import defaultdict
 
 from jaxnets.gradflow.diagnosis.chains import chains, states
-from jaxnets.gradflow.diagnosis.models.dead import dead_verdict
-from jaxnets.gradflow.diagnosis.models.flow import flow_verdict
+from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
+from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.models.saturated import saturated_verdict
-from jaxnets.gradflow.diagnosis.models.shattering import shattering_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
+from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
 from jaxnets.gradflow.diagnosis.spans import cuts, widest
-from jaxnets.gradflow.diagnosis.studies.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.studies.overfitting import gap_verdict
 from jaxnets.gradflow.diagnosis.studies.time import GATED_REMEDIES
 from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as TIME_REMEDIES
+from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.records import Record
 

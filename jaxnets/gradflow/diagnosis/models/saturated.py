@@ -12,7 +12,8 @@ from jaxnets.gradflow.diagnosis.studies.saturation import (
     mean_share,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import Estimate, with_interval
+from jaxnets.runs.estimates import Estimate
+from jaxnets.runs.formatting import format_estimate
 from jaxnets.runs.records import Record
 
 
@@ -48,15 +49,17 @@ def saturated_verdict(
         flat = [
             (place, share)
             for place, share in shares.items()
-            if share.bounds[0] >= threshold
+            if share.interval[0] >= threshold
         ]
         if not flat:
             continue
         place, share = flat[0]
-        percent = with_interval(share, lambda s: f"{100 * s:.3g}", " % of the outputs")
+        percent = format_estimate(
+            share, lambda s: f"{100 * s:.3g}", " % of the outputs"
+        )
         more = f" So it is at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
         # Nothing but zeros is a layer through which nothing will ever pass.
-        gone = metric == "zero_share" and share.bounds[0] == 1
+        gone = metric == "zero_share" and share.interval[0] == 1
         kind = "dead" if gone else "saturated"
         return Verdict(
             f"{where}, {moment(found[0].step)}, {place}",
@@ -102,7 +105,7 @@ def _without_zero_starts(
     started = {
         place
         for places in roles.values()
-        if all(shares[place].bounds[0] == 1 for place in places)
+        if all(shares[place].interval[0] == 1 for place in places)
         and passed.intersection(places)
         for place in places
     }

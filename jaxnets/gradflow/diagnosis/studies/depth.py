@@ -1,9 +1,9 @@
 """Verdicts on depth: plain against residual networks, with and without BatchNorm."""
 
-from jaxnets.gradflow.diagnosis.models.flow import flow_verdict
-from jaxnets.gradflow.diagnosis.models.shattering import shattering_verdict
+from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
-from jaxnets.gradflow.diagnosis.studies.contrast import arrival_contrast
+from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
+from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.records import Record
 
@@ -31,9 +31,9 @@ BATCH_NORM_SENTENCES = {
 }
 
 
-def depth_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its deepest, before and after training, then contrast."""
-    study = select(records, study="depth")
+    study = records
     found = select(study, metric="log10_gradient_norm")
     verdicts: list[Verdict] = []
     for family in dict.fromkeys(record.family for record in found):

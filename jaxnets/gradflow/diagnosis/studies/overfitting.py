@@ -3,12 +3,9 @@
 import math
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import (
-    Estimate,
-    estimate,
-    paired_difference,
-    with_interval,
-)
+from jaxnets.runs.estimates import Estimate, estimate, paired_difference
+from jaxnets.runs.formatting import format_estimate
+from jaxnets.runs.intervals import SIGNED_SHARE
 from jaxnets.runs.records import Record
 
 
@@ -29,9 +26,9 @@ CONTRAST_REASON = (
 )
 
 
-def overfitting_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge the accuracy gap of every family, then what dropout does to it."""
-    found = select(records, study="overfitting")
+    found = records
     families = dict.fromkeys(record.family for record in found)
     by_family = {family: select(found, family=family) for family in families}
     verdicts = [
@@ -65,6 +62,7 @@ def gap_verdict(records: list[Record], *, study: str, family: str) -> Verdict | 
     gap = estimate(_gaps(records, "accuracy").values())
     if gap is None:
         return None
+    gap = gap.within(SIGNED_SHARE)
     step = max(r.step for r in select(records, metric="validation_accuracy"))
     kind = _kind(gap)
     return Verdict(
@@ -92,13 +90,13 @@ _REMEDIES = {
 
 
 def _kind(gap: Estimate) -> str:
-    if gap.bounds[0] >= GAP:
+    if gap.interval[0] >= GAP:
         return "overfitting"
     return "healthy" if gap.mean < GAP else "unclear"
 
 
 def _points(value: Estimate) -> str:
-    return with_interval(value, lambda x: f"{100 * x:.3g}", unit=" percentage points")
+    return format_estimate(value, lambda x: f"{100 * x:.3g}", unit=" percentage points")
 
 
 def _loss_sentence(records: list[Record]) -> str:
@@ -126,7 +124,7 @@ def _contrast(
     gain = paired_difference(dropped, plain)
     if gain is None:
         return None
-    low, high = gain.bounds
+    low, high = gain.interval
     if low > 0:
         remedy = "Keep dropout here; check that validation accuracy itself gained."
     elif high < 0:
@@ -142,8 +140,8 @@ def _contrast(
         gain.mean,
         0.0,
         f"Dropout {verb} the gap between training and validation loss by "
-        f"{with_interval(size, unit=' nats')}: without it the gap is {before}, with it "
-        f"{after}.",
+        f"{format_estimate(size, unit=' nats')}: without it the gap is {before}, with "
+        f"it {after}.",
         remedy,
         "contrast",
         "overfitting",

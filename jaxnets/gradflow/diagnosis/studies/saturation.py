@@ -2,16 +2,12 @@
 
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.models.dead import dead_verdict
+from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import (
-    Estimate,
-    estimate,
-    power,
-    power_in_words,
-    with_interval,
-)
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_estimate, format_power_of_ten, power_of_ten
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
@@ -48,9 +44,9 @@ OTHER_CAUSES = {
 }
 
 
-def saturation_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at every gain, before training."""
-    found = select(records, study="saturation")
+    found = records
     shares = select(found, metric="saturated_share")
     arms = dict.fromkeys((record.family, record.size) for record in shares)
     verdicts = []
@@ -77,8 +73,8 @@ def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | No
     kind = _kind(share, arrival, threshold)
     number = share
     if arrival is not None and kind in ("vanishing", "exploding"):
-        number = arrival.map(power)
-        threshold = power(-TENFOLD if kind == "vanishing" else TENFOLD)
+        number = arrival.map(power_of_ten)
+        threshold = power_of_ten(-TENFOLD if kind == "vanishing" else TENFOLD)
     lost = kind == "vanishing" and family == "sigmoid"
     return Verdict(
         where,
@@ -102,15 +98,15 @@ def mean_share(records: list[Record]) -> Estimate | None:
     for record in records:
         by_seed[record.seed].append(record.value)
     found = estimate(sum(shares) / len(shares) for shares in by_seed.values())
-    return None if found is None else found.as_share()
+    return None if found is None else found.within(SHARE)
 
 
 def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
-    if share.bounds[0] >= threshold:
+    if share.interval[0] >= threshold:
         return "saturated"
-    if arrival is not None and arrival.bounds[1] <= -TENFOLD:
+    if arrival is not None and arrival.interval[1] <= -TENFOLD:
         return "vanishing"
-    if arrival is not None and arrival.bounds[0] >= TENFOLD:
+    if arrival is not None and arrival.interval[0] >= TENFOLD:
         return "exploding"
     return "healthy"
 
@@ -118,10 +114,10 @@ def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
 def _sentence(family: str, share: Estimate, arrival: Estimate | None) -> str:
     what = "are zero and pass nothing on" if family == "ReLU" else "are saturated"
     unit = f" % of the {family} activations {what}"
-    sentence = with_interval(share, lambda s: f"{100 * s:.3g}", unit)
+    sentence = format_estimate(share, lambda s: f"{100 * s:.3g}", unit)
     if arrival is None:
         return f"{sentence}."
     return (
-        f"{sentence}; the first layer receives {power_in_words(arrival.mean)} times "
-        "the gradient of the last layer."
+        f"{sentence}; the first layer receives {format_power_of_ten(arrival.mean)} "
+        "times the gradient of the last layer."
     )

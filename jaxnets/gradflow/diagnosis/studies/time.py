@@ -2,18 +2,13 @@
 
 import math
 
-from jaxnets.gradflow.diagnosis.models.flow import flow_verdict
+from jaxnets.gradflow.diagnosis.contrast import REASON as CONTRAST_REASON
+from jaxnets.gradflow.diagnosis.contrast import by_how_much
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
-from jaxnets.gradflow.diagnosis.studies.contrast import REASON as CONTRAST_REASON
-from jaxnets.gradflow.diagnosis.studies.contrast import by_how_much
+from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import (
-    estimate,
-    in_words,
-    paired_difference,
-    power,
-    with_interval,
-)
+from jaxnets.runs.estimates import estimate, paired_difference
+from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
 from jaxnets.runs.records import Record
 
 
@@ -32,9 +27,9 @@ GATED_REMEDIES = REMEDIES | {
 }
 
 
-def time_verdicts(records: list[Record]) -> list[Verdict]:
+def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its longest sequence, contrast with RNN, then solved."""
-    found = select(records, study="time")
+    found = records
     norms = select(found, metric="log10_gradient_norm")
     verdicts = []
     for family in dict.fromkeys(record.family for record in norms):
@@ -75,8 +70,8 @@ def _reach(flow: Profile) -> str:
     steps = math.log10(2) / abs(rate.mean)
     verb, change = ("halves", "loses") if rate.mean < 0 else ("doubles", "gains")
     return (
-        f" It {verb} about every {in_words(steps)} steps, or {change} "
-        f"{in_words(100 * abs(rate.mean))} powers of ten per 100 steps."
+        f" It {verb} about every {format_number(steps)} steps, or {change} "
+        f"{format_number(100 * abs(rate.mean))} powers of ten per 100 steps."
     )
 
 
@@ -113,7 +108,7 @@ def _contrast(
     if gap is None or better is None or rates[0] is None or rates[1] is None:
         return None
     changes = [f"{rate.mean:+.2g}" for rate in rates if rate]
-    certain = gap.bounds[0] > 0 or gap.bounds[1] < 0
+    certain = gap.interval[0] > 0 or gap.interval[1] < 0
     return Verdict(
         f"RNN against {family}, {length:g} time steps, {moment(step)}",
         gap.mean,
@@ -143,8 +138,8 @@ def _ratio(plain: dict[int, float], gated: dict[int, float], family: str) -> str
     ratio = paired_difference(logs[1], logs[0])
     if ratio is None:
         return ""
-    ratio, unit = ratio.map(power), f" times as fast as the {family}"
-    return f" The RNN forgets {with_interval(ratio, unit=unit)}."
+    ratio, unit = ratio.map(power_of_ten), f" times as fast as the {family}"
+    return f" The RNN forgets {format_estimate(ratio, unit=unit)}."
 
 
 def _contrast_remedy(gap: float, certain: bool, family: str) -> str:

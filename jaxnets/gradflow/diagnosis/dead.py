@@ -1,7 +1,9 @@
 """Verdicts on dead units: ReLUs that are zero at all inputs."""
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import Estimate, estimate, with_interval
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_estimate
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
@@ -33,9 +35,13 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
         )
         for record in sorted(found, key=lambda record: record.position or 0)
     }
-    shares = {place: found.as_share() for (_, place), found in layers.items() if found}
+    shares = {
+        place: found.within(SHARE) for (_, place), found in layers.items() if found
+    }
     dead = {
-        place: share for place, share in shares.items() if share.bounds[0] >= THRESHOLD
+        place: share
+        for place, share in shares.items()
+        if share.interval[0] >= THRESHOLD
     }
     if not dead:
         return None
@@ -57,7 +63,7 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
 
 
 def _sentence(name: str, share: Estimate, count: int, layers: int) -> str:
-    part = with_interval(share, lambda s: f"{100 * s:.3g}", " % of the ReLU units")
+    part = format_estimate(share, lambda s: f"{100 * s:.3g}", " % of the ReLU units")
     more = f" It is the first of {count} such layers out of {layers}." * (count > 1)
     return (
         f"In {name} {part} are zero at every input: they get no gradient, so they "

@@ -8,12 +8,8 @@ from collections.abc import Mapping
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.runs.estimates import (
-    Estimate,
-    estimate,
-    paired_difference,
-    power_in_words,
-)
+from jaxnets.runs.estimates import Estimate, estimate, paired_difference
+from jaxnets.runs.formatting import format_power_of_ten
 
 
 REASON = (
@@ -42,7 +38,7 @@ def arrival_contrast(
     better = by_how_much(names, arrivals)
     if gain is None or better is None or arrived[0] is None or arrived[1] is None:
         return None
-    shares = [power_in_words(share.mean) for share in arrived if share]
+    shares = [format_power_of_ten(share.mean) for share in arrived if share]
     return Verdict(
         where,
         gain.mean,
@@ -83,12 +79,14 @@ def by_how_much(
         better = names[0]
         low, high = (None if end is None else -end for end in (gain.high, gain.low))
         factor = Estimate(-gain.mean, low, high, gain.seeds)
-    size = power_in_words(factor.mean) + (f" {unit}" if unit else "")
+    size = format_power_of_ten(factor.mean) + (f" {unit}" if unit else "")
     if factor.low is None or factor.high is None:
         sure, because = True, "one seed each, so no interval"
     else:
         sure = factor.low > 0
-        ends = f"{power_in_words(factor.low)} to {power_in_words(factor.high)}"
+        ends = (
+            f"{format_power_of_ten(factor.low)} to {format_power_of_ten(factor.high)}"
+        )
         because = f"95 % interval {ends}, {factor.seeds} seeds, paired"
     verdict = "flows better" if sure else "seems to flow better"
     return f"the gradient {verdict} in the {better} network, by a factor of {size} " + (

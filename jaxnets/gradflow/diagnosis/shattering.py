@@ -1,12 +1,9 @@
 """Verdicts on shattered gradients: how alike they are from input to input."""
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import (
-    Estimate,
-    estimate,
-    in_words,
-    with_interval,
-)
+from jaxnets.runs.estimates import Estimate, over_seeds
+from jaxnets.runs.formatting import format_estimate, format_number
+from jaxnets.runs.intervals import SIGNED_SHARE
 from jaxnets.runs.records import Record
 
 
@@ -42,13 +39,11 @@ def shattering_verdict(
         return None
     step = min(record.step for record in found)
     sizes = sorted({record.size for record in found})
-    by_size = {
-        size: estimate(r.value for r in select(found, size=size, step=step))
-        for size in sizes
-    }
+    by_size = {size: over_seeds(select(found, size=size, step=step)) for size in sizes}
     deepest = by_size[sizes[-1]]
     if deepest is None:
         return None
+    deepest = deepest.within(SIGNED_SHARE)
     kind = _kind(deepest)
     return Verdict(
         f"{where}, {moment(step)}, across inputs",
@@ -66,7 +61,7 @@ def shattering_verdict(
 
 
 def _kind(correlation: Estimate) -> str:
-    if correlation.bounds[1] <= THRESHOLD:
+    if correlation.interval[1] <= THRESHOLD:
         return "shattered"
     return "healthy" if correlation.mean >= THRESHOLD else "unclear"
 
@@ -75,7 +70,7 @@ def _sentence(
     kind: str, correlation: Estimate, by_size: dict[float, Estimate | None]
 ) -> str:
     values = {
-        size: in_words(value.mean)
+        size: format_number(value.mean)
         for size, value in by_size.items()
         if value is not None
     }
@@ -89,5 +84,5 @@ def _sentence(
     }[kind]
     return (
         "The gradients at two inputs have on average the correlation "
-        f"{with_interval(correlation)}: {meaning}.{trend}"
+        f"{format_estimate(correlation)}: {meaning}.{trend}"
     )

@@ -4,6 +4,7 @@ import math
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.estimates import estimate
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
@@ -45,7 +46,7 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
         len(select(broken, seed=seed)) / len(select(records, seed=seed))
         for seed in seeds
     )
-    interval = (None, None) if share is None else share.as_share()[1:3]
+    interval = (None, None) if share is None else share.within(SHARE)[1:3]
     return Verdict(
         f"{first.arm}, all steps" + (f", {place}" if place else ""),
         len(broken) / len(records),

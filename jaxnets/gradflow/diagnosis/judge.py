@@ -1,14 +1,12 @@
 """`verdicts`: all that the records of a run allow to say, in words."""
 
+import importlib
 from collections.abc import Iterable
 
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
-from jaxnets.gradflow.diagnosis.models.nonfinite import nonfinite_verdicts
-from jaxnets.gradflow.diagnosis.studies.depth import depth_verdicts
-from jaxnets.gradflow.diagnosis.studies.overfitting import overfitting_verdicts
-from jaxnets.gradflow.diagnosis.studies.saturation import saturation_verdicts
-from jaxnets.gradflow.diagnosis.studies.time import time_verdicts
-from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.records import Record
 
 
@@ -71,9 +69,17 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     found = list(records)
     return [
         *nonfinite_verdicts(found),
-        *depth_verdicts(found),
-        *time_verdicts(found),
-        *saturation_verdicts(found),
-        *overfitting_verdicts(found),
+        *_study_verdicts(found),
         *model_verdicts(found),
     ]
+
+
+def _study_verdicts(records: list[Record]) -> list[Verdict]:
+    """Judge each study that has verdicts, by the function `judge` of its module."""
+    found = []
+    for study in STUDIES.values():
+        if study.judged:
+            name = f"jaxnets.gradflow.diagnosis.studies.{study.name}"
+            judge = importlib.import_module(name).judge
+            found += judge(select(records, study=study.name))
+    return found

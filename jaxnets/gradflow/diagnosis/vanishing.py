@@ -3,13 +3,8 @@
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.runs.estimates import (
-    Estimate,
-    estimate,
-    power,
-    power_in_words,
-    with_interval,
-)
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_estimate, format_power_of_ten, power_of_ten
 
 
 REASON = (
@@ -88,7 +83,7 @@ def _outstanding(flow: Profile, kind: str) -> Span | None:
         step = steepest(flow.norms, sign)
         if step and abs(step.change.mean) >= abs(span.change.mean) / 2:
             span = step
-        if min(sign * bound for bound in span.change.bounds) >= TENFOLD:
+        if min(sign * bound for bound in span.change.interval) >= TENFOLD:
             return span
     return None
 
@@ -104,7 +99,7 @@ def _ended(
     flow: Profile, ended: dict[int, int], study: str, where: str, place: str
 ) -> Verdict:
     """Judge a gradient that is exactly zero from some place on."""
-    threshold = power(-TENFOLD)
+    threshold = power_of_ten(-TENFOLD)
     if not ended:
         return Verdict(
             where,
@@ -134,7 +129,7 @@ def _at(
     flow: Profile, span: Span, kind: str, study: str, where: str, place: str
 ) -> Verdict:
     """Judge a fault that one stretch makes."""
-    factor = span.change.map(power)
+    factor = span.change.map(power_of_ten)
     end = label(flow, span.last, place)
     if span.first == _before(flow, span.last):
         stretch, short = f"through {end}", end
@@ -147,11 +142,11 @@ def _at(
         if kind == "vanishing"
         else "what comes before it gets steps that are far too large"
     )
-    by = with_interval(factor)
+    by = format_estimate(factor)
     return Verdict(
         f"{where}, {short}",
         factor.mean,
-        power(SIGNS[kind] * TENFOLD),
+        power_of_ten(SIGNS[kind] * TENFOLD),
         f"On its way back {stretch} the gradient {verb} by a factor of {by}, most of "
         f"all that it {'loses' if kind == 'vanishing' else 'gains'}: {effect}.",
         "",
@@ -166,7 +161,7 @@ def _along(
     flow: Profile, rate: Estimate, kind: str, study: str, where: str, place: str
 ) -> Verdict:
     """Judge a rate that all places share."""
-    factor = rate.map(power)
+    factor = rate.map(power_of_ten)
     sign = 1 if rate.mean > 0 else -1
     sentence = _sentence(kind, factor, rate.mean * flow.length, flow.length, place)
     begins = onset(flow.norms, sign) if kind in SIGNS else None
@@ -194,9 +189,9 @@ def _along(
 def _sentence(
     kind: str, factor: Estimate, total: float, length: int, place: str
 ) -> str:
-    by = "by a factor of " + with_interval(factor, unit=f" per {place}")
+    by = "by a factor of " + format_estimate(factor, unit=f" per {place}")
     over = f"over {length} {place}{'s' if length > 1 else ''}"
-    left = power_in_words(total)
+    left = format_power_of_ten(total)
     if kind == "vanishing":
         return (
             f"On its way back the gradient shrinks {by}: {over} only {left} of it is "

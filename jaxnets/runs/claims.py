@@ -55,9 +55,9 @@ CLAIMS = {
         "with variance 1/n they lose a factor of 1.41 a layer.",
         source="He et al. 2015",
         title="He's initialiser keeps the signal, 1/n loses it",
-        reading="Root mean square of the signal, and norm of the gradient, after so "
-        "many ReLU layers, relative to the start. With weights of variance 1/n each "
-        "layer takes a factor of 1/√2; He's 2/n gives it back.",
+        reading="Root mean square of the signal, and norm of the gradient, after a "
+        "number of ReLU layers, relative to the start. With weights of variance 1/n "
+        "each layer multiplies both by 1/√2; He's 2/n makes up for this factor.",
         figure="initialiser-scale",
         x_axis="ReLU layers passed",
         y_axis="size (log10)",
@@ -72,8 +72,8 @@ CLAIMS = {
         "layer.",
         source="Schoenholz et al. 2017",
         title="The factor chi_1 sets the rate of tanh networks",
-        reading="Slope of the logarithm of the squared gradient, per layer. Below 0 it "
-        "vanishes (ordered phase), above 0 it explodes (chaotic phase).",
+        reading="Slope of the logarithm of the squared gradient, per layer. Below 0 "
+        "the gradient vanishes (ordered phase), above 0 it explodes (chaotic phase).",
         figure="chi-slope",
         x_axis="standard deviation of weights, times √n",
         y_axis="nats per layer",
@@ -87,7 +87,7 @@ CLAIMS = {
         "that of residual ones grows slower than any exponential.",
         source="Yang and Schoenholz 2017",
         title="Plain networks lose exponentially, residual ones do not",
-        reading="What the squared gradient gains or loses over the first so many "
+        reading="Change of the logarithm of the squared gradient over a number of "
         "layers or blocks. A straight line is an exponential; the residual line bends.",
         figure="residual-growth",
         x_axis="layers or blocks",
@@ -105,8 +105,8 @@ CLAIMS = {
         source="Balduzzi et al. 2017",
         title="Shattered gradients: 1/2^L, or 1/√L with shortcuts",
         reading="Correlation of the gradients of different inputs. Near 0 they look "
-        "like white noise. Predictions: 1/2^L plain, 0.75/√L residual; dotted: counted "
-        "block by block.",
+        "like white noise. Predictions: 1/2^L for plain and 0.75/√L for residual "
+        "networks; dotted: computed block by block.",
         figure="shattering",
         x_axis="depth L",
         y_axis="correlation",
@@ -141,7 +141,7 @@ CLAIMS = {
         source="Pascanu et al. 2013",
         title="An RNN forgets by its gain and by its saturation",
         reading="Slope of the gradient's logarithm per step back in time. A gain above "
-        "1 is needed for an explosion but not enough: with input, units saturate.",
+        "1 is necessary for an explosion but not sufficient: inputs saturate units.",
         figure="rnn-slope",
         x_axis="gain of the orthogonal recurrent matrix",
         y_axis="nats per step",
@@ -154,8 +154,9 @@ CLAIMS = {
         statement="The direct path through an LSTM's cell keeps log sigmoid(b) a step.",
         source="Gers et al. 2000; Jozefowicz et al. 2015",
         title="The forget bias sets the memory of an LSTM",
-        reading="Slope of dL/dc over the direct path alone, where it is log σ(b), and "
-        "over all paths, to which the recurrent weights add.",
+        reading="Slope of the logarithm of dL/dc: along the direct path alone, where "
+        "it is log σ(b), and along all paths, with those through the recurrent "
+        "weights.",
         figure="forget-bias",
         x_axis="bias b of the forget gate",
         y_axis="nats per step",
@@ -169,9 +170,9 @@ CLAIMS = {
         "exponent, which passes 0 at a gain of 1.",
         source="Sompolinsky et al. 1988; Vogt et al. 2020",
         title="Gradients grow at the largest Lyapunov exponent",
-        reading="Measured: slope of the gradient per step back in time. Theory: each "
-        "network's own exponent, measured forwards. It changes sign at a gain of 1, "
-        "where random networks turn chaotic.",
+        reading="Measured: slope of the gradient's logarithm per step back in time. "
+        "Theory: the exponent of the same network, measured forwards. It changes sign "
+        "at a gain of 1, where random networks become chaotic.",
         figure="lyapunov-exponent",
         x_axis="gain of the Gaussian recurrent matrix",
         y_axis="nats per step",
@@ -186,8 +187,8 @@ CLAIMS = {
         source="Hanin and Nica 2018",
         title="Narrow networks scatter by 5 Σ 1/n",
         reading="Variance over networks of the logarithm of the squared gradient, and "
-        "its mean times −2. Both are predicted to be 5 Σ 1/n, the leading order in "
-        "1/n; dotted: the whole of it.",
+        "its mean times −2. Both are predicted to be 5 Σ 1/n to leading order in 1/n; "
+        "dotted: to all orders.",
         figure="finite-width",
         x_axis="5 Σ 1/n over layers of width n",
         y_axis="nats (squared)",

@@ -7,8 +7,8 @@ import pytest
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.lines import line, misfit
-from jaxnets.report.sections.section import as_misfit
+from jaxnets.report.charts.lines import make_line, misfit
+from jaxnets.report.sections.gradients import as_misfit
 from jaxnets.report.studies import study_sections
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.folder import RunFolder
@@ -156,7 +156,7 @@ def test_a_family_has_one_colour_in_all_charts_and_runs():
 def test_misfit_is_the_root_mean_square_distance():
     point = lambda x, value: (x, Estimate(value, None, None, 1))
     measured = Line("plain", MEASURED, [point(x, x) for x in (0.0, 1.0, 2.0)])
-    theory = line("plain", PREDICTED, {})
+    theory = make_line("plain", PREDICTED, {})
     assert misfit(measured, theory) is None
     shifted = Line("plain", PREDICTED, [point(x, x + 2.0) for x in (0.0, 2.0)])
     assert misfit(measured, shifted) == pytest.approx(2.0)

@@ -58,7 +58,7 @@ def test_the_band_is_drawn_and_the_measured_line_judged_against_it(banded):
     assert first[1][:4] == (-2.0, -2.3, -1.8, 1)
     assert last[1].low == last[1].mean == last[1].high
     notes = " ".join(figure.notes)
-    assert "Inside all along: plain, depth 8." in notes
+    assert "Inside everywhere: plain, depth 8." in notes
     assert "residual, depth 8 (outside at 1 of 2)." in notes
     specification = figure.chart(panel, legend=True)
     alt.Chart.from_dict(specification, validate=True)

@@ -7,14 +7,8 @@ from itertools import pairwise
 import pytest
 
 from jaxnets.report import export_charts, write_report
-from tests.report.synthetic import (
-    CONFIG,
-    SUMMARY,
-    VERDICTS,
-    arm,
-    records_of,
-    write_run,
-)
+from tests.report.summary import SUMMARY, VERDICTS
+from tests.report.synthetic import CONFIG, arm, records_of, write_run
 
 
 VOID = {"meta", "link", "br", "path", "input"}
@@ -142,7 +136,7 @@ def test_a_missing_summary_is_said(tmp_path):
     path = write_report(write_run(tmp_path, records_of(["overfitting"]), summary=None))
     words = read(path).words()
     assert "This run has no summary.json" in words
-    assert "This run holds no verdicts" in words
+    assert "This run has no verdicts" in words
 
 
 def test_an_empty_folder_and_empty_records(tmp_path):

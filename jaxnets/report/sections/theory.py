@@ -1,12 +1,12 @@
-"""The study of theory: nine claims, each as a prediction and a measurement."""
+"""The study of theory: nine claims of the literature, predicted and measured."""
 
 from collections import defaultdict
 from typing import Any
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, REFINED, Axes
-from jaxnets.report.charts.figures import Figure, Plot, Spot, figure
-from jaxnets.report.charts.lines import line, misfit
-from jaxnets.report.charts.phase import phase_diagram
+from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
+from jaxnets.report.charts.lines import make_line, misfit
+from jaxnets.report.charts.phase_diagram import make_phase_diagram
 from jaxnets.report.intervals import interval, number
 from jaxnets.report.sections.section import AnyFigure, Section, Table, section_title
 from jaxnets.runs.claims import CLAIMS, Claim
@@ -17,7 +17,7 @@ from jaxnets.runs.selection import of_metric
 
 
 CLAIM = "claim"
-# The role of each metric's line.
+# The role of the line that each metric belongs to.
 ROLES = {CLAIM: MEASURED, "predicted_claim": PREDICTED, "refined_claim": REFINED}
 PHASES = "Order and chaos: tanh networks beside the critical line"
 HEAD = [
@@ -32,23 +32,23 @@ HEAD = [
     "Misfit",
 ]
 CAPTION = (
-    "At the last point of each line, with its interval over seeds. Points met: within "
-    "the claim's tolerance, or the prediction within the interval. Refined: predicted "
-    "without the claim's approximation. Misfit: root mean square distance of the "
-    "prediction from the measurement over all points, in the unit of the figure, with "
-    "neither of them moved."
+    "At the last point of each line, with the interval over seeds. Points met: those "
+    "within the claim's tolerance, or with the prediction inside the interval. "
+    "Refined: predicted without the claim's approximation. Misfit: root mean square "
+    "distance between prediction and measurement over all points, in the unit of the "
+    "figure; neither is shifted."
 )
 
 
 def draw(run: Run) -> Section:
-    """Draw the section of the study `theory`."""
+    """Return the section of the study `theory`."""
     records = run.of_study("theory")
     judged = {verdict.get("claim"): verdict for verdict in run.entries("claims")}
     figures: list[AnyFigure] = []
     absent, rows = [], []
     for count, (arm, claim) in enumerate(CLAIMS.items(), 1):
-        theirs = of_metric([r for r in records if r.arm == arm], *ROLES)
-        drawn = _figure(count, claim, theirs)
+        found = of_metric([r for r in records if r.arm == arm], *ROLES)
+        drawn = _figure(count, claim, found)
         if drawn is None:
             absent.append(f"{count}. {claim.title}")
         else:
@@ -57,9 +57,9 @@ def draw(run: Run) -> Section:
             met = _met(verdict)
             title = f"{count}. {claim.name}"
             for _, name in drawn.drawn():
-                rows.append([title, name, claim.source, *_cells(theirs, name, met)])
+                rows.append([title, name, claim.source, *_cells(found, name, met)])
     chi = [record for record in records if record.arm == "chi"]
-    phases = phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
+    phases = make_phase_diagram("theory", PHASES, chi, CLAIM, lambda record: "")
     if phases is None:
         absent.append(PHASES)
     else:
@@ -68,10 +68,10 @@ def draw(run: Run) -> Section:
         "theory",
         section_title("theory"),
         "Does what the literature says about gradients at initialisation hold in "
-        "networks of this size? Nothing is trained; dashed is the prediction, solid "
-        "the measurement, dotted a prediction without the claim's approximation.",
+        "networks of this size? Nothing is trained. Dashed: the prediction. Solid: the "
+        "measurement. Dotted: a prediction without the claim's approximation.",
         figures,
-        Table("The claims", CAPTION, HEAD, rows) if rows else None,
+        Table("The claims in numbers", CAPTION, HEAD, rows) if rows else None,
         absent,
     )
 
@@ -83,11 +83,11 @@ def _figure(count: int, claim: Claim, records: list[Record]) -> Figure | None:
         (record, Spot(record.size, role=ROLES[record.metric])) for record in records
     )
     families = {record.family for record in records}
-    return figure("theory", plot, spots, families)
+    return make_figure("theory", plot, spots, families)
 
 
 def _met(verdict: dict[str, Any]) -> dict[str, str]:
-    """Return at how many points each line of a claim is met, as the run judged it."""
+    """Return for each line of a claim how many of its points meet the claim."""
     lines = [line for line in items(verdict.get("lines")) if isinstance(line, dict)]
     return {
         str(line.get("line")): f"{line.get('met')} of {line.get('points')}"
@@ -96,18 +96,18 @@ def _met(verdict: dict[str, Any]) -> dict[str, str]:
 
 
 def _cells(records: list[Record], family: str, met: dict[str, str]) -> list[str]:
-    """Return the cells of a line of a claim, after those that name it."""
-    places = {role: defaultdict(list) for role in ROLES.values()}
+    """Return the cells of a line of a claim, without those of its name and source."""
+    points = {role: defaultdict(list) for role in ROLES.values()}
     for record in records:
         if record.family == family:
-            places[ROLES[record.metric]][record.size].append(record)
-    lines = {role: line(family, role, theirs) for role, theirs in places.items()}
+            points[ROLES[record.metric]][record.size].append(record)
+    lines = {role: make_line(family, role, xs) for role, xs in points.items()}
     distance = misfit(lines[MEASURED], lines[PREDICTED])
-    last = max((*places[MEASURED], *places[PREDICTED]))
+    last = max((*points[MEASURED], *points[PREDICTED]))
     predicted, refined = (
-        over_seeds(places[role].get(last, [])) for role in (PREDICTED, REFINED)
+        over_seeds(points[role].get(last, [])) for role in (PREDICTED, REFINED)
     )
-    measured = places[MEASURED].get(last)
+    measured = points[MEASURED].get(last)
     return [
         met.get(family, "–"),
         number(last),

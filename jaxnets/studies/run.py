@@ -103,10 +103,10 @@ def contrast(
     console = console or Console(stderr=True)
     try:
         with (
-            _compiler_of(config.scale),
+            _compiler_options_of(config.scale),
             RunProgress(console, len(run.arms), run.ended) as progress,
         ):
-            _take_all(run, progress)
+            _run_arms(run, progress)
         run.save()
     except KeyboardInterrupt:
         run.save()
@@ -115,7 +115,7 @@ def contrast(
 
 
 @contextlib.contextmanager
-def _compiler_of(scale: str) -> Iterator[None]:
+def _compiler_options_of(scale: str) -> Iterator[None]:
     """Compile with few optimisations at smoke scale, where compiling takes longest."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
@@ -126,7 +126,7 @@ def _compiler_of(scale: str) -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _take_all(run: "_Run", progress: RunProgress) -> None:
+def _run_arms(run: "_Run", progress: RunProgress) -> None:
     """Run the remaining arms, and save the outcome of each when it ends.
 
     A network of this size keeps one CPU core busy. So on CPUs as many arms run at a
@@ -135,7 +135,7 @@ def _take_all(run: "_Run", progress: RunProgress) -> None:
     """
     stop = threading.Event()
 
-    def take(arm: Arm) -> tuple[Arm, Outcome, float]:
+    def run_arm(arm: Arm) -> tuple[Arm, Outcome, float]:
         def on_epoch(*figures) -> None:
             if stop.is_set():
                 raise _Stopped
@@ -152,7 +152,9 @@ def _take_all(run: "_Run", progress: RunProgress) -> None:
     workers = min(cores, SIDE_BY_SIDE) if jax.default_backend() == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done in as_completed([pool.submit(take, a) for a in run.remaining()]):
+            for done in as_completed(
+                [pool.submit(run_arm, a) for a in run.remaining()]
+            ):
                 arm, outcome, seconds = done.result()
                 run.keep(arm, outcome, seconds)
                 progress.end(arm, seconds, outcome.message)

@@ -41,8 +41,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
         "gradient_correlation",
         "path_length",
     }
-    memory = {"gate_timescale", "lyapunov_exponent", "solved"}
-    assert metrics["time"] == losses | flow | memory
+    of_time = {"gate_timescale", "lyapunov_exponent", "solved"}
+    assert metrics["time"] == losses | flow | of_time
     shares = {"saturated_share", "dead_share"}
     variances = {"weight_variance", "bias_variance"}
     plane = {"log_chi_1", *variances, *(f"critical_{name}" for name in variances)}

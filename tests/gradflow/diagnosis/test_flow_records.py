@@ -112,7 +112,10 @@ def test_an_output_that_the_loss_meets_in_the_last_step():
     norms = {"rnn/cell/gate": 1e-9 ** np.linspace(1, 0, 21)}
     norms |= {"rnn/cell/0/0": np.full(21, 0.5), "rnn/cell/0/1": h}
     found = verdicts(flow_records(flow_of(norms)))
-    assert [verdict.kind for verdict in found] == ["healthy", "healthy"]
+    assert [(verdict.where, verdict.kind) for verdict in found] == [
+        ("model, rnn/cell/0/0, before training", "healthy"),
+        ("model, rnn/cell/0/1, before training", "healthy"),
+    ]
     cut = h.copy()
     cut[:-1] = 0.0
     kinds = {v.kind for v in verdicts(flow_records(flow_of(norms | {"rnn/h": cut})))}

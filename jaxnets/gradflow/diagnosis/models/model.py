@@ -107,9 +107,9 @@ def _split(records: list[Record]) -> tuple[list[Record], dict[str, list[Record]]
     positions: defaultdict[str, set[int | None]] = defaultdict(set)
     for record in norms:
         positions[record.place].add(record.position)
-    in_time = {tap for tap, found in positions.items() if len(found) > 1}
+    in_time = [tap for tap, found in positions.items() if len(found) > 1]
     depth = [record for record in norms if record.place not in in_time]
-    return depth, {tap: select(norms, place=tap) for tap in states(list(in_time))}
+    return depth, {tap: select(norms, place=tap) for tap in states(in_time)}
 
 
 def _series(depth: list[Record]) -> list[list[Record]]:
@@ -167,7 +167,7 @@ def _contrasts(records: list[Record], first: str, second: str) -> list[Verdict]:
     network, other_network = _series(depth)[:1], _series(other_depth)[:1]
     if network and other_network:
         pairs["layer"] = _counted(network[0]), _counted(other_network[0])
-    for tap in time.keys() & other_time.keys():
+    for tap in (tap for tap in time if tap in other_time):
         pairs[f"step of {tap}"] = profile(time[tap]), profile(other_time[tap])
     contrasts = [
         arrival_contrast(

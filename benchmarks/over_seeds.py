@@ -1,13 +1,13 @@
-"""Claim: on CPUs, seeds in turn (`lax.map`) train faster than side by side (`vmap`).
+"""Claim: on CPUs, seeds train faster in turn (`lax.map`) than side by side (`vmap`).
 
-Why it matters: `vmap` over networks turns a convolution into a grouped convolution and
-keeps every seed's arrays in the caches at once. `compile_program` takes `over_seeds`;
-its default is what this shows.
+`vmap` over networks turns a convolution into a grouped convolution, and the arrays of
+all seeds compete for the caches. The figures printed here are the reason for the
+default of `over_seeds` in `compile_program`.
 
     uv run python benchmarks/over_seeds.py
 
-Prints, for each network, medians over alternating calls, compile time apart, with
-device and versions.
+It prints, for each network, the median time of an epoch over alternating calls, the
+time to compile, and the device and versions.
 """
 
 import functools
@@ -26,7 +26,7 @@ REPEATS = 7
 
 
 def programs(make_model, loss, batches):
-    """Compile one epoch of all seeds in both ways."""
+    """Return the compiled training of all seeds, in both ways."""
     return {
         how: training.compile_program(
             make_model, loss, optax.sgd(0.05), batches, seeds=SEEDS, over_seeds=how
@@ -36,7 +36,7 @@ def programs(make_model, loss, batches):
 
 
 def seconds(compiled):
-    """Return the median seconds of an epoch for each way, run in alternation."""
+    """Return the median seconds of an epoch for each way; the two alternate."""
     times = {how: [] for how in compiled}
     for _ in range(REPEATS + 1):
         for how, program in compiled.items():

@@ -28,7 +28,6 @@ PACKAGES = ["jaxnets", *(f"jaxnets.{room}" for room in SIGNATURES if room != "ja
 ALIASES = {
     "gradflow": {"Schedule"},
     "training": {"Batches", "Loss", "Watch"},
-    "studies": {"STUDIES"},
 }
 # The example of the function that returns them shows them.
 SHOWN_ELSEWHERE = {

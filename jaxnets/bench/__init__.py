@@ -1,6 +1,7 @@
-"""Benchmarks: this library, Flax and PyTorch in turn, round by round.
+"""Benchmarks: this library, Flax and PyTorch take turns, round by round.
 
-`python -m jaxnets.bench` needs no more than JAX, Flax and Optax; `jaxnets bench` is the
-same. A suite is a grid of rows, data in `benchmarks/`, and a module that turns a row
-into cases: functions to time. `benchmarks/README.md` says how to read the figures.
+A suite is a grid of rows, a TOML file in `grids/`, and a module in `suites/` that turns
+a row into cases: functions to time. `jaxnets bench` runs a suite, and so does
+`jaxnets.bench.runs.run`, which needs no command-line library. `benchmarks/README.md`
+says how to read the figures.
 """

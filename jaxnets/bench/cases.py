@@ -1,4 +1,4 @@
-"""What a suite hands over to be timed."""
+"""Cases: the functions of one row of a grid, as each contender computes it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,10 +9,10 @@ from jaxnets.bench.grid import Row
 
 
 class Program(NamedTuple):
-    """A function of JAX arrays, and what to call it with.
+    """A function of JAX arrays and the arguments to call it with.
 
     Attributes:
-        function: Pure, to be compiled.
+        function: A pure function, which is compiled before it is timed.
         arguments: Its arguments, pytrees of arrays.
     """
 
@@ -21,17 +21,18 @@ class Program(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One thing to be timed, as each contender does it.
+    """One computation to be timed, with a program for each contender.
 
     Attributes:
-        row: Its row of the grid.
-        direction: "forward", "gradients" (forward and all gradients) or "step"; for
-            the suite gradflow "norms", "everything" or "scheduled".
-        programs: By contender, "ours" first. Further ones are "flax", and of ours
-            "outside", outside of the loop, "stored", without `checkpoint`, and
-            "plain", without measuring.
-        in_torch: Whether the PyTorch process has a counterpart.
-        parameters: Number of the network's parameters, the same for all contenders.
+        row: The row of the grid that asks for it.
+        direction: "forward", "gradients" (forward and all gradients) or "step"; in the
+            suite gradflow "norms", "everything" or "scheduled".
+        programs: Programs by contender. "ours" comes first; the others are "flax", and
+            further programs of ours: "outside" (the layers without a loop), "stored"
+            (without `checkpoint`) and "plain" (without measuring).
+        in_torch: Whether the PyTorch process can compute the same.
+        parameters: The number of parameters of the network, the same for all
+            contenders; None if there is no network.
     """
 
     row: Row
@@ -42,17 +43,18 @@ class Case(NamedTuple):
 
 
 def with_gradients(programs: dict[str, Program]) -> dict[str, Program]:
-    """Return programs that compute the value and the gradients by every argument.
+    """Return programs that compute the value and the gradient for every argument.
 
     Args:
-        programs: Of functions whose value is one array, of the same shape for all.
+        programs: Programs by contender. Each function returns one array, of the same
+            shape for all contenders.
 
     Returns:
-        By contender, `f(cotangent, *arguments) -> (value, *gradients)`.
+        Programs `f(cotangent, *arguments) -> (value, *gradients)` by contender.
     """
     function, arguments = programs["ours"]
     output = jax.eval_shape(function, *arguments)
-    # An argument, as are all arrays: nothing can be computed ahead.
+    # The cotangent is an argument too, so that XLA cannot compute anything ahead.
     key = jax.random.key(2, impl="rbg")
     cotangent = jax.random.normal(key, output.shape, output.dtype)
     return {

@@ -1,4 +1,4 @@
-"""Rows to time, read from the TOML files in `grids/`."""
+"""The rows of a grid, read from the TOML files in `grids/`."""
 
 import dataclasses
 import fnmatch
@@ -11,10 +11,11 @@ from jaxnets.bench.options import Options
 
 
 GRIDS = Path(__file__).with_name("grids")
-# How a row's name writes a number; one that is 1 is left out.
+# The letter that stands for a column in the name of a row.
 LETTERS = {"window": "k", "strides": "s", "dilation": "d", "groups": "g"}
-# What a name joins by x; then come the features of the output.
+# The columns that a name joins with x; the features of the output follow them.
 SIZES = ("batch", "spatial", "time", "channels", "in_features")
+# A name leaves out the columns that have these values.
 DEFAULTS = {"strides": 1, "dilation": 1, "groups": 1, "layers": None}
 
 
@@ -23,8 +24,8 @@ class Row:
     """One row of a grid.
 
     Attributes:
-        group: The table that it stands in.
-        spec: `function`, `dtype` and the columns; JSON can hold it.
+        group: The name of its table in the grid.
+        spec: `function`, `dtype` and the columns, as values that JSON can hold.
     """
 
     group: str
@@ -32,7 +33,10 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Function, `batch x spatial or time x channels - features`, and the rest."""
+        """The function, the sizes, and each column that has no default value.
+
+        The sizes are `batch x spatial axes or time x channels - features`.
+        """
         spec = dict(self.spec)
         function, dtype, layers = (spec.pop(k) for k in ("function", "dtype", "layers"))
         sizes = itertools.chain.from_iterable(
@@ -66,10 +70,10 @@ def read_grid(suite: str) -> list[Row]:
     """Return all rows of a suite, in the order of the file.
 
     Args:
-        suite: Name of the file, such as "ops".
+        suite: Name of the file without its ending, such as "ops".
 
     Returns:
-        The rows; options that a table does not name have their defaults.
+        The rows. Columns that a table does not name have their default values.
 
     Example:
         >>> read_grid("ops")[0].name
@@ -81,7 +85,8 @@ def read_grid(suite: str) -> list[Row]:
         fixed = {"dtype": "float32", "layers": None} | table
         for line in lines:
             own = dict(zip(columns, line, strict=True))
-            # In this order a name ends with what the whole table has in common.
+            # The order of the keys is that of the words in the row's name: the keys
+            # that a whole table shares come last.
             spec = own | fixed | own
             rows.append(
                 Row(group, spec | {n: v for n, v in DEFAULTS.items() if n not in spec})
@@ -90,13 +95,13 @@ def read_grid(suite: str) -> list[Row]:
 
 
 def chosen_rows(options: Options) -> list[Row]:
-    """Return the rows that the options ask for, as they change them.
+    """Return the rows that the options choose, with their batch size and dtype.
 
     Args:
-        options: `suite`, `rows`, `batch` and `dtype` count.
+        options: Of these, `suite`, `rows`, `batch` and `dtype` are read.
 
     Returns:
-        The rows, without those that have become equal to an earlier one.
+        The rows. If `batch` or `dtype` makes rows equal, only the first one is kept.
 
     Raises:
         ValueError: If no row is left.

@@ -1,4 +1,4 @@
-"""What was measured: every sample of a case, and the ratios made of them."""
+"""Measurements: the samples of each case, and the ratios of their times."""
 
 import dataclasses
 import math
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 
-# A row counts as slower below this.
+# A row counts as slower than a peer if its ratio is below this.
 LEVEL = 0.95
 
 
 class Ratio(NamedTuple):
-    """Ratios of times, one a round.
+    """The ratios of two times, of which each round gives one.
 
     Attributes:
         median: Their median.
-        low: The smallest.
-        high: The largest.
+        low: The smallest of them.
+        high: The largest of them.
     """
 
     median: float
@@ -31,17 +31,18 @@ class Measurement:
 
     Attributes:
         name: Name of the row.
-        group: The row's group.
-        direction: That of the case.
-        plan: The implementation of ours that ran; "" where there is one only.
-        spec: The row.
-        seconds: By contender, seconds of one call in each round.
-        calls: By contender, calls in each sample.
-        compile_seconds: By contender that is compiled.
-        temp_bytes: By contender that is compiled, the memory that its program needs
-            beside arguments and results, where the backend says so.
-        parameters: The parameters of the network, if it is one.
-        skipped: By contender that could not run, why.
+        group: Group of the row.
+        direction: Direction of the case.
+        plan: The implementation of ours that ran; "" if the function has only one.
+        spec: The `spec` of the row.
+        seconds: For each contender, the seconds of one call in each round.
+        calls: For each contender, the number of calls in a sample.
+        compile_seconds: For each contender that JAX compiles, the seconds that tracing
+            and compiling took.
+        temp_bytes: For each contender that JAX compiles, the memory that its program
+            needs beside arguments and results, if the backend reports it.
+        parameters: The number of parameters of the network, if there is one.
+        skipped: For each contender that could not run, the reason.
     """
 
     name: str
@@ -58,17 +59,21 @@ class Measurement:
 
     @property
     def ours(self) -> float:
-        """Median seconds of one call of ours."""
+        """The median of the seconds that one call of ours took."""
         return statistics.median(self.seconds["ours"])
 
     def ratio(self, peer: str) -> Ratio | None:
-        """Return `peer`'s time over ours, or None if it did not run."""
+        """Return the time of `peer` over ours, or None if it did not run."""
         if peer not in self.seconds:
             return None
         return ratio_of(self.seconds[peer], self.seconds["ours"])
 
     def over(self, variant: str) -> Ratio | None:
-        """Return our time over that of a further program of ours, if it was timed."""
+        """Return our time over that of `variant`, or None if that did not run.
+
+        Args:
+            variant: A further program of ours, such as "outside".
+        """
         if variant not in self.seconds:
             return None
         return ratio_of(self.seconds["ours"], self.seconds[variant])
@@ -77,12 +82,13 @@ class Measurement:
 def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
     """Divide times round by round, then take the median.
 
-    Times of one round are neighbours, so what slows the machine for a while cancels.
-    A slow contender has fewer rounds: those that both have count.
+    The samples of one round follow each other closely, so a machine that is slow for a
+    while slows both and the ratio stays. A slow contender takes part in fewer rounds;
+    the rounds that both have are compared.
 
     Args:
-        above: Seconds in each round.
-        below: The same of the other.
+        above: The seconds of one contender in each round, the numerators.
+        below: The seconds of the other, the denominators.
 
     Returns:
         The median of the ratios, and their range.
@@ -96,17 +102,17 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 
 class Summary(NamedTuple):
-    """What a group of measurements amounts to beside one peer.
+    """A group of measurements compared with one peer.
 
     Attributes:
-        group: The group; "all" for all of them.
+        group: Name of the group; "all" stands for all groups together.
         direction: "forward", "gradients" or "step".
-        peer: The peer.
+        peer: Name of the peer.
         mean: Geometric mean of the ratios.
-        count: How many there are.
-        slower: How many lie below 0.95.
+        count: Number of ratios.
+        slower: Number of ratios below 0.95.
         worst: Name of the row with the smallest ratio.
-        worst_ratio: That ratio.
+        worst_ratio: The smallest ratio.
     """
 
     group: str
@@ -119,16 +125,18 @@ class Summary(NamedTuple):
     worst_ratio: float
 
 
-def summaries(measurements: Iterable[Measurement], peers: Sequence[str]):
-    """Summarise each group and, if there are several, all of them.
+def summaries(
+    measurements: Iterable[Measurement], peers: Sequence[str]
+) -> list[Summary]:
+    """Summarise each group and, if there are several, all of them together.
 
     Args:
-        measurements: What was measured.
-        peers: Beside whom.
+        measurements: The measurements of a run.
+        peers: Names of the peers to compare with.
 
     Returns:
-        A list of `Summary`, by group, direction and peer; groups that a peer took no
-        part in are left out.
+        The summaries, ordered by group, direction and peer. Where a peer took no
+        part in a group there is no summary.
     """
     measurements = list(measurements)
     groups = list(dict.fromkeys(m.group for m in measurements))

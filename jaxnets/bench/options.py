@@ -1,15 +1,16 @@
-"""What `jaxnets bench` can be asked for. The standard library alone, for `--help`."""
+"""The options of `jaxnets bench`. Imports the standard library only, for `--help`."""
 
 import dataclasses
-import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 
-SUITES = ("ops", "recurrent", "training", "gradflow")
-DTYPES = ("float32", "bfloat16", "float16")
+Suite = Literal["ops", "recurrent", "training", "gradflow"]
+DType = Literal["float32", "bfloat16", "float16"]
+SUITES: tuple[str, ...] = get_args(Suite)
+DTYPES: tuple[str, ...] = get_args(DType)
 PEERS = ("flax", "torch")
-# Rounds and seconds a sample lasts at least, asked for by `--quick`.
+# The rounds, and the least seconds of a sample, that `--quick` asks for.
 QUICK = (3, 0.005)
 
 
@@ -24,7 +25,7 @@ class Options:
             with commas.
         rounds: How many rounds to take the median of.
         quick: Three rounds of short samples: a first look.
-        peers: Beside whom, such as flax,torch; by default all that are here.
+        peers: Beside whom, such as flax,torch; by default all that are installed.
         batch: Batch size of every row, in place of the grid's.
         dtype: Number type of every row, in place of the grid's.
         torch_python: Python interpreter that has PyTorch; by default
@@ -35,15 +36,19 @@ class Options:
 
     Raises:
         ValueError: If an option has a wrong value.
+
+    Example:
+        >>> Options("recurrent", rounds=3).sampling
+        (3, 0.02)
     """
 
-    suite: Literal["ops", "recurrent", "training", "gradflow"] = "ops"
+    suite: Suite = "ops"
     rows: str = "*"
     rounds: int = 7
     quick: bool = False
     peers: str | None = None
     batch: int | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    dtype: DType | None = None
     torch_python: Path | None = None
     json: Path | None = None
     markdown: Path | None = None
@@ -53,21 +58,15 @@ class Options:
         for name, number in (("rounds", self.rounds), ("batch", self.batch)):
             if number is not None and number < 1:
                 raise ValueError(f"--{name} is {number}; wanted at least 1.")
-        if self.dtype not in (None, *DTYPES):
-            raise ValueError(
-                f"--dtype is {self.dtype!r}; wanted one of {', '.join(DTYPES)}."
-            )
-        networks = self.suite in ("training", "gradflow")
-        if networks and self.dtype not in (None, "float32"):
-            raise ValueError(
-                f"--dtype is {self.dtype}; wanted float32: the networks of the "
-                f"{self.suite} suite have no other."
-            )
-        if self.suite == "gradflow" and self.peers is not None:
-            raise ValueError(
-                f"--peers is {self.peers!r}; wanted none: the gradflow suite times "
-                "this library alone."
-            )
+        for name, value, wanted in (
+            ("suite", self.suite, SUITES),
+            ("dtype", self.dtype, DTYPES),
+        ):
+            if value is not None and value not in wanted:
+                raise ValueError(
+                    f"--{name} is {value!r}; wanted one of {', '.join(wanted)}."
+                )
+        self._check_networks()
         unknown = [peer for peer in self.named_peers if peer not in PEERS]
         if unknown:
             raise ValueError(
@@ -79,6 +78,20 @@ class Options:
                     f"--{name} is {path}; wanted a file in a folder that exists."
                 )
 
+    def _check_networks(self) -> None:
+        """Check the options that the suites of whole networks do not support."""
+        networks = self.suite in ("training", "gradflow")
+        if networks and self.dtype not in (None, "float32"):
+            raise ValueError(
+                f"--dtype is {self.dtype}; wanted float32, the only number type of "
+                f"the networks in the {self.suite} suite."
+            )
+        if self.suite == "gradflow" and self.peers is not None:
+            raise ValueError(
+                f"--peers is {self.peers!r}; wanted none: the gradflow suite times "
+                "this library alone."
+            )
+
     @property
     def named_peers(self) -> tuple[str, ...]:
         """The peers that were asked for by name."""
@@ -86,21 +99,5 @@ class Options:
 
     @property
     def sampling(self) -> tuple[int, float]:
-        """Rounds, and the least seconds of a sample."""
+        """The number of rounds, and the least seconds of a sample."""
         return QUICK if self.quick else (self.rounds, 0.02)
-
-
-def help_texts() -> dict[str, str]:
-    """Return the help of each option, from the docstring of `Options`.
-
-    Returns:
-        Texts by the option's name.
-
-    Example:
-        >>> help_texts()["rounds"]
-        'How many rounds to take the median of.'
-    """
-    attributes = (Options.__doc__ or "").partition("Attributes:")[2]
-    attributes = attributes.partition("Raises:")[0]
-    entry = re.compile(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entry.findall(attributes)}

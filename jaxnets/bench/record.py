@@ -1,4 +1,4 @@
-"""The record of a run, as `--json` holds it."""
+"""The record of a benchmark, which `--json` writes."""
 
 import dataclasses
 import json
@@ -8,13 +8,13 @@ from jaxnets.bench.measurement import Measurement
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """What a run wrote down; `--json` holds it.
+class BenchmarkRecord:
+    """The results of one call of `jaxnets bench`.
 
     Attributes:
-        suite: What was timed.
-        settings: How.
-        environment: Where.
+        suite: The name of the suite.
+        settings: Peers, rounds and the least seconds of a sample.
+        environment: Versions and machine.
         measurements: Every case with all its samples.
     """
 
@@ -24,8 +24,8 @@ class Record:
     measurements: list[Measurement]
 
 
-def read_record(text: str) -> Record:
-    """Return the record that `--json` wrote."""
+def read_record(text: str) -> BenchmarkRecord:
+    """Return the record that is in the text of a file that `--json` wrote."""
     fields = json.loads(text)
     measured = [Measurement(**each) for each in fields.pop("measurements")]
-    return Record(**fields, measurements=measured)
+    return BenchmarkRecord(**fields, measurements=measured)

@@ -1,4 +1,4 @@
-"""A run of a suite: measure each case, print it, write the files."""
+"""A run of a suite: it times each case, prints it, and writes the files."""
 
 import contextlib
 import dataclasses
@@ -8,17 +8,17 @@ from typing import Any
 import jax
 
 from jaxnets.bench import tables
-from jaxnets.bench.environment import cores, environment
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
-from jaxnets.bench.record import Record
+from jaxnets.bench.record import BenchmarkRecord
 from jaxnets.bench.suites import gradflow, ops, recurrent, training
-from jaxnets.bench.timing import measure
+from jaxnets.bench.timing import time_case
+from jaxnets.studies.machine import cores, environment
 
 
-# A suite is a grid of this name and what turns a row into cases.
+# For each suite, the function that turns a row of its grid into cases.
 CASES = {
     "ops": ops.cases,
     "recurrent": recurrent.cases,
@@ -26,20 +26,25 @@ CASES = {
     "gradflow": gradflow.cases,
 }
 
-# The column of a grid that asks for a further program of ours.
+# For each further program of ours, the column of a grid that asks for it.
 VARIANT_COLUMNS = {"outside": "layers", "stored": "checkpoint", "plain": "every"}
 
 
 def run(options: Options) -> None:
-    """Time the rows that are asked for; print and write what was measured.
+    """Time the rows that the options ask for, and print and write the results.
 
-    The files are also written when the run is interrupted, with what is there.
+    An interrupted run writes its files too, with the cases that it finished.
 
     Args:
         options: What to time and where to write it.
 
     Raises:
-        ValueError: If no row matches, or a peer that was named is not here.
+        ValueError: If no row matches, or a peer that was named is not installed.
+
+    Example:
+        >>> from jaxnets.bench.options import Options
+        >>> run(Options("training", list=True))
+        resnet: resnet 64x32x32x3 classes10 depth20
     """
     rows = chosen_rows(options)
     if options.list:
@@ -58,7 +63,7 @@ def run(options: Options) -> None:
                 print(f"PyTorch is left out: {error}.")
                 peers = tuple(peer for peer in peers if peer != "torch")
         facts = environment() | (torch.facts if torch else {})
-        record = Record(options.suite, _settings(options, peers), facts, [])
+        record = BenchmarkRecord(options.suite, _settings(options, peers), facts, [])
         legend = tables.legend(record.suite)
         print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)
         try:
@@ -80,9 +85,12 @@ def _torch_process(options: Options) -> TorchProcess:
 
 
 def _measure_all(
-    rows: list[Row], options: Options, record: Record, torch: TorchProcess | None
+    rows: list[Row],
+    options: Options,
+    record: BenchmarkRecord,
+    torch: TorchProcess | None,
 ) -> None:
-    """Measure the rows and print each case as it ends."""
+    """Time the rows and print each case when it is done."""
     peers = record.settings["peers"]
     variants = [
         variant
@@ -95,7 +103,7 @@ def _measure_all(
     print(tables.aligned(titles, widths), flush=True)
     for row in rows:
         for case in CASES[options.suite](row):
-            measurement = measure(
+            measurement = time_case(
                 case,
                 peers=tuple(peers),
                 torch=torch,
@@ -109,8 +117,8 @@ def _measure_all(
                 print(f"  {who} is left out: {reason}", flush=True)
 
 
-def _write(record: Record, options: Options) -> None:
-    """Write the files that were asked for."""
+def _write(record: BenchmarkRecord, options: Options) -> None:
+    """Write the files that the options name."""
     if options.json is not None:
         text = json.dumps(dataclasses.asdict(record), indent=1)
         options.json.write_text(text + "\n")

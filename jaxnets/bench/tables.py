@@ -1,32 +1,33 @@
-"""Figures as lines of text: a table in the terminal, the same in Markdown."""
+"""The results as text: tables for the terminal and the same in Markdown."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxnets.bench.measurement import LEVEL, Measurement, Ratio, Summary, summaries
-from jaxnets.bench.record import Record
+from jaxnets.bench.record import BenchmarkRecord
 
 
 LEGENDS = {
     "gradflow": "A ratio is the time of training steps that measure over that of the "
-    "same steps that do not, in the same round, median (range)."
+    "same steps that do not, in the same round: median (range)."
 }
 LEGEND = (
-    "A ratio is a peer's time over ours in the same round, median (range): above 1 we "
+    "A ratio is a peer's time over ours in the same round: median (range). Above 1 we "
     "are faster."
 )
-# Further programs of ours, and what our time over theirs is called.
+# For each further program of ours, the title of the column with our time over its.
 VARIANTS = {
     "outside": "in scan / outside",
     "stored": "checkpoint / stored",
     "plain": "measured / plain",
 }
-# Of which of them the memory is shown, and as what part.
+# The programs whose memory is compared with ours, and how a table says that.
 MEMORY = {"stored": "of stored", "plain": "of plain"}
 PASSES = {"forward": "forward", "gradients": "+ gradients", "step": "step"}
-# Time per step over that without tracking, CIFAR-10 3c3d on a CPU: the mean of ten
-# seeds, computed from the files that Schneider et al. 2021, "Cockpit: A Practical
-# Debugging Tool for the Training of Deep Neural Networks", published.
+# The time of a step with tracking over that of a step without, for CIFAR-10 3c3d on a
+# CPU, as the mean over ten seeds. Computed from the files published with Schneider et
+# al. 2021, "Cockpit: A Practical Debugging Tool for the Training of Deep Neural
+# Networks".
 COCKPIT = {
     "norms": "1.02 GradNorm",
     "everything": "5.66 economy, 90.5 full",
@@ -35,7 +36,7 @@ COCKPIT = {
 
 
 def legend(suite: str) -> str:
-    """Return what the ratios of a suite mean."""
+    """Return the sentence that says what the ratios of a suite mean."""
     return LEGENDS.get(suite, LEGEND)
 
 
@@ -51,7 +52,7 @@ def header(peers: Sequence[str], variants: Sequence[str]) -> list[str]:
 def cells(
     measurement: Measurement, peers: Sequence[str], variants: Sequence[str]
 ) -> list[str]:
-    """Return a measurement's cells, one for each title."""
+    """Return the cells of a measurement, one for each title of `header`."""
     ratios = [measurement.ratio(peer) for peer in peers]
     return [
         measurement.name,
@@ -67,7 +68,7 @@ def cells(
 
 
 def memory_text(measurement: Measurement) -> str:
-    """Return the temporary memory of ours, such as "19.2 MB (0.03 of stored)"."""
+    """Return our temporary memory, such as "19.2 MB (0.030 of stored)"."""
     bytes_of = measurement.temp_bytes
     if "ours" not in bytes_of:
         return "-"
@@ -89,7 +90,7 @@ SUMMARY_HEADER = ["group", "pass", "peer", "mean", "rows", f"< {LEVEL}", "worst 
 
 
 def summary_cells(summary: Summary) -> list[str]:
-    """Return a summary's cells, one for each title of `SUMMARY_HEADER`."""
+    """Return the cells of a summary, one for each title of `SUMMARY_HEADER`."""
     return [
         summary.group,
         PASSES[summary.direction],
@@ -102,7 +103,7 @@ def summary_cells(summary: Summary) -> list[str]:
 
 
 def aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a line of columns; a cell that is too wide shifts the rest."""
+    """Return a line of columns. A cell that is too wide moves the rest to the right."""
     padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
     return "  ".join(padded).rstrip()
 
@@ -121,17 +122,17 @@ def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def facts(environment: dict[str, Any]) -> str:
-    """Return the environment in a few words a line."""
+    """Return the environment, one fact a line."""
     return "\n".join(f"{k}: {v}" for k, v in environment.items() if v is not None)
 
 
 def summary_table(found: Sequence[Summary]) -> str:
-    """Return the table of all summaries, for the terminal."""
+    """Return the table of all summaries for the terminal."""
     return text_table(SUMMARY_HEADER, [summary_cells(summary) for summary in found])
 
 
-def markdown_page(record: Record) -> str:
-    """Return the page that `--markdown` writes: facts, summary, every row."""
+def markdown_page(record: BenchmarkRecord) -> str:
+    """Return the page that `--markdown` writes: facts, summaries and every case."""
     peers, measurements = record.settings["peers"], record.measurements
     variants = [v for v in VARIANTS if any(v in m.seconds for m in measurements)]
     found = summaries(measurements, peers)

@@ -1,4 +1,4 @@
-"""Timing: compile ahead, then sample all contenders in turn, round by round."""
+"""Timing: contenders are compiled first, then sampled in turn, round by round."""
 
 import contextlib
 import gc
@@ -17,14 +17,15 @@ from jaxnets.bench.pytorch.process import PeerError, TorchProcess
 from jaxnets.choices import plan
 
 
-# Calls in one sample at most, so that a call that costs nothing ends.
+# The most calls in a sample, so that a sample of a call that costs nothing ends.
 MOST_CALLS = 2000
-# A contender that has run for so many seconds takes part in no further round.
+# A contender that has run for this many seconds takes part in no further round.
 PATIENCE = 15.0
-# A first call of so many seconds has warmed up enough.
+# If the first call takes longer than this many seconds, it is warm-up enough.
 SLOW = 2.0
-# Seconds of calls before a sample. After another process has run, Linux may keep the
-# threads of the next on one core for about as long, and a call takes twice its time.
+# Seconds of calls that precede a sample and are not timed. After another process has
+# run, Linux may keep the threads of the next one on a single core for about this long
+# (README.md of benchmarks/ has figures).
 UNTIMED = 0.05
 
 
@@ -32,9 +33,9 @@ class JaxProgram:
     """A compiled function and its arguments on the device.
 
     Attributes:
-        compile_seconds: What tracing and compiling took.
-        temp_bytes: What it needs beside arguments and results; None if the backend
-            does not say.
+        compile_seconds: The seconds that tracing and compiling took.
+        temp_bytes: The memory that it needs beside arguments and results; None if the
+            backend does not report it.
     """
 
     def __init__(self, program: Program):
@@ -44,12 +45,18 @@ class JaxProgram:
         analysis = self._call.memory_analysis()
         self.temp_bytes = getattr(analysis, "temp_size_in_bytes", None)
         self._arguments = program.arguments
-        # Calls on CPU may overlap, which no training step does; those on accelerators
-        # run in order, and waiting for each would time the way there.
+        # On a CPU calls may overlap, which training steps never do, so each call is
+        # waited for. An accelerator runs them in order, and waiting for each one would
+        # time the dispatch instead.
         self._wait_each = jax.default_backend() == "cpu"
 
     def seconds(self, calls: int, before: int = 0) -> float:
-        """Return the seconds that one of so many calls took, after others `before`."""
+        """Return the mean seconds of a call.
+
+        Args:
+            calls: Number of calls that are timed.
+            before: Number of calls that precede them and are not timed.
+        """
         self._run(before)
         started = time.perf_counter()
         self._run(calls)
@@ -64,7 +71,7 @@ class JaxProgram:
         jax.block_until_ready(out)
 
 
-def measure(
+def time_case(
     case: Case,
     *,
     peers: tuple[str, ...],
@@ -72,17 +79,18 @@ def measure(
     rounds: int,
     sample_seconds: float,
 ) -> Measurement:
-    """Time one case.
+    """Time all contenders of one case.
 
     Args:
-        case: What to time.
-        peers: Who takes part beside us.
-        torch: The PyTorch process, if it takes part.
-        rounds: How often all are sampled in turn, after a warm-up.
-        sample_seconds: How long a sample lasts at least: so many calls are made.
+        case: The case to time.
+        peers: Names of the peers that take part beside our own programs.
+        torch: The PyTorch process, or None if PyTorch does not take part.
+        rounds: Number of rounds after the warm-up. In each one every contender is
+            sampled once.
+        sample_seconds: The least duration of a sample, which sets its number of calls.
 
     Returns:
-        All samples.
+        The measurement with all samples.
     """
     absent = set(PEERS) - set(peers)
     own = {w: JaxProgram(p) for w, p in case.programs.items() if w not in absent}
@@ -96,7 +104,7 @@ def measure(
     seconds: dict[str, list[float]] = {who: [] for who in programs}
     with _no_garbage_collection():
         samples = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
-        # So that nobody always comes first, or after the same one.
+        # Permutations, so that no contender always comes first or after the same one.
         orders = itertools.cycle(itertools.permutations(programs))
         for order in itertools.islice(orders, rounds):
             for who in order:
@@ -120,14 +128,14 @@ def measure(
 
 
 class Sample(NamedTuple):
-    """How many calls are timed, and how many come before them."""
+    """The number of calls that are timed, and of those before them that are not."""
 
     calls: int
     before: int
 
 
 def _warm_up(program, sample_seconds: float) -> Sample:
-    """Run for about a sample and return of how many calls one is made."""
+    """Run for about the duration of a sample and return the size of the samples."""
     taken = program.seconds(1)
     if taken > SLOW:
         return Sample(1, 0)
@@ -138,7 +146,7 @@ def _warm_up(program, sample_seconds: float) -> Sample:
 
 
 def _calls(seconds: float, each: float) -> int:
-    """Return how many calls last so many seconds."""
+    """Return how many calls of `each` seconds last for `seconds`."""
     return max(1, min(math.ceil(seconds / each), MOST_CALLS))
 
 

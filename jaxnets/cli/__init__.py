@@ -1,6 +1,6 @@
-"""The `jaxnets` command: arguments become a configuration, a run, a report.
+"""The `jaxnets` command: it turns arguments into a run, a report or a benchmark.
 
-Only tyro is imported at the top, so that `--help` answers at once.
+Only tyro is imported here; each command imports what it needs, so `--help` is fast.
 """
 
 from jaxnets.cli.command_line import main as main

@@ -1,21 +1,18 @@
-"""What the commands can be asked for, as tyro reads it from the command line."""
+"""The arguments of each command, which tyro reads from the command line."""
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from jaxnets.bench.options import Options
-
-
-Study = Literal["all", "depth", "time", "saturation", "overfitting", "theory"]
-# Those that train, which `all` stands for.
-STUDIES = ("depth", "time", "saturation", "overfitting")
+from jaxnets.bench.options import Options, Suite
+from jaxnets.runs.catalogue import STUDIES, StudyName
 
 
 class UsageError(Exception):
-    """The arguments cannot be carried out; the text is for the user."""
+    """The arguments are wrong; the text tells the user why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,70 +21,70 @@ class Contrast:
 
     Trains every arm of the chosen studies with several seeds, measures the gradient at
     each layer or time step, and ends with report.html and its verdicts.
-
-    depth: plain and residual networks, with and without BatchNorm, at several depths.
-
-    time: RNN, GRU and LSTM on a task of long memory, at several lengths.
-
-    saturation: sigmoid, tanh and ReLU at several gains.
-
-    overfitting: few examples, with and without dropout.
-
-    theory: nine claims of the literature, measured without training.
-
-    Without arguments the first four run at laptop scale.
     """
 
     studies: Annotated[
-        tuple[Study, ...],
+        tuple[Literal["all", StudyName], ...],
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="STUDY",
-            help="Any of " + ", ".join(("all", *STUDIES, "theory")) + "; all is the "
-            "first four.",
+            help=f"Any of all, {', '.join(STUDIES)}; all stands for those that train.",
         ),
     ] = ("all",)
     scale: Annotated[
         Literal["smoke", "laptop", "accelerator"],
         tyro.conf.arg(
-            help="How large: smoke tries everything out, laptop is for reading, "
-            "accelerator goes to depth 110 and 1,000 time steps and wants a GPU or TPU."
+            help="Size of the run: smoke only tries everything out, laptop takes "
+            "minutes on a CPU, accelerator goes to depth 110 and 1,000 time steps and "
+            "needs a GPU or TPU."
         ),
     ] = "laptop"
     seeds: Annotated[
         int,
         tyro.conf.arg(
-            help="How many networks of each arm; figures have an interval over them."
+            help="Number of networks in each arm; figures have an interval over them."
         ),
     ] = 3
     dataset: Annotated[
         Literal["digits", "mnist", "cifar10"] | None,
         tyro.conf.arg(
             metavar="{digits,mnist,cifar10}",
-            help="Images for depth, saturation and overfitting. By default "
-            "scikit-learn's digits; at accelerator scale CIFAR-10 where its files are "
-            "in the data folder.",
+            help=f"Images for {', '.join(n for n, s in STUDIES.items() if s.images)}. "
+            "The default is scikit-learn's digits, or CIFAR-10 at accelerator scale if "
+            "its files are in the data folder.",
         ),
     ] = None
     out: Annotated[
         Path | None,
         tyro.conf.arg(
-            metavar="FOLDER", help="Folder of the run; by default runs/ and the time."
+            metavar="FOLDER",
+            help="Folder of the run; the default is runs/ followed by the date and "
+            "time.",
         ),
     ] = None
     resume: Annotated[
         Path | None,
         tyro.conf.arg(
             metavar="FOLDER",
-            help="Finish the interrupted run in this folder, as it was asked for, "
-            "without repeating the arms that ended.",
+            help="Finish the interrupted run in this folder with its own arguments. "
+            "Arms that have ended are not repeated.",
         ),
     ] = None
 
 
+# The rest of the help comes from the catalogue.
+Contrast.__doc__ = "\n\n".join(
+    [
+        inspect.cleandoc(Contrast.__doc__ or ""),
+        *(f"{study.name}: {study.arms}" for study in STUDIES.values()),
+        "Without arguments, the studies that train run at laptop scale.",
+    ]
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Draw the report of a run again, or its charts as files."""
+    """Draw the report of a run again, or write its charts as files."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
@@ -98,7 +95,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Bench(Options):
-    """Time this library beside Flax and PyTorch, in turn, and print the ratios.
+    """Time this library beside Flax and PyTorch and print the ratios.
 
     Every function is compiled first; then ours and its peers run in turn, round by
     round. A ratio is a peer's time over ours in the same round: above 1 we are faster.
@@ -109,16 +106,14 @@ class Bench(Options):
 
     training: one training step of ResNet-20.
 
-    gradflow: training steps with gradient flow measured, beside the same without.
+    gradflow: training steps that measure gradient flow, beside the same without it.
 
     benchmarks/README.md explains the columns.
     """
 
-    suite: Annotated[
-        Literal["ops", "recurrent", "training", "gradflow"], tyro.conf.Positional
-    ] = "ops"
+    suite: Annotated[Suite, tyro.conf.Positional] = "ops"
 
 
 @dataclasses.dataclass(frozen=True)
 class Doctor:
-    """Show versions and devices, and try the library out on them."""
+    """Show versions and devices, and check that the library works on them."""

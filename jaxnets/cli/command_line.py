@@ -1,4 +1,4 @@
-"""The command line: parsed, carried out, and its mistakes told in one line."""
+"""The command line: it is parsed and run, and mistakes are reported in one line."""
 
 import contextlib
 import io
@@ -16,10 +16,12 @@ from jaxnets.cli.arguments import Bench, Contrast, Doctor, Report, UsageError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 is success, 2 a mistake in the arguments, 130 a run that Ctrl-C ended.
-
     Args:
-        arguments: Command line without the program's name; None takes the process's.
+        arguments: Command line without the program's name. None takes `sys.argv`.
+
+    Returns:
+        0 for success, 1 if `doctor` found a problem, 2 for a mistake in the arguments,
+        130 if Ctrl-C ended the run.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(arguments: list[str]) -> Contrast | Report | Bench | Doctor:
-    """Parse the arguments; a mistake becomes one line instead of tyro's box."""
+    """Return the command; turn tyro's box around a mistake into a `UsageError`."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -57,7 +59,7 @@ def _parsed(arguments: list[str]) -> Contrast | Report | Bench | Doctor:
         if not leaving.code:
             raise
         lines = [line.strip("│ ").strip() for line in said.getvalue().splitlines()]
-        # The first section of the box says what is wrong; rules end it.
+        # The first section of the box says what is wrong; a horizontal rule ends it.
         inside = itertools.dropwhile(lambda line: line.startswith("╭"), lines)
         first = itertools.takewhile(lambda line: line[:1] not in ("─", "╰"), inside)
         text = " ".join(filter(None, first)).partition("Argument helptext")[0]

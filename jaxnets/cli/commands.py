@@ -1,14 +1,15 @@
-"""The commands: from the arguments to a run, a report, a benchmark or a check."""
+"""The commands: each takes its arguments and returns an exit code."""
 
 import datetime
 from pathlib import Path
 
-from jaxnets.cli.arguments import STUDIES, Bench, Contrast, Report, UsageError
+from jaxnets.cli.arguments import Bench, Contrast, Report, UsageError
+from jaxnets.runs.catalogue import STUDIES, TRAINING_STUDIES
 
 
-# What the shell reports for a program that Ctrl-C ended.
+# The exit code that a shell reports for a program that Ctrl-C ended.
 INTERRUPTED = 130
-# Above, right of, below and left of a sentence.
+# Padding of a sentence: top, right, bottom, left.
 INDENT = (0, 0, 0, 2)
 
 
@@ -30,11 +31,6 @@ def run_contrast(command: Contrast, line: str) -> int:
     page = write_report(folder)
     summary = studies.RunFolder(folder).summary()
     _print_claims(summary["claims"])
-    for row in summary["overhead"]:
-        print(
-            f"Measuring took {row['ratio']:.2f} times a plain training step "
-            f"({row['network']})."
-        )
     if result.interrupted:
         print(f"\nInterrupted. Finish with: jaxnets contrast --resume {folder}")
         print(f"Report so far: {page}")
@@ -44,7 +40,7 @@ def run_contrast(command: Contrast, line: str) -> int:
 
 
 def _folder_of(command: Contrast) -> tuple[Path, bool]:
-    """Return the run's folder and whether it is resumed; check the numbers."""
+    """Check the arguments; return the folder of the run and whether to resume it."""
     if command.seeds < 1:
         raise UsageError(f"--seeds is {command.seeds}; wanted at least 1.")
     if command.resume is not None:
@@ -56,8 +52,8 @@ def _folder_of(command: Contrast) -> tuple[Path, bool]:
 
 
 def _config(command: Contrast, studies):
-    """Turn the arguments into the configuration of a run."""
-    chosen = STUDIES if "all" in command.studies else command.studies
+    """Return the configuration of the run that the arguments ask for."""
+    chosen = TRAINING_STUDIES if "all" in command.studies else command.studies
     return studies.ContrastConfig(
         studies=tuple(dict.fromkeys(chosen)),
         scale=command.scale,
@@ -67,7 +63,7 @@ def _config(command: Contrast, studies):
 
 
 def _print_verdicts(verdicts) -> None:
-    """Print the sentences: contrasts, then each family before training."""
+    """Print for each study the contrasts, then each family before training."""
     from rich.console import Console
     from rich.padding import Padding
 
@@ -81,13 +77,13 @@ def _print_verdicts(verdicts) -> None:
         for verdict in sorted(of_study, key=lambda v: v.kind != "contrast"):
             sentence = f"[bold]{verdict.where}:[/] {verdict.sentence}"
             console.print(Padding(sentence, INDENT))
-    left = len(verdicts) - len(chosen)
-    if left:
-        console.print(f"\n{left} more verdicts, after training, are in the report.")
+    others = len(verdicts) - len(chosen)
+    if others:
+        console.print(f"\n{others} more verdicts, after training, are in the report.")
 
 
 def _print_claims(claims) -> None:
-    """Print what each claim of the study `theory` says and whether it holds."""
+    """Print each claim of the study `theory`, and whether it holds."""
     from rich.console import Console
     from rich.padding import Padding
 
@@ -98,7 +94,7 @@ def _print_claims(claims) -> None:
 
 
 def draw_report(command: Report) -> int:
-    """Draw a run again."""
+    """Draw the report of a run again, or write its charts as files."""
     from jaxnets.report import export_charts, write_report
 
     try:
@@ -113,7 +109,7 @@ def draw_report(command: Report) -> int:
 
 
 def examine() -> int:
-    """Print the environment and a check of each part."""
+    """Print the environment and the result of a check of each part."""
     from rich.console import Console
     from rich.table import Table
 

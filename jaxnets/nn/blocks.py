@@ -8,13 +8,12 @@ from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
-from jaxnets import gradflow
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.convolution import Conv
 from jaxnets.nn.module import Module
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream
-from jaxnets.tap import tap
+from jaxnets.tap import branch, tap
 from jaxnets.typing import ArrayLike
 
 
@@ -163,13 +162,12 @@ class ResidualBlock(Module):
             gradient_scale: Factor of the gradient through the branch, for
                 `jaxnets.gradflow.effective_path_length`. It does not change the output.
         """
-        branch = self.branch_scale * self.branch(x)
-        branch = gradflow.branch(branch, gradient_scale)
+        residual = branch(self.branch_scale * self.branch(x), gradient_scale)
         shortcut = x[:, :: self.strides, :: self.strides]
         if self.padded_features:
             widths = ((0, 0), (0, 0), (0, 0), (0, self.padded_features))
             shortcut = jnp.pad(shortcut, widths)
-        return tap(relu(shortcut + branch), "block")
+        return tap(relu(shortcut + residual), "block")
 
 
 class Stack(Module):

@@ -5,3 +5,7 @@ from jaxnets.report.page import write_report
 
 
 __all__ = ["export_charts", "write_report"]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything it needs."""
+"""The report: one HTML file that contains everything it needs."""
 
 from functools import cache
 from importlib.resources import files
@@ -16,25 +16,26 @@ from jaxnets.report.html.verdicts import verdicts_html
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.reading import Run, items, read_run
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.folder import Run, RunFolder, items
 
 
 def write_report(run: Path) -> Path:
     """Draw the run in the folder `run` as the page `run/report.html`.
 
-    The page is one file that opens from disk and asks the network for nothing: text,
-    charts and the JavaScript that draws them are inside. What a partial run lacks is
-    said in words.
+    The page is one file, with its text, its charts and the JavaScript that draws them.
+    It can be opened from disk and makes no network requests. If the run is incomplete,
+    the page says what is missing.
 
     Args:
-        run: The run folder that `jaxnets contrast` wrote, with `records.csv`,
-            `summary.json` and `config.json`; each of them may be missing.
+        run: The folder that `jaxnets contrast` wrote. Each of its files `records.csv`,
+            `summary.json` and `config.json` may be missing.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: If `run` is no folder, or if a file in it cannot be read.
+        ValueError: If `run` is not a folder, or a file in it cannot be parsed.
 
     Example:
         >>> import tempfile
@@ -42,7 +43,7 @@ def write_report(run: Path) -> Path:
         ...     write_report(Path(folder)).name
         'report.html'
     """
-    found = read_run(run)
+    found = RunFolder(run).read()
     page = Template(_resource("page.html")).substitute(
         title="How gradients flowed",
         light=css_variables(LIGHT),
@@ -64,7 +65,7 @@ def _resource(name: str) -> str:
 
 @cache
 def _bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed, safe inside a script element."""
+    """Return Vega, Vega-Lite and Vega-Embed as text for a script element."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
 
@@ -74,7 +75,7 @@ def _body(run: Run) -> Markup:
     links = [
         ("verdicts", "Verdicts"),
         ("words", "Words"),
-        *((section.study, section.title.split(":")[0]) for section in sections),
+        *((section.study, STUDIES[section.study].title) for section in sections),
         ("provenance", "What ran where"),
     ]
     return join(
@@ -116,10 +117,10 @@ def _part(name: str, title: str, content: Markup, class_: str | None = None) -> 
 
 
 def _summary_line(run: Run) -> str:
-    """Say in one line what was run, as far as the run tells."""
+    """Return what was run in one line, as far as it is known."""
     seconds = run.summary.get("seconds")
     parts = [
-        ", ".join(section.capitalize() for section in run.studies()),
+        ", ".join(STUDIES[name].title for name in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
         f"data set {run.config['dataset']}" if _reads_images(run) else "",
         _seeds(run.config.get("seeds")),
@@ -129,11 +130,12 @@ def _summary_line(run: Run) -> str:
 
 
 def _reads_images(run: Run) -> bool:
-    return "dataset" in run.config and not set(run.studies()) <= {"time", "theory"}
+    needed = any(STUDIES[name].images for name in run.studies())
+    return needed and "dataset" in run.config
 
 
 def _seeds(seeds: object) -> str:
-    """Say how many seeds there are, given their number or the list of them."""
+    """Return how many seeds there are, given their number or a list of them."""
     if seeds is None:
         return ""
     count = len(seeds) if isinstance(seeds, list) else seeds

@@ -1,49 +1,74 @@
-"""Means over seeds with their intervals, and how to say them."""
+"""Means over seeds and their intervals. Verdicts, charts and tables all use these."""
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from scipy.special import stdtrit
 
-from jaxnets.runs.intervals import SHARE, bounded_interval
+from jaxnets.runs.intervals import UNBOUNDED, Bounds, bounded_interval
+from jaxnets.runs.records import Record
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds and its 95 % interval (Student's t); None from one seed."""
+    """A mean over seeds and its 95 % confidence interval.
+
+    The interval is Student's t interval, `mean ± t s / sqrt(n)` with n - 1 degrees of
+    freedom, for every number of seeds from two on. One seed has no interval.
+
+    Attributes:
+        mean: Mean of the values.
+        low: Lower end of the interval; None with one seed.
+        high: Upper end of the interval; None with one seed.
+        seeds: Number of seeds with a finite value.
+    """
 
     mean: float
     low: float | None
     high: float | None
     seeds: int
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of the interval; with one seed the mean twice."""
+        if self.low is None or self.high is None:
+            return self.mean, self.mean
+        return self.low, self.high
+
     def map(self, increasing: Callable[[float], float]) -> "Estimate":
-        """Return the estimate on another, increasing scale."""
+        """Return the estimate after a change of scale by an increasing function."""
         low, high = (
             None if end is None else increasing(end) for end in (self.low, self.high)
         )
         return Estimate(increasing(self.mean), low, high, self.seeds)
 
-    def as_share(self) -> "Estimate":
-        """Return the estimate of a share: its interval stays within 0 and 1."""
-        if self.low is None or self.high is None:
+    def __neg__(self) -> "Estimate":
+        """Return the estimate of the negated quantity."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Estimate(-self.mean, low, high, self.seeds)
+
+    def within(self, bounds: Bounds) -> "Estimate":
+        """Return the estimate with an interval that stays inside `bounds`.
+
+        Example:
+            >>> from jaxnets.runs.intervals import SHARE
+            >>> Estimate(0.02, -0.01, 0.05, 3).within(SHARE)
+            Estimate(mean=0.02, low=0.0012..., high=0.060..., seeds=3)
+        """
+        if bounds == UNBOUNDED or self.low is None or self.high is None:
             return self
         half = (self.high - self.low) / 2
-        low, high = bounded_interval(self.mean, half, SHARE)
+        low, high = bounded_interval(self.mean, half, bounds)
         return self._replace(low=low, high=high)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Both ends of the interval; from one seed the mean twice."""
-        return (
-            self.mean if self.low is None else self.low,
-            self.mean if self.high is None else self.high,
-        )
 
 
 def estimate(values: Iterable[float]) -> Estimate | None:
-    """Estimate the mean of the finite `values`, one for each seed; None without any.
+    """Estimate the mean of one value per seed; values that are not finite are left out.
+
+    Returns:
+        The estimate, or None if no value is finite.
 
     Example:
         >>> estimate([1.0, 2.0, 3.0, float("nan")])
@@ -52,22 +77,47 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
-    mean = statistics.fmean(finite)
-    if len(finite) == 1:
+    mean, count = statistics.fmean(finite), len(finite)
+    if count == 1:
         return Estimate(mean, None, None, 1)
-    error = math.sqrt(statistics.variance(finite) / len(finite))
-    return _with_interval(mean, error, float(len(finite) - 1), len(finite))
+    deviation = math.hypot(*(value - mean for value in finite))
+    standard_error = deviation / math.sqrt(count * (count - 1))
+    half = float(stdtrit(count - 1, 0.975)) * standard_error
+    return Estimate(mean, mean - half, mean + half, count)
+
+
+def over_seeds(records: Iterable[Record]) -> Estimate | None:
+    """Estimate the mean of `records` over seeds, after averaging within each seed.
+
+    Several records of one seed, such as the layers of one network, are not independent
+    samples, so they must not narrow the interval. Values that are not finite are left
+    out.
+
+    Returns:
+        The estimate, or None if no record is finite.
+    """
+    by_seed: defaultdict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if math.isfinite(record.value):
+            by_seed[record.seed].append(record.value)
+    return estimate(statistics.fmean(values) for values in by_seed.values())
 
 
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float]
 ) -> Estimate | None:
-    """Estimate `mean(second - first)` over the seeds that both have.
+    """Estimate `mean(second - first)` over the seeds that both mappings have.
 
     Networks of one seed share their data and, as far as their shapes allow, their
-    weights. What a seed does to both then cancels, so the interval is that of the
-    differences (the paired t interval), not Welch's. None where no seed is finite in
-    both.
+    initial weights. What a seed does to both networks cancels in the difference, so the
+    interval is the paired t interval of the differences.
+
+    Args:
+        first: Value by seed.
+        second: Value by seed.
+
+    Returns:
+        The estimate, or None if no seed has a finite difference.
 
     Example:
         >>> paired_difference({0: 1.0, 1: 5.0}, {0: 2.0, 1: 6.0, 2: 9.0})
@@ -75,66 +125,3 @@ def paired_difference(
     """
     shared = [seed for seed in first if seed in second]
     return estimate(second[seed] - first[seed] for seed in shared)
-
-
-def _with_interval(mean: float, error: float, freedom: float, seeds: int) -> Estimate:
-    half = float(stdtrit(freedom, 0.975)) * error
-    return Estimate(mean, mean - half, mean + half, seeds)
-
-
-def in_words(value: float) -> str:
-    """Write a number with three digits, or as a power of ten where that is shorter.
-
-    Example:
-        >>> in_words(0.6512), in_words(3e-8), in_words(12345.0), in_words(0.0)
-        ('0.651', '3*10^-8', '10^4', '0')
-        >>> in_words(4752.3)
-        '4752'
-    """
-    if 1e3 <= abs(value) < 1e4:
-        return f"{value:.0f}"
-    if value == 0 or 1e-3 <= abs(value) < 1e4 or not math.isfinite(value):
-        return f"{value:.3g}"
-    mantissa, exponent = f"{value:.0e}".split("e")
-    power = f"10^{int(exponent)}"
-    return power if mantissa == "1" else f"{mantissa}*{power}"
-
-
-def power(decades: float) -> float:
-    """Return `10^decades`, at most what a float holds."""
-    return 10.0 ** min(decades, 308.0)
-
-
-def power_in_words(decades: float) -> str:
-    """Write `10^decades`, also where it is far outside of what a float holds.
-
-    Example:
-        >>> power_in_words(-0.2), power_in_words(-500.52), power_in_words(7.999)
-        ('0.631', '3*10^-501', '10^8')
-    """
-    if -3 <= decades < 4:
-        return in_words(10**decades)
-    exponent = math.floor(decades)
-    mantissa = round(10 ** (decades - exponent))
-    if mantissa == 10:
-        mantissa, exponent = 1, exponent + 1
-    return f"10^{exponent}" if mantissa == 1 else f"{mantissa}*10^{exponent}"
-
-
-def with_interval(
-    value: Estimate, write: Callable[[float], str] = in_words, unit: str = ""
-) -> str:
-    """Write the mean, its unit, and how sure it is.
-
-    Example:
-        >>> with_interval(Estimate(0.65, 0.61, 0.69, 5))
-        '0.65 (95 % interval 0.61 to 0.69, 5 seeds)'
-        >>> with_interval(Estimate(0.65, None, None, 1), unit=" nats")
-        '0.65 nats (one seed, so no interval)'
-    """
-    if value.low is None or value.high is None:
-        certainty = "one seed, so no interval"
-    else:
-        ends = f"{write(value.low)} to {write(value.high)}"
-        certainty = f"95 % interval {ends}, {value.seeds} seeds"
-    return f"{write(value.mean)}{unit} ({certainty})"

@@ -1,8 +1,12 @@
-"""What a run ran on: versions, devices, processors."""
+"""The machine and the versions that a run or a benchmark used."""
 
+import datetime
+import functools
 import importlib.metadata
 import os
 import platform
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,23 +18,69 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """Return versions and devices, for the summary of a run and for `doctor`.
+    """Return versions, devices and processors, and how busy the machine is.
+
+    The summary of a run, the record of a benchmark and `jaxnets doctor` show it.
 
     Returns:
-        Names and what they are, such as `{"jax": "0.12.0", "cpus": 2}`.
+        Values by name, such as `{"jax": "0.12.0", "cores": 2}`. `cpus` counts the
+        processor cores of the machine, `cores` those that this process may use, and
+        `load` is the machine's load average over the last minute. What this machine
+        cannot tell is left out.
 
     Example:
-        >>> sorted(environment())[:3]
-        ['cpus', 'device', 'devices']
+        >>> environment()["cores"] > 0
+        True
     """
     devices = jax.devices()
-    return {
-        # Not from the metadata, so that a tree that is not installed can run too.
+    facts = {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
+        # The metadata would not do: a source tree that is not installed has none.
         "jaxnets": __version__,
+        "revision": _revision(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": f"{jax.default_backend()} ({devices[0].device_kind})",
         "devices": len(devices),
+        "processor": _processor(),
         "cpus": os.cpu_count() or 1,
+        "cores": cores(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+    return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+    return next(names, platform.processor()).strip()
+
+
+# Cached: the code that runs is the code that was there when the process started.
+@functools.cache
+def _revision() -> str | None:
+    """Return the Git commit of a checkout, with a plus if its files differ from it."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    git = lambda *words: subprocess.run(
+        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    try:
+        commit = git("rev-parse", "--short", "HEAD")
+        return commit and commit + ("+" if git("status", "--porcelain") else "")
+    except OSError:
+        return None

@@ -1,41 +1,42 @@
-"""A run: every arm of the chosen studies, one after the other, kept as it goes."""
+"""A run: every arm of the chosen studies, with its results saved when it ends."""
 
 import contextlib
 import datetime
+import importlib
 import os
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 from rich.console import Console
 
 from jaxnets import gradflow
+from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.folder import ContrastConfig, RunFolder
-from jaxnets.studies import datasets, depth, overfitting, saturation
+from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.machine import environment
-from jaxnets.studies.overhead import measuring_overhead
 from jaxnets.studies.progress import RunProgress
-from jaxnets.studies.theory import study as theory
 from jaxnets.studies.theory.verdicts import claim_verdicts
-from jaxnets.studies.time import study as time_study
 
 
-STUDIES = {
-    "depth": depth,
-    "time": time_study,
-    "saturation": saturation,
-    "overfitting": overfitting,
-    "theory": theory,
-}
-# Those that need no images.
-WITHOUT_IMAGES = {"time", "theory"}
-# More threads than this compile faster than anybody's cores can follow.
+# The largest number of arms that run at a time on CPUs.
 SIDE_BY_SIDE = 4
+
+
+def study_module(name: str) -> ModuleType:
+    """Return `jaxnets.studies.NAME`, the module of a study.
+
+    It has two functions, `arms(scale, dataset) -> list[Arm]` and
+    `run(arm, seeds, on_epoch) -> Outcome`, and two texts for the report: `INITIALISER`,
+    how its networks are initialised, and `NOTES`, further paragraphs.
+    """
+    return importlib.import_module(f"jaxnets.studies.{name}")
 
 
 class RunResult(NamedTuple):
@@ -93,8 +94,8 @@ def contrast(
             records = read_records(result.path / "records.csv")
     """
     folder = RunFolder(path)
-    if not set(config.studies) <= WITHOUT_IMAGES:
-        # Read before anything is written, so that missing files leave no empty run.
+    if any(STUDIES[name].images for name in config.studies):
+        # Before anything is written, so that missing files leave no empty run.
         datasets.load(config.dataset)
     if not resume:
         folder.create(config)
@@ -102,11 +103,11 @@ def contrast(
     console = console or Console(stderr=True)
     try:
         with (
-            _compiler_of(config.scale),
+            _compiler_options_of(config.scale),
             RunProgress(console, len(run.arms), run.ended) as progress,
         ):
-            _take_all(run, progress)
-        run.finish()
+            _run_arms(run, progress)
+        run.save()
     except KeyboardInterrupt:
         run.save()
         return RunResult(path, True, run.verdicts())
@@ -114,8 +115,8 @@ def contrast(
 
 
 @contextlib.contextmanager
-def _compiler_of(scale: str) -> Iterator[None]:
-    """Compile less thoroughly at smoke scale, where programs hardly run."""
+def _compiler_options_of(scale: str) -> Iterator[None]:
+    """Compile with few optimisations at smoke scale, where compiling takes longest."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
     jax.config.update(name, before or scale == "smoke")
@@ -125,16 +126,16 @@ def _compiler_of(scale: str) -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _take_all(run: "_Run", progress: RunProgress) -> None:
-    """Run the remaining arms, and keep each one's outcome as it ends.
+def _run_arms(run: "_Run", progress: RunProgress) -> None:
+    """Run the remaining arms, and save the outcome of each when it ends.
 
-    A network of this size keeps one CPU core busy, so on CPUs as many arms run side by
-    side as there are cores; an accelerator takes one at a time. The outcome of an arm
-    does not depend on the others.
+    A network of this size keeps one CPU core busy. So on CPUs as many arms run at a
+    time as there are cores, and on an accelerator one. The outcome of an arm does not
+    depend on the others.
     """
     stop = threading.Event()
 
-    def take(arm: Arm) -> tuple[Arm, Outcome, float]:
+    def run_arm(arm: Arm) -> tuple[Arm, Outcome, float]:
         def on_epoch(*figures) -> None:
             if stop.is_set():
                 raise _Stopped
@@ -144,24 +145,26 @@ def _take_all(run: "_Run", progress: RunProgress) -> None:
             raise _Stopped
         progress.begin(arm)
         started = time.perf_counter()
-        outcome = STUDIES[arm.study].run(arm, run.config.seeds, on_epoch)
+        outcome = study_module(arm.study).run(arm, run.config.seeds, on_epoch)
         return arm, outcome, time.perf_counter() - started
 
     cores = os.cpu_count() or 1
     workers = min(cores, SIDE_BY_SIDE) if jax.default_backend() == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done in as_completed([pool.submit(take, a) for a in run.remaining()]):
+            for done in as_completed(
+                [pool.submit(run_arm, a) for a in run.remaining()]
+            ):
                 arm, outcome, seconds = done.result()
                 run.keep(arm, outcome, seconds)
                 progress.end(arm, seconds, outcome.message)
         finally:
-            # After Ctrl-C or an error: arms end at their next epoch, or do not begin.
+            # After Ctrl-C or an error, arms end at their next epoch or do not begin.
             stop.set()
 
 
 class _Stopped(Exception):
-    """Ends an arm from inside, when the run has been interrupted."""
+    """Raised inside an arm to end it when the run has been interrupted."""
 
 
 class _Run:
@@ -173,19 +176,18 @@ class _Run:
         self.arms = [
             arm
             for name in config.studies
-            for arm in STUDIES[name].arms(config.scale, config.dataset)
+            for arm in study_module(name).arms(config.scale, config.dataset)
         ]
         before = folder.summary()
         self.states = {row["arm"]: row for row in before.get("arms", [])}
-        # Records are written before the summary: a run that was killed in between has
-        # those of an arm that will run again.
+        # Records are written before the summary. If the run was killed in between,
+        # there are records of an arm that will run again.
         again = {arm.name for arm in self.remaining()}
         self.records = [r for r in folder.records() if r.arm not in again]
         self.seconds_before = before.get("seconds", 0.0)
         self.began = time.perf_counter()
         self.started = before.get("started", _now())
         self.command = before.get("command", command)
-        self.overhead = before.get("overhead", [])
 
     @property
     def ended(self) -> int:
@@ -200,7 +202,7 @@ class _Run:
         return [arm for arm in self.arms if arm.name not in ended]
 
     def keep(self, arm: Arm, outcome: Outcome, seconds: float) -> None:
-        """Keep what an arm gave, and save."""
+        """Add the outcome of an arm, and save."""
         self.records += outcome.records
         self.states[arm.name] = {
             **_row(arm, "stopped" if outcome.message else "finished"),
@@ -211,24 +213,19 @@ class _Run:
         }
         self.save()
 
-    def finish(self) -> None:
-        """Measure what measuring costs, where networks were trained, and save."""
-        if not self.overhead and set(self.config.studies) != {"theory"}:
-            self.overhead = measuring_overhead(self.config.scale)
-        self.save()
-
     def verdicts(self) -> list[gradflow.Verdict]:
         """Judge what was measured so far."""
         return gradflow.verdicts(self.records)
 
     def save(self) -> None:
-        """Write records and summary, in the order of the arms, not of their ends."""
-        order = {arm.name: place for place, arm in enumerate(self.arms)}
+        """Write records and summary in the order of the arms, whichever ended first."""
+        order = {arm.name: index for index, arm in enumerate(self.arms)}
         self.records.sort(key=lambda record: order[record.arm])
         self.folder.save(self.records, self._summary())
 
     def _summary(self) -> dict[str, Any]:
         states = [self.states.get(a.name, _row(a, "pending")) for a in self.arms]
+        studies = {name: study_module(name) for name in self.config.studies}
         return {
             "verdicts": [verdict._asdict() for verdict in self.verdicts()],
             "claims": [verdict._asdict() for verdict in claim_verdicts(self.records)],
@@ -237,9 +234,10 @@ class _Run:
             "command": self.command,
             "started": self.started,
             "seconds": self.seconds_before + time.perf_counter() - self.began,
-            "overhead": self.overhead,
-            "notes": {n: STUDIES[n].NOTES for n in self.config.studies},
-            "initialisers": {n: STUDIES[n].INITIALISER for n in self.config.studies},
+            "notes": {name: study.NOTES for name, study in studies.items()},
+            "initialisers": {
+                name: study.INITIALISER for name, study in studies.items()
+            },
         }
 
 

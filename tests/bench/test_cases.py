@@ -1,4 +1,4 @@
-"""The contenders of a case compute the same: else their times say nothing."""
+"""The contenders of a case compute the same; otherwise their times say nothing."""
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ def test_operations_agree_in_value_and_gradients(row):
     forward, gradients = ops.cases(row)
     assert [forward.direction, gradients.direction] == ["forward", "gradients"]
     assert forward.in_torch == gradients.in_torch == (row.spec["layers"] is None)
-    # What is computed is asked for in one program, to compile once.
+    # One program for all contenders, because compiling takes most of the time.
     computed = jax.jit(
         lambda all: {w: p.function(*all[w]) for w, p in programs.items()}
     )
@@ -33,7 +33,7 @@ def test_operations_agree_in_value_and_gradients(row):
 
 
 def in_our_layout(row, who, results):
-    """Value, gradient by input and, if there are any, by the parameters, stacked."""
+    """Value, gradient for the input and stacked gradients for any parameters."""
     value, *gradients = (np.asarray(array, np.float32) for array in results)
     if who == "outside":
         x, *each = gradients
@@ -74,8 +74,8 @@ def test_every_case_of_a_network_measures_its_taps(row):
             for program in case.programs.values()
         )
         assert plain.watched is None and measured.loss.shape == plain.loss.shape
-        kept = measured.watched if case.direction == "norms" else measured.watched[0]
-        assert len(kept) > 3
+        taps = measured.watched if case.direction == "norms" else measured.watched[0]
+        assert len(taps) > 3
 
 
 def test_measuring_changes_no_step():
@@ -99,11 +99,11 @@ def test_measuring_changes_no_step():
 
 
 def pairs(ours, peer):
-    """Parameters of our network, with one block a stage, beside those of Flax's."""
+    """Parameters of our network, which has one block a stage, with those of Flax."""
     layers = [(ours[name], peer[name]) for name in ("stem", "stem_norm", "output")]
     for number, theirs in peer["blocks"].items():
         block = ours["stages"][number][0]
-        # The first stage is a stack of one.
+        # The first stage is a stack of a single block.
         branch = block.get("blocks", block)["branch"]
         layers += [(branch[name], theirs[name]) for name in branch]
     return [(a[name], b[name]) for a, b in layers for name in a if name in PARAMETERS]

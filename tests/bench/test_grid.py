@@ -1,4 +1,4 @@
-"""The grids: every row that was agreed on, and the choice among them."""
+"""The grids: they hold all agreed rows, and options choose among them."""
 
 import pytest
 
@@ -125,6 +125,6 @@ def test_rows_are_chosen_by_name_or_group(pattern, names):
 def test_batch_and_dtype_replace_those_of_the_grid():
     rows = chosen_rows(Options(batch=2, dtype="bfloat16"))
     assert {row.spec["batch"] for row in rows} == {2}
-    # The rows in bfloat16 would be there twice.
+    # Four rows are in bfloat16 already and would appear twice.
     assert len(rows) == len(read_grid("ops")) - 4
     assert len({row.name for row in rows}) == len(rows)

@@ -1,4 +1,4 @@
-"""Ratios, their means, and the record, on samples that were made up."""
+"""Ratios, their means, the record and the tables, on invented samples."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from jaxnets.bench import tables
 from jaxnets.bench.measurement import Measurement, ratio_of, summaries
-from jaxnets.bench.record import Record, read_record
+from jaxnets.bench.record import BenchmarkRecord, read_record
 
 
 def measured(name, group="conv", direction="forward", plan="", **seconds):
@@ -24,7 +24,7 @@ def measured(name, group="conv", direction="forward", plan="", **seconds):
     )
 
 
-FAST = measured("fast", plan="taps", ours=[1.0, 2.0, 4.0], flax=[4.0, 8.0, 4.0])
+FAST = measured("fast", plan="shifts", ours=[1.0, 2.0, 4.0], flax=[4.0, 8.0, 4.0])
 SLOW = measured("slow", ours=[1.0, 1.0, 1.0], flax=[0.2, 0.25, 0.5], torch=[0.94] * 3)
 POOL = measured("pool", group="max_pool", ours=[2.0], flax=[4.0], outside=[1.0])
 SHORT = dataclasses.replace(FAST, temp_bytes={"ours": 1_000_000})
@@ -35,7 +35,7 @@ LONG = dataclasses.replace(
 
 
 def test_a_ratio_is_formed_round_by_round():
-    # Ratios 4, 4, 1; that of the medians, 4 to 2, would be 2.
+    # The ratios are 4, 4 and 1. The ratio of the medians would be 2.
     assert FAST.ratio("flax") == (4.0, 1.0, 4.0)
     assert FAST.ours == 2.0
 
@@ -51,20 +51,20 @@ def test_who_did_not_run_has_no_ratio():
 
 def test_summaries_are_geometric_means_by_group_and_of_all():
     found = summaries([FAST, SLOW, POOL], ["flax", "torch"])
-    by_place = {(s.group, s.peer): s for s in found}
-    assert set(by_place) == {
+    by_group = {(s.group, s.peer): s for s in found}
+    assert set(by_group) == {
         ("conv", "flax"),
         ("conv", "torch"),
         ("max_pool", "flax"),
         ("all", "flax"),
         ("all", "torch"),
     }
-    conv = by_place["conv", "flax"]
+    conv = by_group["conv", "flax"]
     assert conv.mean == pytest.approx(math.sqrt(4 * 0.25))
     assert (conv.count, conv.slower) == (2, 1)
     assert (conv.worst, conv.worst_ratio) == ("slow", 0.25)
-    assert by_place["all", "flax"].mean == pytest.approx((4 * 0.25 * 2) ** (1 / 3))
-    torch = by_place["all", "torch"]
+    assert by_group["all", "flax"].mean == pytest.approx((4 * 0.25 * 2) ** (1 / 3))
+    torch = by_group["all", "torch"]
     assert (torch.count, torch.slower, torch.mean) == (1, 1, pytest.approx(0.94))
 
 
@@ -78,7 +78,7 @@ def test_directions_are_summarised_apart():
     ]
 
 
-RECORD = Record(
+RECORD = BenchmarkRecord(
     "ops",
     {"peers": ["flax", "torch"], "rounds": 3, "sample_seconds": 0.02},
     {"jax": "1.2.3", "revision": None, "load": 0.5},
@@ -100,7 +100,7 @@ def test_tables_show_ratio_range_and_plan():
     assert cells_of(FAST, ["flax", "torch"], ["outside"]) == {
         "row": "fast",
         "pass": "forward",
-        "plan": "taps",
+        "plan": "shifts",
         "compile": "0.50 s",
         "ours": "2e+03 ms",
         "flax / ours": "4.00 (1.00-4.00)",

@@ -13,7 +13,7 @@ from tests.bench.tiny import CHECKPOINT, RECURRENCES
 
 
 def computed(case):
-    """What each contender computes, in one program, to compile once."""
+    """Results of all contenders, from one program that is compiled once."""
     functions = {who: program.function for who, program in case.programs.items()}
     arguments = {who: program.arguments for who, program in case.programs.items()}
     run = jax.jit(lambda all: {who: f(*all[who]) for who, f in functions.items()})
@@ -69,7 +69,7 @@ def test_checkpoints_change_no_gradient():
     (case,) = recurrent.cases(CHECKPOINT)
     assert (case.direction, case.in_torch) == ("gradients", False)
     assert list(case.programs) == ["ours", "stored"]
-    # The argument is taken: the segments are a loop within a loop.
+    # `checkpoint` has an effect: the loop over segments has a loop within.
     inner = {
         w: str(jax.make_jaxpr(p.function)(*p.arguments)).count("scan[")
         for w, p in case.programs.items()
@@ -97,7 +97,7 @@ def test_pytorch_computes_the_same(row, torch):
     case = tuple(recurrent.cases(row))[1]
     cotangent, params, x = case.programs["ours"].arguments
     if isinstance(params, GRUParams):
-        # PyTorch has this bias too.
+        # PyTorch has this bias, so it is tested with a value that is not zero.
         params = params._replace(b_hn=params.b[: row.spec["hidden"]])
     arrays = [x, *jax.tree.leaves(params), cotangent]
     torch.prepare(case, [np.asarray(array).tolist() for array in arrays])
@@ -105,7 +105,8 @@ def test_pytorch_computes_the_same(row, torch):
     value, gradients, x = jax.jit(case.programs["ours"].function)(cotangent, params, x)
     ours = [value, x]
     for one in recurrences_of(gradients):
-        # PyTorch has two biases where we have one, but for the candidate of a GRU.
+        # PyTorch has two biases for our one, which get the same gradient, except for
+        # the candidate of a GRU, where we have two as well.
         b_hh = one.b
         if isinstance(one, GRUParams):
             b_hh = b_hh.at[-row.spec["hidden"] :].set(one.b_hn)

@@ -1,4 +1,4 @@
-"""Rows of each kind, so small that they compile and run at once."""
+"""Rows of each kind that are small enough to compile and run fast."""
 
 from jaxnets.bench.grid import DEFAULTS, Row
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from jaxnets.report import write_report
-from jaxnets.report.charts.style import FAMILIES
+from jaxnets.runs.catalogue import STUDIES
 from tests.report.synthetic import STEPS, records_of, write_run
 
 
@@ -132,7 +132,7 @@ def hover(browser, figure):
 def test_hovering_shows_the_values(browser, page, figure):
     open_page(browser, page, 1280, "light")
     told = hover(browser, f"depth-{figure}")
-    assert told["network"] in FAMILIES["depth"]
+    assert told["network"] in STUDIES["depth"].families
     assert told["line"] in ("measured", "theory")
     assert told["seeds"] == "3"
     assert re.match(r"−?\d+\.\d+ \(", told["gradient norm (log10)"])

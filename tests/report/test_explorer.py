@@ -5,13 +5,21 @@ import pytest
 from jaxnets.report import export_charts
 from jaxnets.report.charts.axes import MEASURED, PREDICTED
 from jaxnets.report.charts.explorer import POINTS, Explorer
-from jaxnets.report.intervals import estimate
-from jaxnets.report.studies import SECTIONS
-from tests.report.synthetic import DEPTHS, LENGTHS, STEPS, records_of, write_run
+from jaxnets.runs.estimates import estimate
+from tests.report.synthetic import (
+    DEPTHS,
+    LENGTHS,
+    STEPS,
+    records_of,
+    section_of,
+    write_run,
+)
 
 
 def explorer(study, records):
-    (found,) = [f for f in SECTIONS[study](records).figures if isinstance(f, Explorer)]
+    (found,) = [
+        f for f in section_of(study, records).figures if isinstance(f, Explorer)
+    ]
     return found
 
 

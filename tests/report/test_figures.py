@@ -7,13 +7,20 @@ import pytest
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.lines import line, misfit
-from jaxnets.report.intervals import estimate
-from jaxnets.report.sections.section import as_misfit
-from jaxnets.report.studies import SECTIONS, study_sections
-from jaxnets.runs.reading import read_run
+from jaxnets.report.charts.lines import make_line, misfit
+from jaxnets.report.sections.gradients import as_misfit
+from jaxnets.report.studies import study_sections
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.selection import after_training, before_training, ends, of_metric
-from tests.report.synthetic import DEPTHS, LENGTHS, MAKERS, records_of, write_run
+from tests.report.synthetic import (
+    DEPTHS,
+    LENGTHS,
+    MAKERS,
+    records_of,
+    section_of,
+    write_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +30,7 @@ def records():
 
 @pytest.fixture(scope="module")
 def sections(records):
-    return {
-        name: make([record for record in records if record.study == name])
-        for name, make in SECTIONS.items()
-    }
+    return {name: section_of(name, records) for name in MAKERS}
 
 
 def figure_of(section, name):
@@ -133,8 +137,8 @@ def test_the_gap_is_taken_within_each_seed(sections, records):
 
 def test_a_family_has_one_colour_in_all_charts_and_runs():
     few = [r for r in records_of(["depth"], seeds=1) if r.size == DEPTHS[0]]
-    whole = SECTIONS["depth"](few)
-    part = SECTIONS["depth"]([r for r in few if r.family == "residual + BatchNorm"])
+    whole = section_of("depth", few)
+    part = section_of("depth", [r for r in few if r.family == "residual + BatchNorm"])
     domains = {
         json.dumps(layer["encoding"]["color"]["scale"]["domain"])
         for section in (whole, part)
@@ -150,14 +154,13 @@ def test_a_family_has_one_colour_in_all_charts_and_runs():
 
 
 def test_misfit_is_the_root_mean_square_distance():
-    measured = Line(
-        "plain", MEASURED, [(float(x), estimate([float(x)])) for x in range(3)]
-    )
-    theory = line("plain", PREDICTED, {})
+    point = lambda x, value: (x, Estimate(value, None, None, 1))
+    measured = Line("plain", MEASURED, [point(x, x) for x in (0.0, 1.0, 2.0)])
+    theory = make_line("plain", PREDICTED, {})
     assert misfit(measured, theory) is None
-    shifted = Line("plain", PREDICTED, [(x, estimate([x + 2.0])) for x in (0.0, 2.0)])
+    shifted = Line("plain", PREDICTED, [point(x, x + 2.0) for x in (0.0, 2.0)])
     assert misfit(measured, shifted) == pytest.approx(2.0)
-    uneven = Line("plain", PREDICTED, [(0.0, estimate([0.0])), (2.0, estimate([5.0]))])
+    uneven = Line("plain", PREDICTED, [point(0.0, 0.0), point(2.0, 5.0)])
     assert misfit(measured, uneven) == pytest.approx(math.sqrt(9 / 2))
 
 
@@ -186,7 +189,7 @@ def test_ticks_are_few_and_whole(last):
         for r in records_of(["overfitting"], seeds=1)
         if r.step in (0, 320)
     ]
-    figure = SECTIONS["overfitting"](records).figures[0]
+    figure = section_of("overfitting", records).figures[0]
     chart = figure.chart(figure.panels[0], legend=False)
     ticks = chart["layer"][0]["encoding"]["x"]["axis"]["values"]
     assert 2 <= len(ticks) <= 7
@@ -195,7 +198,7 @@ def test_ticks_are_few_and_whole(last):
 
 def test_intervals_at_a_single_place_are_bars():
     records = [r for r in records_of(["overfitting"]) if r.step == 320]
-    figure = SECTIONS["overfitting"](records).figures[0]
+    figure = section_of("overfitting", records).figures[0]
     assert "Bars:" in figure.notes[0]
     chart = figure.chart(figure.panels[0], legend=False)
     assert chart["layer"][0]["mark"]["type"] == "rule"
@@ -206,9 +209,9 @@ def test_theory_belongs_to_no_seed():
         r._replace(seed=-1) if r.metric.startswith("predicted_") else r
         for r in records_of(["time"])
     ]
-    figure = SECTIONS["time"](records).figures[0]
+    figure = section_of("time", records).figures[0]
     assert figure.notes == [
-        "Lines: mean of 3 seeds. Bands: 95 % t-interval of the mean."
+        "Lines: mean of 3 seeds. Bands: 95 % t interval of the mean."
     ]
     assert isinstance(figure, Figure)
     assert figure.roles() == [MEASURED, PREDICTED]
@@ -219,13 +222,13 @@ def test_values_that_are_not_finite_are_named_and_not_drawn():
         r._replace(value=math.inf) if r.family == "plain" and r.size == 32 else r
         for r in records_of(["depth"])
     ]
-    section = SECTIONS["depth"](records)
+    section = section_of("depth", records)
     figure = figure_of(section, "validation-loss")
     drawn = {drawn.family for drawn in figure.panels[-1].lines}
     assert drawn == {"residual", "plain + BatchNorm", "residual + BatchNorm"}
     assert any("plain, depth 32" in note for note in figure.notes)
     nothing = [r._replace(value=math.nan) for r in records]
-    section = SECTIONS["depth"](nothing)
+    section = section_of("depth", nothing)
     assert not section.figures and len(section.absent) == 11
 
 
@@ -238,7 +241,7 @@ def test_long_lines_are_thinned_to_what_a_screen_shows():
             for shift in range(30)
         ]
     }
-    figure = SECTIONS["time"](names["time"]).figures[0]
+    figure = section_of("time", names["time"]).figures[0]
     rows = rows_of(figure.chart(figure.panels[0], legend=False))
     xs = [row["x"] for row in rows if row["family"] == "LSTM"]
     assert len(xs) <= 101
@@ -247,8 +250,8 @@ def test_long_lines_are_thinned_to_what_a_screen_shows():
 
 def test_only_asked_studies_appear(tmp_path):
     run = write_run(tmp_path, records_of(["time"]), config={"studies": ["time"]})
-    assert [s.study for s in study_sections(read_run(run))] == ["time"]
+    assert [s.study for s in study_sections(RunFolder(run).read())] == ["time"]
     everything = write_run(tmp_path, records_of(["time"]))
-    sections = study_sections(read_run(everything))
+    sections = study_sections(RunFolder(everything).read())
     assert [section.study for section in sections] == list(MAKERS)
     assert not sections[0].figures

@@ -3,9 +3,8 @@
 import altair as alt
 import pytest
 
-from jaxnets.report.sections.depth import depth_section
-from jaxnets.report.sections.saturation import saturation_section
 from jaxnets.runs.records import Record
+from tests.report.synthetic import section_of
 
 
 METRICS = {
@@ -51,7 +50,7 @@ def banded():
 
 
 def test_the_band_is_drawn_and_the_measured_line_judged_against_it(banded):
-    section = depth_section(banded)
+    section = section_of("depth", banded)
     figure = section.figures[0]
     (panel,) = figure.panels
     lines = {(line.family, line.role): line.points for line in panel.lines}
@@ -59,7 +58,7 @@ def test_the_band_is_drawn_and_the_measured_line_judged_against_it(banded):
     assert first[1][:4] == (-2.0, -2.3, -1.8, 1)
     assert last[1].low == last[1].mean == last[1].high
     notes = " ".join(figure.notes)
-    assert "Inside all along: plain, depth 8." in notes
+    assert "Inside everywhere: plain, depth 8." in notes
     assert "residual, depth 8 (outside at 1 of 2)." in notes
     specification = figure.chart(panel, legend=True)
     alt.Chart.from_dict(specification, validate=True)
@@ -79,7 +78,7 @@ def test_the_band_is_drawn_and_the_measured_line_judged_against_it(banded):
 
 def test_without_a_band_nothing_is_said_of_it(banded):
     plain = [r for r in banded if "low" not in r.metric and "high" not in r.metric]
-    section = depth_section(plain)
+    section = section_of("depth", plain)
     assert not any("dotted" in note for note in section.figures[0].notes)
     assert section.table is not None
     assert "Blocks inside theory's band" not in section.table.head
@@ -99,7 +98,7 @@ def test_each_activation_has_its_own_plane_and_a_step_has_none():
                 *(put(-1, "critical_weight_variance", n, critical) for n in range(2)),
                 *(put(-1, "critical_bias_variance", n, float(n)) for n in range(2)),
             ]
-    section = saturation_section(records)
+    section = section_of("saturation", records)
     (phases,) = section.figures
     assert [panel.title for panel in phases.panels] == ["tanh", "ReLU"]
     assert "A step function has no such plane" in phases.plot.reading

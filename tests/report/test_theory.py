@@ -5,8 +5,9 @@ import json
 import altair as alt
 import pytest
 
-from jaxnets.report.sections.theory import CLAIMS, theory_section
+from jaxnets.runs.claims import CLAIMS
 from jaxnets.runs.records import Record
+from tests.report.synthetic import section_of
 
 
 def record(arm, size, seed, value, family="net"):
@@ -55,7 +56,7 @@ VERDICTS = [
 
 
 def test_the_phase_diagram_shows_networks_beside_the_critical_line(records):
-    phases = theory_section(records, []).figures[-1]
+    phases = section_of("theory", records).figures[-1]
     assert phases.plot.name == "phase-diagram"
     (panel,) = phases.panels
     assert "1.1 at (0.25, 0.1)" in panel.description
@@ -70,12 +71,12 @@ def test_the_phase_diagram_shows_networks_beside_the_critical_line(records):
 
 def test_without_its_line_there_is_no_phase_diagram(records):
     without = [r for r in records if not r.metric.startswith("critical")]
-    section = theory_section(without, [])
+    section = section_of("theory", without)
     assert section.absent == ["Order and chaos: tanh networks beside the critical line"]
 
 
 def test_each_figure_says_whether_its_claim_holds(records):
-    section = theory_section(records, VERDICTS)
+    section = section_of("theory", records, VERDICTS)
     found = {f.plot.name: getattr(f, "finding", None) for f in section.figures}
     assert found["effective-path-length"] == "Holds in part: met at 2 of 3 points."
     assert found["rnn-slope"] == ""
@@ -86,12 +87,10 @@ def test_each_figure_says_whether_its_claim_holds(records):
 
 
 def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
-    section = theory_section(records, [])
+    section = section_of("theory", records)
     assert not section.absent
     figures = section.figures[: len(CLAIMS)]
-    assert [f.plot.name for f in figures] == [
-        claim.plot.name for claim in CLAIMS.values()
-    ]
+    assert [f.plot.name for f in figures] == [claim.figure for claim in CLAIMS.values()]
     for figure in figures:
         (panel,) = figure.panels
         roles = [line.role for line in panel.lines]
@@ -106,7 +105,7 @@ def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
 
 
 def test_ticks_that_are_no_whole_numbers_are_written_as_they_are(records):
-    section = theory_section(records, [])
+    section = section_of("theory", records)
     (figure,) = [f for f in section.figures if f.plot.name == "rnn-slope"]
     axis = figure.chart(figure.panels[0], legend=True)["layer"][0]["encoding"]["x"]
     assert axis["axis"]["values"] == [0.5, 1.0, 2.0]
@@ -114,17 +113,17 @@ def test_ticks_that_are_no_whole_numbers_are_written_as_they_are(records):
 
 
 def test_the_table_says_what_was_predicted_measured_and_missed(records):
-    table = theory_section(records, []).table
+    table = section_of("theory", records).table
     assert table is not None
     assert len(table.rows) == 9
     title, family, source, *figures = table.rows[1]
     assert title == "2. chi_1" and family == "net"
     assert source == "Schoenholz et al. 2017"
-    assert figures == ["–", "2", "4", "–", "4.10 (4.00 to 4.20)", "0.1"]
+    assert figures == ["–", "2", "4", "–", "4.1 (2.8 to 5.4)", "0.1"]
 
 
 def test_claims_without_records_are_named_as_absent(records):
-    section = theory_section([r for r in records if r.arm != "path"], [])
-    assert section.absent == [CLAIMS["path"].plot.title]
-    empty = theory_section([], [])
+    section = section_of("theory", [r for r in records if r.arm != "path"])
+    assert section.absent == ["5. " + CLAIMS["path"].title]
+    empty = section_of("theory", [])
     assert empty.figures == [] and empty.table is None

@@ -8,23 +8,11 @@ import pytest
 from rich.console import Console
 
 from jaxnets.report import write_report
+from jaxnets.runs.catalogue import TRAINING_STUDIES as TRAINED
 from jaxnets.runs.records import read_records, write_records
-from jaxnets.studies import STUDIES, ContrastConfig, RunFolder, contrast
+from jaxnets.studies import ContrastConfig, RunFolder, contrast, overfitting
 from jaxnets.studies import depth as depth_study
 from jaxnets.studies.arm import recorded_steps
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_overhead():
-    """Timing two more networks is tested on its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        row = {"network": "none", "plain_ms": 1.0, "measured_ms": 1.0, "ratio": 1.0}
-        patch.setattr("jaxnets.studies.run.measuring_overhead", lambda _: [row])
-        yield
-
-
-# `theory` trains nothing and is tested on its own.
-TRAINED = [name for name in STUDIES if name != "theory"]
 
 
 def run(folder, *studies, seeds=(0, 1), resume=False):
@@ -53,8 +41,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
         "gradient_correlation",
         "path_length",
     }
-    memory = {"gate_timescale", "lyapunov_exponent", "solved"}
-    assert metrics["time"] == losses | flow | memory
+    of_time = {"gate_timescale", "lyapunov_exponent", "solved"}
+    assert metrics["time"] == losses | flow | of_time
     shares = {"saturated_share", "dead_share"}
     variances = {"weight_variance", "bias_variance"}
     plane = {"log_chi_1", *variances, *(f"critical_{name}" for name in variances)}
@@ -101,15 +89,15 @@ def test_gradients_are_recorded_at_few_steps_with_both_ends(steps, per_epoch):
 
 def test_an_interrupted_run_is_resumed_without_repeating(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole", "overfitting")
-    study, taken = STUDIES["overfitting"], []
+    taken = []
 
-    def interrupted(arm, seeds, on_epoch, take=study.run):
+    def interrupted(arm, seeds, on_epoch, take=overfitting.run):
         taken.append(arm.name)
         if arm.name == "dropout-0.5" and taken.count(arm.name) == 1:
             raise KeyboardInterrupt
         return take(arm, seeds, on_epoch)
 
-    monkeypatch.setattr(study, "run", interrupted)
+    monkeypatch.setattr(overfitting, "run", interrupted)
     # One after the other, so that the first arm has ended when the second stops.
     monkeypatch.setattr("jaxnets.studies.run.SIDE_BY_SIDE", 1)
     partial = run(tmp_path / "partial", "overfitting")

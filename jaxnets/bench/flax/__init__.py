@@ -1,1 +1,1 @@
-"""Networks of Flax's own layers, to be timed beside ours."""
+"""The peers from Flax: recurrences and networks built from its own layers."""

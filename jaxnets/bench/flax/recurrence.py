@@ -9,7 +9,8 @@ from flax import nnx
 from jaxnets import functional as F
 
 
-# `LSTMCell`, the same function as `OptimizedLSTMCell`, is slower at most sizes.
+# `OptimizedLSTMCell` computes the same as `LSTMCell`; README.md of benchmarks/ compares
+# their times.
 CELLS = {
     F.RNNParams: nnx.SimpleCell,
     F.GRUParams: nnx.GRUCell,
@@ -17,21 +18,25 @@ CELLS = {
 }
 
 
-def recurrence(params: Any) -> tuple[Callable[..., jax.Array], Any]:
-    """Return `f(state, x) -> ys` and the state that has our parameters' values."""
+def unidirectional(params: Any) -> tuple[Callable[..., jax.Array], Any]:
+    """Return `f(state, x) -> ys` and the state that holds the values of `params`."""
     return _pure(layer(params))
 
 
 def bidirectional_lstm(layers: Any) -> tuple[Callable[..., jax.Array], Any]:
-    """Return the same for layers of a forward and a backward recurrence each."""
+    """Return `f(state, x) -> ys` and the state of a bidirectional LSTM.
+
+    Args:
+        layers: For each layer the parameters of both directions, forward first.
+    """
     pairs = [tuple(map(layer, pair)) for pair in layers]
     return _pure(nnx.Sequential(*(nnx.Bidirectional(*pair) for pair in pairs)))
 
 
 def layer(params: Any) -> nnx.RNN:
-    """Return Flax's recurrence with our parameters' values.
+    """Return the recurrence of Flax that has the values of our `params`.
 
-    Its gates have our order. A GRU of Flax has no `b_hn`.
+    Flax orders the gates as we do. Its GRU has no `b_hn`.
     """
     in_features, hidden = params.w_xh.shape[0], params.w_hh.shape[0]
     dtype = params.w_xh.dtype
@@ -41,7 +46,7 @@ def layer(params: Any) -> nnx.RNN:
         hidden,
         dtype=dtype,
         param_dtype=dtype,
-        # Its default draws no 16-bit numbers, and all are replaced here.
+        # The default cannot draw 16-bit numbers. All values are replaced below.
         kernel_init=zeros,
         recurrent_kernel_init=zeros,
         rngs=nnx.Rngs(0),
@@ -54,6 +59,6 @@ def layer(params: Any) -> nnx.RNN:
 
 
 def _pure(network: nnx.Module) -> tuple[Callable[..., jax.Array], Any]:
-    """Split the modules once, outside of `jit`, as Flax's guide advises."""
+    """Split the modules once, outside `jit`, as Flax's guide on performance advises."""
     graphdef, state, rest = nnx.split(network, nnx.Param, ...)
     return lambda state, x: nnx.merge(graphdef, state, rest, copy=True)(x), state

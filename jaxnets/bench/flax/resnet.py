@@ -1,4 +1,4 @@
-"""ResNet and its training step as plain Flax NNX, the way a Flax user writes them."""
+"""A ResNet and its training step in plain Flax NNX, as a Flax user would write them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from flax import nnx
 
 
 class Block(nnx.Module):
-    """Two convolutions and a shortcut without parameters."""
+    """A block of two convolutions, whose shortcut has no parameters."""
 
     def __init__(self, channels: int, features: int, strides: int, *, rngs: nnx.Rngs):
         self.first = nnx.Conv(
@@ -22,7 +22,7 @@ class Block(nnx.Module):
         self.strides, self.padded = strides, features - channels
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Map `(batch, height, width, channels)` to `features`."""
+        """Map `(batch, height, width, channels)` to `(batch, ..., features)`."""
         y = nnx.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
         shortcut = x[:, :: self.strides, :: self.strides]
@@ -31,7 +31,7 @@ class Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """He et al.'s residual network for small images, block after block."""
+    """The residual network of He et al. 2015 for small images, without a scan."""
 
     def __init__(self, depth: int, channels: int, classes: int, *, rngs: nnx.Rngs):
         widths = (16, 32, 64)
@@ -47,7 +47,7 @@ class ResNet(nnx.Module):
         self.output = nnx.Linear(channels, classes, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Return the logits of `x`."""
+        """Return the logits of `x`, of shape `(batch, classes)`."""
         x = nnx.relu(self.stem_norm(self.stem(x)))
         for block in self.blocks:
             x = block(x)
@@ -57,10 +57,9 @@ class ResNet(nnx.Module):
 def training_step(
     model: nnx.Module, transform: optax.GradientTransformation
 ) -> tuple[Callable[..., Any], Any]:
-    """Return `step(state, x, labels) -> (state, loss)` and the state before it.
+    """Return `step(state, x, labels) -> (state, loss)` and the initial state.
 
-    Splitting the modules once, outside of `jit`, is what Flax's guide on performance
-    advises.
+    The modules are split once, outside `jit`, as Flax's guide on performance advises.
     """
     model.train()
     graphdef, state = nnx.split((model, nnx.Optimizer(model, transform, wrt=nnx.Param)))

@@ -1,1 +1,1 @@
-"""PyTorch as a peer: a process of its own, with an interpreter of its own."""
+"""PyTorch as a peer, in a separate process with its own interpreter."""

@@ -2,14 +2,19 @@
 
     python peer.py DEVICE THREADS
 
-It imports nothing of jaxnets, so that any interpreter with PyTorch can run it. Eager,
-in the channels-last memory format, with the default settings but for cuDNN's
-`benchmark`, which searches for the fastest kernel as XLA does.
+It imports nothing from jaxnets, so any interpreter that has PyTorch can run it. PyTorch
+runs eagerly, in the channels-last memory format, with its default settings except for
+cuDNN's `benchmark`, which searches for the fastest kernel as XLA does.
 
-The first line says what runs here. Requests are `{"do": "prepare", "spec": ...,
-"direction": ...}`, where `"arrays"` may hold the arguments in jaxnets's layouts;
-`{"do": "time", "calls": n, "before": m}`, where m calls come before n that are timed;
-and `{"do": "outputs"}`. What fails is answered with `{"error": text}`.
+The first line that it prints holds its version, threads and device. It answers three
+requests:
+
+- `{"do": "prepare", "spec": ..., "direction": ...}` prepares a computation; `"arrays"`
+  may hold the arguments in the layouts of jaxnets;
+- `{"do": "time", "calls": n, "before": m}` makes m calls and then times n calls;
+- `{"do": "outputs"}` returns the results of the computation.
+
+If a request fails, the answer is `{"error": text}`.
 """
 # pyright: reportMissingImports=false
 
@@ -34,18 +39,18 @@ MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def dense(array):
-    """Lay an array out in the channels-last memory format, if its rank has one."""
+    """Return the array in the channels-last memory format, if its rank has one."""
     memory_format = MEMORY_FORMATS.get(array.ndim, torch.contiguous_format)
     return array.contiguous(memory_format=memory_format)
 
 
 def from_channels_last(array):
-    """View jaxnets's `(batch, *spatial, channels)` as `(batch, channels, *spatial)`."""
+    """Turn `(batch, *spatial, channels)` into `(batch, channels, *spatial)`."""
     return dense(array.movedim(-1, 1))
 
 
 def operation(spec):
-    """Return the function, and how each of its arguments comes from jaxnets's."""
+    """Return the function, and for each argument what converts it from jaxnets."""
     n = len(spec["spatial"])
     function = getattr(F, f"{spec['function']}{n}d")
     window, strides = spec["window"], spec["strides"]
@@ -65,7 +70,7 @@ def operation(spec):
 
 
 def shapes(spec):
-    """Return the shapes of the arguments in jaxnets's layouts."""
+    """Return the shapes of the arguments in the layouts of jaxnets."""
     x = (spec["batch"], *spec["spatial"], spec["channels"])
     if "features" not in spec:
         return [x]
@@ -75,7 +80,7 @@ def shapes(spec):
 
 
 def prepared_operation(spec, direction, arrays):
-    """Return a function without arguments that does the work once."""
+    """Return a function without arguments that computes the operation once."""
     call, layouts = operation(spec)
     options = {"dtype": getattr(torch, spec["dtype"]), "device": DEVICE}
     if arrays is None:
@@ -148,7 +153,7 @@ class ResNet(torch.nn.Module):
 
 
 def prepared_step(spec):
-    """Return a function that trains for one step, and the network."""
+    """Return a function without arguments that trains for one step, and the model."""
     dtype = getattr(torch, spec["dtype"])
     model = ResNet(spec["depth"], spec["channels"], spec["classes"])
     model = model.to(DEVICE, dtype, memory_format=torch.channels_last)
@@ -168,7 +173,7 @@ def prepared_step(spec):
 
 
 def seconds(work, calls, before):
-    """Return the seconds that one of so many calls took, after others before."""
+    """Return the mean seconds of so many calls, after others that are not timed."""
     wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     gc.collect()
     gc.disable()
@@ -185,10 +190,10 @@ def seconds(work, calls, before):
 
 
 class Peer:
-    """What is prepared, and the answers about it."""
+    """Answers the requests; each method is one of them."""
 
     def prepare(self, spec, direction, arrays=None):
-        """Make the work of a row ready."""
+        """Prepare the computation of a row."""
         if spec["function"] == "resnet":
             self.work, model = prepared_step(spec)
             return {"parameters": sum(p.numel() for p in model.parameters())}
@@ -199,16 +204,16 @@ class Peer:
         return {"parameters": None}
 
     def time(self, calls, before):
-        """Time so many calls after others."""
+        """Time `calls` calls, after `before` calls that are not timed."""
         return {"seconds": seconds(self.work, calls, before)}
 
     def outputs(self):
-        """Return what the work computes, in PyTorch's layouts."""
+        """Return the results of the computation, in the layouts of PyTorch."""
         return {"outputs": [array.float().tolist() for array in self.work()]}
 
 
 def main():
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     torch.set_num_threads(int(THREADS))
     torch.backends.cudnn.benchmark = True
     answer = {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}

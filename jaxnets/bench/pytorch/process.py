@@ -1,4 +1,4 @@
-"""The PyTorch process: started once, asked over its standard input and output."""
+"""The PyTorch process: one for a whole run, driven through its input and output."""
 
 import importlib.util
 import json
@@ -13,27 +13,28 @@ from jaxnets.bench.cases import Case
 
 
 VARIABLE = "JAXNETS_TORCH_PYTHON"
-# After a call its threads wait busily for the next one, 8 ms by default; that pace is
-# PyTorch's own, so it is kept, and the others start when it is over.
+# After a call, the threads of PyTorch spin while they wait for the next one, for some
+# 8 ms by default. That default is kept, and the next contender starts after it.
 SETTLING = 0.02
 
 
 class PeerError(Exception):
-    """The PyTorch process cannot do what it was asked for; the text says why."""
+    """The PyTorch process cannot do what it was asked to do; the text says why."""
 
 
 def find_python(option: Path | None) -> str:
-    """Return the interpreter for PyTorch.
+    """Return the path of a Python interpreter that has PyTorch.
 
     Args:
-        option: What the user named, if anything.
+        option: The interpreter that the user named, or None.
 
     Returns:
-        That, or what the environment variable JAXNETS_TORCH_PYTHON names, or the
-        running interpreter if it has PyTorch.
+        `option`; if it is None, the interpreter that the environment variable
+        JAXNETS_TORCH_PYTHON names; if it names none, the running one.
 
     Raises:
-        PeerError: If there is none.
+        PeerError: If the named file is missing, or if none is named and the running
+            interpreter has no PyTorch.
     """
     named = option or os.environ.get(VARIABLE)
     if named:
@@ -50,28 +51,28 @@ def find_python(option: Path | None) -> str:
 
 
 class TorchProgram:
-    """What the process has prepared."""
+    """The computation that the PyTorch process prepared last."""
 
     def __init__(self, process: "TorchProcess"):
         self._process = process
 
     def seconds(self, calls: int, before: int = 0) -> float:
-        """Return the seconds that one of so many calls took, after others `before`."""
+        """Return the mean seconds of a call, as `timing.JaxProgram.seconds` does."""
         answer = self._process.ask({"do": "time", "calls": calls, "before": before})
         time.sleep(SETTLING)
         return answer["seconds"]
 
 
 class TorchProcess:
-    """A running PyTorch.
+    """A running process that has PyTorch.
 
     Args:
-        python: An interpreter that has PyTorch.
+        python: Path of an interpreter that has PyTorch.
         device: "cpu" or "cuda".
-        threads: How many threads it may use.
+        threads: The number of threads that PyTorch may use.
 
     Attributes:
-        facts: Its version, threads and device.
+        facts: Its version, number of threads and device.
 
     Raises:
         PeerError: If it does not start.
@@ -80,7 +81,7 @@ class TorchProcess:
     def __init__(self, python: str, device: str, threads: int):
         script = Path(__file__).with_name("peer.py")
         environment = dict(os.environ)
-        # Threads that never stop waiting busily would take the others' processors.
+        # A policy of active waiting would take the cores from the other contenders.
         environment.pop("OMP_WAIT_POLICY", None)
         self._process = subprocess.Popen(
             [python, str(script), device, str(threads)],
@@ -96,15 +97,16 @@ class TorchProcess:
             raise
 
     def prepare(self, case: Case, arrays: list[Any] | None = None) -> TorchProgram:
-        """Prepare a case.
+        """Prepare the computation of a case.
 
         Args:
-            case: What to time.
-            arrays: Nested lists: its arguments, and for gradients the cotangent, in
-                our layouts. None draws them.
+            case: The case to compute.
+            arrays: The arguments, and for gradients the cotangent, as nested lists in
+                our layouts. With None the process draws them at random.
 
         Raises:
-            PeerError: If it cannot run there, or its network is another.
+            PeerError: If PyTorch cannot run the case, or if the number of parameters
+                of its network differs from ours.
         """
         request = {"do": "prepare", "spec": case.row.spec, "direction": case.direction}
         answer = self.ask(request | ({} if arrays is None else {"arrays": arrays}))
@@ -116,10 +118,10 @@ class TorchProcess:
         return TorchProgram(self)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and wait for the answer.
+        """Send a request and return the answer.
 
         Raises:
-            PeerError: If the answer is an error.
+            PeerError: If the answer is an error, or if the process has ended.
         """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -140,5 +142,5 @@ class TorchProcess:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        # It ends when its input does.
+        # The process ends when its input ends.
         self._process.communicate()

@@ -1,4 +1,4 @@
-"""Recurrences: `torch.nn.RNN`, `GRU` and `LSTM`. A part of the script `peer.py`."""
+"""Recurrences: `torch.nn.RNN`, `GRU` and `LSTM`. The script `peer.py` imports it."""
 # pyright: reportMissingImports=false
 
 import torch
@@ -13,9 +13,10 @@ CLASSES = {
 
 
 def prepared_recurrence(spec, direction, arrays, device):
-    """Return a function without arguments that does the work once.
+    """Return a function without arguments that computes the recurrence once.
 
-    `arrays` are x, the weights in jaxnets's order, and the cotangent.
+    `arrays` are x, the weights in the order of jaxnets, and the cotangent. With None
+    all are drawn at random.
     """
     options = {"dtype": getattr(torch, spec["dtype"]), "device": device}
     model = CLASSES[spec["function"]](
@@ -51,7 +52,10 @@ def prepared_recurrence(spec, direction, arrays, device):
 
 @torch.no_grad()
 def set_weights(model, weights):
-    """Copy jaxnets's: w_xh, w_hh, b and a GRU's b_hn of each layer and direction."""
+    """Copy the weights of jaxnets into the model.
+
+    They are w_xh, w_hh, b and, of a GRU, b_hn, for each layer and direction.
+    """
     weights = iter(weights)
     for w_ih, w_hh, b_ih, b_hh in model.all_weights:
         w_ih.copy_(next(weights).T)

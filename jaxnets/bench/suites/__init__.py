@@ -1,1 +1,1 @@
-"""One module a suite: it turns a row of the grid into functions to time."""
+"""The suites: each module turns a row of its grid into functions to time."""

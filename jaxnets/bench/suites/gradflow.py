@@ -1,4 +1,4 @@
-"""Training steps that measure gradient flow, beside the same steps that do not."""
+"""Training steps that measure the gradient flow, beside the same steps without it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,10 +14,13 @@ from jaxnets.data import Labelled
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the row's three cases: `norms`, `everything`, `scheduled`.
+    """Yield the three cases of a row.
 
-    The norm at every tap in every step; all statistics of every tap both ways in every
-    step; the same in one of `every` steps, timed over that many.
+    - `norms`: the norm of the cotangent at every tap, in every step;
+    - `everything`: all statistics of every tap, of the cotangent and of the forward
+      pass, in every step;
+    - `scheduled`: all statistics, but only in one of `every` steps. A call is then a
+      scan over that many steps.
     """
     model, loss, batch = _network(row.spec)
     transform = optax.sgd(0.1, momentum=0.9)
@@ -42,7 +45,7 @@ def cases(row: Row) -> Iterator[Case]:
 
 
 def _network(spec: dict[str, Any]) -> tuple[nnx.Module, training.Loss, Labelled]:
-    """Return the network, its loss, and a batch of random numbers."""
+    """Return the network, its loss, and a random batch."""
     x_key, y_key = jax.random.split(jax.random.key(1, impl="rbg"))
     if spec["function"] == "resnet":
         shape = (spec["batch"], *spec["spatial"], spec["channels"])
@@ -68,7 +71,7 @@ def _everything(taps: Any, responses: Any) -> Any:
 
 
 def _repeat(steps: int) -> Callable[[Any], Any]:
-    """Return what turns a step into so many of them on one batch."""
+    """Return a function that turns a step into a scan of `steps` on the same batch."""
 
     def wrap(step):
         return lambda state, batch: jax.lax.scan(

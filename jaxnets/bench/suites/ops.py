@@ -1,4 +1,4 @@
-"""Single operations: convolutions and pools, forward and with their gradients."""
+"""Single operations: convolutions and pools, forward and with all gradients."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Function = Callable[..., jax.Array]
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the row's two cases: forward, and forward with every gradient."""
+    """Yield the two cases of a row: forward, and forward with all gradients."""
     programs = _programs(row.spec)
     in_torch = row.spec["layers"] is None
     yield Case(row, "forward", programs, in_torch)
@@ -34,7 +34,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
         return _pools(spec, x, window)
     channels = spec["channels"] // spec["groups"]
     shape = (spec["layers"] or 1, *window, channels, spec["features"])
-    # So that a stack of layers keeps the scale of its input.
+    # With this scale a stack of layers keeps the scale of its input.
     scale = jnp.asarray(math.prod(shape[1:-1]) ** -0.5, dtype)
     kernels = scale * jax.random.normal(kernel_key, shape, dtype)
     if spec["function"] == "conv_transpose":
@@ -56,7 +56,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
 
 
 def same_pad(spec: dict[str, Any]) -> int:
-    """Return the padding on each side that keeps the size at stride 1."""
+    """Return the padding of each side that keeps the size at stride 1."""
     return spec["dilation"] * (spec["window"] - 1) // 2
 
 
@@ -72,7 +72,7 @@ def _conv(spec: dict[str, Any]) -> Function:
 
 
 def _lax_conv(spec: dict[str, Any]) -> Function:
-    """What `flax.nnx.Conv` calls, with the layout that it names."""
+    """Return the call that `flax.nnx.Conv` makes, in the same layout."""
     n = len(spec["spatial"])
     channels_last = (0, n + 1, *range(1, n + 1))
     layout = jax.lax.ConvDimensionNumbers(
@@ -102,7 +102,10 @@ def _scanned(layer: Function) -> Function:
 
 
 def _unrolled(layer: Function, count: int) -> Function:
-    """Apply a layer `count` times; parameters come kind by kind, of all layers each."""
+    """Apply a layer `count` times, without a loop.
+
+    The parameters are the kernels of all layers, followed by their biases if any.
+    """
 
     def apply(x, *parameters):
         for i in range(count):
@@ -115,13 +118,13 @@ def _unrolled(layer: Function, count: int) -> Function:
 def _transposed(spec, x: jax.Array, kernel: jax.Array) -> dict[str, Program]:
     strides = spec["strides"]
     ours = lambda x, kernel: F.conv_transpose(x, kernel, strides=strides)
-    # `flax.nnx.ConvTranspose` correlates with the kernel where a transpose convolves,
-    # so it gets a kernel that is turned round.
-    turned = jnp.flip(kernel, range(kernel.ndim - 2))
+    # `flax.nnx.ConvTranspose` does not flip the kernel as the transpose of a
+    # convolution does, so it gets one that is flipped.
+    flipped = jnp.flip(kernel, range(kernel.ndim - 2))
     flax = lambda x, kernel: jax.lax.conv_transpose(
         x, kernel, (strides,) * len(spec["spatial"]), "SAME"
     )
-    return {"ours": Program(ours, (x, kernel)), "flax": Program(flax, (x, turned))}
+    return {"ours": Program(ours, (x, kernel)), "flax": Program(flax, (x, flipped))}
 
 
 def _pools(spec, x: jax.Array, window: tuple[int, ...]) -> dict[str, Program]:

@@ -1,4 +1,4 @@
-"""Recurrences over time: forward, and with the gradients of parameters and input."""
+"""Recurrences over time: forward, and with the gradients for parameters and input."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ class Kind(NamedTuple):
 
     Attributes:
         run: `run(params, x) -> (state, ys)`.
-        init: Of what its parameters look like.
+        init: `init(key, in_features, hidden) -> params`.
     """
 
     run: Callable[..., Any]
@@ -33,9 +33,9 @@ KINDS = {
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the row's two cases: forward, and forward with every gradient.
+    """Yield the two cases of a row: forward, and forward with all gradients.
 
-    With `checkpoint`, which is about gradients, only the second.
+    A row with `checkpoint`, which concerns gradients only, has only the second case.
     """
     programs, checkpointed = _programs(row.spec), "checkpoint" in row.spec
     in_torch = not checkpointed
@@ -66,7 +66,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
             "ours": Program(_outputs(checkpointed), (params, x)),
             "stored": Program(_outputs(run), (params, x)),
         }
-    flax, state = flax_recurrent.recurrence(params)
+    flax, state = flax_recurrent.unidirectional(params)
     return {
         "ours": Program(_outputs(run), (params, x)),
         "flax": Program(flax, (state, x)),
@@ -78,9 +78,9 @@ def _outputs(run: Callable[..., Any]) -> Callable[..., jax.Array]:
 
 
 def _params(key: jax.Array, kind: str, in_features: int, spec: dict[str, Any]) -> Any:
-    """Draw all weights from the uniform distribution that PyTorch draws from.
+    """Draw all weights from the uniform distribution that PyTorch uses by default.
 
-    A GRU's `b_hn` is zero, since Flax has none.
+    The `b_hn` of a GRU is zero, since the GRU of Flax has none.
     """
     hidden, dtype = spec["hidden"], jnp.dtype(spec["dtype"])
     init = functools.partial(KINDS[kind].init, in_features=in_features, hidden=hidden)
@@ -99,7 +99,7 @@ def _params(key: jax.Array, kind: str, in_features: int, spec: dict[str, Any]) -
 
 
 def _bidirectional_layers(key: jax.Array, spec: dict[str, Any]) -> Any:
-    """Return the parameters of each layer, forward and backward."""
+    """Return for each layer the parameters of both directions, forward first."""
     layers = []
     in_features = spec["in_features"]
     for pair in jax.random.split(key, (spec["depth"], 2)):

@@ -15,10 +15,10 @@ from jaxnets.data import Labelled
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the row's case, a step of a residual network.
+    """Yield the single case of a row, a training step of a residual network.
 
     Raises:
-        ValueError: If our network and Flax's have not the same number of parameters.
+        ValueError: If our network and that of Flax differ in the number of parameters.
     """
     spec = row.spec
     x_key, label_key = jax.random.split(jax.random.key(1, impl="rbg"))
@@ -30,7 +30,9 @@ def cases(row: Row) -> Iterator[Case]:
     peer = flax_resnet.ResNet(*sizes, rngs=nnx.Rngs(0))
     counts = {parameter_count(network), parameter_count(peer)}
     if len(counts) > 1:
-        raise ValueError(f"The networks have {counts} parameters; wanted one number.")
+        raise ValueError(
+            f"The networks have {counts} parameters; wanted the same number in both."
+        )
     transform = optax.sgd(0.1, momentum=0.9)
     graphdef, state = training.train_state(network, transform)
     step = training.make_step(graphdef, training.classification, transform)
@@ -43,5 +45,5 @@ def cases(row: Row) -> Iterator[Case]:
 
 
 def parameter_count(model: nnx.Module) -> int:
-    """Return how many numbers the model learns."""
+    """Return the number of parameters of the model."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))

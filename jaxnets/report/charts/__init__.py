@@ -1,1 +1,1 @@
-"""Charts: records become Altair descriptions."""
+"""Charts: from records to Vega-Lite specifications, by Altair."""

@@ -1,9 +1,7 @@
-"""What a reader can choose above the charts of a figure."""
+"""The choices that a reader has above the charts of a figure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
-
-from jaxnets.report.html.markup import Markup, escape, join, tag
 
 
 # Names of the charts' parameters.
@@ -11,46 +9,51 @@ SIZE, STEP, FAMILIES = "chosen_size", "chosen_step", "chosen_families"
 
 
 class Control(NamedTuple):
-    """A parameter of a figure's charts, and the values that it can be given.
+    """A parameter of a figure's charts and the values that a reader can choose.
 
-    The charts hold the first choice themselves, so that they can be drawn without a
-    page; `page.js` sets the parameter to what the reader chooses.
+    A chart contains the initial value, so it can also be drawn without the page;
+    `page.js` sets the parameter to what the reader chooses.
 
     Attributes:
         parameter: Name of the parameter.
         label: What the reader chooses, such as `depth`.
-        values: What can be chosen, in order.
-        texts: How each value is written.
-        chosen: Which of them is chosen first; None if any number of them can be, and
-            all are first.
-        slider: Whether it is a slider; else it is a list.
+        values: The values to choose from, in order.
+        texts: The text of each value.
+        initial: Index of the value that is chosen at first. With None the reader can
+            choose several values, and all of them are chosen at first.
+        slider: Whether the control is a slider; otherwise it is a list.
     """
 
     parameter: str
     label: str
     values: Sequence[float | str]
     texts: Sequence[str]
-    chosen: int | None
+    initial: int | None
     slider: bool = False
 
-    def first(self) -> Any:
-        """Return the parameter's value before anything is chosen."""
-        return list(self.values) if self.chosen is None else self.values[self.chosen]
+    def initial_value(self) -> Any:
+        """Return the parameter's value before the reader chooses."""
+        return list(self.values) if self.initial is None else self.values[self.initial]
 
-    def text(self) -> str:
-        """Return how the first choice is written."""
-        return ", ".join(self.texts) if self.chosen is None else self.texts[self.chosen]
+    def initial_text(self) -> str:
+        """Return the text of the initial value."""
+        if self.initial is None:
+            return ", ".join(self.texts)
+        return self.texts[self.initial]
 
 
-def sizes(name: str, values: Iterable[float]) -> Control:
-    """Return the choice of a size, first the largest, where most is to be seen."""
+def size_control(name: str, values: Iterable[float]) -> Control:
+    """Return the choice of a size; the largest is chosen at first."""
     ordered = sorted(set(values))
     texts = [f"{value:g}" for value in ordered]
     return Control(SIZE, name, ordered, texts, len(ordered) - 1)
 
 
-def steps(values: Iterable[int]) -> Control:
-    """Return the choice of a training step, at first the first, where theory speaks."""
+def step_control(values: Iterable[int]) -> Control:
+    """Return the choice of a training step; the first is chosen at first.
+
+    Theory predicts the networks before training only.
+    """
     ordered = sorted(set(values))
     texts = [
         f"after {step:,} update{'' if step == 1 else 's'}"
@@ -61,73 +64,11 @@ def steps(values: Iterable[int]) -> Control:
     return Control(STEP, "training step", ordered, texts, 0, slider=True)
 
 
-def families(names: Sequence[str]) -> Control:
-    """Return the choice of networks, first all of them."""
+def family_control(names: Sequence[str]) -> Control:
+    """Return the choice of networks; all are chosen at first."""
     return Control(FAMILIES, "networks", names, names, None)
 
 
-def parameters(controls: Iterable[Control]) -> list[dict[str, Any]]:
-    """Return the parameters of a chart, as Vega-Lite describes them."""
-    return [{"name": c.parameter, "value": c.first()} for c in controls]
-
-
-def controls_html(controls: Iterable[Control], keys: dict[str, Markup]) -> Markup:
-    """Return the controls as HTML; those without a choice are left out.
-
-    Args:
-        controls: What can be chosen.
-        keys: The legend's swatch for each value that has one, by its text.
-    """
-    shown = [_control(c, keys) for c in controls if len(c.values) > 1]
-    return tag("div", *shown, class_="controls") if shown else Markup("")
-
-
-def _control(control: Control, keys: dict[str, Markup]) -> Markup:
-    if control.chosen is None:
-        return _boxes(control, keys)
-    make = _slider if control.slider else _list
-    return tag("label", tag("span", control.label.capitalize()), make(control))
-
-
-def _boxes(control: Control, keys: dict[str, Markup]) -> Markup:
-    boxes = (
-        tag(
-            "label",
-            tag("input", type="checkbox", value=value, checked=""),
-            keys.get(text, ""),
-            text,
-        )
-        for value, text in zip(control.values, control.texts, strict=True)
-    )
-    return tag(
-        "fieldset",
-        tag("legend", control.label.capitalize()),
-        *boxes,
-        data_parameter=control.parameter,
-    )
-
-
-def _list(control: Control) -> Markup:
-    options = (
-        tag("option", text, value=value, selected="" if n == control.chosen else None)
-        for n, (value, text) in enumerate(
-            zip(control.values, control.texts, strict=True)
-        )
-    )
-    return tag("select", *options, data_parameter=control.parameter)
-
-
-def _slider(control: Control) -> Markup:
-    """Return a slider over the places of the values, which are seldom even."""
-    slider = tag(
-        "input",
-        type="range",
-        min=0,
-        max=len(control.values) - 1,
-        value=control.chosen,
-        aria_valuetext=control.text(),
-        data_parameter=control.parameter,
-        data_values=" ".join(f"{value}" for value in control.values),
-        data_texts="|".join(control.texts),
-    )
-    return join([slider, tag("output", escape(control.text()))])
+def vega_parameters(controls: Iterable[Control]) -> list[dict[str, Any]]:
+    """Return the parameters of a chart as Vega-Lite describes them."""
+    return [{"name": c.parameter, "value": c.initial_value()} for c in controls]

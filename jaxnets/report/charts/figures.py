@@ -1,29 +1,31 @@
-"""From records to figures: panels of lines, with what a reader must know."""
+"""From records to figures: panels of lines with titles, notes and descriptions."""
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from jaxnets.report.charts.axes import OF_THEORY, Axes, Line, Range, vertical_range
+from jaxnets.report.charts.axes import THEORY_ROLES, Axes, Line, Range, vertical_range
 from jaxnets.report.charts.line_chart import line_chart
-from jaxnets.report.charts.lines import band_note, line
+from jaxnets.report.charts.lines import band_note, make_line
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import describe_intervals, number, over_seeds
+from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record
 
 
 class Plot(NamedTuple):
-    """What a figure shows and how it is to be read.
+    """What a figure shows and how to read it.
 
     Attributes:
-        name: For file names, such as `gradient-by-layer`.
+        name: Used in file names, such as `gradient-by-layer`.
         title: Heading of the figure.
-        reading: One sentence or two on how to read it.
-        axes: What the axes say.
-        kind: `lines`; `explorer`, of which the reader chooses size and step; or `heat
-            map`: the x of the axes goes upwards there, their y is the colour, and
-            updates go to the right.
-        size: Where the reader chooses a size, what it is, such as `depth`.
+        reading: How to read the figure, in a few sentences.
+        axes: Titles and scales of the axes.
+        kind: `lines`; `explorer`, where the reader chooses size and training step; or
+            `heat map`, where `axes.x` is the vertical axis, `axes.y` is the colour, and
+            the horizontal axis is the number of updates.
+        size: What the size is that the reader chooses, such as `depth`.
     """
 
     name: str
@@ -35,12 +37,13 @@ class Plot(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where a record stands in a figure.
+    """Where a record is drawn in a figure.
 
     Attributes:
-        x: Place on the horizontal axis.
-        panel: Heading of its panel; empty where a figure has one panel.
-        role: `measured` or `theory`, `training` or `validation`; empty for one role.
+        x: Value on the horizontal axis.
+        panel: Title of the panel; empty if the figure has a single panel.
+        role: `measured` or `theory`, `training` or `validation`; empty if all lines
+            have one role.
     """
 
     x: float
@@ -49,7 +52,7 @@ class Spot(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One chart of a figure: its heading, what it shows in words, and its lines."""
+    """One chart of a figure: its title, its description in words, and its lines."""
 
     title: str
     description: str
@@ -57,17 +60,17 @@ class Panel(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Charts that share axes and a legend.
+    """Line charts that share axes and a legend.
 
     Attributes:
-        study: The study it belongs to.
-        plot: What it shows.
+        study: Name of the study.
+        plot: What the figure shows.
         panels: Its charts; never empty.
-        extent: The vertical extent of all of them.
-        families: All families of the study, in the order that fixes their colours.
-        notes: Sentences on intervals and what was left out.
-        finding: What it shows, in a sentence that begins with a verdict and a colon;
-            empty where nobody judged it.
+        extent: The vertical range of all panels.
+        families: All families of the study, in the order of their colours.
+        notes: Sentences on intervals and on values that are not drawn.
+        finding: A sentence that begins with a verdict and a colon; empty if there is no
+            verdict.
     """
 
     study: str
@@ -79,7 +82,7 @@ class Figure(NamedTuple):
     finding: str = ""
 
     def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
-        """Return the specification of the chart of one of its panels."""
+        """Return the Vega-Lite specification of a panel."""
         return line_chart(
             panel.lines,
             self.plot.axes,
@@ -90,51 +93,52 @@ class Figure(NamedTuple):
         )
 
     def heading(self, panel: Panel) -> str:
-        """Return the heading of a panel that stands alone."""
-        return f"{self.plot.title}, {panel.title}" if panel.title else self.plot.title
+        """Return the title of a panel that is exported alone."""
+        return _with_title(self.plot.title, panel.title)
 
     def drawn(self) -> list[tuple[int, str]]:
-        """Return the families that it shows, each after the number of its colour."""
+        """Return the families in the figure, each as `(index of its colour, name)`."""
         seen = {line.family for panel in self.panels for line in panel.lines}
         return [(i, name) for i, name in enumerate(self.families) if name in seen]
 
     def roles(self) -> list[str]:
-        """Return the roles that it shows, in the order of their dashes."""
+        """Return the roles in the figure, in the order of their dashes."""
         seen = [line.role for panel in self.panels for line in panel.lines]
         return [role for role in dict.fromkeys(seen) if role]
 
 
-def figure(
+def make_figure(
     study: str, plot: Plot, spots: Iterable[tuple[Record, Spot]], present: set[str]
 ) -> Figure | None:
-    """Draw `spots`, in the order in which their panels and roles come.
+    """Return the figure of `spots`; panels and roles keep the order of the spots.
 
     Args:
-        study: The study they belong to.
+        study: Name of the study.
         plot: What the figure shows.
-        spots: Each record with its place in the figure.
-        present: All families of the study, also those that this figure lacks.
+        spots: Records, each with where it is drawn.
+        present: All families of the study, also those without a record in `spots`.
 
     Returns:
-        The figure, or None where nothing is finite enough to be drawn.
+        The figure, or None if no value is finite.
     """
     families = ordered_families(study, present)
     panels: dict[str, list[Line]] = defaultdict(list)
     left_out = set()
-    for (title, role, family), places in _grouped(spots, families).items():
-        if any(over_seeds(records).left_out for records in places.values()):
-            left_out.add(_where(family, title))
-        drawn = line(family, role, places, plot.axes.bounds)
+    for (title, role, family), points in _grouped(spots, families).items():
+        records = itertools.chain.from_iterable(points.values())
+        if not all(math.isfinite(record.value) for record in records):
+            left_out.add(_with_title(family, title))
+        drawn = make_line(family, role, points, plot.axes.bounds)
         if drawn.points:
             panels[title].append(drawn)
     lines = [drawn for panel in panels.values() for drawn in panel]
     if not lines:
         return None
     if all(len(drawn.points) == 1 for drawn in lines):
-        # A band needs two places.
+        # A band needs two values of x.
         plot = plot._replace(axes=plot.axes._replace(bars=True))
     extent = vertical_range(lines, plot.axes)
-    measured = [drawn for drawn in lines if drawn.role not in OF_THEORY]
+    measured = [drawn for drawn in lines if drawn.role not in THEORY_ROLES]
     seeds = [found.seeds for drawn in measured for _, found in drawn.points]
     notes = [
         describe_intervals(seeds, "Bars" if plot.axes.bars else "Bands"),
@@ -172,23 +176,23 @@ def _grouped(
     )
 
 
-def _where(family: str, title: str) -> str:
-    return f"{family}, {title}" if title else family
+def _with_title(name: str, title: str) -> str:
+    return f"{name}, {title}" if title else name
 
 
 def left_out_note(names: set[str]) -> list[str]:
-    """Say where values are not drawn, in a sentence or none."""
+    """Return a sentence on the lines with values that are not drawn, if any."""
     if not names:
         return []
     return [
-        "Values that are not finite (a loss that diverged, or a gradient of exactly "
-        f"zero) are left out: {'; '.join(sorted(names))}."
+        "Values that are not finite (a diverged loss or a gradient of exactly zero) "
+        f"are left out: {'; '.join(sorted(names))}."
     ]
 
 
 def _describe(plot: Plot, title: str, lines: Sequence[Line]) -> str:
-    """Say in words what a panel shows, from its first to its last point."""
-    heading = f"{plot.title}, {title}" if title else plot.title
+    """Describe a panel in words: the first and the last point of each line."""
+    heading = _with_title(plot.title, title)
     ends = []
     for drawn in lines:
         (first, start), (last, end) = drawn.points[0], drawn.points[-1]

@@ -1,4 +1,4 @@
-"""One chart: lines with their intervals, described once for page and export."""
+"""A chart of lines with their intervals, the same for the page and for export."""
 
 import json
 import math
@@ -8,20 +8,19 @@ from typing import Any
 import altair as alt
 
 from jaxnets.report.charts.axes import (
-    OF_THEORY,
+    THEORY_ROLES,
     Axes,
     Line,
     Range,
     horizontal,
     vertical,
 )
-from jaxnets.report.charts.controls import Control, parameters
+from jaxnets.report.charts.specification import rounded, thinned, to_specification
 from jaxnets.report.charts.style import DASHES, MARKERS
 from jaxnets.report.intervals import interval
 
 
-HEIGHT = 250
-# More markers than this on one line are clutter, more points only make a larger page.
+# More markers on a line are clutter; more points only make the page larger.
 MARKERS_PER_LINE = 10
 POINTS_PER_LINE = 100
 
@@ -37,25 +36,25 @@ def line_chart(
     """Return the Vega-Lite specification of the chart of `lines`.
 
     Args:
-        lines: What to draw, with finite means.
-        axes: What the axes say.
-        extent: Vertical extent, the same for all panels of a figure.
-        families: All families of the study, in the order that fixes their colours.
-        description: What the chart shows, for those who cannot see it.
-        legend: Whether the chart has its own legend; the page writes one for all
+        lines: The lines, with finite means.
+        axes: Titles and scales of the axes.
+        extent: Vertical range, the same for all panels of a figure.
+        families: All families of the study, in the order of their colours.
+        description: What the chart shows, for readers who cannot see it.
+        legend: Whether the chart has its own legend; the page has one legend for all
             panels of a figure.
 
     Returns:
-        A layered chart as wide as its container, with a tooltip at each point. It is
-        not validated here, which would take most of the time of a report; the tests do.
+        The specification of a layered chart, as wide as its container, with a tooltip
+        at each point.
     """
-    # By name, so that Altair does not copy the rows with every layer.
+    # The data are named, because Altair would copy rows into every layer.
     base = alt.Chart(alt.NamedData("rows")).encode(
         x=horizontal(axes, lines), y=vertical("mean", axes, extent)
     )
     layers = line_layers(base, lines, axes, extent, families, legend)
     rows = _rows(lines, axes, extent)
-    return embedded(alt.LayerChart(layer=layers), rows, description)
+    return to_specification(alt.LayerChart(layer=layers), rows, description)
 
 
 def line_layers(
@@ -66,15 +65,15 @@ def line_layers(
     families: Sequence[str],
     legend: bool,
 ) -> list[alt.Chart]:
-    """Return intervals, strokes, markers and what hovering shows, over `base`.
+    """Return the layers of a line chart: intervals, lines, markers, tooltips.
 
     Args:
-        base: A chart with its axes, of rows like those of `line_chart`.
-        lines: All lines that it can show.
-        axes: As for `line_chart`, like the others.
-        extent: Vertical extent.
-        families: All families of the study.
-        legend: Whether there is a legend.
+        base: A chart with its axes, of data with the fields that `line_chart` writes.
+        lines: All lines that the chart can show.
+        axes: As for `line_chart`.
+        extent: As for `line_chart`.
+        families: As for `line_chart`.
+        legend: As for `line_chart`.
     """
     names = {line.family for line in lines}
     key = _legend([name for name in families if name in names], legend)
@@ -84,37 +83,11 @@ def line_layers(
         color=alt.Color("family:N", scale=scale, legend=key), detail="role:N"
     )
     return [
-        _spread(base, axes, extent),
-        _strokes(base, roles, legend),
+        _intervals(base, axes, extent),
+        _lines(base, roles, legend),
         _markers(base, families, key),
-        _hover(base, axes, roles),
+        _hover_points(base, axes, roles),
     ]
-
-
-def embedded(
-    chart: alt.Chart | alt.LayerChart,
-    rows: list[dict[str, Any]],
-    description: str,
-    controls: Sequence[Control] = (),
-) -> dict[str, Any]:
-    """Return the specification of `chart`, as wide as its container, with its rows.
-
-    Args:
-        chart: A chart of the data named `rows`.
-        rows: Those data.
-        description: What the chart shows, for those who cannot see it.
-        controls: What the reader can choose.
-    """
-    chart = chart.properties(
-        width="container",
-        height=HEIGHT,
-        description=description,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
-    written = chart.to_dict(validate=False)
-    if controls:
-        written["params"] = [*parameters(controls), *written.get("params", [])]
-    return {**written, "datasets": {"rows": rows}}
 
 
 def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, Any]]:
@@ -123,42 +96,27 @@ def _rows(lines: Sequence[Line], axes: Axes, extent: Range) -> list[dict[str, An
         points = thinned(line.points, POINTS_PER_LINE)
         stride = math.ceil(len(points) / MARKERS_PER_LINE)
         for index, (x, found) in enumerate(points):
+            low, high = found.interval
             row = {
                 "family": line.family,
                 "role": line.role,
                 "x": x,
-                "mean": short(found.mean),
-                # Cut here, because a logarithmic axis has no place for a negative end.
-                "low": short(max(found.low, extent.low)),
-                "high": short(min(found.high, extent.high)),
+                "mean": rounded(found.mean),
+                # Clipped here: a logarithmic axis cannot show a negative end.
+                "low": rounded(max(low, extent.low)),
+                "high": rounded(min(high, extent.high)),
                 "value": interval(found, axes.share),
                 "seeds": found.seeds,
-                "marked": index % stride == 0 and line.role not in OF_THEORY,
+                "marked": index % stride == 0 and line.role not in THEORY_ROLES,
             }
             rows.append(row)
     return rows
 
 
-def thinned[Point](points: Sequence[Point], count: int) -> list[Point]:
-    """Return every so many points, about `count` of them, and the last."""
-    stride = math.ceil(len(points) / count)
-    last = len(points) - 1
-    return [
-        point
-        for index, point in enumerate(points)
-        if index == last or (index % stride == 0 and last - index >= stride / 2)
-    ]
-
-
-def short(value: float, digits: int = 5) -> float:
-    """Round to what a chart can show, which keeps the page small."""
-    return float(f"{value:.{digits}g}")
-
-
 def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | None:
     if not shown:
         return None
-    # Wide enough to show dashes, and not as pale as the bands.
+    # Symbols wide enough to show dashes, and opaque although the bands are not.
     return alt.Legend(
         title=None,
         orient="top",
@@ -169,31 +127,31 @@ def _legend(values: list[str], shown: bool, size: int = 110) -> alt.Legend | Non
     )
 
 
-def _spread(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
-    """Return the intervals over seeds, and the bands of theory, which are outlined."""
-    spread = base.encode(y=vertical("low", axes, extent), y2="high:Q")
+def _intervals(base: alt.Chart, axes: Axes, extent: Range) -> alt.Chart:
+    """Return the intervals over seeds, and theory's bands with dotted edges."""
+    intervals = base.encode(y=vertical("low", axes, extent), y2="high:Q")
     if axes.bars:
-        return spread.transform_filter("datum.seeds > 1").mark_rule(
+        return intervals.transform_filter("datum.seeds > 1").mark_rule(
             strokeWidth=1.5, opacity=0.7, clip=True
         )
-    of_theory = "datum.seeds == 1"
+    is_theory = "datum.seeds == 1"
     return (
-        spread.transform_filter("datum.low < datum.high")
+        intervals.transform_filter("datum.low < datum.high")
         .mark_area(
-            # An encoding of the stroke would change the legend of the colours.
+            # An encoding of the stroke would change the legend of colours.
             stroke=alt.ExprRef("scale('color', datum.family)"),
             strokeWidth=1,
             strokeDash=[1, 3],
             clip=True,
         )
         .encode(
-            fillOpacity=alt.condition(of_theory, alt.value(0.06), alt.value(0.16)),
-            strokeOpacity=alt.condition(of_theory, alt.value(0.8), alt.value(0)),
+            fillOpacity=alt.condition(is_theory, alt.value(0.06), alt.value(0.16)),
+            strokeOpacity=alt.condition(is_theory, alt.value(0.8), alt.value(0)),
         )
     )
 
 
-def _strokes(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:
+def _lines(base: alt.Chart, roles: list[str], legend: bool) -> alt.Chart:
     lines = base.mark_line(strokeWidth=2, clip=True)
     if not roles:
         return lines
@@ -220,8 +178,8 @@ def _markers(
     )
 
 
-def _hover(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
-    """Invisible points: the one nearest to the pointer shows itself and its values."""
+def _hover_points(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
+    """Return hidden points; the one nearest to the pointer appears with a tooltip."""
     nearest = alt.selection_point(
         name="nearest",
         nearest=True,
@@ -230,13 +188,14 @@ def _hover(base: alt.Chart, axes: Axes, roles: list[str]) -> alt.Chart:
         fields=["x", "family", "role"],
         empty=False,
     )
-    told = {"network": "family", **({"line": "role"} if roles else {})}
-    told |= {axes.x: "x", axes.y: "value", "seeds": "seeds"}
-    # An expression, because Vega-Lite 6.4 looks for a tooltip's texts in the cell of
-    # the nearest point, where they lie one level deeper, and would show `undefined`.
+    fields = {"network": "family", **({"line": "role"} if roles else {})}
+    fields |= {axes.x: "x", axes.y: "value", "seeds": "seeds"}
+    # An expression, because Vega-Lite 6.4 reads the fields of an encoded tooltip from
+    # the Voronoi cell of the nearest point, which holds them one level deeper, and
+    # would show `undefined`.
     values = ", ".join(
         f"{json.dumps(title)}: (datum.datum || datum).{field}"
-        for title, field in told.items()
+        for title, field in fields.items()
     )
     return (
         base.mark_point(

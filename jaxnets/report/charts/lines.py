@@ -1,80 +1,96 @@
-"""The lines of a chart from records, and how measured ones lie beside theory's."""
+"""From records to the lines of a chart, and how far theory is from measurement."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.intervals import Estimate, over_seeds
+from jaxnets.runs.estimates import Estimate, over_seeds
+from jaxnets.runs.intervals import UNBOUNDED, Bounds
 from jaxnets.runs.records import Record
 
 
-# How the metrics of the ends of theory's band begin.
-BAND = {"low": "predicted_low_", "high": "predicted_high_"}
+# Prefixes of the metrics that hold the ends of theory's band.
+BAND_PREFIXES = {"low": "predicted_low_", "high": "predicted_high_"}
 
 
-def line(
+def make_line(
     family: str,
     role: str,
-    places: Mapping[float, list[Record]],
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    points: Mapping[float, list[Record]],
+    bounds: Bounds = UNBOUNDED,
 ) -> Line:
-    """Return the line through the estimates at each x that has a finite value."""
-    found = {x: _estimate(records).within(bounds) for x, records in places.items()}
-    points = [(x, e) for x, e in found.items() if e.seeds]
-    return Line(family, role, sorted(points))
+    """Return the line through the estimates over seeds, at each x with a finite value.
 
-
-def _estimate(records: list[Record]) -> Estimate:
-    """Return the mean over seeds, or theory's value with the ends of its band."""
-    ends = {
-        end: r.value for r in records for end in BAND if r.metric.startswith(BAND[end])
-    }
-    middle = [r for r in records if not r.metric.startswith((*BAND.values(),))]
-    return over_seeds(middle)._replace(**ends)
-
-
-def inside(measured: Line, predicted: Line) -> tuple[int, int]:
-    """Return at how many places the measured line is in theory's band, and of how many.
-
-    Places without a band, such as the one that theory's line starts from, are left out.
+    Args:
+        family: The kind of network.
+        role: What the line shows.
+        points: The records of each x.
+        bounds: The smallest and the largest value that the quantity can have.
     """
-    # A prediction of each network has an interval over seeds, and no band.
-    bands = {x: e for x, e in predicted.points if e.seeds == 1 and e.low < e.high}
-    places = [(bands[x], found.mean) for x, found in measured.points if x in bands]
-    return sum(band.low <= mean <= band.high for band, mean in places), len(places)
+    found = ((x, _estimate(points[x], bounds)) for x in sorted(points))
+    return Line(family, role, [(x, value) for x, value in found if value])
+
+
+def _estimate(records: list[Record], bounds: Bounds) -> Estimate | None:
+    """Return the estimate over seeds; for theory, the prediction and its band."""
+    ends = {
+        end: r.value
+        for r in records
+        for end in BAND_PREFIXES
+        if r.metric.startswith(BAND_PREFIXES[end])
+    }
+    middle = [r for r in records if not r.metric.startswith((*BAND_PREFIXES.values(),))]
+    found = over_seeds(middle)
+    return found and found.within(bounds)._replace(**ends)
+
+
+def points_inside(measured: Line, predicted: Line) -> tuple[int, int]:
+    """Return how many measured points lie inside theory's band, and how many have one.
+
+    Points without a band, such as the one where theory's line starts, do not count.
+    """
+    # A prediction made for each seed has an interval over seeds instead of a band.
+    bands = {x: e.interval for x, e in predicted.points if e.seeds == 1}
+    triples = [
+        (*bands[x], found.mean)
+        for x, found in measured.points
+        if x in bands and bands[x][0] < bands[x][1]
+    ]
+    return sum(low <= mean <= high for low, high, mean in triples), len(triples)
 
 
 def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:
-    """Say where measured lines lie in theory's bands, in sentences or none."""
-    within, without = [], []
+    """Return sentences on which measured lines lie inside theory's bands, if any."""
+    inside, outside = [], []
     for title, lines in panels.items():
         measured = {line.family: line for line in lines if line.role == MEASURED}
         for line in lines:
             if line.role != PREDICTED or line.family not in measured:
                 continue
-            count, places = inside(measured[line.family], line)
+            count, total = points_inside(measured[line.family], line)
             name = f"{line.family}, {title}" if title else line.family
-            if places and count == places:
-                within.append(name)
-            elif places:
-                without.append(f"{name} (outside at {places - count} of {places})")
+            if total and count == total:
+                inside.append(name)
+            elif total:
+                outside.append(f"{name} (outside at {total - count} of {total})")
     sentences = []
-    if within or without:
+    if inside or outside:
         sentences.append(
-            "Between dotted edges: where theory expects the mean line of so many "
-            "narrow networks, in 95 of 100 runs."
+            "Between the dotted edges: where theory expects the mean of as many "
+            "networks of this width to lie in 95 of 100 runs."
         )
-    if within:
-        sentences.append(f"Inside all along: {'; '.join(within)}.")
-    if without:
-        sentences.append(f"Not inside all along: {'; '.join(without)}.")
+    if inside:
+        sentences.append(f"Inside everywhere: {'; '.join(inside)}.")
+    if outside:
+        sentences.append(f"Not inside everywhere: {'; '.join(outside)}.")
     return sentences
 
 
 def misfit(measured: Line, predicted: Line) -> float | None:
-    """Return the root mean square distance of two lines where both have a point.
+    """Return the root mean square distance of two lines over the x that both have.
 
-    Neither line is moved: an offset of theory's line counts in full.
+    Neither line is shifted, so an offset of theory's line counts in full. Returns None
+    if they have no x in common.
     """
     theory = {x: found.mean for x, found in predicted.points}
     gaps = [found.mean - theory[x] for x, found in measured.points if x in theory]

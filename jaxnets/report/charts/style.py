@@ -1,20 +1,15 @@
-"""Colours, markers and the Vega configuration; light and dark, page and charts."""
+"""Colours, markers and fonts of the page and its charts, light and dark."""
 
 from typing import Any, NamedTuple
 
+from jaxnets.runs.catalogue import STUDIES
 
-# The order fixes colour and marker, so a family looks alike in every chart and run.
-FAMILIES = {
-    "depth": ("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
-    "time": ("RNN", "GRU", "LSTM"),
-    "saturation": ("sigmoid", "tanh", "ReLU"),
-    "overfitting": ("no dropout", "dropout 0.5"),
-}
+
 MARKERS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-# The first role of a chart is drawn solid, the second dashed.
+# The first role of a chart is drawn solid, the second dashed, the third dotted.
 DASHES = ((1, 0), (6, 4), (2, 3))
-# The colours of heat maps, from little to much: viridis. Its lightness rises evenly, so
-# it is read alike with and without colour vision, on a light and on a dark page.
+# The colours of heat maps, from small to large values: viridis. Its lightness increases
+# evenly, so it can also be read without colour vision.
 HEAT = (
     "#440154",
     "#482878",
@@ -31,16 +26,16 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-se
 
 
 class Theme(NamedTuple):
-    """The colours of one colour scheme.
+    """The colours of the page in one colour scheme.
 
     Attributes:
-        families: After Okabe and Ito, so that the common kinds of colour blindness
-            can tell them apart; lighter on a dark page.
+        families: Colours of lines, after Okabe and Ito: readers with the common kinds
+            of colour blindness can tell them apart.
         page: Background of the page.
         panel: Background of cards and code.
-        text: Ink.
-        quiet: Ink of captions and axis titles.
-        rule: Lines of tables and axes.
+        text: Text.
+        muted: Captions and axis titles.
+        rule: Rules of tables and axes.
         grid: Grid lines of the charts.
         accent: Links.
     """
@@ -49,7 +44,7 @@ class Theme(NamedTuple):
     page: str
     panel: str
     text: str
-    quiet: str
+    muted: str
     rule: str
     grid: str
     accent: str
@@ -60,7 +55,7 @@ LIGHT = Theme(
     page="#fdfdfb",
     panel="#f4f4ef",
     text="#1c1d20",
-    quiet="#5a5d66",
+    muted="#5a5d66",
     rule="#d9d9d2",
     grid="#ecece6",
     accent="#0a5aa0",
@@ -70,7 +65,7 @@ DARK = Theme(
     page="#16181c",
     panel="#1f2228",
     text="#e8e8e4",
-    quiet="#a6a9b2",
+    muted="#a6a9b2",
     rule="#3a3e46",
     grid="#292d34",
     accent="#7cbcff",
@@ -78,7 +73,7 @@ DARK = Theme(
 
 
 def css_variables(theme: Theme) -> str:
-    """Return `theme` as CSS custom properties, `--text` and so on."""
+    """Return `theme` as CSS custom properties such as `--text`."""
     named = theme._asdict()
     families = named.pop("families")
     lines = [f"--{name}: {colour};" for name, colour in named.items()]
@@ -87,15 +82,15 @@ def css_variables(theme: Theme) -> str:
 
 
 def vega_config(theme: Theme) -> dict[str, Any]:
-    """Return the Vega-Lite configuration of charts on a page in `theme`."""
+    """Return the Vega-Lite configuration of charts in `theme`."""
     return {
         "background": theme.page,
         "font": FONT,
         "view": {"stroke": None},
         "range": {"category": list(theme.families)},
         "axis": {
-            "labelColor": theme.quiet,
-            "titleColor": theme.quiet,
+            "labelColor": theme.muted,
+            "titleColor": theme.muted,
             "labelFontSize": 12,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
@@ -109,7 +104,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "axisY": {"domain": False, "ticks": False},
         "legend": {
             "labelColor": theme.text,
-            "titleColor": theme.quiet,
+            "titleColor": theme.muted,
             "labelFontSize": 12,
             "labelLimit": 0,
         },
@@ -119,6 +114,6 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 
 def ordered_families(study: str, present: set[str]) -> list[str]:
-    """Return the families in the order that fixes their colour: known ones first."""
-    known = FAMILIES.get(study, ())
+    """Return a study's families in the order of their colours, known ones first."""
+    known = STUDIES[study].families if study in STUDIES else ()
     return [*known, *sorted(present - set(known))]

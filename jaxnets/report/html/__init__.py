@@ -1,1 +1,1 @@
-"""The page around the charts: markup, legends, verdicts, provenance."""
+"""The HTML of the page: markup, figures, legends, verdicts, provenance."""

@@ -1,29 +1,29 @@
-"""A figure as HTML: heading, how to read it, legend, charts, notes."""
+"""A figure as HTML: title, how to read it, legend, charts and notes."""
 
 import json
 
-from jaxnets.report.charts.controls import controls_html
 from jaxnets.report.charts.explorer import Explorer
 from jaxnets.report.charts.figures import Figure, Panel
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.phase import PhaseDiagram
-from jaxnets.report.html.legends import family_keys, heat_legend, line_legend
-from jaxnets.report.html.markup import Markup, tag, typeset
+from jaxnets.report.charts.phase_diagram import PhaseDiagram
+from jaxnets.report.html.controls import controls_html
+from jaxnets.report.html.legends import family_swatches, heat_legend, line_legend
+from jaxnets.report.html.markup import Markup, bold_opening, tag
 from jaxnets.report.sections.section import AnyFigure
 
 
 def figure_html(figure: AnyFigure, index: int) -> Markup:
-    """Return `figure` as HTML, with its charts' descriptions as JSON beside them.
+    """Return `figure` as HTML; beside each chart is its specification as JSON.
 
     Args:
-        figure: What to show.
-        index: Its number on the page, which makes the identifiers unique.
+        figure: The figure.
+        index: Its number on the page, which makes the `id` attributes unique.
     """
     panels = [
         _panel(figure, panel, f"figure-{index}-{number}")
         for number, panel in enumerate(figure.panels, 1)
     ]
-    # Four stand better two by two; of more than two, three fill a row.
+    # Three panels in a row, but four panels two by two.
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     return tag(
         "figure",
@@ -42,23 +42,22 @@ def figure_html(figure: AnyFigure, index: int) -> Markup:
 
 
 def _finding(figure: AnyFigure) -> list[Markup]:
-    """Return what a claim's figure shows, its first words set off."""
+    """Return the finding of a figure, with its verdict in bold."""
     if not isinstance(figure, Figure) or not figure.finding:
         return []
-    opening, colon, rest = typeset(figure.finding).partition(": ")
-    return [tag("p", tag("strong", opening + colon.strip()), " ", rest)]
+    return [tag("p", bold_opening(figure.finding))]
 
 
 def _legend(figure: AnyFigure) -> list[Markup]:
-    """Return what stands between the text of a figure and its charts."""
+    """Return the legend and the controls of a figure."""
     if isinstance(figure, HeatMap):
         return [controls_html(figure.controls, {}), heat_legend(figure)]
     if isinstance(figure, Explorer):
-        # The boxes are the legend of the families.
-        boxes = controls_html(figure.controls, family_keys(figure.drawn()))
+        # The checkboxes are the legend of the families.
+        boxes = controls_html(figure.controls, family_swatches(figure.drawn()))
         return [boxes, line_legend([], figure.roles())]
     if isinstance(figure, PhaseDiagram):
-        # Its shapes are told apart by the text above it.
+        # The text of the figure explains the shapes.
         return []
     return [line_legend(figure.drawn(), figure.roles())]
 
@@ -81,6 +80,6 @@ def _panel(figure: AnyFigure, panel: Panel, name: str) -> Markup:
 
 
 def json_in_html(value: object) -> Markup:
-    """Return `value` as JSON that cannot end the script element that it stands in."""
+    """Return `value` as JSON that cannot end the script element around it."""
     written = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Markup(written.replace("<", "\\u003c"))

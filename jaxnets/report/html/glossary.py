@@ -1,43 +1,44 @@
-"""The words that a reader new to the topic needs, in a sentence or two each."""
+"""The terms that a reader new to the topic needs, each in a sentence or two."""
 
 from jaxnets.report.html.markup import Markup, tag
 
 
 WORDS = {
     "Gradient": "How the loss changes when a number in the network changes a little. "
-    "Training follows it downhill, so a part of the network without gradient does not "
-    "learn. Its norm is its length.",
+    "Training follows the gradient downhill, so a part of the network without gradient "
+    "does not learn. The norm of the gradient is its length.",
     "Backpropagation": "The gradient is computed from the loss backwards, layer by "
-    "layer; in a recurrent network step by step into the past.",
+    "layer, and in a recurrent network step by step into the past.",
     "Vanishing and exploding": "Each layer or time step multiplies the gradient. "
     "Factors below one make it vanish on its way back, factors above one make it "
     "explode; both do so exponentially fast.",
-    "Shortcut connection": "Adds a block's input to its output, so that the gradient "
-    "has a way around the block. Networks with them are residual networks; those "
-    "without are plain.",
-    "BatchNorm": "Batch normalisation: shifts and scales each feature to mean zero and "
-    "variance one over the batch.",
-    "Gate": "A factor between 0 and 1 that the network computes itself. GRU and LSTM "
-    "decide by gates what to keep, and a gate near 1 passes state and gradient on "
-    "unchanged.",
-    "Saturation": "The flat part of an activation such as sigmoid or tanh. There its "
-    "derivative is nearly zero and stops the gradient.",
-    "Overfitting": "Learning the training examples by heart: good on them, worse on "
-    "others. Dropout, which silences random units while training, works against it.",
-    "Lyapunov exponent": "The rate, in nats a step, at which small differences in the "
-    "state of a recurrent network grow (above zero) or die out (below zero).",
+    "Shortcut connection": "Adds the input of a block to its output, which gives the "
+    "gradient a path around the block. Networks with shortcut connections are called "
+    "residual, those without plain.",
+    "BatchNorm": "Batch normalisation: it shifts and scales each feature to mean zero "
+    "and variance one over the batch.",
+    "Gate": "A factor between 0 and 1 that the network computes. GRU and LSTM decide "
+    "by gates what to keep; a gate near 1 passes state and gradient on unchanged.",
+    "Saturation": "A unit is saturated if it is on the flat part of an activation such "
+    "as sigmoid or tanh. There the derivative is nearly zero, which stops the "
+    "gradient.",
+    "Overfitting": "The network learns the training examples by heart: it does well on "
+    "them and worse on others. Dropout, which silences random units during training, "
+    "reduces this.",
+    "Lyapunov exponent": "The rate, in nats per step, at which small differences in "
+    "the state of a recurrent network grow (above zero) or shrink (below zero).",
     "Seed and interval": "Each network is trained several times from different random "
-    "weights. The interval tells how much the mean over these seeds can be trusted. "
-    "That of a share is taken on the arcsine scale, so it stays within 0 and 100 %, "
-    "and that of a loss or a length on the logarithmic scale.",
-    "log10, decade and nat": "log10 is the power of ten: −3 means 0.001. One unit of "
-    "it is a decade, a factor of ten; a nat is a factor of e = 2.72.",
-    "chi_1": "The factor by which a squared gradient changes in one layer of a wide "
+    "weights. The interval tells how precisely the mean over these seeds is known. "
+    "For a share it is computed on the arcsine scale, so it stays within 0 and 100 %; "
+    "for a loss or a length it is computed on the logarithmic scale.",
+    "log10, decade and nat": "log10 is the exponent of a power of ten: −3 means 0.001. "
+    "One unit is a decade, a factor of ten. A nat is a factor of e ≈ 2.72.",
+    "chi_1": "The factor by which the squared gradient changes in one layer of a wide "
     "random network. Below 1 gradients vanish (the ordered phase), above 1 they "
-    "explode (the chaotic phase); variances of weights and biases with chi_1 = 1 form "
-    "the critical line.",
-    "Fan-in": "How many inputs a unit has, n. Weights are started with a variance of "
-    "1/n (LeCun) or 2/n (He), so that sums over inputs keep their size.",
+    "explode (the chaotic phase). The variances of weights and biases for which "
+    "chi_1 = 1 form the critical line.",
+    "Fan-in": "The number n of inputs of a unit. Initial weights have a variance of "
+    "1/n (LeCun) or 2/n (He), so that sums over inputs keep their scale.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The legend of a figure, which the page writes once for all of its panels."""
+"""The legend of a figure, one for all of its panels."""
 
 from jaxnets.report.charts.heat_maps import HeatMap
 from jaxnets.report.charts.style import DASHES, HEAT, MARKERS
@@ -6,7 +6,7 @@ from jaxnets.report.html.markup import Markup, join, tag
 from jaxnets.report.intervals import numbers
 
 
-# Markers around the origin, as Vega draws them at the size of the charts.
+# SVG paths of the markers, with the shape and the size that Vega draws.
 _OUTLINES = {
     "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
     "square": "M-3.4,-3.4h6.8v6.8h-6.8Z",
@@ -18,32 +18,32 @@ _OUTLINES = {
 
 
 def line_legend(families: list[tuple[int, str]], roles: list[str]) -> Markup:
-    """Return the swatches of families and, where there are two, of roles."""
-    shown = [*family_keys(families).items(), *_role_keys(roles).items()]
+    """Return the swatches of families and, if there are several, of roles."""
+    shown = [*family_swatches(families).items(), *_role_swatches(roles).items()]
     if not shown:
         return Markup("")
-    items = (tag("li", key, name) for name, key in shown)
+    items = (tag("li", swatch, name) for name, swatch in shown)
     return tag("ul", *items, class_="legend", aria_label="Legend")
 
 
-def family_keys(families: list[tuple[int, str]]) -> dict[str, Markup]:
-    """Return the swatch of each family, given after the number of its colour."""
+def family_swatches(families: list[tuple[int, str]]) -> dict[str, Markup]:
+    """Return the swatch of each family, given as `(index of its colour, name)`."""
     kinds = len(MARKERS)
     return {
-        name: _key(f"var(--family-{index % kinds})", marker=MARKERS[index % kinds])
+        name: _swatch(f"var(--family-{index % kinds})", marker=MARKERS[index % kinds])
         for index, name in families
     }
 
 
-def _role_keys(roles: list[str]) -> dict[str, Markup]:
+def _role_swatches(roles: list[str]) -> dict[str, Markup]:
     if len(roles) < 2:
         return {}
     dashes = zip(roles, DASHES, strict=False)
-    return {role: _key("var(--text)", dash=dash) for role, dash in dashes}
+    return {role: _swatch("var(--text)", dash=dash) for role, dash in dashes}
 
 
 def heat_legend(figure: HeatMap) -> Markup:
-    """Return the scale of colours, from the least to the greatest value."""
+    """Return the colour scale of a heat map, from its smallest to its largest value."""
     low, high = numbers(figure.extent)
     bar = tag(
         "span",
@@ -57,10 +57,10 @@ def heat_legend(figure: HeatMap) -> Markup:
     return tag("ul", *shown, class_="legend", aria_label="Legend")
 
 
-def _key(
+def _swatch(
     colour: str, marker: str | None = None, dash: tuple[int, ...] = (1, 0)
 ) -> Markup:
-    """Return the swatch of a legend: a piece of the line and its marker."""
+    """Return a piece of a line with its marker."""
     line = tag(
         "path",
         d="M-15,0H15",

@@ -1,23 +1,23 @@
-"""HTML that escapes by construction: plain text in, markup out."""
+"""HTML elements whose text is always escaped."""
 
 import html
 import re
 from collections.abc import Iterable
 
 
-# Elements that have no content and no end.
+# Elements without content and without an end tag.
 VOID = ("input",)
 
 
 class Markup(str):
-    """A string that is HTML already; every other string is escaped."""
+    """A string of HTML; every other string is escaped."""
 
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def typeset(text: str) -> str:
-    """Return a sentence of a terminal as a page writes it: powers, minus and times.
+    """Return plain text with typographic powers, minus and multiplication signs.
 
     Example:
         >>> typeset("a factor of 6*10^4, by -0.5")
@@ -29,7 +29,7 @@ def typeset(text: str) -> str:
 
 
 def escape(text: object) -> Markup:
-    """Return `text` as HTML, unchanged where it is `Markup`.
+    """Return `text` as HTML; `Markup` is returned unchanged.
 
     Example:
         >>> escape("a < b")
@@ -48,8 +48,8 @@ def join(parts: Iterable[object], separator: str = "") -> Markup:
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """Return the element `name` with its children and attributes.
 
-    A trailing underscore is dropped from an attribute's name, and the others become
-    hyphens, so that `class_` and `aria_label` can be written. None leaves one out.
+    In the names of attributes a trailing underscore is dropped and other underscores
+    become hyphens: write `class_` and `aria_label`. An attribute of None is left out.
 
     Example:
         >>> tag("p", "1 < 2", class_="note")
@@ -63,6 +63,17 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     if name in VOID:
         return Markup(f"<{name}{written}>")
     return Markup(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def bold_opening(text: str) -> Markup:
+    """Return a sentence with its opening, up to the first colon, in bold.
+
+    Example:
+        >>> bold_opening("Holds: met at 3 of 3 points.")
+        '<strong>Holds:</strong> met at 3 of 3 points.'
+    """
+    opening, colon, rest = typeset(text).partition(": ")
+    return join([tag("strong", opening + colon.strip()), " ", rest])
 
 
 def paragraphs(texts: Iterable[object], **attributes: object) -> Markup:

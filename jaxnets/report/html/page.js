@@ -1,9 +1,9 @@
-// Draws each chart from the description beside it, in the page's colour scheme, with
-// what the reader chose above it.
+// Draws each chart from the specification beside it, in the colour scheme of the page,
+// with the values that the reader chose in the controls above it.
 const themes = JSON.parse(document.getElementById("themes").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-// The value of a parameter. Those of a slider are seldom even, so it counts places.
+// The value of a control. A slider counts indices, because values are not evenly spaced.
 function value(control) {
   if (control.tagName === "FIELDSET") {
     return [...control.querySelectorAll(":checked")].map((box) => box.value);
@@ -19,15 +19,15 @@ function choices(container) {
   return new Map([...controls].map((control) => [control.dataset.parameter, value(control)]));
 }
 
-// Says what a slider stands at.
-function tell(slider) {
+// Shows the value of a slider as text.
+function showText(slider) {
   const text = slider.dataset.texts.split("|")[slider.value];
   slider.setAttribute("aria-valuetext", text);
   slider.nextElementSibling.textContent = text;
 }
 
 async function choose(event) {
-  if (event.target.type === "range") tell(event.target);
+  if (event.target.type === "range") showText(event.target);
   for (const container of event.target.closest("figure").querySelectorAll(".chart")) {
     for (const [name, chosen] of choices(container)) container.view?.signal(name, chosen);
     await container.view?.runAsync();
@@ -37,13 +37,13 @@ async function choose(event) {
 async function draw(container) {
   const source = document.getElementById(container.dataset.source);
   const scheme = dark.matches ? "dark" : "light";
-  const description = JSON.parse(source.textContent);
+  const specification = JSON.parse(source.textContent);
   const chosen = choices(container);
-  for (const parameter of description.params ?? []) {
+  for (const parameter of specification.params ?? []) {
     if (chosen.has(parameter.name)) parameter.value = chosen.get(parameter.name);
   }
   try {
-    const drawn = await vegaEmbed(container, description, {
+    const drawn = await vegaEmbed(container, specification, {
       actions: { export: true, source: false, compiled: false, editor: false },
       ast: true, // The page forbids eval, so expressions are interpreted.
       config: themes[scheme],
@@ -68,7 +68,7 @@ async function drawAll() {
   document.body.dataset.drawn = dark.matches ? "dark" : "light";
 }
 
-document.querySelectorAll(".controls [type=range]").forEach(tell);
+document.querySelectorAll(".controls [type=range]").forEach(showText);
 document.addEventListener("input", choose);
 dark.addEventListener("change", drawAll);
 drawAll();

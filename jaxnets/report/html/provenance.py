@@ -1,4 +1,4 @@
-"""What ran where: the command, the machine, the arms, the cost of measuring."""
+"""What ran where: the command, the machine, the arms and the configuration."""
 
 import json
 import re
@@ -8,18 +8,18 @@ from typing import Any
 from jaxnets.report.html.markup import Markup, join, tag
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Table
-from jaxnets.runs.reading import Run
+from jaxnets.runs.folder import Run
 
 
 def provenance_html(run: Run) -> Markup:
-    """Return the account of what ran where, with what the run does not tell."""
-    tables = (_environment(run), _overhead(run), _arms(run), _config(run))
+    """Return what ran where, as far as the run folder says."""
+    tables = (_environment(run), _arms(run), _config(run))
     shown = [table_html(table) for table in tables if table is not None]
-    return join([_stopped(run), tag("div", *shown, class_="tables")])
+    return join([_unfinished(run), tag("div", *shown, class_="tables")])
 
 
 def table_html(table: Table) -> Markup:
-    """Return `table` as HTML that scrolls sideways in itself where it is too wide."""
+    """Return `table` as HTML; a table wider than the page scrolls sideways."""
     head = tag("tr", *(tag("th", title, scope="col") for title in table.head))
     body = (
         tag("tr", tag("th", row[0], scope="row"), *(map(_cell, row[1:])))
@@ -41,7 +41,7 @@ def table_html(table: Table) -> Markup:
 
 
 def _cell(text: str) -> Markup:
-    """Return a cell, with the interval of an estimate on a line of its own."""
+    """Return a cell; the interval of an estimate gets a line of its own."""
     mean, bracket, ends = text.partition(" (")
     if not re.fullmatch(r"[^()]+ to [^()]+\)|no spread\)", ends):
         return tag("td", text)
@@ -63,34 +63,6 @@ def _environment(run: Run) -> Table | None:
     return Table("Command, versions and machine", "", ["What", "Value"], rows)
 
 
-def _overhead(run: Run) -> Table | None:
-    rows = [
-        [
-            str(entry.get("network", "–")),
-            number(entry.get("plain_ms")),
-            number(entry.get("measured_ms")),
-            _factor(entry.get("ratio")),
-        ]
-        for entry in run.entries("overhead")
-    ]
-    if not rows:
-        return None
-    return Table(
-        "What measuring costs",
-        "Time of one training step without and with the norm of the gradient at every "
-        "tap in every step. Both programs ran in turn in this run, after a warm-up; "
-        "medians. Ratio: the median over neighbouring pairs; 1.10 means that measuring "
-        "makes a step a tenth longer.",
-        ["Network", "Without (ms)", "With (ms)", "Ratio"],
-        rows,
-    )
-
-
-def _factor(ratio: object) -> str:
-    """Write a ratio near 1 with the digits that matter."""
-    return f"{ratio:.3f}" if isinstance(ratio, float) else number(ratio)
-
-
 def _arms(run: Run) -> Table | None:
     rows = [
         [
@@ -107,27 +79,28 @@ def _arms(run: Run) -> Table | None:
         return None
     return Table(
         "The arms",
-        "Each is one trained configuration, with all its seeds.",
-        ["Arm", "Study", "Status", "Parameters", "Time (s)", "of it compiling (s)"],
+        "An arm is one trained configuration with all its seeds. Its time includes "
+        "compiling.",
+        ["Arm", "Study", "Status", "Parameters", "Time (s)", "Compiling (s)"],
         rows,
     )
 
 
-def _stopped(run: Run) -> Markup:
-    """Return which arms did not finish, and why."""
-    lines = unfinished(run.entries("arms"))
-    if not lines:
+def _unfinished(run: Run) -> Markup:
+    """Return the list of arms that did not finish, each with the reason."""
+    sentences = unfinished(run.entries("arms"))
+    if not sentences:
         return Markup("")
     return join(
         [
             tag("h3", "Arms that did not finish"),
-            tag("ul", *(tag("li", line) for line in lines), class_="plain"),
+            tag("ul", *(tag("li", sentence) for sentence in sentences), class_="plain"),
         ]
     )
 
 
 def unfinished(arms: Iterable[dict[str, Any]]) -> list[str]:
-    """Return a sentence on each arm that was stopped or never started.
+    """Return a sentence on each arm that was stopped or not started.
 
     Example:
         >>> unfinished([{"arm": "plain-56", "status": "stopped", "message": "time"}])
@@ -147,14 +120,14 @@ def unfinished(arms: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _config(run: Run) -> Table | None:
-    rows = [[name, _written(value)] for name, value in run.config.items()]
+    rows = [[name, _setting(value)] for name, value in run.config.items()]
     if not rows:
         return None
     return Table("The whole configuration", "", ["Setting", "Value"], rows)
 
 
-def _written(value: object) -> str:
-    """Write a setting as it stands in config.json, texts without quotes."""
+def _setting(value: object) -> str:
+    """Write a setting as in config.json, but strings without quotes."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,38 +1,26 @@
-"""The verdicts in plain sentences, first thing on the page."""
+"""The verdicts in plain sentences, at the top of the page."""
 
 from itertools import groupby
 from math import isfinite
 from typing import Any
 
-from jaxnets.report.html.markup import Markup, join, tag, typeset
+from jaxnets.report.html.markup import Markup, bold_opening, join, tag, typeset
 from jaxnets.report.intervals import number, numbers
-from jaxnets.runs.reading import STUDIES, Run
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.folder import Run
 
 
-# What is worth reading first: the contrasts, then the troubles, then what is well.
+# The order of kinds: contrasts first, then troubles, then healthy networks.
 _LAST = ("healthy",)
 _FIRST = ("contrast",)
-# What fixes the colour of a verdict's edge; all others are trouble.
-_MARKS = {
+# The CSS class that colours the border of a verdict; other kinds are `trouble`.
+_CLASSES = {
     "contrast": "contrast",
     "healthy": "well",
     "solved": "well",
     "unclear": "open",
 }
-_HEADINGS = {
-    "depth": "Depth",
-    "time": "Time",
-    "saturation": "Saturation",
-    "overfitting": "Overfitting",
-    "theory": "Theory",
-}
-# What the number of a contrast counts.
-_UNITS = {
-    "depth": " powers of ten",
-    "time": " powers of ten per 100 steps",
-    "overfitting": " nats",
-}
-# What stands behind verdicts that share a remedy, each text once.
+# Headings of the background of verdicts that share a remedy.
 _BACKGROUND = {
     "reason": "Why this threshold: ",
     "other_cause": "Another possible cause: ",
@@ -40,13 +28,13 @@ _BACKGROUND = {
 
 
 def verdicts_html(run: Run) -> Markup:
-    """Return the verdicts of `run`, by study, each with its number and interval."""
+    """Return the verdicts of `run` by study, each with its number and interval."""
     verdicts, claims = run.entries("verdicts"), run.entries("claims")
     if not verdicts and not claims:
         return tag(
             "p",
-            "This run holds no verdicts: it was stopped before they were drawn up, or "
-            "its summary.json is missing. The charts below show what was measured.",
+            "This run has no verdicts: it was stopped before they were written, or its "
+            "summary.json is missing. The charts below show what was measured.",
             class_="remark",
         )
     names = [str(verdict.get("study") or "") for verdict in verdicts]
@@ -63,10 +51,10 @@ def verdicts_html(run: Run) -> Markup:
 
 
 def _claims(claims: list[dict[str, Any]]) -> Markup:
-    """Return whether each claim of the study of theory holds."""
+    """Return the verdict on each claim of the study of theory."""
     return tag(
         "section",
-        tag("h3", _HEADINGS["theory"]),
+        tag("h3", STUDIES["theory"].title),
         tag("ul", *(_claim(claim) for claim in claims)),
         class_="verdicts",
     )
@@ -74,12 +62,12 @@ def _claims(claims: list[dict[str, Any]]) -> Markup:
 
 def _claim(claim: dict[str, Any]) -> Markup:
     number, statement = claim.get("number"), claim.get("statement")
-    opening, colon, rest = typeset(str(claim.get("sentence") or "")).partition(": ")
+    sentence = bold_opening(str(claim.get("sentence") or ""))
     kind = {"yes": "well", "no": "trouble"}.get(str(claim.get("holds")), "open")
     return tag(
         "li",
         tag("p", typeset(f"{number}. {statement}")),
-        tag("p", tag("strong", opening + colon.strip()), " ", rest, class_="evidence"),
+        tag("p", sentence, class_="evidence"),
         class_=f"verdict {kind}",
     )
 
@@ -88,22 +76,22 @@ def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
     ordered = sorted(verdicts, key=_rank)
     well = [verdict for verdict in ordered if verdict.get("kind") in _LAST]
     first = ordered[: len(ordered) - len(well)]
-    folded = Markup("")
+    details = Markup("")
     if well:
-        title = f"What is well: {len(well)} verdict{'' if len(well) == 1 else 's'}"
-        folded = tag("details", tag("summary", title), _by_remedy(well))
+        title = f"Healthy: {len(well)} verdict{'' if len(well) == 1 else 's'}"
+        details = tag("details", tag("summary", title), _by_remedy(well))
     return tag(
         "section",
-        tag("h3", _HEADINGS.get(study, study or "All studies")),
+        tag("h3", STUDIES[study].title if study in STUDIES else study or "All studies"),
         _by_remedy(first),
-        folded,
+        details,
         class_="verdicts",
     )
 
 
 def _by_remedy(verdicts: list[dict[str, Any]]) -> Markup:
     groups = groupby(verdicts, key=lambda verdict: str(verdict.get("remedy") or ""))
-    return join(_with_remedy(remedy, list(theirs)) for remedy, theirs in groups)
+    return join(_with_remedy(remedy, list(group)) for remedy, group in groups)
 
 
 def _rank(verdict: dict[str, Any]) -> int:
@@ -112,7 +100,7 @@ def _rank(verdict: dict[str, Any]) -> int:
 
 
 def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
-    """Return verdicts that share a remedy, which is then said once."""
+    """Return verdicts that share a remedy, followed by the remedy."""
     return join(
         [
             tag("ul", *(_verdict(verdict) for verdict in verdicts)),
@@ -125,7 +113,7 @@ def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
 
 
 def _background(verdicts: list[dict[str, Any]]) -> Markup:
-    """Return the reasons and doubts of verdicts, folded: the sentences come first."""
+    """Return the reasons and other possible causes of verdicts, collapsed."""
     texts = [
         tag("p", tag("em", heading), text, class_="evidence")
         for name, heading in _BACKGROUND.items()
@@ -145,16 +133,23 @@ def _verdict(verdict: dict[str, Any]) -> Markup:
         "li",
         tag("p", tag("span", kind, class_="kind") if kind else "", " ", sentence),
         tag("p", _evidence(where, verdict), class_="evidence"),
-        class_=f"verdict {_MARKS.get(kind, 'trouble')}",
+        class_=f"verdict {_CLASSES.get(kind, 'trouble')}",
     )
+
+
+def _unit(verdict: dict[str, Any]) -> str:
+    """Return the unit of the number, which only contrasts have."""
+    study = STUDIES.get(str(verdict.get("study")))
+    if study is None or verdict.get("kind") not in _FIRST or not study.contrast_unit:
+        return ""
+    return f" {study.contrast_unit}"
 
 
 def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
     parts: list[object] = [where] if where else []
     ends = [verdict.get(name) for name in ("number", "low", "high")]
     finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
-    contrast = verdict.get("kind") in _FIRST
-    unit = _UNITS.get(str(verdict.get("study")), "") if contrast else ""
+    unit = _unit(verdict)
     if len(finite) == 3:
         measured, low, high = numbers(finite)
         parts.append(f"measured {measured}{unit} (interval {low} to {high})")

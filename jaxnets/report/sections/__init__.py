@@ -1,1 +1,1 @@
-"""Sections of the page, one file a study."""
+"""The sections of the page, with one file for each study."""

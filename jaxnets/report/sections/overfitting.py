@@ -1,59 +1,62 @@
-"""The study of overfitting: dropout off and on."""
+"""The study of overfitting: networks without and with dropout."""
 
 from collections import defaultdict
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, over_seeds
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
+    Table,
+    as_bounded,
     as_interval,
     as_percent,
     as_size,
-    section,
-    table,
+    make_section,
+    make_table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import at_end, of_metric
 
 
-def overfitting_section(records: list[Record]) -> Section:
-    """Return the section of the study `overfitting` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `overfitting`."""
+    records = run.of_study("overfitting")
     plots: list[tuple[Plot, Spots]] = [
-        (_LOSS, _roles(of_metric(records, "train_loss", "validation_loss"))),
+        (_LOSS, _by_role(of_metric(records, "train_loss", "validation_loss"))),
         (
             _ACCURACY,
-            _roles(of_metric(records, "train_accuracy", "validation_accuracy")),
+            _by_role(of_metric(records, "train_accuracy", "validation_accuracy")),
         ),
-        (_GAP, _plain(_gaps(records, "loss", sign=1))),
+        (_GAP, _by_step(_gaps(records, "loss", sign=1))),
     ]
-    return section(
+    return make_section(
         "overfitting",
-        "Overfitting: dropout off and on",
         "A network that learns its training examples by heart does well on them and "
-        "worse on others. Dropout silences units at random while training; how much "
-        "of the gap does that close?",
+        "worse on others. Dropout silences random units during training. How much of "
+        "the gap does that close?",
         plots,
         _table(records),
         {record.family for record in records},
     )
 
 
-def _roles(records: list[Record]) -> Spots:
+def _by_role(records: list[Record]) -> Spots:
     for record in records:
         role = "training" if record.metric.startswith("train_") else "validation"
         yield record, Spot(float(record.step), "", role)
 
 
-def _plain(records: list[Record]) -> Spots:
+def _by_step(records: list[Record]) -> Spots:
     for record in records:
         yield record, Spot(float(record.step))
 
 
 def _gaps(records: list[Record], quantity: str, sign: int) -> list[Record]:
-    """Return validation minus training, times `sign`, for each seed and step."""
+    """Return `sign` times validation minus training, for each seed and step."""
     pairs = defaultdict(dict)
     for record in of_metric(records, f"train_{quantity}", f"validation_{quantity}"):
         pairs[record.arm, record.seed, record.step][record.metric] = record
@@ -69,26 +72,26 @@ def _gaps(records: list[Record], quantity: str, sign: int) -> list[Record]:
 _LOSS = Plot(
     "losses",
     "Loss on training and validation examples",
-    "Solid: the examples the network trains on. Dashed: examples it never sees. Where "
-    "the dashed line turns up while the solid one goes on falling, overfitting begins.",
+    "Solid: examples that the network is trained on. Dashed: examples that it never "
+    "sees. Overfitting begins where the dashed line rises while the solid one falls.",
     Axes("updates", "loss (nats)", bounds=NOT_NEGATIVE),
 )
 _ACCURACY = Plot(
     "accuracies",
     "Accuracy on training and validation examples",
-    "The distance between the solid and the dashed line of one colour is what was "
-    "learnt by heart.",
+    "The distance between the solid and the dashed line of one colour shows how much "
+    "was learnt by heart.",
     Axes("updates", "accuracy", bounds=SHARE, share=True),
 )
 _GAP = Plot(
     "gap",
     "The gap: validation loss minus training loss",
-    "0: as good on new examples as on old ones. A line that climbs overfits.",
+    "0: as good on new examples as on old ones. A network whose line rises overfits.",
     Axes("updates", "gap (nats)"),
 )
 
 
-def _table(records):
+def _table(records: list[Record]) -> Table | None:
     last = at_end(records)
     losses = [
         Column(title, of_metric(last, metric), as_size)
@@ -109,10 +112,10 @@ def _table(records):
         Column("Gap in loss", at_end(_gaps(records, "loss", 1)), as_interval),
         Column("Gap in accuracy", at_end(_gaps(records, "accuracy", -1)), _as_gap),
     ]
-    return table(
+    return make_table(
         "overfitting",
-        "Mean and interval over seeds, at the end of training. The gap is what is lost "
-        "from training to validation examples.",
+        "Mean and interval over seeds, at the end of training. The gap is how much "
+        "worse the network is on validation examples than on training examples.",
         "Dropout rate",
         records,
         [*losses, gaps[0], *accuracies[:2], gaps[1], *accuracies[2:]],
@@ -120,5 +123,5 @@ def _table(records):
 
 
 def _as_gap(records: list[Record]) -> str:
-    """Write a difference of shares, which may be negative."""
-    return interval(over_seeds(records).within((-1.0, 1.0)), share=True)
+    """Write a difference of shares, which can be negative."""
+    return as_bounded(records, SIGNED_SHARE, share=True)

@@ -1,21 +1,29 @@
 """The study of saturation: activations and the gain of their initialiser."""
 
-from jaxnets.report.charts import lines
-from jaxnets.report.charts.axes import MEASURED, PREDICTED, Axes
+from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
-from jaxnets.report.charts.phase import phase_diagram
-from jaxnets.report.intervals import SHARE
+from jaxnets.report.charts.phase_diagram import make_phase_diagram
+from jaxnets.report.sections.gradients import (
+    BAND,
+    GRADIENT,
+    LOG_NORM,
+    THEORY,
+    inside_column,
+    misfit_column,
+    role_of,
+)
 from jaxnets.report.sections.section import (
     Column,
     Section,
     Spots,
-    as_inside,
+    Table,
     as_interval,
-    as_misfit,
     as_percent,
-    section,
-    table,
+    make_section,
+    make_table,
 )
+from jaxnets.runs.folder import Run
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     at_end,
@@ -26,31 +34,28 @@ from jaxnets.runs.selection import (
 )
 
 
-GRADIENT = "log10_gradient_norm"
-THEORY = "predicted_log10_gradient_norm"
 PHASES = "Order and chaos: each network in the plane of its activation"
 NO_STEP = (
     "A step function has no such plane: its derivative is zero almost everywhere, so "
-    "chi_1 is 0 whatever the variances, and no gradient passes even one layer."
+    "chi_1 is 0 for all variances, and no gradient passes through even one layer."
 )
-BAND = tuple(f"{start}{GRADIENT}" for start in lines.BAND.values())
 
 
-def saturation_section(records: list[Record]) -> Section:
-    """Return the section of the study `saturation` from its records."""
+def draw(run: Run) -> Section:
+    """Return the section of the study `saturation`."""
+    records = run.of_study("saturation")
     shares = before_training(of_metric(records, "saturated_share"))
     gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
-    found = section(
+    found = make_section(
         "saturation",
-        "Saturation: activations and gain",
-        "A saturated unit stands on the flat part of its activation, where the "
-        "derivative is almost zero, and lets no gradient through. How does that depend "
-        "on the activation, and on the gain by which the first weights are scaled?",
-        [(_SHARE, _layers(shares)), (_GRADIENT, _layers(gradients))],
+        "A saturated unit is on the flat part of its activation, where the derivative "
+        "is almost zero, and lets no gradient through. How does that depend on the "
+        "activation, and on the gain that scales the initial weights?",
+        [(_SHARE, _by_layer(shares)), (_GRADIENT, _by_layer(gradients))],
         _table(records, shares, gradients),
         {record.family for record in records},
     )
-    phases = phase_diagram(
+    phases = make_phase_diagram(
         "saturation", PHASES, records, "log_chi_1", lambda record: record.family
     )
     if phases is None:
@@ -59,59 +64,47 @@ def saturation_section(records: list[Record]) -> Section:
     return found._replace(figures=[*found.figures, phases._replace(plot=plot)])
 
 
-def _layers(records: list[Record]) -> Spots:
+def _by_layer(records: list[Record]) -> Spots:
     for record in sorted(by_position(records), key=lambda record: record.size):
-        role = MEASURED if record.metric not in (THEORY, *BAND) else PREDICTED
         layer = float((record.position or 0) + 1)
-        yield record, Spot(layer, f"gain {record.size:.3g}", role)
+        yield record, Spot(layer, f"gain {record.size:.3g}", role_of(record))
 
 
 _LAYER = "hidden layer, counted from the input"
 _SHARE = Plot(
     "saturated-share",
     "Share of saturated units by layer, before training",
-    "At 0 % every unit can still be taught; at 100 % the layer is stuck. For ReLU a "
-    "unit counts while its output is exactly zero, for which half is normal.",
+    "At 0 % every unit can still learn; at 100 % the layer is stuck. A ReLU counts as "
+    "saturated if its output is exactly zero, which is normal for half of them.",
     Axes(_LAYER, "saturated share", bounds=SHARE, share=True),
 )
 _GRADIENT = Plot(
     "gradient-by-layer",
     "Gradient by layer, before training",
-    "As for depth: a line that falls to the left loses gradient on its way to the "
-    "input. Too small a gain starves it, and too large a gain saturates the units.",
-    Axes(_LAYER, "gradient norm (log10)"),
+    "A line that falls to the left is a gradient that shrinks on its way to the input. "
+    "Too small a gain makes it vanish; too large a gain saturates the units.",
+    Axes(_LAYER, LOG_NORM),
 )
 
 
-def _table(records, shares, gradients):
-    predicted = {(r.family, r.size) for r in of_metric(gradients, THEORY)}
-    banded = {(r.family, r.size) for r in of_metric(gradients, *BAND)}
-    return table(
+def _table(
+    records: list[Record], shares: list[Record], gradients: list[Record]
+) -> Table | None:
+    of = lambda metric: of_metric(records, metric)
+    return make_table(
         "saturation",
-        "Mean and interval over seeds. The share is the "
-        "mean of all layers, the gradient log10 of the norm at the first layer.",
+        "Mean and interval over seeds. The share is the mean of all layers, the "
+        "gradient is log10 of the norm at the first layer.",
         "Gain",
         records,
         [
             Column("Saturated share", shares, as_percent),
             Column("Gradient", ends(of_metric(gradients, GRADIENT)), as_interval),
+            misfit_column(gradients),
+            inside_column("Layers inside theory's band", gradients),
             Column(
-                "Misfit of theory (decades)",
-                [r for r in gradients if (r.family, r.size) in predicted],
-                as_misfit,
+                "Validation accuracy", at_end(of("validation_accuracy")), as_percent
             ),
-            Column(
-                "Layers inside theory's band",
-                [r for r in gradients if (r.family, r.size) in banded],
-                as_inside,
-            ),
-            Column(
-                "Validation accuracy",
-                at_end(of_metric(records, "validation_accuracy")),
-                as_percent,
-            ),
-            Column(
-                "Test accuracy", at_end(of_metric(records, "test_accuracy")), as_percent
-            ),
+            Column("Test accuracy", at_end(of("test_accuracy")), as_percent),
         ],
     )

@@ -1,32 +1,28 @@
-"""A study as the page shows it: figures, a table, and what is absent."""
+"""The section of a study: its figures, its table, and what has no records."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
-from jaxnets.report.charts.explorer import Explorer, explorer
-from jaxnets.report.charts.figures import Figure, Plot, Spot, figure
-from jaxnets.report.charts.heat_maps import HeatMap, heat_map
-from jaxnets.report.charts.lines import inside, line, misfit
-from jaxnets.report.charts.phase import PhaseDiagram
+from jaxnets.report.charts.explorer import Explorer, make_explorer
+from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
+from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
+from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import NOT_NEGATIVE, SHARE, interval, number, over_seeds
+from jaxnets.report.intervals import interval, number
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE, Bounds
 from jaxnets.runs.records import Record
 
 
-MISFIT = (
-    " Misfit: root mean square distance of theory's line from the measured one, with "
-    "neither of them moved."
-)
 Spots = Iterable[tuple[Record, Spot]]
 AnyFigure = Figure | Explorer | HeatMap | PhaseDiagram
-# By the kind of a plot.
-DRAW = {"lines": figure, "explorer": explorer, "heat map": heat_map}
+# By the kind of plot.
+MAKERS = {"lines": make_figure, "explorer": make_explorer, "heat map": make_heat_map}
 
 
 class Table(NamedTuple):
-    """Figures as text: a title, a caption, the head and the rows of cells."""
+    """A table of text: its title, caption, headings of columns, and rows of cells."""
 
     title: str
     caption: str
@@ -35,15 +31,15 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One study.
+    """What the page shows of one study.
 
     Attributes:
-        study: Its name in the records.
-        title: Heading.
+        study: Name of the study in the records.
+        title: Heading of the section.
         question: What the study asks, in a sentence or two.
-        figures: What could be drawn.
-        table: Its figures as text; None where there are none.
-        absent: Titles of the figures that the run has no records for.
+        figures: The figures that have records.
+        table: The results in numbers; None if there are none.
+        absent: Titles of the figures that have no records.
     """
 
     study: str
@@ -55,113 +51,119 @@ class Section(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a study's table: a heading, its records, and how to write them."""
+    """A column of a study's table.
+
+    Attributes:
+        title: Heading of the column.
+        records: The records that its cells are computed from.
+        write: Returns the text of a cell from the records of one network.
+        note: A sentence that is added to the table's caption.
+    """
 
     title: str
     records: list[Record]
     write: Callable[[list[Record]], str]
+    note: str = ""
 
 
-def section(
+def section_title(study: str) -> str:
+    """Return the heading of the section of a study."""
+    row = STUDIES[study]
+    return f"{row.title}: {row.subject}"
+
+
+def make_section(
     study: str,
-    title: str,
     question: str,
     plots: Iterable[tuple[Plot, Spots]],
     table: Table | None,
     present: set[str],
 ) -> Section:
-    """Draw the plots that have records, and list the others as absent."""
+    """Return the section with the plots that have records; the others are absent.
+
+    Args:
+        study: Name of the study.
+        question: What the study asks.
+        plots: Each plot with its records and where they are drawn.
+        table: The results in numbers.
+        present: All families of the study.
+    """
     figures, absent = [], []
     for plot, spots in plots:
-        drawn = DRAW[plot.kind](study, plot, spots, present)
+        drawn = MAKERS[plot.kind](study, plot, spots, present)
         if drawn is None:
             absent.append(plot.title)
         else:
             figures.append(drawn)
-    return Section(study, title, question, figures, table, absent)
+    return Section(study, section_title(study), question, figures, table, absent)
 
 
-def table(
-    study: str, caption: str, size: str, records: list[Record], columns: list[Column]
+def make_table(
+    study: str,
+    caption: str,
+    size_title: str,
+    records: list[Record],
+    columns: list[Column],
 ) -> Table | None:
-    """Return the table with a row for each family and size.
+    """Return the table with a row for each network, that is each family and size.
 
     Args:
-        study: The study, which fixes the order of families.
+        study: Name of the study, which determines the order of families.
         caption: What the table shows.
-        size: Heading of the column of sizes.
-        records: All records of the study, which fix the rows.
+        size_title: Heading of the column of sizes.
+        records: All records of the study, which determine the rows.
         columns: The other columns; those without records are left out.
 
     Returns:
-        The table, or None where no column has records.
+        The table, or None if no column has records.
     """
     columns = [column for column in columns if column.records]
-    arms = {(record.size, record.family) for record in records}
     if not columns:
         return None
-    if any(column.write is as_misfit for column in columns):
-        caption += MISFIT
-    families = ordered_families(study, {family for _, family in arms})
+    caption += "".join(column.note for column in columns)
+    families = ordered_families(study, {record.family for record in records})
+    networks = {(r.size, families.index(r.family)) for r in records}
     rows = []
-    for arm_size, family in sorted(
-        arms, key=lambda arm: (arm[0], families.index(arm[1]))
-    ):
-        cells = [family, f"{arm_size:g}"]
-        for column in columns:
-            found = _of_arm(column.records, family, arm_size)
-            cells.append(column.write(found) if found else "–")
-        rows.append(cells)
-    return Table(
-        "The figures", caption, ["Network", size, *(c.title for c in columns)], rows
-    )
+    for size, index in sorted(networks):
+        cells = (_cell(column, families[index], size) for column in columns)
+        rows.append([families[index], number(size), *cells])
+    head = ["Network", size_title, *(column.title for column in columns)]
+    return Table("Results in numbers", caption, head, rows)
 
 
-def _of_arm(records: list[Record], family: str, size: float) -> list[Record]:
-    return [r for r in records if (r.family, r.size) == (family, size)]
+def _cell(column: Column, family: str, size: float) -> str:
+    found = [r for r in column.records if (r.family, r.size) == (family, size)]
+    return column.write(found) if found else "–"
 
 
 def as_interval(records: list[Record]) -> str:
-    """Write mean and interval over seeds."""
+    """Write the mean and the interval over seeds."""
     return interval(over_seeds(records))
 
 
 def as_size(records: list[Record]) -> str:
-    """Write mean and interval of what cannot be negative, such as a loss."""
-    return interval(over_seeds(records).within(NOT_NEGATIVE))
+    """Write the mean and the interval of what cannot be negative, such as a loss."""
+    return as_bounded(records, NOT_NEGATIVE)
+
+
+def as_correlation(records: list[Record]) -> str:
+    """Write the mean and the interval of a correlation."""
+    return as_bounded(records, SIGNED_SHARE)
 
 
 def as_percent(records: list[Record]) -> str:
-    """Write mean and interval of a share."""
-    return interval(over_seeds(records).within(SHARE), share=True)
+    """Write the mean and the interval of a share, in per cent."""
+    return as_bounded(records, SHARE, share=True)
+
+
+def as_bounded(records: list[Record], bounds: Bounds, share: bool = False) -> str:
+    """Write the mean and the interval of a quantity that stays inside `bounds`."""
+    found = over_seeds(records)
+    return interval(found and found.within(bounds), share)
 
 
 def as_count(records: list[Record]) -> str:
-    """Write in how many seeds a flag is set."""
-    flags = defaultdict(float)
-    for record in records:
-        flags[record.seed] = max(flags[record.seed], record.value)
-    solved = sum(flag >= 0.5 for flag in flags.values())
-    return f"{solved} of {len(flags)} seeds"
-
-
-def as_misfit(records: list[Record]) -> str:
-    """Write how far theory's line lies from the measured one, in decades."""
-    distance = misfit(*_beside_theory(records))
-    return "–" if distance is None else number(distance, 2)
-
-
-def as_inside(records: list[Record]) -> str:
-    """Write at how many places the measured line lies in theory's band."""
-    count, places = inside(*_beside_theory(records))
-    return f"{count} of {places}" if places else "–"
-
-
-def _beside_theory(records: list[Record]) -> tuple[Line, Line]:
-    """Return the measured line and theory's."""
-    theirs = {PREDICTED: defaultdict(list), MEASURED: defaultdict(list)}
-    for record in records:
-        role = PREDICTED if record.metric.startswith("predicted_") else MEASURED
-        if record.position is not None:
-            theirs[role][float(record.position)].append(record)
-    return line("", MEASURED, theirs[MEASURED]), line("", PREDICTED, theirs[PREDICTED])
+    """Write for how many seeds a flag is set."""
+    seeds = {record.seed for record in records}
+    flagged = {record.seed for record in records if record.value >= 0.5}
+    return f"{len(flagged)} of {len(seeds)} seeds"

@@ -1,34 +1,36 @@
-"""Whether the claims of the study `theory` hold, in words and numbers."""
+"""Verdicts on the claims of the study of theory, in words and numbers."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jaxnets.runs.estimates import Estimate, estimate, in_words
+from jaxnets.runs.claims import CLAIMS, Claim
+from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
-from jaxnets.studies.theory.study import CLAIMS, Claim
 
 
-# From which part of its points on a claim that fails at some holds in part.
+# A claim that is not met at all of its points holds in part from this share of them on.
 PART = 0.5
 MEASURED, PREDICTED, REFINED = "claim", "predicted_claim", "refined_claim"
 
 
 class ClaimVerdict(NamedTuple):
-    """What the measurement says of a claim.
+    """Whether a claim holds.
 
     Attributes:
         number: Number of the claim, from 1.
-        claim: Its arm.
-        statement: What is claimed.
+        claim: Name of its arm.
+        statement: The claim in a sentence.
         holds: `yes`, `in part` or `no`.
-        sentence: That in words: at how many points the prediction is met, and where the
-            measurement is furthest from it.
-        lines: For each line of the claim how many `points` it has and at how many it is
-            `met`, the `misfit` (root mean square distance), and at its last point,
-            `at`, what is `predicted`, `refined` and `measured`, with the interval over
-            seeds from `low` to `high`. None where there is none.
+        sentence: The verdict in words: at how many points the prediction is met, and
+            where the measurement is furthest from it.
+        lines: For each line of the claim, its name `line`, its number of `points`, the
+            number of them that are `met`, and the `misfit` (root mean square distance);
+            and for its last point the coordinate `at` and the values `predicted`,
+            `refined` and `measured`, with the interval over seeds from `low` to `high`.
+            Missing values are None.
     """
 
     number: int
@@ -40,7 +42,7 @@ class ClaimVerdict(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """A point of a claim with what was measured there."""
+    """A point of a claim, with its measurement and whether it is met."""
 
     line: str
     x: float
@@ -56,7 +58,10 @@ def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
     """Judge each claim that has records, in the order of their numbers.
 
     Args:
-        records: Records of the study `theory`; others are left out.
+        records: Records of a run. Those of other studies are ignored.
+
+    Returns:
+        One verdict for each claim.
 
     Example:
         >>> records = [
@@ -81,29 +86,33 @@ def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
 
 
 def _points(claim: Claim, records: list[Record]) -> list[_Judged]:
-    places: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
+    # By family and size, then by metric, then by seed.
+    values: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
     for r in records:
-        place = places.setdefault((r.family, r.size), defaultdict(dict))
-        place[r.metric][r.seed] = r.value
-    found = (_judged(claim, *key, place) for key, place in places.items())
+        by_metric = values.setdefault((r.family, r.size), defaultdict(dict))
+        by_metric[r.metric][r.seed] = r.value
+    found = (_judged(claim, *key, each) for key, each in values.items())
     return [point for point in found if point is not None]
 
 
 def _judged(
-    claim: Claim, line: str, x: float, place: Mapping[str, Mapping[int, float]]
+    claim: Claim, line: str, x: float, values: Mapping[str, Mapping[int, float]]
 ) -> _Judged | None:
-    """Return the point, or None where nothing finite was measured or predicted."""
-    measured, theirs = place[MEASURED], place[PREDICTED]
+    """Return the point, or None if nothing finite was measured or predicted.
+
+    `values` are those of the point, by metric and seed.
+    """
+    measured, theirs = values[MEASURED], values[PREDICTED]
     mean = estimate(measured.values())
     predicted = estimate(theirs.values())
-    # A prediction of each network is compared network by network.
+    # A prediction that is a property of each network is compared seed by seed.
     gaps = estimate(
         value - theirs.get(seed, theirs.get(-1, math.nan))
         for seed, value in measured.items()
     )
     if mean is None or predicted is None or gaps is None:
         return None
-    refined = place[REFINED].get(-1)
+    refined = values[REFINED].get(-1)
     return _Judged(
         line,
         x,
@@ -122,8 +131,8 @@ def _less(value: Estimate, number: float) -> Estimate:
 
 def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
     """Whether the gap is within the tolerance, or its interval holds 0."""
-    low, high = gap.bounds
-    tolerance = max(claim.tolerance, claim.relative * abs(predicted))
+    low, high = gap.interval
+    tolerance = max(claim.tolerance, claim.relative_tolerance * abs(predicted))
     return abs(gap.mean) <= tolerance or low <= 0.0 <= high
 
 
@@ -155,8 +164,9 @@ def _sentence(claim: Claim, holds: str, points: list[_Judged]) -> str:
     sentences = [
         f"{opening}: met at {count} {len(points)} points, within {_tolerance(claim)} "
         "or the interval over seeds.",
-        f"Furthest off: {furthest.line} at {claim.varied} {furthest.x:.3g}, predicted "
-        f"{in_words(furthest.predicted)}, measured {_measured(furthest.measured)}.",
+        f"Furthest off: {furthest.line} at {claim.varied} {furthest.x:.3g}, "
+        f"predicted {format_number(furthest.predicted)}, measured "
+        f"{_measured(furthest.measured)}.",
     ]
     refined = [point for point in points if point.refined is not None]
     if claim.refinement and refined:
@@ -167,21 +177,22 @@ def _sentence(claim: Claim, holds: str, points: list[_Judged]) -> str:
 def _refinement(claim: Claim, points: list[_Judged], furthest: _Judged) -> str:
     met = sum(point.refined_met for point in points)
     count = "all" if met == len(points) else f"{met} of"
-    there = "" if furthest.refined is None else f", {in_words(furthest.refined)} there"
+    number = furthest.refined
+    there = "" if number is None else f", {format_number(number)} there"
     opening = claim.refinement[0].upper() + claim.refinement[1:]
     return f"{opening}, theory is met at {count} its {len(points)} points{there}."
 
 
 def _tolerance(claim: Claim) -> str:
     ways = [f"{claim.tolerance:g} {claim.unit}".strip()] if claim.tolerance else []
-    ways += [f"{100 * claim.relative:g} %"] if claim.relative else []
+    if claim.relative_tolerance:
+        ways.append(f"{100 * claim.relative_tolerance:g} %")
     return " or ".join(ways)
 
 
 def _measured(value: Estimate) -> str:
-    if value.low is None or value.high is None:
-        return f"{in_words(value.mean)} (one seed)"
-    return f"{in_words(value.mean)} ({in_words(value.low)} to {in_words(value.high)})"
+    mean, low, high = map(format_number, (value.mean, *value.interval))
+    return f"{mean} (one seed)" if value.seeds == 1 else f"{mean} ({low} to {high})"
 
 
 def _line(name: str, points: list[_Judged]) -> dict[str, Any]:

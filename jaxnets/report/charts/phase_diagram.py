@@ -8,37 +8,33 @@ import altair as alt
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
-from jaxnets.report.charts.line_chart import embedded, short
+from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import ordered_families
-from jaxnets.report.intervals import (
-    Estimate,
-    interval,
-    number,
-    over_seeds,
-)
+from jaxnets.report.intervals import interval, number
+from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import of_metric
 
 
-# Below and above 0 of log chi_1.
+# What a network does to gradients if its log chi_1 is below and above 0.
 SIDES = ("vanishes", "explodes")
 _READING = (
     "Left of the dashed line lies the ordered phase, where gradients vanish (downward "
-    "triangles), right of it the chaotic phase, where they explode (upward triangles). "
-    "The number at each network is its measured log chi_1: what the logarithm of a "
-    "squared gradient gains per layer, which theory puts at 0 on the line."
+    "triangles); right of it lies the chaotic phase, where they explode (upward "
+    "triangles). The number at each network is its measured log chi_1, the change of "
+    "the logarithm of a squared gradient per layer; theory predicts 0 on the line."
 )
 _AXES = Axes("weight variance", "bias variance")
 
 
 class PhaseDiagram(NamedTuple):
-    """Critical lines and the networks of a study, a panel for each activation.
+    """The networks of a study and the critical line, with a panel for each activation.
 
     Attributes:
-        study: The study it belongs to.
-        plot: What it shows.
+        study: Name of the study.
+        plot: What the figure shows.
         panels: One for each activation; never empty.
-        rows: The points of the line and the networks of each panel, by its title.
+        rows: The data of each panel by its title: points of the line, and networks.
         notes: A sentence on the seeds.
     """
 
@@ -49,18 +45,18 @@ class PhaseDiagram(NamedTuple):
     notes: list[str]
 
     def chart(self, panel: Panel, legend: bool) -> dict[str, Any]:
-        """Return the specification of a panel; its shapes need no legend."""
+        """Return the Vega-Lite specification of a panel, which needs no legend."""
         del legend
         rows = self.rows[panel.title]
         xs, ys = ([row[axis] for row in rows] for axis in ("x", "y"))
-        # Of sigmoids the line lies at 103, a hundred times LeCun's variance.
-        spread = "log" if max(xs) > 10 * min(xs) else "linear"
+        # The critical line of sigmoid networks lies at a weight variance of 103.
+        scale = "log" if max(xs) > 10 * min(xs) else "linear"
         base = alt.Chart(alt.NamedData("rows")).encode(
             x=alt.X(
                 "x:Q",
                 title=self.plot.axes.x,
                 scale=alt.Scale(
-                    type=spread, domain=[min(xs), max(xs)], nice=False, padding=30
+                    type=scale, domain=[min(xs), max(xs)], nice=False, padding=30
                 ),
                 axis=alt.Axis(tickCount=5, format="~g", labelOverlap=True),
             ),
@@ -71,26 +67,29 @@ class PhaseDiagram(NamedTuple):
                 axis=alt.Axis(tickCount=5),
             ),
         )
-        line = base.transform_filter("datum.kind == 'line'").encode(order="y:Q")
+        line = (
+            base.transform_filter("datum.kind == 'line'")
+            .encode(order="y:Q")
+            .mark_line(strokeDash=[6, 4], color="gray", strokeWidth=2)
+        )
         network = base.transform_filter("datum.kind == 'network'")
-        stroke = line.mark_line(strokeDash=[6, 4], color="gray", strokeWidth=2)
-        # Away from the line, which may start at a network.
+        # Labels are shifted away from the line, which may start at a network.
         labels = [
             network.transform_filter(f"datum.side == '{side}'")
             .mark_text(dx=dx, dy=-13, color="gray")
             .encode(text="label:N")
             for side, dx in zip(SIDES, (-10, 10), strict=True)
         ]
-        layers = [stroke, _points(network, self.plot.axes), *labels]
-        return embedded(alt.LayerChart(layer=layers), rows, panel.description)
+        layers = [line, _points(network, self.plot.axes), *labels]
+        return to_specification(alt.LayerChart(layer=layers), rows, panel.description)
 
     def heading(self, panel: Panel) -> str:
-        """Return the heading of a panel that stands alone."""
+        """Return the title of a panel that is exported alone."""
         return f"{self.plot.title}, {panel.title}" if panel.title else self.plot.title
 
 
 def _points(network: alt.Chart, axes: Axes) -> alt.Chart:
-    """Return the networks as triangles, by the side of the line they behave like."""
+    """Return the networks as triangles that point down (vanishes) or up (explodes)."""
     shapes = alt.Scale(domain=list(SIDES), range=["triangle-down", "triangle-up"])
     return network.mark_point(filled=True, size=90, opacity=1).encode(
         color=alt.Color("side:N", scale=alt.Scale(domain=list(SIDES)), legend=None),
@@ -104,35 +103,35 @@ def _points(network: alt.Chart, axes: Axes) -> alt.Chart:
     )
 
 
-def phase_diagram(
+def make_phase_diagram(
     study: str,
     title: str,
     records: Iterable[Record],
     measured: str,
     panel_of: Callable[[Record], str],
 ) -> PhaseDiagram | None:
-    """Draw networks beside the critical lines of their activations.
+    """Return the networks beside the critical lines of their activations.
 
     Args:
-        study: The study they belong to.
+        study: Name of the study.
         title: Heading of the figure.
-        records: Those of the study.
-        measured: The metric of log chi_1.
-        panel_of: The panel that a network, or a point of a line, stands in.
+        records: The records of the study.
+        measured: The metric that holds log chi_1.
+        panel_of: Returns the title of the panel that a record belongs to.
 
     Returns:
-        The figure, or None where a panel lacks its line or there is no network.
+        The figure, or None if there is no network or a panel has no line.
     """
     records = list(records)
     networks: dict[str, list[dict[str, Any]]] = defaultdict(list)
     seeds = []
-    for place in _places(records):
-        theirs = of_metric(records, measured)
-        key = place.record.family, place.record.size
-        found = over_seeds(r for r in theirs if (r.family, r.size) == key)
-        if found.seeds:
+    values = of_metric(records, measured)
+    for network in _networks(records):
+        key = network.record.family, network.record.size
+        found = over_seeds(r for r in values if (r.family, r.size) == key)
+        if found:
             seeds.append(found.seeds)
-            networks[panel_of(place.record)].append(_network(place, found))
+            networks[panel_of(network.record)].append(_row(network, found))
     lines = _lines(records, panel_of)
     if not networks or not networks.keys() <= lines.keys():
         return None
@@ -141,38 +140,39 @@ def phase_diagram(
     panels = [Panel(name, _describe(plot, name, networks[name])) for name in names]
     rows = {name: lines[name] + networks[name] for name in names}
     count = max(seeds)
-    told = "the value of one seed" if count == 1 else f"the mean of {count} seeds"
+    numbers = "the value of one seed" if count == 1 else f"the mean of {count} seeds"
     notes = [
-        f"Dashed: where theory's chi_1 is 1. Numbers: {told}; point at a network to "
+        f"Dashed: where theory's chi_1 is 1. Numbers: {numbers}; point at a network to "
         "read its interval."
     ]
     return PhaseDiagram(study, plot, panels, rows, notes)
 
 
-class _Place(NamedTuple):
-    """Where a network stands, with one of its records."""
+class _Network(NamedTuple):
+    """A network: one of its records, and its variances of weights and biases."""
 
     record: Record
     x: float
     y: float
 
 
-def _places(records: list[Record]) -> list[_Place]:
-    """Pair the variances of each network."""
+def _networks(records: list[Record]) -> list[_Network]:
+    """Return the networks that have both variances."""
     biases = {(r.family, r.size): r for r in of_metric(records, "bias_variance")}
     return [
-        _Place(r, short(r.value), short(biases[r.family, r.size].value))
+        _Network(r, rounded(r.value), rounded(biases[r.family, r.size].value))
         for r in of_metric(records, "weight_variance")
         if (r.family, r.size) in biases
     ]
 
 
-def _network(place: _Place, found: Estimate) -> dict[str, Any]:
+def _row(network: _Network, found: Estimate) -> dict[str, Any]:
+    """Return a network as a row of data."""
     return {
         "kind": "network",
-        "name": place.record.family,
-        "x": place.x,
-        "y": place.y,
+        "name": network.record.family,
+        "x": network.x,
+        "y": network.y,
         "side": SIDES[found.mean > 0],
         "label": number(found.mean, 2),
         "value": interval(found),
@@ -182,7 +182,7 @@ def _network(place: _Place, found: Estimate) -> dict[str, Any]:
 def _lines(
     records: list[Record], panel_of: Callable[[Record], str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the points of each panel's line; networks that share it repeat it."""
+    """Return the points of each panel's line, which several networks may repeat."""
     points: dict[str, dict[int | None, dict[str, Any]]] = defaultdict(dict)
     for axis, metric in (
         ("x", "critical_weight_variance"),
@@ -192,11 +192,11 @@ def _lines(
             point = points[panel_of(record)].setdefault(
                 record.position, {"kind": "line"}
             )
-            point[axis] = short(record.value)
+            point[axis] = rounded(record.value)
     return {name: list(line.values()) for name, line in points.items()}
 
 
 def _describe(plot: Plot, name: str, networks: list[dict[str, Any]]) -> str:
-    told = [f"{row['label']} at ({row['x']:g}, {row['y']:g})" for row in networks]
+    values = [f"{row['label']} at ({row['x']:g}, {row['y']:g})" for row in networks]
     heading = f"{plot.title}, {name}" if name else plot.title
-    return f"{heading}. Measured log chi_1: {'; '.join(told)}."
+    return f"{heading}. Measured log chi_1: {'; '.join(values)}."

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxnets.gradflow import flow_records, measure, measure_module, tap, verdicts
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.tap import TapStats
-from tests.gradflow.run_records import one
+from tests.gradflow.diagnosis.run_records import one
 
 
 def flow_of(norms):
@@ -20,7 +20,8 @@ def flow_of(norms):
         name: TapStats(*map(jnp.asarray, (np.float32(norm), 0.0, 0.0, 0.0)))
         for name, norm in norms.items()
     }
-    return Flow(jnp.float32(0.5), None, {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}, taps)
+    grads = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
+    return Flow(jnp.float32(0.5), None, grads, taps, responses={})
 
 
 def places(records, metric="log10_gradient_norm"):
@@ -111,7 +112,10 @@ def test_an_output_that_the_loss_meets_in_the_last_step():
     norms = {"rnn/cell/gate": 1e-9 ** np.linspace(1, 0, 21)}
     norms |= {"rnn/cell/0/0": np.full(21, 0.5), "rnn/cell/0/1": h}
     found = verdicts(flow_records(flow_of(norms)))
-    assert [verdict.kind for verdict in found] == ["healthy", "healthy"]
+    assert [(verdict.where, verdict.kind) for verdict in found] == [
+        ("model, rnn/cell/0/0, before training", "healthy"),
+        ("model, rnn/cell/0/1, before training", "healthy"),
+    ]
     cut = h.copy()
     cut[:-1] = 0.0
     kinds = {v.kind for v in verdicts(flow_records(flow_of(norms | {"rnn/h": cut})))}

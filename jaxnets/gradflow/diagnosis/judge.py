@@ -1,0 +1,84 @@
+"""`verdicts`: all that the records of a run allow to say, in words."""
+
+import importlib
+from collections.abc import Iterable
+
+from jaxnets.gradflow.diagnosis.models.model import model_verdicts
+from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.records import Record
+
+
+def verdicts(records: Iterable[Record]) -> list[Verdict]:
+    """Judge the records of a run.
+
+    - `depth` and `time`: the rate at which the gradient's norm changes on its way back,
+      `d log10 ||g|| / d position` by least squares for each seed, at the deepest or
+      longest size, before and after training. `number` is the factor per block or time
+      step, `10^rate`. The gradient vanishes or explodes if the 95 % interval over seeds
+      (Student's t) lies beyond a factor of ten over the whole network or sequence, and
+      it is healthy if the mean lies within. If one block or step makes at least half of
+      the fault, or a part of the network is beyond tenfold while the whole is not, that
+      part is judged and named, and `number` is its own factor.
+    - `depth`: `shattered` if the whole interval of the correlation of gradients across
+      inputs is below 1/64.
+    - contrasts of plain with residual networks, and of RNN with GRU and LSTM: `number`
+      is by how many powers of ten the second changes the gradient's size less; for time
+      it is the difference of the rates, in powers of ten per 100 time steps. Their
+      intervals are those of the differences seed by seed (paired t).
+    - `saturation`: the share of saturated activations, what arrives at the first layer,
+      and dead ReLU units. `number` is the share, or what arrives if that is the fault.
+    - `overfitting`: training minus validation accuracy, and how dropout changes it.
+    - `model`: all of these for a network that `flow_records` recorded, along its depth
+      and along time, and its contrasts with the first network among the records.
+    - any study: numbers that are not finite. A gradient norm of exactly zero (log10
+      minus infinity) does not count as such; it counts as vanished.
+
+    No verdict uses the spectrum of a weight matrix: a recurrent matrix of spectral
+    radius 1.2 still loses the gradient if its units saturate.
+
+    A run that is incomplete gives fewer verdicts. With one seed there is no interval,
+    and the sentence says so; an arm that is missing has no verdict.
+
+    Args:
+        records: The records of one run, in any order; those of study `model` in the
+            order of `flow_records`.
+
+    Returns:
+        Verdicts, those on non-finite numbers first, then study by study.
+
+    Example:
+        >>> norms = [
+        ...     Record(
+        ...         "depth", "plain-20", "plain", 20.0, seed, 0, "log10_gradient_norm",
+        ...         f"block{p}", p, -0.2 * (20 - p) + 0.01 * seed * p,
+        ...     )
+        ...     for seed in range(3) for p in range(21)
+        ... ]
+        >>> [verdict] = verdicts(norms)
+        >>> verdict.kind, round(verdict.number, 3)
+        ('vanishing', 0.617)
+
+    Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
+    neural networks", and He et al. 2015, "Deep Residual Learning for Image
+    Recognition", section 4.1, for what to expect. The thresholds are ours; their
+    reasons stand beside them.
+    """
+    found = list(records)
+    return [
+        *nonfinite_verdicts(found),
+        *_study_verdicts(found),
+        *model_verdicts(select(found, study="model")),
+    ]
+
+
+def _study_verdicts(records: list[Record]) -> list[Verdict]:
+    """Judge each study that has verdicts, by the function `judge` of its module."""
+    found = []
+    for study in STUDIES.values():
+        if study.judged:
+            name = f"jaxnets.gradflow.diagnosis.studies.{study.name}"
+            judge = importlib.import_module(name).judge
+            found += judge(select(records, study=study.name))
+    return found

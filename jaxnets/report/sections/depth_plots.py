@@ -1,0 +1,98 @@
+"""The plots of the study of depth: what each shows and how to read it."""
+
+from jaxnets.report.charts.axes import Axes
+from jaxnets.report.charts.figures import Plot
+from jaxnets.report.sections.gradients import LOG_NORM
+from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
+
+
+BLOCK = "block, counted from the input"
+DEPTH = "depth (layers)"
+
+BY_BLOCK = Plot(
+    "gradient-by-block",
+    "Gradient by block, before training",
+    "The gradient travels from right (the loss) to left (the input). A line that falls "
+    "to the left is a gradient that shrinks on its way; each unit down is a factor of "
+    "ten. Dashed: theory's prediction, starting at the last block. Block 0 is the "
+    "stem, the first layer.",
+    Axes(BLOCK, LOG_NORM),
+)
+FIRST_LAYER = Plot(
+    "first-layer-gradient",
+    "Gradient at the first layer, against depth",
+    "A line that falls to the right means that less gradient reaches the first layer "
+    "of a deeper network. A straight line on this scale is exponential decay.",
+    Axes(DEPTH, LOG_NORM, bars=True),
+)
+EXPLORER = Plot(
+    "gradient-explorer",
+    "Gradient by block, at any moment",
+    "Choose networks, depth and training step; point at a line to read its values. "
+    "Theory's line, and its band between dotted edges, are shown only before training, "
+    "at the left end of the slider. The vertical axis is the same for all choices.",
+    Axes(BLOCK, LOG_NORM),
+    kind="explorer",
+    size="depth",
+)
+HEAT_MAP = Plot(
+    "gradient-over-training",
+    "Gradient by block, over training",
+    "Training goes from left to right, with one column for each recorded update; more "
+    "of them are recorded at the start. The input is at the bottom, the loss at the "
+    "top. Dark cells get little gradient: blocks that stay dark hardly learn.",
+    Axes(BLOCK, LOG_NORM),
+    kind="heat map",
+    size="depth",
+)
+DURING_TRAINING = Plot(
+    "gradient-during-training",
+    "Gradient at the first layer during training",
+    "While the line stays level, the first layer keeps learning; where it is far down, "
+    "the first layer hardly changes.",
+    Axes("updates", LOG_NORM),
+)
+RESPONSE = Plot(
+    "response-by-block",
+    "Scale of the responses by block, before training",
+    "Standard deviation of the output of each block. In healthy networks it stays of "
+    "the same order from block to block. If it grows or shrinks on the way forwards, "
+    "so does the gradient on the way back.",
+    Axes(BLOCK, "standard deviation", bounds=NOT_NEGATIVE, log=True),
+)
+CORRELATION = Plot(
+    "gradient-correlation",
+    "Similarity of the gradients of similar inputs",
+    "1: similar inputs ask for the same change of the weights. 0: their gradients are "
+    "as unlike as noise (shattered gradients) and cancel in the mean over a batch.",
+    Axes(DEPTH, "gradient correlation", bounds=SIGNED_SHARE, bars=True),
+)
+PATH_LENGTH = Plot(
+    "path-length",
+    "Effective path length of the gradient",
+    "How many blocks the gradient passes through on its way, on average. In a plain "
+    "network it passes through all of them; with shortcut connections most of it takes "
+    "short paths.",
+    Axes(DEPTH, "blocks passed", bounds=NOT_NEGATIVE, bars=True),
+)
+ACCURACY = Plot(
+    "validation-accuracy",
+    "Learning: validation accuracy",
+    "Share of held-out examples that are classified correctly. Higher and earlier is "
+    "better.",
+    Axes("updates", "validation accuracy", bounds=SHARE, share=True),
+)
+LOSS = Plot(
+    "validation-loss",
+    "Learning: validation loss",
+    "Cross-entropy on held-out examples, in nats. Lower is better; a line that stays "
+    "level from the start belongs to a network that does not learn.",
+    Axes("updates", "validation loss (nats)", bounds=NOT_NEGATIVE, log=True),
+)
+TEST_ACCURACY = Plot(
+    "test-accuracy",
+    "Test accuracy, against depth",
+    "Accuracy on examples that were used neither for training nor for choosing "
+    "settings. If more depth never hurt, no line would fall to the right.",
+    Axes(DEPTH, "test accuracy", bounds=SHARE, share=True, bars=True),
+)

@@ -1,0 +1,68 @@
+"""The gradient by layer or time step beside theory's, which several studies measure."""
+
+from collections import defaultdict
+
+from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
+from jaxnets.report.charts.lines import (
+    BAND_PREFIXES,
+    make_line,
+    misfit,
+    points_inside,
+)
+from jaxnets.report.intervals import number
+from jaxnets.report.sections.section import Column
+from jaxnets.runs.records import Record
+from jaxnets.runs.selection import of_metric
+
+
+GRADIENT = "log10_gradient_norm"
+THEORY = f"predicted_{GRADIENT}"
+BAND = tuple(f"{prefix}{GRADIENT}" for prefix in BAND_PREFIXES.values())
+LOG_NORM = "gradient norm (log10)"
+MISFIT_NOTE = (
+    " Misfit: root mean square distance between theory's line and the measured one; "
+    "neither is shifted."
+)
+
+
+def role_of(record: Record) -> str:
+    """Return the role of the line that a record of the gradient belongs to."""
+    return PREDICTED if record.metric in (THEORY, *BAND) else MEASURED
+
+
+def misfit_column(gradients: list[Record]) -> Column:
+    """Return the column of theory's misfit, for the networks that theory predicts."""
+    records = _with_metric(gradients, THEORY)
+    return Column("Misfit of theory (decades)", records, as_misfit, MISFIT_NOTE)
+
+
+def inside_column(title: str, gradients: list[Record]) -> Column:
+    """Return the column that counts measured points inside theory's band."""
+    return Column(title, _with_metric(gradients, *BAND), _as_inside)
+
+
+def _with_metric(records: list[Record], *metrics: str) -> list[Record]:
+    """Return the records of the networks that have records of one of the metrics."""
+    networks = {(r.family, r.size) for r in of_metric(records, *metrics)}
+    return [r for r in records if (r.family, r.size) in networks]
+
+
+def as_misfit(records: list[Record]) -> str:
+    """Write the distance of theory's line from the measured one, in decades."""
+    distance = misfit(*_measured_and_predicted(records))
+    return "–" if distance is None else number(distance, 2)
+
+
+def _as_inside(records: list[Record]) -> str:
+    """Write how many points of the measured line lie inside theory's band."""
+    count, total = points_inside(*_measured_and_predicted(records))
+    return f"{count} of {total}" if total else "–"
+
+
+def _measured_and_predicted(records: list[Record]) -> tuple[Line, Line]:
+    points = {MEASURED: defaultdict(list), PREDICTED: defaultdict(list)}
+    for record in records:
+        if record.position is not None:
+            points[role_of(record)][float(record.position)].append(record)
+    measured, predicted = (make_line("", role, xs) for role, xs in points.items())
+    return measured, predicted

@@ -1,0 +1,90 @@
+"""The catalogue of studies: one row for each, in the order of the report.
+
+The rest of the library finds the parts of a study by its name:
+
+- `jaxnets.studies.NAME` has its arms and runs them.
+- `jaxnets.report.sections.NAME` draws its section of the report.
+- `jaxnets.gradflow.diagnosis.studies.NAME` judges its records, if it has verdicts.
+"""
+
+from typing import Literal, NamedTuple
+
+
+StudyName = Literal["depth", "time", "saturation", "overfitting", "theory"]
+
+
+class Study(NamedTuple):
+    """What the library knows of a study outside its own modules.
+
+    Attributes:
+        name: Its name on the command line, in records, and of its modules.
+        title: Heading in the report.
+        subject: What it contrasts, after the title.
+        arms: Its arms in a sentence, as the help of the command line shows it.
+        trains: Whether it trains networks.
+        images: Whether it needs a data set of images.
+        judged: Whether it has verdicts.
+        families: The families of its arms, in the order that fixes their colours.
+        contrast_unit: Unit of the number of a verdict that contrasts two families.
+    """
+
+    name: StudyName
+    title: str
+    subject: str
+    arms: str
+    trains: bool = True
+    images: bool = True
+    judged: bool = True
+    families: tuple[str, ...] = ()
+    contrast_unit: str = ""
+
+
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        Study(
+            "depth",
+            "Depth",
+            "plain and residual networks",
+            "plain and residual networks, with and without BatchNorm, at several "
+            "depths.",
+            families=("plain", "residual", "plain + BatchNorm", "residual + BatchNorm"),
+            contrast_unit="powers of ten",
+        ),
+        Study(
+            "time",
+            "Time",
+            "recurrent and gated networks",
+            "RNN, GRU and LSTM on a task that needs a long memory, at several lengths.",
+            images=False,
+            families=("RNN", "GRU", "LSTM"),
+            contrast_unit="powers of ten per 100 steps",
+        ),
+        Study(
+            "saturation",
+            "Saturation",
+            "activations and gain",
+            "sigmoid, tanh and ReLU at several gains.",
+            families=("sigmoid", "tanh", "ReLU"),
+        ),
+        Study(
+            "overfitting",
+            "Overfitting",
+            "dropout off and on",
+            "networks with and without dropout on few examples.",
+            families=("no dropout", "dropout 0.5"),
+            contrast_unit="nats",
+        ),
+        Study(
+            "theory",
+            "Theory",
+            "nine claims, measured",
+            "nine claims of the literature, measured without training.",
+            trains=False,
+            images=False,
+            judged=False,
+        ),
+    )
+}
+# What `jaxnets contrast` runs by default.
+TRAINING_STUDIES = tuple(name for name, study in STUDIES.items() if study.trains)

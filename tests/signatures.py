@@ -96,12 +96,9 @@ SIGNATURES = {
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
         "shut_fraction, "
         "nonfinite_fraction)",
-        "Flow(value, aux, grads, taps)",
+        "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "responses(loss, params, *args, has_aux=False, only=None)",
-        "measure_both_ways(loss, params, *args, has_aux=False, only=None)",
-        "ModuleFlow(value, aux, grads, taps, responses)",
-        "measure_module(loss, module, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, has_aux=False, only=None)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",
@@ -121,7 +118,7 @@ SIGNATURES = {
         "Verdict(where, number, threshold, sentence, remedy, kind, study, low=None, "
         "high=None, reason='', other_cause='')",
         "verdicts(records)",
-        "flow_records(flow, responses=None, *, name='model', seed=0, step=0, "
+        "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],
     "gradflow.theory": [

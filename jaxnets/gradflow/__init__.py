@@ -1,33 +1,55 @@
-"""Instruments: how gradients flow, measured, predicted and put into words."""
+"""Instruments that measure, predict and diagnose how gradients flow."""
 
-from jaxnets.gradflow import theory as theory
-from jaxnets.gradflow.adjoint import log_adjoint_norms as log_adjoint_norms
-from jaxnets.gradflow.adjoint_parts import AdjointParts as AdjointParts
-from jaxnets.gradflow.adjoint_parts import adjoint_parts as adjoint_parts
-from jaxnets.gradflow.correlation import gradient_correlation as gradient_correlation
-from jaxnets.gradflow.diagnosis import Verdict as Verdict
-from jaxnets.gradflow.diagnosis import flow_records as flow_records
-from jaxnets.gradflow.diagnosis import verdicts as verdicts
-from jaxnets.gradflow.measurement import Flow as Flow
-from jaxnets.gradflow.measurement import measure as measure
-from jaxnets.gradflow.measurement import measure_both_ways as measure_both_ways
-from jaxnets.gradflow.measurement import responses as responses
-from jaxnets.gradflow.modules import ModuleFlow as ModuleFlow
-from jaxnets.gradflow.modules import measure_module as measure_module
-from jaxnets.gradflow.paths import branch as branch
-from jaxnets.gradflow.paths import effective_path_length as effective_path_length
-from jaxnets.gradflow.schedules import Schedule as Schedule
-from jaxnets.gradflow.schedules import every as every
-from jaxnets.gradflow.schedules import log_spaced as log_spaced
-from jaxnets.gradflow.spectra import jacobian_spectrum as jacobian_spectrum
-from jaxnets.gradflow.spectra import lyapunov_spectrum as lyapunov_spectrum
-from jaxnets.gradflow.units import dead_units as dead_units
-from jaxnets.gradflow.units import gate_timescales as gate_timescales
-from jaxnets.gradflow.units import saturation as saturation
-from jaxnets.gradflow.updates import GradientNoise as GradientNoise
-from jaxnets.gradflow.updates import gradient_noise_scale as gradient_noise_scale
-from jaxnets.gradflow.updates import update_ratios as update_ratios
-from jaxnets.tap import ResponseStats as ResponseStats
-from jaxnets.tap import TapStats as TapStats
-from jaxnets.tap import scope as scope
-from jaxnets.tap import tap as tap
+from jaxnets.gradflow import theory
+from jaxnets.gradflow.adjoint import log_adjoint_norms
+from jaxnets.gradflow.adjoint_split import AdjointParts, adjoint_parts
+from jaxnets.gradflow.correlation import gradient_correlation
+from jaxnets.gradflow.diagnosis import Verdict, flow_records, verdicts
+from jaxnets.gradflow.measurement import Flow, measure
+from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.paths import effective_path_length
+from jaxnets.gradflow.schedules import Schedule, every, log_spaced
+from jaxnets.gradflow.spectra import jacobian_spectrum, lyapunov_spectrum
+from jaxnets.gradflow.units import dead_units, gate_timescales, saturation
+from jaxnets.gradflow.updates import (
+    GradientNoise,
+    gradient_noise_scale,
+    update_ratios,
+)
+from jaxnets.tap import ResponseStats, TapStats, branch, scope, tap
+
+
+__all__ = [
+    "AdjointParts",
+    "Flow",
+    "GradientNoise",
+    "ResponseStats",
+    "Schedule",
+    "TapStats",
+    "Verdict",
+    "adjoint_parts",
+    "branch",
+    "dead_units",
+    "effective_path_length",
+    "every",
+    "flow_records",
+    "gate_timescales",
+    "gradient_correlation",
+    "gradient_noise_scale",
+    "jacobian_spectrum",
+    "log_adjoint_norms",
+    "log_spaced",
+    "lyapunov_spectrum",
+    "measure",
+    "measure_module",
+    "saturation",
+    "scope",
+    "tap",
+    "theory",
+    "update_ratios",
+    "verdicts",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

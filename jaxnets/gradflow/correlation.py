@@ -16,19 +16,19 @@ def gradient_correlation(
 
         2 / (B (B - 1)) * sum_{i < j} <g_i, g_j> / (||g_i|| ||g_j||).
 
-    Nothing is centred: over random weights a gradient has mean zero, so the cosine is
-    the estimate of the correlation. Shattered gradients, which look like white noise
+    The gradients are not centred: over random weights their mean is zero, so the cosine
+    estimates the correlation. Shattered gradients, which look like white noise
     from input to input, give 0; a linear network gives 1. Balduzzi et al. find 1/2^L
-    for a plain ReLU network of L layers and about 1/sqrt(L) for a residual one with
-    BatchNorm.
+    for a plain ReLU network of L layers, and about 1/sqrt(L) for a residual network
+    with BatchNorm.
 
     Args:
-        gradients: The gradient of one output, or of the loss, with respect to each of
-            B inputs (or to the activation of one layer), in any shape after B.
+        gradients: `(B, ...)`, the gradient of one output, or of the loss, with respect
+            to each of B inputs, or to the activations of a layer.
 
     Returns:
-        The mean, between -1/(B - 1) and 1, in float32 or the dtype of float64 input. A
-        gradient of exactly zero counts as correlated with nothing.
+        The mean, between -1/(B - 1) and 1, in float32, or in float64 for float64
+        gradients. A gradient of exactly zero has correlation zero with all others.
 
     Raises:
         ValueError: If there are fewer than two gradients.
@@ -46,15 +46,14 @@ def gradient_correlation(
     batch = jnp.shape(gradients)[0]
     if batch < 2:
         raise ValueError(
-            f"`gradients` holds {batch} gradient of shape {jnp.shape(gradients)}; "
-            "wanted one for each of at least two inputs. Put the gradients of several "
-            "inputs on the first axis, for example with `jax.vmap(jax.grad(f))(x)`."
+            f"`gradients` has shape {jnp.shape(gradients)}; wanted gradients at two or "
+            "more inputs on the first axis, such as `jax.vmap(jax.grad(f))(x)`."
         )
     rows = jnp.asarray(gradients)
     rows = rows.astype(wide_dtype(rows)).reshape(batch, -1)
-    # Norms in two steps, so that the squares of tiny gradients do not underflow.
+    # Divided by the maximum first, so that squares of tiny gradients do not underflow.
     units = rows / one_for_zero(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
     units = units / one_for_zero(jnp.linalg.norm(units, axis=1, keepdims=True))
-    # The squared length of the sum holds every pair twice and every gradient itself.
+    # The squared norm of the sum has every pair twice, and every gradient with itself.
     total, own = jnp.sum(jnp.sum(units, axis=0) ** 2), jnp.sum(units**2)
     return (total - own) / (batch * (batch - 1))

@@ -1,4 +1,4 @@
-"""The logs of a loss: traced, told apart, and of the branches that were taken."""
+"""The logs of a traced loss, in order and of the branches that were taken."""
 
 import contextlib
 import weakref
@@ -8,41 +8,41 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets.tap import Key, Passage, Recording, recording
+from jaxnets.tap import LogKey, Recording, TapLog, record_taps
 
 
-# Of every loss, which logs its last trace gave.
-_in_order: weakref.WeakKeyDictionary[Callable[..., Any], frozenset[Key]] = (
+# The keys of the last trace of each loss.
+_last_keys: weakref.WeakKeyDictionary[Callable[..., Any], frozenset[LogKey]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-class Traced(NamedTuple):
-    """What one evaluation of a loss gave, and the names of all taps that it met."""
+class LoggedGradient(NamedTuple):
+    """The results of one evaluation of a loss, and the names of all its taps."""
 
     value: jax.Array
     aux: Any
     grads: Any
-    logs: dict[Key, Any]
+    logs: dict[LogKey, Any]
     names: dict[str, None]
 
 
-def traced(
+def value_grad_and_logs(
     loss: Callable[..., Any],
     params: Any,
     args: tuple[Any, ...],
     has_aux: bool,
     patterns: tuple[str, ...] | None,
     *,
-    unshared: bool,
-) -> Traced | None:
-    """Differentiate `loss`; None where its taps cannot be told apart or put in order.
+    retrace: bool,
+) -> LoggedGradient | None:
+    """Differentiate `loss`; return None if its taps are ambiguous.
 
-    A jitted function inside of the loss that was traced for an earlier measurement
-    brings the keys of that one. They may be met twice, and their order is not that of
-    this loss. Without what is cached (`unshared`) all keys are of one trace.
+    A jitted function inside the loss may come from JAX's cache, with the keys of an
+    earlier measurement. Then the same key may occur twice, and the numbers in the keys
+    are not in the order of this loss. With `retrace` all keys are of one trace.
     """
-    with recording(patterns, unshared=unshared) as trace:
+    with record_taps(patterns, retrace=retrace) as recording:
         value, pullback, *aux = jax.vjp(
             lambda p: loss(p, *args), params, has_aux=has_aux
         )
@@ -58,38 +58,42 @@ def traced(
             if "Duplicate backward-pass log key" not in str(error):
                 raise
             return None
-    logs = {Key.parse(text): log for text, log in found.items()}
-    if not unshared:
-        chosen_none = patterns is not None and not logs
-        if chosen_none or not _is_in_order(loss, frozenset(logs), trace):
+    logs = {LogKey.parse(text): log for text, log in found.items()}
+    if not retrace:
+        # The error message needs the names of taps in cached functions too.
+        matches_nothing = patterns is not None and not logs
+        if matches_nothing or not _is_in_order(loss, frozenset(logs), recording):
             return None
-    return Traced(value, aux[0] if has_aux else None, grads, logs, trace.names)
+    return LoggedGradient(
+        value, aux[0] if has_aux else None, grads, logs, recording.names
+    )
 
 
 def _is_in_order(
-    loss: Callable[..., Any], keys: frozenset[Key], trace: Recording
+    loss: Callable[..., Any], keys: frozenset[LogKey], recording: Recording
 ) -> bool:
-    """Return whether all `keys` are of one trace of this very loss."""
-    if {key.recording for key in keys} <= {trace.number}:
-        with contextlib.suppress(TypeError):  # no weak reference, or no hash
-            _in_order[loss] = keys
+    """Return whether all `keys` come from one trace of this loss."""
+    if {key.recording for key in keys} <= {recording.number}:
+        with contextlib.suppress(TypeError):  # the loss has no weak reference or hash
+            _last_keys[loss] = keys
         return True
     try:
-        return keys == _in_order.get(loss)
+        return keys == _last_keys.get(loss)
     except TypeError:
         return False
 
 
-def of_the_branch(log: Any) -> Passage:
-    """Return the statistics of the branch that `lax.cond` took, NaN if it has no tap.
+def select_branch(log: Any) -> TapLog:
+    """Return the statistics of the branch that `lax.cond` took.
 
-    A tap inside of a branch comes back with one slot for each branch: None where the
-    branch has no such tap, zeros where it was not taken.
+    JAX returns the log of a tap inside a branch with one slot for each branch: None if
+    the branch does not have this tap, zeros if it was not taken. If the branch that was
+    taken does not have the tap, the statistics are NaN.
     """
-    if isinstance(log, Passage):
+    if isinstance(log, TapLog):
         return log
     slots = {
-        number: of_the_branch(slot)
+        number: select_branch(slot)
         for number, slot in enumerate(log.branches)
         if slot is not None
     }
@@ -97,7 +101,7 @@ def of_the_branch(log: Any) -> Passage:
     def choose(*values: jax.Array) -> jax.Array:
         chosen = jnp.full_like(values[0], jnp.nan)
         for number, value in zip(slots, values, strict=True):
-            # Axes that vmap added inside of the branches come last.
+            # Axes from a vmap inside the branches come last.
             taken = jnp.expand_dims(
                 log.index == number, tuple(range(jnp.ndim(log.index), value.ndim))
             )

@@ -1,24 +1,29 @@
-"""`measure`: a loss, its gradient, and what passed back through every tap."""
+"""`measure`: a loss, its gradient, and statistics of both passes at every tap."""
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxnets.gradflow.logs import of_the_branch, traced
-from jaxnets.tap import ResponseStats, TapStats, plain_names
+from jaxnets.gradflow.logs import select_branch, value_grad_and_logs
+from jaxnets.tap import ResponseStats, TapStats, logs_by_name
 
 
 class Flow(NamedTuple):
-    """A measured loss.
+    """A measured loss: what `measure` and `measure_module` return.
+
+    The taps are in the order of the forward pass, which the `OrderedDict`s keep under
+    `jit` too. A tap that the cotangent does not reach is left out.
 
     Attributes:
         value: The loss, a scalar.
-        aux: What the loss returned beside it with `has_aux=True`, otherwise None.
-        grads: `dL/dparams`, of the structure of `params`.
-        taps: `{name: TapStats}` of every tap that the cotangent reached, in the order
-            of the forward pass, which an `OrderedDict` keeps under `jit` too.
+        aux: The second result of the loss with `has_aux=True`, otherwise None.
+        grads: `dL/dparams`, with the structure of `params`; from `measure_module` the
+            `nnx.State` of every `nnx.Param`, as `nnx.grad` returns it.
+        taps: `{name: TapStats}`, the statistics of the cotangent at each tap.
+        responses: `{name: ResponseStats}`, the statistics of the tapped array itself.
 
     Example:
         >>> import jax.numpy as jnp
@@ -32,6 +37,7 @@ class Flow(NamedTuple):
     aux: Any
     grads: Any
     taps: dict[str, TapStats]
+    responses: dict[str, ResponseStats]
 
 
 def measure(
@@ -43,124 +49,57 @@ def measure(
 ) -> Flow:
     """Evaluate `loss(params, *args)`, its gradient, and the statistics of its taps.
 
-    It is `jax.value_and_grad` that also listens: same value, same gradient, and beside
-    them one `TapStats` for every `tap` in the loss. Works under `jit`, `vmap` (each
-    example its own norms), `scan` (each step its own), `shard_map` (each shard its
-    own) and `remat`.
+    The value and the gradient are those of `jax.value_and_grad`. In addition there are
+    the statistics of the cotangent and of the array itself at every `tap` in the loss.
+    Statistics that the caller does not use are not computed under `jit`.
+
+    `measure` works under `jit`, `vmap` (each example has its own statistics), `scan`
+    (each step), `shard_map` (each shard) and `remat`.
 
     Args:
         loss: Pure function of `params` and `args` that returns a scalar, or
-            `(scalar, aux)` with `has_aux=True`. Split NNX modules first: `nnx.split`
-            outside, `nnx.merge` inside.
+            `(scalar, aux)` with `has_aux=True`. For NNX modules use `measure_module`,
+            or `nnx.split` outside and `nnx.merge` inside.
         params: Pytree to differentiate with respect to.
         *args: Further arguments, passed on unchanged.
         has_aux: Whether `loss` returns `(scalar, aux)`.
-        only: Which taps to listen to: a pattern of names with shell wildcards, or
-            several; `*` also stands for slashes, and numbers such as `#2` do not
-            count. The others are not inserted. None listens to all.
+        only: Which taps to measure: one or several patterns of names with shell
+            wildcards. `*` also matches slashes; numbers such as `#2` are not part of
+            the name. The other taps are not inserted. None measures all.
 
     Returns:
-        A `Flow` of value, aux, grads and taps.
+        `Flow(value, aux, grads, taps, responses)`.
 
     Raises:
-        TypeError: If `loss` does not return a real scalar, or `only` is no string and
-            no sequence of strings.
-        ValueError: If one traced tap is used twice in a way that its calls cannot be
-            told apart, or if `only` chooses no tap.
+        TypeError: If `loss` does not return a real scalar, or `only` is neither a
+            string nor a sequence of strings.
+        ValueError: If one traced function with a tap is called twice, so that its calls
+            cannot be told apart, or if `only` matches no tap.
 
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
         >>> from jaxnets.gradflow import measure, tap
         >>> def loss(w, xs):
-        ...     step = lambda h, x: (tap(jnp.tanh(w * h + x), "h"), None)
-        ...     h, _ = jax.lax.scan(step, 0.0, xs)
+        ...     step = lambda h, x: (tap(w * h + x, "h"), None)
+        ...     h, _ = jax.lax.scan(step, 8.0, xs)
         ...     return h
         >>> flow = jax.jit(lambda w, xs: measure(loss, w, xs))(0.5, jnp.zeros(4))
         >>> flow.taps["h"].norm  # 0.5 to the power of T - t
         Array([0.125, 0.25 , 0.5  , 1.   ], dtype=float32)
+        >>> flow.responses["h"].mean
+        Array([4. , 2. , 1. , 0.5], dtype=float32)
 
-    Source: JAX documentation, "Custom derivatives", logging out of the backward pass.
-    It differs from Flax's `nnx.perturb` and `sow` in that no zero input of the
-    activation's size is added, and that it works inside a scan with no extra memory.
-    """
-    return measure_both_ways(loss, params, *args, has_aux=has_aux, only=only)[0]
-
-
-def responses(
-    loss: Callable[..., Any],
-    params: Any,
-    *args: Any,
-    has_aux: bool = False,
-    only: str | Sequence[str] | None = None,
-) -> dict[str, ResponseStats]:
-    """Return what stood at every tap of `loss(params, *args)` on the way forward.
-
-    The means, deviations and shares of the tapped activations, from the same taps that
-    `measure` listens to. Only taps on the path from `params` to the loss are seen.
-
-    Args:
-        loss: As for `measure`.
-        params: As for `measure`.
-        *args: Further arguments, passed on unchanged.
-        has_aux: Whether `loss` returns `(scalar, aux)`.
-        only: As for `measure`.
-
-    Returns:
-        `{name: ResponseStats}`.
-
-    Raises:
-        TypeError: As `measure`.
-        ValueError: As `measure`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets.gradflow import responses, tap
-        >>> loss = lambda w: jnp.sum(tap(w * 2.0, "hidden") ** 2)
-        >>> responses(loss, jnp.array([3.0, 4.0]))["hidden"].mean
-        Array(7., dtype=float32)
-
-    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2
-    (analysis of layer responses).
-    """
-    return measure_both_ways(loss, params, *args, has_aux=has_aux, only=only)[1]
-
-
-def measure_both_ways(
-    loss: Callable[..., Any],
-    params: Any,
-    *args: Any,
-    has_aux: bool = False,
-    only: str | Sequence[str] | None = None,
-) -> tuple[Flow, dict[str, ResponseStats]]:
-    """Return what `measure` and `responses` return, from one evaluation of `loss`.
-
-    Args:
-        loss: As for `measure`.
-        params: As for `measure`.
-        *args: Further arguments, passed on unchanged.
-        has_aux: Whether `loss` returns `(scalar, aux)`.
-        only: As for `measure`.
-
-    Returns:
-        `(Flow, {name: ResponseStats})`.
-
-    Raises:
-        TypeError: As `measure`.
-        ValueError: As `measure`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets.gradflow import measure_both_ways, tap
-        >>> loss = lambda w: jnp.sum(tap(w * 2.0, "hidden") ** 2)
-        >>> flow, forward = measure_both_ways(loss, jnp.array([3.0, 4.0]))
-        >>> flow.taps["hidden"].norm, forward["hidden"].mean
-        (Array(20., dtype=float32), Array(7., dtype=float32))
+    Source: JAX documentation, "Custom derivatives", logging out of the backward pass;
+    He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2, for the
+    analysis of responses. Unlike Flax's `nnx.perturb` and `sow`, it adds no zeros of
+    the activation's size, and it needs no extra memory inside a scan.
     """
     patterns = _patterns(only)
-    found = traced(loss, params, args, has_aux, patterns, unshared=False)
-    if found is None:
-        found = traced(loss, params, args, has_aux, patterns, unshared=True)
+    differentiate = functools.partial(
+        value_grad_and_logs, loss, params, args, has_aux, patterns
+    )
+    found = differentiate(retrace=False) or differentiate(retrace=True)
     if found is None:
         raise ValueError(
             "A jitted or otherwise cached function with a tap inside is called more "
@@ -170,18 +109,18 @@ def measure_both_ways(
     value, aux, grads, logs, names = found
     if patterns is not None and not logs:
         raise ValueError(
-            f"`only` is {only!r}, which chooses no tap that the gradient reaches; "
+            f"`only` is {only!r}, which matches no tap that the gradient reaches; "
             f"wanted one or more of {', '.join(names) or '(there are no taps)'}."
         )
-    passages = plain_names({key: of_the_branch(log) for key, log in logs.items()})
-    # Of a plain dict, jit would return the names in the order of the alphabet.
-    taps = OrderedDict((name, both.backward) for name, both in passages.items())
-    forward = OrderedDict((name, both.forward) for name, both in passages.items())
-    return Flow(value, aux, grads, taps), forward
+    by_name = logs_by_name({key: select_branch(log) for key, log in logs.items()})
+    # jit returns the keys of a plain dict in alphabetical order.
+    taps = OrderedDict((name, log.cotangent) for name, log in by_name.items())
+    responses = OrderedDict((name, log.response) for name, log in by_name.items())
+    return Flow(value, aux, grads, taps, responses)
 
 
 def _patterns(only: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the patterns of `only`, None for all taps."""
+    """Return the patterns of `only` as a tuple; None stands for all taps."""
     if only is None:
         return None
     patterns = (only,) if isinstance(only, str) else tuple(only)

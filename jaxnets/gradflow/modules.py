@@ -1,105 +1,76 @@
-"""`measure_module`: gradient flow through any Flax NNX module, as it is.
+"""`measure_module`: gradient flow through any Flax NNX module, without edits.
 
-The one file of this folder that knows Flax, and it loads it when it is used: to
-measure any Flax model is what the instrument is for, and no layer of this library is
-known here.
+This is the only file of the package that knows Flax, and it imports Flax inside its
+functions: the instrument measures any Flax model and knows no layer of this library.
 
-Taps stand at the output of every submodule because a copy of the module is made, and
-each of its submodules gets a subclass of its own class, whose `__call__` taps. The
-class travels in Flax's graph definition, so taps are also there inside `nnx.scan`,
-`nnx.RNN`, `nnx.remat` and whatever else takes a module apart and puts it together
-again; and nothing has to be undone, since the user's module and classes are never
-touched.
+Taps are placed at the output of every submodule of a copy of the model. Each submodule
+of the copy gets a subclass of its own class, whose `__call__` taps its result. The
+class is part of Flax's graph definition, so taps also work inside `nnx.scan`,
+`nnx.RNN`, `nnx.remat` and other transforms that split and merge a module. The user's
+model and classes are never changed, so nothing has to be restored.
 """
 
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from jaxnets.gradflow.measurement import measure_both_ways
-from jaxnets.tap import ResponseStats, TapStats, call_number, scope, tap
-
-
-class ModuleFlow(NamedTuple):
-    """A measured loss of a module.
-
-    Attributes:
-        value: The loss, a scalar.
-        aux: What the loss returned beside it with `has_aux=True`, otherwise None.
-        grads: `nnx.State` of the gradients by every `nnx.Param`, as `nnx.grad` returns.
-        taps: `{path: TapStats}`, what passed back through every submodule's output.
-        responses: `{path: ResponseStats}`, those outputs themselves.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from flax import nnx
-        >>> from jaxnets.gradflow import measure_module
-        >>> model = nnx.Linear(3, 1, use_bias=False, rngs=nnx.Rngs(0))
-        >>> loss = lambda model, x: jnp.sum(model(x))
-        >>> flow = measure_module(loss, model, jnp.ones(3))
-        >>> flow.grads["kernel"].shape, flow.taps["__call__"].norm
-        ((3, 1), Array(1., dtype=float32))
-    """
-
-    value: jax.Array
-    aux: Any
-    grads: Any
-    taps: dict[str, TapStats]
-    responses: dict[str, ResponseStats]
+from jaxnets.gradflow.measurement import Flow, measure
+from jaxnets.tap import next_call_number, scope, tap
 
 
 def measure_module(
     loss: Callable[..., Any],
-    module: Any,
+    model: Any,
     *args: Any,
     has_aux: bool = False,
     only: str | Sequence[str] | None = None,
-) -> ModuleFlow:
-    """Evaluate `loss(module, *args)`, its gradient, and the flow through every module.
+) -> Flow:
+    """Evaluate `loss(model, *args)`, its gradient, and the flow through every module.
 
-    It is `nnx.value_and_grad` that also listens: same value, same gradient by every
-    `nnx.Param`, same changes of the module's variables (BatchNorm's statistics,
-    counts of random numbers). The output of each `__call__` is tapped and stands under
-    the module's path:
+    Use it in the place of `nnx.value_and_grad`: the value, the gradient by every
+    `nnx.Param` and the updates of the model's variables (BatchNorm statistics, counts
+    of random keys) are the same. In addition the output of each `__call__` is tapped,
+    under the path of its module:
 
-    - `layers/0/conv` is the module `model.layers[0].conv`; the outermost is `__call__`.
-    - A module that is called again has `#2`, `#3`, in the order of the calls. A module
-      that stands in two places has the path that comes first by name.
-    - An output of several arrays has one entry for each, such as `cell/0/1`: the place
-      in the output follows. Arrays that occur twice in it are one entry.
+    - `layers/0/conv` is the module `model.layers[0].conv`; `__call__` is the model.
+    - The second call of a module is `#2`, the third `#3`, in the order of the calls. A
+      module with two paths has the one that comes first in the alphabet.
+    - An output of several arrays has one entry for each, under the module's path and
+      the path in the output, such as `cell/0/1`. An array that occurs twice in the
+      output has one entry.
     - Inside `nnx.scan` and `nnx.RNN` the statistics have a leading axis, `(layers,)` or
       `(time,)`: for a recurrent cell they are those of `dL/dh_t` at every step.
-    - Taps that a module places itself, as those of this library do, stand below its
-      path under their own names: `encoder/h`. Where such a tap is also the module's
-      output, both entries are there with the same numbers.
+    - Taps that a module places itself, as those of this library do, have the module's
+      path as their prefix: `encoder/h`. If such a tap is also the module's output, both
+      entries are present, with the same numbers.
 
-    What a call changes of plain Python attributes it changes on the copy: a list or a
-    count of calls that the module keeps stays as it was.
+    The loss is evaluated on a copy of the model. Changes that a call makes to plain
+    Python attributes, such as a list or a counter, stay on the copy.
 
     It works inside `jax.jit`, `nnx.jit` and `jax.vmap`, and with `nnx.scan`,
-    `nnx.vmap`, `nnx.remat`, `nnx.cond` and `nnx.jit` inside of the module. Where
-    `nnx.cond` did not take the branch of a tap, its numbers are NaN. As with Flax,
-    variables such as BatchNorm's cannot change inside of a `jax.vmap` when the module
-    comes from outside of it: merge the module inside.
+    `nnx.vmap`, `nnx.remat`, `nnx.cond` and `nnx.jit` inside the model. A tap in a
+    branch that `nnx.cond` did not take has NaN for its numbers. As in Flax, variables
+    such as BatchNorm's cannot change inside `jax.vmap` if the model was made outside:
+    call `nnx.merge` inside.
 
     Args:
-        loss: `loss(module, *args)` that returns a scalar, or `(scalar, aux)`.
-        module: Any `nnx.Module`, also one built of Flax's own layers only. The modules
-            and their classes stay as they are.
-        *args: Further arguments. Modules and `nnx.Rngs` among them change as
-            `module` does; no gradient is taken by them, and they are not tapped.
+        loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
+            `has_aux=True`.
+        model: Any `nnx.Module`, also one of Flax's own layers only.
+        *args: Further arguments. Modules and `nnx.Rngs` among them are updated as
+            `model` is; they are neither differentiated nor tapped.
         has_aux: Whether `loss` returns `(scalar, aux)`.
-        only: Which taps to listen to, as for `measure`: `"*/conv"` or
+        only: Which taps to measure, as for `measure`: `"*/conv"` or
             `["encoder", "layers/*"]`. The others are not inserted.
 
     Returns:
-        A `ModuleFlow` of value, aux, grads, taps and responses.
+        `Flow(value, aux, grads, taps, responses)`; `grads` is an `nnx.State`.
 
     Raises:
-        TypeError: If `module` is no `nnx.Module`; otherwise as `measure`.
+        TypeError: If `model` is not an `nnx.Module`, and as `measure`.
         ValueError: As `measure`.
 
     Example:
@@ -119,42 +90,39 @@ def measure_module(
     """
     from flax import nnx
 
-    if not isinstance(module, nnx.Module):
+    if not isinstance(model, nnx.Module):
         raise TypeError(
-            f"`module` is of type {type(module).__name__}; wanted an nnx.Module. For a "
+            f"`model` is of type {type(model).__name__}; wanted an nnx.Module. For a "
             "pure function use `jaxnets.gradflow.measure`."
         )
 
-    def of_the_module(path, leaf) -> bool:
+    def is_param_of_model(path, leaf) -> bool:
         return path[0] == 0 and isinstance(leaf, nnx.Param)
 
-    # Variables change in place, arrays stay; of both there may be some in `args`.
-    kinds = (of_the_module, nnx.Variable, ...)
-    graphdef, params, variables, arrays = nnx.split((module, args), *kinds)
+    # `args` may hold variables, which are updated in place, and arrays, which are not.
+    kinds = (is_param_of_model, nnx.Variable, ...)
+    graphdef, params, variables, arrays = nnx.split((model, args), *kinds)
 
-    def pure(params, variables, arrays):
+    def pure_loss(params, variables, arrays):
         # Merged inside, so that all variables belong to this trace.
         merged = nnx.merge(graphdef, params, variables, arrays, copy=True)
         copy, copied_args = merged
-        _place_taps(copy)
+        _insert_taps(copy)
         result = loss(copy, *copied_args)
         value, aux = result if has_aux else (result, None)
         _, params_after, variables, _ = nnx.split(merged, *kinds)
         # Some layers change their own weights, such as `nnx.SpectralNorm`.
-        changed = _changed(params, params_after)
+        changed = _changed_variables(params, params_after)
         return value, (aux, nnx.merge_state(variables, changed))
 
-    flow, responses = measure_both_ways(
-        pure, params, variables, arrays, has_aux=True, only=only
-    )
+    flow = measure(pure_loss, params, variables, arrays, has_aux=True, only=only)
     aux, variables = flow.aux
-    nnx.update((module, args), variables)
-    grads = flow.grads.get(0, nnx.State({}))
-    return ModuleFlow(flow.value, aux, grads, flow.taps, responses)
+    nnx.update((model, args), variables)
+    return flow._replace(aux=aux, grads=flow.grads.get(0, nnx.State({})))
 
 
-def _changed(before: Any, after: Any) -> Any:
-    """Return the variables of `after` that hold another array than in `before`."""
+def _changed_variables(before: Any, after: Any) -> Any:
+    """Return the variables of `after` whose array is not the one in `before`."""
     from flax import nnx
 
     arrays = {path: leaf.get_value() for path, leaf in nnx.to_flat_state(before)}
@@ -166,36 +134,38 @@ def _changed(before: Any, after: Any) -> Any:
     return nnx.from_flat_state(changed)
 
 
-def _place_taps(module: Any) -> None:
-    """Let the outputs of `module` and its submodules be tapped from now on."""
+def _insert_taps(model: Any) -> None:
+    """Change the classes of `model` and its submodules to ones that tap the output."""
     from flax import nnx
 
-    for path, submodule in nnx.iter_modules(module):
+    for path, submodule in nnx.iter_modules(model):
         if callable(submodule):
             names = tuple(map(str, path))
-            object.__setattr__(submodule, "__class__", _tapped(type(submodule), names))
+            tapped = _tapped_class(type(submodule), names)
+            object.__setattr__(submodule, "__class__", tapped)
 
 
-# The path of the module whose `__call__` is traced; a part of every jit cache key.
-_enclosing = jax.make_user_context(default_value=())
-# The number of that call: what is jitted inside of a module is traced for each of its
-# calls, so that they can be told apart.
-_call = jax.make_user_context(default_value=None)
+# The path of the module whose `__call__` is being traced.
+_enclosing_path = jax.make_user_context(default_value=())
+# The number of that call. User contexts are part of every jit cache key, so a function
+# that is jitted inside a module is traced anew for each call of the module, and the
+# taps of two calls have different keys.
+_call_number = jax.make_user_context(default_value=None)
 
 
-# Classes are kept: JAX and Flax never forget one, and a compiled function is found
-# again only by the same class.
+# Cached because JAX and Flax keep every class, and because jit finds a compiled
+# function again only if the class is the same.
 @functools.cache
-def _tapped(cls: type, path: tuple[str, ...]) -> type:
+def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
     """Return a subclass of `cls` that taps what its `__call__` returns as `path`."""
 
     def __call__(self, *args, **kwargs):
-        # Scopes already hold the path of the enclosing module.
-        outer = _enclosing.value
+        # The enclosing module's path is already a scope; add only the rest of it.
+        outer = _enclosing_path.value
         inside = path[: len(outer)] == outer
         name = "/".join(path[len(outer) :] if inside else path)
         inner = scope(name) if name else contextlib.nullcontext()
-        with _enclosing(path), _call(call_number()), inner:
+        with _enclosing_path(path), _call_number(next_call_number()), inner:
             output = cls.__call__(self, *args, **kwargs)
         return _tap_arrays(output, name or "__call__")
 
@@ -206,29 +176,29 @@ def _tapped(cls: type, path: tuple[str, ...]) -> type:
         "__doc__": cls.__doc__,
     }
     options = {} if getattr(cls, "_pytree__is_pytree", True) else {"pytree": False}
-    return type(cls)(cls.__name__, (_unannounced(), cls), members, **options)
+    return type(cls)(cls.__name__, (_hides_init_subclass(), cls), members, **options)
 
 
 @functools.cache
-def _unannounced() -> type:
-    """Return a base in front of a user's class that leaves out `__init_subclass__`.
+def _hides_init_subclass() -> type:
+    """Return a base class that hides `__init_subclass__` of the user's class.
 
-    A class of the user may want arguments there, or keep a list of its subclasses.
+    The user's `__init_subclass__` may need arguments, or register its subclasses.
     """
     from flax import nnx
 
-    class Unannounced(nnx.Module):
+    class HidesInitSubclass(nnx.Module):
         def __init_subclass__(cls, **options):
             nnx.Module.__init_subclass__.__func__(cls, **options)
 
-    # What Flax noted there would hide what it noted of the user's class.
-    for name in [name for name in vars(Unannounced) if name.startswith("_pytree__")]:
-        delattr(Unannounced, name)
-    return Unannounced
+    # Flax's attributes of this base would hide those of the user's class.
+    for name in [n for n in vars(HidesInitSubclass) if n.startswith("_pytree__")]:
+        delattr(HidesInitSubclass, name)
+    return HidesInitSubclass
 
 
 def _tap_arrays(output: Any, name: str) -> Any:
-    """Tap every array of `output` once; arrays that it holds twice stay the same."""
+    """Tap every array of `output`; one that occurs twice is tapped once."""
     from flax import nnx
 
     stops = lambda node: isinstance(node, nnx.Pytree | nnx.Variable)
@@ -240,11 +210,11 @@ def _tap_arrays(output: Any, name: str) -> Any:
     }
     single = len(arrays) == 1
     tapped = {
-        key: tap(leaf, name if single else f"{name}/{_place(path)}")
+        key: tap(leaf, name if single else f"{name}/{_path_name(path)}")
         for key, (path, leaf) in reversed(arrays.items())
     }
     return treedef.unflatten([tapped.get(id(leaf), leaf) for _, leaf in leaves])
 
 
-def _place(path: tuple[Any, ...]) -> str:
+def _path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,4 +1,4 @@
-"""How many residual branches the gradient of a network passes through."""
+"""The number of residual branches that the gradient of a network passes through."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,72 +8,34 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxnets.gradflow.trees import split_inexact, unit_and_norm
-from jaxnets.typing import ArrayLike
-
-
-@jax.custom_jvp
-def branch(
-    residual: Float[ArrayLike, "*shape"], branch_scale: float | Float[ArrayLike, ""]
-) -> Float[Array, "*shape"]:
-    """Return `residual`; scale only the gradient that passes through it.
-
-    Used in a residual block as `x + branch(f(x), branch_scale)`. The value is `f(x)`
-    whatever `branch_scale` is; the Jacobian of the block is `1 + branch_scale * f'(x)`.
-    So a derivative with respect to `branch_scale` counts branches and sees nothing of
-    how the activations would change: see `effective_path_length`.
-
-    Args:
-        residual: The output of the residual branch, of any shape.
-        branch_scale: A scalar; 1 is the ordinary block, 0 leaves only the shortcuts.
-
-    Returns:
-        `residual`.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.gradflow import branch
-        >>> jax.value_and_grad(lambda x: x + branch(3.0 * x, 0.5))(2.0)
-        (Array(8., dtype=float32, weak_type=True), Array(2.5, dtype=float32, ...))
-    """
-    del branch_scale
-    return jnp.asarray(residual)
-
-
-@branch.defjvp
-def _branch_jvp(primals, tangents):
-    residual, branch_scale = primals
-    tangent, _ = tangents
-    value = branch(residual, branch_scale)
-    return value, jnp.asarray(branch_scale, value.dtype) * tangent
 
 
 def effective_path_length(
     input_gradient: Callable[[Float[Array, ""]], Any],
 ) -> Float[Array, ""]:
-    """Return the mean number of residual branches on the paths that carry the gradient.
+    """Return the mean number of residual branches on the paths of the gradient.
 
-    A network of n residual blocks is a sum over 2^n paths. With the gradient through
-    each branch scaled by a, as `branch` does, the gradient at the input is a polynomial
+    A network of n residual blocks is a sum over 2^n paths. If `branch` scales the
+    gradient through each branch by a, the gradient at the input is a polynomial
 
         g(a) = sum_k a^k g_k,
 
-    where `g_k` is what arrives over all paths of exactly k branches. The length is the
-    mean of k weighted by the shares of the `g_k` in the gradient, their projections
-    on it:
+    where `g_k` is the sum over all paths of exactly k branches. The length is the mean
+    of k, weighted by the projections of the `g_k` on the gradient g = g(1):
 
         length = sum_k k <g_k, g> / <g, g> = 1/2 d log ||g(a)||^2 / da   at a = 1.
 
     One forward-mode derivative of the gradient gives it exactly, without sampling. For
-    a linear network whose branches are `eps * x` it is `n * eps / (1 + eps)`. It can
-    fall below 0 or exceed n where paths cancel each other.
+    a linear network whose branches are `eps * x` it is `n * eps / (1 + eps)`. It can be
+    below 0 or above n if paths cancel each other.
 
     Args:
-        input_gradient: Maps a scalar `branch_scale` to `dL/dx` at the input of the
-            first block (or at the input of the network), an array or pytree, with
-            `branch_scale` passed to `branch` in every block.
+        input_gradient: Function from a scalar `branch_scale`, which it passes to
+            `branch` in every block, to `dL/dx` at the input of the first block or of
+            the network, an array or a pytree.
 
     Returns:
-        The length, in branches; NaN where the gradient is zero.
+        The length, in branches; NaN if the gradient is zero.
 
     Raises:
         ValueError: If `input_gradient` returns no floating-point array.
@@ -89,8 +51,8 @@ def effective_path_length(
         Array(2., dtype=float32)
 
     Source: Veit, Wilber and Belongie 2016, "Residual Networks Behave Like Ensembles of
-    Relatively Shallow Networks", section 4, who sample paths and weight each length
-    with the norms of its gradients; here paths that cancel do cancel.
+    Relatively Shallow Networks", section 4. They sample paths and weight each length by
+    the norm of its gradient; here paths of opposite sign cancel.
     """
 
     def leaves(branch_scale):
@@ -99,8 +61,8 @@ def effective_path_length(
     gradient, slope = jax.jvp(leaves, (jnp.float32(1.0),), (jnp.float32(1.0),))
     if not gradient:
         raise ValueError(
-            "`input_gradient` returned no floating-point array; wanted dL/dx. Pass "
-            "`lambda a: jax.grad(lambda x: loss(x, branch_scale=a))(x)`."
+            "`input_gradient` returned no floating-point array; wanted dL/dx. Pass for "
+            "example `lambda a: jax.grad(lambda x: loss(x, branch_scale=a))(x)`."
         )
     unit, norm = unit_and_norm(gradient)
     shares = [jnp.vdot(u, s / norm) for u, s in zip(unit, slope, strict=True)]

@@ -1,4 +1,4 @@
-"""When to measure: rules from the number of a step to yes or no, usable inside jit."""
+"""When to measure: functions from a step number to a boolean, usable inside jit."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,13 @@ LAST_STEP = 2**31 - 1
 
 
 def every(steps: int) -> Schedule:
-    """Return the rule that measures at steps 0, k, 2k, and so on.
+    """Return the schedule that measures at steps 0, k, 2k, and so on.
 
     Args:
         steps: k, at least 1.
 
     Returns:
-        `schedule(step) -> bool`, a pure function of a number or an integer array.
+        `schedule(step) -> bool`, a pure function of an int or an integer array.
 
     Raises:
         ValueError: If `steps` is below 1.
@@ -31,7 +31,7 @@ def every(steps: int) -> Schedule:
         >>> [step for step in range(200) if schedule(step)]
         [0, 64, 128, 192]
 
-    Source: Schneider et al. 2021, "Cockpit", whose schedules `linear` do the same.
+    Source: Schneider et al. 2021, "Cockpit", whose schedule is called `linear`.
     """
     if steps < 1:
         raise ValueError(f"`steps` is {steps}; wanted at least 1, such as 64.")
@@ -39,19 +39,19 @@ def every(steps: int) -> Schedule:
 
 
 def log_spaced(per_decade: int) -> Schedule:
-    """Return the rule that measures at steps that are evenly spaced on a log axis.
+    """Return the schedule that measures at steps evenly spaced on a logarithmic axis.
 
-    They are 0 and `round(10^(j / n))` for j = 0, 1, 2, ...: a long training is seen
-    closely at its start, where gradients change most, and costs `9 n` measurements in
-    a billion steps. Near the start, where whole numbers are further apart than the
-    rule asks for, every step is measured.
+    The steps are 0 and `round(10^(j / n))` for j = 0, 1, 2, ... They are dense at the
+    start of training, where gradients change most, and there are about `9 n` of them in
+    a billion steps. The first steps, which are further apart on this axis, are all
+    measured.
 
     Args:
-        per_decade: n, how many steps between 1 and 10, 10 and 100, and so on; at
+        per_decade: n, the number of steps from 1 to 10, from 10 to 100, and so on, at
             least 1.
 
     Returns:
-        `schedule(step) -> bool`, a pure function of a number or an integer array.
+        `schedule(step) -> bool`, a pure function of an int or an integer array.
 
     Raises:
         ValueError: If `per_decade` is below 1.
@@ -62,8 +62,8 @@ def log_spaced(per_decade: int) -> Schedule:
         >>> [step for step in range(1001) if schedule(step)]
         [0, 1, 2, 5, 10, 22, 46, 100, 215, 464, 1000]
 
-    Source: Schneider et al. 2021, "Cockpit", whose schedules `logarithmic` do the same
-    with a freely chosen range.
+    Source: Schneider et al. 2021, "Cockpit", whose schedule `logarithmic` also takes a
+    range of steps.
     """
     if per_decade < 1:
         raise ValueError(

@@ -22,23 +22,23 @@ def jacobian_spectrum(
 ) -> Float[Array, " rank"]:
     """Return the `rank` largest singular values of the Jacobian of `fun` at `x`.
 
-    With `J = dfun/dx` of shape (M, N), J is never formed. A random block `Y = J G` of
-    `rank` columns grows into the block Krylov space `[Y, (J J^T) Y, (J J^T)^2 Y, ...]`
-    with orthonormal basis Q, and the result are the singular values of `Q^T J`: lower
-    bounds that converge to those of J, the largest first. It costs
-    `(2 * iterations + 1) * rank` products with J or its transpose, and is exact when
-    `(iterations + 1) * rank >= min(M, N)`.
+    The Jacobian `J = dfun/dx` of shape (M, N) is never formed. A random block
+    `Y = J G` of `rank` columns spans the block Krylov space
+    `[Y, (J J^T) Y, (J J^T)^2 Y, ...]` with orthonormal basis Q. The results are the
+    singular values of `Q^T J`: lower bounds of those of J, which converge, the largest
+    first. The cost is `(3 * iterations + 2) * rank` products with J or its
+    transpose. The results are exact if `(iterations + 1) * rank >= min(M, N)`.
 
     Args:
         fun: Differentiable function from a pytree to a pytree, for example one layer,
             or `lambda h: step(h, x_t)[0]`.
         x: Where to differentiate. Leaves that are not floating point stay fixed.
-        rank: How many singular values, at least 1 and at most `min(M, N)`.
+        rank: Number of singular values, 1 to `min(M, N)`.
         key: Random key of the first block.
-        iterations: How many times the block is multiplied with `J J^T`.
+        iterations: Number of multiplications of the block by `J J^T`.
 
     Returns:
-        `(rank,)` singular values, descending, in float32 or wider.
+        `(rank,)` singular values in descending order, in float32 or float64.
 
     Raises:
         ValueError: If `rank` is not between 1 and `min(M, N)`, or `iterations` < 0.
@@ -73,7 +73,7 @@ def jacobian_spectrum(
     block = times_j(jax.random.normal(key, (flat.size, rank), flat.dtype))
 
     def grow(block, _):
-        # Orthonormal in between too: J J^T squares what may be far from 1.
+        # Orthonormalised after each factor: J J^T squares the singular values.
         back = jnp.linalg.qr(times_j_transposed(block))[0]
         return jnp.linalg.qr(times_j(back))[0], block
 
@@ -85,30 +85,31 @@ def jacobian_spectrum(
 def lyapunov_spectrum(
     step: Callable[[Any, Any], tuple[Any, Any]], state: Any, xs: Any, *, count: int
 ) -> Float[Array, " count"]:
-    """Return the `count` largest Lyapunov exponents of a recurrence, in nats a step.
+    """Return the `count` largest Lyapunov exponents of a recurrence, in nats per step.
 
-    `count` orthonormal directions travel with the state; after each step they are made
-    orthonormal again by a QR decomposition, `J_t Q_{t-1} = Q_t R_t`, and
+    The Jacobian `J_t` of each step maps `count` orthonormal directions, and a QR
+    decomposition makes the results orthonormal again, `J_t Q_{t-1} = Q_t R_t`. Then
 
         lambda_i = 1/T sum_t log |R_t[i, i]|.
 
     A small difference in the state grows as `exp(lambda_1 t)`, and so does a gradient
-    on its way back: below 0 it vanishes, above 0 the recurrence is chaotic and its
-    gradients explode.
+    in the backward pass. Below 0 gradients vanish; above 0 the recurrence is chaotic
+    and gradients explode.
 
     Args:
         step: `step(state, x_t) -> (state, y_t)`, the body of a `lax.scan`.
-        state: Where to start; any pytree. The average includes the transient, of which
-            a start from a state that has run for a while is free.
+        state: The initial state, any pytree. The average includes the transient; to
+            exclude it, start from a state that the recurrence has reached.
         xs: Inputs with a leading time axis T >= 1.
-        count: How many exponents, at least 1 and at most the size of the state.
+        count: Number of exponents, 1 to the size of the state.
 
     Returns:
-        `(count,)` exponents, descending once T is large; minus infinity for a direction
-        that some step maps to exactly zero. The start directions are fixed random ones.
+        `(count,)` exponents, in descending order for large T; minus infinity for a
+        direction that a step maps to exactly zero. The initial directions are random
+        but always the same.
 
     Raises:
-        ValueError: If `count` is not between 1 and the size of the state, or there is
+        ValueError: If `count` is not between 1 and the size of the state, or `xs` has
             no step.
 
     Example:
@@ -130,15 +131,14 @@ def lyapunov_spectrum(
             f"`count` is {count}; wanted 1 to {size}, the number of floating-point "
             "values in `state`. Ask for fewer exponents."
         )
-
     check_steps(xs)
 
     def body(carry, x_t):
         state, directions = carry
         flat, apply = _flat_function(lambda s: step(s, x_t)[0], state)
         _, push = jax.linearize(apply, flat)
-        directions, stretch = jnp.linalg.qr(jax.vmap(push, 1, 1)(directions))
-        logs = jnp.log(jnp.abs(jnp.diagonal(stretch)))
+        directions, r = jnp.linalg.qr(jax.vmap(push, 1, 1)(directions))
+        logs = jnp.log(jnp.abs(jnp.diagonal(r)))
         return (step(state, x_t)[0], directions), logs
 
     dtype = _flat_function(lambda s: s, state)[0].dtype
@@ -150,7 +150,7 @@ def lyapunov_spectrum(
 def _flat_function(
     fun: Callable[[Any], Any], x: Any
 ) -> tuple[Array, Callable[[Array], Array]]:
-    """Return `x` as one vector, and `fun` between vectors, in float32 or wider."""
+    """Return `x` as a vector, and `fun` as a function of vectors, at least float32."""
     leaves, rebuild = split_inexact(x)
     flat, unravel = ravel_pytree(_widened(leaves))
 
@@ -166,6 +166,6 @@ def _flat_function(
 
 
 def _widened(leaves: list[Any]) -> list[Array]:
-    """Decompositions need one dtype, at least float32."""
+    """Cast to one dtype of at least float32, as decompositions need it."""
     dtype = wide_dtype(*leaves)
     return [jnp.asarray(leaf).astype(dtype) for leaf in leaves]

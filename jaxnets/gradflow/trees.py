@@ -1,4 +1,4 @@
-"""Pytrees seen as the floating-point arrays that derivatives pass through."""
+"""The floating-point arrays of a pytree, which derivatives pass through."""
 
 import functools
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from jaxtyping import Array, Float
 
 
 def split_inexact(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
-    """Return the floating-point leaves of `tree` and the way back from them.
+    """Return the floating-point leaves of `tree`, and a function that puts them back.
 
-    Counters, masks and random keys may stand in a recurrent state; no derivative passes
-    through them, so they stay in the function that puts the tree together again.
+    A recurrent state may also hold counters, masks and random keys. They have no
+    derivative, so the returned function keeps them.
 
     Example:
         >>> leaves, rebuild = split_inexact({"count": 3, "h": 0.5})
@@ -39,8 +39,8 @@ def split_inexact(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
 def unit_and_norm(leaves: list[Any]) -> tuple[list[Array], Float[Array, ""]]:
     """Divide `leaves` by their joint Euclidean norm; return them and the norm.
 
-    The norm is taken in float32 or wider after division by the largest entry, so that
-    its squares stay in range. All-zero leaves stay zero, with norm zero.
+    The norm is computed in at least float32, after division by the largest entry, so
+    that the squares stay in range. All-zero leaves stay zero, with norm zero.
 
     Example:
         >>> import jax.numpy as jnp
@@ -60,19 +60,19 @@ def unit_and_norm(leaves: list[Any]) -> tuple[list[Array], Float[Array, ""]]:
 
 
 def wide_dtype(*arrays: Any) -> jnp.dtype:
-    """Return the dtype that holds all `arrays`, at least float32.
+    """Return the promoted dtype of the `arrays`, at least float32.
 
     Example:
         >>> import jax.numpy as jnp
         >>> wide_dtype(jnp.ones(3, jnp.bfloat16))
         dtype('float32')
     """
-    # Widening is meant here, so it works under strict promotion too.
+    # The promotion is intended, so it also works under strict promotion.
     with jax.numpy_dtype_promotion("standard"):
         dtypes = [jnp.result_type(array) for array in arrays]
         return functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
 
 
 def one_for_zero(divisor: Array) -> Array:
-    """Replace zeros, so that zero divided by it is zero."""
+    """Replace zeros by ones, so that zero divided by the result is zero."""
     return jnp.where(divisor == 0, jnp.ones_like(divisor), divisor)

@@ -1,4 +1,4 @@
-"""What single units do: how long gates remember, how many activations saturate."""
+"""Statistics of single units: time scales of gates, saturated and dead activations."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -12,28 +12,29 @@ KINDS = ("sigmoid", "tanh", "relu")
 
 
 def gate_timescales(gate: Float[ArrayLike, "*steps hidden"]) -> Float[Array, " hidden"]:
-    """Return how many steps each unit remembers, from the values of its forget gate.
+    """Return the time scale of each unit's memory, from the values of its forget gate.
 
-    A cell that keeps the share f of itself in every step falls as `f^t`, that is
+    A cell that is multiplied by the gate f in every step decays as `f^t`, that is
     `exp(-t / tau)` with
 
         tau = -1 / log(mean f),
 
-    the mean over all axes but the last. It is the memory of the direct path only: the
-    gradient also travels through the recurrent weights, which can shorten it or
+    where the mean is over all axes but the last. It is the memory of the direct path
+    only: the gradient also passes through the recurrent weights, which can shorten or
     lengthen it.
 
     Args:
-        gate: Values between 0 and 1 that multiply the old state: the LSTM's `f`, or the
-            GRU's `z` (here `h' = (1 - z) * n + z * h`). Last axis H units, before it
-            any axes of batch and time.
+        gate: `(..., H)`, values between 0 and 1 that multiply the old state: the LSTM's
+            `f`, or the GRU's `z` (here `h' = (1 - z) * n + z * h`). The leading axes
+            are any axes of batch and time.
 
     Returns:
-        `(H,)` timescales in steps: 0 for a gate that is always shut, infinity for one
-        that is always open.
+        `(H,)` time scales in steps: 0 for a gate that is always closed, infinity for
+        one that is always open.
 
     Raises:
-        ValueError: If there is no value to average.
+        TypeError: If `gate` is not a floating-point array.
+        ValueError: If `gate` has no axis or no value.
 
     Example:
         >>> import jax.numpy as jnp
@@ -42,36 +43,37 @@ def gate_timescales(gate: Float[ArrayLike, "*steps hidden"]) -> Float[Array, " h
         Array([ 1.442..., 99.49...], dtype=float32)
 
     Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?",
-    section 2, who give the characteristic forgetting time as `1 / (1 - f)`, the same
-    for slow gates. Keras names the GRU's gate the same way; Cho et al. 2014 swap
-    `z` and `1 - z`.
+    section 2, where the characteristic forgetting time is `1 / (1 - f)`, the same for
+    slow gates. Keras defines the GRU's `z` as here; Cho et al. 2014 swap `z` and
+    `1 - z`.
     """
     values = _float_values(gate, "gate")
     if values.ndim == 0 or values.size == 0:
         raise ValueError(
             f"`gate` has the shape {values.shape}; wanted (..., hidden) with at least "
-            "one value for each unit. Pass the gate of a whole sequence."
+            "one value per unit. Pass the gate of a whole sequence."
         )
     mean = jnp.mean(values, axis=tuple(range(values.ndim - 1)))
-    # The absolute value turns -1 / log(1) = -1 / 0 into plus infinity.
+    # abs, because -1 / log(1) would be minus infinity.
     return 1.0 / jnp.abs(jnp.log(mean))
 
 
 def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Array, ""]:
-    """Return the share of activations in the flat part of their function.
+    """Return the fraction of activations in the flat part of their function.
 
     - `"tanh"`: `|a| > 0.97`; the derivative is below 0.06 of its largest value.
     - `"sigmoid"`: `a < 0.03` or `a > 0.97`; below 0.12 of its largest value.
-    - `"relu"`: `a == 0`; the derivative is 0, the unit is inactive at this input.
+    - `"relu"`: `a == 0`; the derivative is 0, and the unit is inactive at this input.
 
     Args:
         activations: Outputs of the activation function, of any shape.
-        kind: `"sigmoid"`, `"tanh"` or `"relu"`; capitals do not matter.
+        kind: `"sigmoid"`, `"tanh"` or `"relu"`, in upper or lower case.
 
     Returns:
-        A share between 0 and 1. NaN counts as not saturated.
+        A fraction between 0 and 1. NaN counts as not saturated.
 
     Raises:
+        TypeError: If `activations` is not a floating-point array.
         ValueError: If `kind` is none of the three.
 
     Example:
@@ -82,7 +84,7 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
 
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep
     feedforward neural networks", section 3, for the effect; the thresholds are a
-    convention. It differs from the intrinsic-rank measure that Delve calls saturation.
+    convention. Delve uses the word for another measure, an intrinsic rank.
     """
     values = _float_values(activations, "activations")
     name = kind.lower()
@@ -94,24 +96,27 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
         saturated = values == 0
     else:
         raise ValueError(
-            f"`kind` is {kind!r}; wanted one of {KINDS}. Choose by the function that "
-            "made the activations."
+            f"`kind` is {kind!r}; wanted one of {KINDS}. Choose the function that "
+            "returned `activations`."
         )
     return jnp.mean(saturated, dtype=jnp.float32)
 
 
 def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""]:
-    """Return the share of units that are zero at every input: dead ReLUs.
+    """Return the fraction of units that are zero at every input: dead ReLUs.
 
-    A unit that is zero at some inputs only is inactive there (see `saturation`); one
-    that is zero at all of them gets no gradient, so it cannot come back by itself.
+    A unit that is zero at some inputs is only inactive there (see `saturation`). A unit
+    that is zero at all inputs gets no gradient, so its own weights do not recover.
 
     Args:
-        activations: Outputs of ReLU; last axis units (channels), before it any axes of
-            batch, space and time, over which a unit must be zero to count.
+        activations: `(..., units)`, outputs of ReLU. A unit is dead if it is zero over
+            all leading axes, of batch, space or time.
 
     Returns:
-        A share between 0 and 1.
+        A fraction between 0 and 1.
+
+    Raises:
+        TypeError: If `activations` is not a floating-point array.
 
     Example:
         >>> import jax.numpy as jnp
@@ -125,7 +130,7 @@ def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""
 
 
 def _float_values(values: ArrayLike, name: str) -> Array:
-    """Return `values` in float32 or wider, or refuse what is not floating point."""
+    """Return `values` in float32 or float64; raise a TypeError for other kinds."""
     dtype = jnp.result_type(values)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What a training step does: how far it moves, and how much of it is noise."""
+"""The size of a training step, and the noise of its gradient."""
 
 from typing import Any, NamedTuple
 
@@ -10,22 +10,23 @@ from jaxnets.gradflow.trees import split_inexact, unit_and_norm, wide_dtype
 
 
 def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
-    """Return how far a step moves each weight, relative to the weight.
+    """Return the size of the update of each parameter, relative to the parameter.
 
-    `||update|| / ||param||` for each array. About 1e-3 is the usual target: much lower
-    and the array hardly learns, much higher (1e-2) and the learning rate is too large
-    for it. One array far from the others shows a layer whose gradient vanishes or
-    explodes, or an initialiser out of scale.
+    The ratio is `||update|| / ||param||` for each array, and about 1e-3 is the usual
+    target. If it is much lower the array hardly learns; if it is much higher (1e-2) the
+    learning rate is too large for the array. An array far from the others points to a
+    layer whose gradient vanishes or explodes, or whose initialiser is out of scale.
 
     Args:
-        updates: What is added to the parameters, learning rate and all: the updates
-            that an Optax transform returns, or the difference of two checkpoints.
+        updates: The arrays that are added to the parameters, after the learning rate:
+            the updates that an Optax transform returns, or the difference of two
+            checkpoints.
         params: The parameters before the step, a pytree of the same structure.
 
     Returns:
         The ratio of each floating-point array by its path, such as `"head/kernel"`, in
-        float32 or wider. Infinity where the parameter is all zero and the update is
-        not, 0 where neither moves.
+        float32 or float64. It is infinity if only the parameter is zero, and 0 if the
+        update is zero.
 
     Raises:
         ValueError: If `updates` does not have the structure and shapes of `params`.
@@ -38,9 +39,9 @@ def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
         >>> update_ratios(updates, params)
         {'head/kernel': Array(0.002, dtype=float32)}
 
-    Source: Karpathy 2022, "makemore" part 3, for the line at 1e-3, who divides standard
-    deviations of one weight matrix; norms are the same for a mean of zero, and hold for
-    biases and gains too.
+    Source: Karpathy 2022, "makemore" part 3, for the target of 1e-3. He divides
+    standard deviations of weight matrices; for a mean of zero this ratio of norms is
+    the same, and it is also defined for biases and gains.
     """
     wanted = jax.tree.map(jnp.shape, params)
     came = jax.tree.map(jnp.shape, updates)
@@ -61,14 +62,14 @@ def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
 
 
 class GradientNoise(NamedTuple):
-    """The noise scale of a gradient, and the two estimates it is made of.
+    """The noise scale of a gradient, and the two estimates that it is the ratio of.
 
     Attributes:
-        scale: Examples: `trace / squared_norm`, infinity where the latter is not above
-            0, because then the noise hides the gradient.
+        scale: `trace / squared_norm`, a number of examples. It is infinity if
+            `squared_norm` is not above 0, because then the noise hides the gradient.
         trace: Estimate of `tr(Sigma)`, the variance of one example's gradient summed
             over the parameters.
-        squared_norm: Estimate of `||G||^2` of the true gradient; can come out negative.
+        squared_norm: Estimate of `||G||^2` of the true gradient; it can be negative.
     """
 
     scale: Float[Array, ""]
@@ -84,28 +85,29 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
 
         B_simple = tr(Sigma) / ||G||^2.
 
-    Below that batch size more examples buy nearly proportionally faster training; far
-    above it they buy little. From K gradients `g_k`, each the mean over b examples,
-    with mean g, both parts are estimated without bias:
+    Below that batch size, training speeds up nearly in proportion to the batch size;
+    far above it, larger batches gain little. From K gradients `g_k` with mean g, each
+    the mean over b examples, the unbiased estimates of both parts are
 
         trace        = b / (K - 1) * sum_k ||g_k - g||^2,
         squared_norm = ||g||^2 - trace / (b K).
 
-    The quotient is biased, and noisy for few gradients: to follow it in training,
-    average `trace` and `squared_norm` over steps apart, then divide.
+    Their ratio is biased, and noisy for few gradients. To follow it during training,
+    average `trace` and `squared_norm` over steps first, then divide.
 
     Args:
-        gradients: Gradients of disjoint batches with a leading axis K: a pytree, for
-            example of `jax.vmap(jax.grad(loss), (None, 0))` for each example, or one
-            for each device or accumulation step.
-        batch_size: Examples b in the mean of each gradient; 1 for single examples.
+        gradients: Gradients of K disjoint batches, a pytree of arrays with a leading
+            axis K. They may be per example, from `jax.vmap(jax.grad(loss), (None, 0))`,
+            per device, or per accumulation step.
+        batch_size: Number of examples b in the mean of each gradient; 1 for single
+            examples.
 
     Returns:
-        `GradientNoise(scale, trace, squared_norm)`, in float32 or wider.
+        `GradientNoise(scale, trace, squared_norm)`, in float32 or float64.
 
     Raises:
         ValueError: If there are fewer than two gradients, their number differs between
-            arrays, or `batch_size` < 1.
+            arrays, or `batch_size` is below 1.
 
     Example:
         >>> import jax.numpy as jnp
@@ -115,37 +117,40 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
         squared_norm=Array(12.0..., ...))
 
     Source: McCandlish, Kaplan, Amodei et al. 2018, "An Empirical Model of Large-Batch
-    Training" (arXiv 1812.06162), section 2.2 and appendix A.1, whose estimates for a
-    small batch of b and a big one of K b examples these are.
+    Training" (arXiv 1812.06162), section 2.2 and appendix A.1: their estimates for a
+    small batch of b examples and a large batch of K b examples.
     """
     leaves = split_inexact(gradients)[0]
     counts = {jnp.shape(leaf)[:1] for leaf in leaves}
     if len(counts) != 1 or min(counts) < (2,):
         raise ValueError(
             f"`gradients` has the shapes {jax.tree.map(jnp.shape, gradients)}; wanted "
-            "arrays with one leading axis of at least two gradients. Take them for "
-            "each example with `jax.vmap(jax.grad(loss), (None, 0))(params, batch)`."
+            "arrays with one leading axis of at least two gradients, such as "
+            "`jax.vmap(jax.grad(loss), (None, 0))(params, batch)`."
         )
     if batch_size < 1:
-        raise ValueError(f"`batch_size` is {batch_size}; wanted 1 or more examples.")
+        raise ValueError(f"`batch_size` is {batch_size}; wanted at least 1 example.")
     count = counts.pop()[0]
     wide = wide_dtype(*leaves)
     rows = [jnp.asarray(leaf).astype(wide).reshape(count, -1) for leaf in leaves]
-    # Scaled to unit length together, so that squares of tiny gradients are not lost.
+    # Scaled to unit length, so that the squares of tiny gradients do not underflow.
     rows, length = unit_and_norm(rows)
     means = [jnp.mean(row, axis=0) for row in rows]
-    around = [row - mean[None] for row, mean in zip(rows, means, strict=True)]
-    squares = lambda arrays: jnp.stack([jnp.sum(jnp.square(a)) for a in arrays]).sum()
-    trace = batch_size / (count - 1) * squares(around)
-    squared_norm = squares(means) - trace / (batch_size * count)
-    visible = jnp.maximum(squared_norm, 0.0)
+    deviations = [row - mean[None] for row, mean in zip(rows, means, strict=True)]
+    trace = batch_size / (count - 1) * _sum_of_squares(deviations)
+    squared_norm = _sum_of_squares(means) - trace / (batch_size * count)
     return GradientNoise(
-        scale=_ratio(trace, visible),
+        scale=_ratio(trace, jnp.maximum(squared_norm, 0.0)),
         trace=trace * length**2,
         squared_norm=squared_norm * length**2,
     )
 
 
-def _ratio(above: Array, below: Array) -> Array:
-    """Divide; nothing by nothing is nothing."""
-    return jnp.where(above == 0, jnp.zeros_like(above), above / below)
+def _sum_of_squares(arrays: list[Array]) -> Array:
+    return jnp.stack([jnp.sum(jnp.square(array)) for array in arrays]).sum()
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """Divide; zero divided by zero is zero."""
+    zero = jnp.zeros_like(numerator)
+    return jnp.where(numerator == 0, zero, numerator / denominator)

@@ -8,12 +8,11 @@ from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
-from jaxnets import gradflow
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.conv import Conv
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream
-from jaxnets.tap import tap
+from jaxnets.tap import branch, tap
 from jaxnets.typing import ArrayLike
 
 
@@ -161,13 +160,12 @@ class ResidualBlock(nnx.Module):
             gradient_scale: Factor of the gradient through the branch, for
                 `jaxnets.gradflow.effective_path_length`; the value does not change.
         """
-        branch = self.branch_scale * self.branch(x)
-        branch = gradflow.branch(branch, gradient_scale)
+        residual = branch(self.branch_scale * self.branch(x), gradient_scale)
         shortcut = x[:, :: self.strides, :: self.strides]
         if self.padded_features:
             widths = ((0, 0), (0, 0), (0, 0), (0, self.padded_features))
             shortcut = jnp.pad(shortcut, widths)
-        return tap(rectified(shortcut + branch), "block")
+        return tap(rectified(shortcut + residual), "block")
 
 
 class Stack(nnx.Module):

@@ -1,4 +1,4 @@
-"""Every chart of a run as a file of its own, for slides and papers."""
+"""Every chart of a run as a separate file, for slides and papers."""
 
 import re
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ def export_charts(run: Path, format: str = "png") -> list[Path]:
     """Write every chart of the run in the folder `run` into `run/charts/`.
 
     Args:
-        run: The run folder that `jaxnets contrast` wrote; it may be partial.
+        run: The folder that `jaxnets contrast` wrote; the run may be incomplete.
         format: `png`, at twice the nominal resolution, or `svg`.
 
     Returns:
-        The files written, in the order of the report; none where nothing can be drawn.
+        The files in the order of the report; none if nothing can be drawn.
 
     Raises:
-        ValueError: If `format` is neither, or if the run cannot be read.
+        ValueError: If `format` is neither `png` nor `svg`, or the run cannot be read.
 
     Example:
         >>> import tempfile
@@ -62,7 +62,7 @@ def _specifications(sections: list[Section]) -> Iterator[tuple[str, dict[str, An
         for figure in section.figures:
             for panel in figure.panels:
                 name = _file_name(figure, panel)
-                # Two headings may differ only in characters that no file name has.
+                # Two headings may differ only in characters that are not in file names.
                 while name in taken:
                     name += "-b"
                 taken.add(name)
@@ -75,7 +75,7 @@ def _file_name(figure: AnyFigure, panel: Panel) -> str:
 
 
 def _standing_alone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:
-    """Return the page's chart with a fixed size, its heading and its legend."""
+    """Return the chart of a panel with a fixed size, a heading and a legend."""
     return {
         **figure.chart(panel, legend=True),
         "width": WIDTH,
@@ -87,7 +87,7 @@ def _standing_alone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:
 
 
 def _convert(specification: dict[str, Any], format: str) -> bytes:
-    # The Vega-Lite that Altair writes for, as vl-convert names it: "6.4".
+    # The version of Vega-Lite that Altair writes, in vl-convert's form, such as "6.4".
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     if format == "svg":
         svg = vl_convert.vegalite_to_svg(specification, vl_version=version)

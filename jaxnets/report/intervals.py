@@ -32,7 +32,11 @@ def describe_intervals(counts: Iterable[int], drawn_as: str = "Intervals") -> st
 
 
 def number(value: object, digits: int = 3) -> str:
-    """Write a number for a reader: few digits, a true minus sign; None as a dash.
+    """Return a number with few digits and a true minus sign; None becomes a dash.
+
+    Args:
+        value: A number or None; anything else becomes its `str`.
+        digits: Significant digits.
 
     Example:
         >>> number(-0.41234), number(12345.6), number(None), number(float("nan"))
@@ -57,7 +61,10 @@ def number(value: object, digits: int = 3) -> str:
 
 
 def numbers(values: Sequence[float]) -> list[str]:
-    """Write finite numbers that are compared, with the decimals that tell them apart.
+    """Return numbers with as many decimals as are needed to tell them apart.
+
+    Args:
+        values: Finite numbers, such as a mean and the ends of its interval.
 
     Example:
         >>> numbers([-0.12, -0.15, -0.09])
@@ -68,13 +75,13 @@ def numbers(values: Sequence[float]) -> list[str]:
     if spread <= 1e-3 * largest or largest >= 1e9 or spread < 1e-6:
         return [number(value) for value in values]
     decimals = max(0, 1 - math.floor(math.log10(spread)))
-    # Added to zero, because nothing less than nothing is written as such.
+    # Adding zero turns -0.0 into 0.0, which has no minus sign.
     rounded = [round(value, decimals) + 0.0 for value in values]
     return [f"{value:,.{decimals}f}".replace("-", "−") for value in rounded]
 
 
 def interval(found: Estimate | None, share: bool = False) -> str:
-    """Write an estimate as its mean and interval.
+    """Return the mean and the interval of an estimate as text.
 
     Args:
         found: The estimate; None if no value was finite.

@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything it needs."""
+"""The report: one HTML file that contains everything it needs."""
 
 from functools import cache
 from importlib.resources import files
@@ -23,19 +23,19 @@ from jaxnets.runs.folder import Run, RunFolder, items
 def write_report(run: Path) -> Path:
     """Draw the run in the folder `run` as the page `run/report.html`.
 
-    The page is one file that opens from disk and asks the network for nothing: text,
-    charts and the JavaScript that draws them are inside. What a partial run lacks is
-    said in words.
+    The page is one file, with its text, its charts and the JavaScript that draws them.
+    It can be opened from disk and makes no network requests. If the run is incomplete,
+    the page says what is missing.
 
     Args:
-        run: The run folder that `jaxnets contrast` wrote, with `records.csv`,
-            `summary.json` and `config.json`; each of them may be missing.
+        run: The folder that `jaxnets contrast` wrote. Each of its files `records.csv`,
+            `summary.json` and `config.json` may be missing.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: If `run` is no folder, or if a file in it cannot be read.
+        ValueError: If `run` is not a folder, or a file in it cannot be parsed.
 
     Example:
         >>> import tempfile
@@ -65,7 +65,7 @@ def _resource(name: str) -> str:
 
 @cache
 def _bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed, safe inside a script element."""
+    """Return Vega, Vega-Lite and Vega-Embed as text for a script element."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
 
@@ -117,7 +117,7 @@ def _part(name: str, title: str, content: Markup, class_: str | None = None) -> 
 
 
 def _summary_line(run: Run) -> str:
-    """Say in one line what was run, as far as the run tells."""
+    """Return what was run in one line, as far as it is known."""
     seconds = run.summary.get("seconds")
     parts = [
         ", ".join(STUDIES[name].title for name in run.studies()),
@@ -135,7 +135,7 @@ def _reads_images(run: Run) -> bool:
 
 
 def _seeds(seeds: object) -> str:
-    """Say how many seeds there are, given their number or the list of them."""
+    """Return how many seeds there are, given their number or a list of them."""
     if seeds is None:
         return ""
     count = len(seeds) if isinstance(seeds, list) else seeds

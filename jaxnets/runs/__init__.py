@@ -1,1 +1,1 @@
-"""What a run leaves on disk, and how its numbers are estimated. It needs no JAX."""
+"""Runs: their catalogue, folder and records, and estimates of their numbers. No JAX."""

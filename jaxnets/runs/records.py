@@ -1,6 +1,6 @@
-"""Records: what a run writes and everything that draws or judges reads.
+"""Records: a run writes them, and what draws or judges a run reads them.
 
-One number a row, so that `records.csv` opens in any table tool without jaxnets.
+There is one number in a row, so that any tool for tables can use `records.csv`.
 """
 
 import csv
@@ -10,36 +10,42 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """One measured number and where it belongs.
+    """One measured number: a row of `records.csv`, whose columns have these names.
 
     Attributes:
-        study: `depth`, `time`, `saturation`, `overfitting` or `theory`; `model` for a
-            network that a user measured (`jaxnets.gradflow.flow_records`).
-        arm: Unique name of the trained configuration, such as `plain-20`.
+        study: Name of a study in the catalogue (`jaxnets.runs.catalogue`), or `model`
+            for a network that a user measured (`jaxnets.gradflow.flow_records`).
+        arm: Unique name of the configuration, such as `plain-20`.
         family: What is contrasted, as the legend shows it, such as `residual`.
         size: The other axis of the study: depth in layers, sequence length in steps,
-            gain of the initialiser, or dropout rate; of `theory` what a claim varies.
-        seed: Seed of the network, or -1 where the number belongs to no seed.
-        step: Updates made when it was measured; 0 is before training.
-        metric: What was measured. The names that the studies write:
-            `log10_gradient_norm` (by layer or time step; base 10 because norms leave
-            float32's range), `predicted_log10_gradient_norm` (theory's line for it),
-            `predicted_low_log10_gradient_norm` and `predicted_high_...` (the band of
-            narrow networks around that line), `response_std`, `gradient_correlation`,
-            `path_length`, `gate_timescale` (steps), `lyapunov_exponent` (nats a step),
-            `saturated_share`, `dead_share` (of ReLU units that are zero at all inputs),
-            `solved` (0 or 1), `log_chi_1` (nats a layer, of a squared gradient),
-            `weight_variance` and `bias_variance` (where a network stands in the plane
-            of its activation), `critical_weight_variance` and
-            `critical_bias_variance` (the line where chi_1 is 1, by the number of its
-            points), `claim`, `predicted_claim` and `refined_claim` (of the study
-            `theory`: the number that the claim named by `arm` is about, what is
-            predicted for it, with a seed where that is a property of the network, and
-            what is predicted without the claim's approximation), and `loss` and
-            `accuracy` with the prefix `train_`, `validation_` or `test_`.
-        place: Name of the tap or layer; empty for the whole network.
-        position: Layer, counted from the input as 0, or time step, counted from 0;
-            None for the whole network.
+            gain of the initialiser, or dropout rate. In the study `theory`, what the
+            networks of a claim differ in.
+        seed: Seed of the network, or -1 if the number belongs to no seed.
+        step: Number of updates before the measurement; 0 is before training.
+        metric: What was measured. The studies write these metrics:
+
+            - `log10_gradient_norm`, by layer or time step. It is a logarithm because
+              norms leave the range of float32.
+            - `predicted_log10_gradient_norm`: theory's line for it, and
+              `predicted_low_log10_gradient_norm` and `predicted_high_...`: the band
+              around that line in which narrow networks lie.
+            - `response_std`, `gradient_correlation`, `path_length`.
+            - `gate_timescale` in steps, `lyapunov_exponent` in nats a step.
+            - `saturated_share`, and `dead_share` of ReLU units that are zero at all
+              inputs.
+            - `solved`, which is 0 or 1.
+            - `log_chi_1`, in nats a layer, of a squared gradient.
+            - `weight_variance` and `bias_variance`: where a network lies in the plane
+              of its activation. `critical_weight_variance` and
+              `critical_bias_variance`: the points of the line on which chi_1 is 1.
+            - `claim`, `predicted_claim` and `refined_claim`, in the study `theory`: the
+              number that the claim named by `arm` is about; its prediction, with a seed
+              if it depends on the network; and the prediction without the claim's
+              approximation.
+            - `loss` and `accuracy` with the prefix `train_`, `validation_` or `test_`.
+        place: Name of the tap or layer that was measured; empty for the whole network.
+        position: Index of the layer, counted from the input, or of the time step; both
+            start at 0. None for the whole network.
         value: The number.
     """
 
@@ -56,7 +62,7 @@ class Record(NamedTuple):
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write `records` to the CSV file `path`, header first, replacing it whole."""
+    """Write `records` to the CSV file `path`, which is replaced as a whole."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -69,7 +75,7 @@ def read_records(path: Path) -> list[Record]:
     """Read the records that `write_records` wrote.
 
     Raises:
-        ValueError: If the file's header or a row is not that of `Record`.
+        ValueError: If the header or a row of the file is not that of a `Record`.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""Which records a chart or a column takes."""
+"""Selections of records, for charts and columns of tables."""
 
 from collections.abc import Iterable
 
@@ -19,12 +19,12 @@ def before_training(records: Iterable[Record]) -> list[Record]:
 
 
 def after_training(records: Iterable[Record]) -> list[Record]:
-    """Return the records of each arm and metric at its last step, if that is not 0."""
+    """Return the records of each arm and metric at its last step, unless it is 0."""
     return [record for record in at_end(records) if record.step > 0]
 
 
 def at_end(records: Iterable[Record]) -> list[Record]:
-    """Return the records of each arm and metric at its last step, be it 0 or later."""
+    """Return the records of each arm and metric at its last step."""
     records = list(records)
     last = _steps(records, max)
     return [r for r in records if r.step == last[r.arm, r.metric]]

@@ -1,4 +1,4 @@
-"""An arm: one configuration that a study trains for all seeds, and its outcome."""
+"""Arms: an arm is one configuration of a study, which is run for all seeds."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +15,9 @@ class Arm(NamedTuple):
     Attributes:
         study: Name of the study.
         name: Unique name of the arm, such as `plain-20`.
-        family: What is contrasted, as legends show it.
-        size: The other axis: depth, sequence length, gain or dropout rate.
-        settings: What the study needs to build and train it.
+        family: What the study contrasts, as legends show it, such as `residual`.
+        size: The other axis of the study: depth, sequence length, gain or dropout rate.
+        settings: What the study needs to build and train the networks.
 
     Example:
         >>> from jaxnets.studies import time
@@ -33,13 +33,13 @@ class Arm(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the training of an arm gave.
+    """The result of running an arm.
 
     Attributes:
-        records: Everything measured.
-        parameters: Number of trained parameters of one network.
-        compile_seconds: Time that compiling took.
-        message: Empty, or why the arm stopped early.
+        records: All records of the arm.
+        parameters: Number of parameters of one network.
+        compile_seconds: Seconds that compiling took.
+        message: The reason if the arm stopped early, otherwise empty.
 
     Example:
         >>> from jaxnets.studies import Outcome
@@ -53,11 +53,11 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-# Of the steps that `recorded_steps` keeps: log-spaced ones, and ends of epochs.
+# `recorded_steps` returns at most this many log-spaced steps and ends of epochs each.
 HALF_OF_THE_STEPS = 8
 
-# Called after each epoch with its number, how many there will be, and the mean loss and
-# accuracy of all seeds on the validation data.
+# Called after each epoch with its number, the number of epochs, and the loss and the
+# accuracy on the validation data, as means over seeds.
 OnEpoch = Callable[[int, int, float, float], None]
 
 
@@ -86,22 +86,22 @@ class Recorder:
     ) -> None:
         """Record a number for each seed and position: `values (seeds, positions)`.
 
-        `positions` keeps some of them; None keeps all.
+        Only the given `positions` are recorded; None records all.
         """
         values = np.asarray(values, np.float64)
-        kept = range(len(places)) if positions is None else positions
+        recorded = range(len(places)) if positions is None else positions
         for seed, row in zip(self._seeds, values, strict=True):
-            for position in kept:
+            for position in recorded:
                 place, value = places[position], row[position]
                 self._add(seed, step, metric, place, position, value)
 
     def prediction(self, metric: str, values, *, places: Iterable[str]) -> None:
-        """Record theory's line before training, which belongs to no seed."""
+        """Record a line that theory predicts before training, for no seed."""
         for position, (place, value) in enumerate(zip(places, values, strict=True)):
             self._add(-1, 0, metric, place, position, float(value))
 
     def curve(self, metric: str, values, *, steps: Iterable[int]) -> None:
-        """Record a number for each seed and moment: `values (seeds, moments)`."""
+        """Record a number for each seed and step: `values (seeds, steps)`."""
         for step, column in zip(steps, np.asarray(values).T, strict=True):
             self.scalar(metric, column, step=step)
 
@@ -112,7 +112,7 @@ class Recorder:
 
 
 def log10(values) -> np.ndarray:
-    """Return the logarithm to base 10, minus infinity at zero, without a warning."""
+    """Return the logarithm to base 10; at zero minus infinity, without a warning."""
     with np.errstate(divide="ignore"):
         return np.log10(np.asarray(values, np.float64))
 
@@ -123,14 +123,18 @@ def epoch_ends(steps: int, steps_per_epoch: int) -> Iterator[int]:
 
 
 def recorded_steps(steps: int, steps_per_epoch: int) -> list[int]:
-    """Return the updates, 16 at most, before which the gradient's profile is kept.
+    """Return the steps, at most 16, at which the profile of the gradient is recorded.
 
-    The first and the last; log-spaced ones, because the profile changes fastest at the
-    start; and the last of each epoch, or of every so many where there are many.
+    These are the first and the last step; log-spaced steps, because the profile changes
+    fastest at the start; and the last step of each epoch or, if there are many epochs,
+    of every second, third, ... of them.
 
     Args:
-        steps: Updates of the whole training.
-        steps_per_epoch: Updates in an epoch.
+        steps: Number of steps of the whole training.
+        steps_per_epoch: Number of steps in an epoch.
+
+    Returns:
+        Numbers of steps, counted from 0, in increasing order.
 
     Example:
         >>> recorded_steps(80, 16)
@@ -139,7 +143,7 @@ def recorded_steps(steps: int, steps_per_epoch: int) -> list[int]:
     last = steps - 1
     spaced = np.geomspace(1, max(last, 1), HALF_OF_THE_STEPS - 1)
     ends = [end - 1 for end in epoch_ends(steps, steps_per_epoch)]
-    # Counted from the last one backwards, so that it is among them.
+    # Taken from the last end backwards, so that the last one is included.
     some = ends[:: -math.ceil(len(ends) / HALF_OF_THE_STEPS)]
-    kept = {0, last, *(round(step) for step in spaced), *some}
-    return sorted(step for step in kept if step <= last)
+    recorded = {0, last, *(round(step) for step in spaced), *some}
+    return sorted(step for step in recorded if step <= last)

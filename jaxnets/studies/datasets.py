@@ -1,4 +1,4 @@
-"""The image data that a study can be run on, by name."""
+"""The image data sets that a study can use, by name."""
 
 import functools
 
@@ -10,11 +10,11 @@ NAMES = ("digits", "mnist", "cifar10")
 
 @functools.cache
 def load(name: str) -> data.Splits:
-    """Return the splits of the data set `name`, read once.
+    """Return the splits of the data set `name`. Its files are read only once.
 
     Raises:
         ValueError: If the name is unknown.
-        FileNotFoundError: If the files of MNIST or CIFAR-10 are not there.
+        FileNotFoundError: If the files of MNIST or CIFAR-10 are missing.
     """
     loaders = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
     if name not in loaders:
@@ -23,13 +23,13 @@ def load(name: str) -> data.Splits:
 
 
 def first(splits: data.Splits, count: int | None) -> data.Splits:
-    """Return `splits` with only the first `count` training examples; None keeps all."""
+    """Return `splits` with the first `count` training examples; None keeps all."""
     x, y = splits.train
     return splits._replace(train=data.Labelled(x[:count], y[:count]))
 
 
 def default_dataset(scale: str) -> str:
-    """Return what a run uses by default: CIFAR-10 for accelerators, if present.
+    """Return the default data set: CIFAR-10 for accelerators if its files are present.
 
     Args:
         scale: `smoke`, `laptop` or `accelerator`.

@@ -1,8 +1,8 @@
 """Depth: plain against residual networks, with and without BatchNorm.
 
-Four families of the same convolutions, the same initialiser and the same seeds, at
-several depths: what reaches the first block of the loss's gradient, before training
-and while it goes on.
+The four families have the same convolutions, initialiser and seeds, at several depths.
+The study measures how much of the gradient reaches the first block, before and during
+training.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ from jaxnets.studies.training_run import Trained, train
 
 @dataclasses.dataclass(frozen=True)
 class DepthSettings:
-    """How large the study is.
+    """The size of the study.
 
     Attributes:
-        depths: Layers with weights.
-        widths: Feature maps of each stage.
-        epochs: Passes through the training data.
-        batch_size: Images in a batch.
-        examples: Training images to use; None is all.
-        learning_rate: Of SGD with momentum 0.9, as He et al. 2015 train.
+        depths: Numbers of layers with weights, one for each network of a family.
+        widths: Number of feature maps in each stage.
+        epochs: Number of passes through the training data.
+        batch_size: Number of images in a batch.
+        examples: Number of training images to use; None uses all.
+        learning_rate: Learning rate of SGD with momentum 0.9, which He et al. 2015 use.
     """
 
     depths: Sequence[int]
@@ -53,24 +53,24 @@ INITIALISER = (
     "All networks: kernels from LeCun's initialiser (normal, variance 1 / fan-in; "
     "Flax's default), biases zero, the same seeds for the plain and the residual "
     "network. Without BatchNorm each residual branch is multiplied by 1 / sqrt(number "
-    "of blocks), without which the residual network's gradient would grow, slowly but "
+    "of blocks); otherwise the gradient of the residual network would grow, slowly but "
     "exponentially, with depth (Hayou et al. 2021)."
 )
 NOTES = (
-    "Theory's lines are those of wide ReLU layers: without BatchNorm with zero "
-    "padding, plain and with shortcuts; with BatchNorm for a large batch (Yang et al. "
-    "2019), where each layer of a plain network multiplies the squared gradient by "
-    "π/(π − 1) = 1.47.",
+    "Theory's lines are for wide ReLU layers. Without BatchNorm they take zero padding "
+    "into account, with and without shortcuts. With BatchNorm they are for a large "
+    "batch (Yang et al. 2019), where each layer of a plain network multiplies the "
+    "squared gradient by π/(π − 1) = 1.47.",
     "Theory's band, between dotted edges, says how far narrow layers scatter around "
-    "the line (Hanin and Nica 2018). It is for plain networks without BatchNorm; for "
-    "shortcuts and BatchNorm no such law is known to us, so their lines have none.",
+    "the line (Hanin and Nica 2018). It holds for plain networks without BatchNorm. We "
+    "know of no such law for shortcuts or BatchNorm, so their lines have no band.",
 )
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK, WINDOW = 2, (3, 3)
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
-    """Return the arms of the study: families times depths."""
+    """Return the arms of the study: each family at each depth."""
     settings = SCALES[scale]
     return [
         Arm(
@@ -88,7 +88,7 @@ def arms(scale: str, dataset: str) -> list[Arm]:
 
 
 def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
-    """Train the network of `arm` for all seeds and record how its gradients flow."""
+    """Train the networks of `arm` for all seeds and record how their gradients flow."""
     settings = SCALES[arm.settings["scale"]]
     splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
     trained = train(
@@ -135,13 +135,13 @@ def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):
 
 
 def _by_block(statistics: dict[str, jax.Array]) -> jax.Array:
-    """Line up the stem and the blocks of all stages: `(blocks + 1,)`."""
+    """Return the values of the stem and of all blocks in order: `(blocks + 1,)`."""
     ordered = [statistics[name] for name in sorted(statistics, key=_order)]
     return jnp.concatenate([jnp.atleast_1d(values) for values in ordered])
 
 
 def _order(name: str) -> tuple[int, int]:
-    """Return where a tap stands: the stem, then by stage and call."""
+    """Return the sort key of a tap: the stem comes first, then stage and call count."""
     if name == "stem":
         return (0, 0)
     stage, _, call = name.removeprefix("stage").partition("/block")
@@ -153,8 +153,8 @@ def _places(count: int) -> list[str]:
 
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
-    """Record theory's line from the last block back, where theory covers the arm."""
-    # Covered are ReLU layers of one resolution.
+    """Record the line that theory predicts, for the arms that theory covers."""
+    # Theory covers networks whose layers all have one resolution.
     if len(settings.widths) > 1:
         return
     places = _places(measured.shape[-1])
@@ -190,15 +190,16 @@ def _record_theory(recorder, arm, settings, splits, measured) -> None:
 
 
 def _record_probes(recorder: Recorder, arm: Arm, trained: Trained, splits) -> None:
-    """Record how alike gradients are across inputs, and how long their paths are."""
+    """Record the correlation of gradients across inputs, and their path length."""
     batch = jax.tree.map(lambda array: array[:PROBE_EXAMPLES], splits.validation)
 
     def model_of(state):
-        # Merged inside what is differentiated: BatchNorm updates its statistics.
+        # Merged inside the differentiated function, since BatchNorm updates its
+        # statistics there.
         return nnx.merge(trained.program.graphdef, state.params, state.rest, copy=True)
 
     def output(x, state):
-        # One output, because the losses of different classes pull different ways.
+        # The same output for all inputs: losses of different classes would differ.
         return jnp.sum(model_of(state)(x)[:, 0])
 
     def loss(x, state, gradient_scale):

@@ -1,4 +1,4 @@
-"""Overfitting: few examples, a large network, with and without dropout."""
+"""Overfitting: a large network on few examples, with and without dropout."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from jaxnets.studies.training_run import train
 
 @dataclasses.dataclass(frozen=True)
 class OverfittingSettings:
-    """How large the study is.
+    """The size of the study.
 
     Attributes:
-        rates: Dropout rates; 0 is none.
-        widths: Units of the hidden layers.
-        epochs: Passes through the training data.
-        batch_size: Images in a batch.
-        examples: Training images to use, few on purpose.
-        learning_rate: Of Adam.
+        rates: Dropout rates; 0 means no dropout.
+        widths: Number of units in each hidden layer.
+        epochs: Number of passes through the training data.
+        batch_size: Number of images in a batch.
+        examples: Number of training images to use, which is small on purpose.
+        learning_rate: Learning rate of Adam.
     """
 
     rates: Sequence[float]
@@ -56,7 +56,7 @@ def arms(scale: str, dataset: str) -> list[Arm]:
 
 
 def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
-    """Train the network of `arm` for all seeds and record both sides of the gap."""
+    """Train the networks of `arm` for all seeds and record both sides of the gap."""
     settings = SCALES[arm.settings["scale"]]
     splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
     trained = train(
@@ -70,8 +70,8 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         training.classification,
         optax.adam(settings.learning_rate),
         training.shuffled(splits.train, settings.batch_size),
-        # The training data is evaluated too, without dropout, so that both curves are
-        # of the same network and their distance is the gap alone.
+        # The training data is evaluated too, without dropout. So both curves belong to
+        # the same network, and their distance is the generalisation gap alone.
         {"train": splits.train, "validation": splits.validation},
         test=splits.test,
         seeds=seeds,

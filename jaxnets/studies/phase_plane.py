@@ -1,4 +1,4 @@
-"""Records of the plane of weight and bias variances, where order and chaos meet."""
+"""Records of the plane of weight and bias variances, with its critical line."""
 
 import functools
 
@@ -10,17 +10,17 @@ from jaxnets.runs.records import Record
 from jaxnets.studies.arm import Arm, Recorder
 
 
-# Of the critical line; closer near 0, where it bends.
+# Points of the critical line. They are denser near 0, where the line bends.
 BIAS_VARIANCES = tuple((0.375 * np.linspace(0, 1, 10) ** 2).tolist())
 
 
-def place_records(
+def variance_records(
     arm: Arm, weight_variance: float, bias_variance: float
 ) -> list[Record]:
-    """Record where the network of `arm` stands in the plane of its activation.
+    """Return the records of the point of a network in the plane.
 
     Args:
-        arm: With the family and size of the network.
+        arm: Its family and size name the network.
         weight_variance: Fan-in times the variance of a weight.
         bias_variance: Variance of a bias.
     """
@@ -31,7 +31,7 @@ def place_records(
 
 
 def critical_line_records(arm: Arm, activation: Activation) -> list[Record]:
-    """Record the line where chi_1 is 1, by the number of its points."""
+    """Return the records of the line where chi_1 is 1, point by point."""
     recorder = Recorder(arm, (-1,))
     critical = _critical_line(activation)
     places = [f"bias variance {b:.3g}" for b in BIAS_VARIANCES]
@@ -42,5 +42,5 @@ def critical_line_records(arm: Arm, activation: Activation) -> list[Record]:
 
 @functools.cache
 def _critical_line(activation: Activation) -> list[float]:
-    """Return the weight variances of the line; networks of one activation share it."""
+    """Return the weight variances of the line. It depends on the activation only."""
     return [theory.critical_line(activation, b) for b in BIAS_VARIANCES]

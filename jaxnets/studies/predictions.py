@@ -1,4 +1,4 @@
-"""Theory's line of a gradient as records, with its band where it has one."""
+"""Records of the line that theory predicts for a gradient, and of its band."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jaxnets.gradflow import theory
 from jaxnets.studies.arm import Recorder
 
 
-# Standard deviations on both sides that hold 95 % of a Gaussian.
+# 95 % of a Gaussian lie within this many standard deviations of its mean.
 STANDARD_DEVIATIONS = 1.96
 
 
@@ -20,28 +20,30 @@ def record_prediction(
     places: Sequence[str],
     spreads: Sequence[theory.Spread] = (),
 ) -> None:
-    """Record theory's line, which starts where the measured one ends, and its band.
+    """Record the line that theory predicts, and its band if it has one.
 
-    The band is where the mean of so many networks lies in 95 of 100 runs, by
-    `theory.finite_width_spread`. That is of the gradient at one input. Of a batch the
-    mean gradient scatters less and lies higher, the nearer to the wide limit the less
-    alike its inputs are; so the band reaches from the lower end of one input's to the
-    upper end around the wide limit.
+    The line and the mean of the measured ones agree in their last position.
+
+    According to `theory.finite_width_spread`, the mean of so many networks lies in the
+    band in 95 of 100 runs. That law is for the gradient at a single input. The mean
+    gradient of a batch scatters less and lies higher: the less alike its inputs are,
+    the nearer it is to the limit of wide layers. So the band reaches from the lower end
+    for a single input to the upper end around the wide limit.
 
     Args:
-        recorder: Of the arm.
-        profile: `(places,)` log of the norm, nats relative to the last place.
-        measured: `(seeds, places)` log10 of the norms.
-        places: Names of the layers, blocks or steps.
-        spreads: Of the squared norm between each place and the last; empty for a line
-            without a band.
+        recorder: Recorder of the arm.
+        profile: `(positions,)` log of the norm, in nats relative to the last position.
+        measured: `(seeds, positions)` log10 of the norms.
+        places: Names of the layers, blocks or steps, one for each position.
+        spreads: Spreads of the squared norm between each position and the last; empty
+            for a line without a band.
     """
     measured = np.asarray(measured)
     line = measured[:, -1].mean() + np.asarray(profile) / np.log(10)
     recorder.prediction("predicted_log10_gradient_norm", line, places=places)
     if not spreads:
         return
-    # Halved, because they are those of the squared norm.
+    # Halved, because the spreads are those of the squared norm.
     shift = np.array([spread.mean for spread in spreads]) / 2
     std = np.array([spread.std for spread in spreads]) / 2
     half = STANDARD_DEVIATIONS * std / len(measured) ** 0.5

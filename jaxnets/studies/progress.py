@@ -1,4 +1,4 @@
-"""What the terminal shows while a run goes on."""
+"""The progress of a run, as the terminal shows it."""
 
 import time
 
@@ -17,7 +17,7 @@ from jaxnets.studies.arm import Arm
 
 
 class RunProgress:
-    """A bar for the run, and one with its figures for every arm that trains."""
+    """A progress bar for the run, and one with figures for every arm that trains."""
 
     def __init__(self, console: Console, arms: int, done: int):
         self._progress = Progress(
@@ -52,7 +52,7 @@ class RunProgress:
     def epoch(
         self, arm: Arm, number: int, epochs: int, loss: float, accuracy: float
     ) -> None:
-        """Show the figures after an epoch; the rate leaves compiling out."""
+        """Show the figures after an epoch. The rate does not include compiling."""
         now = time.perf_counter()
         started = self._started.setdefault(arm.name, now)
         rate = f"  {(number - 1) / (now - started):.2g} epochs/s" if number > 1 else ""

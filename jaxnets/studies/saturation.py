@@ -1,7 +1,7 @@
 """Saturation: sigmoid, tanh and ReLU at several gains of the initialiser.
 
-A deep fully connected network on real digits: how much of each layer is saturated, and
-what that leaves of the gradient.
+The study measures in a deep fully connected network which share of each layer is
+saturated, and how much of the gradient is left.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
-from jaxnets.studies.phase_plane import critical_line_records, place_records
+from jaxnets.studies.phase_plane import critical_line_records, variance_records
 from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.theory.points import slopes
 from jaxnets.studies.training_run import train
@@ -25,16 +25,17 @@ from jaxnets.studies.training_run import train
 
 @dataclasses.dataclass(frozen=True)
 class SaturationSettings:
-    """How large the study is.
+    """The size of the study.
 
     Attributes:
         gains: Standard deviations of the weights, in units of 1 / sqrt(fan_in).
-        layers: Hidden layers.
-        width: Units of each.
-        epochs: Passes through the training data.
-        batch_size: Images in a batch.
-        examples: Training images to use; None is all.
-        learning_rate: Of SGD, after clipping the gradient's norm to 1.
+        layers: Number of hidden layers.
+        width: Number of units in each hidden layer.
+        epochs: Number of passes through the training data.
+        batch_size: Number of images in a batch.
+        examples: Number of training images to use; None uses all.
+        learning_rate: Learning rate of SGD, after the norm of the gradient is clipped
+            to 1.
     """
 
     gains: Sequence[float]
@@ -55,22 +56,22 @@ SCALES = {
 }
 INITIALISER = (
     "All networks: weights normal with standard deviation gain / sqrt(fan_in), biases "
-    "zero; a gain of 1 is LeCun's initialiser, of 1.41 He's."
+    "zero. A gain of 1 gives LeCun's initialiser, a gain of 1.41 He's."
 )
 NOTES = (
     "Theory's line is mean-field theory in the limit of wide layers, at the variance "
-    "where the signal settles; the first layers have not settled yet.",
+    "that the signal converges to; in the first layers it has not converged yet.",
     "Theory's band, between dotted edges, says how far layers of this width scatter "
-    "around the line (Hanin and Nica 2018). It is for ReLU: of sigmoid and tanh the "
-    "variance that the signal settles at scatters too, and no law of that is known "
-    "to us.",
+    "around the line (Hanin and Nica 2018). It holds for ReLU. For sigmoid and tanh "
+    "the variance that the signal converges to scatters too, and we know of no law "
+    "for that.",
 )
 ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "ReLU": jax.nn.relu}
 PROBE_EXAMPLES = 256
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
-    """Return the arms of the study: activations times gains."""
+    """Return the arms of the study: each activation at each gain."""
     return [
         Arm(
             "saturation",
@@ -86,7 +87,7 @@ def arms(scale: str, dataset: str) -> list[Arm]:
 
 
 def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
-    """Train the network of `arm` for all seeds and record saturation and gradients."""
+    """Train the networks of `arm` for all seeds; record saturation and gradients."""
     settings = SCALES[arm.settings["scale"]]
     splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
     activation = arm.settings["activation"]
@@ -101,7 +102,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
             rngs=rngs,
         ),
         training.classification,
-        # Clipped, because the point of a large gain is its gradients, not a divergence.
+        # Clipped, because a large gain is to show its gradients and not a divergence.
         optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(settings.learning_rate)),
         training.shuffled(splits.train, settings.batch_size),
         {"validation": splits.validation},
@@ -146,7 +147,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
 
 
 def _record_theory(recorder: Recorder, arm: Arm, width: int, measured, places) -> None:
-    """Record the mean-field line from the last layer back, before training."""
+    """Record the line of mean-field theory before training."""
     activation = ACTIVATIONS[arm.settings["activation"]]
     variance = arm.settings["gain"] ** 2
     back = np.arange(len(places) - 1, -1, -1)
@@ -162,9 +163,9 @@ def _record_theory(recorder: Recorder, arm: Arm, width: int, measured, places) -
 
 
 def _record_plane(recorder: Recorder, arm: Arm, measured) -> None:
-    """Record where the network stands in the plane of its activation's variances."""
-    # Along the layers the gradient grows where it vanishes backwards.
+    """Record the point of the network in the plane of variances, and its line."""
+    # A gradient that vanishes backwards grows along the layers.
     recorder.scalar("log_chi_1", -2 * np.log(10) * slopes(measured), step=0)
-    recorder.records += place_records(arm, arm.settings["gain"] ** 2, 0.0)
+    recorder.records += variance_records(arm, arm.settings["gain"] ** 2, 0.0)
     activation = ACTIVATIONS[arm.settings["activation"]]
     recorder.records += critical_line_records(arm, activation)

@@ -1,4 +1,4 @@
-"""Whether the library works on this machine's devices: tiny runs of each part."""
+"""Self-checks: tiny runs of each part of the library on the devices of this machine."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from jaxnets import gradflow
 
 
 def self_checks() -> dict[str, str]:
-    """Run each part of the library once, at tiny size, on the default device.
+    """Run each part of the library once, at a tiny size, on the default device.
 
     Returns:
-        For each part its problem in one line, empty if there is none.
+        For each part, the problem in one line, or an empty text if there is none.
 
     Example:
         >>> set(self_checks().values())
@@ -33,7 +33,7 @@ def self_checks() -> dict[str, str]:
             check()
             problems[name] = ""
         except Exception as error:
-            # Whatever goes wrong on a strange machine is what doctor is asked to tell.
+            # Any exception is caught: `doctor` reports it and goes on.
             problems[name] = f"{type(error).__name__}: {error}".splitlines()[0]
     return problems
 
@@ -83,5 +83,5 @@ def _check_taps() -> None:
 
 
 def _agree(actual, expected) -> None:
-    """Compare with room for the lower precision of matrix units."""
+    """Check that the values agree within the precision of matrix units."""
     np.testing.assert_allclose(actual, expected, rtol=2e-2)

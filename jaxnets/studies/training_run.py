@@ -1,4 +1,4 @@
-"""What all studies do alike: compile, train, evaluate, and keep the curves."""
+"""The training that the studies share: compile, train, evaluate, record curves."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,10 +15,13 @@ class Trained(NamedTuple):
 
     Attributes:
         program: The compiled training.
-        state: States after training; those before it where training stopped early.
-        history: What was seen; None where not even one epoch was finite.
-        test: Figures on the test data at the end, `(seeds,)`; empty if it stopped.
-        message: Empty, or why training stopped.
+        state: The state of all seeds after training, or the initial one if training
+            stopped early.
+        history: Reports and evaluations; None if the loss was not finite in the first
+            epoch.
+        test: Figures on the test data after training, `(seeds,)`; empty if training
+            stopped early.
+        message: The reason if training stopped early, otherwise empty.
     """
 
     program: training.Program
@@ -30,7 +33,7 @@ class Trained(NamedTuple):
     def record_curves(
         self, recorder: Recorder, figures: Sequence[str] = ("loss", "accuracy")
     ) -> None:
-        """Record training means of each epoch, evaluations after it, and the test."""
+        """Record the means and evaluations of each epoch, and the test at the end."""
         if self.history is None:
             return
         reports, evaluations, per_epoch = self.history
@@ -39,7 +42,7 @@ class Trained(NamedTuple):
             f"train_{name}": values.reshape(len(values), -1, per_epoch).mean(-1)
             for name, values in {"loss": reports.loss, **reports.figures}.items()
         }
-        # A study that evaluates on the training data itself replaces the means.
+        # An evaluation on the training data replaces the mean over the epoch.
         for metric, values in (training_means | evaluations).items():
             if metric.rpartition("_")[2] in figures:
                 recorder.curve(metric, values, steps=ends)
@@ -48,7 +51,7 @@ class Trained(NamedTuple):
                 recorder.scalar(f"test_{name}", values, step=ends[-1])
 
     def outcome(self, recorder: Recorder) -> Outcome:
-        """Return what the study hands on."""
+        """Return the outcome of the arm, with the records of `recorder`."""
         parameters = jax.tree.leaves(self.program.initial.params)
         count = sum(int(np.prod(array.shape[1:])) for array in parameters)
         seconds = self.program.compile_seconds
@@ -68,7 +71,10 @@ def train(
     on_epoch: OnEpoch,
     watch: training.Watch | None = None,
 ) -> Trained:
-    """Compile, train and test one arm; a loss that is not finite ends it with words."""
+    """Compile, train and test one arm.
+
+    A loss that is not finite ends the training early and becomes the message.
+    """
     program = training.compile_program(
         make_model, loss, optimizer, batches, seeds=seeds, watch=watch
     )

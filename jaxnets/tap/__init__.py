@@ -1,20 +1,40 @@
-"""`tap`: the identity whose cotangent is summarised while it passes back.
+"""`tap`, the identity that summarises its cotangent, and `branch`, which scales it.
 
-This is the one thing that both `functional` and `gradflow` need, so it lives below
-both.
+Both `functional` and `gradflow` need taps, so they are in a package below both.
 """
 
-from jaxnets.tap.statistics import SATURATED as SATURATED
-from jaxnets.tap.statistics import ResponseStats as ResponseStats
-from jaxnets.tap.statistics import TapStats as TapStats
-from jaxnets.tap.taps import Key as Key
-from jaxnets.tap.taps import Passage as Passage
-from jaxnets.tap.taps import Recording as Recording
-from jaxnets.tap.taps import Tapped as Tapped
-from jaxnets.tap.taps import call_number as call_number
-from jaxnets.tap.taps import listening as listening
-from jaxnets.tap.taps import plain_names as plain_names
-from jaxnets.tap.taps import recording as recording
-from jaxnets.tap.taps import scope as scope
-from jaxnets.tap.taps import tap as tap
-from jaxnets.tap.taps import taps_by_hand as taps_by_hand
+from jaxnets.tap.branches import branch
+from jaxnets.tap.logs import TapLog, logs_by_name
+from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
+from jaxnets.tap.taps import Tapped, tap, taps_by_hand
+from jaxnets.tap.trace import (
+    LogKey,
+    Recording,
+    is_measuring,
+    next_call_number,
+    record_taps,
+    scope,
+)
+
+
+__all__ = [
+    "SATURATED",
+    "LogKey",
+    "Recording",
+    "ResponseStats",
+    "TapLog",
+    "TapStats",
+    "Tapped",
+    "branch",
+    "is_measuring",
+    "logs_by_name",
+    "next_call_number",
+    "record_taps",
+    "scope",
+    "tap",
+    "taps_by_hand",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -1,4 +1,4 @@
-"""What a tap keeps of an array: four numbers on the way back, seven forward."""
+"""The statistics of a tap: four of the cotangent, seven of the array itself."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,23 +8,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-# An activation beyond it passes on only a small part of a gradient:
-# tanh' = 1 - tanh^2 < 0.06 of its largest value, sigmoid' < 0.12 of its largest value.
+# The magnitude above which an activation counts as saturated. There the derivative of
+# tanh is below 0.06 of its largest value, that of a sigmoid below 0.12.
 SATURATED = 0.97
 
 
 class TapStats(NamedTuple):
-    """What a cotangent was, in four numbers.
+    """Statistics of the cotangent at a tap.
 
-    Each is of shape `()`, or `(time,)` where the tap stands in a time loop, or
-    `(layers,)` where it stands in a scanned stack.
+    Each has the shape `()`, or `(time,)` if the tap is in a time loop, or `(layers,)`
+    if it is in a scanned stack. The dtype is float32, or float64 if the cotangent's is.
 
     Attributes:
-        norm: Euclidean norm, right over the whole range of its dtype: float32, or
-            float64 for a cotangent of it.
+        norm: Euclidean norm, accurate over the whole range of the dtype.
         max_abs: Largest absolute value.
-        zero_fraction: Share of exact zeros.
-        nonfinite_fraction: Share of NaN and infinities.
+        zero_fraction: Fraction of exact zeros.
+        nonfinite_fraction: Fraction of NaN and infinities.
     """
 
     norm: Float[Array, " *steps"]
@@ -34,18 +33,19 @@ class TapStats(NamedTuple):
 
 
 class ResponseStats(NamedTuple):
-    """What a tapped array was on the way forward; shapes as in `TapStats`.
+    """Statistics of a tapped array; shapes and dtypes as in `TapStats`.
 
     Attributes:
         mean: Mean of the values.
-        std: Standard deviation of the values, right over the whole range too.
+        std: Standard deviation of the values, accurate over the whole range too.
         max_abs: Largest absolute value.
-        zero_fraction: Share of exact zeros (for ReLU: the inactive share).
-        saturated_fraction: Share of values whose magnitude is above 0.97. It is a
-            saturated share only where the tap stands behind tanh, or, for the upper
-            end, behind a sigmoid: a tap does not know its activation.
-        shut_fraction: Share of values from 0 to below 0.03: the lower end of a sigmoid.
-        nonfinite_fraction: Share of NaN and infinities.
+        zero_fraction: Fraction of exact zeros; for ReLU the inactive units.
+        saturated_fraction: Fraction of values with a magnitude above 0.97. A tap does
+            not know the activation before it: these values are saturated after a tanh,
+            and at the upper end of a sigmoid.
+        shut_fraction: Fraction of values of at least 0 and below 0.03, the lower end of
+            a sigmoid.
+        nonfinite_fraction: Fraction of NaN and infinities.
     """
 
     mean: Float[Array, " *steps"]
@@ -57,8 +57,8 @@ class ResponseStats(NamedTuple):
     nonfinite_fraction: Float[Array, " *steps"]
 
 
-def summarise(*cotangents: jax.Array) -> list[TapStats]:
-    """Reduce cotangents of any shape to their `TapStats`, one each."""
+def summarise_cotangents(*cotangents: jax.Array) -> list[TapStats]:
+    """Return the `TapStats` of each cotangent."""
     if not cotangents:
         return []
     arrays = list(map(_real, cotangents))
@@ -74,10 +74,9 @@ def summarise(*cotangents: jax.Array) -> list[TapStats]:
 
 
 def _norms(arrays: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the Euclidean norms, in one pass for all but extreme values."""
-    # Squares leave the range long before the values do. In a time loop a second pass
-    # costs as much as a gate does, so it runs only where it is needed; and to ask
-    # whether it is costs more than a sum, so that is done once for all.
+    """Return the Euclidean norms; values are rescaled only if a square is extreme."""
+    # The squares overflow or underflow long before the values do. A second pass over
+    # the values runs only if a sum is extreme, decided once for all arrays.
     totals = [jnp.sum(values**2) for values in arrays]
 
     def usual(arrays: Sequence[jax.Array], totals: Sequence[jax.Array]):
@@ -92,9 +91,9 @@ def _norms(arrays: Sequence[jax.Array]) -> list[jax.Array]:
 
 
 def _rescaled_norm(values: jax.Array, total: jax.Array) -> jax.Array:
-    """Return the norm of values whose squares, in `total`, may have left the range."""
-    # The root of the largest power of two; in float32 three scales 2^64 apart cover
-    # the range.
+    """Return the norm of values whose sum of squares, `total`, may be out of range."""
+    # The square root of the largest power of two. In float32 the three scales 1, 2^64
+    # and 2^-64 cover the whole range.
     large = 2.0 ** (jnp.finfo(values.dtype).maxexp // 2)
     outside = jnp.where(total < 1.0, large, 1 / large)
     scale = jnp.where(_within_range(total), 1.0, outside)
@@ -102,16 +101,16 @@ def _rescaled_norm(values: jax.Array, total: jax.Array) -> jax.Array:
 
 
 def _within_range(total: jax.Array) -> jax.Array:
-    """Return whether a sum of squares lost none of them to the range of its dtype."""
+    """Return whether no square in the sum overflowed or was lost to underflow."""
     return (total > 1e-30) & (total < 1e30)
 
 
 def summarise_response(x: jax.Array) -> ResponseStats:
-    """Reduce an activation of any shape to its `ResponseStats`."""
+    """Return the `ResponseStats` of an array of any shape."""
     values = _real(x)
     magnitudes = jnp.abs(values)
     mean, largest = jnp.mean(values), jnp.max(magnitudes, initial=0.0)
-    # Divided first, because the squares leave the range long before the values do.
+    # Divided first: the squares overflow or underflow long before the values do.
     deviations = (values - mean) / jnp.where(largest == 0, 1, largest)
     return ResponseStats(
         mean=mean,
@@ -127,6 +126,6 @@ def summarise_response(x: jax.Array) -> ResponseStats:
 
 
 def _real(values: jax.Array) -> jax.Array:
-    """Return values, or magnitudes of complex ones, in float32 if not in float64."""
+    """Return the values in float32 or float64; of complex values the magnitudes."""
     values = jnp.abs(values) if jnp.iscomplexobj(values) else values
     return values if values.dtype == jnp.float64 else values.astype(jnp.float32)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnets.gradflow import responses
+from jaxnets.gradflow import measure
 from jaxnets.training.program import Program, random_key
 from jaxnets.training.step import StepReport, TrainState
 
@@ -159,7 +159,8 @@ def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
         'second'
     """
     # Not under jit, which would return the taps in the order of their names.
-    for name, response in responses(objective, *arguments, has_aux=True).items():
+    flow = measure(objective, *arguments, has_aux=True)
+    for name, response in flow.responses.items():
         bad = np.flatnonzero(np.asarray(response.nonfinite_fraction) > 0)
         if bad.size and response.nonfinite_fraction.ndim:
             return f"{name}, number {bad[0]} of {response.nonfinite_fraction.size}"

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure_both_ways
+from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure
 
 
 Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
@@ -145,7 +145,7 @@ def make_step(
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
         watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
-            statistics of the module's taps (`jaxnets.gradflow.measure_both_ways`).
+            statistics of the module's taps (`jaxnets.gradflow.measure`).
             What it leaves out is not computed. None measures nothing.
         schedule: In which steps to watch, such as `jaxnets.gradflow.every(64)`; None
             in all. The others run the plain step and cost what it costs. Under `vmap`
@@ -178,9 +178,9 @@ def make_step(
         return value, figures, rest, grads, None
 
     def watching(watch: Watch, *arguments):
-        flow, forward = measure_both_ways(objective, *arguments, has_aux=True)
-        value, (figures, rest), grads, taps = flow
-        return value, figures, rest, grads, watch(taps, forward)
+        flow = measure(objective, *arguments, has_aux=True)
+        value, (figures, rest), grads, taps, responses = flow
+        return value, figures, rest, grads, watch(taps, responses)
 
     def differentiated(number, *arguments):
         if watch is None:

@@ -54,8 +54,9 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     said = " ".join(capsys.readouterr().out.split())
+    attributes = Options.__doc__ or ""
     for name in Options.__dataclass_fields__:
-        explained = re.search(rf"^ {{8}}{name}: (\w+ \w+)", Options.__doc__, re.M)
+        explained = re.search(rf"^ {{8}}{name}: (\w+ \w+)", attributes, re.M)
         assert explained and explained[1] in said, name
 
 

@@ -149,7 +149,7 @@ def test_errors_name_the_argument():
     h, xs = jnp.ones(3), jnp.ones((2, 3))
     with pytest.raises(ValueError, match=r"`cotangent` has the shapes .*`state`"):
         log_adjoint_norms(step, h, xs, jnp.ones(4))
-    with pytest.raises(ValueError, match="`state` holds no floating-point array"):
+    with pytest.raises(ValueError, match="`state` has no floating-point array"):
         log_adjoint_norms(step, jnp.arange(3), xs, jnp.arange(3))
     with pytest.raises(ValueError, match=r"`xs` has the shapes .* leading time axis"):
         log_adjoint_norms(step, h, jnp.ones((0, 3)), h)

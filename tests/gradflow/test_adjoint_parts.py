@@ -124,7 +124,7 @@ def test_errors_name_the_argument():
     h, xs = jnp.ones(3), jnp.ones((2, 3))
     with pytest.raises(ValueError, match=r"`direct` returns a state of the shapes"):
         adjoint_parts(step, lambda h, x: (h[:2], None), h, xs, h)
-    with pytest.raises(ValueError, match=r"`select` picks no floating-point array"):
+    with pytest.raises(ValueError, match=r"`select` returns no floating-point array"):
         adjoint_parts(step, step, h, xs, h, select=lambda h: ())
     with pytest.raises(ValueError, match=r"`cotangent` has the shapes"):
         adjoint_parts(step, step, h, xs, jnp.ones(4))

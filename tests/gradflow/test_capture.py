@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxnets import functional as F
-from jaxnets.gradflow import measure, responses, scope, tap
+from jaxnets.gradflow import measure, scope, tap
 from tests.oracles import gradflow as oracle
 
 
@@ -90,7 +90,7 @@ def test_only_inserts_the_taps_that_it_chooses():
     names = lambda only: list(measure(loss, jnp.ones(2), only=only).taps)
     assert names("*/h") == ["encoder/h", "decoder/h"]
     assert names(["h", "decoder/*"]) == ["decoder/h", "decoder/c", "h"]
-    assert list(responses(loss, jnp.ones(2), only="h")) == ["h"]
+    assert list(measure(loss, jnp.ones(2), only="h").responses) == ["h"]
     with pytest.raises(ValueError, match=r"`only` is 'x'.* encoder/h, encoder/c, dec"):
         measure(loss, jnp.ones(2), only="x")
 
@@ -212,7 +212,7 @@ def test_what_was_traced_before_keeps_names_and_order():
 def test_statistics_far_from_one():
     x = np.array([1.0, -2.0, 4.0], np.float32)
     for scale in np.array([1e-30, 1e30], np.float32):
-        forward = responses(lambda w: jnp.sum(tap(w, "w")), scale * x)["w"]
+        forward = measure(lambda w: jnp.sum(tap(w, "w")), scale * x).responses["w"]
         np.testing.assert_allclose(forward.std, scale * x.std(), rtol=1e-5)
     with jax.enable_x64(True):
         loss = lambda w, x: jnp.sum(x * tap(w, "w"))

@@ -322,7 +322,7 @@ def test_the_model_stays_as_it_is_when_the_loss_raises_and_in_threads(images):
 
 def test_errors(images):
     model = Residual(3, nnx.Rngs(0))
-    with pytest.raises(TypeError, match=r"`module` is of type function; .*`jaxnets"):
+    with pytest.raises(TypeError, match=r"`model` is of type function; .*`jaxnets"):
         measure_module(mean_square, lambda x: x, images)
     with pytest.raises(ValueError, match=r"`only` is 'dense'.* of conv, __call__\."):
         measure_module(mean_square, model, images, only="dense")

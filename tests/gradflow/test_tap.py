@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.gradflow import measure, scope, tap
+from jaxnets import functional as F
+from jaxnets.gradflow import ResponseStats, measure, scope, tap
+from jaxnets.tap import taps
 
 
 def tanh_rnn(w_hh, xs, tapped=True):
@@ -45,6 +47,28 @@ def test_without_measure_a_tap_returns_its_very_argument():
 def test_an_unmeasured_tap_compiles_to_the_program_without_it(rnn_arguments):
     gradient = lambda tapped: jax.grad(lambda w, xs: tanh_rnn(w, xs, tapped))
     assert hlo(gradient(True), *rnn_arguments) == hlo(gradient(False), *rnn_arguments)
+
+
+@pytest.mark.parametrize("implementation", ["split", "in_place"])
+def test_responses_that_nobody_reads_are_not_computed(
+    implementation, rnn_arguments, monkeypatch
+):
+    w_hh, xs = jnp.ones((5, 20)), rnn_arguments[1]
+
+    def loss(w_hh, xs):
+        params = F.LSTMParams(jnp.eye(5, 20), w_hh, jnp.zeros(20))
+        return jnp.sum(F.lstm(params, xs, implementation=implementation)[1] ** 2)
+
+    def program(read):
+        return hlo(lambda *args: read(measure(loss, *args)), w_hh, xs)
+
+    norm = lambda flow: flow.taps["h"].norm
+    both = lambda flow: (norm(flow), flow.responses["h"])
+    norm_alone, with_responses = program(norm), program(both)
+    nothing = ResponseStats(*[jnp.zeros(())] * 7)
+    monkeypatch.setattr(taps, "summarise_response", lambda x: nothing)
+    assert program(norm) == norm_alone
+    assert program(both).count("reduce(") < with_responses.count("reduce(")
 
 
 def test_forward_mode_and_second_order_pass_through_unmeasured_taps(rnn_arguments):

@@ -1,4 +1,4 @@
-"""NumPy float64 definitions, with plain loops, of what the instruments measure."""
+"""The definitions of the instruments' results, in NumPy float64 with plain loops."""
 
 import math
 
@@ -27,7 +27,7 @@ def log_adjoint_norms(jacobians, cotangent):
 
 
 def lyapunov_spectrum(jacobians, count):
-    """From the volumes that the whole product spans, by Gram-Schmidt at every step."""
+    """Lyapunov exponents, by Gram-Schmidt orthonormalisation at every step."""
     size = len(jacobians[0])
     directions = np.random.default_rng(5).normal(size=(size, count))
     totals = np.zeros(count)
@@ -54,7 +54,7 @@ def mean_pairwise_cosine(gradients):
 
 
 def path_length(branches, cotangent):
-    """Sum over all 2^n paths of a linear residual network, from their definition."""
+    """Mean path length in a linear residual network, summed over all 2^n paths."""
     by_length = np.zeros((len(branches) + 1, len(cotangent)))
     for path in range(2 ** len(branches)):
         gradient, length = cotangent, 0
@@ -73,34 +73,36 @@ def gaussian_mean(function, variance):
     return np.trapezoid(function(math.sqrt(variance) * z) * density, z)
 
 
-def border_passes(size, window):
-    """Count, place by place and tap by tap, what lies inside a SAME convolution."""
+def conv_border_fraction(size, window):
+    """Count the elements of a SAME window inside the image, over all positions."""
     below = (window - 1) // 2
     inside = 0
-    for place in range(size):
-        for tap in range(window):
-            inside += 0 <= place + tap - below < size
+    for position in range(size):
+        for offset in range(window):
+            inside += 0 <= position + offset - below < size
     return inside / (size * window)
 
 
 def adjoint_parts(jacobians, direct_jacobians, cotangent):
-    """Norms of the whole, the direct path and their difference, in float64."""
+    """Adjoints over all paths and over the direct path alone, after every step."""
     total, direct = [cotangent], [cotangent]
-    for jacobian, bare in zip(jacobians[:0:-1], direct_jacobians[:0:-1], strict=True):
+    for jacobian, direct_t in zip(
+        jacobians[:0:-1], direct_jacobians[:0:-1], strict=True
+    ):
         total.append(jacobian.T @ total[-1])
-        direct.append(bare.T @ direct[-1])
+        direct.append(direct_t.T @ direct[-1])
     return np.array(total[::-1]), np.array(direct[::-1])
 
 
 def lstm_jacobians(params, h, c, xs):
-    """`d(h_t, c_t) / d(h_{t-1}, c_{t-1})` of an LSTM, and with the gates held fixed.
+    """`d(h_t, c_t) / d(h_{t-1}, c_{t-1})` of an LSTM: whole, and with fixed gates.
 
-    Written from the equations: rows and columns are h, then c.
+    Rows and columns are h, then c.
     """
     w_xh, w_hh, b = (np.asarray(p, np.float64) for p in params)
     sigmoid = lambda a: 1 / (1 + np.exp(-a))
     w_i, w_f, w_g, w_o = np.split(w_hh, 4, axis=1)
-    whole, bare = [], []
+    whole, direct = [], []
     for x in xs:
         a_i, a_f, a_g, a_o = np.split(x @ w_xh + h @ w_hh + b, 4)
         i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
@@ -115,8 +117,8 @@ def lstm_jacobians(params, h, c, xs):
         h = o * np.tanh(c)
         forget, none = np.diag(f), np.zeros((len(c), len(c)))
         whole.append(np.block([[h_by_h, out @ forget], [c_by_h, forget]]))
-        bare.append(np.block([[none, out @ forget], [none, forget]]))
-    return whole, bare
+        direct.append(np.block([[none, out @ forget], [none, forget]]))
+    return whole, direct
 
 
 def arc_cosine_kernels(c):
@@ -127,9 +129,10 @@ def arc_cosine_kernels(c):
 
 
 def adjoint(layers, x, direct):
-    """Cotangents of `y_k = layers[k](y_{k-1})`, each layer with a vjp of its own.
+    """Cotangents of `y_k = layers[k](y_{k-1})`, with one vjp for each layer.
 
-    `direct[k]` is what the loss itself adds to `dL/dy_k`; all may be pytrees.
+    `direct[k]` is the derivative of the loss by `y_k` that does not pass through
+    `y_{k+1}`. All arrays may be pytrees.
     """
     pullbacks = []
     for layer in layers:

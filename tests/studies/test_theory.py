@@ -1,6 +1,5 @@
-"""What the studies show is what theory says, at small size."""
+"""The study of theory measures what it predicts, at small size."""
 
-import dataclasses
 import json
 
 import jax
@@ -9,105 +8,15 @@ import numpy as np
 import pytest
 
 from jaxnets.cli import main
-from jaxnets.gradflow.theory import chi_1, finite_width_spread
+from jaxnets.gradflow.theory import chi_1
 from jaxnets.runs.claims import CLAIMS
 from jaxnets.runs.records import Record, read_records
-from jaxnets.studies import depth
-from jaxnets.studies.arm import Arm, Recorder
-from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.theory import phase as theory_phase
 from jaxnets.studies.theory import study as theory
 from jaxnets.studies.theory.verdicts import claim_verdicts
-from jaxnets.studies.time import study as time_study
 
 
-def profiles(study, arm, seeds=(0, 1)):
-    """Norms before training `(seeds, positions)` and theory's line or None."""
-    outcome = study.run(arm, seeds, lambda *figures: None)
-    assert not outcome.message
-    first = [r for r in outcome.records if r.step == 0 and r.position is not None]
-
-    def rows(metric, seed):
-        found = [r for r in first if r.metric == metric and r.seed == seed]
-        return [r.value for r in sorted(found, key=lambda r: r.position)]
-
-    norms = np.array([rows("log10_gradient_norm", seed) for seed in seeds])
-    predicted = rows("predicted_log10_gradient_norm", -1)
-    return norms, np.array(predicted) if predicted else None
-
-
-@pytest.fixture
-def deep(monkeypatch):
-    settings = dataclasses.replace(depth.SCALES["smoke"], depths=(20,), widths=(16,))
-    monkeypatch.setitem(depth.SCALES, "smoke", settings)
-    return {arm.family: arm for arm in depth.arms("smoke", "digits")}
-
-
-def test_without_batch_norm_the_plain_net_vanishes_as_predicted(deep):
-    norms, predicted = profiles(depth, deep["plain"])
-    assert predicted is not None
-    slopes = np.polyfit(np.arange(norms.shape[1]), norms.T, 1)[0]
-    slope = np.polyfit(np.arange(len(predicted)), predicted, 1)[0]
-    assert slope > 0.3, "a third of a decade for each block"
-    np.testing.assert_allclose(slopes.mean(), slope, rtol=0.15)
-
-
-def test_theory_s_band_narrows_to_where_its_line_starts():
-    arm = Arm("saturation", "relu-1", "ReLU", 1.0, {})
-    recorder = Recorder(arm, (0, 1, 2))
-    measured = np.zeros((3, 4))
-    spreads = [finite_width_spread([20] * passed) for passed in (3, 2, 1, 0)]
-    record_prediction(
-        recorder, [-3.0, -2.0, -1.0, 0.0], measured, places=["a"] * 4, spreads=spreads
-    )
-    names = ("low", "high")
-    low, high = (
-        [r.value for r in recorder.records if r.metric.startswith(f"predicted_{name}")]
-        for name in names
-    )
-    line = np.array([-3.0, -2.0, -1.0, 0.0]) / np.log(10)
-    assert low[-1] == high[-1] == 0.0
-    # One layer of 20 units: std of the log of the norm 0.28, mean -0.07; three seeds.
-    half, shift = 1.96 * spreads[2].std / 2 / 3**0.5, spreads[2].mean / 2
-    np.testing.assert_allclose(high[2], line[2] + half / np.log(10))
-    np.testing.assert_allclose(low[2], line[2] + (shift - half) / np.log(10))
-    assert 0.25 < spreads[2].std / 2 < 0.32
-
-
-def test_without_batch_norm_the_residual_net_keeps_its_gradient(deep):
-    norms, predicted = profiles(depth, deep["residual"])
-    assert (np.abs(norms[:, 0] - norms[:, -1]) < 0.5).all()
-    assert predicted is not None
-    np.testing.assert_allclose(norms.mean(axis=0), predicted, atol=0.1)
-
-
-def test_with_batch_norm_the_plain_net_explodes_as_predicted(deep):
-    norms, predicted = profiles(depth, deep["plain + BatchNorm"])
-    assert predicted is not None
-    grown = norms.mean(axis=0) - norms[:, -1].mean()
-    theirs = predicted - predicted[-1]
-    assert theirs[0] == pytest.approx(9 * np.log10(np.pi / (np.pi - 1)), rel=1e-4)
-    # The network is narrow and its batch has 32 images.
-    np.testing.assert_allclose(grown, theirs, atol=0.2)
-
-
-def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
-    settings = time_study.TimeSettings((40,), 32, 1, 1, 16, 3e-3)
-    monkeypatch.setitem(time_study.SCALES, "smoke", settings)
-    arms = {arm.family: arm for arm in time_study.arms("smoke", "")}
-    slopes = {}
-    for family in ("RNN", "GRU", "LSTM"):
-        norms, predicted = profiles(time_study, arms[family], seeds=(0, 1, 2, 3))
-        # The last steps still carry the read-out's own scale.
-        times = np.arange(35)
-        slopes[family] = np.polyfit(times, norms[:, :35].T, 1)[0].mean()
-        assert predicted is not None
-        expected = np.polyfit(times, predicted[:35], 1)[0]
-        np.testing.assert_allclose(slopes[family], expected, rtol=0.2)
-    assert slopes["RNN"] > 2.5 * slopes["LSTM"] > 0
-
-
-# The claims of the study `theory`, small.
+# Small networks for all claims.
 SMALL_DEPTH = theory.DepthSizes(
     width=200,
     layers=20,
@@ -123,7 +32,7 @@ SMALL_TIME = theory.TimeSizes(hidden=96, steps=100, long=300)
 
 @pytest.fixture
 def records_of_claim(monkeypatch):
-    """Measures a claim, for so many seeds."""
+    """Return a function that returns the records of a claim."""
     settings = theory.TheorySettings(SMALL_DEPTH, SMALL_TIME)
     monkeypatch.setitem(theory.SCALES, "smoke", settings)
     arms = {arm.name: arm for arm in theory.arms("smoke", "")}
@@ -136,7 +45,7 @@ def records_of_claim(monkeypatch):
 
 @pytest.fixture
 def optimized():
-    """Compile as usual, where running takes longer than compiling."""
+    """Turn the optimizations on that the tests turn off to compile faster."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
     jax.config.update(name, False)
@@ -146,7 +55,10 @@ def optimized():
 
 @pytest.fixture
 def claim(records_of_claim):
-    """Measured means over seeds and predictions, both `{(family, size): value}`."""
+    """Return a function that returns means over seeds, measured and predicted.
+
+    Both are `{(family, size): value}`.
+    """
 
     def measure(name, seeds=range(4)):
         records = records_of_claim(name, seeds)
@@ -156,11 +68,11 @@ def claim(records_of_claim):
 
 
 def means(records, metric):
-    places = {(r.family, r.size): [] for r in records if r.metric == metric}
+    points = {(r.family, r.size): [] for r in records if r.metric == metric}
     for record in records:
         if record.metric == metric:
-            places[record.family, record.size].append(record.value)
-    return {place: np.mean(values) for place, values in places.items()}
+            points[record.family, record.size].append(record.value)
+    return {point: np.mean(values) for point, values in points.items()}
 
 
 def line(values, family):
@@ -169,7 +81,7 @@ def line(values, family):
 
 
 def worst(measured, predicted):
-    return max(abs(measured[place] - predicted[place]) for place in measured)
+    return max(abs(measured[point] - predicted[point]) for point in measured)
 
 
 def test_without_he_the_signal_and_gradient_lose_sqrt_2_a_layer(claim):
@@ -212,7 +124,7 @@ def test_plain_growth_is_exponential_and_residual_growth_is_not(claim):
     measured, predicted = claim("residual", range(3))
     for family, low, high in (("plain tanh", 0.8, 1.1), ("residual tanh", 0.4, 0.7)):
         k, growth = line(measured, family)
-        # The exponent of depth between half of the network and all of it.
+        # The exponent with which growth depends on depth over the upper half.
         assert (k[38], k[78]) == (39, 79)
         assert low < np.log(growth[78] / growth[38]) / np.log(79 / 39) < high, family
         theirs = line(predicted, family)[1]
@@ -225,17 +137,17 @@ def test_plain_gradients_shatter_as_a_power_of_2_and_residual_ones_slower(
 ):
     records = records_of_claim("shattering")
     measured, predicted = means(records, "claim"), means(records, "predicted_claim")
-    plain = {place: v for place, v in measured.items() if place[0] == "plain ReLU"}
+    plain = {point: v for point, v in measured.items() if point[0] == "plain ReLU"}
     assert predicted["plain ReLU", 8.0] == 2**-8
-    # With 64 inputs whose statistics are removed, chance agreement is 31/63, not 1/2.
+    # BatchNorm removes the mean of 64 inputs, so chance agreement is 31/63, not 1/2.
     assert worst(plain, predicted) < 0.02
     depths, correlations = line(measured, "residual ReLU")
     slope = np.polyfit(np.log(depths), np.log(correlations), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.1)
-    # 0.75/sqrt(L) is right at 1 block and in between too small; block by block, no.
+    # 0.75/sqrt(L) is right for 1 block and then too small; the refined one is right.
     refined = means(records, "refined_claim")
     assert {x for _, x in refined} == set(depths)
-    theirs = {place: measured[place] for place in refined}
+    theirs = {point: measured[point] for point in refined}
     assert worst(theirs, refined) < 0.03 < 0.05 < worst(theirs, predicted)
     (verdict,) = claim_verdicts(records)
     assert (verdict.number, verdict.holds) == (4, "in part")
@@ -283,10 +195,10 @@ def test_the_log_norm_of_narrow_networks_scatters_by_5_over_n_a_layer(
         for metric in ("claim", "predicted_claim", "refined_claim")
     )
     assert sorted({x for _, x in predicted}) == pytest.approx([5 / 3, 2.5])
-    for place, value in measured.items():
-        assert value == pytest.approx(predicted[place], rel=0.25), place
-        assert value == pytest.approx(refined[place], rel=0.2), place
-        assert refined[place] > 1.02 * predicted[place], place
+    for point, value in measured.items():
+        assert value == pytest.approx(predicted[point], rel=0.25), point
+        assert value == pytest.approx(refined[point], rel=0.2), point
+        assert refined[point] > 1.02 * predicted[point], point
 
 
 @pytest.mark.parametrize(
@@ -304,7 +216,7 @@ def test_a_claim_is_met_within_its_tolerance_or_inside_the_interval(values, hold
     assert "at strength 0.1, predicted 5, measured" in verdict.sentence
     (row,) = verdict.lines
     assert row["met"] == (holds == "yes") and row["points"] == 1
-    # Beside a point that is met it fails in part only.
+    # Together with a point that is met, the claim holds in part.
     others = [point(-1, "predicted_claim", 5.0, 0.6), point(0, "claim", 5.0, 0.6)]
     (verdict,) = claim_verdicts([*records, *others])
     assert verdict.holds == ("yes" if holds == "yes" else "in part")

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.data import Labelled
-from jaxnets.gradflow import every, measure_both_ways
+from jaxnets.gradflow import every, measure
 from jaxnets.training import (
     classification,
     make_evaluation,
@@ -111,10 +111,10 @@ def test_a_measured_step_updates_as_the_unmeasured_and_watches_what_measure_sees
     assert plain.watched is None
 
     objective = make_objective(definition, classification)
-    run = jax.jit(lambda *a: measure_both_ways(objective, *a, has_aux=True))
-    flow, responses = run(state.params, state.rest, batch)
+    run = jax.jit(lambda *a: measure(objective, *a, has_aux=True))
+    flow = run(state.params, state.rest, batch)
     assert set(flow.taps) == {"first", "second"}
-    assert_close(report.watched, watch(flow.taps, responses))
+    assert_close(report.watched, watch(flow.taps, flow.responses))
 
 
 def test_a_schedule_watches_its_steps_only_and_trains_alike(start):

@@ -18,7 +18,7 @@ CELLS = {
 }
 
 
-def recurrence(params: Any) -> tuple[Callable[..., jax.Array], Any]:
+def unidirectional(params: Any) -> tuple[Callable[..., jax.Array], Any]:
     """Return `f(state, x) -> ys` and the state that holds the values of `params`."""
     return _pure(layer(params))
 

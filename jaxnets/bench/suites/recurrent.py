@@ -66,7 +66,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
             "ours": Program(_outputs(checkpointed), (params, x)),
             "stored": Program(_outputs(run), (params, x)),
         }
-    flax, state = flax_recurrent.recurrence(params)
+    flax, state = flax_recurrent.unidirectional(params)
     return {
         "ours": Program(_outputs(run), (params, x)),
         "flax": Program(flax, (state, x)),

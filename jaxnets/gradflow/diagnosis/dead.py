@@ -1,15 +1,15 @@
 """Verdicts on dead units: ReLUs that are zero at all inputs."""
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import Estimate, estimate
-from jaxnets.runs.formatting import format_estimate
+from jaxnets.runs.estimates import Estimate, over_seeds
+from jaxnets.runs.formatting import format_percent
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
-# Depth makes inputs alike, and a unit that is off at one is then off at all: that
-# explains half of a layer, no more. Three quarters is half-way from there to a layer
-# through which nothing passes.
+# Depth makes inputs alike, and then a unit that is off at one input is off at all of
+# them. That explains half of a layer at most. Three quarters is half-way from there to
+# a layer through which nothing passes.
 THRESHOLD = 0.75
 REASON = (
     "Deep ReLU layers make all inputs alike, so up to half of their units may be off "
@@ -27,31 +27,31 @@ REMEDY = (
 
 
 def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | None:
-    """Judge `dead_share` at one step; None where no layer is beyond the threshold."""
+    """Judge the `dead_share` of every layer.
+
+    Args:
+        records: Records of one network at one training step.
+        study: The study of the verdict.
+        where: What is judged.
+
+    Returns:
+        A verdict on the first layer beyond the threshold, or None if there is none.
+    """
     found = select(records, metric="dead_share")
-    layers = {
-        (record.position, record.place): estimate(
-            r.value for r in select(found, position=record.position, place=record.place)
-        )
-        for record in sorted(found, key=lambda record: record.position or 0)
-    }
-    shares = {
-        place: found.within(SHARE) for (_, place), found in layers.items() if found
-    }
-    dead = {
-        place: share
-        for place, share in shares.items()
-        if share.interval[0] >= THRESHOLD
-    }
+    found.sort(key=lambda record: record.position or 0)
+    shares: dict[str, Estimate] = {}
+    for name in dict.fromkeys(record.place for record in found):
+        if share := over_seeds(select(found, place=name)):
+            shares[name] = share.within(SHARE)
+    dead = [name for name, share in shares.items() if share.interval[0] >= THRESHOLD]
     if not dead:
         return None
-    place, share = next(iter(dead.items()))
-    name = place or "the network"
+    name, share = dead[0], shares[dead[0]]
     return Verdict(
-        f"{where}, {moment(found[0].step)}" + (f", {place}" if place else ""),
+        f"{where}, {moment(found[0].step)}" + (f", {name}" if name else ""),
         share.mean,
         THRESHOLD,
-        _sentence(name, share, len(dead), len(layers)),
+        _sentence(name or "the network", share, len(dead), len(shares)),
         REMEDY,
         "dead",
         study,
@@ -63,9 +63,8 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
 
 
 def _sentence(name: str, share: Estimate, count: int, layers: int) -> str:
-    part = format_estimate(share, lambda s: f"{100 * s:.3g}", " % of the ReLU units")
     more = f" It is the first of {count} such layers out of {layers}." * (count > 1)
     return (
-        f"In {name} {part} are zero at every input: they get no gradient, so they "
-        f"cannot come back by themselves.{more}"
+        f"In {name} {format_percent(share, ' % of the ReLU units')} are zero at every "
+        f"input: they get no gradient, so they cannot come back by themselves.{more}"
     )

@@ -14,37 +14,36 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     """Judge the records of a run.
 
     - `depth` and `time`: the rate at which the gradient's norm changes on its way back,
-      `d log10 ||g|| / d position` by least squares for each seed at the deepest or
+      `d log10 ||g|| / d position` by least squares for each seed, at the deepest or
       longest size, before and after training. `number` is the factor per block or time
-      step, `10^rate`. It is vanishing or exploding when the 95 % interval over seeds
+      step, `10^rate`. The gradient vanishes or explodes if the 95 % interval over seeds
       (Student's t) lies beyond a factor of ten over the whole network or sequence, and
-      healthy when its mean is within. Where one place makes at least half of the fault,
-      or a part of the network is beyond tenfold while the whole is not, that place is
-      judged and named, and `number` is its own factor.
-    - `depth`: `shattered` when the correlation of gradients across inputs is below 1/64
-      for sure.
-    - contrasts of plain against residual, and RNN against GRU and LSTM: in `number` by
-      how many powers of ten the second changes the gradient's size less; for time the
-      difference of the rates, in powers of ten per 100 time steps. Their intervals are
-      those of the differences seed by seed (paired t).
+      it is healthy if the mean lies within. If one block or step makes at least half of
+      the fault, or a part of the network is beyond tenfold while the whole is not, that
+      part is judged and named, and `number` is its own factor.
+    - `depth`: `shattered` if the whole interval of the correlation of gradients across
+      inputs is below 1/64.
+    - contrasts of plain with residual networks, and of RNN with GRU and LSTM: `number`
+      is by how many powers of ten the second changes the gradient's size less; for time
+      it is the difference of the rates, in powers of ten per 100 time steps. Their
+      intervals are those of the differences seed by seed (paired t).
     - `saturation`: the share of saturated activations, what arrives at the first layer,
-      and dead ReLU units; `number` is the share, or what arrives where that is the
-      fault.
-    - `overfitting`: training minus validation accuracy, and what dropout does to it.
+      and dead ReLU units. `number` is the share, or what arrives if that is the fault.
+    - `overfitting`: training minus validation accuracy, and how dropout changes it.
     - `model`: all of these for a network that `flow_records` recorded, along its depth
       and along time, and its contrasts with the first network among the records.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
-      minus infinity) is no such failure; it counts as vanished.
+      minus infinity) does not count as such; it counts as vanished.
 
-    No verdict is drawn from the spectrum of a weight matrix: a recurrent matrix of
-    radius 1.2 still loses the gradient where its units saturate.
+    No verdict uses the spectrum of a weight matrix: a recurrent matrix of spectral
+    radius 1.2 still loses the gradient if its units saturate.
 
-    A run that is not complete gives fewer verdicts: one seed has no interval, and its
-    sentence says so; a missing arm has no verdict.
+    A run that is incomplete gives fewer verdicts. With one seed there is no interval,
+    and the sentence says so; an arm that is missing has no verdict.
 
     Args:
-        records: The records of one run, in any order; of study `model` in the order of
-            `flow_records`.
+        records: The records of one run, in any order; those of study `model` in the
+            order of `flow_records`.
 
     Returns:
         Verdicts, those on non-finite numbers first, then study by study.
@@ -61,16 +60,16 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.617)
 
-    Source: for what to expect, Pascanu, Mikolov and Bengio 2013, "On the difficulty of
-    training recurrent neural networks"; He et al. 2015, "Deep Residual Learning for
-    Image Recognition", section 4.1. The thresholds are ours, with their reasons where
-    they stand.
+    Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
+    neural networks", and He et al. 2015, "Deep Residual Learning for Image
+    Recognition", section 4.1, for what to expect. The thresholds are ours; their
+    reasons stand beside them.
     """
     found = list(records)
     return [
         *nonfinite_verdicts(found),
         *_study_verdicts(found),
-        *model_verdicts(found),
+        *model_verdicts(select(found, study="model")),
     ]
 
 

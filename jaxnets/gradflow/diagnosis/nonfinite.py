@@ -1,4 +1,4 @@
-"""Verdicts on numbers that are infinite or not a number: how many, and where first."""
+"""Verdicts on numbers that are infinite or NaN: how many, and where first."""
 
 import math
 
@@ -19,7 +19,7 @@ REMEDY = (
 
 
 def nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
-    """Give one verdict for every arm with numbers that are not finite."""
+    """Return one verdict for every arm with numbers that are not finite."""
     broken = [record for record in records if _is_broken(record)]
     arms = dict.fromkeys((record.study, record.arm) for record in broken)
     return [
@@ -33,42 +33,44 @@ def nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
 def _is_broken(record: Record) -> bool:
     if record.metric == "nonfinite_share":
         return record.value > 0
-    # A norm of exactly zero has vanished, not failed.
+    # A norm of exactly zero has vanished, which is another verdict.
     zero_norm = record.value == -math.inf and record.metric.endswith("gradient_norm")
     return not math.isfinite(record.value) and not zero_norm
 
 
 def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
-    start = min(record.step for record in broken)
-    first, place = _origin(select(broken, step=start))
+    step = min(record.step for record in broken)
+    first, where = _origin(select(broken, step=step))
+    where = f", {where}" if where else ""
     seeds = {record.seed for record in records}
     share = estimate(
         len(select(broken, seed=seed)) / len(select(records, seed=seed))
         for seed in seeds
     )
-    interval = (None, None) if share is None else share.within(SHARE)[1:3]
+    share = share and share.within(SHARE)
     return Verdict(
-        f"{first.arm}, all steps" + (f", {place}" if place else ""),
+        f"{first.arm}, all steps{where}",
         len(broken) / len(records),
         0.0,
         f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
         f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first at "
-        f"step {first.step}{f', {place}' if place else ''} (`{first.metric}`). They "
-        "are left out of the other verdicts.",
+        f"step {first.step}{where} (`{first.metric}`). They are left out of the other "
+        "verdicts.",
         REMEDY,
         "non-finite",
         first.study,
-        *interval,
+        share and share.low,
+        share and share.high,
         REASON,
         OTHER_CAUSE,
     )
 
 
 def _origin(broken: list[Record]) -> tuple[Record, str]:
-    """Return the record at which the failure starts, and its place in words.
+    """Return the record at which the failure starts, and where that is in words.
 
-    On the way forward it starts at the lowest place; where only gradients fail, it
-    starts on the way back, at the highest.
+    In the forward pass it starts at the lowest position. If only gradients fail, it
+    starts in the backward pass, at the highest position.
     """
     placed = [record for record in broken if record.position is not None]
     forward = [r for r in placed if not r.metric.endswith("gradient_norm")]
@@ -82,7 +84,7 @@ def _origin(broken: list[Record]) -> tuple[Record, str]:
 
 
 def _name(record: Record, others: list[Record]) -> str:
-    """Return the place's name, with the time step where a place has several."""
+    """Return the name of the tap, with the time step if the tap has several."""
     positions = {r.position for r in others if r.place == record.place}
     if record.place and len(positions) == 1:
         return record.place

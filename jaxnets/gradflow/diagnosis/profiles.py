@@ -1,4 +1,4 @@
-"""The gradient's norm from place to place: what is read from it for each seed."""
+"""The gradient's norm along layers or time steps, and its rate of change per seed."""
 
 import math
 from collections import defaultdict
@@ -11,23 +11,25 @@ from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.records import Record
 
 
-# Over the whole network or sequence. A learning rate that suits one end is then ten
-# times wrong for the other, as far apart as the points of the usual grids of rates; and
-# constant factors between layers of unequal size stay well below it.
+# In powers of ten, over the whole network or sequence: the norms at both ends differ
+# tenfold. A learning rate that suits one end is then ten times wrong for the other,
+# which is the distance between points of the usual grids of learning rates. Constant
+# factors between layers of unequal size stay well below it.
 TENFOLD = 1.0
 
 
 class Profile(NamedTuple):
-    """The norms of one arm at one step, along blocks or time steps.
+    """The norms of one arm at one training step, along layers or time steps.
 
     Attributes:
         norms: By seed, by position: log10 of the norm.
-        names: By position: what the place is called.
-        rates: By seed: what log10 of the norm gains per place on the way back, the
-            least-squares slope over its finite values.
-        arrivals: By seed: log10 of the first place's norm over the last one's.
-        length: Places between the first and the last.
-        zeros: How many norms were exactly zero.
+        names: By position: the name of the tap.
+        rates: By seed: the change of log10 of the norm per position on the way back,
+            by least squares over its finite values.
+        arrivals: By seed: log10 of the norm at the first position over that at the
+            last.
+        length: Number of positions from the first to the last.
+        zeros: Number of norms that are exactly zero.
     """
 
     norms: dict[int, dict[int, float]]
@@ -38,12 +40,12 @@ class Profile(NamedTuple):
     zeros: int
 
 
-def profile(records: list[Record], **wanted) -> Profile | None:
-    """Collect the profile of the `log10_gradient_norm` records that are `wanted`.
+def profile(records: list[Record], **fields) -> Profile | None:
+    """Return the profile of the `log10_gradient_norm` records with the given fields.
 
-    None where no seed has a finite or zero norm at two places.
+    Returns None if no seed has a finite or zero norm at two positions.
     """
-    found = select(records, metric="log10_gradient_norm", **wanted)
+    found = select(records, metric="log10_gradient_norm", **fields)
     seeds: defaultdict[int, dict[int, float]] = defaultdict(dict)
     names: dict[int, str] = {}
     for record in found:
@@ -65,7 +67,10 @@ def profile(records: list[Record], **wanted) -> Profile | None:
 
 
 def _rate(norms: dict[int, float]) -> float:
-    """What log10 of the norm gains per place backwards; NaN from under two places."""
+    """Return the change of log10 of the norm per position on the way back.
+
+    Returns NaN if fewer than two norms are finite.
+    """
     finite = {p: v for p, v in norms.items() if math.isfinite(v)}
     if len(finite) < 2:
         return math.nan
@@ -74,7 +79,7 @@ def _rate(norms: dict[int, float]) -> float:
 
 
 def kind_of(rate: Estimate, length: int) -> str:
-    """Judge a rate by what it makes of the gradient over the whole length.
+    """Return the kind of a rate, by what it makes of the gradient over the length.
 
     `vanishing` and `exploding`: the whole interval is beyond tenfold. `healthy`: the
     mean is within tenfold. `unclear`: the mean is beyond it, the interval is not.

@@ -1,4 +1,4 @@
-"""Verdicts on shattered gradients: how alike they are from input to input."""
+"""Verdicts on shattered gradients: how alike gradients are from input to input."""
 
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.estimates import Estimate, over_seeds
@@ -7,8 +7,8 @@ from jaxnets.runs.intervals import SIGNED_SHARE
 from jaxnets.runs.records import Record
 
 
-# With correlation r the mean of B gradients of length 1 has the squared length
-# r + (1 - r) / B: below r = 1 / B most of it is what B independent vectors leave.
+# The mean of B gradients of length 1 with correlation r has the squared length
+# r + (1 - r) / B. Below r = 1 / B it is mostly what B independent vectors leave.
 BATCH = 64
 THRESHOLD = 1 / BATCH
 REASON = (
@@ -22,10 +22,11 @@ OTHER_CAUSE = (
     "with nothing, and outputs of different classes pull different ways: take one."
 )
 REMEDIES = {
-    "shattered": "Add shortcut connections, also where BatchNorm keeps the gradient's "
+    "shattered": "Add shortcut connections, also if BatchNorm keeps the gradient's "
     "size; or start near a linear network (looks-linear initialiser); or use larger "
     "batches.",
-    "healthy": "Nothing to mend: the gradients of different inputs agree enough.",
+    "healthy": "Nothing needs to change: the gradients of different inputs agree "
+    "enough.",
     "unclear": "Run more seeds or more inputs before you decide.",
 }
 
@@ -33,14 +34,25 @@ REMEDIES = {
 def shattering_verdict(
     records: list[Record], *, study: str, where: str
 ) -> Verdict | None:
-    """Judge `gradient_correlation` of one family before training, at its deepest."""
+    """Judge the `gradient_correlation` of one family at its first step.
+
+    Args:
+        records: Records of the family, of one or several depths.
+        study: The study of the verdict.
+        where: What is judged.
+
+    Returns:
+        A verdict on the deepest network, or None if it has no finite correlation.
+    """
     found = select(records, metric="gradient_correlation")
     if not found:
         return None
     step = min(record.step for record in found)
-    sizes = sorted({record.size for record in found})
-    by_size = {size: over_seeds(select(found, size=size, step=step)) for size in sizes}
-    deepest = by_size[sizes[-1]]
+    correlations = {
+        depth: over_seeds(select(found, size=depth, step=step))
+        for depth in sorted({record.size for record in found})
+    }
+    deepest = correlations[max(correlations)]
     if deepest is None:
         return None
     deepest = deepest.within(SIGNED_SHARE)
@@ -49,7 +61,7 @@ def shattering_verdict(
         f"{where}, {moment(step)}, across inputs",
         deepest.mean,
         THRESHOLD,
-        _sentence(kind, deepest, by_size),
+        _sentence(kind, deepest, correlations),
         REMEDIES[kind],
         kind,
         study,
@@ -67,14 +79,13 @@ def _kind(correlation: Estimate) -> str:
 
 
 def _sentence(
-    kind: str, correlation: Estimate, by_size: dict[float, Estimate | None]
+    kind: str, correlation: Estimate, by_depth: dict[float, Estimate | None]
 ) -> str:
-    values = {
-        size: format_number(value.mean)
-        for size, value in by_size.items()
+    shown = [
+        f"{format_number(value.mean)} at depth {depth:g}"
+        for depth, value in by_depth.items()
         if value is not None
-    }
-    shown = [f"{value} at depth {size:g}" for size, value in values.items()]
+    ]
     trend = f" Against depth: {', '.join(shown)}." if len(shown) > 1 else ""
     meaning = {
         "shattered": "they look like white noise, so a step that helps one input says "

@@ -1,4 +1,4 @@
-"""Where along a profile the gradient is lost or grows: which block, from which step."""
+"""Spans of a profile: between which layers or steps the gradient shrinks or grows."""
 
 import math
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from jaxnets.runs.estimates import Estimate, estimate
 # By seed, then by position: log10 of the gradient's norm.
 Norms = Mapping[int, Mapping[int, float]]
 
-# Below it neighbours of a zero are no more than what float32 cannot hold (its smallest
-# number is 10^-45); above it a zero beside a finite norm is a cut, not an underflow.
+# Log10 of a norm. The smallest number of float32 is 10^-45. If the norm beside a zero
+# is below this limit, the zero is an underflow; if it is above, the gradient is cut.
 UNDERFLOW = -30.0
 
 
 class Span(NamedTuple):
-    """A stretch of the profile.
+    """Two positions of a profile, and how the norm changes between them.
 
     Attributes:
-        first: Position nearer to the input.
-        last: Position nearer to the loss.
+        first: The position nearer to the input.
+        last: The position nearer to the loss.
         change: log10 of the norm at `first` over that at `last`.
     """
 
@@ -41,9 +41,14 @@ def means(norms: Norms) -> dict[int, float]:
 
 
 def steepest(norms: Norms, sign: int) -> Span | None:
-    """Return the neighbours between which the mean changes most in direction `sign`.
+    """Return the neighbours between which the mean changes most.
 
-    `sign` is -1 for a loss on the way back and 1 for growth.
+    Args:
+        norms: The norms of a profile.
+        sign: -1 for the largest loss on the way back, 1 for the largest growth.
+
+    Returns:
+        The span, or None if the mean changes nowhere in this direction.
 
     Example:
         >>> steepest({0: {0: -3.0, 1: -3.0, 2: 0.0, 3: 0.0}}, -1)
@@ -51,24 +56,28 @@ def steepest(norms: Norms, sign: int) -> Span | None:
     """
     mean = means(norms)
     pairs = list(zip(mean, list(mean)[1:], strict=False))
-    return _most(norms, [(sign * (mean[p] - mean[q]), p, q) for p, q in pairs])
+    return _largest(norms, [(sign * (mean[p] - mean[q]), p, q) for p, q in pairs])
 
 
 def widest(norms: Norms, sign: int) -> Span | None:
-    """Return the two places between which the mean changes most in direction `sign`."""
+    """Return the two positions between which the mean changes most.
+
+    They need not be neighbours. Arguments and result are those of `steepest`.
+    """
     mean = means(norms)
     candidates, best = [], None
-    # From the loss back: against the largest (smallest) norm that came before.
+    # From the loss back, each norm is compared with the most extreme one so far.
     for position in reversed(list(mean)):
         if best is not None:
             change = sign * (mean[position] - mean[best])
             candidates.append((change, position, best))
         if best is None or sign * (mean[position] - mean[best]) <= 0:
             best = position
-    return _most(norms, candidates)
+    return _largest(norms, candidates)
 
 
-def _most(norms: Norms, candidates: list[tuple[float, int, int]]) -> Span | None:
+def _largest(norms: Norms, candidates: list[tuple[float, int, int]]) -> Span | None:
+    """Return the span of the largest of `(change, first, last)`, if it is positive."""
     if not candidates or max(candidates)[0] <= 0:
         return None
     _, first, last = max(candidates)
@@ -77,7 +86,14 @@ def _most(norms: Norms, candidates: list[tuple[float, int, int]]) -> Span | None
 
 
 def onset(norms: Norms, sign: int) -> int | None:
-    """Return the place nearest to the loss that is beyond tenfold of the last one.
+    """Return the position nearest to the loss whose norm is beyond tenfold of the last.
+
+    Args:
+        norms: The norms of a profile.
+        sign: -1 for a tenth of the last norm, 1 for ten times the last norm.
+
+    Returns:
+        The position, or None if there is none.
 
     Example:
         >>> onset({0: {0: -3.0, 1: -2.0, 2: -1.0, 3: 0.0}}, -1)
@@ -92,10 +108,10 @@ def onset(norms: Norms, sign: int) -> int | None:
 
 
 def cuts(norms: Norms) -> dict[int, int]:
-    """Return, by seed, the last place before the one where the gradient ends.
+    """Return the positions at which gradients end, by seed.
 
-    A gradient ends where it is exactly zero at a place and at all places before it,
-    while the next place still holds a norm that is far from the smallest float.
+    A gradient ends at a position if it is exactly zero there and at all positions
+    before, while the next position has a norm far above the smallest float.
 
     Example:
         >>> cuts({0: {0: -math.inf, 1: -math.inf, 2: -0.1}})
@@ -104,7 +120,9 @@ def cuts(norms: Norms) -> dict[int, int]:
     found = {}
     for seed, row in norms.items():
         zeros = [position for position, value in row.items() if value == -math.inf]
-        alive = [position for position, value in row.items() if math.isfinite(value)]
-        if zeros and alive and max(zeros) < min(alive) and row[min(alive)] > UNDERFLOW:
+        finite = [position for position, value in row.items() if math.isfinite(value)]
+        if not zeros or not finite or max(zeros) > min(finite):
+            continue
+        if row[min(finite)] > UNDERFLOW:
             found[seed] = max(zeros)
     return found

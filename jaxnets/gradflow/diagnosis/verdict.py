@@ -1,4 +1,4 @@
-"""`Verdict`: one number, what it is compared with, and what a person should do."""
+"""`Verdict`: a number, what it is compared with, and what to do about it."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -7,11 +7,11 @@ from jaxnets.runs.records import Record
 
 
 class Verdict(NamedTuple):
-    """A judgement in words, and the number it stands on.
+    """A judgement in words, and the number that it rests on.
 
     Attributes:
-        where: What is judged, such as `plain, depth 56, before training`; where one
-            place stands out, its name too.
+        where: What is judged, such as `plain, depth 56, before training`, and the name
+            of the layer or step if one of them makes the fault.
         number: The measured number, the mean over seeds.
         threshold: What `number` is compared with.
         sentence: One to three sentences for a person who learns the subject.
@@ -19,11 +19,11 @@ class Verdict(NamedTuple):
         kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`,
             `overfitting`, `non-finite`, `healthy`, `unclear`, `solved`, `unsolved` or
             `contrast`.
-        study: The study of the records; `model` for a network that you measured.
-        low: Lower end of the 95 % interval of `number` over seeds; None from one seed.
+        study: The study of the records; `model` for a network that a user measured.
+        low: Lower end of the 95 % interval of `number` over seeds; None with one seed.
         high: Upper end.
-        reason: Why the threshold is where it is.
-        other_cause: What else could give the same number; empty where nothing is wrong.
+        reason: Why the threshold has this value.
+        other_cause: What else could give the same number; empty if nothing is wrong.
 
     Example:
         >>> from jaxnets.gradflow import verdicts
@@ -51,9 +51,16 @@ class Verdict(NamedTuple):
     reason: str = ""
     other_cause: str = ""
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of the interval; with one seed the number twice."""
+        if self.low is None or self.high is None:
+            return self.number, self.number
+        return self.low, self.high
 
-def select(records: Iterable[Record], **wanted: Any) -> list[Record]:
-    """Return the records whose fields equal `wanted`.
+
+def select(records: Iterable[Record], **fields: Any) -> list[Record]:
+    """Return the records that have the given values in the given fields.
 
     Example:
         >>> one = Record("time", "RNN-8", "RNN", 8.0, 0, 0, "solved", "", None, 1.0)
@@ -63,12 +70,18 @@ def select(records: Iterable[Record], **wanted: Any) -> list[Record]:
     return [
         record
         for record in records
-        if all(getattr(record, field) == value for field, value in wanted.items())
+        if all(getattr(record, name) == value for name, value in fields.items())
     ]
 
 
+def first_and_last_step(records: Iterable[Record]) -> list[int]:
+    """Return the first and the last step of some records, once if they are the same."""
+    steps = {record.step for record in records}
+    return sorted({min(steps), max(steps)}) if steps else []
+
+
 def moment(step: int) -> str:
-    """Say when a number was measured."""
+    """Return when a number was measured, in words."""
     if step == 0:
         return "before training"
     return f"after {step} update{'s' if step > 1 else ''}"

@@ -1,4 +1,4 @@
-"""What batch normalisation does to gradients: it multiplies them in every layer."""
+"""The factor by which batch normalisation multiplies gradients in every layer."""
 
 import jax
 import numpy as np
@@ -10,22 +10,23 @@ from jaxnets.gradflow.theory.mean_field import Activation, length_map
 def batch_norm_slope(activation: Activation = jax.nn.relu) -> float:
     """Return the slope of the gradient's norm in a plain network with BatchNorm.
 
-    For `x_{l+1} = activation(BatchNorm(W x_l))`, wide and with a large batch, every
-    pre-activation is standard normal. BatchNorm divides by the standard deviation over
-    the batch, which the mean of the activation has no part in, and the gradient is
-    divided by it too:
+    For wide layers `x_{l+1} = activation(BatchNorm(W x_l))` and a large batch, every
+    pre-activation is standard normal. BatchNorm divides the signal and the gradient by
+    the standard deviation over the batch, to which the mean of the activation does not
+    contribute. So with z standard normal
 
-        slope = 1/2 log(E[activation'(z)^2] / Var[activation(z)]),   z standard normal,
+        slope = 1/2 log(E[activation'(z)^2] / Var[activation(z)]),
 
-    whatever the variance of W. For a continuous activation that is never negative, and
-    0 in linear networks only: plain networks with BatchNorm explode. With ReLU the
-    squared gradient grows by pi / (pi - 1) = 1.467 a layer.
+    for every variance of W. For a continuous activation the slope is never negative,
+    and it is 0 only for a linear one: gradients of plain networks with BatchNorm
+    explode. With ReLU the squared gradient grows by pi / (pi - 1) = 1.467 per layer.
 
     Args:
         activation: Elementwise JAX function, not constant.
 
     Returns:
-        Nats per layer back from the loss; minus infinity for a step.
+        Nats per layer, from the loss towards the input; minus infinity for a step
+        function.
 
     Raises:
         ValueError: If `activation` is constant.
@@ -38,8 +39,8 @@ def batch_norm_slope(activation: Activation = jax.nn.relu) -> float:
         0.0
 
     Source: Yang, Pennington, Rao, Sohl-Dickstein and Schoenholz 2019, "A Mean Field
-    Theory of Batch Normalization", the limit of a large batch. Small batches, and
-    inputs or places that stay alike, explode faster.
+    Theory of Batch Normalization", the limit of a large batch. Gradients explode faster
+    with small batches, and if inputs or image positions stay correlated.
     """
     unit = {"weight_variance": 1.0, "bias_variance": 0.0}
     square = length_map(activation, 1.0, **unit)

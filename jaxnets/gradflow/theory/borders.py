@@ -1,4 +1,4 @@
-"""What zero padding at the border of an image takes away from a gradient."""
+"""The loss of signal and gradient at the zero-padded border of an image."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,23 @@ import numpy as np
 def conv_border_fraction(
     size: int | Sequence[int], window: int | Sequence[int]
 ) -> float:
-    """Return the share of a SAME convolution's taps that fall inside the image.
+    """Return the fraction of a SAME convolution's window that falls inside the image.
 
-    For one axis of n places and a window of k taps it is the mean over places of the
-    taps inside, over k, for k = 3 `(3n - 2) / (3n)`; axes multiply. The rest reads
-    zeros, so one layer with stride 1 lowers the squared norm of an even signal, or of a
-    gradient, by this factor. It counts on small images: 0.84 for 3 x 3 on 8 x 8.
+    It is the mean over all positions of the image. For one axis of size n and a window
+    of size 3 it is `(3n - 2) / (3n)`; the fractions of several axes multiply. The rest
+    of the window reads zeros, so one layer with stride 1 multiplies the squared norm of
+    a uniform signal, or of a uniform gradient, by this fraction. For small images it
+    matters: 0.84 for a 3 x 3 window on 8 x 8.
 
-    After several layers the gradient is no longer even, it gathers in the middle where
-    less is lost: deep stacks follow `conv_border_rate`.
+    After several layers the gradient is no longer uniform. It is larger in the middle
+    of the image, where less is lost: for deep stacks use `conv_border_rate`.
 
     Args:
-        size: Places along each spatial axis; an int with an int `window` is one axis.
-        window: Taps along each spatial axis.
+        size: Size n of each spatial axis; ints for `size` and `window` mean one axis.
+        window: Size k of the window along each spatial axis.
 
     Returns:
-        The share, above 0 and at most 1.
+        The fraction, above 0 and at most 1.
 
     Raises:
         ValueError: If an entry is below 1 or the lengths differ.
@@ -37,16 +38,18 @@ def conv_border_fraction(
 
 
 def conv_border_rate(size: int | Sequence[int], window: int | Sequence[int]) -> float:
-    """Return the factor per layer that a deep SAME stack loses at its borders.
+    """Return the factor per layer of the squared gradient in a deep SAME stack.
 
-    The squared gradient at each place is the mean over the window of those one layer
-    up, zero outside. The rate is the largest eigenvalue of that map; for k = 3 on n
-    places `(1 + 2 cos(pi / (n + 1))) / 3`; axes multiply. Deep stacks tend to it,
-    where `conv_border_fraction` is what the first layer loses.
+    The squared gradient at each position is the mean over the window of the squared
+    gradients one layer above, which are zero outside the image. The rate is the largest
+    eigenvalue of this linear map, to which the factor per layer converges with depth.
+    For one axis of size n and a window of size 3 it is
+    `(1 + 2 cos(pi / (n + 1))) / 3`; the rates of several axes multiply.
+    `conv_border_fraction` is the factor of a single layer.
 
     Args:
-        size: Places along each spatial axis; an int with an int `window` is one axis.
-        window: Taps along each spatial axis.
+        size: Size n of each spatial axis; ints for `size` and `window` mean one axis.
+        window: Size k of the window along each spatial axis.
 
     Returns:
         The rate, above 0 and at most 1.
@@ -65,7 +68,7 @@ def conv_border_rate(size: int | Sequence[int], window: int | Sequence[int]) -> 
 def _border_maps(
     size: int | Sequence[int], window: int | Sequence[int]
 ) -> list[np.ndarray]:
-    """For each axis the matrix that averages over the taps inside the image."""
+    """Return for each axis the matrix that averages over the window in the image."""
     sizes = (size,) if isinstance(size, int) else tuple(size)
     windows = (window,) if isinstance(window, int) else tuple(window)
     if len(sizes) != len(windows) or min((*sizes, *windows), default=0) < 1:
@@ -77,8 +80,8 @@ def _border_maps(
 
 
 def _border_map(size: int, window: int) -> np.ndarray:
-    places = np.arange(size)
-    offsets = places[None, :] - places[:, None]
+    positions = np.arange(size)
+    offsets = positions[None, :] - positions[:, None]
     below = (window - 1) // 2
     inside = (offsets >= -below) & (offsets < window - below)
     return inside / window

@@ -1,4 +1,4 @@
-"""Mean-field theory of two inputs: how their correlation changes by layer."""
+"""Mean-field theory of two inputs: how their correlation changes with depth."""
 
 import functools
 
@@ -16,11 +16,11 @@ from jaxnets.gradflow.theory.mean_field import (
 )
 
 
-# The trapezoidal rule again, in two dimensions and coarser: still exact to rounding for
-# smooth functions.
+# The trapezoidal rule of `mean_field` in two dimensions, with a coarser grid: it is
+# still exact to rounding for smooth functions.
 SPACING = 0.02
 NODES = (np.arange(900) - 449.5) * SPACING
-# A correlation this near to 1 is taken for 1.
+# Correlations closer to 1 than this count as 1.
 NEAR_ONE = 1e-4
 
 
@@ -32,33 +32,33 @@ def correlation_map(
     bias_variance: Real,
     q: Real | None = None,
 ) -> float:
-    """Return the correlation in the next layer of two inputs with correlation c.
+    """Return the correlation of two inputs in the next layer, from c in this one.
 
-    Two inputs of equal length have pre-activations `u_1, u_2`, jointly Gaussian with
-    variance q and covariance `c q`, and in the next layer
+    The pre-activations `u_1, u_2` of two inputs of equal length are jointly Gaussian
+    with variance q and covariance `c q`. In the next layer their correlation is
 
         c' = (weight_variance * E[activation(u_1) activation(u_2)] + bias_variance) / q'
 
-    with q' from `length_map`. c = 1 is always a fixed point. Correlations count the
-    mean of the activations too: they are cosines.
+    with q' from `length_map`. c = 1 is always a fixed point. The correlations are
+    cosines: the mean over units is not subtracted.
 
     Args:
         activation: Elementwise JAX function.
-        c: Correlation of the pre-activations, -1 to 1.
+        c: Correlation of the pre-activations, from -1 to 1.
         weight_variance: Fan-in times the variance of a weight.
         bias_variance: Variance of a bias.
-        q: Pre-activation variance; None takes the fixed point q*.
+        q: Pre-activation variance; None means the fixed point q*.
 
     Returns:
-        The correlation c'; NaN where the next layer is exactly zero.
+        The correlation c'; NaN if the next layer is exactly zero.
 
     Raises:
-        ValueError: If a variance is negative, c is not in -1 to 1, or there is no fixed
-            point.
+        ValueError: If a variance is negative, c is not between -1 and 1, or `q` is None
+            and there is no fixed point.
 
     Example:
         >>> import jax
-        >>> c = correlation_map(  # Cho and Saul's arc-cosine kernel of degree 1
+        >>> c = correlation_map(  # the arc-cosine kernel of degree 1
         ...     jax.nn.relu, 0.0, weight_variance=2.0, bias_variance=0.0, q=1.0
         ... )
         >>> round(c, 4)  # 1 / pi
@@ -86,26 +86,28 @@ def correlation_slope(
 ) -> float:
     """Return the slope `dc'/dc` of the correlation map, at equal lengths q' = q.
 
-    `weight_variance * E[activation'(u_1) activation'(u_2)]`, computed without a
-    derivative, so that it is right for a step too: there the map has a finite slope
-    below c = 1 and an infinite one at it. Its deviation from the fixed point c* falls
-    by this factor in each layer, so `depth_scale(slope at c*)` is the depth scale
-    `xi_c`, to which two inputs can be told apart. In the ordered phase c* = 1 and the
-    slope there is `chi_1`, the factor of the squared gradient.
+    The slope is `weight_variance * E[activation'(u_1) activation'(u_2)]`. It is
+    computed without derivatives of the activation, so it is also right for a step
+    function, whose slope is finite below c = 1 and infinite at 1. A small deviation
+    from the fixed point c* is multiplied by the slope in each layer, so
+    `depth_scale(slope at c*)` is the depth `xi_c` up to which two inputs can be
+    distinguished. In the ordered phase c* = 1, and the slope there is `chi_1`, the
+    factor of the squared gradient.
 
     Args:
         activation: Elementwise JAX function.
-        c: Correlation of the pre-activations, -1 to 1; from 0.9999 the slope at 0.9999.
+        c: Correlation of the pre-activations, from -1 to 1. Above 0.9999 the slope at
+            0.9999 is returned.
         weight_variance: Fan-in times the variance of a weight.
         bias_variance: Variance of a bias.
-        q: Pre-activation variance; None takes the fixed point q*.
+        q: Pre-activation variance; None means the fixed point q*.
 
     Returns:
         The slope.
 
     Raises:
-        ValueError: If a variance is negative, c is not in -1 to 1, or there is no fixed
-            point.
+        ValueError: If a variance is negative, c is not between -1 and 1, or `q` is None
+            and there is no fixed point.
 
     Example:
         >>> import jax
@@ -117,7 +119,7 @@ def correlation_slope(
 
     Source: Schoenholz et al. 2017, "Deep Information Propagation", section 3.
     """
-    # At q = 0 the slope is a limit; it is that of a length of nearly nothing.
+    # The slope at q = 0 is the limit of slopes at small q.
     q = max(_length(activation, c, weight_variance, bias_variance, q), 1e-12)
     with jax.enable_x64(True):
         product = float(_mean_product(activation, float(c), float(q))[1])
@@ -127,12 +129,12 @@ def correlation_slope(
 def fixed_point_correlation(
     activation: Activation, *, weight_variance: Real, bias_variance: Real
 ) -> float:
-    """Return c*, the correlation that deep layers settle at.
+    """Return c*, the correlation to which two inputs converge with depth.
 
-    1 in the ordered phase, where deep layers forget which input they saw; below 1 in
-    the chaotic phase, where they also forget how alike two inputs were. The map is
-    convex on 0 to 1, so there is one stable fixed point there, and Newton's method
-    started at 0 climbs to it.
+    It is 1 in the ordered phase, where deep layers map all inputs to one. In the
+    chaotic phase it is below 1 and the same for all pairs of inputs, however similar.
+    The map is convex between 0 and 1, so it has one stable fixed point there, to which
+    Newton's method from 0 converges from below.
 
     Args:
         activation: Elementwise JAX function.
@@ -140,11 +142,11 @@ def fixed_point_correlation(
         bias_variance: Variance of a bias.
 
     Returns:
-        The correlation c*, to about 1e-4 for functions with a jump and where it is near
-        1.
+        The correlation c*. The error is about 1e-4 for discontinuous functions and for
+        c* near 1.
 
     Raises:
-        ValueError: If a variance is negative or there is no fixed point of lengths.
+        ValueError: If a variance is negative or the length map has no fixed point.
 
     Example:
         >>> import jax.numpy as jnp
@@ -155,7 +157,8 @@ def fixed_point_correlation(
         ...     jnp.sign, weight_variance=1.0, bias_variance=0.0), 3)
         0.0
 
-    Source: Poole et al. 2016, section 3 and figure 2.
+    Source: Poole et al. 2016, "Exponential expressivity in deep neural networks
+    through transient chaos", section 3 and figure 2.
     """
     variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
     q = fixed_point_length(activation, **variances)
@@ -177,9 +180,10 @@ def length_slope(
 ) -> float:
     """Return the slope `dq'/dq` of the length map at its fixed point q*.
 
-    `weight_variance * E[activation(u)^2 (z^2 - 1)] / (2 q)` with `u = sqrt(q) z`, which
-    needs no derivative. A deviation of the length from q* falls by this factor in each
-    layer, so `depth_scale` of it is the depth scale `xi_q` of lengths.
+    The slope is `weight_variance * E[activation(u)^2 (z^2 - 1)] / (2 q)` with
+    `u = sqrt(q) z`, which needs no derivative. A small deviation of the length from q*
+    is multiplied by the slope in each layer, so `depth_scale(slope)` is the depth scale
+    `xi_q` of lengths.
 
     Args:
         activation: Elementwise JAX function.
@@ -187,10 +191,10 @@ def length_slope(
         bias_variance: Variance of a bias.
 
     Returns:
-        The slope; 1 or more where q* is not stable.
+        The slope; 1 or more if q* is not stable.
 
     Raises:
-        ValueError: If a variance is negative or there is no fixed point of lengths.
+        ValueError: If a variance is negative or the length map has no fixed point.
 
     Example:
         >>> import jax
@@ -200,9 +204,10 @@ def length_slope(
         >>> round(slope, 6)
         0.75
 
-    Source: Schoenholz et al. 2017, section 3, the equation of `xi_q`.
+    Source: Schoenholz et al. 2017, "Deep Information Propagation", section 3, the
+    equation of `xi_q`.
     """
-    # At q = 0 the slope is a limit; below 1e-8 rounding would eat it.
+    # The slope at q = 0 is a limit; below 1e-8 rounding errors would dominate.
     q = max(
         fixed_point_length(
             activation, weight_variance=weight_variance, bias_variance=bias_variance
@@ -224,7 +229,7 @@ def _length(
     bias_variance: Real,
     q: Real | None,
 ) -> Real:
-    """Check the arguments; return q, or q* for None."""
+    """Check the arguments and return q, which is q* for None."""
     check_not_negative(weight_variance=weight_variance, bias_variance=bias_variance)
     if not -1.0 <= c <= 1.0:
         raise ValueError(f"`c` is {c}; wanted a correlation from -1 to 1.")
@@ -239,30 +244,32 @@ def _length(
 def _mean_product(
     activation: Activation, c: float, q: float
 ) -> tuple[jax.Array, jax.Array]:
-    """`E[a(u_1) a(u_2)]` and `E[a'(u_1) a'(u_2)]`, both without a derivative.
+    """Return `E[a(u_1) a(u_2)]` and `E[a'(u_1) a'(u_2)]`, without derivatives.
 
-    `u = sqrt(q) (sqrt(|c|) s + sqrt(1 - |c|) e)` with one s for both inputs and an e
-    for each; for a negative c the second has -s. Over e alone, by Stein's lemma,
-    `E[a'(u)] = E[a(u) e] / sqrt(q (1 - |c|))`.
+    `u = sqrt(q) (sqrt(|c|) s + sqrt(1 - |c|) e)`, where both inputs share s and each
+    has its own e; for negative c the second input has -s. By Stein's lemma the mean
+    over e is `E[a'(u)] = E[a(u) e] / sqrt(q (1 - |c|))`.
     """
-    apart = max(1.0 - abs(c), NEAR_ONE)
+    own_share = max(1.0 - abs(c), NEAR_ONE)
     s, e, weight, own_weight = map(jnp.asarray, _grid())
     values = activation(jnp.sqrt(q) * (jnp.sqrt(abs(c)) * s + jnp.sqrt(1 - abs(c)) * e))
     mean = jnp.sum(own_weight * values, axis=1)
-    shifted = activation(jnp.sqrt(q) * (jnp.sqrt(1 - apart) * s + jnp.sqrt(apart) * e))
-    middle = activation(jnp.sqrt(q) * jnp.sqrt(1 - apart) * s)
-    slope = jnp.sum(own_weight * e * (shifted - middle), axis=1) / jnp.sqrt(q * apart)
-    other = 1 if c >= 0 else -1
-    product = jnp.sum(weight * mean * mean[::other])
-    return product, jnp.sum(weight * slope * slope[::other])
+    u = jnp.sqrt(q) * (jnp.sqrt(1 - own_share) * s + jnp.sqrt(own_share) * e)
+    # The value at e = 0 contributes only errors: times e its mean is 0.
+    change = activation(u) - activation(jnp.sqrt(q) * jnp.sqrt(1 - own_share) * s)
+    slope = jnp.sum(own_weight * e * change, axis=1) / jnp.sqrt(q * own_share)
+    sign = 1 if c >= 0 else -1
+    product = jnp.sum(weight * mean * mean[::sign])
+    return product, jnp.sum(weight * slope * slope[::sign])
 
 
 @functools.cache
 def _grid() -> tuple[np.ndarray, ...]:
-    """Nodes s and e, and their weights.
+    """Return the nodes s and e, and their weights.
 
-    Each s has its own shift of e, by multiples of the golden ratio, so that the errors
-    at a kink or a jump of the activation cancel; odd in s, to keep odd functions odd.
+    The nodes e of each s are shifted by a multiple of the golden ratio, so that the
+    errors at a kink or a jump of the activation cancel. The shift is odd in s, so that
+    means of odd functions are exactly zero.
     """
     count = np.abs(NODES) / SPACING + 0.5
     shift = np.sign(NODES) * ((count * (5**0.5 - 1) / 2) % 1 - 0.5) * SPACING

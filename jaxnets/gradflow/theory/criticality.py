@@ -11,7 +11,7 @@ from jaxnets.gradflow.theory.mean_field import (
 )
 
 
-# Beyond this length the nodes of the integrals no longer resolve a tanh.
+# For larger lengths the nodes of the integrals do not resolve a tanh.
 LARGEST_LENGTH = 1e4
 SMALLEST_LENGTH = 1e-12
 
@@ -19,25 +19,25 @@ SMALLEST_LENGTH = 1e-12
 def critical_line(activation: Activation, bias_variance: Real) -> float:
     """Return the weight variance at which gradients neither vanish nor explode.
 
-    The `weight_variance` with `chi_1 = 1` at the fixed point q*. At length q the two
-    conditions are
+    It is the `weight_variance` for which `chi_1 = 1` at the fixed point q*. At q = q*
 
         weight_variance = 1 / E[activation'(sqrt(q) z)^2],
         bias_variance   = q - weight_variance * E[activation(sqrt(q) z)^2],
 
-    and the second is solved for q by bisection. ReLU and its kin, with `chi_1` the same
-    at every length, have one critical value, He's 2 for ReLU; with a bias variance
-    above 0 their lengths then grow by it in every layer and never settle.
+    and the second equation is solved for q by bisection. For ReLU and other piecewise
+    linear functions through zero, `chi_1` is the same at every length, so there is one
+    critical value, for ReLU He's 2. If the bias variance is above 0, lengths then grow
+    by it in every layer and have no fixed point.
 
-    A step has no critical line: its derivative is zero almost everywhere, so `chi_1` is
-    0 whatever the weights, and gradients vanish in the first layer.
+    A step function has no critical line: its derivative is zero almost everywhere, so
+    `chi_1` is 0 for all weights, and gradients vanish in the first layer.
 
     Args:
         activation: Elementwise JAX function.
         bias_variance: Variance of a bias.
 
     Returns:
-        The weight variance, fan-in times the variance of a weight.
+        The weight variance: the fan-in times the variance of a weight.
 
     Raises:
         ValueError: If `bias_variance` is negative, or no weight variance is critical.
@@ -59,29 +59,30 @@ def critical_line(activation: Activation, bias_variance: Real) -> float:
     def slope(q):
         return chi_1(activation, weight_variance=1.0, bias_variance=0.0, q=q)
 
-    def missing(q):
-        """What the bias lacks to hold the length q at the critical weights."""
+    def excess(q):
+        """The bias variance with which q is critical, minus the given one."""
         square = length_map(activation, q, weight_variance=1.0, bias_variance=0.0)
         with np.errstate(divide="ignore"):
             return q - np.divide(square, slope(q)) - bias_variance
 
     if slope(1.0) == 0.0:
         raise ValueError(
-            "`activation` has a derivative of zero almost everywhere, as a step has: "
-            "chi_1 is 0 for every weight variance, so no gradient passes. Use tanh, "
-            "a sigmoid or ReLU."
+            "`activation` has a derivative of zero almost everywhere, like a step "
+            "function, so chi_1 is 0 for every weight variance and no gradient passes. "
+            "Use tanh, a sigmoid or ReLU."
         )
     if np.isclose(slope(1e-2), slope(1e2), rtol=1e-9, atol=0.0):
         return 1.0 / slope(1.0)
     low, high = SMALLEST_LENGTH, LARGEST_LENGTH
-    if missing(high) < 0.0:
+    if excess(high) < 0.0:
         raise ValueError(
-            f"`activation` with `bias_variance` {bias_variance} has no critical weight "
-            f"variance with lengths up to {LARGEST_LENGTH:g}. Lower `bias_variance`."
+            f"`bias_variance` is {bias_variance}; with this `activation` no weight "
+            f"variance is critical at lengths up to {LARGEST_LENGTH:g}. Lower "
+            "`bias_variance`."
         )
-    if missing(low) >= 0.0:
+    if excess(low) >= 0.0:
         return 1.0 / slope(low)
     while high / low > 1.0 + 1e-12:
         middle = np.sqrt(low * high)
-        low, high = (middle, high) if missing(middle) < 0.0 else (low, middle)
+        low, high = (middle, high) if excess(middle) < 0.0 else (low, middle)
     return 1.0 / slope(high)

@@ -1,19 +1,20 @@
-"""The line of a gradient over time in gated networks, from the values of their gates.
+"""Gradient norms over time in gated networks, predicted from the gates' values.
 
-Dynamic mean-field theory of the backward pass. Backwards in time the gradient e of a
-unit is multiplied by a gate and receives what comes through the recurrent weights,
+This is the dynamic mean-field theory of the backward pass. Backwards in time, the
+gradient e of a unit is multiplied by a gate, and the gradient eta that comes through
+the recurrent weights is added:
 
-    e_{t-1} = keep_t e_t + inject_{t-1} eta_{t-1},
+    e_{t-1} = keep_t e_t + inject_{t-1} eta_{t-1}.
 
-where eta, a sum over many units with random weights, is Gaussian. The weights are the
+eta is a sum over many units with random weights, so it is Gaussian. The weights are the
 same at every step, so eta at two times is correlated, and the covariance
 
     S(t-1, u-1) = weight_variance * E[sum_k through_k(t) through_k(u) e_t e_u]
                 + weight_variance * E[across(t) across(u)] S(t, u)
 
-is carried for all pairs of times. With only t = u, as for the independent weights of
-layers, paths that pass the weights at different times would not add up, and the
-predicted gradient would fall too fast by 0.1 a step or more.
+is computed for all pairs of times. Layers have independent weights, for which t = u is
+enough. Here that would leave out paths that pass the weights at different times, and
+the predicted gradient would decay too fast, by 0.1 per step or more.
 """
 
 import numpy as np
@@ -33,33 +34,36 @@ def lstm_gradient_profile(
 ) -> np.ndarray:
     r"""Return the log of the norm of `dL/dc_t` at every step of an LSTM.
 
-    From the values of the gates in a run forward, without a backward pass, for a loss
-    of the last cell. In the terms of the head of this file
+    The prediction needs only the gates' values in a forward pass. The loss is a
+    function of the last cell state. The gradient of a cell follows
 
-        keep    = f,
-        inject  = o tanh'(c),
-        through = c_{t-1} f (1 - f),  g i (1 - i),  i (1 - g^2),
-        across  = tanh(c) o (1 - o).
+        e_{t-1} = f_t e_t + o_{t-1} tanh'(c_{t-1}) eta_{t-1},
 
-    Without recurrent weights it is the direct path, the product of the forget gates;
-    what the weights add is why the gradient of an LSTM with a forget bias of 4 grows
-    although its gates are below 1. Its slope away from both ends is what a measured
-    slope is compared with.
+    where eta is the Gaussian gradient through the recurrent weights. Its covariance at
+    all pairs of times comes from the derivatives by the gates' pre-activations,
 
-    It costs `T^2 H` operations, well under a second for 100 steps of 64 units.
+        c_{t-1} f (1 - f),  g i (1 - i),  i (1 - g^2)    of the cell, by f, i and g,
+        tanh(c) o (1 - o)                                of the output, by o.
+
+    Without recurrent weights the result is the direct path, the product of the forget
+    gates. The rest explains why the gradient of an LSTM with a forget bias of 4 grows
+    although its gates are below 1. Compare a measured slope with the slope of the
+    profile away from both ends.
+
+    The cost is `T^2 H` operations.
 
     Args:
-        i: Input gate `(T, *batch, H)`, values between 0 and 1, time first.
+        i: `(T, *batch, H)`, input gate, values between 0 and 1, time first.
         f: Forget gate, of the same shape.
-        g: Candidate, the tanh, of the same shape.
+        g: Candidate after tanh, of the same shape.
         o: Output gate, of the same shape.
-        c: Cell after each step, of the same shape.
-        weight_variance: Hidden units times the variance of a weight of `w_hh`; where
-            the block of each gate is orthogonal, the square of its gain.
+        c: Cell state after each step, of the same shape.
+        weight_variance: Number of hidden units times the variance of a weight of
+            `w_hh`; if the block of each gate is orthogonal, the square of its gain.
 
     Returns:
-        `(T,)` nats in float64, relative to the last step. It is `dL/dc_t` as a tap on c
-        sees it, with what comes from the output of the same step.
+        `(T,)` nats in float64, relative to the last step. The gradient includes that
+        from the output of the same step, as for a tap on c.
 
     Raises:
         ValueError: If the shapes differ, there are fewer than two steps, or
@@ -75,8 +79,8 @@ def lstm_gradient_profile(
 
     Source: Gilboa et al. 2019, "Dynamical Isometry and a Mean Field Theory of LSTMs and
     GRUs", for the factors; Sompolinsky, Crisanti and Sommers 1988, "Chaos in Random
-    Neural Networks", for pairs of times. Gates are taken as measured, and as
-    independent of the weights that the gradient passes.
+    Neural Networks", for the pairs of times. Unlike there, the gates' values are
+    measured; they are assumed independent of the weights that the gradient passes.
     """
     check_not_negative(weight_variance=weight_variance)
     i, f, g, o, c = _series(i=i, f=f, g=g, o=o, c=c)
@@ -96,22 +100,24 @@ def gru_gradient_profile(
 ) -> np.ndarray:
     r"""Return the log of the norm of `dL/dh_t` at every step of a GRU.
 
-    As `lstm_gradient_profile`, for `h' = (1 - z) n + z h` with `reset_after` and
-    `n = tanh(.. + r m)`, `m = h W_hn`:
+    The theory is that of `lstm_gradient_profile`, for `h' = (1 - z) n + z h` with
+    `reset_after=True`, `n = tanh(.. + r m)` and `m = h W_hn`. The gradient follows
 
-        keep    = z,
-        inject  = 1,
-        through = (h_{t-1} - n) z (1 - z),  (1 - z) (1 - n^2) r,
-                  (1 - z) (1 - n^2) r (1 - r) m,
+        e_{t-1} = z_t e_t + eta_{t-1},
 
-    with `weight_variance * E[h^2]`, the mean square of m, in place of `m^2`.
+    and the covariance of eta comes from the derivatives by z, n and r,
+
+        (h_{t-1} - n) z (1 - z),  (1 - z) (1 - n^2) r,  (1 - z) (1 - n^2) r (1 - r) m,
+
+    where `m^2` is replaced by its mean, `weight_variance * E[h^2]`.
 
     Args:
-        r: Reset gate `(T, *batch, H)`, values between 0 and 1, time first.
+        r: `(T, *batch, H)`, reset gate, values between 0 and 1, time first.
         z: Update gate, of the same shape; it multiplies the old state.
-        n: Candidate, the tanh, of the same shape.
+        n: Candidate after tanh, of the same shape.
         h: State after each step, of the same shape.
-        weight_variance: Hidden units times the variance of a weight of `w_hh`.
+        weight_variance: Number of hidden units times the variance of a weight of
+            `w_hh`.
 
     Returns:
         `(T,)` nats in float64, relative to the last step.
@@ -121,7 +127,8 @@ def gru_gradient_profile(
             `weight_variance` is negative.
 
     Example:
-        Gates that hold still at 1/2 leave `log(1/2 + gain / 4)` a step in the end:
+        Far from the last step, gates that are constant at 1/2 have the slope
+        `log(1/2 + gain / 4)`:
 
         >>> import numpy as np
         >>> half, zero = np.full((60, 5), 0.5), np.zeros((60, 5))
@@ -129,8 +136,8 @@ def gru_gradient_profile(
         >>> round(float(line[0] - line[1]), 2), round(float(np.log(0.75)), 2)
         (-0.29, -0.29)
 
-    Source: as `lstm_gradient_profile`. The bias `b_hn` is left out of m, since it
-    starts at zero.
+    Source: as for `lstm_gradient_profile`. The bias `b_hn` is not part of m, since its
+    initial value is zero.
     """
     check_not_negative(weight_variance=weight_variance)
     r, z, n, h = _series(r=r, z=z, n=n, h=h)
@@ -149,16 +156,17 @@ def gru_gradient_profile(
 def _profile(
     keep: np.ndarray, inject: np.ndarray, through: np.ndarray, across: np.ndarray
 ) -> np.ndarray:
-    """Carry the covariances of e and eta backwards, a row of pairs of times a step.
+    """Return the log of the gradient norm at every step, relative to the last.
 
-    Shapes are (T, units), for `through` (K, T, units). What belongs to time t is
-    divided by the root mean square of `e_t`, so that nothing leaves the range.
+    The covariances of e and eta are computed backwards in time, one row of pairs of
+    times per step. Shapes are (T, units), for `through` (K, T, units). Arrays of time t
+    are divided by the root mean square of `e_t`, so that they stay in range.
     """
     steps, units = keep.shape
-    covariance = np.zeros((steps, units))  # E[e_{t} e_u] of each unit, t the row's
+    covariance = np.zeros((steps, units))  # E[e_t e_u] of each unit, for one t
     covariance[-1] = 1.0
-    noise = np.zeros(steps)  # S(t, u)
-    factors = np.ones(steps)  # rms of e_u over that of e_{u+1}
+    noise = np.zeros(steps)  # S(t, u), for the same t
+    factors = np.ones(steps)  # root mean square of e_u over that of e_{u+1}
     for t in range(steps - 2, -1, -1):
         later = slice(t + 1, None)
         pairs = np.einsum("kn,ktn->tn", through[:, t + 1], through[:, later])
@@ -166,7 +174,7 @@ def _profile(
         arriving += np.mean(across[t + 1] * across[later], axis=1) * noise[later]
         noise = np.zeros(steps)
         noise[t:-1] = arriving / factors[t:-1]
-        # From the last time down to t: E[e_u eta_t], and the next row from it.
+        # For u from the last step down to t: E[e_u eta_t], and the next row.
         shared = np.zeros(units)
         row = np.zeros((steps, units))
         row[-1] = keep[t + 1] * covariance[-1]
@@ -186,7 +194,7 @@ def _profile(
 
 
 def _series(**arrays: ArrayLike) -> list[np.ndarray]:
-    """Return the arrays as (time, units) in float64, or refuse their shapes."""
+    """Return the arrays as (time, units) in float64; check that the shapes agree."""
     shapes = {name: np.shape(array) for name, array in arrays.items()}
     first = next(iter(shapes.values()))
     if any(shape != first for shape in shapes.values()) or first[:1] < (2,):

@@ -1,4 +1,4 @@
-"""Mean-field theory of wide networks: signal lengths, chi_1, depth scale."""
+"""Mean-field theory of wide networks: variances of signals, chi_1, depth scale."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 
 
-# NumPy's float32 and plain ints are no `float` to a run-time type checker.
+# To a run-time type checker, ints and NumPy's float32 are not `float`.
 Real = float | int | np.floating
 Activation = Callable[[jax.Array], jax.Array]
-# The trapezoidal rule: for a Gaussian times a smooth function it is right to rounding.
-# Gauss-Hermite is not: to its 128 nodes a tanh that saturates (q = 30) is a step, and
-# chi_1 would be 20 % off. Nodes in pairs around 0 make ReLU with its kink exact.
+# The trapezoidal rule is exact to rounding for a Gaussian times a smooth function.
+# Gauss-Hermite quadrature is not: its 128 nodes do not resolve a saturated tanh
+# (q = 30), and chi_1 would be wrong by 20 %. The nodes are symmetric about 0, so that
+# means of ReLU, with its kink at 0, are exact too.
 NODES = (np.arange(2000) - 999.5) / 100
 DENSITY = np.exp(-(NODES**2) / 2) / np.sum(np.exp(-(NODES**2) / 2))
-# A variance beyond this belongs to a network whose signals explode.
-RUNAWAY = 1e12
+# Signals with a larger variance count as exploding.
+LARGEST_VARIANCE = 1e12
 
 
 def length_map(
@@ -24,8 +25,9 @@ def length_map(
 ) -> float:
     """Return the pre-activation variance of the next layer.
 
-    `q' = weight_variance * E[activation(sqrt(q) z)^2] + bias_variance`, z standard
-    normal, integrated numerically.
+    With z standard normal, and numerical integration,
+
+        q' = weight_variance * E[activation(sqrt(q) z)^2] + bias_variance.
 
     Args:
         activation: Elementwise JAX function.
@@ -59,19 +61,20 @@ def length_map(
 def fixed_point_length(
     activation: Activation, *, weight_variance: Real, bias_variance: Real
 ) -> float:
-    """Return q*, the pre-activation variance that deep layers settle at.
+    """Return q*, the pre-activation variance to which deep layers converge.
 
     Args:
-        activation: Elementwise JAX function, for which the length map has a fixed point
-            (bounded functions always have one; ReLU only below `weight_variance` 2).
+        activation: Elementwise JAX function whose length map has a fixed point. Bounded
+            functions always have one; ReLU has one for `weight_variance` below 2.
         weight_variance: Fan-in times the variance of a weight.
         bias_variance: Variance of a bias.
 
     Returns:
-        The variance q*, near 0 where signals die out.
+        The variance q*; nearly 0 if signals vanish.
 
     Raises:
-        ValueError: If the length map runs away from every fixed point.
+        ValueError: If a variance is negative or not finite, or if the iterated length
+            map does not converge.
 
     Example:
         >>> import jax
@@ -79,34 +82,35 @@ def fixed_point_length(
         >>> round(q, 6)
         1.0
 
-    Source: Poole et al. 2016, equation 3 and figure 1.
+    Source: Poole et al. 2016, "Exponential expressivity in deep neural networks
+    through transient chaos", equation 3 and figure 1.
     """
     check_not_negative(weight_variance=weight_variance, bias_variance=bias_variance)
 
-    def following(q):
+    def next_variance(q):
         mean_square = _gaussian_mean_square(activation, q)
         return weight_variance * mean_square + bias_variance
 
-    def unsettled(carry):
+    def not_converged(carry):
         count, before, q = carry
         moving = jnp.abs(q - before) > 1e-12 * jnp.maximum(q, 1e-12)
-        return moving & (q < RUNAWAY) & (count < 20_000)
+        return moving & (q < LARGEST_VARIANCE) & (count < 20_000)
 
     with jax.enable_x64(True):
         start = jnp.float64(1.0)
         _, *lengths = jax.lax.while_loop(
-            unsettled,
-            lambda carry: (carry[0] + 1, carry[2], following(carry[2])),
+            not_converged,
+            lambda carry: (carry[0] + 1, carry[2], next_variance(carry[2])),
             (0, jnp.inf * start, start),
         )
         before, q = map(float, lengths)
-    # Towards zero some maps fall slower than exponentially: near enough.
+    # The tolerance is absolute below 1: some maps converge to zero very slowly.
     if abs(q - before) > 1e-6 * max(q, 1.0):
         raise ValueError(
             f"`activation` with `weight_variance` {weight_variance} and "
             f"`bias_variance` {bias_variance} has no fixed point: the variance of its "
-            f"layers runs away (now {q:.3g}). Lower `weight_variance`, or give "
-            "`chi_1` the `q` of your layer."
+            f"layers does not converge (it reached {q:.3g}). Lower `weight_variance`, "
+            "or pass the `q` of your layer to `chi_1`."
         )
     return q
 
@@ -120,22 +124,23 @@ def chi_1(
 ) -> float:
     """Return the factor by which a squared gradient norm changes in one layer.
 
-    `chi_1 = weight_variance * E[activation'(sqrt(q) z)^2]`. Below 1 (ordered phase)
-    gradients vanish, above 1 (chaotic phase) they explode; `log(chi_1) / 2` is the
-    slope of the logarithm of the norm, in nats per layer.
+    `chi_1 = weight_variance * E[activation'(sqrt(q) z)^2]`. Below 1, in the ordered
+    phase, gradients vanish; above 1, in the chaotic phase, they explode. The slope of
+    the logarithm of the norm is `log(chi_1) / 2` in nats per layer.
 
     Args:
         activation: Elementwise JAX function.
         weight_variance: Fan-in times the variance of a weight. Between layers of
-            unequal width the fan-out counts, because the gradient travels backwards.
+            different width use the fan-out, because the gradient passes backwards.
         bias_variance: Variance of a bias.
-        q: Pre-activation variance; None takes the fixed point q*.
+        q: Pre-activation variance; None means the fixed point q*.
 
     Returns:
         The factor chi_1.
 
     Raises:
-        ValueError: If a variance is negative, or there is no fixed point.
+        ValueError: If a variance is negative or not finite, or `q` is None and there is
+            no fixed point.
 
     Example:
         >>> import jax.numpy as jnp
@@ -151,7 +156,7 @@ def chi_1(
     check_not_negative(
         q=q, weight_variance=weight_variance, bias_variance=bias_variance
     )
-    # Elementwise, so the pullback of ones is the derivative at every node.
+    # The function is elementwise, so the VJP of ones is the derivative at every node.
     derivative = lambda x: jax.vjp(activation, x)[1](jnp.ones_like(x))[0]
     with jax.enable_x64(True):
         mean_square = float(_gaussian_mean_square(derivative, jnp.float64(q)))
@@ -159,16 +164,17 @@ def chi_1(
 
 
 def depth_scale(chi: Real) -> float:
-    """Return how many layers a squared gradient norm needs to change e-fold.
+    """Return the number of layers in which a squared gradient norm changes by e.
 
-    `xi = 1 / |log chi|`. In the ordered phase (chi < 1) networks of up to about 6 xi
-    layers were found to train; in the chaotic phase that rule needs another slope.
+    `xi = 1 / |log chi|`. Schoenholz et al. found that networks of up to about 6 xi
+    layers can be trained. In the chaotic phase (chi > 1) their rule uses the depth
+    scale of `correlation_slope` at c* instead.
 
     Args:
-        chi: The factor `chi_1` of one layer.
+        chi: The factor of one layer, such as `chi_1`.
 
     Returns:
-        Layers; infinity at the edge of chaos, where chi is 1.
+        A number of layers; infinity at the edge of chaos, where chi is 1.
 
     Raises:
         ValueError: If `chi` is negative or not finite.
@@ -177,7 +183,7 @@ def depth_scale(chi: Real) -> float:
         >>> round(depth_scale(0.653), 2)
         2.35
 
-    Source: Schoenholz et al. 2017, sections 3 and 5.
+    Source: Schoenholz et al. 2017, "Deep Information Propagation", sections 3 and 5.
     """
     check_not_negative(chi=chi)
     with np.errstate(divide="ignore"):
@@ -185,16 +191,16 @@ def depth_scale(chi: Real) -> float:
 
 
 def _gaussian_mean_square(activation: Activation, q: jax.Array) -> jax.Array:
-    """`E[activation(sqrt(q) z)^2]` for z standard normal, in float64."""
+    """Return `E[activation(sqrt(q) z)^2]` for z standard normal, in float64."""
     values = activation(jnp.sqrt(q) * jnp.asarray(NODES))
     return jnp.sum(jnp.asarray(DENSITY) * jnp.square(values))
 
 
 def check_not_negative(**arguments: Real) -> None:
-    """Refuse an argument that is negative or not finite."""
+    """Raise a ValueError for an argument that is negative or not finite."""
     for name, value in arguments.items():
         if not 0.0 <= value < np.inf:
             raise ValueError(
                 f"`{name}` is {value}; wanted a finite number of at least 0. Variances "
-                "of weights are taken times the fan-in, such as 2.0 for He's."
+                "of weights are multiplied by the fan-in, such as 2.0 for He's weights."
             )

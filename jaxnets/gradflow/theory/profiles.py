@@ -1,4 +1,4 @@
-"""The whole line of a gradient over depth, for plain and for residual networks."""
+"""Mean-field theory of the gradient norm at every layer of a network."""
 
 from collections.abc import Callable
 
@@ -24,26 +24,26 @@ def plain_gradient_profile(
     """Return the log of the gradient norm at every layer of a plain network.
 
     For `z_{l+1} = W activation(z_l) + b`, with `q_0 = q` and `q_{l+1}` from
-    `length_map`,
+    `length_map`, the norm relative to the last layer is
 
-        log ||dL/dz_l|| = 1/2 sum_{k >= l} log chi_1(q_k)   relative to the last layer.
+        log ||dL/dz_l|| = 1/2 sum_{k >= l} log chi_1(q_k).
 
-    Where lengths have settled it is a straight line, exponential in depth; the first
-    layers are on their way to q*, which a single slope does not show.
+    Where the variances have converged to q*, the norm is exponential in depth. The
+    profile also shows the first layers, where they have not.
 
     Args:
         activation: Elementwise JAX function.
-        layers: Layers L between the first pre-activation and the last.
+        layers: Number of layers L between the first pre-activation and the last.
         weight_variance: Fan-in times the variance of a weight.
         bias_variance: Variance of a bias.
         q: Variance of the first pre-activation.
 
     Returns:
-        `(L + 1,)` nats in float64; the last is 0. Minus infinity where no gradient
-        passes.
+        `(L + 1,)` nats in float64; the last is 0. They are minus infinity for layers
+        that no gradient reaches.
 
     Raises:
-        ValueError: If a variance is negative or `layers` < 1.
+        ValueError: If a variance is negative or not finite, or `layers` is below 1.
 
     Example:
         >>> import jax
@@ -85,15 +85,15 @@ def residual_gradient_profile(
         ||g_l||^2     = ||g_{l+1}||^2 (1 + output_weight_variance * weight_variance
                                          * E[activation'(u)^2]),
 
-    u Gaussian with variance `q_l`. A bounded activation saturates as p grows, so that
-    the factor tends to 1 as `1 + C / sqrt(l)` (tanh): the gradient grows as
-    `exp(c sqrt(L))`, slower than any exponential. For ReLU the factor is a constant,
-    `1 + output_weight_variance * weight_variance / 2`: the growth is exponential, and
-    what helps is a small branch.
+    where u is Gaussian with variance `q_l`. A bounded activation saturates as p grows,
+    so the factor tends to 1, for tanh as `1 + C / sqrt(l)`, and the gradient grows as
+    `exp(c sqrt(L))`, more slowly than any exponential. For ReLU the factor is constant,
+    `1 + output_weight_variance * weight_variance / 2`, and the growth is exponential; a
+    small `output_weight_variance` reduces it.
 
     Args:
         activation: Elementwise JAX function.
-        blocks: Residual blocks L.
+        blocks: Number of residual blocks L.
         weight_variance: Fan-in times the variance of W.
         bias_variance: Variance of b.
         output_weight_variance: Fan-in times the variance of V.
@@ -101,10 +101,10 @@ def residual_gradient_profile(
         p: Mean square of the input of the first block.
 
     Returns:
-        `(L + 1,)` nats in float64 for `dL/dx_l`, the last is 0. It never falls below 0.
+        `(L + 1,)` nats in float64 for `dL/dx_l`; the last is 0, and none is negative.
 
     Raises:
-        ValueError: If a variance is negative or `blocks` < 1.
+        ValueError: If a variance is negative or not finite, or `blocks` is below 1.
 
     Example:
         >>> import jax
@@ -114,8 +114,8 @@ def residual_gradient_profile(
         array([0.6931, 0.3466, 0.    ])
 
     Source: Yang and Schoenholz 2017, "Mean Field Residual Networks: On the Edge of
-    Chaos", the full residual network. Where ReLU ends the branch the mean of the signal
-    adds up and the cross terms, which are zero here, count too.
+    Chaos", the full residual network. If a ReLU ends the branch, this does not hold:
+    the mean of the signal adds up, and the cross terms are not zero.
     """
     check_not_negative(
         weight_variance=weight_variance,
@@ -135,8 +135,8 @@ def residual_gradient_profile(
     return _profile(block, float(p), blocks)
 
 
-def positive(count: int) -> int:
-    """Refuse a depth of nothing."""
+def check_depth(count: int) -> int:
+    """Return `count`; raise a ValueError if it is below 1."""
     if count < 1:
         raise ValueError(
             f"The number of layers or blocks is {count}; wanted 1 or more, such as 20."
@@ -147,8 +147,8 @@ def positive(count: int) -> int:
 def _profile(
     layer: Callable[[float], tuple[float, float]], length: float, count: int
 ) -> np.ndarray:
-    """Add up from the top the halved logs of the factors met from the bottom."""
-    factors = np.empty(positive(count))
+    """Return the log norm at every layer, from each layer's factor of the square."""
+    factors = np.empty(check_depth(count))
     for index in range(count):
         factors[index], length = layer(length)
     with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""Gradients over the blocks of a ResNet, whose units are followed one by one."""
+"""Gradient norms at every block of a ResNet, by simulation of its units."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ import numpy as np
 
 from jaxnets.gradflow.theory.batch_norm import batch_norm_slope
 from jaxnets.gradflow.theory.mean_field import Real, check_not_negative
-from jaxnets.gradflow.theory.profiles import positive
+from jaxnets.gradflow.theory.profiles import check_depth
 
 
-# The units that stand for an infinitely wide layer.
+# The number of units that represent an infinitely wide layer.
 UNITS = 100_000
 
 
@@ -23,41 +23,44 @@ def resnet_gradient_profile(
 ) -> np.ndarray:
     r"""Return the log of the gradient norm at every block of a ResNet with ReLU.
 
-    For blocks `x_{l+1} = relu(x_l + s F(x_l))`, F of `layers` layers with independent
-    weights and ReLU between them, no normalisation, and `x_0` a rectified Gaussian.
-    The branch adds to each unit a Gaussian of variance `kappa p_l`, p the mean square
-    of x, and multiplies the squared gradient by the same
+    The blocks are `x_{l+1} = relu(x_l + s F(x_l))`, where F has `layers` layers with
+    independent weights, ReLU between them and no normalisation; `x_0` is a rectified
+    Gaussian. With `p_l` the mean square of `x_l`, the branch adds a Gaussian of
+    variance `kappa p_l` to each unit, and multiplies the squared gradient by
 
         kappa = s^2 weight_variance (weight_variance / 2)^(layers - 1),
 
-    which it spreads evenly over the units. The shortcut keeps to its unit: a unit that
-    is far above zero stays there, so its gradient passes block after block, while one
-    at zero may be shut. That dependence has no closed form. In a wide network units are
-    independent, and 100,000 of them are followed forwards and back.
+    which it distributes evenly over the units. The shortcut acts on each unit alone: a
+    unit far above zero stays positive, so its gradient passes block after block, while
+    a unit near zero may become inactive. This dependence has no closed form. The units
+    of a wide network are independent, so the function simulates 100,000 of them,
+    forwards and backwards.
 
     Args:
-        blocks: Residual blocks L.
-        weight_variance: Fan-in times the variance of a weight, 2 for He's initialiser.
+        blocks: Number of residual blocks L.
+        weight_variance: Fan-in times the variance of a weight; 2 for He's initialiser.
             For SAME convolutions multiply it by `conv_border_rate`.
-        layers: Layers with weights in each branch.
+        layers: Number of layers with weights in each branch.
         branch_scale: Factor s of the branch.
 
     Returns:
-        `(L + 1,)` nats in float64 for `dL/dx_l`, the last is 0; right to about 0.02.
+        `(L + 1,)` nats in float64 for `dL/dx_l`; the last is 0. The error is about
+        0.02.
 
     Raises:
         ValueError: If `weight_variance` is negative or not finite, or `blocks` or
             `layers` is below 1.
 
     Example:
-        Without a branch half of the units stay at zero, where ReLU passes nothing:
+        Without a branch, half of the units stay at zero, where ReLU passes no gradient:
 
         >>> resnet_gradient_profile(3, weight_variance=0.0).round(2)
         array([-0.35, -0.35, -0.35,  0.  ])
 
-    Source: the block of He et al. 2015, "Deep Residual Learning for Image Recognition";
-    the method is that of Yang and Schoenholz 2017, who leave out this block. Hanin and
-    Rolnick 2018, "How to Start Training", for the branch scale.
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", for the
+    block; Yang and Schoenholz 2017, "Mean Field Residual Networks: On the Edge of
+    Chaos", for the method, which they do not apply to this block; Hanin and Rolnick
+    2018, "How to Start Training", for the branch scale.
     """
     check_not_negative(weight_variance=weight_variance)
     _check_layers(layers)
@@ -65,34 +68,35 @@ def resnet_gradient_profile(
     kappa = float(branch_scale**2 * gain)
 
     def block(x):
-        # Only the ratio of branch and shortcut counts, so their scale is kept.
+        # Only the ratio of branch and shortcut matters, so x is rescaled.
         x = x / np.sqrt(np.mean(np.square(x)))
         return x, kappa, kappa
 
-    return _followed(block, blocks)
+    return _simulate(block, blocks)
 
 
 def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
     r"""Return the log of the gradient norm at every block of a ResNet with BatchNorm.
 
-    For blocks `x_{l+1} = relu(x_l + F(x_l))`, F of `layers` layers, each followed by
-    BatchNorm and all but the last by ReLU, and `x_0` a rectified standard normal. What
-    the branch adds has variance 1 over the batch, whatever the weights, so x grows from
-    block to block; the branch multiplies the squared gradient by
+    The blocks are `x_{l+1} = relu(x_l + F(x_l))`, where F has `layers` layers, each
+    followed by BatchNorm, and all but the last by ReLU; `x_0` is a rectified standard
+    normal. The output of the branch has variance 1 over the batch for all weights, so x
+    grows from block to block. The branch multiplies the squared gradient by
 
-        kappa_l = (pi / (pi - 1))^(layers - 1) / Var[x_l],
+        kappa_l = (pi / (pi - 1))^(layers - 1) / Var[x_l].
 
-    the growth of `batch_norm_slope` in the ReLUs, and the first BatchNorm's division by
-    the variance of x over the batch. As x grows the branch counts for less and less:
-    the gradient grows as a power of depth, not exponentially. Units are followed one by
-    one, as in `resnet_gradient_profile`.
+    The first factor is that of `batch_norm_slope` for each ReLU; the first BatchNorm
+    divides by the variance of x over the batch. As x grows, the branch contributes less
+    and less, and the gradient grows as a power of depth, not exponentially. The units
+    are simulated as in `resnet_gradient_profile`.
 
     Args:
-        blocks: Residual blocks L.
-        layers: Layers with weights in each branch.
+        blocks: Number of residual blocks L.
+        layers: Number of layers with weights in each branch.
 
     Returns:
-        `(L + 1,)` nats in float64 for `dL/dx_l`, the last is 0; right to about 0.02.
+        `(L + 1,)` nats in float64 for `dL/dx_l`; the last is 0. The error is about
+        0.02.
 
     Raises:
         ValueError: If `blocks` or `layers` is below 1.
@@ -101,14 +105,14 @@ def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
         >>> batch_norm_resnet_profile(3).round(1)
         array([1.3, 0.7, 0.3, 0. ])
 
-    Source: the block of He et al. 2015, "Deep Residual Learning for Image Recognition";
-    De and Smith 2020, "Batch Normalization Biases Residual Blocks Towards the Identity
-    Function in Deep Networks", for the growth of x; Yang et al. 2019, "A Mean Field
-    Theory of Batch Normalization", for the factor of a layer.
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", for the
+    block; De and Smith 2020, "Batch Normalization Biases Residual Blocks Towards the
+    Identity Function in Deep Networks", for the growth of x; Yang et al. 2019, "A Mean
+    Field Theory of Batch Normalization", for the factor of a layer.
     """
     _check_layers(layers)
     gain = np.exp(2 * batch_norm_slope(jax.nn.relu) * (layers - 1))
-    return _followed(lambda x: (x, 1.0, float(gain / np.var(x))), blocks)
+    return _simulate(lambda x: (x, 1.0, float(gain / np.var(x))), blocks)
 
 
 def _check_layers(layers: int) -> None:
@@ -116,29 +120,33 @@ def _check_layers(layers: int) -> None:
         raise ValueError(f"`layers` is {layers}; wanted 1 or more, such as 2.")
 
 
-def _followed(
+def _simulate(
     block: Callable[[np.ndarray], tuple[np.ndarray, float, float]], blocks: int
 ) -> np.ndarray:
-    """Follow units forwards through all blocks and squared gradients back.
+    """Simulate units forwards through all blocks, and squared gradients backwards.
 
     Args:
-        block: Takes the units that enter a block; returns them scaled, the variance
-            that the branch adds to each, and its factor of the squared gradient.
-        blocks: How many blocks.
+        block: Function of the units at the input of a block. It returns the rescaled
+            units, the variance that the branch adds to each, and the branch's factor of
+            the squared gradient.
+        blocks: Number of blocks.
+
+    Returns:
+        The log of the gradient norm at every block.
     """
     generator = np.random.default_rng(0)
     x = np.maximum(generator.normal(size=UNITS), 0.0)
-    met = []
-    for _ in range(positive(blocks)):
+    passed = []
+    for _ in range(check_depth(blocks)):
         x, added, kappa = block(x)
         u = x + np.sqrt(added) * generator.normal(size=UNITS)
-        met.append((u > 0, kappa))
+        passed.append((u > 0, kappa))
         x = np.maximum(u, 0.0)
     logs, squared = np.zeros(blocks + 1), np.ones(UNITS)
     for index in range(blocks - 1, -1, -1):
-        passes, kappa = met[index]
-        arrived = passes * squared
-        squared = arrived + kappa * np.mean(arrived)
+        active, kappa = passed[index]
+        squared = active * squared
+        squared = squared + kappa * np.mean(squared)
         factor = np.mean(squared)
         squared = squared / factor
         logs[index] = logs[index + 1] + 0.5 * np.log(factor)

@@ -1,4 +1,4 @@
-"""Slopes: nats per step or layer that a gradient's logarithm gains or loses."""
+"""Slopes of a gradient's logarithm, in nats per time step or layer."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,32 +16,35 @@ def rnn_slope(
 ) -> float:
     """Return the slope of `log ||dL/dh_t||` per step back in time, for a plain RNN.
 
-    With `h_t = activation(W h_{t-1} + u_t)`, W a gain times a random orthogonal matrix
-    and `u_t` (input and bias) of variance `input_variance`, settled at variance q*,
+    For `h_t = activation(W h_{t-1} + u_t)`, where W is a gain times a random orthogonal
+    matrix and `u_t`, input and bias, has variance `input_variance`, and with
+    pre-activations at their fixed point q*,
 
         slope = log(gain) + 1/2 log E[activation'(sqrt(q*) z)^2].
 
-    The first term alone is the rule of the largest weight; the second is why an RNN
-    with a spectral radius above 1 can still forget: input pushes its units into
-    saturation.
+    The first term is the bound by the largest singular value. The second explains why
+    an RNN with a spectral radius above 1 can still have vanishing gradients: the input
+    saturates its units.
 
     Args:
-        gain: Every singular value of W, above 0.
+        gain: The singular value of W, at least 0.
         input_variance: Variance of `W_xh x_t + b` over units.
         activation: Elementwise JAX function.
 
     Returns:
-        Nats per step; negative where gradients vanish.
+        Nats per step; negative if gradients vanish.
 
     Raises:
-        ValueError: If an argument is negative.
+        ValueError: If `gain` or `input_variance` is negative or not finite, or there is
+            no fixed point.
 
     Example:
         >>> round(rnn_slope(1.0), 2), round(rnn_slope(1.2, 0.25), 2)
         (-0.0, -0.15)
 
-    Source: the bound is Pascanu, Mikolov and Bengio 2013, section 2.1; the mean over
-    units is the mean-field argument of Schoenholz et al. 2017 in time.
+    Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
+    neural networks", section 2.1, for the bound; Schoenholz et al. 2017, "Deep
+    Information Propagation", for the mean over units, applied to time here.
     """
     check_not_negative(gain=gain, input_variance=input_variance)
     factor = chi_1(activation, weight_variance=gain**2, bias_variance=input_variance)
@@ -52,8 +55,9 @@ def rnn_slope(
 def forget_gate_slope(bias: Real) -> float:
     """Return the slope of the direct path through an LSTM's cell, in nats per step.
 
-    `log sigmoid(bias)`: the forget gate at its bias, with zero input. The gradient also
-    travels through the recurrent weights, so the measured slope can be larger.
+    It is `log sigmoid(bias)`, the log of the forget gate for zero input and state. The
+    gradient also passes through the recurrent weights, so the measured slope can be
+    larger.
 
     Args:
         bias: Bias of the forget gate.
@@ -67,7 +71,7 @@ def forget_gate_slope(bias: Real) -> float:
 
     Source: Gers, Schmidhuber and Cummins 2000, "Learning to Forget", for the gate;
     Jozefowicz, Zaremba and Sutskever 2015, "An Empirical Exploration of Recurrent
-    Network Architectures", for the bias. The same for a GRU's `z`.
+    Network Architectures", for the bias. The slope holds for a GRU's `z` too.
     """
     return -float(np.logaddexp(0.0, -bias))
 
@@ -75,14 +79,14 @@ def forget_gate_slope(bias: Real) -> float:
 def plain_relu_slope(weight_variance: Real) -> float:
     """Return the slope of a plain ReLU network's gradient norm, in nats per layer.
 
-    `1/2 log(weight_variance / 2)`: half of the units are active. He's initialiser has
-    `weight_variance` 2 and slope 0. For a convolution the fan counts the whole window,
-    and zero padding takes a part of it away: multiply `weight_variance` by
-    `conv_border_rate`.
+    It is `1/2 log(weight_variance / 2)`, because half of the units are active. He's
+    initialiser has `weight_variance` 2 and slope 0. For a convolution the fan includes
+    the whole window; multiply `weight_variance` by `conv_border_rate` for the loss by
+    zero padding.
 
     Args:
-        weight_variance: Fan-out times the variance of a weight, because the gradient
-            travels backwards.
+        weight_variance: Fan-out times the variance of a weight; the fan-out, because
+            the gradient passes backwards.
 
     Returns:
         Nats per layer.
@@ -104,26 +108,27 @@ def plain_relu_slope(weight_variance: Real) -> float:
 def residual_relu_slope(weight_variance: Real, layers: int = 2) -> float:
     """Return the slope of a residual ReLU network's gradient norm, in nats per block.
 
-    For pre-activation blocks `x + F(x)`, F of `layers` times ReLU and then independent
-    weights, the squared norm grows by one plus the gain of the branch:
+    The pre-activation blocks are `x + F(x)`, where F is `layers` times a ReLU followed
+    by independent weights. The squared norm grows by one plus the gain of the branch:
 
         slope = 1/2 log(1 + (weight_variance / 2)^layers).
 
-    It is never negative: the shortcut keeps what the branch loses. To have slope 0,
-    scale the branch or start its last layer at zero. Where a ReLU ends the branch or
-    follows the addition, the signal is nowhere negative, its mean adds up from block to
-    block, and the gradient grows faster than this.
+    The slope is never negative, because the shortcut passes the whole gradient. To
+    bring it to 0, scale the branch or initialise its last layer with zeros. If a ReLU
+    ends the branch or follows the addition, the signal is never negative, its mean adds
+    up from block to block, and the gradient grows faster than this.
 
     Args:
         weight_variance: Fan-out times the variance of a weight, as for
             `plain_relu_slope`.
-        layers: Layers with weights in each branch.
+        layers: Number of layers with weights in each branch.
 
     Returns:
         Nats per block.
 
     Raises:
-        ValueError: If `weight_variance` is negative or not finite, or `layers` < 1.
+        ValueError: If `weight_variance` is negative or not finite, or `layers` is below
+            1.
 
     Example:
         >>> round(residual_relu_slope(2.0), 4), round(residual_relu_slope(0.5), 4)

@@ -1,4 +1,4 @@
-"""The study that measures claims of the literature and compares their predictions."""
+"""The study of theory: claims of the literature, measured without training."""
 
 from jaxnets.studies.theory.study import INITIALISER, NOTES, arms, run
 

@@ -1,7 +1,7 @@
-"""The claims on depth: networks whose layers are the steps of a recurrence.
+"""The claims on depth, measured in networks whose layers all have one width.
 
-Each network is drawn anew for each seed, sees a Gaussian input, and is not trained.
-`W` has entries of variance 1 / n, so that a gain g stands for a weight variance g^2.
+The networks are drawn for each seed, get a Gaussian input, and are not trained. `W` has
+entries of variance 1 / n, so a gain g stands for a weight variance g^2.
 """
 
 import functools
@@ -25,14 +25,15 @@ class DepthSizes(NamedTuple):
     """Sizes of the networks of the claims on depth.
 
     Attributes:
-        width: Units of a layer.
-        layers: Layers of the ReLU network of claim 1.
-        settled: Layers of the tanh network of claim 2; a quarter of them settle first.
-        deep: Layers, and blocks, of claim 3.
-        shattered: Depths of the networks of claim 4; the plain one ends at 8.
-        blocks: Residual blocks of claim 5.
-        narrow: Widths and depths of claim 9.
-        networks: Networks of each seed, over which claim 9 takes the variance.
+        width: Number of units in a layer.
+        layers: Number of layers of the ReLU network of claim 1.
+        settled: Number of layers of the tanh network of claim 2. In the first quarter
+            of them the variance of the signal converges.
+        deep: Number of layers, and of blocks, in claim 3.
+        shattered: Depths of the networks of claim 4; plain ones have at most 8 layers.
+        blocks: Number of residual blocks in claim 5.
+        narrow: Pairs of width and depth for claim 9.
+        networks: Number of networks of each seed, whose variance claim 9 is about.
     """
 
     width: int
@@ -46,17 +47,17 @@ class DepthSizes(NamedTuple):
 
 
 PLAIN_GAIN, RESIDUAL_GAIN = 0.9, 0.5
-# Of claim 4: gradients of several outputs of a network, so that seeds scatter less.
+# Claim 4 takes the gradients of several outputs, so that seeds scatter less.
 INPUTS, READ_OUTS = 64, 8
-# Of a branch of claim 5, relative to the multiple of the identity it is added to.
+# In claim 5, an aligned branch has the identity plus this times a random matrix.
 DEVIATION = 0.2
 
 
 def initialiser_scale(sizes: DepthSizes, networks: Networks) -> Measurement:
-    """Claim 1: with variance 1/n, not 2/n, ReLU layers lose sqrt(2) each.
+    """Claim 1: with variance 1/n, not 2/n, each ReLU layer loses a factor of sqrt(2).
 
-    log10 of the root mean square of the signal, and of the gradient's norm, after every
-    layer, relative to where each starts.
+    The points are log10 of the root mean square of the signal, and of the norm of the
+    gradient, after every layer, relative to the value at the start.
     """
     n, layers = sizes.width, sizes.layers
     variances = {"He": 2.0, "1/n": 1.0}
@@ -71,7 +72,7 @@ def initialiser_scale(sizes: DepthSizes, networks: Networks) -> Measurement:
 
             signal = jnp.log10(jax.lax.scan(step, x, weights)[1] / _rms(x))
             gradient = log_adjoint_norms(step, x, weights, cotangent) / jnp.log(10.0)
-            # From the top: the gradient's last entry has passed no layer.
+            # Counted from the output: the last gradient has passed no layer.
             passed = (gradient - gradient[-1])[-2::-1]
             return jnp.stack([signal[:-1], passed])
 
@@ -93,10 +94,11 @@ def initialiser_scale(sizes: DepthSizes, networks: Networks) -> Measurement:
 
 
 def residual_growth(sizes: DepthSizes, networks: Networks) -> Measurement:
-    """Claim 3: exponential in plain tanh networks, slower in residual ones.
+    """Claim 3: gradients are exponential in plain tanh networks, not in residual ones.
 
-    Nats of the squared gradient gained over the first k layers. Counted from the top
-    the residual curve would look steeper than an exponential.
+    The points are the nats that the squared gradient gains over the first k layers.
+    Counted from the output, the curve of residual networks would look steeper than an
+    exponential.
     """
     n, layers = min(sizes.width, 200), sizes.deep
 
@@ -118,7 +120,7 @@ def residual_growth(sizes: DepthSizes, networks: Networks) -> Measurement:
         return 2 * jnp.stack([line[:1] - line for line in logs])
 
     found = networks.measure(of_key)
-    # What is measured starts after the first layer; so does theory's line.
+    # The measured gradients begin after the first layer, and so do the predictions.
     plain = {"weight_variance": PLAIN_GAIN**2, "bias_variance": 0.0}
     residual = {"weight_variance": RESIDUAL_GAIN**2, "bias_variance": 0.0}
     q = theory.length_map(jnp.tanh, 1.0, **plain)
@@ -142,9 +144,10 @@ def residual_growth(sizes: DepthSizes, networks: Networks) -> Measurement:
 def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
     """Claim 4: gradients of different inputs decorrelate as 1/2^L, or 1/sqrt(L).
 
-    ReLU layers with He's initialiser after BatchNorm, whose statistics are held fixed
-    on the way back. One residual block has the correlation 3/4: the shortcut's is 1, an
-    equally strong branch's 1/2. Refined, it is counted block by block.
+    The layers are ReLU layers with He's initialiser after BatchNorm, whose statistics
+    are held fixed in the backward pass. One residual block has the correlation 3/4: the
+    mean of 1, for the shortcut, and 1/2, for an equally strong branch. The refined
+    prediction counts block by block.
     """
     n, depths = min(sizes.width, 256), sizes.shattered
     shallow = [depth for depth in depths if depth <= 8]
@@ -156,7 +159,7 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
         read_outs = jax.random.normal(v_key, (READ_OUTS, 1, n))
 
         def correlation(layer, depth):
-            # Layers beyond the depth are skipped, so that one program does for all.
+            # Layers beyond the depth are skipped, so one program serves all depths.
             def body(x, numbered):
                 number, w = numbered
                 return jnp.where(number < depth, layer(x, w), x), None
@@ -195,8 +198,8 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
 def path_length(sizes: DepthSizes, networks: Networks) -> Measurement:
     """Claim 5: the gradient of n linear blocks passes n eps / (1 + eps) branches.
 
-    So for branches that add up, eps times nearly the identity. The paths through
-    branches with independent random weights partly cancel; that leaves
+    This holds for branches that add up because each is eps times nearly the identity.
+    Paths through branches with independent random weights cancel in part, which leaves
     n eps^2 / (1 + eps^2).
     """
     n, blocks = min(sizes.width, 128), sizes.blocks
@@ -234,14 +237,14 @@ def path_length(sizes: DepthSizes, networks: Networks) -> Measurement:
 def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
     """Claim 9: log ||J^T v||^2 of He's ReLU networks has variance 5 sum 1/n.
 
-    That is the leading order; refined, it is the whole variance.
+    That is the leading order; the refined prediction is the whole variance.
     """
     points = []
     for n, layers in sizes.narrow:
 
         def of_key(key, n=n, layers=layers):
             def of_network(key):
-                # One more: the adjoint is reported after the first layer.
+                # One more layer, since the first adjoint is that after the first layer.
                 weights, x, cotangent = draw_network(key, layers + 1, n)
                 step = lambda h, w: (jax.nn.relu(jnp.sqrt(2.0) * h @ w), None)
                 cotangent = cotangent / jnp.linalg.norm(cotangent)
@@ -249,7 +252,7 @@ def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
 
             keys = jax.random.split(key, sizes.networks)
             logs = jax.lax.map(of_network, keys)
-            # Once in 2^n layers all units are off, and nothing passes.
+            # In one of 2^n layers all units are off, and the gradient is zero.
             logs = jnp.where(jnp.isfinite(logs), logs, jnp.nan)
             return jnp.stack([jnp.nanvar(logs, ddof=1), -2 * jnp.nanmean(logs)])
 
@@ -262,7 +265,7 @@ def norm_variance(sizes: DepthSizes, networks: Networks) -> Measurement:
 
 
 def draw_network(key, layers: int, n: int):
-    """Weights `(layers, n, n)` of variance 1/n, an input and a cotangent `(n,)`."""
+    """Draw weights `(layers, n, n)` of variance 1/n, and input and cotangent `(n,)`."""
     w_key, x_key, g_key = jax.random.split(key, 3)
     weights = jax.random.normal(w_key, (layers, n, n)) / jnp.sqrt(n)
     return weights, jax.random.normal(x_key, (n,)), jax.random.normal(g_key, (n,))
@@ -273,6 +276,6 @@ def _rms(x):
 
 
 def _normalized(x):
-    """BatchNorm over the inputs, with its statistics held fixed on the way back."""
+    """Apply BatchNorm over the inputs, with statistics fixed in the backward pass."""
     mean, std = jnp.mean(x, axis=0), jnp.std(x, axis=0)
     return (x - jax.lax.stop_gradient(mean)) / jax.lax.stop_gradient(std + 1e-5)

@@ -1,4 +1,4 @@
-"""What the study `theory` measures of one claim, and how it maps over seeds."""
+"""The points that the study of theory measures, and networks drawn for all seeds."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +10,16 @@ import numpy as np
 
 
 class Point(NamedTuple):
-    """What was measured of a claim at one place of its horizontal axis.
+    """A value that was measured for a claim, with its prediction.
 
     Attributes:
-        family: Which line it belongs to.
-        x: Where on the horizontal axis it stands.
-        measured: `(seeds,)`.
-        predicted: A number, or `(seeds,)` where it is a property of each network.
-        refined: The same without the approximation of the claim; None where it has none
-            that matters.
+        family: Name of the line that the point belongs to.
+        x: Coordinate on the horizontal axis.
+        measured: Measured values, `(seeds,)`.
+        predicted: The prediction: a number, or `(seeds,)` if it is a property of each
+            network.
+        refined: The prediction without the approximation that the claim makes; None if
+            the claim makes none that matters.
     """
 
     family: str
@@ -29,21 +30,21 @@ class Point(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """All points of a claim, and the weights of its largest network."""
+    """All points of a claim, and the number of weights of its largest network."""
 
     points: list[Point]
     parameters: int
 
 
 class Networks:
-    """Draws and measures the networks of all seeds, one seed after the other.
+    """Draws and measures the networks of all seeds.
 
-    One compiled program takes all seeds; mapping instead of batching keeps the weights
-    of one network at a time in memory.
+    One compiled program takes the seeds in turn, so that memory holds the weights of
+    one network at a time.
 
     Attributes:
         seeds: Seeds of the networks.
-        compile_seconds: Time that compiling took so far.
+        compile_seconds: Seconds that compiling has taken so far.
     """
 
     def __init__(self, seeds: Sequence[int]):
@@ -51,7 +52,7 @@ class Networks:
         self.compile_seconds = 0.0
 
     def measure(self, of_key: Callable[[jax.Array], jax.Array]) -> np.ndarray:
-        """Return `of_key` of every seed's key, with a leading axis of seeds."""
+        """Return the values of `of_key` at the keys of all seeds, `(seeds, ...)`."""
         keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
         started = time.perf_counter()
         program = jax.jit(lambda keys: jax.lax.map(of_key, keys)).lower(keys).compile()

@@ -1,7 +1,7 @@
-"""Theory: nine claims on how gradients flow at initialisation, measured.
+"""Theory: nine claims of the literature on how gradients flow at initialisation.
 
-Nothing is trained. Each arm is one claim: a network is drawn for each seed and
-measured, and what the literature predicts stands beside it.
+Nothing is trained. Each arm is one claim: a network is drawn and measured for each
+seed, and the result is recorded together with the prediction.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from jaxnets.studies.theory.time import TimeSizes
 
 
 class TheorySettings(NamedTuple):
-    """How large the networks of the study are."""
+    """The sizes of the networks of the study."""
 
     depth: DepthSizes
     time: TimeSizes
@@ -59,15 +59,15 @@ SCALES = {
     ),
 }
 INITIALISER = (
-    "All networks: independent Gaussian or random orthogonal weights at the gains that "
-    "each claim names; biases zero, except for claim 2 and the forget "
-    "gate of claim 7."
+    "All networks: independent Gaussian or random orthogonal weights, with the gains "
+    "that each claim names; biases zero, except in claim 2 and in the forget gate of "
+    "claim 7."
 )
 NOTES = (
-    "Nothing is trained here. A claim is met at a point where the mean over seeds lies "
-    "within the claim's tolerance of the prediction, or the prediction in the 95 % "
-    "interval over seeds.",
-    "Most predictions are limits of wide layers. Narrow networks scatter around them, "
+    "Nothing is trained here. A claim is met at a point if the mean over seeds lies "
+    "within the claim's tolerance of the prediction, or if the prediction lies in the "
+    "95 % interval over seeds.",
+    "Most predictions are limits of wide layers. Narrow networks scatter around them "
     "by as much as claim 9 says.",
 )
 
@@ -102,16 +102,16 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     points, parameters = MEASUREMENTS[arm.name](SCALES[arm.settings["scale"]], networks)
     records = []
     for point in points:
-        # A claim has several lines and places; the records name them as arms do.
-        place = arm._replace(family=point.family, size=point.x)
+        # The records of a point have its line as their family and its x as their size.
+        of_point = arm._replace(family=point.family, size=point.x)
         predicted = np.atleast_1d(point.predicted)
-        ours = Recorder(place, seeds)
-        theirs = Recorder(place, seeds if len(predicted) > 1 else (-1,))
+        ours = Recorder(of_point, seeds)
+        theirs = Recorder(of_point, seeds if len(predicted) > 1 else (-1,))
         ours.scalar("claim", point.measured, step=0)
         theirs.scalar("predicted_claim", predicted, step=0)
         records += ours.records + theirs.records
         if point.refined is not None:
-            refined = Recorder(place, (-1,))
+            refined = Recorder(of_point, (-1,))
             refined.scalar("refined_claim", [point.refined], step=0)
             records += refined.records
     if arm.name == "chi":

@@ -1,6 +1,6 @@
-"""The claims on time: recurrent networks at their initialisation.
+"""The claims on time, measured in recurrent networks at their initialisation.
 
-Each network is drawn anew for each seed and is not trained.
+The networks are drawn for each seed and are not trained.
 """
 
 from typing import NamedTuple
@@ -23,9 +23,9 @@ class TimeSizes(NamedTuple):
     """Sizes of the networks of the claims on time.
 
     Attributes:
-        hidden: Units of the vanilla RNNs; the LSTM has half of them.
-        steps: Time steps of the RNN and the LSTM.
-        long: Time steps over which Lyapunov exponents are averaged.
+        hidden: Number of units of the vanilla RNNs; the LSTM has half as many.
+        steps: Number of time steps of the RNN and the LSTM.
+        long: Number of time steps over which Lyapunov exponents are averaged.
     """
 
     hidden: int
@@ -37,7 +37,10 @@ INPUT_STD = 0.5
 
 
 def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
-    """Claim 6: log g at rest, and less where input pushes units into saturation."""
+    """Claim 6: the gradient changes by log g a step at rest, and by less with input.
+
+    Input pushes the units into saturation.
+    """
     n, steps = sizes.hidden, sizes.steps
     gains = (0.8, 0.95, 1.0, 1.2)
     inputs = {"at rest": 0.0, "with input": INPUT_STD}
@@ -57,10 +60,10 @@ def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
             jnp.array([*inputs.values()]), jnp.array(gains)
         )
 
-    # The state starts at zero and needs some steps to reach its length.
+    # The state starts at zero and needs some steps for its norm to converge.
     found = -slopes(networks.measure(of_key)[..., steps // 10 :])
     points = [
-        # At rest every derivative is 1, whatever fixed point lies elsewhere.
+        # At rest every derivative of tanh is 1, whether or not rest is stable.
         Point(
             name,
             gain,
@@ -74,11 +77,12 @@ def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
 
 
 def forget_bias(sizes: TimeSizes, networks: Networks) -> Measurement:
-    """Claim 7: the direct path through an LSTM's cell keeps log sigmoid(b) a step.
+    """Claim 7: the direct path through the cell of an LSTM keeps log sigmoid(b) a step.
 
-    At rest, with recurrent weights of 0.5 times orthogonal matrices. The other paths go
-    through the candidate g and its gate, which there gives `dL/dc` the Jacobian
-    `sigmoid(b) + Q / 8`, Q orthogonal: they can turn forgetting into growth.
+    The LSTM is at rest and its recurrent weights are 0.5 times orthogonal matrices. The
+    other paths go through the candidate g and its gate. With them the Jacobian of
+    `dL/dc` is `sigmoid(b) + Q / 8`, with Q orthogonal: they can turn forgetting into
+    growth.
     """
     n, steps = max(4, sizes.hidden // 2), sizes.steps
     biases = (0.0, 1.0, 2.0, 4.0)
@@ -117,9 +121,9 @@ def forget_bias(sizes: TimeSizes, networks: Networks) -> Measurement:
 
 
 def _all_paths_slope(bias: float, steps: int) -> float:
-    """Slope over `steps` of the root mean square of `(sigmoid(b) + Q / 8)^steps v`.
+    """Return the log slope of the root mean square of `(sigmoid(b) + Q / 8)^steps v`.
 
-    The eigenvalues of a random orthogonal Q lie evenly on the unit circle.
+    The eigenvalues of a random orthogonal Q are uniform on the unit circle.
     """
     angles = np.linspace(0, 2 * np.pi, 4096, endpoint=False)
     gate = np.exp(theory.forget_gate_slope(bias))
@@ -128,10 +132,10 @@ def _all_paths_slope(bias: float, steps: int) -> float:
 
 
 def lyapunov(sizes: TimeSizes, networks: Networks) -> Measurement:
-    """Claim 8: gradients grow at the largest Lyapunov exponent, above 0 from g = 1.
+    """Claim 8: gradients grow at the largest Lyapunov exponent, which is 0 at g = 1.
 
-    `h_t = tanh(g W h_{t-1})`, W Gaussian. The prediction is each network's own
-    exponent, measured forwards in time.
+    The network is `h_t = tanh(g W h_{t-1})` with a Gaussian W. The prediction for each
+    network is its own exponent, measured forwards in time.
     """
     n, steps = sizes.hidden, sizes.long
     gains = (0.8, 1.0, 1.5, 2.0)
@@ -143,7 +147,7 @@ def lyapunov(sizes: TimeSizes, networks: Networks) -> Measurement:
 
         def of_gain(gain):
             step = lambda h, _: (jnp.tanh(gain * h @ w), None)
-            # The transient is no part of either average.
+            # The first steps are a transient that neither average includes.
             h = jax.lax.scan(step, start, jnp.zeros(steps // 2))[0]
             xs = jnp.zeros(steps)
             logs = log_adjoint_norms(step, h, xs, cotangent)

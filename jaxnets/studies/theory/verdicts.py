@@ -1,4 +1,4 @@
-"""Whether the claims of the study `theory` hold, in words and numbers."""
+"""Verdicts on the claims of the study of theory, in words and numbers."""
 
 import math
 from collections import defaultdict
@@ -11,25 +11,26 @@ from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 
 
-# From which part of its points on a claim that fails at some holds in part.
+# A claim that is not met at all of its points holds in part from this share of them on.
 PART = 0.5
 MEASURED, PREDICTED, REFINED = "claim", "predicted_claim", "refined_claim"
 
 
 class ClaimVerdict(NamedTuple):
-    """What the measurement says of a claim.
+    """Whether a claim holds.
 
     Attributes:
         number: Number of the claim, from 1.
-        claim: Its arm.
-        statement: What is claimed.
+        claim: Name of its arm.
+        statement: The claim in a sentence.
         holds: `yes`, `in part` or `no`.
-        sentence: That in words: at how many points the prediction is met, and where the
-            measurement is furthest from it.
-        lines: For each line of the claim how many `points` it has and at how many it is
-            `met`, the `misfit` (root mean square distance), and at its last point,
-            `at`, what is `predicted`, `refined` and `measured`, with the interval over
-            seeds from `low` to `high`. None where there is none.
+        sentence: The verdict in words: at how many points the prediction is met, and
+            where the measurement is furthest from it.
+        lines: For each line of the claim, its name `line`, its number of `points`, the
+            number of them that are `met`, and the `misfit` (root mean square distance);
+            and for its last point the coordinate `at` and the values `predicted`,
+            `refined` and `measured`, with the interval over seeds from `low` to `high`.
+            Missing values are None.
     """
 
     number: int
@@ -41,7 +42,7 @@ class ClaimVerdict(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """A point of a claim with what was measured there."""
+    """A point of a claim, with its measurement and whether it is met."""
 
     line: str
     x: float
@@ -57,7 +58,10 @@ def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
     """Judge each claim that has records, in the order of their numbers.
 
     Args:
-        records: Records of the study `theory`; others are left out.
+        records: Records of a run. Those of other studies are ignored.
+
+    Returns:
+        One verdict for each claim.
 
     Example:
         >>> records = [
@@ -82,29 +86,33 @@ def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
 
 
 def _points(claim: Claim, records: list[Record]) -> list[_Judged]:
-    places: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
+    # By family and size, then by metric, then by seed.
+    values: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
     for r in records:
-        place = places.setdefault((r.family, r.size), defaultdict(dict))
-        place[r.metric][r.seed] = r.value
-    found = (_judged(claim, *key, place) for key, place in places.items())
+        by_metric = values.setdefault((r.family, r.size), defaultdict(dict))
+        by_metric[r.metric][r.seed] = r.value
+    found = (_judged(claim, *key, each) for key, each in values.items())
     return [point for point in found if point is not None]
 
 
 def _judged(
-    claim: Claim, line: str, x: float, place: Mapping[str, Mapping[int, float]]
+    claim: Claim, line: str, x: float, values: Mapping[str, Mapping[int, float]]
 ) -> _Judged | None:
-    """Return the point, or None where nothing finite was measured or predicted."""
-    measured, theirs = place[MEASURED], place[PREDICTED]
+    """Return the point, or None if nothing finite was measured or predicted.
+
+    `values` are those of the point, by metric and seed.
+    """
+    measured, theirs = values[MEASURED], values[PREDICTED]
     mean = estimate(measured.values())
     predicted = estimate(theirs.values())
-    # A prediction of each network is compared network by network.
+    # A prediction that is a property of each network is compared seed by seed.
     gaps = estimate(
         value - theirs.get(seed, theirs.get(-1, math.nan))
         for seed, value in measured.items()
     )
     if mean is None or predicted is None or gaps is None:
         return None
-    refined = place[REFINED].get(-1)
+    refined = values[REFINED].get(-1)
     return _Judged(
         line,
         x,

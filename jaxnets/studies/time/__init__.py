@@ -1,4 +1,4 @@
-"""The study of recurrent and gated networks over time."""
+"""The study of time: recurrent against gated networks."""
 
 from jaxnets.studies.time.study import INITIALISER, NOTES, arms, run
 

@@ -1,4 +1,4 @@
-"""Theory's slope of a gradient over time, for the networks of the study of time."""
+"""The slope over time that theory predicts for the gradients of the study of time."""
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +8,27 @@ from jaxnets import functional as F
 from jaxnets.gradflow import theory
 
 
-# Sequences over which the gates are averaged: the slope moves little with more.
+# The gates are averaged over this many sequences; more would hardly change the slope.
 SEQUENCES = 16
 
 
 def rnn_slope(weight_variance: float, hidden: int, length: int) -> float:
-    """Return mean-field theory's slope for the RNN on the adding problem, in nats."""
-    # Of x_t @ w_xh: E[value^2] = 1/3 and E[marker^2] = 2/T, times the weights'.
+    """Return the slope of mean-field theory for an RNN on the adding problem, in nats.
+
+    Args:
+        weight_variance: Number of hidden units times the variance of a weight.
+        hidden: Number of hidden units.
+        length: Number of time steps.
+    """
+    # The variance of x_t @ w_xh, where E[value^2] = 1/3 and E[marker^2] = 2/T.
     input_variance = (1 / 3 + 2 / length) * weight_variance / hidden
     return theory.rnn_slope(weight_variance**0.5, input_variance)
 
 
 def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -> float:
-    """Return theory's slope for a GRU or LSTM, in nats per step back in time.
+    """Return the slope that theory predicts for a GRU or LSTM, in nats a step.
 
-    It follows from the values of the gates on `x (B, T, D)`; no gradient is taken.
+    It follows from the values of the gates on `x (B, T, D)`, without any gradient.
 
     Args:
         params: Weights of the networks of all seeds, with a leading axis of seeds.
@@ -30,7 +36,7 @@ def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -
         weight_variance: Hidden units times the variance of a weight of `w_hh`.
 
     Returns:
-        The mean slope of the seeds.
+        The mean slope over seeds, per step back in time.
     """
     lstm = isinstance(params, F.LSTMParams)
     values, profile = (
@@ -46,7 +52,7 @@ def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -
             *(np.asarray(value[seed]) for value in every),
             weight_variance=weight_variance,
         )
-        # Away from both ends, which differ from the steps between them.
+        # The steps near both ends differ from those between and are left out.
         quarter = len(line) // 4
         middle = np.arange(quarter, len(line) - quarter)
         slopes.append(-np.polyfit(middle, line[middle], 1)[0])
@@ -54,7 +60,7 @@ def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -
 
 
 def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
-    """Return i, f, g, o and c `(T, B, H)` of a run over `x (T, B, D)`."""
+    """Return i, f, g, o and c, each `(T, B, H)`, for the input `x (T, B, D)`."""
     zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
 
     def step(state, x_t):
@@ -68,7 +74,7 @@ def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def _gru_gates(params: F.GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
-    """Return r, z, n and h `(T, B, H)` of a run over `x (T, B, D)`."""
+    """Return r, z, n and h, each `(T, B, H)`, for the input `x (T, B, D)`."""
     zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
     b_hn = 0.0 if params.b_hn is None else params.b_hn
 

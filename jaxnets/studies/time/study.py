@@ -1,7 +1,8 @@
-"""Time: recurrent against gated networks on a task of long memory.
+"""Time: recurrent against gated networks on a task that needs a long memory.
 
-RNN, GRU and LSTM with matched initialisers learn the adding problem at several
-lengths: what of the loss's gradient reaches each time step, before and after training.
+RNN, GRU and LSTM with matched initialisers learn the adding problem at several lengths.
+The study measures how much of the gradient reaches each time step, before and during
+training.
 """
 
 import dataclasses
@@ -26,15 +27,16 @@ from jaxnets.studies.training_run import Trained, train
 
 @dataclasses.dataclass(frozen=True)
 class TimeSettings:
-    """How large the study is.
+    """The size of the study.
 
     Attributes:
-        lengths: Time steps of the sequences.
-        hidden: Units of the recurrent layer.
-        epochs: Number of evaluations.
-        steps: Updates in an epoch.
-        batch_size: Sequences in a batch, new ones each time.
-        learning_rate: Of Adam, after clipping the gradient's norm to 1.
+        lengths: Numbers of time steps of the sequences.
+        hidden: Number of units of the recurrent layer.
+        epochs: Number of epochs; each ends with an evaluation.
+        steps: Number of updates in an epoch.
+        batch_size: Number of sequences in a batch; each batch is drawn anew.
+        learning_rate: Learning rate of Adam, after the norm of the gradient is clipped
+            to 1.
     """
 
     lengths: Sequence[int]
@@ -51,31 +53,32 @@ SCALES = {
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
 INITIALISER = (
-    "All networks: every weight uniform in ±1 / sqrt(H), the rule of PyTorch's "
-    "recurrent layers, so that an RNN and one gate of a GRU or an LSTM start alike; "
-    "biases zero but the LSTM's forget bias, which is 1."
+    "All networks: every weight uniform in ±1 / sqrt(H), as in PyTorch's recurrent "
+    "layers, so that an RNN and one gate of a GRU or an LSTM start alike; biases zero, "
+    "except for the forget bias of the LSTM, which is 1."
 )
 NOTES = (
     "Theory's line is mean-field theory: for the RNN from the variances of its weights "
-    "and inputs, for GRU and LSTM from the values of their gates in a run forward.",
-    "Solved means a test loss below a tenth of 1/6, the loss without memory.",
+    "and inputs, for GRU and LSTM from the values of their gates in a forward pass.",
+    "Solved means a test loss below a tenth of 1/6, which is the loss without memory.",
 )
-# Variance 1 / (3 H): H is the fan-out of the blocks (D, H) and (H, H) of each gate.
+# The variance is 1 / (3 H), where H is the fan-out of the weights (D, H) and (H, H) of
+# each gate.
 WEIGHT_VARIANCE = 1 / 3
 uniform_init = initializers.variance_scaling(WEIGHT_VARIANCE, "fan_out", "uniform")
 BASELINE = 1 / 6
 SOLVED = BASELINE / 10
 LAYERS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 STEPS = {"RNN": F.rnn_step, "GRU": F.gru_step, "LSTM": F.lstm_step}
-# The gate that keeps the old state.
+# The gate that multiplies the old state.
 MEMORY_GATES = {"GRU": "z", "LSTM": "f"}
 EVALUATED_SEQUENCES = 256
-# Time steps that are recorded while training goes on; at its start and end all are.
+# At most this many time steps are recorded during training; before and after it, all.
 POSITIONS_IN_BETWEEN = 128
 
 
 def arms(scale: str, dataset: str) -> list[Arm]:
-    """Return the arms of the study: cells times lengths. The data is generated."""
+    """Return the arms of the study: each cell at each length. The data is generated."""
     del dataset
     return [
         Arm(
@@ -91,7 +94,7 @@ def arms(scale: str, dataset: str) -> list[Arm]:
 
 
 def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
-    """Train the network of `arm` for all seeds and record how its gradients flow."""
+    """Train the networks of `arm` for all seeds and record how their gradients flow."""
     settings = SCALES[arm.settings["scale"]]
     cell, length = arm.settings["cell"], arm.settings["length"]
     draw = functools.partial(adding_problem, length=length)
@@ -132,7 +135,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
 
 
 def _watch(cell: str, taps: dict, responses: dict) -> dict[str, jax.Array]:
-    """Keep the gradient at every step, and how open the gate of the memory is."""
+    """Return the gradient norm at every step, and the mean of the memory gate."""
     watched = {"norm": taps[f"{cell.lower()}/h"].norm}
     if cell in MEMORY_GATES:
         watched["gate"] = responses[f"{cell.lower()}/{MEMORY_GATES[cell]}"].mean
@@ -140,13 +143,13 @@ def _watch(cell: str, taps: dict, responses: dict) -> dict[str, jax.Array]:
 
 
 def _record_flow(recorder: Recorder, cell: str, history: training.History) -> None:
-    """Record the gradient at every time step and the memory of the gates."""
+    """Record the gradient at the time steps, and the timescale of the memory gate."""
     norms = history.reports.watched["norm"]
     length = norms.shape[-1]
     places = ["h"] * length
     steps = recorded_steps(norms.shape[1], history.steps_per_epoch)
     stride = math.ceil(length / POSITIONS_IN_BETWEEN)
-    # From the end of the sequence, where the loss is read, backwards.
+    # Counted from the end of the sequence, where the loss is taken.
     some = range((length - 1) % stride, length, stride)
     for step in steps:
         recorder.profile(
@@ -159,7 +162,7 @@ def _record_flow(recorder: Recorder, cell: str, history: training.History) -> No
     if cell in MEMORY_GATES:
         gate, means = MEMORY_GATES[cell], history.reports.watched["gate"]
         for step in sorted({0, norms.shape[1] - 1}):
-            # One number a network: the mean gate over units, batch and time.
+            # One number for each network: from the mean gate over units, batch, time.
             tau = gradflow.gate_timescales(means[:, step].T)
             recorder.scalar("gate_timescale", tau, step=step, place=gate)
 
@@ -167,7 +170,7 @@ def _record_flow(recorder: Recorder, cell: str, history: training.History) -> No
 def _record_theory(
     recorder: Recorder, cell: str, hidden: int, trained: Trained, norms, x
 ) -> None:
-    """Record theory's line before training, from the last step back."""
+    """Record the line that theory predicts before training."""
     length = norms.shape[-1]
     if cell == "RNN":
         slope = rnn_slope(WEIGHT_VARIANCE, hidden, length)
@@ -176,7 +179,7 @@ def _record_theory(
         model = nnx.merge(
             trained.program.graphdef, initial.params, initial.rest, copy=True
         )
-        # Every array has a leading axis of seeds.
+        # Every array of `params` has a leading axis of seeds.
         slope = gated_slope(model.recurrent.params, x, WEIGHT_VARIANCE)
     back = np.arange(length - 1, -1, -1)
     line = log10(norms[:, -1]).mean() + back * slope / np.log(10)
@@ -186,7 +189,7 @@ def _record_theory(
 def _record_lyapunov(
     recorder: Recorder, cell: str, trained: Trained, xs: jax.Array
 ) -> None:
-    """Record the largest Lyapunov exponent on one sequence, before and after."""
+    """Record the largest Lyapunov exponent on a sequence, before and after training."""
 
     def largest(state: training.TrainState) -> jax.Array:
         graphdef = trained.program.graphdef

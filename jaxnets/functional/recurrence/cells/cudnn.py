@@ -20,7 +20,7 @@ from jaxnets.functional.recurrence.time.options import (
     time_first,
     time_restored,
 )
-from jaxnets.tap import listening
+from jaxnets.tap import is_measuring
 from jaxnets.typing import ArrayLike
 
 
@@ -39,7 +39,7 @@ def cudnn_candidate(
         "`resets`": resets is not None,
         "`checkpoint`": checkpoint is not None,
         "`truncate`": truncate is not None,
-        "taps, which `measure` wants": listening(),
+        "taps, which `measure` wants": is_measuring(),
     }
     missing = departure(options, params, STANDARD) or next(
         (name for name, wanted in lacking.items() if wanted), None

@@ -32,7 +32,7 @@ from jaxnets.functional.recurrence.custom_step import entered, left
 from jaxnets.functional.recurrence.time.options import Masks, ScanPlan
 from jaxnets.functional.recurrence.time.residuals import Kept, keep
 from jaxnets.functional.recurrence.time.segments import in_segments
-from jaxnets.tap import listening
+from jaxnets.tap import is_measuring
 
 
 class _Inputs(NamedTuple):
@@ -91,7 +91,7 @@ def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, d
         gradients, logs = _backward(cell, plan, residuals, cotangents, measured)
         return ((gradients,), logs) if measured else (gradients,)
 
-    measured = listening()
+    measured = is_measuring()
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
     return run(_Inputs(cell.weights, learned, initial, state, x, masks, draws))
 

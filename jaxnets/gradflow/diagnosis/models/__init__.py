@@ -1,1 +1,1 @@
-"""Verdicts on one measured model."""
+"""Verdicts on a network that a user measured."""

@@ -3,18 +3,23 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.chains import chains, states
 from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
+from jaxnets.gradflow.diagnosis.models.chains import chains, states
 from jaxnets.gradflow.diagnosis.models.saturated import saturated_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
 from jaxnets.gradflow.diagnosis.spans import cuts, widest
 from jaxnets.gradflow.diagnosis.studies.overfitting import gap_verdict
-from jaxnets.gradflow.diagnosis.studies.time import GATED_REMEDIES
-from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as TIME_REMEDIES
-from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.studies.time import OPEN_THE_GATE
+from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as STUDY_REMEDIES
+from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
+from jaxnets.gradflow.diagnosis.verdict import (
+    Verdict,
+    first_and_last_step,
+    moment,
+    select,
+)
 from jaxnets.runs.records import Record
 
 
@@ -23,48 +28,44 @@ DEPTH_REMEDIES = {
     "shortcut connections; or normalise each layer.",
     "exploding": "Lower the gain of the initialiser (He's for ReLU, LeCun's for tanh), "
     "normalise each layer, scale residual branches down, or clip the gradient.",
-    "healthy": "Nothing to mend in the gradient's flow. If this network still trains "
-    "badly, look at the learning rate and the data first.",
+    "healthy": "Nothing needs to change in the gradient's flow. If this network still "
+    "trains badly, look at the learning rate and the data first.",
     "unclear": "Run more seeds before you decide.",
 }
-TIME_REMEDIES = TIME_REMEDIES | {
-    "vanishing": TIME_REMEDIES["vanishing"]
-    + " In a gated one s"
-    + GATED_REMEDIES["vanishing"][1:]
+TIME_REMEDIES = STUDY_REMEDIES | {
+    "vanishing": f"{STUDY_REMEDIES['vanishing']} In a gated one {OPEN_THE_GATE}"
 }
-Axes = tuple[list[Record], dict[str, list[Record]]]
 
 
 def model_verdicts(records: list[Record]) -> list[Verdict]:
     """Judge every network at its first and last step, then contrast them."""
-    found = select(records, study="model")
-    names = list(dict.fromkeys(record.arm for record in found))
+    names = list(dict.fromkeys(record.arm for record in records))
     verdicts: list[Verdict] = []
     for name in names:
-        rows = select(found, arm=name)
-        steps = {record.step for record in rows}
-        for step in sorted({min(steps), max(steps)}):
+        rows = select(records, arm=name)
+        for step in first_and_last_step(rows):
             verdicts += _network_verdicts(select(rows, step=step), name, step)
         gap = gap_verdict(rows, study="model", family=name)
         verdicts += [gap] if gap else []
     for name in names[1:]:
-        verdicts += _contrasts(found, names[0], name)
+        verdicts += _contrasts(records, names[0], name)
     return verdicts
 
 
 def _network_verdicts(records: list[Record], name: str, step: int) -> list[Verdict]:
-    depth, time = _axes(_finite_forward(records))
+    depth, time = _split(_finite_forward(records))
     network, *roles = _series(depth) or [[]]
     verdicts: list[Verdict | None] = [_along_depth(network, name, step)]
-    # Inside of the blocks only what is wrong, so that a few verdicts say it all.
-    # A branch that starts at zero passes nothing back at first; it is not broken.
-    alive = [rows for rows in roles if any(r.value > -math.inf for r in rows)]
-    inner = [_along_depth(rows, name, step) for rows in alive if _differ(rows)]
+    # Of the taps inside blocks only faults are reported, and only those of a kind that
+    # the network itself does not have. A branch that starts at zero passes nothing back
+    # at first, which is not a fault.
+    nonzero = [rows for rows in roles if any(r.value > -math.inf for r in rows)]
+    inner = [_along_depth(rows, name, step) for rows in nonzero if _differ(rows)]
     known = {verdict.kind for verdict in verdicts if verdict}
     verdicts += [v for v in inner if v and v.kind in {"vanishing", "exploding"} - known]
-    for place, rows in time.items():
-        verdicts.append(_along_time(rows, name, place, step))
-    # Gates are left out: one that is wide open, and so saturated, remembers well.
+    for tap, rows in time.items():
+        verdicts.append(_along_time(rows, name, tap, step))
+    # Gates are left out: a gate that is wide open is saturated, and keeps its state.
     judged = {record.place for record in depth} | time.keys()
     activations = [record for record in records if record.place in judged]
     verdicts += [
@@ -76,103 +77,98 @@ def _network_verdicts(records: list[Record], name: str, step: int) -> list[Verdi
 
 
 def _finite_forward(records: list[Record]) -> list[Record]:
-    """Leave out the seeds that were not finite on the way forward.
+    """Leave out the seeds that were not finite in the forward pass.
 
-    There a gradient of zero is what NaN makes of it, and has not vanished.
+    Their gradients may be zero because of a NaN, and have not vanished.
     """
     broken = {r.seed for r in select(records, metric="nonfinite_share") if r.value > 0}
     return [record for record in records if record.seed not in broken]
 
 
 def _differ(records: list[Record]) -> bool:
-    """Return whether one role's gradients differ so much that it is a fault.
+    """Return whether the gradients of one role differ so much that it is a fault.
 
-    They do not lie one behind another. Each is what arrives at its block times what
-    the block's own branch makes of it; where tenfold is no fault of one of the two, a
-    hundredfold is none of both. In a Transformer of six blocks with their layer norm in
-    front, the gradients of the queries differ by 18 between first and last.
+    These taps do not lie one behind the other. The gradient at each is the one that
+    arrives at its block, times a factor of the block's own branch. Tenfold is no fault
+    of either, so a hundredfold is no fault of the product. In a Transformer of six
+    blocks with layer norm first, the gradients of the queries differ by a factor of 18
+    between the first block and the last.
     """
-    flow = _counted(records)
-    if flow is None or cuts(flow.norms):
-        return flow is not None
-    spans = [widest(flow.norms, sign) for sign in (-1, 1)]
+    norms = _counted(records)
+    if norms is None or cuts(norms.norms):
+        return norms is not None
+    spans = [widest(norms.norms, sign) for sign in (-1, 1)]
     return any(abs(span.change.mean) >= 2 * TENFOLD for span in spans if span)
 
 
-def _axes(records: list[Record]) -> Axes:
-    """Part the norms into those along depth and, by place, those along time."""
+def _split(records: list[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
+    """Return the norms along depth and, by tap, those along time."""
     norms = select(records, metric="log10_gradient_norm")
     positions: defaultdict[str, set[int | None]] = defaultdict(set)
     for record in norms:
         positions[record.place].add(record.position)
-    in_time = {place for place, at in positions.items() if len(at) > 1}
+    in_time = {tap for tap, found in positions.items() if len(found) > 1}
     depth = [record for record in norms if record.place not in in_time]
-    return depth, {place: select(norms, place=place) for place in states(list(in_time))}
+    return depth, {tap: select(norms, place=tap) for tap in states(list(in_time))}
 
 
 def _series(depth: list[Record]) -> list[list[Record]]:
+    """Return the records of each series of taps that can be compared."""
     ordered = sorted(depth, key=lambda record: record.position or 0)
-    places = list(dict.fromkeys(record.place for record in ordered))
+    taps = list(dict.fromkeys(record.place for record in ordered))
     return [
         [record for record in ordered if record.place in series]
-        for series in chains(places)
+        for series in chains(taps)
     ]
 
 
 def _along_depth(records: list[Record], name: str, step: int) -> Verdict | None:
-    flow = _counted(records)
-    return flow and flow_verdict(
-        flow,
+    norms = _counted(records)
+    return norms and profile_verdict(
+        norms,
         study="model",
         where=f"{name}, {moment(step)}",
-        place="layer",
+        unit="layer",
         remedies=DEPTH_REMEDIES,
     )
 
 
 def _counted(records: list[Record]) -> Profile | None:
-    """Return the profile along a series, whose places count from 0 without gaps."""
-    places = {r.position for r in records if r.position is not None}
-    count = {position: number for number, position in enumerate(sorted(places))}
-    return profile(
-        [
-            record._replace(position=count[record.position])
-            for record in records
-            if record.position is not None
-        ]
-    )
+    """Return the profile along a series, with positions counted from 0 without gaps."""
+    placed = [(r, r.position) for r in records if r.position is not None]
+    count = {p: n for n, p in enumerate(sorted({position for _, position in placed}))}
+    return profile([r._replace(position=count[position]) for r, position in placed])
 
 
 def _along_time(
-    records: list[Record], name: str, place: str, step: int
+    records: list[Record], name: str, tap: str, step: int
 ) -> Verdict | None:
-    flow = profile(records)
-    return flow and flow_verdict(
-        flow,
+    norms = profile(records)
+    return norms and profile_verdict(
+        norms,
         study="model",
-        where=f"{name}, {place}, {moment(step)}",
-        place="step",
+        where=f"{name}, {tap}, {moment(step)}",
+        unit="step",
         remedies=TIME_REMEDIES,
     )
 
 
 def _contrasts(records: list[Record], first: str, second: str) -> list[Verdict]:
-    """Contrast two networks along depth, and along time where they share a place."""
+    """Contrast two networks along depth, and along time at each tap that both have."""
     rows = [select(records, arm=name) for name in (first, second)]
     steps = {r.step for r in rows[0]} & {r.step for r in rows[1]}
     if not steps:
         return []
     step = min(steps)
-    axes = [_axes(select(row, step=step)) for row in rows]
-    depths = [_series(depth) for depth, _ in axes]
-    flows: dict[str, tuple[Profile | None, Profile | None]] = {}
-    if depths[0] and depths[1]:
-        flows["layer"] = _counted(depths[0][0]), _counted(depths[1][0])
-    for place in axes[0][1].keys() & axes[1][1].keys():
-        flows[f"step of {place}"] = (
-            profile(axes[0][1][place]),
-            profile(axes[1][1][place]),
-        )
+    (depth, time), (other_depth, other_time) = (
+        _split(select(row, step=step)) for row in rows
+    )
+    pairs: dict[str, tuple[Profile | None, Profile | None]] = {}
+    network, other_network = _series(depth)[:1], _series(other_depth)[:1]
+    if network and other_network:
+        pairs["layer"] = _counted(network[0]), _counted(other_network[0])
+    for tap in time.keys() & other_time.keys():
+        pairs[f"step of {tap}"] = profile(time[tap]), profile(other_time[tap])
     contrasts = [
         arrival_contrast(
             (first, second),
@@ -181,7 +177,7 @@ def _contrasts(records: list[Record], first: str, second: str) -> list[Verdict]:
             where=f"{first} against {second}, {moment(step)}",
             opening=f"The first {what}",
         )
-        for what, (one, other) in flows.items()
+        for what, (one, other) in pairs.items()
         if one and other
     ]
     sizes = _sizes(rows, (first, second))
@@ -193,22 +189,18 @@ def _contrasts(records: list[Record], first: str, second: str) -> list[Verdict]:
 
 
 def _sizes(rows: list[list[Record]], names: tuple[str, str]) -> str:
-    """Say the parameter counts, since a contrast is fair where they are near."""
+    """Say how many parameters both have, since a contrast is fair if they are near."""
     counts = [{r.value for r in select(row, metric="parameter_count")} for row in rows]
     if not (counts[0] and counts[1]):
         return ""
     one, other = (f"{max(count):,.0f}" for count in counts)
-    same = one == other
-    return (
-        f" Both have {one} parameters."
-        if same
-        else f" Their parameters: {one} ({names[0]}) and {other} ({names[1]})."
-    )
+    if one == other:
+        return f" Both have {one} parameters."
+    return f" Their parameters: {one} ({names[0]}) and {other} ({names[1]})."
 
 
 def _remedy(contrast: Verdict, first: str, second: str) -> str:
-    low = contrast.number if contrast.low is None else contrast.low
-    high = contrast.number if contrast.high is None else contrast.high
+    low, high = contrast.interval
     if low > 0 or high < 0:
         better = second if low > 0 else first
         return f"Where the gradient's flow decides, prefer {better}."

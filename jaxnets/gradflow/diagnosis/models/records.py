@@ -9,12 +9,11 @@ import jax
 import numpy as np
 
 from jaxnets.gradflow.measurement import Flow
-from jaxnets.gradflow.modules import ModuleFlow
 from jaxnets.runs.records import Record
 from jaxnets.tap import ResponseStats
 
 
-# What `responses` holds, and the metric it is recorded as.
+# The statistics of a response, and the metric that each is recorded as.
 RESPONSE_METRICS = {
     "mean": "response_mean",
     "std": "response_std",
@@ -22,13 +21,13 @@ RESPONSE_METRICS = {
     "saturated_fraction": "saturated_share",
     "nonfinite_fraction": "nonfinite_share",
 }
-# Half of what makes a layer saturated: the upper end alone, where both are as full.
-ENDS = 0.25
+# A sigmoid that is saturated as often at 0 as at 1 has a quarter of its outputs at 1
+# when half of them, the threshold for a saturated layer, are saturated.
+UPPER_END = 0.25
 
 
 def flow_records(
-    flow: Flow | ModuleFlow,
-    responses: Mapping[str, ResponseStats] | None = None,
+    flow: Flow,
     *,
     name: str = "model",
     seed: int = 0,
@@ -42,30 +41,29 @@ def flow_records(
     for each seed, and join the lists, so that the verdicts have intervals; give two
     networks two names, and they are contrasted, seed by seed.
 
-    A statistic of shape `()` is one place along the depth of the network, one of shape
-    `(layers,)` as many places, in the order in which the taps were passed on the way
-    forward. One of shape `(time,)` is a profile over time of its own.
+    A statistic of shape `()` is one position along the depth of the network, and one of
+    shape `(layers,)` is as many positions, in the order in which the forward pass
+    reached the taps. A statistic of shape `(time,)` is a profile over time.
 
-    What saturates is seen where it is tapped. `measure_module` taps modules: of an
-    activation that is a plain function between two of them, call
+    Saturation is measured only at taps, and `measure_module` taps modules. To measure
+    an activation that is a plain function between two modules, call
     `tap(activation(x), "name")` or make it a module.
 
     Args:
-        flow: What `measure` or `measure_module` returned, outside of `jit`.
-        responses: What `responses` returned, for saturated and dead layers. What
-            `measure_module` returned brings its own.
-        name: Of the network, as the verdicts call it.
-        seed: Of the network.
-        step: Updates made before it was measured.
-        stacks: Patterns of the taps whose leading axis counts layers (a scanned stack)
-            and not time steps. Of two axes the first counts layers, always.
-        metrics: Further numbers that the verdicts know, by metric: one number for the
+        flow: The result of `measure` or `measure_module`, outside `jit`.
+        name: Name of the network in the verdicts.
+        seed: Seed of the network.
+        step: Number of updates before the measurement.
+        stacks: Patterns of the names of taps whose only axis counts layers (of a
+            scanned stack) and not time steps. Of two axes, the first always counts
+            layers.
+        metrics: Further numbers that have verdicts, by metric: one number for the
             network, such as `gradient_correlation`, `train_accuracy` or
-            `validation_accuracy`, or a number by tap, such as `dead_share` and
-            `saturated_share`, which then stands in the place of what the taps tell.
+            `validation_accuracy`, or numbers by tap, such as `dead_share` and
+            `saturated_share`, which then replace what the taps measured.
 
     Returns:
-        Records; `position` is the place along the depth, or the time step.
+        Records; `position` is the position along the depth, or the time step.
 
     Raises:
         ValueError: If a statistic has more than two axes, or `metrics` names no tap.
@@ -83,12 +81,10 @@ def flow_records(
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.1)
     """
-    if responses is None:
-        responses = flow.responses if isinstance(flow, ModuleFlow) else {}
     patterns = (stacks,) if isinstance(stacks, str) else tuple(stacks)
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
-    places = _places(norms, patterns)
-    size = float(sum(len(found) for found in places.values() if _is_depth(found)))
+    coordinates = _coordinates(norms, patterns)
+    size = float(sum(len(found) for found in coordinates.values() if _is_depth(found)))
 
     def record(metric: str, place: str, position: int | None, value: Any) -> Record:
         number = float(value)
@@ -97,8 +93,9 @@ def flow_records(
         )
 
     def spread(metric: str, tap: str, values: Any) -> Iterator[Record]:
-        flat = np.broadcast_to(np.asarray(values, np.float64), np.shape(norms[tap]))
-        for (place, position), value in zip(places[tap], flat.ravel(), strict=True):
+        shape = np.shape(norms[tap])
+        flat = np.broadcast_to(np.asarray(values, np.float64), shape).ravel()
+        for (place, position), value in zip(coordinates[tap], flat, strict=True):
             yield record(metric, place, position, value)
 
     records = [record("loss", "", None, flow.value)]
@@ -107,8 +104,8 @@ def flow_records(
     given = metrics or {}
     for tap, stats in flow.taps.items():
         records += spread("log10_gradient_norm", tap, _log10(stats.norm))
-        for field, metric in RESPONSE_METRICS.items() if tap in responses else ():
-            values = _response(responses[tap], field)
+        for field, metric in RESPONSE_METRICS.items() if tap in flow.responses else ():
+            values = _response(flow.responses[tap], field)
             if values is not None and metric not in given:
                 records += spread(metric, tap, values)
     for metric, values in given.items():
@@ -116,25 +113,25 @@ def flow_records(
             records.append(record(metric, "", None, values))
             continue
         for tap, value in values.items():
-            if tap not in places:
+            if tap not in coordinates:
                 raise ValueError(
                     f"`metrics` has {metric!r} at {tap!r}, which is no tap of `flow`; "
-                    f"wanted one of {', '.join(places)}."
+                    f"wanted one of {', '.join(coordinates)}."
                 )
             records += spread(metric, tap, value)
     return records
 
 
 def _response(stats: ResponseStats, field: str) -> Any:
-    """Return a statistic, or None where it says nothing about this tap."""
+    """Return a statistic, or None if it says nothing about this tap."""
     if field == "saturated_fraction":
-        # Only what stays within the range of tanh or sigmoid can be at its ends.
+        # Values outside [-1, 1] are not those of a tanh or a sigmoid.
         if not np.all(np.asarray(stats.max_abs) <= 1):
             return None
         upper = np.asarray(stats.saturated_fraction)
-        # What reaches 1 and not beyond so often ends there; then values next to 0 are
-        # the other end of a sigmoid. Of a tanh hardly any are just there.
-        return upper + np.where(upper >= ENDS, stats.shut_fraction, 0.0)
+        # If so many values are at 1 and none beyond, the activation saturates there.
+        # Then values next to 0 are the lower end of a sigmoid; a tanh has few of them.
+        return upper + np.where(upper >= UPPER_END, stats.shut_fraction, 0.0)
     return getattr(stats, field)
 
 
@@ -143,16 +140,16 @@ def _log10(norm: Any) -> Any:
         return np.log10(np.asarray(norm, np.float64))
 
 
-def _is_depth(places: list[tuple[str, int]]) -> bool:
-    """Return whether every place has a name of its own."""
-    return len({place for place, _ in places}) == len(places)
+def _is_depth(coordinates: list[tuple[str, int]]) -> bool:
+    """Return whether every number has a name of its own, as layers have."""
+    return len({place for place, _ in coordinates}) == len(coordinates)
 
 
-def _places(
+def _coordinates(
     norms: Mapping[str, Any], patterns: tuple[str, ...]
 ) -> dict[str, list[tuple[str, int]]]:
-    """Return, for each tap, name and position of each of its numbers."""
-    places: dict[str, list[tuple[str, int]]] = {}
+    """Return, for each tap, the name and the position of each of its numbers."""
+    coordinates: dict[str, list[tuple[str, int]]] = {}
     depth = 0
     for tap, norm in norms.items():
         shape = np.shape(norm)
@@ -165,14 +162,14 @@ def _places(
             )
         if len(shape) == 2:
             layers, steps = shape
-            places[tap] = [
+            coordinates[tap] = [
                 (f"{tap}[{layer}]", t) for layer in range(layers) for t in range(steps)
             ]
         elif shape and not stacked:
-            places[tap] = [(tap, t) for t in range(shape[0])]
+            coordinates[tap] = [(tap, t) for t in range(shape[0])]
         else:
             layers = shape[0] if shape else 1
             names = [f"{tap}[{n}]" for n in range(layers)] if shape else [tap]
-            places[tap] = [(place, depth + n) for n, place in enumerate(names)]
+            coordinates[tap] = [(place, depth + n) for n, place in enumerate(names)]
             depth += layers
-    return places
+    return coordinates

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.chains import role
+from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.studies.saturation import (
     HALF,
     OTHER_CAUSES,
@@ -13,15 +13,16 @@ from jaxnets.gradflow.diagnosis.studies.saturation import (
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
 from jaxnets.runs.estimates import Estimate
-from jaxnets.runs.formatting import format_estimate
+from jaxnets.runs.formatting import format_percent
 from jaxnets.runs.records import Record
 
 
 ZERO_CAUSE = (
-    "What gets zeros only and has no bias gives zeros: then the layer before it is the "
-    "one to mend. The last layer of a residual branch may start at zero on purpose."
+    "A layer without a bias that gets only zeros gives zeros: then the layer before it "
+    "is the one to change. The last layer of a residual branch may start at zero on "
+    "purpose."
 )
-# By metric: from which share on, what it is a share of, and what to do.
+# By metric: the threshold, what the share is a share of, and what to do.
 KINDS = {
     "saturated_share": (
         HALF,
@@ -40,34 +41,35 @@ KINDS = {
 def saturated_verdict(
     records: list[Record], *, study: str, where: str
 ) -> Verdict | None:
-    """Judge the shares at one step; None where no layer is beyond its threshold."""
+    """Judge the shares of saturated and of zero outputs at every tap.
+
+    Args:
+        records: Records of one network at one training step.
+        study: The study of the verdict.
+        where: What is judged.
+
+    Returns:
+        A verdict on the first tap beyond a threshold, or None if there is none.
+    """
     for metric, (threshold, what, remedy) in KINDS.items():
         found = select(records, metric=metric)
-        shares = _by_place(found)
+        shares = _by_tap(found)
         if metric == "zero_share":
             shares = _without_zero_starts(shares, records)
-        flat = [
-            (place, share)
-            for place, share in shares.items()
-            if share.interval[0] >= threshold
-        ]
+        flat = [t for t, share in shares.items() if share.interval[0] >= threshold]
         if not flat:
             continue
-        place, share = flat[0]
-        percent = format_estimate(
-            share, lambda s: f"{100 * s:.3g}", " % of the outputs"
-        )
+        tap, share = flat[0], shares[flat[0]]
         more = f" So it is at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
-        # Nothing but zeros is a layer through which nothing will ever pass.
-        gone = metric == "zero_share" and share.interval[0] == 1
-        kind = "dead" if gone else "saturated"
+        # Nothing will ever pass through a layer that gives nothing but zeros.
+        dead = metric == "zero_share" and share.interval[0] == 1
         return Verdict(
-            f"{where}, {moment(found[0].step)}, {place}",
+            f"{where}, {moment(found[0].step)}, {tap}",
             share.mean,
             threshold,
-            f"At {place} {percent} {what}.{more}",
+            f"At {tap} {format_percent(share, ' % of the outputs')} {what}.{more}",
             remedy,
-            kind,
+            "dead" if dead else "saturated",
             study,
             share.low,
             share.high,
@@ -77,36 +79,37 @@ def saturated_verdict(
     return None
 
 
-def _by_place(records: list[Record]) -> dict[str, Estimate]:
-    """Return the mean share at each place, over its time steps, then over seeds."""
-    places = dict.fromkeys(record.place for record in records)
-    shares = {place: mean_share(select(records, place=place)) for place in places}
-    return {place: share for place, share in shares.items() if share}
+def _by_tap(records: list[Record]) -> dict[str, Estimate]:
+    """Return the mean share at each tap, over its time steps, then over seeds."""
+    taps = dict.fromkeys(record.place for record in records)
+    shares = {tap: mean_share(select(records, place=tap)) for tap in taps}
+    return {tap: share for tap, share in shares.items() if share}
 
 
 def _without_zero_starts(
     shares: dict[str, Estimate], records: list[Record]
 ) -> dict[str, Estimate]:
-    """Leave out what gives nothing but zeros in every block, with a way around it.
+    """Leave out taps that are zero in every block, if the gradient gets around them.
 
-    Branches may start at zero. What is dead in the gradient's way lets nothing through
-    to the places before it.
+    The branches of residual blocks may start at zero. A tap that is dead in the
+    gradient's way lets nothing through to the taps before it.
     """
     roles: defaultdict[str, list[str]] = defaultdict(list)
-    for place in shares:
-        roles[role(place)].append(place)
+    for tap in shares:
+        roles[role(tap)].append(tap)
+    # Taps behind one that a gradient reaches.
     passed, arrives = set(), False
     norms = select(records, metric="log10_gradient_norm")
-    for place in dict.fromkeys(record.place for record in norms):
+    for tap in dict.fromkeys(record.place for record in norms):
         if arrives:
-            passed.add(place)
-        found = select(norms, place=place)
+            passed.add(tap)
+        found = select(norms, place=tap)
         arrives = arrives or any(math.isfinite(record.value) for record in found)
     started = {
-        place
-        for places in roles.values()
-        if all(shares[place].interval[0] == 1 for place in places)
-        and passed.intersection(places)
-        for place in places
+        tap
+        for taps in roles.values()
+        if all(shares[tap].interval[0] == 1 for tap in taps)
+        and passed.intersection(taps)
+        for tap in taps
     }
-    return {place: share for place, share in shares.items() if place not in started}
+    return {tap: share for tap, share in shares.items() if tap not in started}

@@ -1,1 +1,1 @@
-"""Verdicts on the records of a study, one file a study."""
+"""Verdicts on the studies: a module for each, with a function `judge(records)`."""

@@ -3,25 +3,30 @@
 from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
-from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
+from jaxnets.gradflow.diagnosis.verdict import (
+    Verdict,
+    first_and_last_step,
+    moment,
+    select,
+)
 from jaxnets.runs.records import Record
 
 
 REMEDIES = {
     "vanishing": "Add shortcut connections (residual blocks); check that the "
     "initialiser is He's for ReLU; or normalise each layer.",
-    "exploding": "Lower the gain of the initialiser, add shortcuts where BatchNorm has "
+    "exploding": "Lower the gain of the initialiser, add shortcuts if BatchNorm has "
     "none, start the last layer of each residual branch at zero, or clip the gradient.",
-    "healthy": "Nothing to mend in the gradient's flow. If this network still trains "
-    "badly, look at the learning rate and the data first.",
+    "healthy": "Nothing needs to change in the gradient's flow. If this network still "
+    "trains badly, look at the learning rate and the data first.",
     "unclear": "Run more seeds before you decide.",
 }
-# Keys are the kinds of the verdict on the plain network with BatchNorm.
+# By the kind of the verdict on the plain network with BatchNorm.
 BATCH_NORM_SENTENCES = {
     "healthy": " With BatchNorm the gradients of the plain network do not vanish, as "
-    "He et al. (2015, section 4.1) report: where it trains worse than the residual "
-    "one, vanishing gradients are not the reason.",
+    "He et al. (2015, section 4.1) report: if it trains worse than the residual one, "
+    "vanishing gradients are not the reason.",
     "vanishing": " This differs from He et al. (2015, section 4.1), who found that "
     "gradients do not vanish in plain networks with BatchNorm.",
     "exploding": " They do not vanish (He et al. 2015, section 4.1), they grow: "
@@ -33,43 +38,33 @@ BATCH_NORM_SENTENCES = {
 
 def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its deepest, before and after training, then contrast."""
-    study = records
-    found = select(study, metric="log10_gradient_norm")
-    verdicts: list[Verdict] = []
-    for family in dict.fromkeys(record.family for record in found):
-        verdicts += _family_verdicts(select(found, family=family), family)
+    norms = select(records, metric="log10_gradient_norm")
+    verdicts: list[Verdict | None] = []
+    for family in dict.fromkeys(record.family for record in norms):
+        verdicts += _family_verdicts(select(norms, family=family), family)
     for suffix in ("", " + BatchNorm"):
-        contrast = _contrast(found, "plain" + suffix, "residual" + suffix)
-        verdicts += [contrast] if contrast else []
-    return [*verdicts, *_shattering_verdicts(study)]
-
-
-def _shattering_verdicts(records: list[Record]) -> list[Verdict]:
-    found = select(records, metric="gradient_correlation")
-    verdicts = []
-    for family in dict.fromkeys(record.family for record in found):
-        rows = select(found, family=family)
-        depth = max(record.size for record in rows)
-        verdicts.append(
-            shattering_verdict(rows, study="depth", where=f"{family}, depth {depth:g}")
-        )
+        verdicts.append(_contrast(norms, "plain" + suffix, "residual" + suffix))
+    correlations = select(records, metric="gradient_correlation")
+    for family in dict.fromkeys(record.family for record in correlations):
+        rows = select(correlations, family=family)
+        where = f"{family}, depth {max(record.size for record in rows):g}"
+        verdicts.append(shattering_verdict(rows, study="depth", where=where))
     return [verdict for verdict in verdicts if verdict]
 
 
 def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
     depth = max(record.size for record in records)
     deepest = select(records, size=depth)
-    steps = {record.step for record in deepest}
     verdicts = []
-    for step in sorted({min(steps), max(steps)}):
-        flow = profile(deepest, step=step)
-        if flow is None:
+    for step in first_and_last_step(deepest):
+        norms = profile(deepest, step=step)
+        if norms is None:
             continue
-        verdict = flow_verdict(
-            flow,
+        verdict = profile_verdict(
+            norms,
             study="depth",
             where=f"{family}, depth {depth:g}, {moment(step)}",
-            place="block",
+            unit="block",
             remedies=REMEDIES,
         )
         if step == 0 and family == "plain + BatchNorm":
@@ -85,15 +80,15 @@ def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | Non
     if not depths[0] & depths[1]:
         return None
     depth = max(depths[0] & depths[1])
-    flows = [
+    profiles = [
         profile(records, family=family, size=depth, step=0)
         for family in (plain, residual)
     ]
-    if flows[0] is None or flows[1] is None:
+    if profiles[0] is None or profiles[1] is None:
         return None
     contrast = arrival_contrast(
         (plain, residual),
-        (flows[0], flows[1]),
+        (profiles[0], profiles[1]),
         study="depth",
         where=f"{plain} against {residual}, depth {depth:g}, before training",
         opening=f"At depth {depth:g} the first block",
@@ -102,9 +97,8 @@ def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | Non
 
 
 def _contrast_remedy(contrast: Verdict) -> str:
-    """Say what to do; the number is by how much the shortcuts keep the size better."""
-    low = contrast.number if contrast.low is None else contrast.low
-    high = contrast.number if contrast.high is None else contrast.high
+    """Return what to do about a contrast of networks without and with shortcuts."""
+    low, high = contrast.interval
     if low >= TENFOLD:
         return "The shortcuts keep the gradient's size on its way back: keep them."
     if high <= -TENFOLD:

@@ -1,19 +1,17 @@
 """Verdicts on saturation: how much of the network passes no gradient on."""
 
-from collections import defaultdict
-
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
-from jaxnets.runs.estimates import Estimate, estimate
-from jaxnets.runs.formatting import format_estimate, format_power_of_ten, power_of_ten
+from jaxnets.runs.estimates import Estimate, estimate, over_seeds
+from jaxnets.runs.formatting import format_percent, format_power_of_ten, power_of_ten
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
-# Half of all activations: then a path through two layers meets a flat one three times
-# out of four. ReLU is zero for half of a centred input by its nature, so there the
-# share counts as too large where only one unit in ten works.
+# If half of all activations are flat, a path through two layers meets a flat one three
+# times out of four. ReLU is zero for half of a centred input, so its share is too large
+# only if one unit in ten works.
 HALF = 0.5
 RELU_SHARE = 0.9
 REMEDIES = {
@@ -21,16 +19,16 @@ REMEDIES = {
     "vanishing": "Raise the gain of the initialiser (He's for ReLU, about 5/3 for "
     "tanh), or normalise each layer.",
     "exploding": "Lower the gain of the initialiser, or normalise each layer.",
-    "healthy": "Nothing to mend here.",
+    "healthy": "Nothing needs to change here.",
 }
 SIGMOID_REMEDY = "Use tanh or ReLU instead of sigmoid in hidden layers."
 SHARE_REASON = (
-    "Where half of all units are flat, a path through two layers meets a flat one "
-    "three times out of four; ReLU is zero for half of a centred input by its "
-    "nature, so there only one working unit in ten is too few."
+    "If half of all units are flat, a path through two layers meets a flat one three "
+    "times out of four; ReLU is zero for half of a centred input by its nature, so "
+    "there only one working unit in ten is too few."
 )
 FLOW_REASON = (
-    "One learning rate serves all layers: where gradients differ tenfold, a rate that "
+    "One learning rate serves all layers: if gradients differ tenfold, a rate that "
     "suits one end is wrong for the other."
 )
 OTHER_CAUSES = {
@@ -46,14 +44,12 @@ OTHER_CAUSES = {
 
 def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at every gain, before training."""
-    found = records
-    shares = select(found, metric="saturated_share")
+    shares = select(records, metric="saturated_share")
     arms = dict.fromkeys((record.family, record.size) for record in shares)
     verdicts = []
     for family, gain in sorted(arms):
-        arm = select(shares, family=family, size=gain)
-        step = min(record.step for record in arm)
-        first = select(found, family=family, size=gain, step=step)
+        step = min(r.step for r in select(shares, family=family, size=gain))
+        first = select(records, family=family, size=gain, step=step)
         where = f"{family}, gain {gain:g}"
         verdicts += [
             _arm_verdict(first, family, f"{where}, {moment(step)}"),
@@ -67,22 +63,22 @@ def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | No
     share = mean_share(select(records, metric="saturated_share"))
     if share is None:
         return None
-    flow = profile(records)
-    arrival = estimate(flow.arrivals.values()) if flow else None
+    norms = profile(records)
+    arrival = estimate(norms.arrivals.values()) if norms else None
     threshold = RELU_SHARE if family == "ReLU" else HALF
     kind = _kind(share, arrival, threshold)
     number = share
     if arrival is not None and kind in ("vanishing", "exploding"):
         number = arrival.map(power_of_ten)
         threshold = power_of_ten(-TENFOLD if kind == "vanishing" else TENFOLD)
-    lost = kind == "vanishing" and family == "sigmoid"
+    of_sigmoid = kind == "vanishing" and family == "sigmoid"
     return Verdict(
         where,
         number.mean,
         threshold,
         _sentence(family, share, arrival)
-        + (" The derivative of the sigmoid is at most 1/4." if lost else ""),
-        SIGMOID_REMEDY if lost else REMEDIES[kind],
+        + (" The derivative of the sigmoid is at most 1/4." if of_sigmoid else ""),
+        SIGMOID_REMEDY if of_sigmoid else REMEDIES[kind],
         kind,
         "saturation",
         number.low,
@@ -93,12 +89,9 @@ def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | No
 
 
 def mean_share(records: list[Record]) -> Estimate | None:
-    """Average over layers and time steps in each seed, then over seeds."""
-    by_seed: defaultdict[int, list[float]] = defaultdict(list)
-    for record in records:
-        by_seed[record.seed].append(record.value)
-    found = estimate(sum(shares) / len(shares) for shares in by_seed.values())
-    return None if found is None else found.within(SHARE)
+    """Estimate a share over all layers and time steps of the records."""
+    found = over_seeds(records)
+    return found and found.within(SHARE)
 
 
 def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
@@ -113,8 +106,7 @@ def _kind(share: Estimate, arrival: Estimate | None, threshold: float) -> str:
 
 def _sentence(family: str, share: Estimate, arrival: Estimate | None) -> str:
     what = "are zero and pass nothing on" if family == "ReLU" else "are saturated"
-    unit = f" % of the {family} activations {what}"
-    sentence = format_estimate(share, lambda s: f"{100 * s:.3g}", unit)
+    sentence = format_percent(share, f" % of the {family} activations {what}")
     if arrival is None:
         return f"{sentence}."
     return (

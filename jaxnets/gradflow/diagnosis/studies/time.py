@@ -5,8 +5,13 @@ import math
 from jaxnets.gradflow.diagnosis.contrast import REASON as CONTRAST_REASON
 from jaxnets.gradflow.diagnosis.contrast import by_how_much
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
-from jaxnets.gradflow.diagnosis.vanishing import flow_verdict
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
+from jaxnets.gradflow.diagnosis.verdict import (
+    Verdict,
+    first_and_last_step,
+    moment,
+    select,
+)
 from jaxnets.runs.estimates import estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
 from jaxnets.runs.records import Record
@@ -21,22 +26,22 @@ REMEDIES = {
     "unclear": "Run more seeds before you decide.",
 }
 GATED = ("GRU", "LSTM")
-GATED_REMEDIES = REMEDIES | {
-    "vanishing": "Start the gate that keeps the old state (LSTM f, GRU z) further "
-    "open: a bias of about the logarithm of the number of steps to remember.",
-}
+OPEN_THE_GATE = (
+    "start the gate that keeps the old state (LSTM f, GRU z) further open: a bias of "
+    "about the logarithm of the number of steps to remember."
+)
+GATED_REMEDIES = REMEDIES | {"vanishing": OPEN_THE_GATE[0].upper() + OPEN_THE_GATE[1:]}
 
 
 def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its longest sequence, contrast with RNN, then solved."""
-    found = records
-    norms = select(found, metric="log10_gradient_norm")
+    norms = select(records, metric="log10_gradient_norm")
     verdicts = []
     for family in dict.fromkeys(record.family for record in norms):
         verdicts += _family_verdicts(select(norms, family=family), family)
     for family in GATED:
         verdicts += _contrasts(norms, family)
-    solved = select(found, metric="solved")
+    solved = select(records, metric="solved")
     for family in dict.fromkeys(record.family for record in solved):
         verdicts += _solved_verdicts(select(solved, family=family), family)
     return verdicts
@@ -45,26 +50,25 @@ def judge(records: list[Record]) -> list[Verdict]:
 def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
     length = max(record.size for record in records)
     longest = select(records, size=length)
-    steps = {record.step for record in longest}
     verdicts = []
-    for step in sorted({min(steps), max(steps)}):
-        flow = profile(longest, step=step)
-        if flow is None:
+    for step in first_and_last_step(longest):
+        norms = profile(longest, step=step)
+        if norms is None:
             continue
-        verdict = flow_verdict(
-            flow,
+        verdict = profile_verdict(
+            norms,
             study="time",
             where=f"{family}, {length:g} time steps, {moment(step)}",
-            place="step",
+            unit="step",
             remedies=GATED_REMEDIES if family in GATED else REMEDIES,
         )
-        verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(flow)))
+        verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(norms)))
     return verdicts
 
 
-def _reach(flow: Profile) -> str:
-    """Say the rate again in units for memory: half-life, powers of ten per 100."""
-    rate = estimate(flow.rates.values())
+def _reach(norms: Profile) -> str:
+    """Say the rate again as a half-life and in powers of ten per 100 steps."""
+    rate = estimate(norms.rates.values())
     if rate is None or rate.mean == 0:
         return ""
     steps = math.log10(2) / abs(rate.mean)
@@ -76,16 +80,17 @@ def _reach(flow: Profile) -> str:
 
 
 def _contrasts(records: list[Record], family: str) -> list[Verdict]:
+    """Contrast the RNN with a gated family at the longest sequence that both have."""
     lengths = [{r.size for r in select(records, family=f)} for f in ("RNN", family)]
     if not lengths[0] & lengths[1]:
         return []
     length = max(lengths[0] & lengths[1])
     both = select(records, size=length)
-    moments = [{r.step for r in select(both, family=f)} for f in ("RNN", family)]
-    steps = moments[0] & moments[1]
+    steps = {r.step for r in select(both, family="RNN")}
+    shared = [r for r in select(both, family=family) if r.step in steps]
     contrasts = [
         _contrast(select(both, step=step), family, length, step)
-        for step in sorted({min(steps), max(steps)} if steps else ())
+        for step in first_and_last_step(shared)
     ]
     return [contrast for contrast in contrasts if contrast]
 
@@ -94,13 +99,13 @@ def _contrast(
     records: list[Record], family: str, length: float, step: int
 ) -> Verdict | None:
     """Compare the rates of the RNN and a gated family."""
-    flows = [profile(records, family=name) for name in ("RNN", family)]
-    if flows[0] is None or flows[1] is None:
+    profiles = [profile(records, family=name) for name in ("RNN", family)]
+    if profiles[0] is None or profiles[1] is None:
         return None
     plain, gated = (
-        {seed: 100 * rate for seed, rate in flow.rates.items()}
-        for flow in flows
-        if flow
+        {seed: 100 * rate for seed, rate in found.rates.items()}
+        for found in profiles
+        if found
     )
     gap = paired_difference(gated, plain)
     better = by_how_much(("RNN", family), (plain, gated), "per 100 steps")
@@ -126,14 +131,14 @@ def _contrast(
 
 
 def _ratio(plain: dict[int, float], gated: dict[int, float], family: str) -> str:
-    """Say how many times faster the RNN forgets, where both forget in every seed."""
+    """Say how many times faster the RNN forgets, if both forget in every seed."""
     finite = [
         {seed: rate for seed, rate in rates.items() if math.isfinite(rate)}
         for rates in (plain, gated)
     ]
     if any(rate >= 0 for rates in finite for rate in rates.values()):
         return ""
-    # Of logarithms, because a ratio of means has no symmetric interval.
+    # On the logarithmic scale, because a ratio has no symmetric interval.
     logs = [{s: math.log10(-rate) for s, rate in rates.items()} for rates in finite]
     ratio = paired_difference(logs[1], logs[0])
     if ratio is None:
@@ -146,7 +151,7 @@ def _contrast_remedy(gap: float, certain: bool, family: str) -> str:
     if not certain:
         return "The two do not differ for sure: run more seeds before you decide."
     if gap < 0:
-        return f"Where the task needs long memory, prefer the {family}."
+        return f"Where the task needs a long memory, prefer the {family}."
     return (
         f"Here the RNN's gradient reaches further back than the {family}'s: open the "
         "forget gate with a larger bias before you blame the cell."

@@ -31,7 +31,7 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
 from jaxnets.functional.recurrence.time.options import Masks, ScanPlan
 from jaxnets.functional.recurrence.time.segments import in_segments
 from jaxnets.functional.recurrence.time.split import no_cotangent, split_scan
-from jaxnets.tap import listening, taps_by_hand
+from jaxnets.tap import is_measuring, taps_by_hand
 
 
 def in_place_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
@@ -91,7 +91,7 @@ def _differentiable_scan(
     cell: Cell, plan: ScanPlan, walk: Walk
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
     """Return the scan, whose derivative is the backward pass in place."""
-    taps = taps_by_hand(cell.gates.taps) if listening() else None
+    taps = taps_by_hand(cell.gates.taps) if is_measuring() else None
     onward, back = _differentiated_by_definition(cell, plan, walk, taps)
 
     @jax.custom_vjp

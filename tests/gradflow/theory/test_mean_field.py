@@ -136,9 +136,9 @@ def test_relu_slopes_against_random_networks(weight_variance, rng):
 @pytest.mark.parametrize(("size", "window"), [(8, 3), (1, 3), (5, 4), (3, 7), (9, 1)])
 def test_border_fraction_counts_taps(size, window):
     fraction = theory.conv_border_fraction(size, window)
-    np.testing.assert_allclose(fraction, oracle.border_passes(size, window))
+    np.testing.assert_allclose(fraction, oracle.conv_border_fraction(size, window))
     square = theory.conv_border_fraction((size, 6), (window, 2))
-    np.testing.assert_allclose(square, fraction * oracle.border_passes(6, 2))
+    np.testing.assert_allclose(square, fraction * oracle.conv_border_fraction(6, 2))
 
 
 def test_border_rate_against_a_deep_linear_convolution(rng):

@@ -132,5 +132,5 @@ def test_errors_name_the_argument():
         theory.correlation_map(jnp.tanh, 1.5, **UNIT)
     with pytest.raises(ValueError, match=r"`bias_variance` is -1"):
         theory.critical_line(jnp.tanh, -1.0)
-    with pytest.raises(ValueError, match=r"`bias_variance` 1000000.0 has no critical"):
+    with pytest.raises(ValueError, match=r"`bias_variance` is 1000000.0; .* is critical"):
         theory.critical_line(jnp.tanh, 1e6)

@@ -17,12 +17,12 @@ from jaxnets.gradflow import (
     dead_units,
     flow_records,
     gradient_correlation,
-    measure_both_ways,
+    measure,
     saturation,
     tap,
     verdicts,
 )
-from tests.gradflow.run_records import ends, one
+from tests.gradflow.diagnosis.run_records import ends, one
 
 
 DEPTH = 12
@@ -47,7 +47,7 @@ def measured_mlp(activation, weights, biases, x, direction):
     hidden = layers_of(activation, x, weights, biases)
     kind = {jnp.tanh: "tanh", jax.nn.sigmoid: "sigmoid"}.get(activation, "relu")
     shares = [saturation(h, kind) for h in hidden], [dead_units(h) for h in hidden]
-    return measure_both_ways(loss, (weights, biases)), shares
+    return measure(loss, (weights, biases)), shares
 
 
 def judged_mlp(
@@ -71,14 +71,12 @@ def judged_mlp(
         shifts = [np.full(width, bias, np.float32) for bias in biases]
         x, direction = generator.normal(size=(64, width)), generator.normal(size=width)
         arrays = [np.asarray(v, np.float32) for v in (x, direction)]
-        (flow, forward), (flat, dead) = measured_mlp(
-            activation, weights, shifts, *arrays
-        )
+        flow, (flat, dead) = measured_mlp(activation, weights, shifts, *arrays)
         metrics = {"dead_share": dict(zip(flow.taps, dead, strict=True))}
         if activation is not jax.nn.relu:
             metrics = {"saturated_share": dict(zip(flow.taps, flat, strict=True))}
         records += flow_records(
-            flow, forward, name="net", seed=seed, metrics=None if taps_only else metrics
+            flow, name="net", seed=seed, metrics=None if taps_only else metrics
         )
     return records
 
@@ -200,7 +198,7 @@ def measured_conv(residual, kernels, x):
             h = tap(h + y / np.sqrt(len(kernels)) if residual else y, f"block{number}")
         return jnp.mean(h**2)
 
-    return measure_both_ways(loss, kernels)
+    return measure(loss, kernels)
 
 
 def test_convolutions_plain_against_residual():
@@ -212,8 +210,8 @@ def test_convolutions_plain_against_residual():
         kernels = [kernel.astype(np.float32) for kernel in kernels]
         x = generator.normal(size=(8, 6, 6, 8)).astype(np.float32)
         for name, residual in (("plain", False), ("residual", True)):
-            flow, forward = measured_conv(residual, kernels, x)
-            records += flow_records(flow, forward, name=name, seed=seed)
+            flow = measured_conv(residual, kernels, x)
+            records += flow_records(flow, name=name, seed=seed)
     found = verdicts(records)
     assert one(found, where="plain, before training").kind == "vanishing"
     assert one(found, where="residual, before training").kind == "healthy"
@@ -254,7 +252,7 @@ def test_shattered_gradients_of_a_plain_network_and_not_of_a_residual_one():
         x = generator.normal(size=(64, width)).astype(np.float32)
         for name, residual in (("plain", False), ("residual", True)):
             value = gradients_at_inputs(residual, depth, np.float32(weights), x)
-            flow, _ = measure_both_ways(lambda w: jnp.sum(w), jnp.ones(2))
+            flow = measure(lambda w: jnp.sum(w), jnp.ones(2))
             metrics = {"gradient_correlation": value}
             records += flow_records(flow, name=name, seed=seed, metrics=metrics)
     found = verdicts(records)
@@ -268,7 +266,7 @@ def test_shattered_gradients_of_a_plain_network_and_not_of_a_residual_one():
 
 @functools.partial(jax.jit, static_argnums=0)
 def measured_recurrence(run, params, x):
-    return measure_both_ways(lambda p: jnp.mean(run(p, x)[1][:, -1] ** 2), params)
+    return measure(lambda p: jnp.mean(run(p, x)[1][:, -1] ** 2), params)
 
 
 def recurrence(run, params_of, name, *, hidden, gates, open_gate=0.0):
@@ -285,8 +283,8 @@ def recurrence(run, params_of, name, *, hidden, gates, open_gate=0.0):
             bias,
         )
         x = np.float32(draw(size=(16, 40, 3)))
-        flow, forward = measured_recurrence(run, params, x)
-        records += flow_records(flow, forward, name=name, seed=seed)
+        flow = measured_recurrence(run, params, x)
+        records += flow_records(flow, name=name, seed=seed)
     return records
 
 

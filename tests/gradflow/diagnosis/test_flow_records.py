@@ -11,7 +11,7 @@ from flax import nnx
 from jaxnets.gradflow import flow_records, measure, measure_module, tap, verdicts
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.tap import TapStats
-from tests.gradflow.run_records import one
+from tests.gradflow.diagnosis.run_records import one
 
 
 def flow_of(norms):
@@ -20,7 +20,8 @@ def flow_of(norms):
         name: TapStats(*map(jnp.asarray, (np.float32(norm), 0.0, 0.0, 0.0)))
         for name, norm in norms.items()
     }
-    return Flow(jnp.float32(0.5), None, {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}, taps)
+    grads = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
+    return Flow(jnp.float32(0.5), None, grads, taps, responses={})
 
 
 def places(records, metric="log10_gradient_norm"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnets.gradflow import verdicts
-from tests.gradflow.run_records import norms, numbers, one
+from tests.gradflow.diagnosis.run_records import norms, numbers, one
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxnets.gradflow import verdicts
-from tests.gradflow.run_records import (
+from tests.gradflow.diagnosis.run_records import (
     complete_run,
     norms,
     one,

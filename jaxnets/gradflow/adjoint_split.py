@@ -1,4 +1,4 @@
-"""The adjoint of a recurrence, split into its direct path and the rest."""
+"""The adjoint of a recurrence, split into the direct path and the recurrent rest."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,19 +11,19 @@ from jaxnets.gradflow.adjoint import check_recurrence
 from jaxnets.gradflow.trees import split_inexact, unit_and_norm, wide_dtype
 
 
-# The exponent of a vector of zeros: below every other, and no sum of two overflows.
+# The exponent of a zero vector: below all others, and the sum of two fits into int32.
 LOWEST = -(2**29)
 
 
 class AdjointParts(NamedTuple):
-    """Logarithms of the norms of an adjoint and of its two parts.
+    """Logarithms of the norms of `dL/dstate_t` and of its two parts.
 
     The vectors add up, `dL/dstate_t = direct + recurrent`; their norms do not.
 
     Attributes:
-        total: `(T,)`, of the whole of `dL/dstate_t`.
-        direct: `(T,)`, of what arrives over the direct path of every step.
-        recurrent: `(T,)`, of the rest.
+        total: `(T,)`, log norm of `dL/dstate_t`.
+        direct: `(T,)`, log norm of the part that takes the direct path in every step.
+        recurrent: `(T,)`, log norm of the rest.
     """
 
     total: Float[Array, " time"]
@@ -32,7 +32,7 @@ class AdjointParts(NamedTuple):
 
 
 class _Scaled(NamedTuple):
-    """The vector `leaves * 2**exponent`; powers of two lose nothing to rounding."""
+    """The vector `leaves * 2**exponent`; scaling by a power of two is exact."""
 
     leaves: list[Array]
     exponent: Int[Array, ""]
@@ -47,49 +47,51 @@ def adjoint_parts(
     *,
     select: Callable[[Any], Any] | None = None,
 ) -> AdjointParts:
-    r"""Split `dL/dstate_t` into the direct path and the way through recurrent weights.
+    r"""Split `dL/dstate_t` into the direct path and the paths over recurrent weights.
 
     With the Jacobians `J_t = dstate_t / dstate_{t-1}` of `step` and `D_t` of `direct`,
     and `lambda_T = d_T = dL/dstate_T`, `r_T = 0`,
 
-        lambda_{t-1} = J_t^T lambda_t                     the whole,
-        d_{t-1}      = D_t^T d_t                          the direct path alone,
-        r_{t-1}      = J_t^T r_t + (J_t - D_t)^T d_t      the rest,
+        lambda_{t-1} = J_t^T lambda_t                     total,
+        d_{t-1}      = D_t^T d_t                          direct,
+        r_{t-1}      = J_t^T r_t + (J_t - D_t)^T d_t      recurrent,
 
-    so `lambda_t = d_t + r_t`: r holds every path that leaves the direct one at least
-    once. In an LSTM `D_t` is the forget gate, `d c_t / d c_{t-1} = f_t` with the gates
-    held fixed, so `d_t` is the product of the forget gates times `dL/dc_T`, where what
-    reaches `c_T` through the last output counts as direct. In a GRU it is `z_t`.
+    so `lambda_t = d_t + r_t`: r is the sum over all paths that leave the direct path at
+    least once. In an LSTM `D_t` is the forget gate, `d c_t / d c_{t-1} = f_t` with the
+    gates held fixed, so `d_t` is the product of the forget gates times `dL/dc_T`; the
+    cotangent that reaches `c_T` through the last output counts as direct. In a GRU
+    `D_t` is `z_t`.
 
-    Each array of the state is a variable of its own: `dL/dc_t` is what comes back to
-    `c_t` from step t + 1, without what comes from the output `h_t` of the same step.
-    A `tap` on c sees both, and `f_{t+1}` times what it sees at t + 1 is `dL/dc_t` here.
+    The arrays of the state are independent variables: `dL/dc_t` is the cotangent of
+    `c_t` from step t + 1, without that from the output `h_t` of the same step. A `tap`
+    on c sees the sum of both, and `f_{t+1}` times the tap's cotangent at t + 1 is
+    `dL/dc_t` here.
 
-    The scale of each vector is an integer power of two apart from it, so the results
-    are finite and right where the gradient itself has long left float32.
+    Each vector is scaled by its own power of two, so the results are finite and
+    accurate even if the gradient itself is far outside the range of float32.
 
     Args:
         step: `step(state, x_t) -> (state, y_t)`, the body of a `lax.scan`.
-        direct: The same for the direct path: a function of the shape of `step` of which
-            only the derivative of the new state counts. `jax.lax.stop_gradient` takes
-            the other paths out.
-        state: The state before the first step, any pytree of any number of arrays.
+        direct: A function with the arguments and results of `step` whose new state has
+            only the direct path as its derivative, such as `step` with
+            `jax.lax.stop_gradient` on the other paths. Its values are not used.
+        state: The state before the first step, a pytree of arrays.
         xs: Inputs with a leading time axis T: a pytree, as for `lax.scan`.
-        cotangent: `dL/dstate_T`, a pytree of the structure of `state`.
-        select: Picks the part of a state whose adjoint is reported, such as
-            `lambda state: state.c`. None takes all of it.
+        cotangent: `dL/dstate_T`, a pytree with the structure of `state`.
+        select: Returns the part of a state whose adjoint is reported, such as
+            `lambda state: state.c`. None reports the whole state.
 
     Returns:
         `AdjointParts`, natural logarithms of shape `(T,)` in float32. Entry t belongs
-        to the state *after* step t. Minus infinity where a part is exactly zero.
+        to the state *after* step t. It is minus infinity if a part is exactly zero.
 
     Raises:
-        ValueError: If `cotangent` or what `direct` returns does not have the structure
-            or shapes of `state`, there is no floating-point array in what is selected,
-            or there is no step.
+        ValueError: If `cotangent` or the state that `direct` returns does not have the
+            structure and shapes of `state`, the selection has no floating-point array,
+            or `xs` has no step.
 
     Example:
-        An LSTM, whose other paths all start at h:
+        In an LSTM all paths but the direct one start at h:
 
         >>> import jax
         >>> import jax.numpy as jnp
@@ -109,56 +111,57 @@ def adjoint_parts(
         -0.018
 
         For a GRU `direct` is `lambda h, x_t: (jax.lax.stop_gradient(z(h, x_t)) * h,
-        None)`, with z the gate as a function of both.
+        None)`, where the function z computes the update gate.
 
     Source: Gers, Schmidhuber and Cummins 2000, "Learning to Forget", for the direct
-    path; the split of the sum over paths is that of Pascanu, Mikolov and Bengio 2013,
-    section 2. With peepholes f depends on c: stop that path too if it shall not count.
-    Flax, Keras and PyTorch have no counterpart.
+    path; Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
+    neural networks", section 2, for the sum over paths. With peepholes f depends on c:
+    stop the gradient there too to exclude that path. Flax, Keras and PyTorch have no
+    counterpart.
     """
     check_recurrence(state, xs, cotangent)
     pick = select or (lambda state: state)
-    _check(direct, pick, state, xs)
+    _check_direct_and_select(direct, pick, state, xs)
 
     def forward(state, x_t):
         return step(state, x_t)[0], (state, x_t)
 
     def backward(carry, saved):
-        total, straight, rest = carry
+        lambda_t, d_t, r_t = carry
         before, x_t = saved
-        whole, bare = (_pullback(fun, before, x_t) for fun in (step, direct))
-        along, bypassed = whole(straight), bare(straight)
-        turned = _Scaled(
-            [a - b for a, b in zip(along.leaves, bypassed.leaves, strict=True)],
-            straight.exponent,
+        pull, pull_direct = (_pullback(fun, before, x_t) for fun in (step, direct))
+        all_paths, direct_path = pull(d_t), pull_direct(d_t)
+        leaving = _Scaled(
+            [a - b for a, b in zip(all_paths.leaves, direct_path.leaves, strict=True)],
+            d_t.exponent,
         )
         carry = (
-            _normalized(whole(total)),
-            _normalized(bypassed),
-            _sum(whole(rest), turned),
+            _normalized(pull(lambda_t)),
+            _normalized(direct_path),
+            _sum(pull(r_t), leaving),
         )
-        return carry, logs(carry)
+        return carry, log_norms(carry)
 
-    def logs(vectors):
+    def log_norms(vectors):
         return AdjointParts(*(_log_norm(v, pick, rebuild) for v in vectors))
 
     leaves, rebuild = split_inexact(cotangent)
     wide = wide_dtype(*leaves)
     leaves = [jnp.asarray(leaf).astype(wide) for leaf in leaves]
     last = _normalized(_Scaled(leaves, jnp.int32(0)))
-    nothing = _normalized(_Scaled([0 * leaf for leaf in leaves], jnp.int32(0)))
-    start = (last, last, nothing)
+    zero = _normalized(_Scaled([0 * leaf for leaf in leaves], jnp.int32(0)))
+    start = (last, last, zero)
 
     _, saved = jax.lax.scan(forward, state, xs)
     later = jax.tree.map(lambda a: a[1:], saved)
     _, earlier = jax.lax.scan(backward, start, later, reverse=True)
-    return jax.tree.map(jnp.append, earlier, logs(start))
+    return jax.tree.map(jnp.append, earlier, log_norms(start))
 
 
 def _pullback(
     fun: Callable[[Any, Any], tuple[Any, Any]], before: Any, x_t: Any
 ) -> Callable[[_Scaled], _Scaled]:
-    """Return what takes a cotangent of the state after a step to the one before."""
+    """Return the function that maps the state's cotangent to that before the step."""
     leaves, rebuild = split_inexact(before)
     outputs, pull = jax.vjp(
         lambda leaves: split_inexact(fun(rebuild(leaves), x_t)[0])[0], leaves
@@ -175,7 +178,7 @@ def _pullback(
 
 
 def _normalized(vector: _Scaled) -> _Scaled:
-    """Move the power of two of the largest entry into the exponent."""
+    """Scale the largest entry to magnitude 1/2 to 1, and adapt the exponent."""
     peak = jnp.max(jnp.stack([jnp.max(jnp.abs(v), initial=0) for v in vector.leaves]))
     shift = jnp.clip(jnp.frexp(peak)[1], -126, 126)
     exponent = jnp.where(peak == 0, LOWEST, vector.exponent + shift)
@@ -201,13 +204,13 @@ def _log_norm(
     return jnp.log(unit_and_norm(picked)[1]).astype(jnp.float32) + log_scale
 
 
-def _check(
+def _check_direct_and_select(
     direct: Callable[[Any, Any], tuple[Any, Any]],
     pick: Callable[[Any], Any],
     state: Any,
     xs: Any,
 ) -> None:
-    """Refuse a `direct` of another shape than the step's, and an empty selection."""
+    """Raise a ValueError if `direct` or `select` does not fit the state."""
     first = jax.tree.map(lambda a: a[0], xs)
     wanted = jax.tree.map(jnp.shape, state)
     came = jax.tree.map(jnp.shape, jax.eval_shape(direct, state, first)[0])
@@ -218,6 +221,6 @@ def _check(
         )
     if not split_inexact(pick(state))[0]:
         raise ValueError(
-            "`select` picks no floating-point array, so there is no adjoint to report; "
-            "wanted at least one. Pass for example `lambda state: state.c`."
+            "`select` returns no floating-point array, so there is no adjoint to "
+            "report; wanted at least one. Pass for example `lambda state: state.c`."
         )

@@ -1,4 +1,4 @@
-"""A run folder as a study would leave it, from made-up but plausible numbers."""
+"""A run folder like that of a real run, with made-up but plausible numbers."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ LENGTHS = (50, 100)
 GAINS = (0.5, 1.0, 5 / 3, 4.0)
 STEPS = (0, 20, 40, 80, 160, 320)
 
-# Log10 of the gradient's factor for each layer, before training.
+# Log10 of the factor by which each layer changes the gradient, before training.
 DEPTH_SLOPES = {
     "plain": -0.12,
     "residual": 0.02,
@@ -29,7 +29,7 @@ SATURATION = {"sigmoid": 0.10, "tanh": 0.06, "ReLU": 0.5}
 
 
 def arm(study, family, size, seed, rows):
-    """Records of one seed from rows of (step, metric, position, value)."""
+    """Yield the records of one seed from rows of `(step, metric, position, value)`."""
     name = f"{family}-{size:g}".replace(" ", "-").lower()
     for step, metric, position, value in rows:
         place = "" if position is None else f"layer{position}"
@@ -39,7 +39,7 @@ def arm(study, family, size, seed, rows):
 
 
 def curve(metric, start, end, rng):
-    """A learning curve of `metric` from `start` to `end`."""
+    """Return the rows of a learning curve of `metric` from `start` to `end`."""
     return [
         (s, metric, None, end + (start - end) * np.exp(-s / 90) + rng.normal(0, 0.01))
         for s in STEPS
@@ -154,7 +154,7 @@ def records_of(studies=tuple(MAKERS), seeds=3):
 
 
 def section_of(study, records, claims=()):
-    """The section of a study, drawn from records alone."""
+    """Return the section of a study, drawn from records alone."""
     found = [record for record in records if record.study == study]
     return draw_study(study, Run(found, {"claims": list(claims)}, {}, []))
 
@@ -170,7 +170,7 @@ CONFIG = {
 
 
 def write_run(folder: Path, records=None, summary=SUMMARY, config=CONFIG) -> Path:
-    """Write a run into `folder`; None for `summary` or `config` leaves it out."""
+    """Write a run into `folder`; without `summary.json` or `config.json` if None."""
     write_records(folder / "records.csv", records_of() if records is None else records)
     for name, content in (("summary.json", summary), ("config.json", config)):
         (folder / name).unlink(missing_ok=True)

@@ -113,7 +113,7 @@ def test_it_draws_from_disk_alone(browser, page, width, scheme):
 
 
 def hover(browser, figure):
-    """Point at the middle of the first chart of a figure; what the tooltip tells."""
+    """Point at the middle of a figure's first chart and return its tooltip."""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
@@ -121,43 +121,43 @@ def hover(browser, figure):
     chart = browser.find_element(By.CSS_SELECTOR, f"#{figure} .chart svg.marks")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
     ActionChains(browser).move_to_element(chart).perform()
-    shown = WebDriverWait(browser, 20).until(
+    tooltips = WebDriverWait(browser, 20).until(
         lambda b: b.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible")
     )
-    cells = [cell.text for cell in shown[0].find_elements(By.TAG_NAME, "td")]
+    cells = [cell.text for cell in tooltips[0].find_elements(By.TAG_NAME, "td")]
     return dict(zip(cells[::2], cells[1::2], strict=True))
 
 
 @pytest.mark.parametrize("figure", ["gradient-by-block", "gradient-explorer"])
 def test_hovering_shows_the_values(browser, page, figure):
     open_page(browser, page, 1280, "light")
-    told = hover(browser, f"depth-{figure}")
-    assert told["network"] in STUDIES["depth"].families
-    assert told["line"] in ("measured", "theory")
-    assert told["seeds"] == "3"
-    assert re.match(r"−?\d+\.\d+ \(", told["gradient norm (log10)"])
-    assert 0 < float(told["block, counted from the input"]) < 31
+    shown = hover(browser, f"depth-{figure}")
+    assert shown["network"] in STUDIES["depth"].families
+    assert shown["line"] in ("measured", "theory")
+    assert shown["seeds"] == "3"
+    assert re.match(r"−?\d+\.\d+ \(", shown["gradient norm (log10)"])
+    assert 0 < float(shown["block, counted from the input"]) < 31
 
 
 def test_hovering_shows_the_numbers_of_a_cell(browser, page):
     open_page(browser, page, 1280, "dark")
-    told = hover(browser, "depth-gradient-over-training")
-    assert told["network"] == "plain"
-    assert 5 < int(told["block, counted from the input"]) < 25
-    assert int(told["updates"]) in STEPS
-    assert re.fullmatch(r"−?\d\.\d\d", told["gradient norm (log10)"])
-    assert told["seeds"] == "3"
+    shown = hover(browser, "depth-gradient-over-training")
+    assert shown["network"] == "plain"
+    assert 5 < int(shown["block, counted from the input"]) < 25
+    assert int(shown["updates"]) in STEPS
+    assert re.fullmatch(r"−?\d\.\d\d", shown["gradient norm (log10)"])
+    assert shown["seeds"] == "3"
 
 
 def strokes(browser):
-    """The paths of the lines in the depth study's explorer."""
+    """Return the SVG paths of the lines in the depth study's explorer."""
     return browser.execute_script(
         "return [...document.querySelectorAll('#depth-gradient-explorer"
         " .mark-line path')].map(path => path.getAttribute('d')).filter(Boolean)"
     )
 
 
-def test_the_profile_follows_the_controls(browser, page):
+def test_the_explorer_follows_the_controls(browser, page):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait
@@ -170,16 +170,16 @@ def test_the_profile_follows_the_controls(browser, page):
     before = strokes(browser)
     # Four families, and theory's lines for two of them.
     assert len(before) == 6
-    slider, told = find("[type=range]"), find("output")
-    assert told.text == "before training"
+    slider, shown = find("[type=range]"), find("output")
+    assert shown.text == "before training"
     slider.send_keys(Keys.ARROW_RIGHT)
     until(
         lambda: len(strokes(browser)) == 4 and not set(strokes(browser)) & set(before)
     )
-    assert told.text == f"after {STEPS[1]} updates"
+    assert shown.text == f"after {STEPS[1]} updates"
     slider.send_keys(Keys.HOME)
     until(lambda: strokes(browser) == before)
-    assert told.text == slider.get_attribute("aria-valuetext") == "before training"
+    assert shown.text == slider.get_attribute("aria-valuetext") == "before training"
     find("input[value=plain]").send_keys(Keys.SPACE)
     until(lambda: len(strokes(browser)) == 4)
     deep = strokes(browser)
@@ -189,7 +189,7 @@ def test_the_profile_follows_the_controls(browser, page):
 
 
 def colours(browser):
-    """The colour of each cell of the depth study's first map."""
+    """Return the colour of each cell of the depth study's first heat map."""
     return browser.execute_script(
         "return [...document.querySelectorAll('#depth-gradient-over-training"
         " .chart')[0].querySelectorAll('.mark-rect path')].map("
@@ -209,7 +209,7 @@ def test_a_heat_map_shows_the_depth_that_is_chosen(browser, page):
     smaller = 20 * len(STEPS)
     WebDriverWait(browser, 20).until(lambda b: len(colours(b)) == smaller)
     assert len(set(colours(browser))) > smaller / 2
-    # What is chosen stays so when the charts are drawn again.
+    # The choice is kept when the charts are drawn again.
     set_scheme(browser, "light")
     wait_until_drawn(browser, "light")
     assert len(colours(browser)) == smaller

@@ -1,3 +1,5 @@
+"""The charts where the reader chooses size and training step."""
+
 import math
 
 import pytest

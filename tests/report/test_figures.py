@@ -1,18 +1,19 @@
+"""The figures that each study draws from its records."""
+
 import json
 import math
 
 import altair as alt
 import pytest
 
-from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
+from jaxnets.report.charts.axes import MEASURED, PREDICTED
 from jaxnets.report.charts.figures import Figure
 from jaxnets.report.charts.heat_maps import HeatMap
-from jaxnets.report.charts.lines import make_line, misfit
 from jaxnets.report.sections.gradients import as_misfit
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.estimates import estimate
 from jaxnets.runs.folder import RunFolder
-from jaxnets.runs.selection import after_training, before_training, ends, of_metric
+from jaxnets.runs.selection import of_metric
 from tests.report.synthetic import (
     DEPTHS,
     LENGTHS,
@@ -153,18 +154,7 @@ def test_a_family_has_one_colour_in_all_charts_and_runs():
     assert figure.drawn() == [(3, "residual + BatchNorm")]
 
 
-def test_misfit_is_the_root_mean_square_distance():
-    point = lambda x, value: (x, Estimate(value, None, None, 1))
-    measured = Line("plain", MEASURED, [point(x, x) for x in (0.0, 1.0, 2.0)])
-    theory = make_line("plain", PREDICTED, {})
-    assert misfit(measured, theory) is None
-    shifted = Line("plain", PREDICTED, [point(x, x + 2.0) for x in (0.0, 2.0)])
-    assert misfit(measured, shifted) == pytest.approx(2.0)
-    uneven = Line("plain", PREDICTED, [point(0.0, 0.0), point(2.0, 5.0)])
-    assert misfit(measured, uneven) == pytest.approx(math.sqrt(9 / 2))
-
-
-def test_the_table_tells_the_misfit_only_where_theory_speaks(sections, records):
+def test_the_table_has_a_misfit_only_where_theory_predicts(sections, records):
     table = sections["depth"].table
     column = table.head.index("Misfit of theory (decades)")
     cells = {(row[0], row[1]): row[column] for row in table.rows}
@@ -172,14 +162,6 @@ def test_the_table_tells_the_misfit_only_where_theory_speaks(sections, records):
     arm = [r for r in records if r.arm == "plain-8" and r.step == 0]
     metrics = "log10_gradient_norm", "predicted_log10_gradient_norm"
     assert cells["plain", "8"] == as_misfit(of_metric(arm, *metrics))
-
-
-def test_steps_and_ends_are_those_of_each_arm():
-    records = [r for r in records_of(["depth"], seeds=1) if r.arm == "plain-8"]
-    norms = of_metric(records, "log10_gradient_norm")
-    assert {r.step for r in before_training(norms)} == {0}
-    assert {r.step for r in after_training(norms)} == {320}
-    assert {r.position for r in ends(norms, max)} == {7}
 
 
 @pytest.mark.parametrize("last", [1, 7, 99, 320, 5000])
@@ -196,7 +178,7 @@ def test_ticks_are_few_and_whole(last):
     assert all(tick == int(tick) and 0 <= tick <= last for tick in ticks)
 
 
-def test_intervals_at_a_single_place_are_bars():
+def test_intervals_at_a_single_x_are_bars():
     records = [r for r in records_of(["overfitting"]) if r.step == 320]
     figure = section_of("overfitting", records).figures[0]
     assert "Bars:" in figure.notes[0]
@@ -233,22 +215,20 @@ def test_values_that_are_not_finite_are_named_and_not_drawn():
 
 
 def test_long_lines_are_thinned_to_what_a_screen_shows():
-    names = {
-        "time": [
-            r._replace(size=3000.0, position=r.position * 30 + shift)
-            for r in records_of(["time"], seeds=1)
-            if r.position is not None and r.size == LENGTHS[1]
-            for shift in range(30)
-        ]
-    }
-    figure = section_of("time", names["time"]).figures[0]
+    records = [
+        r._replace(size=3000.0, position=r.position * 30 + shift)
+        for r in records_of(["time"], seeds=1)
+        if r.position is not None and r.size == LENGTHS[1]
+        for shift in range(30)
+    ]
+    figure = section_of("time", records).figures[0]
     rows = rows_of(figure.chart(figure.panels[0], legend=False))
     xs = [row["x"] for row in rows if row["family"] == "LSTM"]
     assert len(xs) <= 101
     assert (xs[0], xs[-1]) == (0.0, 2999.0)
 
 
-def test_only_asked_studies_appear(tmp_path):
+def test_only_requested_studies_appear(tmp_path):
     run = write_run(tmp_path, records_of(["time"]), config={"studies": ["time"]})
     assert [s.study for s in study_sections(RunFolder(run).read())] == ["time"]
     everything = write_run(tmp_path, records_of(["time"]))

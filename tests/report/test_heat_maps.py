@@ -1,3 +1,5 @@
+"""The heat maps over training."""
+
 import json
 import math
 
@@ -23,7 +25,7 @@ def heat_map(study, records):
 
 
 def cells(figure, family, size):
-    """The cells as Vega would flatten them: {(lowest place, step): mean}."""
+    """Return the cells as Vega flattens them: `{(low, step): mean}`."""
     return {
         (low, row["step"]): mean
         for row in figure.rows[family]
@@ -36,16 +38,16 @@ def test_a_cell_is_the_mean_over_seeds_at_its_block_and_step():
     records = records_of(["depth"])
     found = cells(heat_map("depth", records), "plain", 20)
     assert set(found) == {(b - 0.5, step) for b in range(20) for step in STEPS}
-    for place, step in ((-0.5, 0), (2.5, 160), (18.5, 320)):
+    for low, step in ((-0.5, 0), (2.5, 160), (18.5, 320)):
         values = [
             record.value
             for record in records
             if (record.family, record.size, record.step) == ("plain", 20, step)
-            and record.position == place + 0.5
+            and record.position == low + 0.5
             and record.metric == "log10_gradient_norm"
         ]
         assert len(values) == 3
-        assert found[place, step] == pytest.approx(np.mean(values), rel=1e-3)
+        assert found[low, step] == pytest.approx(np.mean(values), rel=1e-3)
 
 
 def test_time_goes_back_from_the_end_in_cells_of_equal_height():
@@ -118,5 +120,5 @@ def test_an_exported_map_shows_the_largest_size(tmp_path):
     assert path.name == "time-gradient-over-training-rnn.svg"
     svg = path.read_text()
     assert f"length {LENGTHS[-1]}" in svg and "gradient norm (log10)" in svg
-    # A rectangle a cell; the legend and the background have others.
+    # One rectangle for each cell; those of legend and background are not marks.
     assert svg.count('aria-roledescription="rect mark"') == ROWS * len(STEPS)

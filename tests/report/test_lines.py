@@ -1,8 +1,13 @@
-"""Theory's band around its line, and phase diagrams with a panel each activation."""
+"""Theory beside measurement: misfit, band and phase diagrams."""
+
+import math
 
 import altair as alt
 import pytest
 
+from jaxnets.report.charts.axes import MEASURED, PREDICTED, Line
+from jaxnets.report.charts.lines import make_line, misfit
+from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.records import Record
 from tests.report.synthetic import section_of
 
@@ -21,8 +26,10 @@ def record(study, family, size, seed, metric, position, value):
 
 @pytest.fixture
 def banded():
-    """Theory at -1 per block back from the last, a band but at the last; measured
-    inside of it in `plain`, outside at the first block in `residual`."""
+    """Theory loses 1 per block from the last backwards, with a band except at the last.
+
+    `plain` is measured inside the band, `residual` outside at the first block.
+    """
     records = []
     for family, off in (("plain", -0.25), ("residual", 0.25)):
         for position in range(3):
@@ -76,7 +83,7 @@ def test_the_band_is_drawn_and_the_measured_line_judged_against_it(banded):
     assert section.table.rows[0][misfit] == "0.14"
 
 
-def test_without_a_band_nothing_is_said_of_it(banded):
+def test_without_a_band_there_is_no_note(banded):
     plain = [r for r in banded if "low" not in r.metric and "high" not in r.metric]
     section = section_of("depth", plain)
     assert not any("dotted" in note for note in section.figures[0].notes)
@@ -84,7 +91,7 @@ def test_without_a_band_nothing_is_said_of_it(banded):
     assert "Blocks inside theory's band" not in section.table.head
 
 
-def test_each_activation_has_its_own_plane_and_a_step_has_none():
+def test_each_activation_has_a_panel_and_a_step_has_none():
     records = []
     for family, critical in (("tanh", 1.0), ("ReLU", 2.0)):
         for gain, chi in ((1.0, -0.2), (4.0, 0.9)):
@@ -108,3 +115,14 @@ def test_each_activation_has_its_own_plane_and_a_step_has_none():
     assert [row["x"] for row in rows if row["kind"] == "line"] == [2.0, 2.0]
     networks = {row["x"]: row["side"] for row in rows if row["kind"] == "network"}
     assert networks == {1.0: "vanishes", 16.0: "explodes"}
+
+
+def test_misfit_is_the_root_mean_square_distance():
+    point = lambda x, value: (x, Estimate(value, None, None, 1))
+    measured = Line("plain", MEASURED, [point(x, x) for x in (0.0, 1.0, 2.0)])
+    theory = make_line("plain", PREDICTED, {})
+    assert misfit(measured, theory) is None
+    shifted = Line("plain", PREDICTED, [point(x, x + 2.0) for x in (0.0, 2.0)])
+    assert misfit(measured, shifted) == pytest.approx(2.0)
+    uneven = Line("plain", PREDICTED, [point(0.0, 0.0), point(2.0, 5.0)])
+    assert misfit(measured, uneven) == pytest.approx(math.sqrt(9 / 2))

@@ -1,3 +1,5 @@
+"""The page and the exported charts of a whole run."""
+
 import json
 import math
 import re
@@ -15,7 +17,7 @@ VOID = {"meta", "link", "br", "path", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects text, tags and chart descriptions, and checks that tags are closed."""
+    """Collects text, tags and charts, and checks that tags are closed."""
 
     def __init__(self):
         super().__init__()
@@ -109,11 +111,6 @@ def test_the_page_asks_the_network_for_nothing_and_is_small(page):
     assert page.stat().st_size < 1_750_000
 
 
-def test_one_seed_has_no_interval(tmp_path):
-    path = write_report(write_run(tmp_path, records_of(["saturation"], seeds=1)))
-    assert "One seed only, so there is no interval." in read(path).words()
-
-
 @pytest.mark.parametrize(
     "seeds, words", [(1, "1 seed"), (4, "4 seeds"), ([0, 1, 2], "3 seeds")]
 )
@@ -132,7 +129,7 @@ def test_one_study_with_others_asked_for(tmp_path):
     assert "This run has no config.json" in words
 
 
-def test_a_missing_summary_is_said(tmp_path):
+def test_a_missing_summary_is_mentioned(tmp_path):
     path = write_report(write_run(tmp_path, records_of(["overfitting"]), summary=None))
     words = read(path).words()
     assert "This run has no summary.json" in words
@@ -162,7 +159,7 @@ def test_values_that_are_not_finite_do_not_reach_the_charts(tmp_path):
         for row in chart["datasets"]["rows"]
         for key in ("mean", "low", "high")
     ]
-    # A row of charts that can be explored holds a list, with None in an empty cell.
+    # Rows of explorers and heat maps hold lists, with None for an empty cell.
     numbers = [n for f in found for n in (f if isinstance(f, list) else [f])]
     numbers = [number for number in numbers if number is not None]
     assert numbers and all(math.isfinite(value) for value in numbers)

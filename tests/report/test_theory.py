@@ -1,4 +1,4 @@
-"""The study `theory` as the page shows it: every claim with its prediction."""
+"""The section of the study `theory`: each claim with its prediction."""
 
 import json
 
@@ -17,7 +17,7 @@ def record(arm, size, seed, value, family="net"):
 
 @pytest.fixture
 def records():
-    """Measured 2 x and 2 x + 0.2, so 2 x + 0.1 on average; predicted 2 x."""
+    """Measured: 2 x and 2 x + 0.2, with the mean 2 x + 0.1. Predicted: 2 x."""
     line = [
         ("critical_weight_variance", (1.0, 2.2)),
         ("critical_bias_variance", (0.0, 0.2)),
@@ -104,7 +104,7 @@ def test_each_claim_has_a_figure_of_measurement_and_prediction(records):
         assert "NaN" not in json.dumps(specification)
 
 
-def test_ticks_that_are_no_whole_numbers_are_written_as_they_are(records):
+def test_fractional_ticks_keep_their_decimals(records):
     section = section_of("theory", records)
     (figure,) = [f for f in section.figures if f.plot.name == "rnn-slope"]
     axis = figure.chart(figure.panels[0], legend=True)["layer"][0]["encoding"]["x"]

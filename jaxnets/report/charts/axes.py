@@ -81,7 +81,7 @@ def vertical_range(lines: Sequence[Line], axes: Axes) -> Range:
 
 
 def horizontal(axes: Axes, lines: Sequence[Line]) -> alt.X:
-    """Return the encoding of x: a tick at each value of few, else whole numbers."""
+    """Return the encoding of x, with a tick at each x if they are few."""
     xs = [x for line in lines for x, _ in line.points]
     low, high = min(xs), max(xs)
     # A margin, so that bars and markers at the first and last x are not clipped.

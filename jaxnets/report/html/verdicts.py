@@ -10,9 +10,8 @@ from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.folder import Run
 
 
-# The order of kinds: contrasts first, then troubles, then healthy networks.
-_LAST = ("healthy",)
-_FIRST = ("contrast",)
+# The kinds of verdicts that come first and last, with troubles between them.
+_FIRST, _LAST = "contrast", "healthy"
 # The CSS class that colours the border of a verdict; other kinds are `trouble`.
 _CLASSES = {
     "contrast": "contrast",
@@ -37,17 +36,11 @@ def verdicts_html(run: Run) -> Markup:
             "summary.json is missing. The charts below show what was measured.",
             class_="remark",
         )
-    names = [str(verdict.get("study") or "") for verdict in verdicts]
-    others = [name for name in dict.fromkeys(names) if name not in STUDIES]
-    of_studies = [
-        _of_study(
-            name,
-            [v for v, of in zip(verdicts, names, strict=True) if of == name],
-        )
-        for name in (*STUDIES, *others)
-        if name in names
-    ]
-    return join([*of_studies, _claims(claims) if claims else ""])
+    by_study: dict[str, list[dict[str, Any]]] = {study: [] for study in STUDIES}
+    for verdict in verdicts:
+        by_study.setdefault(str(verdict.get("study") or ""), []).append(verdict)
+    sections = [_of_study(study, found) for study, found in by_study.items() if found]
+    return join([*sections, _claims(claims) if claims else ""])
 
 
 def _claims(claims: list[dict[str, Any]]) -> Markup:
@@ -74,7 +67,7 @@ def _claim(claim: dict[str, Any]) -> Markup:
 
 def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
     ordered = sorted(verdicts, key=_rank)
-    well = [verdict for verdict in ordered if verdict.get("kind") in _LAST]
+    well = [verdict for verdict in ordered if verdict.get("kind") == _LAST]
     first = ordered[: len(ordered) - len(well)]
     details = Markup("")
     if well:
@@ -96,7 +89,7 @@ def _by_remedy(verdicts: list[dict[str, Any]]) -> Markup:
 
 def _rank(verdict: dict[str, Any]) -> int:
     kind = verdict.get("kind")
-    return 0 if kind in _FIRST else 2 if kind in _LAST else 1
+    return 0 if kind == _FIRST else 2 if kind == _LAST else 1
 
 
 def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
@@ -140,7 +133,7 @@ def _verdict(verdict: dict[str, Any]) -> Markup:
 def _unit(verdict: dict[str, Any]) -> str:
     """Return the unit of the number, which only contrasts have."""
     study = STUDIES.get(str(verdict.get("study")))
-    if study is None or verdict.get("kind") not in _FIRST or not study.contrast_unit:
+    if study is None or verdict.get("kind") != _FIRST or not study.contrast_unit:
         return ""
     return f" {study.contrast_unit}"
 

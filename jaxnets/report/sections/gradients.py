@@ -1,4 +1,4 @@
-"""The gradient by layer or time step beside theory's, which several studies measure."""
+"""The gradient by layer or time step, and its prediction by theory."""
 
 from collections import defaultdict
 

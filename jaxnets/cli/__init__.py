@@ -3,4 +3,7 @@
 Only tyro is imported here; each command imports what it needs, so `--help` is fast.
 """
 
-from jaxnets.cli.command_line import main as main
+from jaxnets.cli.command_line import main
+
+
+__all__ = ["main"]

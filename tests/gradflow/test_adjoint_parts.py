@@ -98,8 +98,8 @@ def test_gru_direct_path_is_its_update_gate(rng):
         jacobians.append(np.asarray(jax.jacobian(lambda h, x: step(h, x)[0])(h, x_t)))
         direct_jacobians.append(np.diag(z(h, x_t)))
         h = step(h, x_t)[0]
-    total, direct = oracle.adjoint_parts(jacobians, direct_jacobians, cotangent)
-    for actual, vectors in zip(parts, (total, direct, total - direct), strict=True):
+    total, along_z = oracle.adjoint_parts(jacobians, direct_jacobians, cotangent)
+    for actual, vectors in zip(parts, (total, along_z, total - along_z), strict=True):
         norms = np.linalg.norm(vectors, axis=1)
         np.testing.assert_allclose(np.exp(actual), norms, rtol=1e-4, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""`log_adjoint_norms`: the adjoint by hand, and far below what float32 holds."""
+"""`log_adjoint_norms` against explicit adjoints, also far below float32's range."""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def test_thousands_of_steps_stay_finite_and_exact(w_hh, rng):
     actual = run(h, inputs, cotangent)
     jacobians = oracle.tanh_rnn_jacobians(w_hh.astype(np.float64), h, inputs)
     expected = oracle.log_adjoint_norms(jacobians, cotangent.astype(np.float64))
-    assert expected[0] < -1000  # float32 ends at -103
+    assert expected[0] < -1000  # the smallest float32 is exp(-103)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)
     underflowed = jax.grad(
         lambda h: jnp.sum(jax.lax.scan(tanh_rnn(w_hh), h, inputs)[0])
@@ -133,7 +133,7 @@ def test_cotangents_at_the_ends_of_float32(scale, w_hh):
     np.testing.assert_allclose(scaled - plain, np.log(scale), rtol=1e-5)
 
 
-def test_bfloat16_is_normed_in_float32(w_hh):
+def test_norms_of_bfloat16_are_float32(w_hh):
     step = tanh_rnn(jnp.asarray(w_hh, jnp.bfloat16))
     ones = lambda *shape: jnp.ones(shape, jnp.bfloat16)
     logs = log_adjoint_norms(step, ones(5), ones(4, 5), ones(5))

@@ -42,18 +42,18 @@ def test_lstm_against_its_equations(rng):
 
 
 def test_the_direct_path_is_the_product_of_the_forget_gates(rng):
-    """Far below float32's range too: 3000 steps, with and without weights on h."""
+    """Also far below float32's range, and with and without recurrent weights."""
     params, state, xs, cotangent = lstm_case(rng, 3_000, forget_bias=0.0)
     cotangent = cotangent._replace(h=np.zeros(H, "f"))
     parts = lstm_parts(params, state, xs, cotangent)
-    _, bare = oracle.lstm_jacobians(params[:3], *state, xs)
-    gates = np.log([np.diag(jacobian)[H:] for jacobian in bare])
+    _, direct_jacobians = oracle.lstm_jacobians(params[:3], *state, xs)
+    gates = np.log([np.diag(jacobian)[H:] for jacobian in direct_jacobians])
     sums = np.append(np.cumsum(gates[:0:-1], axis=0)[::-1], np.zeros((1, H)), axis=0)
     each = sums + np.log(np.abs(cotangent.c))
     expected = np.logaddexp.reduce(2 * each, axis=1) / 2
-    assert expected[0] < -1_000  # float32 ends at -103
+    assert expected[0] < -1_000  # the smallest float32 is exp(-103)
     np.testing.assert_allclose(parts.direct, expected, rtol=1e-5, atol=1e-4)
-    # What leaves the path goes by h, so it takes two steps to come back to c.
+    # A path that leaves the direct one passes h, and reaches c two steps later.
     assert np.all(np.isfinite(parts.recurrent[:-2]))
     np.testing.assert_array_equal(parts.recurrent[-2:], -np.inf)
     without = params._replace(w_hh=0 * params.w_hh)
@@ -62,7 +62,7 @@ def test_the_direct_path_is_the_product_of_the_forget_gates(rng):
     np.testing.assert_array_equal(alone.recurrent, -np.inf)
 
 
-def test_total_belongs_to_the_other_instruments(rng):
+def test_total_agrees_with_the_other_instruments(rng):
     params, state, xs, cotangent = lstm_case(rng, 6)
     step = lambda state, x_t: lstm_step(params, state, x_t)
     run = jax.jit(lambda *a: adjoint_parts(step, step, *a))
@@ -76,7 +76,7 @@ def test_total_belongs_to_the_other_instruments(rng):
         pairs = zip(final, cotangent, strict=True)
         return sum(jnp.sum(a * b) for a, b in pairs)
 
-    # With one forget gate for all units, a tap sees dL/dc_t, and f of it goes on.
+    # A forget gate without weights is 1/2, and passes half of the tap's cotangent.
     others = (np.arange(4 * H) // H != 1).astype("f")
     same = jax.tree.map(lambda w: w * np.broadcast_to(others, w.shape), params)
     tapped = measure(loss, same).taps["c"].norm
@@ -93,12 +93,12 @@ def test_gru_direct_path_is_its_update_gate(rng):
     z = lambda h, x_t: jax.nn.sigmoid(x_t @ w_xz + h @ w_z)
     direct = lambda h, x_t: (jax.lax.stop_gradient(z(h, x_t)) * h, None)
     parts = jax.jit(lambda *a: adjoint_parts(step, direct, *a))(h, xs, cotangent)
-    jacobians, bare = [], []
+    jacobians, direct_jacobians = [], []
     for x_t in xs:
         jacobians.append(np.asarray(jax.jacobian(lambda h, x: step(h, x)[0])(h, x_t)))
-        bare.append(np.diag(z(h, x_t)))
+        direct_jacobians.append(np.diag(z(h, x_t)))
         h = step(h, x_t)[0]
-    total, along_z = oracle.adjoint_parts(jacobians, bare, cotangent)
+    total, along_z = oracle.adjoint_parts(jacobians, direct_jacobians, cotangent)
     for actual, vectors in zip(parts, (total, along_z, total - along_z), strict=True):
         norms = np.linalg.norm(vectors, axis=1)
         np.testing.assert_allclose(np.exp(actual), norms, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What taps capture: the adjoint of a recurrence, each device's share, by choice."""
+"""Taps in layers, on several devices, in branches, and chosen by name."""
 
 import os
 import subprocess
@@ -112,8 +112,8 @@ def test_only_chooses_among_the_taps_of_a_derivative_by_hand(rng):
     assert list(measure(loss, x, only="ys").taps) == ["ys"]
 
 
-def test_a_step_of_extreme_cotangents_spoils_no_norm_beside_it(rng):
-    # Whether squares leave the range is asked once a step, for all taps by hand.
+def test_a_step_of_extreme_cotangents_does_not_change_other_norms(rng):
+    # All taps of a derivative by hand share one test for extreme squares per step.
     params = F.init_lstm(jax.random.key(0), 3, 4)
     x = rng.normal(size=(2, 6, 3)).astype(np.float32)
     scales = np.array([1e-25, 1.0, 1e-25, 1e-3, 1e25, 1e-30], np.float32)
@@ -139,7 +139,7 @@ def test_a_tap_that_is_not_chosen_returns_its_very_argument():
     measure(loss, jnp.ones(2), only="chosen")
 
 
-def test_a_tap_in_a_branch_has_numbers_where_it_was_taken():
+def test_a_tap_in_a_branch_has_statistics_where_it_was_taken():
     def loss(w, flags):
         def step(w, flag):
             double = lambda w: tap(2.0 * w, "double")
@@ -190,14 +190,14 @@ def test_convolutional_layers_give_the_adjoint_of_every_example(residual, rng):
         np.testing.assert_allclose(flow.taps[name].norm, expected, rtol=1e-5)
 
 
-def test_what_was_traced_before_keeps_names_and_order():
+def test_functions_traced_before_keep_names_and_order():
     f = jax.jit(lambda w: tap(2.0 * w, "h"))
     g = jax.jit(lambda w: tap(3.0 * w, "h"))
     losses = [
         lambda w: jnp.sum(g(f(w))),
         lambda w: jnp.sum(tap(f(g(tap(w, "h"))), "h")),
     ]
-    # dL/dw of one weight: the product of what lies above a tap.
+    # The cotangent at a tap is the product of the factors after it.
     for loss, expected in zip(losses * 2, [[3, 1], [6, 2, 1, 1]] * 2, strict=True):
         taps = measure(loss, jnp.ones(1)).taps
         assert [float(stats.norm) for stats in taps.values()] == expected

@@ -30,7 +30,7 @@ def xs(rng):
 
 
 def rnn_norms(w_hh, xs):
-    """Backpropagation through time by hand, in float64."""
+    """Explicit backpropagation through time, in float64."""
     w_hh, xs = w_hh.astype(np.float64), xs.astype(np.float64)
     states = [np.zeros(xs.shape[1])]
     for x_t in xs:
@@ -145,7 +145,7 @@ def test_a_function_compiled_before_still_shows_its_taps(w_hh, xs):
     jax.grad(loss)(w_hh, xs)
     norms = measure(loss, w_hh, xs).taps["h"].norm
     np.testing.assert_allclose(norms, rnn_norms(w_hh, xs), rtol=1e-5)
-    # And the other way: measuring leaves nothing behind in the cache.
+    # Measuring does not change the cached program: forward mode still works.
     assert jax.jvp(lambda w: loss(w, xs), (w_hh,), (w_hh,))[1].shape == ()
 
 
@@ -173,7 +173,7 @@ def test_a_tap_that_the_gradient_does_not_reach_is_left_out():
 
 
 def test_measuring_costs_only_the_scalars(rng):
-    """The cotangents themselves would be time * batch * hidden floats."""
+    """The cotangents would take `time * batch * hidden` floats."""
     time, batch, hidden = 200, 16, 32
     w_hh = rng.normal(size=(hidden, hidden), scale=0.1).astype(np.float32)
     xs = rng.normal(size=(time, batch, hidden)).astype(np.float32)
@@ -189,7 +189,7 @@ def test_measuring_costs_only_the_scalars(rng):
     assert measured - plain <= 11 * 4 * time + 4 * 4 * batch * hidden
 
 
-def test_responses_are_those_of_the_way_forward(rng):
+def test_responses_are_statistics_of_the_forward_pass(rng):
     w = rng.normal(size=(3, 4)).astype(np.float32)
     flow = measure(lambda w: jnp.sum(tap(jnp.maximum(w, 0.0), "relu")), w)
     stats = flow.responses["relu"]
@@ -206,12 +206,12 @@ def test_responses_are_those_of_the_way_forward(rng):
 @pytest.mark.parametrize(
     "loss", [lambda w: w, lambda w: jnp.zeros((), jnp.int32)], ids=["vector", "integer"]
 )
-def test_a_loss_that_is_no_real_scalar(loss):
+def test_a_loss_that_is_not_a_real_scalar(loss):
     with pytest.raises(TypeError, match=r"`loss` returned .* wanted one real number"):
         measure(loss, jnp.ones(3))
 
 
-def test_one_trace_used_twice_is_refused_and_scopes_tell_them_apart():
+def test_a_trace_used_twice_is_an_error_unless_in_scopes():
     double = jax.jit(lambda w: tap(w * 2.0, "w"))
 
     def twice(w):

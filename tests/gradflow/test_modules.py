@@ -1,4 +1,4 @@
-"""`measure_module`: any Flax model as it is, beside explicit cotangents and Flax."""
+"""`measure_module` against explicit cotangents and `nnx.value_and_grad`."""
 
 import threading
 from typing import ClassVar
@@ -141,7 +141,7 @@ def test_convolutions_give_the_adjoint_of_every_block(make_blocks, images, rng):
     weights = rng.normal(size=images.shape).astype(np.float32)
     loss = lambda model, x: jnp.sum(weights * model.features(x))
     flow = jitted(loss, model, images)
-    # Copies, made anew in each trace: ours change the statistics of their BatchNorm.
+    # Each trace merges new copies: our blocks update the statistics of BatchNorm.
     splits = [nnx.split(block) for block in model.blocks]
     merged = lambda split: lambda x: nnx.merge(*split, copy=True)(x)
     blocks = [merged(split) for split in splits]
@@ -164,8 +164,8 @@ def test_value_gradient_and_state_are_those_of_flax(images):
     np.testing.assert_allclose(flow.value, value, rtol=1e-5)
     assert_equal_trees(flow.aux, aux)
     assert_equal_trees(flow.grads, grads)
-    # BatchNorm's statistics, the count of dropout's numbers, and the kernel that
-    # SpectralNorm changes.
+    # BatchNorm's statistics, dropout's counter, and the kernel that SpectralNorm
+    # updates.
     state = lambda model: nnx.state(model, nnx.Not(nnx.RngKey))
     assert jax.tree.leaves(nnx.state(measured, nnx.RngCount)) == [2]
     assert_equal_trees(state(measured), state(plain))
@@ -219,7 +219,7 @@ def test_names_of_shared_and_repeated_modules_and_of_own_taps():
 
 
 class Registered(nnx.Module):
-    """A class that wants to know its subclasses, and jits its call."""
+    """A class that registers its subclasses and jits its call."""
 
     known: ClassVar[list[str]] = []
 
@@ -239,7 +239,7 @@ class Known(Registered, wanted="known"):
     """The one subclass."""
 
 
-def test_a_jitted_call_of_a_class_with_subclasses_of_note():
+def test_a_jitted_call_of_a_class_that_registers_subclasses():
     loss = lambda model, x: jnp.sum(model(model(x)))
     model = Known()
     for _ in range(2):
@@ -252,7 +252,7 @@ def test_a_jitted_call_of_a_class_with_subclasses_of_note():
     assert type(model) is Known
 
 
-def test_a_branch_that_is_not_taken_has_no_numbers(images):
+def test_a_branch_that_is_not_taken_has_nan(images):
     class Either(nnx.Module):
         def __init__(self):
             self.blocks = nnx.List(blocks_of_flax(nnx.Rngs(0)))

@@ -56,13 +56,13 @@ def test_against_the_sum_over_all_paths(rng):
     length = jax.jit(lambda x: effective_path_length(lambda a: jax.grad(loss)(x, a)))(
         jnp.ones(4)
     )
-    # The gradient meets the last block first.
+    # The gradient passes the last block first.
     expected = oracle.path_length(branches[::-1].astype(np.float64), weights)
     np.testing.assert_allclose(length, expected, rtol=1e-4)
 
 
-def test_curved_branches_count_as_their_tangents(rng):
-    """The length is that of the linear network of the Jacobians on the way."""
+def test_nonlinear_branches_count_as_their_tangents(rng):
+    """The length is that of the linear network of the branches' Jacobians."""
     branches = rng.normal(size=(4, 3, 3), scale=0.5).astype(np.float32)
     x = rng.normal(size=3).astype(np.float32)
 
@@ -88,7 +88,7 @@ def test_tiny_and_huge_gradients(scale):
     np.testing.assert_allclose(length, 1 / 3, rtol=1e-5)
 
 
-def test_no_gradient_no_length():
+def test_a_zero_gradient_has_no_length():
     assert np.isnan(effective_path_length(lambda a: jnp.zeros(3) * a))
     with pytest.raises(ValueError, match="`input_gradient` returned no floating"):
         effective_path_length(lambda a: jnp.arange(3))

@@ -1,4 +1,4 @@
-"""When to measure: the steps chosen, counted by hand, also inside jit."""
+"""Schedules: the chosen steps, counted by hand, under jit and vmap."""
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,6 @@ def test_log_spaced_reaches_the_last_step_numbers():
 
 
 @pytest.mark.parametrize("make", [every, log_spaced])
-def test_none_at_all_is_refused(make):
+def test_a_count_below_one_is_an_error(make):
     with pytest.raises(ValueError, match=r"is 0; wanted at least 1"):
         make(0)

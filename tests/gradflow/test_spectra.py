@@ -91,7 +91,7 @@ def test_lyapunov_against_gram_schmidt(rng):
 
     actual = jax.jit(lambda h, xs: lyapunov_spectrum(step, h, xs, count=3))(h, inputs)
     jacobians = oracle.tanh_rnn_jacobians(w_hh.astype(np.float64), h, inputs)
-    # The start directions differ, which matters like one step in T.
+    # The initial directions differ, an effect of order 1 / T.
     expected = oracle.lyapunov_spectrum(jacobians, 3)
     np.testing.assert_allclose(actual, expected, atol=0.01)
 
@@ -113,7 +113,7 @@ def test_all_exponents_sum_to_the_mean_log_determinant(rng):
 
 
 def test_a_chaotic_network_has_a_positive_exponent(rng):
-    """A random tanh network without input turns chaotic at gain 1."""
+    """A random tanh network without input is chaotic above gain 1."""
     w = rng.normal(size=(64, 64)).astype(np.float32) / 8
     h = 0.1 * rng.normal(size=64).astype(np.float32)
 
@@ -136,7 +136,7 @@ def test_errors_name_the_argument():
         lyapunov_spectrum(step, jnp.ones(3), jnp.ones(5), count=0)
 
 
-def test_no_step_and_a_jacobian_far_from_one(rng):
+def test_no_step_and_large_singular_values(rng):
     step = lambda h, x: (h, None)
     with pytest.raises(ValueError, match=r"`xs` has the shapes \(0, 3\); wanted"):
         lyapunov_spectrum(step, jnp.ones(3), jnp.ones((0, 3)), count=1)

@@ -28,11 +28,11 @@ def rnn_arguments(rng):
 
 
 def hlo(function, *arguments):
-    """The optimised program as text, without what only tells where it came from."""
+    """The compiled program as text, without source positions."""
     text = jax.jit(function).lower(*arguments).compile().as_text() or ""
     assert "ENTRY" in text
     text = re.sub(r"metadata={[^}]*}", "", text)
-    # The tables of source positions stand at the head of newer dumps.
+    # Newer versions print tables of source positions first.
     text = re.sub(
         r"(?m)^(FileNames|FunctionNames|FileLocations|StackFrames)$", "", text
     )
@@ -153,7 +153,7 @@ def test_a_zero_cotangent_has_norm_zero():
     assert (stats.norm, stats.max_abs, stats.zero_fraction) == (0.0, 0.0, 1.0)
 
 
-def test_not_finite_is_counted():
+def test_nonfinite_values_are_counted():
     cotangent = np.array([np.nan, np.inf, 1.0, -np.inf], np.float32)
     stats = measure(lambda w: jnp.sum(tap(w, "w") * cotangent), jnp.ones(4)).taps["w"]
     assert stats.nonfinite_fraction == 0.75
@@ -170,6 +170,6 @@ def test_bfloat16_is_summed_in_float32():
     assert flow.grads.dtype == jnp.bfloat16
 
 
-def test_the_summary_of_nothing():
+def test_the_statistics_of_an_empty_array():
     stats = measure(lambda w: jnp.sum(tap(w, "w")) + 1.0, jnp.ones((0, 3))).taps["w"]
     assert (stats.norm, stats.max_abs) == (0.0, 0.0)

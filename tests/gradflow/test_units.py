@@ -34,7 +34,7 @@ def test_correlation_of_tiny_zero_and_half_precision_gradients(rng):
     np.testing.assert_allclose(gradient_correlation(gradients), expected, atol=1e-6)
 
 
-def test_plain_relu_networks_shatter_by_half_a_layer(rng):
+def test_plain_relu_networks_halve_the_correlation_per_layer(rng):
     """1/2^L (Balduzzi et al. 2017), with inputs centred at every layer."""
     width = 256
 
@@ -74,7 +74,7 @@ def test_timescales(rng):
     np.testing.assert_allclose(gate_timescales(gate), expected, rtol=1e-4)
 
 
-def test_timescales_of_gates_that_are_shut_and_open():
+def test_timescales_of_closed_and_open_gates():
     gate = jnp.array([[0.0, 1.0], [0.0, 1.0]], jnp.bfloat16)
     np.testing.assert_array_equal(gate_timescales(gate), [0.0, np.inf])
 

@@ -42,7 +42,7 @@ def test_update_ratios_by_path(rng):
 
 @pytest.mark.parametrize(("batch_size", "count"), [(1, 2), (1, 3), (2, 2)])
 def test_the_estimates_are_unbiased(batch_size, count):
-    """Averaged over every possible draw from four examples, they are exact."""
+    """The mean over all possible draws from four examples is exact."""
     examples = np.array([[1.0, -2.0, 0.5], [3.0, 0.0, 0.5], [2.0, 5.0, 0.0], [0, 1, 1]])
     true = examples.mean(axis=0)
     covariance = (examples - true).T @ (examples - true) / len(examples)
@@ -56,7 +56,7 @@ def test_the_estimates_are_unbiased(batch_size, count):
     np.testing.assert_allclose(noise.squared_norm.mean(), true @ true, rtol=1e-5)
 
 
-def test_it_is_the_estimate_from_a_small_and_a_big_batch(rng):
+def test_the_estimate_from_a_small_and_a_large_batch(rng):
     """Appendix A.1 of McCandlish et al., with B_small 4 and B_big 20."""
     gradients = rng.normal(size=(5, 7)) + 0.8
     small = np.mean(np.sum(gradients**2, axis=1))

@@ -1,4 +1,4 @@
-"""Slopes from gate statistics: by sampling, and by backpropagation in NumPy."""
+"""Slopes and profiles of gated networks against sampling and backpropagation."""
 
 import math
 
@@ -32,7 +32,7 @@ def orthogonal(rng, size):
 
 
 def slope_back(logs):
-    """Nats per step back in time, over the middle of the way."""
+    """Nats per step back in time, away from both ends."""
     return -np.polyfit(np.arange(len(logs))[20:-20], logs[20:-20], 1)[0]
 
 
@@ -43,14 +43,14 @@ def log_norms(jacobians, cotangent, of):
 
 @pytest.mark.parametrize("forget_bias", [0.0, 1.0, 2.0, 4.0])
 def test_lstm_profile_against_backpropagation(forget_bias, rng):
-    """Claim 7 of the study: the total slope is not that of the forget gate."""
+    """Claim 7 of the study: the total slope differs from that of the forget gate."""
     size, steps, gain = 64, 100, 0.5
     w_hh = np.concatenate([gain * orthogonal(rng, size) for _ in range(4)], axis=1)
     w_xh = 0.5 * rng.normal(size=(8, 4 * size)) / math.sqrt(8)
     b = np.repeat([0.0, forget_bias, 0.0, 0.0], size)
     xs = rng.normal(size=(steps, 8))
     series, h, c = [], np.zeros(size), np.zeros(size)
-    jacobians, bare = oracle.lstm_jacobians((w_xh, w_hh, b), h, c, xs)
+    jacobians, direct_jacobians = oracle.lstm_jacobians((w_xh, w_hh, b), h, c, xs)
     for x in xs:
         a_i, a_f, a_g, a_o = np.split(x @ w_xh + h @ w_hh + b, 4)
         i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
@@ -63,9 +63,9 @@ def test_lstm_profile_against_backpropagation(forget_bias, rng):
     measured = log_norms(jacobians, cotangent, of_c)
     predicted = theory.lstm_gradient_profile(*gates, weight_variance=gain**2)
     np.testing.assert_allclose(slope_back(predicted), slope_back(measured), atol=0.02)
-    # Without recurrent weights there is only the direct path, and that is exact.
+    # Without recurrent weights only the direct path is left, and it is exact.
     direct = theory.lstm_gradient_profile(*gates, weight_variance=0.0)
-    expected = log_norms(bare, cotangent, of_c)
+    expected = log_norms(direct_jacobians, cotangent, of_c)
     np.testing.assert_allclose(direct, expected - expected[-1], atol=1e-9)
     assert slope_back(direct) + 0.02 < slope_back(predicted)
 
@@ -96,29 +96,29 @@ def test_gru_profile_against_backpropagation(gain, rng):
     np.testing.assert_allclose(predicted, measured - measured[-1], atol=1.0)
 
 
-def test_gates_that_hold_still_in_closed_form():
-    """`e_{t-1} = z e_t + W^T a e_t`: the sum over all numbers k of passages."""
+def test_constant_gates_in_closed_form():
+    """`e_{t-1} = z e_t + W^T a e_t`: a sum over the number k of passes through W."""
     steps, z, a = 400, 0.4, 0.6 * 0.3
     r, n = np.full((steps, 2), 0.3), np.zeros((steps, 2))
-    line = theory.gru_gradient_profile(r, 0 * r + z, n, n, weight_variance=1.5)
+    profile = theory.gru_gradient_profile(r, 0 * r + z, n, n, weight_variance=1.5)
     for back in (1, 3, 10, 399):
         k = np.arange(back + 1)
         choose = [math.lgamma(back + 1) - math.lgamma(j + 1) for j in k]
         choose -= np.array([math.lgamma(back - j + 1) for j in k])
         terms = choose + (back - k) * math.log(z) + k * math.log(a * math.sqrt(1.5))
         expected = 0.5 * np.logaddexp.reduce(2 * terms)
-        np.testing.assert_allclose(line[-1 - back], expected, rtol=1e-9)
+        np.testing.assert_allclose(profile[-1 - back], expected, rtol=1e-9)
     slope = math.log(z + a * math.sqrt(1.5))
-    np.testing.assert_allclose(line[0] - line[1], slope, atol=2e-3)
+    np.testing.assert_allclose(profile[0] - profile[1], slope, atol=2e-3)
 
 
-def test_shut_gates_and_long_runs():
-    shut = np.zeros((4, 3))
-    line = theory.lstm_gradient_profile(*[shut] * 5, weight_variance=1.0)
-    np.testing.assert_array_equal(line, [-np.inf, -np.inf, -np.inf, 0.0])
+def test_closed_gates_and_long_sequences():
+    closed = np.zeros((4, 3))
+    profile = theory.lstm_gradient_profile(*[closed] * 5, weight_variance=1.0)
+    np.testing.assert_array_equal(profile, [-np.inf, -np.inf, -np.inf, 0.0])
     small = np.full((90, 2), 1e-9)
-    line = theory.gru_gradient_profile(*[small] * 4, weight_variance=0.0)
-    np.testing.assert_allclose(line[0], 89 * math.log(1e-9))  # float64 ends at -745
+    profile = theory.gru_gradient_profile(*[small] * 4, weight_variance=0.0)
+    np.testing.assert_allclose(profile[0], 89 * math.log(1e-9))  # float64 ends at -745
 
 
 def test_errors_name_the_argument():

@@ -1,4 +1,4 @@
-"""Theory against numerical integrals, published figures and Monte Carlo in NumPy."""
+"""Mean-field theory against numerical integrals, published figures and simulations."""
 
 import math
 
@@ -23,7 +23,7 @@ def test_length_map_is_the_integral(q):
 
 
 @pytest.mark.parametrize("q", [0.1, 3.0])
-def test_relu_is_exact_in_spite_of_its_kink(q):
+def test_relu_is_exact_despite_its_kink(q):
     arguments = {"weight_variance": 1.5, "bias_variance": 0.25}
     length = theory.length_map(jax.nn.relu, q, **arguments)
     np.testing.assert_allclose(length, 0.75 * q + 0.25, rtol=1e-12)
@@ -70,16 +70,16 @@ def test_depth_scale():
 
 
 @pytest.mark.parametrize(
-    ("gain", "still", "driven"),
+    ("gain", "without_input", "with_input"),
     [(0.8, -0.2231, -0.452), (0.95, -0.0513, -0.311), (1.0, 0.0, -0.273)],
 )
-def test_rnn_slope(gain, still, driven):
-    np.testing.assert_allclose(theory.rnn_slope(gain), still, atol=1e-4)
-    np.testing.assert_allclose(theory.rnn_slope(gain, 0.25), driven, atol=0.002)
+def test_rnn_slope(gain, without_input, with_input):
+    np.testing.assert_allclose(theory.rnn_slope(gain), without_input, atol=1e-4)
+    np.testing.assert_allclose(theory.rnn_slope(gain, 0.25), with_input, atol=0.002)
 
 
-def test_an_rnn_with_a_gain_above_one_still_forgets(rng):
-    """Against backpropagation through an orthogonal network, driven by noise."""
+def test_gradients_vanish_in_a_driven_rnn_with_a_gain_above_one(rng):
+    """Against backpropagation through an orthogonal network with random input."""
     size, steps, gain = 128, 100, 1.2
     w = gain * np.linalg.qr(rng.normal(size=(size, size)))[0]
     h, states = np.zeros(size), []
@@ -134,7 +134,7 @@ def test_relu_slopes_against_random_networks(weight_variance, rng):
 
 
 @pytest.mark.parametrize(("size", "window"), [(8, 3), (1, 3), (5, 4), (3, 7), (9, 1)])
-def test_border_fraction_counts_taps(size, window):
+def test_border_fraction_counts_window_elements(size, window):
     fraction = theory.conv_border_fraction(size, window)
     np.testing.assert_allclose(fraction, oracle.conv_border_fraction(size, window))
     square = theory.conv_border_fraction((size, 6), (window, 2))
@@ -149,7 +149,7 @@ def test_border_rate_against_a_deep_linear_convolution(rng):
         for layer in range(depth):
             kernel = rng.normal(size=(3, channels, channels)) / math.sqrt(3 * channels)
             padded = np.pad(gradient, ((1, 1), (0, 0)))
-            gradient = sum(padded[tap : tap + size] @ kernel[tap] for tap in range(3))
+            gradient = sum(padded[k : k + size] @ kernel[k] for k in range(3))
             logs[layer] += np.sum(gradient**2)
             assert np.isfinite(logs[layer])
     slope, _ = np.polyfit(np.arange(5, depth), np.log(logs[5:]), 1)

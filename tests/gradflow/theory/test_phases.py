@@ -25,7 +25,7 @@ def test_relu_and_step_are_arc_cosine_kernels(c):
     actual = theory.correlation_map(jax.nn.relu, c, **relu)
     np.testing.assert_allclose(actual, of_relu, atol=2e-5)
     slope = theory.correlation_slope(jax.nn.relu, c, **relu)
-    # At |c| = 1 it is the slope at 0.9999 that is taken.
+    # At |c| = 1 the function returns the slope at 0.9999.
     np.testing.assert_allclose(slope, of_step, atol=1e-6 if abs(c) < 1 else 5e-3)
     actual = theory.correlation_map(step, c, **UNIT)
     np.testing.assert_allclose(actual, of_step, atol=1e-4)
@@ -35,25 +35,25 @@ def test_relu_and_step_are_arc_cosine_kernels(c):
         np.testing.assert_allclose(slope, expected, rtol=3e-3)
 
 
-def test_relu_with_biases_and_a_length_of_its_own():
+def test_relu_with_biases_and_a_given_length():
     variances = {"weight_variance": 1.5, "bias_variance": 0.2}
     kernel = oracle.arc_cosine_kernels(0.4)[1]
     expected = (1.5 * 3.0 / 2 * kernel + 0.2) / (1.5 * 3.0 / 2 + 0.2)
     actual = theory.correlation_map(jax.nn.relu, 0.4, **variances, q=3.0)
     np.testing.assert_allclose(actual, expected, atol=1e-5)
-    # Lengths settle at rate weight_variance / 2, and so does the slope at c = 1.
+    # The slope of the length map is weight_variance / 2.
     np.testing.assert_allclose(theory.length_slope(jax.nn.relu, **variances), 0.75)
 
 
 @pytest.mark.parametrize(
-    ("sigma_w", "chi", "settled"),
+    ("sigma_w", "chi", "fixed_point"),
     [(0.9, 0.653, 1.0), (1.1, 0.849, 1.0), (1.5, 1.092, 0.567), (2.0, 1.342, 0.165)],
 )
-def test_tanh_in_both_phases(sigma_w, chi, settled):
+def test_tanh_in_both_phases(sigma_w, chi, fixed_point):
     variances = {"weight_variance": sigma_w**2, "bias_variance": 0.05}
     assert round(theory.chi_1(jnp.tanh, **variances), 3) == chi
     c = theory.fixed_point_correlation(jnp.tanh, **variances)
-    np.testing.assert_allclose(c, settled, atol=5e-4)
+    np.testing.assert_allclose(c, fixed_point, atol=5e-4)
     np.testing.assert_allclose(theory.correlation_map(jnp.tanh, c, **variances), c)
     slope = theory.correlation_slope(jnp.tanh, c, **variances)
     assert slope < 1
@@ -85,7 +85,7 @@ def test_two_inputs_in_a_wide_random_network(rng):
     assert 0.25 < c < 0.567
 
 
-def test_signals_that_die_out_have_slopes_too():
+def test_slopes_of_vanishing_signals():
     variances = {"weight_variance": 0.5, "bias_variance": 0.0}
     assert theory.fixed_point_correlation(jnp.tanh, **variances) == 1.0
     for q in (None, 0.0):
@@ -95,7 +95,7 @@ def test_signals_that_die_out_have_slopes_too():
     assert math.isnan(theory.correlation_map(jnp.tanh, 0.3, **variances, q=0.0))
 
 
-def test_steps_pass_no_gradient_but_tell_inputs_apart():
+def test_a_step_function_passes_no_gradient_but_distinguishes_inputs():
     variances = {"weight_variance": 2.0, "bias_variance": 0.0}
     assert theory.chi_1(step, **variances) == 0.0
     np.testing.assert_allclose(theory.length_slope(step, **variances), 0, atol=1e-12)
@@ -110,7 +110,7 @@ def test_steps_pass_no_gradient_but_tell_inputs_apart():
 @pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.sigmoid])
 def test_chi_1_is_one_on_the_critical_line(activation, bias_variance):
     weight_variance = theory.critical_line(activation, bias_variance)
-    # At the edge the length map settles only slowly, so q* is left to it where it can.
+    # On the critical line the length map converges to zero too slowly, so q* is given.
     q = None if bias_variance or activation is jax.nn.sigmoid else 0.0
     variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
     chi = theory.chi_1(activation, **variances, q=q)
@@ -132,5 +132,5 @@ def test_errors_name_the_argument():
         theory.correlation_map(jnp.tanh, 1.5, **UNIT)
     with pytest.raises(ValueError, match=r"`bias_variance` is -1"):
         theory.critical_line(jnp.tanh, -1.0)
-    with pytest.raises(ValueError, match=r"`bias_variance` is 1000000.0; .* is critical"):
+    with pytest.raises(ValueError, match=r"`bias_variance` is 1000000.0; .* critical"):
         theory.critical_line(jnp.tanh, 1e6)

@@ -1,4 +1,4 @@
-"""Lines over depth against closed forms, and backpropagation in wide networks."""
+"""Gradient profiles against closed forms and backpropagation in wide networks."""
 
 import math
 
@@ -11,7 +11,7 @@ from jaxnets.gradflow import theory
 
 
 def log_norms(layers, gradient, shortcut):
-    """Norms of a gradient on its way down through `(matrices, slopes)`, in NumPy."""
+    """Log norms of a gradient in a backward pass through `(w, v, slope)` layers."""
     logs = [math.log(np.linalg.norm(gradient))]
     for w, v, slope in reversed(layers):
         through = w.T @ (slope * (gradient if v is None else v.T @ gradient))
@@ -46,7 +46,7 @@ def test_residual_networks(activation, rng):
     )
     assert predicted.shape == (blocks + 1,)
     assert predicted[0] > 2
-    # Over seeds the top scatters with a standard deviation of 0.2 (ReLU).
+    # Over seeds the first value has a standard deviation of 0.2 (ReLU).
     np.testing.assert_allclose(measured, predicted, atol=0.5)
     if activation == "relu":
         factor = 1 + 0.5 * sigma_w**2 * sigma_v**2
@@ -56,8 +56,8 @@ def test_residual_networks(activation, rng):
 
 @pytest.mark.parametrize(("variance", "scale", "layers"), [(2.0, 1, 2), (2.0, 0.5, 1)])
 def test_resnets_with_a_relu_after_the_addition(variance, scale, layers, rng):
-    """Against `relu(x + s F(x))` in NumPy, mean of four networks."""
-    width, blocks, lines = 200, 15, []
+    """Against the mean of four networks of blocks `relu(x + s F(x))` in NumPy."""
+    width, blocks, profiles = 200, 15, []
     for _ in range(4):
         x, network = np.maximum(rng.normal(size=width), 0), []
         for _ in range(blocks):
@@ -78,25 +78,25 @@ def test_resnets_with_a_relu_after_the_addition(variance, scale, layers, rng):
                 through = inner * (w.T @ through)
             gradient = gradient + through
             logs.append(math.log(np.linalg.norm(gradient)))
-        lines.append(np.array(logs[::-1]) - logs[0])
+        profiles.append(np.array(logs[::-1]) - logs[0])
     predicted = theory.resnet_gradient_profile(
         blocks, weight_variance=variance, layers=layers, branch_scale=scale
     )
     assert predicted[0] > 1
-    np.testing.assert_allclose(np.mean(lines, axis=0), predicted, atol=0.4)
+    np.testing.assert_allclose(np.mean(profiles, axis=0), predicted, atol=0.4)
 
 
 def test_residual_tanh_networks_grow_as_the_root_of_depth():
-    """`log g ~ sqrt(L)` (Yang and Schoenholz 2017): four times deeper, twice as far."""
+    """`log g ~ sqrt(L)` (Yang and Schoenholz 2017): depth times 4, log g times 2."""
     arguments = {"weight_variance": 2.0, "bias_variance": 0.0}
-    line = theory.residual_gradient_profile(jnp.tanh, 400, **arguments)
-    grown = line[0] - line
+    profile = theory.residual_gradient_profile(jnp.tanh, 400, **arguments)
+    grown = profile[0] - profile
     powers = [math.log(grown[4 * n] / grown[n], 4) for n in (6, 25, 100)]
     assert powers == sorted(powers, reverse=True)
     np.testing.assert_allclose(powers[-1], 0.5, atol=0.04)
 
 
-def test_plain_networks_on_their_way_to_the_fixed_length(rng):
+def test_plain_networks_before_the_length_has_converged(rng):
     width, depth, q = 500, 30, 9.0
     x, layers = math.sqrt(q) * rng.normal(size=width), []
     for _ in range(depth):
@@ -113,7 +113,7 @@ def test_plain_networks_on_their_way_to_the_fixed_length(rng):
     assert steps[0] > 1.5 * steps[-1]
 
 
-def test_a_step_passes_nothing_but_over_the_shortcut():
+def test_a_step_function_passes_gradients_over_shortcuts_only():
     step = lambda x: jnp.where(x > 0, 1.0, 0.0)
     arguments = {"weight_variance": 2.0, "bias_variance": 0.0}
     plain = theory.plain_gradient_profile(step, 2, **arguments, q=1.0)

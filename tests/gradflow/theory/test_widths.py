@@ -1,4 +1,4 @@
-"""Narrow layers, batch normalisation and shattering: NumPy networks, closed forms."""
+"""Narrow layers, BatchNorm and shattering against NumPy networks and closed forms."""
 
 import math
 
@@ -11,13 +11,13 @@ from jaxnets.gradflow import theory
 
 
 def normalized(x):
-    """BatchNorm of `x (batch, units)`, and the deviations that it divides by."""
+    """BatchNorm of `x (batch, units)`, and the standard deviations."""
     std = x.std(axis=0)
     return (x - x.mean(axis=0)) / std, std
 
 
 def norm_pullback(y, std, gradient):
-    """The gradient before BatchNorm, its statistics included, of that after it."""
+    """The VJP of BatchNorm, with its statistics as functions of the input."""
     mean, along = gradient.mean(axis=0), (gradient * y).mean(axis=0)
     return (gradient - mean - along * y) / std
 
@@ -25,7 +25,7 @@ def norm_pullback(y, std, gradient):
 def test_a_layer_of_one_unit_is_a_squared_normal():
     spread = theory.finite_width_spread([1])
     np.testing.assert_allclose(spread, (-np.euler_gamma, math.pi / 2**0.5))
-    # Nine weights that are on or off together: chi-square of nine, over its mean.
+    # The nine weights of the window have one factor: 2 / 9 * chi-square of nine.
     draws = np.random.default_rng(0).chisquare(9, 200_000) * 2 / 9
     wide = theory.finite_width_spread([1], window=9)
     np.testing.assert_allclose(wide.mean, np.log(draws).mean(), atol=5e-3)
@@ -42,13 +42,13 @@ def test_finite_width_spread_against_random_networks(rng):
         gradients = active * np.einsum("nij,nj->ni", w, gradients)
     logs = np.log(np.square(gradients).sum(axis=1))
     spread = theory.finite_width_spread([width] * depth)
-    # Three standard errors; the leading order, -2.5 and 5, is outside of both.
+    # The tolerances are three standard errors; the leading order is -2.5 and 5.
     np.testing.assert_allclose(logs.mean(), spread.mean, atol=0.17)
     np.testing.assert_allclose(logs.var(), spread.std**2, rtol=0.1)
     assert spread.mean < -2.7 and spread.std**2 > 6
 
 
-def test_wide_layers_scatter_by_5_over_n_and_windows_by_less():
+def test_leading_order_of_wide_layers_and_of_windows():
     mixed = theory.finite_width_spread((2000, 10_000))
     np.testing.assert_allclose(mixed.std**2, 5 * (1 / 2000 + 1 / 10_000), rtol=2e-3)
     np.testing.assert_allclose(mixed.mean, -(mixed.std**2) / 2, rtol=2e-3)
@@ -109,7 +109,7 @@ def test_resnets_with_batch_norm_grow_as_a_power(rng):
     predicted = theory.batch_norm_resnet_profile(blocks)
     assert predicted[0] > 2.5
     np.testing.assert_allclose(measured, predicted, atol=0.15)
-    # One layer a branch has no ReLU inside, and grows less.
+    # A branch of one layer has no ReLU inside, and the gradient grows less.
     assert theory.batch_norm_resnet_profile(blocks, layers=1)[0] < predicted[0] - 0.3
 
 

@@ -28,26 +28,26 @@ from jaxnets.functional.pooling.window import sum_pool as sum_pool
 from jaxnets.functional.recurrence.cell_options import (
     LayerNormParams as LayerNormParams,
 )
-from jaxnets.functional.recurrence.cells.conv_lstm import conv_lstm as conv_lstm
-from jaxnets.functional.recurrence.cells.conv_lstm_params import (
+from jaxnets.functional.recurrence.cells.conv_lstm_cell import (
     ConvLSTMParams as ConvLSTMParams,
 )
-from jaxnets.functional.recurrence.cells.conv_lstm_params import (
+from jaxnets.functional.recurrence.cells.conv_lstm_cell import conv_lstm as conv_lstm
+from jaxnets.functional.recurrence.cells.conv_lstm_cell import (
     init_conv_lstm as init_conv_lstm,
 )
-from jaxnets.functional.recurrence.cells.gru import gru as gru
-from jaxnets.functional.recurrence.cells.gru import gru_step as gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams as GRUParams
-from jaxnets.functional.recurrence.cells.gru_params import init_gru as init_gru
-from jaxnets.functional.recurrence.cells.lstm import lstm as lstm
-from jaxnets.functional.recurrence.cells.lstm import lstm_step as lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams as LSTMParams
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMState as LSTMState
-from jaxnets.functional.recurrence.cells.lstm_params import init_lstm as init_lstm
-from jaxnets.functional.recurrence.cells.rnn import rnn as rnn
-from jaxnets.functional.recurrence.cells.rnn import rnn_step as rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams as RNNParams
-from jaxnets.functional.recurrence.cells.rnn_params import init_rnn as init_rnn
+from jaxnets.functional.recurrence.cells.gru_cell import GRUParams as GRUParams
+from jaxnets.functional.recurrence.cells.gru_cell import gru as gru
+from jaxnets.functional.recurrence.cells.gru_cell import gru_step as gru_step
+from jaxnets.functional.recurrence.cells.gru_cell import init_gru as init_gru
+from jaxnets.functional.recurrence.cells.lstm_cell import LSTMParams as LSTMParams
+from jaxnets.functional.recurrence.cells.lstm_cell import LSTMState as LSTMState
+from jaxnets.functional.recurrence.cells.lstm_cell import init_lstm as init_lstm
+from jaxnets.functional.recurrence.cells.lstm_cell import lstm as lstm
+from jaxnets.functional.recurrence.cells.lstm_cell import lstm_step as lstm_step
+from jaxnets.functional.recurrence.cells.rnn_cell import RNNParams as RNNParams
+from jaxnets.functional.recurrence.cells.rnn_cell import init_rnn as init_rnn
+from jaxnets.functional.recurrence.cells.rnn_cell import rnn as rnn
+from jaxnets.functional.recurrence.cells.rnn_cell import rnn_step as rnn_step
 from jaxnets.functional.recurrence.custom_step import recur as recur
 from jaxnets.functional.recurrence.directions import bidirectional as bidirectional
 from jaxnets.functional.recurrence.initializers import chrono_bias as chrono_bias

@@ -11,14 +11,18 @@ from jaxnets.functional.shared.arguments import described
 
 
 def check_weights(
-    params: Any, kind: type, gates: str, outputs: int | None = None
+    params: Any, kind: type, gates: tuple[str, ...], outputs: int | None = None
 ) -> int:
     """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` and `b (G*H,)`; return H.
 
-    `gates` names the G blocks of columns; `outputs` is P where it is not H.
+    Args:
+        params: The user's parameters.
+        kind: NamedTuple that they must be of.
+        gates: Names of the G blocks of columns.
+        outputs: P if it is not H.
     """
     check_kind(params, kind)
-    count = len(gates.split(", "))
+    count = len(gates)
     for name in ("w_xh", "w_hh"):
         shape = jnp.shape(getattr(params, name))
         if len(shape) != 2:
@@ -30,7 +34,7 @@ def check_weights(
     if columns % count:
         raise ValueError(
             f"`params.w_xh` has {columns} columns; wanted a multiple of {count}, "
-            f"one block for each of {gates}."
+            f"one block for each of {', '.join(gates)}."
         )
     hidden = columns // count
     rows = hidden if outputs is None else outputs
@@ -118,10 +122,28 @@ def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> Non
         )
 
 
-def check_state(state: Any, wanted: tuple[int, ...]) -> None:
-    """Raise ValueError unless the state of an RNN or GRU has the shape `wanted`."""
-    why = "the batch axes of the input and H of `w_hh`"
-    check_shape("state", state, wanted, why)
+def check_state(state: Any, shapes: list[tuple[int, ...]], kind: Any) -> Any:
+    """Check the shapes of a state, and return it as a NamedTuple of its kind.
+
+    Args:
+        state: The user's.
+        shapes: The shape of each of its arrays.
+        kind: NamedTuple of the state; None if it is a single array.
+    """
+    if kind is None:
+        why = "the batch axes of the input and H of `w_hh`"
+        check_shape("state", state, shapes[0], why)
+        return state
+    fields = kind._fields
+    if not isinstance(state, tuple) or len(state) != len(fields):
+        raise TypeError(
+            f"`state` is of type {type(state).__name__}; wanted "
+            f"{kind.__name__}({', '.join(fields)})."
+        )
+    why = "the batch axes of the input and the size that the weights give"
+    for field, array, shape in zip(fields, state, shapes, strict=True):
+        check_shape(f"state.{field}", array, shape, why)
+    return kind(*state)
 
 
 def check_clip(clip: Any) -> None:

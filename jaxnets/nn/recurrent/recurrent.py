@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import PyTree, Shaped
 
 from jaxnets.functional.recurrence.arguments import check_callables
-from jaxnets.functional.recurrence.feature_axes import recur_over_maps
+from jaxnets.functional.recurrence.custom_step import recur_over_maps
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional.recurrence.cells.gru import gru, gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams
-from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams
+from jaxnets.functional.recurrence.cells.gru_cell import GRUParams, gru, gru_step
+from jaxnets.functional.recurrence.cells.lstm_cell import (
+    LSTMParams,
+    LSTMState,
+    lstm,
+    lstm_step,
+)
+from jaxnets.functional.recurrence.cells.rnn_cell import RNNParams, rnn, rnn_step
 from jaxnets.functional.recurrence.custom_step import recur
 from tests.cases import Case
 

@@ -7,12 +7,14 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from jaxnets.functional.recurrence.cells.gru import gru, gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams
-from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams
+from jaxnets.functional.recurrence.cells.gru_cell import GRUParams, gru, gru_step
+from jaxnets.functional.recurrence.cells.lstm_cell import (
+    LSTMParams,
+    LSTMState,
+    lstm,
+    lstm_step,
+)
+from jaxnets.functional.recurrence.cells.rnn_cell import RNNParams, rnn, rnn_step
 from tests.oracles import recurrent as oracle
 
 

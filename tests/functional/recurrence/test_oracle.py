@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from jaxnets.functional.recurrence import run as implementations
+from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.functional.recurrence.setup import (
@@ -148,7 +148,7 @@ def test_one_product_for_all_steps_is_the_same(
 
     with jax.enable_x64(True):
         stepwise = compiled_anew()
-        for module in (implementations, split_scan, in_place_forward):
+        for module in (run_module, split_scan, in_place_forward):
             monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
         assert_close(compiled_anew(), stepwise)
 

@@ -85,8 +85,8 @@ SIGNATURES = {
         f"lstm(params, x, state=None, *, {LSTM_CELL}, {SHARED}, {SCAN}, "
         "implementation=None)",
         "LayerNormParams(gain_h, gain_x=None, gain_c=None, bias_c=None)",
-        "bidirectional(run, forward_params, backward_params, x, *, merge='concat', "
-        "state=None, **options)",
+        "bidirectional(run, forward_params, backward_params, x, state=None, *, "
+        "merge='concat', **options)",
         f"recur(step, state, xs, *, {SCAN})",
     ],
     "gradflow": [

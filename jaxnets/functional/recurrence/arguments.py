@@ -13,7 +13,7 @@ from jaxnets.functional.shared.arguments import described
 def check_weights(
     params: Any, kind: type, gates: tuple[str, ...], outputs: int | None = None
 ) -> int:
-    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` and `b (G*H,)`; return H.
+    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` if there is one, and `b (G*H,)`; return H.
 
     Args:
         params: The user's parameters.
@@ -23,7 +23,7 @@ def check_weights(
     """
     check_kind(params, kind)
     count = len(gates)
-    for name in ("w_xh", "w_hh"):
+    for name in _matrices(kind):
         shape = jnp.shape(getattr(params, name))
         if len(shape) != 2:
             raise ValueError(
@@ -41,19 +41,25 @@ def check_weights(
     why = "as `params.w_xh` has it"
     if outputs is not None:
         why = "as `params.w_xh` and `params.w_hr` have it"
-    check_shape("params.w_hh", params.w_hh, (rows, columns), why)
+    if "w_hh" in _matrices(kind):
+        check_shape("params.w_hh", params.w_hh, (rows, columns), why)
     check_shape("params.b", params.b, (columns,), "one bias for each column")
     return hidden
 
 
 def check_kind(params: Any, kind: type) -> None:
-    """Raise TypeError unless `params` are weights of this kind, which are arrays."""
+    """Raise TypeError unless `params` is of this kind and holds arrays."""
     if not isinstance(params, kind):
         raise TypeError(
             f"`params` is of type {type(params).__name__}; wanted {kind.__name__}."
         )
-    for name in ("w_xh", "w_hh"):
+    for name in _matrices(kind):
         check_array(f"params.{name}", getattr(params, name))
+
+
+def _matrices(kind: Any) -> list[str]:
+    """Return the fields of the weights of input and state; a cell may lack the last."""
+    return [name for name in ("w_xh", "w_hh") if name in kind._fields]
 
 
 def check_array(name: str, array: Any) -> None:

@@ -57,9 +57,7 @@ def test_no_step_copies_an_array_of_all_steps(family, options):
 @pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
 @pytest.mark.parametrize("time_major", [False, True], ids=["batch", "time"])
-def test_chunks_make_the_whole(
-    family, options, reverse, time_major, rng, monkeypatch
-):
+def test_chunks_make_the_whole(family, options, reverse, time_major, rng, monkeypatch):
     """Values, the gradient of every argument, and what each tap sees at each step."""
     params, state = draw_params(family, rng), draw_state(family, rng, (BATCH,))
     x = rng.standard_normal((BATCH, TIME, FEATURES))

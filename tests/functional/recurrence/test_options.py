@@ -260,7 +260,10 @@ def test_the_plan_says_what_runs(rng):
         assert plan.others["in_place"] == reason
     narrow = jax.tree.map(lambda a: a.astype("bfloat16"), (params, x))
     assert "float32 and float64" in jaxnets.plan(rnn, *narrow).others["in_place"]
-    assert jaxnets.plan(rnn, params, x[:, :0]).others["in_place"] == "needs at least one step"
+    assert (
+        jaxnets.plan(rnn, params, x[:, :0]).others["in_place"]
+        == "needs at least one step"
+    )
     with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted None or"):
         rnn(params, x, implementation="fast")
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxnets.functional.recurrence.activations import Activation, bounded
@@ -26,88 +25,11 @@ from jaxnets.functional.recurrence.cell_options import (
     normalized,
     zoned,
 )
-from jaxnets.functional.recurrence.initializers import (
-    Initializer,
-    check_init,
-    init_gates,
-    input_default,
-    recurrent_default,
-)
+from jaxnets.functional.recurrence.cells.gru_params import GRUParams
 from jaxnets.functional.recurrence.products import plus_bias, product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
 from jaxnets.typing import ArrayLike, Key
-
-
-class GRUParams(NamedTuple):
-    """Weights of a gated recurrent unit, columns in the order r, z, n.
-
-    Attributes:
-        w_xh: `(D, 3*H)`, from the input. Row vectors: `x_t @ w_xh`.
-        w_hh: `(H, 3*H)`, from the last state.
-        b: `(3*H,)`.
-        b_hn: `(H,)`, the bias of the state's share of the candidate; None is none.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_gru
-        >>> jax.tree.map(lambda w: w.shape, init_gru(jax.random.key(0), 4, 3))
-        GRUParams(w_xh=(4, 9), w_hh=(3, 9), b=(9,), b_hn=(3,))
-    """
-
-    w_xh: ArrayLike
-    w_hh: ArrayLike
-    b: ArrayLike
-    b_hn: ArrayLike | None = None
-
-
-def init_gru(
-    key: Key,
-    in_features: int,
-    hidden: int,
-    *,
-    input_init: Initializer = input_default,
-    recurrent_init: Initializer = recurrent_default,
-    dtype: DTypeLike = jnp.float32,
-) -> GRUParams:
-    """Draw the weights of `gru`, by the same rules as `init_rnn` and `init_lstm`.
-
-    Args:
-        key: Random key.
-        in_features: Size D of `x_t`.
-        hidden: Size H of `h_t`.
-        input_init: Rule for each gate's `(D, H)` block of `w_xh`; by default normal
-            with variance 1/D, truncated.
-        recurrent_init: Rule for each gate's `(H, H)` block of `w_hh`; by default
-            orthogonal, all singular values 1.
-        dtype: Dtype of the weights.
-
-    Returns:
-        `GRUParams` with zero biases, `b_hn` among them.
-
-    Raises:
-        ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_gru
-        >>> init_gru(jax.random.key(0), 4, 3).w_hh.shape
-        (3, 9)
-
-    Source: Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in
-    deep linear neural networks" (orthogonal). Flax's `nnx.GRUCell` and Keras draw one
-    orthogonal matrix for all gates, for singular values of 0.58 in each.
-    """
-    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
-    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
-    input_key, recurrent_key = jax.random.split(key)
-    return GRUParams(
-        w_xh=init_gates(input_init, input_key, in_features, hidden, 3, dtype),
-        w_hh=init_gates(recurrent_init, recurrent_key, hidden, hidden, 3, dtype),
-        b=jnp.zeros(3 * hidden, dtype),
-        b_hn=jnp.zeros(hidden, dtype),
-    )
 
 
 class _OtherParams(NamedTuple):

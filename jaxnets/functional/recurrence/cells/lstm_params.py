@@ -1,0 +1,127 @@
+"""The weights and state of a long short-term memory, and their initial values."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxnets.functional.recurrence.initializers import (
+    Initializer,
+    check_init,
+    init_gates,
+    input_default,
+    recurrent_default,
+)
+from jaxnets.typing import ArrayLike, Key
+
+
+class LSTMState(NamedTuple):
+    """The state of a long short-term memory.
+
+    Attributes:
+        h: The output `(*batch, H)`, or `(*batch, P)` with a projection.
+        c: The memory cell `(*batch, H)`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import LSTMState, init_lstm, lstm
+        >>> params = init_lstm(jax.random.key(0), 4, 3)
+        >>> start = LSTMState(h=jnp.zeros((2, 3)), c=jnp.ones((2, 3)))
+        >>> state, _ = lstm(params, jnp.ones((2, 5, 4)), start)
+        >>> state.h.shape, state.c.shape
+        ((2, 3), (2, 3))
+    """
+
+    h: ArrayLike
+    c: ArrayLike
+
+
+class LSTMParams(NamedTuple):
+    """Weights of a long short-term memory, columns in the order i, f, g, o.
+
+    Attributes:
+        w_xh: `(D, 4*H)`, from the input. Row vectors: `x_t @ w_xh`.
+        w_hh: `(H, 4*H)`, from the last output; `(P, 4*H)` with a projection.
+        b: `(4*H,)`.
+        peephole: `(3, H)`, from the cell to i, f and o; None is none.
+        w_hr: `(H, P)`, projects the output; None is no projection.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_lstm
+        >>> params = init_lstm(jax.random.key(0), 4, 3, projection=2)
+        >>> jax.tree.map(lambda w: w.shape, params)
+        LSTMParams(w_xh=(4, 12), w_hh=(2, 12), b=(12,), peephole=None, w_hr=(3, 2))
+    """
+
+    w_xh: ArrayLike
+    w_hh: ArrayLike
+    b: ArrayLike
+    peephole: ArrayLike | None = None
+    w_hr: ArrayLike | None = None
+
+
+def init_lstm(
+    key: Key,
+    in_features: int,
+    hidden: int,
+    *,
+    forget_bias: float = 1.0,
+    peephole: bool = False,
+    projection: int | None = None,
+    input_init: Initializer = input_default,
+    recurrent_init: Initializer = recurrent_default,
+    dtype: DTypeLike = jnp.float32,
+) -> LSTMParams:
+    """Draw the weights of `lstm`, by the same rules as `init_rnn` and `init_gru`.
+
+    Args:
+        key: Random key.
+        in_features: Size D of `x_t`.
+        hidden: Size H of the cell, and of `h_t` without a projection.
+        forget_bias: Bias of f. At 1 a new network remembers for some steps.
+        peephole: Whether the gates see the cell; these weights start at zero.
+        projection: Size P of `h_t` where it is not H.
+        input_init: Rule for each gate's `(D, H)` block of `w_xh`, and for `w_hr`; by
+            default normal with variance 1/D, truncated.
+        recurrent_init: Rule for each gate's `(H, H)` or `(P, H)` block of `w_hh`; by
+            default orthogonal, all singular values 1.
+        dtype: Dtype of the weights.
+
+    Returns:
+        `LSTMParams` with zero biases but for the forget gate.
+
+    Raises:
+        ValueError: If a size is below 1, or `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_lstm
+        >>> init_lstm(jax.random.key(0), 4, 2).b
+        Array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
+
+    Source: Jozefowicz et al. 2015, "An Empirical Exploration of Recurrent Network
+    Architectures" (forget bias); Saxe et al. 2013, "Exact solutions to the nonlinear
+    dynamics of learning in deep linear neural networks" (orthogonal). Flax starts with
+    forget bias 0; Keras and `nnx.OptimizedLSTMCell` draw one orthogonal matrix for all
+    gates, for singular values of 0.5 in each.
+    """
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    sizes = {"in_features": in_features, "hidden": hidden, "projection": projection}
+    check_init(key, dtype, rules, **sizes)
+    input_key, recurrent_key, projection_key = jax.random.split(key, 3)
+    outputs = hidden if projection is None else projection
+    b = jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1)
+    w_hr = None
+    if projection is not None:
+        w_hr = init_gates(input_init, projection_key, hidden, projection, 1, dtype)
+    return LSTMParams(
+        w_xh=init_gates(input_init, input_key, in_features, hidden, 4, dtype),
+        w_hh=init_gates(recurrent_init, recurrent_key, outputs, hidden, 4, dtype),
+        b=b,
+        peephole=jnp.zeros((3, hidden), dtype) if peephole else None,
+        w_hr=w_hr,
+    )

@@ -1,14 +1,15 @@
-"""Convolution, pooling and recurrence as pure JAX functions, and gradient flow seen.
+"""Convolution, pooling and recurrence as pure JAX functions, and their gradient flow.
 
-The parts load when they are first used, so that `import jaxnets` costs nothing:
+The packages load when they are first used, so `import jaxnets` is cheap:
 
 - `jaxnets.functional`: convolution, pooling and recurrence as pure functions.
-- `jaxnets.gradflow`: taps, spectra, theory and verdicts on how gradients flow.
+- `jaxnets.gradflow`: measures how gradients flow, with theory and verdicts in words.
 - `jaxnets.interop`: recurrent weights to and from PyTorch, Flax, Keras and Haiku.
 - `jaxnets.nn` and `jaxnets.models`: Flax NNX modules and networks over them.
-- `jaxnets.data`, `jaxnets.training`, `jaxnets.studies`, `jaxnets.report`: data sets,
-  training with Optax, the contrasts, and the page that shows them.
-- `jaxnets.plan`: which implementation a call runs here, and why no other.
+- `jaxnets.data` and `jaxnets.training`: data sets, and training with Optax.
+- `jaxnets.studies` and `jaxnets.report`: the contrasts, and the page that shows them.
+- `jaxnets.plan`: returns a `Plan`, which says which implementation a call runs and why
+  the others do not.
 
 Example:
     >>> import jax.numpy as jnp
@@ -21,6 +22,8 @@ Example:
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from jaxnets._version import __version__ as __version__
 
 
 if TYPE_CHECKING:
@@ -35,11 +38,10 @@ if TYPE_CHECKING:
         studies,
         training,
     )
-    from jaxnets.choices import plan
-
-__version__ = "0.1.0"
+    from jaxnets.choices import Plan, plan
 
 __all__ = [
+    "Plan",
     "data",
     "functional",
     "gradflow",
@@ -54,14 +56,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plan":
-        from jaxnets.choices import plan
-
-        return plan
+    if name in ("Plan", "plan"):
+        return getattr(importlib.import_module("jaxnets.choices"), name)
     if name in __all__:
         return importlib.import_module(f"jaxnets.{name}")
     raise AttributeError(f"module 'jaxnets' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -1,9 +1,9 @@
-"""Choices: which implementation of a function runs here, and why the others do not.
+"""The choice of an implementation, and `plan`, which reports it.
 
 A function with several implementations lists them as `Candidate`s, the preferred one
-first, each with what speaks against it for the arguments at hand; `choose` picks. Since
-every choice goes through `choose`, `plan` can report what a call would run, and cannot
-disagree with it.
+first, each with the reason against it, if there is one, for the given arguments.
+`choose` returns the one that runs. Every choice goes through `choose`, so what `plan`
+reports is what a call runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ import numpy as np
 
 
 class Candidate(NamedTuple):
-    """An implementation, as it stands for the arguments at hand.
+    """An implementation that a function may run for the given arguments.
 
     Attributes:
-        name: What `implementation` calls it.
-        against: Why it is not chosen; None if nothing speaks against it.
-        possible: Whether it can run at all, so that its name may force it.
+        name: Its name, as passed to `implementation`.
+        against: The reason not to choose it, or None.
+        possible: Whether it can run for these arguments, if its name forces it.
     """
 
     name: str
@@ -28,12 +28,12 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What one call runs.
+    """The choice that one call of a function makes.
 
     Attributes:
-        function: The function that chose.
+        function: Name of the function.
         implementation: The implementation that runs.
-        others: For every other implementation, why it does not.
+        others: Why each of the other implementations does not run, by name.
     """
 
     function: str
@@ -42,12 +42,20 @@ class Choice(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a call would run.
+    """Which implementations a call runs. `plan` returns it; `print` shows it as text.
 
     Attributes:
-        backend: The backend it is for: "cpu", "gpu" or "tpu".
-        choices: The choices made on the way, in order. None are made by functions
-            with one implementation.
+        backend: The backend that the choices are for: "cpu", "gpu" or "tpu".
+        choices: The choices that the call makes, in order. A function with one
+            implementation makes none.
+
+    Example:
+        >>> import jax
+        >>> import jaxnets
+        >>> import jaxnets.functional as F
+        >>> x = jax.ShapeDtypeStruct((32, 64, 64, 16), "float32")
+        >>> jaxnets.plan(F.avg_pool, x, 5, strides=2).implementation
+        'reduce_window'
     """
 
     backend: str
@@ -55,12 +63,12 @@ class Plan(NamedTuple):
 
     @property
     def implementation(self) -> str | None:
-        """The implementation of the first choice; None if there was none to make."""
+        """The implementation of the first choice, or None if no choice is made."""
         return self.choices[0].implementation if self.choices else None
 
     @property
     def others(self) -> dict[str, str]:
-        """For every other implementation of the first choice, why it does not run."""
+        """Why each of the other implementations of the first choice does not run."""
         return self.choices[0].others if self.choices else {}
 
     def __str__(self) -> str:
@@ -74,14 +82,17 @@ class Plan(NamedTuple):
 
 
 class _Recorder:
-    """Collects choices. Compared by identity, so no trace is shared between two."""
+    """Collects choices.
+
+    It is compared by identity, so JAX does not reuse a trace made under another one.
+    """
 
     def __init__(self):
         self.choices: list[Choice] = []
 
 
-# None while nothing plans. Being a user context it is part of every jit cache key, so
-# a function that was compiled before still shows its choices.
+# None outside of `plan`. A user context is part of every jit cache key, so `plan` sees
+# the choices of a function that was compiled before: JAX traces it anew.
 _recorder = jax.make_user_context(default_value=None)
 
 
@@ -89,14 +100,14 @@ def choose(function: str, forced: str | None, candidates: Sequence[Candidate]) -
     """Return the name of the implementation that runs.
 
     Args:
-        function: Who asks, for `plan`.
-        forced: The caller's `implementation`; None takes the first candidate that
-            nothing speaks against.
-        candidates: All implementations, the preferred one first. Nothing may speak
-            against one of them at least.
+        function: Name of the function that chooses, for `plan`.
+        forced: The caller's `implementation`. None takes the first candidate that has
+            no reason against it.
+        candidates: All implementations, the preferred one first. At least one has no
+            reason against it.
 
     Raises:
-        ValueError: If `forced` is unknown, or cannot run.
+        ValueError: If `forced` is unknown or cannot run for these arguments.
 
     Example:
         >>> choose("f", None, [Candidate("fast", "float32 only"), Candidate("plain")])
@@ -127,22 +138,23 @@ def choose(function: str, forced: str | None, candidates: Sequence[Candidate]) -
 
 
 def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Plan:
-    """Say which implementation a call would run on this backend, and why no other.
+    """Return which implementation a call runs on this backend, and why no other.
 
-    The call is traced, not computed: `jax.ShapeDtypeStruct` may stand for an array.
+    The call is traced, not computed, so a `jax.ShapeDtypeStruct` may take the place of
+    an array.
 
     Args:
-        function: Any function: one of `jaxnets.functional`, or one that calls it, such
-            as a model.
+        function: A function of `jaxnets.functional`, or any function that calls some,
+            such as a model.
         *arguments: Its arguments.
         **options: Its keyword arguments.
 
     Returns:
-        The `Plan`; `print` shows it as text.
+        The `Plan`. `print` shows it as text.
 
     Raises:
-        TypeError: Whatever `function` raises for these arguments.
-        ValueError: The same.
+        TypeError: If `function` raises it for these arguments.
+        ValueError: If `function` raises it for these arguments.
 
     Example:
         >>> import jax
@@ -154,20 +166,20 @@ def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Pl
           not taps: windows of 25 elements, more than 9
           not reshape: windows overlap
 
-    Flax, Keras and PyTorch choose silently.
+    Flax, Keras and PyTorch do not report their choices.
     """
     leaves, structure = jax.tree.flatten((arguments, options))
     kinds = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
-    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, kinds)]
+    indices = [i for i, leaf in enumerate(leaves) if isinstance(leaf, kinds)]
 
     def call(arrays: list[jax.Array]) -> Any:
         filled = list(leaves)
-        for place, array in zip(places, arrays, strict=True):
-            filled[place] = array
+        for index, array in zip(indices, arrays, strict=True):
+            filled[index] = array
         arguments, options = jax.tree.unflatten(structure, filled)
         function(*arguments, **options)
 
     recorder = _Recorder()
     with _recorder(recorder):
-        jax.eval_shape(call, [leaves[place] for place in places])
+        jax.eval_shape(call, [leaves[index] for index in indices])
     return Plan(jax.default_backend(), tuple(recorder.choices))

@@ -4,6 +4,6 @@ import jax
 import numpy as np
 
 
-# NumPy arrays are welcome wherever JAX arrays are; what comes back is JAX's.
+# Functions take NumPy arrays wherever they take JAX arrays, and return JAX arrays.
 ArrayLike = jax.Array | np.ndarray
 Key = jax.Array

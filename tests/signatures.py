@@ -1,7 +1,7 @@
-"""The public names with their arguments, written out a second time.
+"""The public names with their arguments, written a second time.
 
-So no edit changes one unseen: `tests/test_contract.py` compares them with the code. A
-default that is a function stands by its name.
+`tests/test_contract.py` compares them with the code, so that no edit changes one
+unnoticed. A default that is a function is written as its name.
 """
 
 CELL = "activation=tanh"
@@ -22,6 +22,7 @@ TO_HIDDEN = "in_features, hidden, *"
 LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
 
 SIGNATURES = {
+    "jaxnets": ["Plan(backend, choices)", "plan(function, /, *arguments, **options)"],
     "functional": [
         "conv(x, kernel, bias=None, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "
@@ -35,7 +36,7 @@ SIGNATURES = {
         "preferred_element_type=None, implementation=None)",
         "separable_conv(x, depthwise_kernel, pointwise_kernel, bias=None, *, "
         "strides=1, padding='SAME', padding_mode='zeros', kernel_dilation=1, "
-        "precision=None)",
+        "precision=None, implementation=None)",
         "causal_conv(x, kernel, bias=None, *, state=None, kernel_dilation=1, "
         "feature_group_count=1, precision=None, implementation=None)",
         "unfold(x, window_shape, *, strides=1, padding='VALID', padding_mode='zeros', "
@@ -170,26 +171,29 @@ SIGNATURES = {
         "Conv(in_features, out_features, kernel_size, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "
         "feature_group_count=1, precision=None, preferred_element_type=None, "
-        f"use_bias=True, kernel_init=variance_scaling, {BIASED})",
+        f"implementation=None, use_bias=True, kernel_init=variance_scaling, {BIASED})",
         "ConvTranspose(in_features, out_features, kernel_size, *, strides=1, "
         "padding='SAME', output_padding=0, kernel_dilation=1, feature_group_count=1, "
-        f"precision=None, use_bias=True, kernel_init=variance_scaling, {BIASED})",
+        "precision=None, implementation=None, use_bias=True, "
+        f"kernel_init=variance_scaling, {BIASED})",
         "DepthwiseConv(in_features, kernel_size, *, multiplier=1, strides=1, "
         "padding='SAME', padding_mode='zeros', kernel_dilation=1, precision=None, "
-        "preferred_element_type=None, use_bias=True, kernel_init=variance_scaling, "
-        f"{BIASED})",
+        "preferred_element_type=None, implementation=None, use_bias=True, "
+        f"kernel_init=variance_scaling, {BIASED})",
         "SeparableConv(in_features, out_features, kernel_size, *, multiplier=1, "
         "strides=1, padding='SAME', padding_mode='zeros', kernel_dilation=1, "
-        "precision=None, use_bias=True, depthwise_init=variance_scaling, "
+        "precision=None, implementation=None, use_bias=True, "
+        "depthwise_init=variance_scaling, "
         f"pointwise_init=variance_scaling, {BIASED})",
         "CausalConv(in_features, out_features, kernel_size, *, kernel_dilation=1, "
-        "feature_group_count=1, precision=None, use_bias=True, "
+        "feature_group_count=1, precision=None, implementation=None, use_bias=True, "
         f"kernel_init=variance_scaling, {BIASED})",
-        f"MaxPool(window_shape, *, {POOL})",
-        f"SumPool(window_shape, *, {POOL})",
-        f"AvgPool(window_shape, *, {POOL}, count_include_pad=True, divisor=None)",
-        f"LpPool(window_shape, *, {POOL}, p=2.0)",
-        f"LogSumExpPool(window_shape, *, {POOL})",
+        f"MaxPool(window_shape, *, {POOL}, implementation=None)",
+        f"SumPool(window_shape, *, {POOL}, implementation=None)",
+        f"AvgPool(window_shape, *, {POOL}, implementation=None, "
+        "count_include_pad=True, divisor=None)",
+        f"LpPool(window_shape, *, {POOL}, implementation=None, p=2.0)",
+        f"LogSumExpPool(window_shape, *, {POOL}, implementation=None)",
         f"MaxPoolWithIndices(window_shape, *, {POOL})",
         "MaxUnpool(spatial_shape)",
         "AdaptiveMaxPool(output_shape)",

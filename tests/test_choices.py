@@ -1,4 +1,4 @@
-"""`jaxnets.plan`: what runs, why nothing else does, and that jit hides no choice."""
+"""`jaxnets.plan`: what runs, why the others do not, and that jit hides no choice."""
 
 import inspect
 from typing import Any
@@ -16,14 +16,14 @@ from jaxnets.choices import Candidate, choose
 IMAGES = np.ones((2, 6, 6, 4), np.float32)
 
 
-def test_the_first_candidate_without_objection_runs():
+def test_the_first_candidate_with_nothing_against_it_runs():
     candidates = [Candidate("a", "too big"), Candidate("b"), Candidate("c")]
     choice = jaxnets.plan(lambda: choose("f", None, candidates)).choices[0]
     assert choice.implementation == "b"
     assert choice.others == {"a": "too big", "c": "'b' is preferred"}
 
 
-def test_a_name_forces_what_is_possible():
+def test_a_name_forces_an_implementation_that_can_run():
     candidates = [Candidate("a", "too big"), Candidate("b")]
     assert choose("f", "a", candidates) == "a"
     others = jaxnets.plan(lambda: choose("f", "a", candidates)).others
@@ -72,7 +72,7 @@ def test_a_model_shows_each_of_its_choices():
     assert any("not reshape: windows overlap" in line for line in lines)
 
 
-def test_options_and_errors_are_those_of_the_call():
+def test_a_plan_takes_the_options_and_raises_the_errors_of_the_call():
     assert (
         jaxnets.plan(
             F.max_pool, IMAGES, window_shape=2, implementation="reduce_window"

@@ -19,16 +19,18 @@ from flax import nnx
 
 from jaxnets import functional as F
 from jaxnets import nn
+from jaxnets.nn.module import Module
 from tests.signatures import SIGNATURES
 
 
-# Types of functions: they have neither arguments nor a docstring.
+PACKAGES = ["jaxnets", *(f"jaxnets.{room}" for room in SIGNATURES if room != "jaxnets")]
+# Public names that are neither functions nor classes, so they have no signature.
 ALIASES = {
     "gradflow": {"Schedule"},
     "training": {"Batches", "Loss", "Watch"},
     "studies": {"STUDIES"},
 }
-# Their example is that of the function that returns them.
+# The example of the function that returns them shows them.
 SHOWN_ELSEWHERE = {
     "AdjointParts",
     "GateSlopes",
@@ -51,19 +53,22 @@ every_name = pytest.mark.parametrize(
 )
 
 
+def package_of(room: str):
+    return importlib.import_module(
+        "jaxnets" if room == "jaxnets" else f"jaxnets.{room}"
+    )
+
+
 def public(room: str, name: str):
-    return getattr(importlib.import_module(f"jaxnets.{room}"), name)
+    return getattr(package_of(room), name)
 
 
 def parameters_of(thing) -> list[inspect.Parameter]:
-    """What a caller writes between the parentheses, without annotations."""
-    # The signature of an NNX module's class is that of Flax's metaclass.
-    if isinstance(thing, type) and issubclass(thing, nnx.Module):
-        if thing.__init__ is object.__init__:
-            return []
+    """The parameters that a caller passes, without annotations."""
+    parameters = list(inspect.signature(thing).parameters.values())
+    # The signature of a class with Flax's metaclass alone is that of the metaclass.
+    if isinstance(thing, nnx.Module.__class__) and not issubclass(thing, Module):
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
-    else:
-        parameters = list(inspect.signature(thing).parameters.values())
     empty = inspect.Parameter.empty
     return [
         p.replace(
@@ -75,7 +80,7 @@ def parameters_of(thing) -> list[inspect.Parameter]:
 
 
 class Shown:
-    """A default value, printed by its name where it is a function or a class."""
+    """A default value, printed as its name if it is a function or a class."""
 
     def __init__(self, value):
         self.value = value
@@ -96,14 +101,21 @@ def test_arguments_their_order_and_defaults(room, name, signature):
 
 @pytest.mark.parametrize("room", SIGNATURES)
 def test_no_public_name_is_left_out(room):
-    module = importlib.import_module(f"jaxnets.{room}")
-    names = {
-        name
-        for name, thing in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(thing)
-    }
+    package = package_of(room)
+    public_names = {name: getattr(package, name) for name in package.__all__}
+    names = {name for name, it in public_names.items() if not inspect.ismodule(it)}
     written = {name for named_room, name, _ in NAMES if named_room == room}
     assert names - ALIASES.get(room, set()) == written
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_dir_shows_the_public_names_only(name):
+    package = importlib.import_module(name)
+    dunder = [each for each in vars(package) if each.startswith("__")]
+    assert dir(package) == sorted([*package.__all__, *dunder])
+    for each in package.__all__:
+        inner = inspect.ismodule(getattr(package, each))
+        assert not inner or f"{name}.{each}" in PACKAGES, f"{each} is a module"
 
 
 @every_name

@@ -4,27 +4,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32
 
-from jaxnets.data.options import check_at_least
+from jaxnets.data.arguments import check_at_least
 from jaxnets.typing import Key
 
 
 def epoch_batches(
     key: Key, count: int, batch_size: int
 ) -> Int32[Array, "steps batch_size"]:
-    """Return the rows of one epoch's mini-batches, shuffled.
+    """Return the indices of one epoch's mini-batches, one batch per row, shuffled.
 
-    The examples `0 ... count - 1` in random order, cut into `steps = count //
-    batch_size` rows. The `count % batch_size` examples that fill no batch are left out
-    of this epoch; another key leaves out others. Every batch has the same shape, so an
-    epoch can be one `jax.lax.scan` over the rows with the data on the device.
+    The indices `0 ... count - 1` are shuffled and cut into `steps = count //
+    batch_size` rows. The `count % batch_size` examples that do not fill a batch are
+    left out of this epoch; another key leaves out others. Every batch has the same
+    shape, so an epoch can be one `jax.lax.scan` over the rows, with the data on the
+    device.
 
     Args:
-        key: A `jax.random.key`; a fresh one for each epoch.
+        key: A `jax.random.key`, a new one for each epoch.
         count: Number of examples. Static under `jit`.
         batch_size: Number of examples in a batch, 1 to `count`. Static under `jit`.
 
     Returns:
-        Indices (steps, batch_size) int32, no index twice.
+        Indices (steps, batch_size) int32. No index occurs twice.
 
     Raises:
         ValueError: If `count` or `batch_size` is below 1, or `batch_size` is above
@@ -41,7 +42,7 @@ def epoch_batches(
     if batch_size > count:
         raise ValueError(
             f"`batch_size` is {batch_size}, but there are only `count` = {count} "
-            "examples, so not one batch could be filled. Take a smaller `batch_size`."
+            "examples, too few for one batch. Pass a smaller `batch_size`."
         )
     steps = count // batch_size
     order = jax.random.permutation(key, count)[: steps * batch_size]

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its official binary version."""
+"""CIFAR-10, read from its official binary files."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ from jaxnets.data.files import (
     fetch,
     missing_files,
 )
-from jaxnets.data.splits import Labelled, Splits, set_aside, unit_interval
+from jaxnets.data.splits import Labelled, Splits, split_off, unit_interval
 
 
 ARCHIVE = RemoteFile(
@@ -26,7 +26,7 @@ ARCHIVE = RemoteFile(
 SUBFOLDER = "cifar-10-batches-bin"
 TRAIN = [f"data_batch_{number}.bin" for number in range(1, 6)]
 TEST = "test_batch.bin"
-# One byte of label, then the red, green and blue planes of 32x32 bytes.
+# A record is one byte of label and the red, green and blue planes of 32x32 bytes.
 RECORD_BYTES = 1 + 3 * 32 * 32
 
 
@@ -38,23 +38,25 @@ def cifar10(
 ) -> Splits:
     """Read CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes.
 
-    The test part is the official one (10,000). Train and validation are 90 and 10 per
-    cent of the official training set (45,000 and 5,000, as in He et al. 2015, section
-    4.2), stratified by class, chosen by `seed` alone. The classes are, in order:
-    airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
+    The test split is the official one (10,000 images). The training and validation
+    splits are 90 and 10 per cent of the official training set (45,000 and 5,000, as in
+    He et al. 2015, section 4.2), stratified by class; they depend on `seed` only. The
+    classes are, in order: airplane, automobile, bird, cat, deer, dog, frog, horse,
+    ship, truck.
 
-    Every file is checked before use: length, labels 0 to 9, and the archive's own
-    checksum; what is downloaded also for its sha256.
+    Every file is checked before use: its length, that its labels are 0 to 9, and the
+    archive's own checksum. A downloaded archive must also have the published sha256.
 
     Args:
-        folder: Holds `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or
-            `cifar-10-batches-bin` with them inside, or `cifar-10-binary.tar.gz`, which
-            is read without unpacking. None means `cifar10` below the environment
-            variable `JAXNETS_DATA`, or else below `~/.cache/jaxnets` (or
-            `$XDG_CACHE_HOME/jaxnets`).
-        download: Whether to fetch the archive, 170 MB, when `folder` has none of these.
-            A file that is there is never replaced.
-        seed: Chooses another validation part.
+        folder: The folder that holds `data_batch_1.bin` to `data_batch_5.bin` and
+            `test_batch.bin`, or the folder `cifar-10-batches-bin` with them inside, or
+            `cifar-10-binary.tar.gz`, which is read without unpacking it. None is the
+            subfolder `cifar10` of the folder that the environment variable
+            `JAXNETS_DATA` names; if it is not set, of `$XDG_CACHE_HOME/jaxnets` or
+            `~/.cache/jaxnets`.
+        download: Whether to download the archive (170 MB) if `folder` has none of
+            these. An existing file is never replaced.
+        seed: Seed of the split into training and validation.
 
     Returns:
         `Splits` of `Labelled(x, y)`, NumPy arrays: `x` (N, 32, 32, 3) float32 in
@@ -62,7 +64,7 @@ def cifar10(
 
     Raises:
         FileNotFoundError: If files are missing and `download` is false.
-        ValueError: If a file is damaged or not what its name says.
+        ValueError: If a file is damaged or has other content than its name says.
         OSError: If a download fails.
 
     Example:
@@ -70,33 +72,33 @@ def cifar10(
         >>> train, validation, test = cifar10(download=True)  # doctest: +SKIP
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
-    Keras and torchvision read the pickled version of the same pixels; this one needs
-    no unpickling, which could run code.
+    Keras and torchvision read a pickled version of the same pixels. Unpickling a file
+    can run code that is in it; reading the binary files cannot.
     """
     contents = _read_files(data_folder(folder, "cifar10"), download)
     parts = {path.name: _decode(path, content) for path, content in contents.items()}
     x = np.concatenate([parts[name].x for name in TRAIN])
     y = np.concatenate([parts[name].y for name in TRAIN])
-    # Set aside as bytes: a quarter of the memory that float32 takes.
-    train, validation = set_aside(x, y, 0.1, seed)
+    # Split while the pixels are bytes, which take a quarter of the memory of float32.
+    train, validation = split_off(x, y, 0.1, seed)
     test = parts[TEST]
     return Splits(unit_interval(train), unit_interval(validation), unit_interval(test))
 
 
-def _read_files(place: Path, download: bool) -> dict[Path, bytes]:
-    """Return the bytes of the six files, from wherever below `place` they are."""
+def _read_files(folder: Path, download: bool) -> dict[Path, bytes]:
+    """Return the bytes of the six files, or of those inside the archive, by path."""
     names = [*TRAIN, TEST]
-    for folder in (place, place / SUBFOLDER):
-        lacking = [name for name in names if not (folder / name).is_file()]
-        if not lacking:
-            return {folder / name: (folder / name).read_bytes() for name in names}
-        if len(lacking) < len(names):
-            raise missing_files("CIFAR-10", folder, lacking)
-    archive = place / ARCHIVE.name
+    for parent in (folder, folder / SUBFOLDER):
+        missing = [name for name in names if not (parent / name).is_file()]
+        if not missing:
+            return {parent / name: (parent / name).read_bytes() for name in names}
+        if len(missing) < len(names):
+            raise missing_files("CIFAR-10", parent, missing)
+    archive = folder / ARCHIVE.name
     if not archive.is_file():
         if not download:
-            raise missing_files("CIFAR-10", place, [*names, f"and no {archive.name}"])
-        fetch(ARCHIVE, place)
+            raise missing_files("CIFAR-10", folder, [*names, f"and no {archive.name}"])
+        fetch(ARCHIVE, folder)
     return _read_archive(archive, names)
 
 
@@ -110,17 +112,17 @@ def _read_archive(archive: Path, names: list[str]) -> dict[Path, bytes]:
                 stream = tar.extractfile(member) if name in names else None
                 if stream is not None:
                     contents[archive / name] = stream.read()
-            # The checksum stands at the very end, behind what tarfile reads.
+            # The checksum is at the very end, after all that tarfile reads.
             unzipped.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise damaged_file(archive, f"not a whole archive ({error})") from error
-    if lacking := [name for name in names if archive / name not in contents]:
-        raise damaged_file(archive, f"no {', '.join(lacking)} inside")
+        raise damaged_file(archive, f"not a complete archive ({error})") from error
+    if missing := [name for name in names if archive / name not in contents]:
+        raise damaged_file(archive, f"no {', '.join(missing)} inside")
     return contents
 
 
 def _decode(path: Path, content: bytes) -> Labelled:
-    """Turn records into images (N, 32, 32, 3) and labels (N,), both uint8."""
+    """Return the images (N, 32, 32, 3) and labels (N,) of a file, both uint8."""
     if not content or len(content) % RECORD_BYTES:
         raise damaged_file(
             path,
@@ -129,6 +131,6 @@ def _decode(path: Path, content: bytes) -> Labelled:
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
     labels = records[:, 0]
     if labels.max() > 9:
-        raise damaged_file(path, f"a label {labels.max()}; wanted 0 to 9")
+        raise damaged_file(path, f"a label is {labels.max()}; wanted 0 to 9")
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return Labelled(planes.transpose(0, 2, 3, 1), labels)

@@ -1,4 +1,4 @@
-"""Data files: where they are kept, how they are fetched, and what is refused."""
+"""Data files: the folders they are in, how they are downloaded, and their errors."""
 
 import hashlib
 import http.client
@@ -14,11 +14,11 @@ TIMEOUT_SECONDS = 60.0
 
 
 class RemoteFile(NamedTuple):
-    """A published file, known by its content.
+    """A published file and the digest of its content.
 
     Attributes:
-        name: File name to keep it under.
-        url: Where it can be had.
+        name: The name of the local file.
+        url: The address to download it from.
         sha256: Hexadecimal digest of its bytes.
     """
 
@@ -28,15 +28,16 @@ class RemoteFile(NamedTuple):
 
 
 def data_folder(folder: str | os.PathLike[str] | None, name: str) -> Path:
-    """Return `folder`, or where the data set `name` is kept when `folder` is None.
+    """Return `folder`, or the default folder of the data set `name` if it is None.
 
-    That is the subfolder `name` of the first of: the environment variable
-    `JAXNETS_DATA`, `$XDG_CACHE_HOME/jaxnets`, `~/.cache/jaxnets`.
+    The default is the subfolder `name` of the folder that the environment variable
+    `JAXNETS_DATA` names; if it is not set, of `$XDG_CACHE_HOME/jaxnets`, or of
+    `~/.cache/jaxnets`.
     """
     if folder is not None:
         return Path(folder).expanduser()
-    if chosen := os.environ.get("JAXNETS_DATA"):
-        return Path(chosen).expanduser() / name
+    if parent := os.environ.get("JAXNETS_DATA"):
+        return Path(parent).expanduser() / name
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification says to ignore a relative path.
     if not cache.is_absolute():
@@ -45,22 +46,22 @@ def data_folder(folder: str | os.PathLike[str] | None, name: str) -> Path:
 
 
 def fetch(file: RemoteFile, folder: Path) -> Path:
-    """Download `file` into `folder`, whole and verified or not at all.
+    """Download `file` into `folder`.
 
-    The bytes go to a temporary name beside the final one, which they get only after
-    their sha256 was right. So a file that is there was complete, also when the download
-    was interrupted or when several processes fetch it at once.
+    The bytes go to a temporary file in `folder`, which gets its final name only if
+    their sha256 is right. So a file with that name is complete, even if a download was
+    interrupted or several processes download it at once.
 
     Args:
-        file: What to download.
-        folder: Where to put it; made when it is missing.
+        file: The file to download.
+        folder: The folder to put it in. It is created if it does not exist.
 
     Returns:
-        Path of the file.
+        The path of the file.
 
     Raises:
-        OSError: If the address does not answer, or the folder cannot be written.
-        ValueError: If other bytes came than those of the published file.
+        OSError: If the download fails, or the folder cannot be written.
+        ValueError: If the bytes are not those of the published file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.name
@@ -72,9 +73,9 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
         if digest != file.sha256:
             raise ValueError(
                 f"{file.url} sent {partial.stat().st_size} bytes with sha256 {digest}; "
-                f"wanted {file.sha256}. The download was cut off or the file there is "
-                f"another one, so it was thrown away. Try again, or put the right file "
-                f"at {path}."
+                f"wanted {file.sha256}. The bytes were deleted: the download was cut "
+                f"off, or the file at that address has changed. Try again, or put the "
+                f"right file at {path}."
             )
         partial.replace(path)
     return path
@@ -96,7 +97,7 @@ def _download(file: RemoteFile, partial: Path, path: Path) -> None:
 
 
 def missing_files(data_set: str, folder: Path, names: list[str]) -> FileNotFoundError:
-    """Return the error that says which files of `data_set` are not in `folder`."""
+    """Return the error for files of `data_set` that are not in `folder`."""
     return FileNotFoundError(
         f"{data_set}: {folder} has no {', '.join(names)}. Pass the `folder` that holds "
         "the official files, or `download=True` to fetch them."
@@ -104,8 +105,8 @@ def missing_files(data_set: str, folder: Path, names: list[str]) -> FileNotFound
 
 
 def damaged_file(path: Path, fault: str) -> ValueError:
-    """Return the error that says what is wrong with the data file `path`."""
+    """Return the error for the data file `path`, which `fault` describes."""
     return ValueError(
-        f"{path}: {fault}. The file is damaged, incomplete or another one, and was not "
-        "used. Delete it, and get it again by hand or with `download=True`."
+        f"{path}: {fault}. The file is damaged, incomplete or a different one, and was "
+        "not used. Delete it, and download it again by hand or with `download=True`."
     )

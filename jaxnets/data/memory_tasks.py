@@ -1,23 +1,23 @@
-"""Generated tasks that can only be solved by remembering over many time steps."""
+"""Generated tasks that a network solves only with a memory over many time steps."""
 
 import jax
 import jax.numpy as jnp
 
-from jaxnets.data.options import check_at_least
+from jaxnets.data.arguments import check_at_least
 from jaxnets.data.splits import Labelled
 from jaxnets.typing import Key
 
 
 def adding_problem(key: Key, count: int, length: int) -> Labelled:
-    """Draw `count` sequences of the adding problem: the sum of two marked numbers.
+    """Draw `count` sequences of the adding problem: add two marked numbers.
 
-    Each step has a value, uniform in [0, 1), and a marker. The marker is 1 at one step
-    of the first half, `0 <= t_1 < length // 2`, and at one step of the rest,
-    `length // 2 <= t_2 < length`, each uniform, and 0 elsewhere. The target is
-    `y = value[t_1] + value[t_2]`, to be given after the last step.
+    Each step has a value, uniform in [0, 1), and a marker. The marker is 1 at two
+    steps, each drawn uniformly, one in the first half, `0 <= t_1 < length // 2`, and
+    one in the second, `length // 2 <= t_2 < length`; it is 0 at all others. The target
+    after the last step is `y = value[t_1] + value[t_2]`.
 
-    Baseline without memory: always predicting 1, the mean of the sum, has the mean
-    squared error 1/6 = 0.1667, its variance. Less than that takes memory.
+    Baseline: a network without memory predicts 1, the mean of the sum. Its mean squared
+    error is 1/6 = 0.1667, the variance of the sum.
 
     Args:
         key: A `jax.random.key`.
@@ -25,8 +25,8 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
         length: Number of time steps T, at least 2. Static under `jit`.
 
     Returns:
-        `Labelled(x, y)`, JAX arrays: `x` (B, T, 2) float32, features value and marker;
-        `y` (B, 1) float32 in [0, 2), the extra axis to match a network's one output.
+        `Labelled(x, y)`, JAX arrays: `x` (B, T, 2) float32, whose features are value
+        and marker; `y` (B, 1) float32 in [0, 2), of the shape of a network's output.
 
     Raises:
         ValueError: If `count` is below 1 or `length` below 2.
@@ -42,8 +42,8 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
 
     Source: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", experiment 4, in
     the form of Arjovsky, Shah and Bengio 2016, "Unitary Evolution Recurrent Neural
-    Networks", section 4. The former has values in [-1, 1], varying lengths, markers of
-    -1 at both ends, and a target scaled into [0, 1].
+    Networks", section 4. In 1997 the values are in [-1, 1], the lengths vary, both ends
+    have the marker -1, and the target is scaled into [0, 1].
     """
     check_at_least("count", count, 1)
     check_at_least("length", length, 2)
@@ -60,27 +60,28 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
 def copy_memory(
     key: Key, count: int, lag: int, *, symbols: int = 8, payload: int = 10
 ) -> Labelled:
-    """Draw `count` sequences of the copy task: repeat what came `lag` steps before.
+    """Draw `count` sequences of the copy task: repeat symbols after `lag` steps.
 
-    With `p` payload entries, blank `_` and delimiter `|`:
+    With `p` payload symbols `a_1 ... a_p`, the blank `_` and the delimiter `|`:
 
         x = a_1 ... a_p  _ (lag - 1 times)  |  _ (p times)
         y = _ (lag + p times)                  a_1 ... a_p
 
-    The payload is uniform in `0 ... symbols - 1`; blank is the integer `symbols` and
-    the delimiter `symbols + 1`, so there are `symbols + 2` categories. Inputs are
-    integers: embed them, or take `jax.nn.one_hot(x, symbols + 2)`.
+    The payload is uniform in `0 ... symbols - 1`, the blank is the integer `symbols`
+    and the delimiter `symbols + 1`, so there are `symbols + 2` categories. Embed the
+    integers, or pass `jax.nn.one_hot(x, symbols + 2)` to a network.
 
-    Baseline without memory: blank wherever it is due and a uniform guess at the
-    payload has the mean cross-entropy `payload * log(symbols) / (lag + 2 * payload)`
-    in nats per step; with the defaults 0.1733 at a lag of 100.
+    Baseline: a network without memory predicts the blanks and guesses the payload
+    uniformly. Its mean cross-entropy is `payload * log(symbols) / (lag + 2 * payload)`
+    nats per step, which is 0.1733 for the defaults and a lag of 100.
 
     Args:
         key: A `jax.random.key`.
         count: Number of sequences B. Static under `jit`.
-        lag: Steps from the end of the payload to the delimiter, at least 1. Static.
-        symbols: Number of different payload symbols, at least 2. Static.
-        payload: Number of entries to remember, at least 1. Static.
+        lag: Steps from the end of the payload to the delimiter, at least 1. Static
+            under `jit`.
+        symbols: Number of different payload symbols, at least 2. Static under `jit`.
+        payload: Number of symbols to remember, at least 1. Static under `jit`.
 
     Returns:
         `Labelled(x, y)`, JAX arrays of int32, both (B, lag + 2 * payload).

@@ -1,4 +1,4 @@
-"""What every data set is returned as, and how a part of one is set aside."""
+"""The types that data sets are returned as, and how a data set is split."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from jaxnets.typing import ArrayLike
 
 
 class Labelled(NamedTuple):
-    """Examples and what is to be predicted of them, row by row; a pytree.
+    """Examples with their labels or targets; a pytree.
 
     Attributes:
         x: Inputs, one example per entry of the leading axis.
-        y: Labels or targets, of the same leading axis.
+        y: Labels or targets, with the same leading axis.
 
     Example:
         >>> import jax
@@ -28,16 +28,16 @@ class Labelled(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """A data set in the three parts that it is used in.
+    """The training, validation and test examples of a data set.
 
     Attributes:
-        train: What the parameters are fitted to.
-        validation: What decisions are made on, such as when to stop.
-        test: What is looked at once, at the end.
+        train: The examples that the parameters are fitted to.
+        validation: The examples that decisions are based on, such as when to stop.
+        test: The examples for one evaluation at the end.
 
     Example:
         >>> from jaxnets.data import digits
-        >>> [len(part.y) for part in digits()]
+        >>> [len(split.y) for split in digits()]
         [1077, 360, 360]
     """
 
@@ -46,35 +46,33 @@ class Splits(NamedTuple):
     test: Labelled
 
 
-def set_aside(
-    x: np.ndarray, y: np.ndarray, size: float, seed: int
+def split_off(
+    x: np.ndarray, y: np.ndarray, share: float, seed: int
 ) -> tuple[Labelled, Labelled]:
-    """Part `(x, y)` into the share `1 - size` and the share `size`, class by class.
-
-    The rows are shuffled, and each class keeps its share in both parts.
+    """Shuffle `(x, y)` and split off the share `share`, stratified by class.
 
     Args:
         x: (N, ...) examples.
         y: (N,) integer labels.
-        size: Share of the second part, between 0 and 1, rounded up to whole rows.
-        seed: The same seed gives the same parts.
+        share: Share that is split off, between 0 and 1, rounded up to whole examples.
+        seed: Seed of the shuffle.
 
     Returns:
-        The larger part and the part that was set aside.
+        The remaining examples, and those that were split off.
 
     Raises:
-        ValueError: If a class has too few examples to stand in both parts.
+        ValueError: If a class has too few examples for both.
     """
     from sklearn.model_selection import train_test_split
 
     rows = np.arange(len(y))
-    kept, aside = train_test_split(rows, test_size=size, stratify=y, random_state=seed)
-    return Labelled(x[kept], y[kept]), Labelled(x[aside], y[aside])
+    rest, off = train_test_split(rows, test_size=share, stratify=y, random_state=seed)
+    return Labelled(x[rest], y[rest]), Labelled(x[off], y[off])
 
 
 def unit_interval(data: Labelled) -> Labelled:
-    """Turn images of bytes into float32 in [0, 1], and labels into int32."""
-    # In C order, also where `x` is a transposed view of colour planes.
+    """Convert images of bytes to float32 in [0, 1], and labels to int32."""
+    # C order, even if `x` is a transposed view of colour planes.
     x = np.asarray(data.x).astype(np.float32, order="C")
     x /= 255
     return Labelled(x, np.asarray(data.y).astype(np.int32))

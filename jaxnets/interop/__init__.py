@@ -1,19 +1,31 @@
 """Recurrent weights to and from PyTorch, Flax, Keras and Haiku.
 
-None of these libraries is imported: their weights come and go as arrays in the layout
-and under the names that each of them uses. On our side there is one form for all,
-`layers`: a list with one tuple a layer, `(forward,)`, or `(forward, backward)` where it
-is bidirectional, of `RNNParams`, `GRUParams` or `LSTMParams`.
+None of these libraries is imported: their weights are arrays in the layout and under
+the names that each of them uses. On our side all functions use one form, `layers`: a
+list with one tuple per layer, `(forward,)` or, for a bidirectional layer,
+`(forward, backward)`, of `RNNParams`, `GRUParams` or `LSTMParams`.
 
-The functions are differentiable, so gradients with respect to the other library's
-weights come by the chain rule: `jax.grad(lambda w: loss(from_flax(w, cell)))(w)`.
+The functions are differentiable. So `jax.grad(lambda w: loss(from_flax(w, cell)))(w)`
+is the gradient with respect to the other library's weights.
 """
 
-from jaxnets.interop.flax import from_flax as from_flax
-from jaxnets.interop.flax import to_flax as to_flax
-from jaxnets.interop.haiku import from_haiku as from_haiku
-from jaxnets.interop.haiku import to_haiku as to_haiku
-from jaxnets.interop.keras import from_keras as from_keras
-from jaxnets.interop.keras import to_keras as to_keras
-from jaxnets.interop.pytorch import from_pytorch as from_pytorch
-from jaxnets.interop.pytorch import to_pytorch as to_pytorch
+from jaxnets.interop.flax import from_flax, to_flax
+from jaxnets.interop.haiku import from_haiku, to_haiku
+from jaxnets.interop.keras import from_keras, to_keras
+from jaxnets.interop.pytorch import from_pytorch, to_pytorch
+
+
+__all__ = [
+    "from_flax",
+    "from_haiku",
+    "from_keras",
+    "from_pytorch",
+    "to_flax",
+    "to_haiku",
+    "to_keras",
+    "to_pytorch",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

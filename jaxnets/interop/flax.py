@@ -1,4 +1,4 @@
-"""Flax: the parameters of the recurrent cells of NNX and of linen."""
+"""Flax: the parameters of the recurrent cells of NNX and linen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,13 +19,13 @@ from jaxnets.interop.layers import (
 
 
 class _Cell(NamedTuple):
-    """The linears of a cell: those of the input and of the state, in our gates' order.
+    """The linear layers of a cell of Flax, in the order of our gates.
 
     Attributes:
-        kind: Which of ours it is.
-        inputs: Names of the linears of the input, of one gate each, or one for all.
-        states: Names of the linears of the state.
-        biased: Names of those that have a bias.
+        kind: "rnn", "gru" or "lstm".
+        inputs: Names of the linear layers of the input: one per gate, or one in all.
+        states: Names of the linear layers of the state, likewise.
+        biased: Names of the linear layers that have a bias.
     """
 
     kind: str
@@ -48,29 +48,31 @@ CELLS = {
     ),
     "linen.SimpleCell": _Cell("rnn", ("i",), ("h",), ("i",)),
 }
+DIRECTIONS = ("forward_rnn", "backward_rnn")
 
 
 def from_flax(trees: Sequence[Any], cell: str) -> Layers:
-    """Read the parameters of Flax's recurrent cells, NNX's or linen's.
+    """Read the parameters of Flax's recurrent cells, of NNX or linen.
 
-    The kernels are laid out as ours, and the order of the gates is ours; where a cell
-    has one linear for each gate they become the blocks of one matrix. The candidate's
-    bias beside the state in `linen.GRUCell` becomes `b_hn`; `nnx.GRUCell` has none.
+    Flax's kernels have our layout and its gates have our order. If a cell has one
+    linear layer per gate, their kernels become the column blocks of one matrix. In
+    `linen.GRUCell` the bias of the candidate's state product becomes `b_hn`;
+    `nnx.GRUCell` has no such bias.
 
     Args:
-        trees: For each layer a nested dict of arrays: that of a cell, of an `RNN`, as
-            `{"cell": ...}`, or of a `Bidirectional`, as `{"forward_rnn": {"cell": ...},
-            "backward_rnn": {"cell": ...}}`. In NNX it is
+        trees: One nested dict of arrays per layer: that of a cell; that of an `RNN`,
+            `{"cell": ...}`; or that of a `Bidirectional`, `{"forward_rnn": {"cell":
+            ...}, "backward_rnn": {"cell": ...}}`. In NNX it is
             `nnx.to_pure_dict(nnx.state(module, nnx.Param))`, in linen
             `variables["params"]`.
         cell: "nnx.LSTMCell", "nnx.OptimizedLSTMCell", "nnx.GRUCell", "nnx.SimpleCell",
-            or the same of "linen.".
+            or one of these with "linen." in place of "nnx.".
 
     Returns:
-        One tuple a layer, `(forward,)` or `(forward, backward)`.
+        One tuple per layer, `(forward,)` or `(forward, backward)`.
 
     Raises:
-        TypeError: If `trees` is not one dict a layer.
+        TypeError: If `trees` is not a list with one dict per layer.
         ValueError: If `cell` or a name is unknown, a name is missing, or a shape does
             not fit.
 
@@ -85,49 +87,50 @@ def from_flax(trees: Sequence[Any], cell: str) -> Layers:
         >>> gru(params, jnp.ones((5, 6, 3)))[1].shape
         (5, 6, 2)
 
-    Source: Flax, `flax/nnx/nn/recurrent.py` and `flax/linen/recurrent.py`. A
-    `SimpleCell` with `residual=True` is ours with the identity added to `w_hh`.
+    Source: Flax, `flax/nnx/nn/recurrent.py` and `flax/linen/recurrent.py`. For a
+    `SimpleCell` with `residual=True` add the identity to `w_hh`.
     """
     layout = _cell(cell)
     layers: Layers = []
     for number, tree in enumerate(trees):
         if not isinstance(tree, Mapping):
             raise TypeError(
-                f"`trees[{number}]` is of type {type(tree).__name__}; wanted a dict of "
-                "arrays for each layer. One layer is [tree]."
+                f"`trees[{number}]` is of type {type(tree).__name__}; wanted one dict "
+                "of arrays per layer. Pass a single layer as [tree]."
             )
         where = f"trees[{number}]"
-        ways = [name for name in ("forward_rnn", "backward_rnn") if name in tree]
-        branches = {f"{where}.{way}": tree[way] for way in ways} or {where: tree}
+        directions = [name for name in DIRECTIONS if name in tree]
+        modules = {f"{where}.{name}": tree[name] for name in directions}
         layers.append(
             tuple(
-                _params(layout, branch.get("cell", branch), name)
-                for name, branch in branches.items()
+                _params(layout, module.get("cell", module), name)
+                for name, module in (modules or {where: tree}).items()
             )
         )
     return layers
 
 
 def to_flax(layers: Sequence[Any], cell: str) -> list[dict[str, Any]]:
-    """Write weights as the parameters of Flax's recurrent cells, NNX's or linen's.
+    """Write weights as the parameters of Flax's recurrent cells, of NNX or linen.
 
-    The inverse of `from_flax`.
+    This is the inverse of `from_flax`.
 
     Args:
-        layers: One tuple a layer, `(forward,)` or `(forward, backward)`.
+        layers: One tuple per layer, `(forward,)` or `(forward, backward)`.
         cell: The name of a cell, as in `from_flax`.
 
     Returns:
-        For each layer the nested dict of an `RNN`, `{"cell": ...}`, or that of a
-        `Bidirectional`, `{"forward_rnn": {"cell": ...}, "backward_rnn": {"cell":
-        ...}}`. Linen takes it as `{"params": tree}`; in NNX `nnx.update(module, tree)`
-        sets it.
+        One nested dict of arrays per layer: that of an `RNN`, `{"cell": ...}`, or that
+        of a `Bidirectional`, `{"forward_rnn": {"cell": ...}, "backward_rnn": {"cell":
+        ...}}`. In NNX `nnx.update(module, tree)` sets it; linen takes it as
+        `{"params": tree}`.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
-        ValueError: If `cell` is unknown or of another kind, shapes do not fit, or for
-            what Flax has not: peepholes, projections, and in `nnx.GRUCell` a `b_hn`
-            other than zero. As that is looked at, it must be None under `jax.jit`.
+        ValueError: If `cell` is unknown or of another kind than `layers`, if shapes do
+            not fit, or if `layers` has what Flax does not support: peepholes,
+            projections, and in `nnx.GRUCell` a `b_hn` that is not zero. The values of
+            `b_hn` are checked, so under `jax.jit` it must be None for `nnx.GRUCell`.
 
     Example:
         >>> import jax
@@ -141,21 +144,20 @@ def to_flax(layers: Sequence[Any], cell: str) -> list[dict[str, Any]]:
         >>> module = nnx.RNN(nnx.OptimizedLSTMCell(4, 3, rngs=nnx.Rngs(0)))
         >>> nnx.update(module, tree)
 
-    Source: as `from_flax`. Flax's GRU is that of `gru(..., reset_after=True)`.
+    Source: as `from_flax`. Flax's GRU is `gru(..., reset_after=True)`.
     """
     layout = _cell(cell)
     kind, parsed = parse_layers(layers, "Flax", ("b_hn",))
     if kind != layout.kind:
         raise ValueError(
-            f'`cell` is "{cell}", but `layers` has {TYPES[kind].__name__}; it holds '
-            f"{TYPES[layout.kind].__name__}."
+            f'`cell` is "{cell}", but `layers` has {TYPES[kind].__name__}; wanted '
+            f"{TYPES[layout.kind].__name__} for this cell."
         )
     trees = []
     for layer in parsed:
         cells = [{"cell": _tree(layout, params, cell)} for params in layer]
-        ways = ("forward_rnn", "backward_rnn")
         both = len(layer) == 2
-        trees.append(dict(zip(ways, cells, strict=True)) if both else cells[0])
+        trees.append(dict(zip(DIRECTIONS, cells, strict=True)) if both else cells[0])
     return trees
 
 
@@ -166,13 +168,13 @@ def _cell(name: str) -> _Cell:
 
 
 def _params(cell: _Cell, tree: Mapping[str, Any], where: str) -> Any:
-    """Build the parameters of one cell."""
+    """Return our parameters for the tree of one cell."""
     _check(cell, tree, where)
     tree = jax.tree.map(jnp.asarray, dict(tree))
     joined = lambda names, array: jnp.concatenate(
         [tree[name][array] for name in names], axis=-1
     )
-    # Flax has the biases beside the state in its LSTM, else beside the input.
+    # In Flax's LSTM the linear layers of the state have the biases, else the input's.
     b = joined(cell.states if cell.kind == "lstm" else cell.inputs, "bias")
     params = joined(cell.inputs, "kernel"), joined(cell.states, "kernel"), b
     if "hn" in cell.biased:
@@ -181,32 +183,32 @@ def _params(cell: _Cell, tree: Mapping[str, Any], where: str) -> Any:
 
 
 def _tree(cell: _Cell, params: Any, name: str) -> dict[str, dict[str, jax.Array]]:
-    """Return the tree of one cell."""
+    """Return the tree of one cell for our parameters."""
     b_hn = getattr(params, "b_hn", None)
-    parted = lambda names, array: zip(
+    blocks = lambda names, array: zip(
         names, jnp.split(array, len(names), axis=-1), strict=True
     )
     tree = {
         linear: {"kernel": kernel}
         for names, w in ((cell.inputs, params.w_xh), (cell.states, params.w_hh))
-        for linear, kernel in parted(names, w)
+        for linear, kernel in blocks(names, w)
     }
     biased = cell.states if cell.kind == "lstm" else cell.inputs
-    for linear, bias in parted(biased, params.b):
+    for linear, bias in blocks(biased, params.b):
         tree[linear]["bias"] = bias
     if "hn" in cell.biased:
-        absent = jnp.zeros(params.w_hh.shape[0], params.b.dtype)
-        tree["hn"]["bias"] = absent if b_hn is None else b_hn
+        zeros = jnp.zeros(params.w_hh.shape[0], params.b.dtype)
+        tree["hn"]["bias"] = zeros if b_hn is None else b_hn
     elif b_hn is not None and jnp.any(b_hn):
         raise ValueError(
-            f'`layers` has a GRU with `b_hn` other than zero; "{name}" has no such '
-            'bias. "linen.GRUCell" has; or train with `b_hn=None`.'
+            f'`layers` has a GRU whose `b_hn` is not zero; "{name}" does not support '
+            '`b_hn`. Use "linen.GRUCell", or train with `b_hn=None`.'
         )
     return tree
 
 
 def _check(cell: _Cell, tree: Mapping[str, Any], where: str) -> None:
-    """Check the names and shapes of one cell's tree."""
+    """Raise ValueError unless the names and shapes of one cell's tree are right."""
     linears = (*cell.inputs, *cell.states)
     check_names(f"`{where}`", tree, linears)
     for linear in linears:

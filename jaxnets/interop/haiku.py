@@ -20,12 +20,12 @@ from jaxnets.interop.layers import (
 )
 
 
-# Haiku's names of its classes' instances, and its order of our gates. Its candidate a
-# of the GRU is our n.
+# Haiku's default names of its cores, and the order of our gates in its columns. Its
+# GRU calls our candidate n "a".
 NAMES = {"rnn": "vanilla_rnn", "gru": "gru", "lstm": "lstm"}
 HAIKU_GATES = {"rnn": "h", "gru": "zrn", "lstm": "igfo"}
-# The modules of one core below its name, and their arrays. `b` of the second linear is
-# absent with `double_bias=False`.
+# The modules of one core, relative to its name, and their arrays. With
+# `double_bias=False` the second linear layer of an RNN has no `b`.
 MODULES = {
     "rnn": {"/linear": ("w", "b"), "/linear_1": ("w", "b")},
     "gru": {"": ("w_i", "w_h", "b")},
@@ -38,24 +38,24 @@ def from_haiku(
 ) -> Layers:
     """Read the parameters of Haiku's `hk.VanillaRNN`, `hk.GRU` or `hk.LSTM`.
 
-    - `hk.LSTM` has one matrix for `[x_t, h]`, the columns i, g, f, o, and adds 1 to f
-      in its forward pass: `b_f = 1 + b_f` of Haiku.
-    - `hk.GRU` has the columns z, r, a and `h' = (1 - z) * h + z * a`, where ours is
-      `(1 - z) * n + z * h`. As `1 - sigmoid(a) = sigmoid(-a)`, z's columns and bias
-      change their sign.
-    - `hk.VanillaRNN` has two biases, which are added.
+    - `hk.LSTM` has one matrix for `[x_t, h]` with the columns i, g, f, o. Its forward
+      pass adds 1 to f, so 1 is added to the bias of f.
+    - `hk.GRU` has the columns z, r, a and computes `h' = (1 - z) * h + z * a`; ours is
+      `h' = (1 - z) * n + z * h`. Since `1 - sigmoid(a) = sigmoid(-a)`, the columns and
+      the bias of z change their sign.
+    - `hk.VanillaRNN` has two biases. Their sum is `b`.
 
     Args:
-        params: What `hk.transform(...).init` returns: arrays by module and name.
+        params: The arrays by module and name that `hk.transform(...).init` returns.
         kind: "rnn", "gru" or "lstm".
-        name: Path of the core, such as "encoder/~/lstm"; None is Haiku's default name
-            at the top, "vanilla_rnn", "gru" or "lstm". The cores that Haiku numbers
-            from there, `name_1`, `name_2` and so on, as in an `hk.DeepRNN`, are the
-            further layers. Other modules are passed over.
+        name: The path of the core, such as "encoder/~/lstm". None is Haiku's default
+            name, "vanilla_rnn", "gru" or "lstm". The cores that Haiku calls `name_1`,
+            `name_2` and so on, as in an `hk.DeepRNN`, are the next layers. Other
+            modules are ignored.
 
     Returns:
-        One tuple `(forward,)` a core. Haiku's cores know no direction: where the second
-        of two reads time backwards, make it `[(first, second)]`.
+        One tuple `(forward,)` per core. Haiku's cores have no direction: if the second
+        of two cores reads time backwards, rearrange them as `[(first, second)]`.
 
     Raises:
         ValueError: If there is no such core, a name is missing or unknown, or a shape
@@ -74,7 +74,7 @@ def from_haiku(
         (5, 6, 2)
 
     Source: Haiku, `haiku/_src/recurrent.py`. Run the GRU with `reset_after=False` and
-    the RNN with `activation=jax.nn.relu`: Haiku has these forms only.
+    the RNN with `activation=jax.nn.relu`, as Haiku does.
     """
     gates_of(kind)
     core = NAMES[kind] if name is None else name
@@ -84,7 +84,7 @@ def from_haiku(
     if not layers:
         wanted = " and ".join(core + module for module in MODULES[kind])
         raise ValueError(
-            f"`params` has no {wanted}, only {sorted(params)}. Give the path of the "
+            f"`params` has no {wanted}, only {sorted(params)}. Pass the path of the "
             "core as `name`."
         )
     return layers
@@ -95,22 +95,23 @@ def to_haiku(
 ) -> dict[str, dict[str, jax.Array]]:
     """Write weights as the parameters of Haiku's recurrent cores.
 
-    The inverse of `from_haiku`: 1 is taken from the forget gate's bias of an LSTM, z of
-    a GRU changes its sign, and the second bias of an RNN is zero (`double_bias=False`
-    does not read it). A GRU's `b_hn`, which stands outside of r in Haiku's form, is
-    added to b.
+    This is the inverse of `from_haiku`: 1 is subtracted from the forget gate's bias of
+    an LSTM, z of a GRU changes its sign, and the second bias of an RNN is zero (with
+    `double_bias=False` Haiku does not read it). A GRU's `b_hn` is added to `b`, since
+    Haiku's r does not multiply a bias.
 
     Args:
-        layers: One tuple `(forward,)` a core.
-        name: Path of the first core, as in `from_haiku`.
+        layers: One tuple `(forward,)` per core.
+        name: The path of the first core, as in `from_haiku`.
 
     Returns:
-        Arrays by module and name, to be put into the parameters of the model.
+        Arrays by module and name, to be merged into the parameters of the model.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
-        ValueError: If kinds are mixed or shapes do not fit, or for what Haiku has not:
-            peepholes, projections, and two directions in one core.
+        ValueError: If kinds are mixed, if shapes do not fit, or if `layers` has what
+            Haiku does not support: peepholes, projections, and layers of two
+            directions.
 
     Example:
         >>> import jax
@@ -128,8 +129,9 @@ def to_haiku(
     for number, layer in enumerate(parsed):
         if len(layer) != 1:
             raise ValueError(
-                "`layers` has a layer of two directions; a core of Haiku has one. "
-                "Write each direction by itself, with the `name` of its core."
+                "`layers` has a layer of two directions; wanted one, as a core of "
+                "Haiku has. Write each direction in a call of its own, with the `name` "
+                "of its core."
             )
         for module, arrays in _arrays(kind, layer[0]).items():
             written[_numbered(core, number) + module] = arrays
@@ -141,23 +143,23 @@ def _numbered(core: str, number: int) -> str:
 
 
 def _modules(params: Mapping[str, Any], kind: str, core: str) -> dict[str, Any]:
-    """Return the modules of one core; nothing if `params` has none of them."""
+    """Return the modules of one core that `params` has."""
     names = {module: core + module for module in MODULES[kind]}
     return {module: params[name] for module, name in names.items() if name in params}
 
 
 def _params(kind: str, modules: dict[str, Any], core: str) -> Any:
-    """Build the parameters of one core."""
+    """Return our parameters for the modules of one core."""
     check_names(f"The modules of `{core}`", modules, MODULES[kind])
     for module, names in MODULES[kind].items():
-        held = modules[module]
-        once = module == "/linear_1" and "b" not in held
-        check_names(f"`{core}{module}`", held, ("w",) if once else names)
+        arrays = modules[module]
+        one_bias = module == "/linear_1" and "b" not in arrays
+        check_names(f"`{core}{module}`", arrays, ("w",) if one_bias else names)
         for name in sorted({*names} - {"b"}):
-            check_matrix(f"{core}{module}.{name}", held[name])
+            check_matrix(f"{core}{module}.{name}", arrays[name])
     for module, shapes in _shapes(kind, modules).items():
         for name in modules[module]:
-            why = f"as the core's other arrays and kind={kind!r} say"
+            why = f"to fit the core's other arrays and kind={kind!r}"
             array = f"{core}{module}.{name}"
             check_shape(array, modules[module][name], shapes[name], why)
 
@@ -166,7 +168,7 @@ def _params(kind: str, modules: dict[str, Any], core: str) -> Any:
 
 
 def _shapes(kind: str, modules: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the shapes that the arrays of a core must have, D as it came."""
+    """Return the shapes that the arrays of a core must have, for its own D and H."""
     if kind == "rnn":
         features = jnp.shape(modules["/linear"]["w"])[0]
         hidden = jnp.shape(modules["/linear_1"]["w"])[0]
@@ -196,7 +198,7 @@ def _rnn(from_input: dict[str, Any], from_state: dict[str, Any]) -> RNNParams:
 
 def _gru(arrays: dict[str, Any]) -> GRUParams:
     ours = [
-        reordered(_opposite_z(arrays[name]), HAIKU_GATES["gru"], GATES["gru"])
+        reordered(_negate_z(arrays[name]), HAIKU_GATES["gru"], GATES["gru"])
         for name in ("w_i", "w_h", "b")
     ]
     return GRUParams(*ours)
@@ -213,7 +215,7 @@ def _lstm(arrays: dict[str, Any]) -> LSTMParams:
 
 
 def _arrays(kind: str, params: Any) -> dict[str, dict[str, jax.Array]]:
-    """Return the arrays of one core, by module below its name."""
+    """Return the arrays of one core for our parameters, by module and name."""
     if kind == "rnn":
         b_x, b_h = split_biases(params)
         return {
@@ -224,7 +226,7 @@ def _arrays(kind: str, params: Any) -> dict[str, dict[str, jax.Array]]:
         b_x, b_h = split_biases(params)
         ours = params.w_xh, params.w_hh, b_x + b_h
         theirs = [
-            _opposite_z(reordered(array, GATES["gru"], HAIKU_GATES["gru"]))
+            _negate_z(reordered(array, GATES["gru"], HAIKU_GATES["gru"]))
             for array in ours
         ]
         return {"": dict(zip(("w_i", "w_h", "b"), theirs, strict=True))}
@@ -240,6 +242,6 @@ def _arrays(kind: str, params: Any) -> dict[str, dict[str, jax.Array]]:
     }
 
 
-def _opposite_z(w: jax.Array) -> jax.Array:
-    """Negate the first third of the columns, z in Haiku's order."""
+def _negate_z(w: jax.Array) -> jax.Array:
+    """Negate the first third of the columns, which is z in Haiku's order."""
     return w.at[..., : w.shape[-1] // 3].multiply(-1)

@@ -1,4 +1,4 @@
-"""Keras: the weights of `SimpleRNN`, `GRU`, `LSTM`, and of `Bidirectional` of them."""
+"""Keras: the weights of `SimpleRNN`, `GRU`, `LSTM`, also inside a `Bidirectional`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,31 +22,32 @@ from jaxnets.interop.layers import (
 )
 
 
-# Keras's i, f, c, o is our i, f, g, o, and its candidate h of the GRU our n.
+# The order of our gates in Keras's columns. Keras calls our g of the LSTM "c", and our
+# candidate n of the GRU "h".
 KERAS_GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifgo"}
 
 
 def from_keras(weights: Sequence[Any], kind: str) -> Layers:
     """Read the weights of Keras's `SimpleRNN`, `GRU` or `LSTM` layers.
 
-    A layer has `kernel (D, G*H)`, `recurrent_kernel (H, G*H)` and `bias (G*H,)`; a
-    `Bidirectional` one those of its forward and then of its backward layer. The columns
-    of a GRU go from z, r, h to r, z, n. Where its bias is `(2, 3*H)`, the form of
-    `reset_after=True`, the two rows are added except for the candidate, where the
-    second becomes `b_hn`.
+    A layer has `kernel (D, G*H)`, `recurrent_kernel (H, G*H)` and `bias (G*H,)`. A
+    `Bidirectional` layer has those of its forward layer and then those of its backward
+    layer. The columns of a GRU are reordered from z, r, h to r, z, n. With
+    `reset_after=True` the bias of a GRU is `(2, 3*H)`; its rows are added, except for
+    the candidate, where the second row becomes `b_hn`.
 
     Args:
-        weights: What `layer.get_weights()` returns, for each layer:
+        weights: The lists of arrays that `layer.get_weights()` returns, one per layer:
             `[layer.get_weights() for layer in (first, second)]`.
         kind: "rnn", "gru" or "lstm".
 
     Returns:
-        One tuple a layer, `(forward,)` or `(forward, backward)`. With `use_bias=False`
-        b is zero and `b_hn` None.
+        One tuple per layer, `(forward,)` or `(forward, backward)`. With
+        `use_bias=False` `b` is zero and `b_hn` is None.
 
     Raises:
-        TypeError: If `weights` is not one list of arrays a layer.
-        ValueError: If a layer has another number of arrays, or a shape does not fit.
+        TypeError: If `weights` is not a list with one list of arrays per layer.
+        ValueError: If a layer has the wrong number of arrays, or a shape does not fit.
 
     Example:
         >>> import numpy as np
@@ -57,10 +58,10 @@ def from_keras(weights: Sequence[Any], kind: str) -> Layers:
         >>> lstm(params, ones(5, 6, 3))[1].shape
         (5, 6, 2)
 
-    Source: Keras 3, `keras/src/layers/rnn`. Which form of the GRU to run is not in the
-    weights: give Keras's `reset_after`, True by default, to `gru`. A layer with
-    `go_backwards=True` returns its outputs in the order in which it met them; ours with
-    `reverse=True` leaves them at their time.
+    Source: Keras 3, `keras/src/layers/rnn`. The weights do not say which form of GRU
+    they belong to: pass the layer's `reset_after`, which is True by default, to `gru`.
+    A layer with `go_backwards=True` returns its outputs in the order in which it
+    computes them; ours with `reverse=True` returns them in the order of time.
     """
     gates_of(kind)
     per_layer = []
@@ -68,18 +69,18 @@ def from_keras(weights: Sequence[Any], kind: str) -> Layers:
         name = f"weights[{number}]"
         if not isinstance(arrays, list | tuple):
             raise TypeError(
-                f"`{name}` is of type {type(arrays).__name__}; wanted a list of arrays "
-                "for each layer. One layer is [layer.get_weights()]."
+                f"`{name}` is of type {type(arrays).__name__}; wanted one list of "
+                "arrays per layer. Pass a single layer as [layer.get_weights()]."
             )
         if len(arrays) not in (2, 3, 4, 6):
             raise ValueError(
                 f"`{name}` has {len(arrays)} arrays; wanted kernel, recurrent_kernel "
-                "and, with `use_bias`, bias; or those of two directions."
+                "and, with `use_bias`, bias, for one direction or for two."
             )
         size = 3 if len(arrays) % 3 == 0 else 2
-        ways = [arrays[k : k + size] for k in range(0, len(arrays), size)]
+        starts = range(0, len(arrays), size)
         per_layer.append(
-            tuple(_params(kind, way, name, k * size) for k, way in enumerate(ways))
+            tuple(_params(kind, arrays[k : k + size], name, k) for k in starts)
         )
     return per_layer
 
@@ -89,23 +90,24 @@ def to_keras(
 ) -> list[list[np.ndarray]]:
     """Write weights as those of Keras's `SimpleRNN`, `GRU` or `LSTM` layers.
 
-    The inverse of `from_keras`. With `reset_after` the bias of a GRU is `(2, 3*H)`, b
-    above zeros and `b_hn`; without, it is `(3*H,)`, and `b_hn`, which then stands
-    outside of r, is added to b.
+    This is the inverse of `from_keras`. With `reset_after=True` the bias of a GRU is
+    `(2, 3*H)`: the first row is `b`, the second is zero but for `b_hn`. With
+    `reset_after=False` it is `(3*H,)`; then r does not multiply `b_hn`, which is added
+    to `b`.
 
     Args:
-        layers: One tuple a layer, `(forward,)` or `(forward, backward)`.
-        use_bias: Keras's argument; False leaves the biases out, which must be zero.
-        reset_after: Keras's argument of `GRU`; other layers do not have it.
+        layers: One tuple per layer, `(forward,)` or `(forward, backward)`.
+        use_bias: Keras's argument. False leaves out the biases, which must be zero.
+        reset_after: The argument of Keras's `GRU`. Other layers ignore it.
 
     Returns:
-        For each layer the list of NumPy arrays that `layer.set_weights` takes, that of
-        a `Bidirectional` where the layer has two directions.
+        One list of NumPy arrays per layer, for `layer.set_weights`. For a layer of two
+        directions it is the list of a `Bidirectional`.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
-        ValueError: If kinds are mixed or shapes do not fit, or for what Keras has not:
-            peepholes and projections.
+        ValueError: If kinds are mixed, if shapes do not fit, or if `layers` has what
+            Keras does not support: peepholes and projections.
 
     Example:
         >>> import jax
@@ -129,7 +131,7 @@ def to_keras(
 
 
 def _params(kind: str, arrays: Sequence[Any], name: str, first: int) -> Any:
-    """Build the parameters of one direction; its arrays begin at index `first`."""
+    """Return our parameters for one direction, whose first array has index `first`."""
     gates = GATES[kind]
     names = [f"{name}[{first + k}]" for k in range(len(arrays))]
     for k in (0, 1):
@@ -157,7 +159,7 @@ def _params(kind: str, arrays: Sequence[Any], name: str, first: int) -> Any:
 def _arrays(
     kind: str, params: Any, use_bias: bool, reset_after: bool
 ) -> list[jax.Array]:
-    """Return kernel, recurrent kernel and bias of one direction."""
+    """Return the kernel, recurrent kernel and bias of one direction."""
     b_x, b_h = split_biases(params)
     bias = jnp.stack([b_x, b_h]) if kind == "gru" and reset_after else b_x + b_h
     arrays = [params.w_xh, params.w_hh]
@@ -165,6 +167,7 @@ def _arrays(
         arrays.append(bias)
     elif jnp.any(b_x) or jnp.any(b_h):
         raise ValueError(
-            "`use_bias` is False, but `layers` has biases other than zero."
+            "`use_bias` is False, but `layers` has biases that are not zero. Pass "
+            "`use_bias=True`."
         )
     return [reordered(array, GATES[kind], KERAS_GATES[kind]) for array in arrays]

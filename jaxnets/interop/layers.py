@@ -1,4 +1,4 @@
-"""Layers of recurrent weights: checks, the order of gates, and split biases."""
+"""Layers of recurrent weights: checks, the order of the gates, and biases."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,24 +10,24 @@ from jaxnets.functional import GRUParams, LSTMParams, RNNParams
 from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 
 
-# One tuple a layer, (forward,) or (forward, backward), of one of the types below. It is
-# `Any`, because which type follows from the value of `kind`.
+# One tuple per layer, (forward,) or (forward, backward), of one of the types below.
+# They are `Any`, because the value of `kind` decides which type they are.
 Layers = list[tuple[Any, ...]]
 
 TYPES = {"rnn": RNNParams, "gru": GRUParams, "lstm": LSTMParams}
-# The blocks of columns of our weights, a letter for each.
+# The column blocks of our weights, one letter each.
 GATES = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}
 
 
 def gates_of(kind: str) -> str:
-    """Return the letters of the gates, or raise ValueError for an unknown kind."""
+    """Return the letters of the gates; raise ValueError if `kind` is unknown."""
     if kind not in GATES:
         raise ValueError(f'`kind` is {kind!r}; wanted "rnn", "gru" or "lstm".')
     return GATES[kind]
 
 
 def kind_of(params: Any) -> str | None:
-    """Return the kind of `params`, or None if they are no recurrent parameters."""
+    """Return the kind of `params`, or None if they are not recurrent parameters."""
     kinds = [kind for kind, of_kind in TYPES.items() if isinstance(params, of_kind)]
     return kinds[0] if kinds else None
 
@@ -35,41 +35,47 @@ def kind_of(params: Any) -> str | None:
 def parse_layers(
     layers: Sequence[Any], library: str, optional: Iterable[str] = ()
 ) -> tuple[str, Layers]:
-    """Return the kind of all `layers` and their weights as JAX arrays.
+    """Return the kind of `layers`, and `layers` with JAX arrays.
 
-    `optional` names the fields beyond `w_xh`, `w_hh` and `b` that `library` can hold.
+    Args:
+        layers: One tuple per layer, `(forward,)` or `(forward, backward)`.
+        library: The other library, for messages.
+        optional: The fields that it supports besides `w_xh`, `w_hh` and `b`.
+
+    Returns:
+        "rnn", "gru" or "lstm", and the layers.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
-        ValueError: If kinds are mixed, shapes do not fit, or a field is set that
-            `library` cannot hold.
+        ValueError: If kinds are mixed, if shapes do not fit, or if a field is set that
+            `library` does not support.
     """
     if not layers or not all(_is_layer(layer) for layer in layers):
         raise TypeError(
-            f"`layers` is {_outline(layers)}; wanted a list with one tuple a layer, "
+            f"`layers` is {_types(layers)}; wanted a list with one tuple per layer, "
             "(forward,) or (forward, backward), of RNNParams, GRUParams or LSTMParams. "
-            "One layer of one direction is [(params,)]."
+            "Pass a single layer of one direction as [(params,)]."
         )
     every = [params for layer in layers for params in layer]
     kinds = {kind_of(params): params for params in every}
     if len(kinds) > 1:
         names = ", ".join(type(params).__name__ for params in kinds.values())
-        raise ValueError(f"`layers` has {names}; wanted one type in all layers.")
+        raise ValueError(f"`layers` has {names}; wanted one type for all layers.")
     kind = str(next(iter(kinds)))
     for params in every:
         _check_params(kind, params)
         for field, value in params._asdict().items():
-            held = field in {"w_xh", "w_hh", "b", *optional}
-            if value is not None and not held:
+            supported = field in {"w_xh", "w_hh", "b", *optional}
+            if value is not None and not supported:
                 raise ValueError(
-                    f"`layers` has a {type(params).__name__} with `{field}`; "
-                    f"{library} has nothing like it. Wanted None."
+                    f"`layers` has {type(params).__name__} with `{field}`, which "
+                    f"{library} does not support; wanted None."
                 )
     return kind, [jax.tree.map(jnp.asarray, tuple(layer)) for layer in layers]
 
 
 def check_names(what: str, found: Iterable[str], wanted: Iterable[str]) -> None:
-    """Raise ValueError unless the names `found` are those `wanted`."""
+    """Raise ValueError unless `found` and `wanted` are the same names."""
     missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
     if missing or unknown:
         raise ValueError(
@@ -84,7 +90,7 @@ def check_matrix(name: str, array: Any) -> None:
 
 
 def reordered(w: jax.Array, given: str, wanted: str) -> jax.Array:
-    """Bring the blocks of the last axis from one order of gates to another."""
+    """Reorder the blocks of the last axis from the gates `given` to `wanted`."""
     blocks = dict(zip(given, jnp.split(w, len(given), axis=-1), strict=True))
     return jnp.concatenate([blocks[gate] for gate in wanted], axis=-1)
 
@@ -92,9 +98,9 @@ def reordered(w: jax.Array, given: str, wanted: str) -> jax.Array:
 def added_biases(
     kind: str, b_x: jax.Array, b_h: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Return `(b, b_hn)` of a bias beside the input and one beside the state.
+    """Return `(b, b_hn)` for a bias of the input product and one of the state product.
 
-    Only in the candidate of a GRU, where r stands between them, are they two numbers.
+    They add up, except in the candidate of a GRU, where r multiplies the second.
     """
     if kind != "gru":
         return b_x + b_h, None
@@ -103,20 +109,23 @@ def added_biases(
 
 
 def split_biases(params: Any) -> tuple[jax.Array, jax.Array]:
-    """Return a bias beside the input and one beside the state: zero but for `b_hn`."""
+    """Return a bias of the input product, `b`, and one of the state product.
+
+    The second is zero but for `b_hn` of a GRU.
+    """
     b_h = jnp.zeros_like(params.b)
     b_hn = getattr(params, "b_hn", None)
     return params.b, b_h if b_hn is None else b_h.at[-b_hn.shape[0] :].set(b_hn)
 
 
 def _is_layer(layer: Any) -> bool:
-    """Whether `layer` is a tuple of one or two parameters, rather than parameters."""
+    """Return whether `layer` is a tuple of one or two recurrent parameters."""
     one_or_two = isinstance(layer, tuple | list) and 1 <= len(layer) <= 2
     return one_or_two and all(kind_of(params) for params in layer)
 
 
-def _outline(layers: Any) -> str:
-    """Name the types of `layers` and of what is in it."""
+def _types(layers: Any) -> str:
+    """Return the type of `layers` and of its items, in words."""
     inner = sorted({type(layer).__name__ for layer in layers})
     return f"a {type(layers).__name__} of {', '.join(inner) or 'nothing'}"
 

@@ -29,23 +29,23 @@ def from_pytorch(
 ) -> Layers:
     """Read the weights of PyTorch's `nn.RNN`, `nn.GRU` or `nn.LSTM`.
 
-    PyTorch's matrices are transposed: `w_xh = weight_ih.T (D, G*H)`, `w_hh =
+    PyTorch's matrices are transposed: `w_xh = weight_ih.T (D, G*H)` and `w_hh =
     weight_hh.T (H, G*H)`, or `(P, G*H)` with a projection `w_hr = weight_hr.T (H, P)`.
-    The order of the gates is ours. Its two biases are added, `b = bias_ih + bias_hh`,
-    except for the candidate of a GRU, where the second becomes `b_hn`.
+    Its gates have our order. Its two biases are added, `b = bias_ih + bias_hh`, except
+    for the candidate of a GRU, where the second becomes `b_hn`.
 
     Args:
         state_dict: Arrays by name, `{name: w.numpy() for name, w in
-            module.state_dict().items()}`. How many layers and directions there are, and
-            whether there are biases and a projection, follows from the names.
+            module.state_dict().items()}`. The names say how many layers and directions
+            there are, and whether there are biases and a projection.
         kind: "rnn", "gru" or "lstm".
-        prefix: What the module's names begin with in the state dict of a larger model,
-            such as "encoder.lstm."; other names are passed over.
+        prefix: The prefix of the module's names in the state dict of a larger model,
+            such as "encoder.lstm.". Other names are ignored.
 
     Returns:
-        One tuple a layer, `(forward,)` or `(forward, backward)`, of parameters in the
-        dtype of the arrays. The backward ones run with `reverse=True`; the next layer
-        reads both outputs concatenated. Without biases b is zero and `b_hn` None.
+        One tuple per layer, `(forward,)` or `(forward, backward)`, of parameters in the
+        dtype of the arrays. Run the backward ones with `reverse=True`; the next layer
+        reads both outputs concatenated. Without biases `b` is zero and `b_hn` is None.
 
     Raises:
         ValueError: If a name is missing or unknown, or a shape does not fit.
@@ -68,8 +68,8 @@ def from_pytorch(
         >>> gru(params, np.ones((2, 5, 3), np.float32))[1].shape
         (2, 5, 2)
 
-    Source: the documentation of `torch.nn.LSTM` and `torch.nn.GRU` ("Variables"). Run
-    `rnn` with `activation=jax.nn.relu` where PyTorch has `nonlinearity="relu"`.
+    Source: the documentation of `torch.nn.LSTM` and `torch.nn.GRU` ("Variables"). For
+    `nonlinearity="relu"` run `rnn` with `activation=jax.nn.relu`.
     """
     gates_of(kind)
     found = {
@@ -80,7 +80,7 @@ def from_pytorch(
     if "weight_ih_l0" not in found:
         raise ValueError(
             f"`state_dict` has no {prefix}weight_ih_l0, only {sorted(state_dict)}. "
-            "Give what stands before weight_ih_l0 as `prefix`."
+            "Pass what precedes weight_ih_l0 as `prefix`."
         )
     suffixes = _check(found, kind)
     weights = {name: jnp.asarray(array) for name, array in found.items()}
@@ -94,23 +94,24 @@ def to_pytorch(
 ) -> dict[str, np.ndarray]:
     """Write weights as the state dict of PyTorch's `nn.RNN`, `nn.GRU` or `nn.LSTM`.
 
-    The inverse of `from_pytorch`: transposed matrices, all of b in `bias_ih`, and zeros
-    in `bias_hh`, where only the candidate of a GRU has `b_hn`.
+    This is the inverse of `from_pytorch`: the matrices are transposed, `bias_ih` is
+    `b`, and `bias_hh` is zero but for `b_hn` in the candidate of a GRU.
 
     Args:
-        layers: One tuple a layer, `(forward,)` or `(forward, backward)`; all of the
+        layers: One tuple per layer, `(forward,)` or `(forward, backward)`. All have the
             same sizes, as PyTorch has one `hidden_size` and one `proj_size`.
-        bias: PyTorch's argument; False leaves the biases out, which must be zero.
-        prefix: What the names begin with.
+        bias: PyTorch's argument. False leaves out the biases, which must be zero.
+        prefix: The prefix of all names.
 
     Returns:
-        NumPy arrays by name, in PyTorch's order. `module.load_state_dict({name:
-        torch.from_numpy(w) for name, w in state_dict.items()})` takes them.
+        NumPy arrays by name, in PyTorch's order, for `module.load_state_dict({name:
+        torch.from_numpy(w) for name, w in state_dict.items()})`.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
-        ValueError: If sizes, kinds or directions differ between layers, or for what
-            PyTorch has not: peepholes, and P not below H.
+        ValueError: If sizes, kinds or directions differ between layers, or if `layers`
+            has what PyTorch does not support: peepholes, and a projection to P >= H
+            features.
 
     Example:
         >>> import jax
@@ -125,15 +126,15 @@ def to_pytorch(
         bias_hh_l0 (12,)
         weight_hr_l0 (2, 3)
 
-    Source: as `from_pytorch`. PyTorch's GRU is that of `gru(..., reset_after=True)`.
-    It can run neither `clip` nor `coupled_gates`; bfloat16 goes through float32, since
-    PyTorch reads no such NumPy array.
+    Source: as `from_pytorch`. PyTorch's GRU is `gru(..., reset_after=True)`. PyTorch
+    supports neither `clip` nor `coupled_gates`. Convert bfloat16 weights to float32
+    first, since `torch.from_numpy` does not take bfloat16.
     """
     kind, parsed = parse_layers(layers, "PyTorch", ("b_hn", "w_hr"))
     if len({len(layer) for layer in parsed}) > 1:
         raise ValueError(
-            f"`layers` has {[len(layer) for layer in parsed]} directions; PyTorch "
-            "wants one or two in all layers. Write the others by themselves."
+            f"`layers` has {[len(layer) for layer in parsed]} directions; wanted the "
+            "same number in all layers. Write the others in a call of their own."
         )
     state_dict: dict[str, Any] = {}
     for number, layer in enumerate(parsed):
@@ -145,7 +146,7 @@ def to_pytorch(
 
 
 def _params(weights: Mapping[str, jax.Array], kind: str, suffix: str) -> Any:
-    """Build the parameters of one layer and direction."""
+    """Return our parameters for one layer and direction."""
     w_xh, w_hh = weights[f"weight_ih{suffix}"].T, weights[f"weight_hh{suffix}"].T
     b, b_hn = jnp.zeros(w_xh.shape[1], w_xh.dtype), None
     if f"bias_ih{suffix}" in weights:
@@ -166,26 +167,29 @@ def _arrays(params: Any, bias: bool) -> dict[str, jax.Array]:
     if bias:
         arrays |= biases
     elif any(jnp.any(b) for b in biases.values()):
-        raise ValueError("`bias` is False, but `layers` has biases other than zero.")
+        raise ValueError(
+            "`bias` is False, but `layers` has biases that are not zero. Pass "
+            "`bias=True`."
+        )
     w_hr = getattr(params, "w_hr", None)
     if w_hr is not None:
         hidden, outputs = w_hr.shape
         if outputs >= hidden:
             raise ValueError(
                 f"`layers` has a projection from {hidden} to {outputs} features; "
-                "PyTorch wants `proj_size` below `hidden_size`."
+                "wanted fewer outputs, as PyTorch's `proj_size` is below `hidden_size`."
             )
         arrays["weight_hr"] = w_hr.T
     return arrays
 
 
 def _check(weights: Mapping[str, Any], kind: str) -> list[list[str]]:
-    """Check names and shapes; return the suffixes of each layer's directions."""
+    """Check names and shapes; return the suffixes of the directions of each layer."""
     depth = 0
     while f"weight_ih_l{depth}" in weights:
         depth += 1
     directions = DIRECTIONS[: 1 + ("weight_ih_l0_reverse" in weights)]
-    suffixes = [[f"_l{n}{way}" for way in directions] for n in range(depth)]
+    suffixes = [[f"_l{n}{name}" for name in directions] for n in range(depth)]
     arrays = ["weight_ih", "weight_hh"]
     if any(name.startswith("bias_") for name in weights):
         arrays += ["bias_ih", "bias_hh"]

@@ -1,8 +1,20 @@
 """The named networks, built from `jaxnets.nn`."""
 
-from jaxnets.models.convnet import ConvNet as ConvNet
-from jaxnets.models.mlp import MLP as MLP
-from jaxnets.models.residual import PlainNet as PlainNet
-from jaxnets.models.residual import ResNet as ResNet
-from jaxnets.models.sequence import CharacterModel as CharacterModel
-from jaxnets.models.sequence import ManyToOne as ManyToOne
+from jaxnets.models.convnet import ConvNet
+from jaxnets.models.mlp import MLP
+from jaxnets.models.residual import PlainNet, ResNet
+from jaxnets.models.sequence import CharacterModel, ManyToOne
+
+
+__all__ = [
+    "MLP",
+    "CharacterModel",
+    "ConvNet",
+    "ManyToOne",
+    "PlainNet",
+    "ResNet",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -1,4 +1,4 @@
-"""The lecture's ConvNet: convolution and pooling repeated, flatten, fully connected."""
+"""A ConvNet of convolutions, pooling and fully connected layers."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,27 +7,28 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.nn.module import Module
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class ConvNet(nnx.Module):
-    """Convolution, ReLU and 2x2 max pooling repeated; then two fully connected layers.
+class ConvNet(Module):
+    """Stages of convolution, ReLU and 2x2 max pooling; then two fully connected layers.
 
-    `softmax(model(x))` are the probabilities of the classes: the model returns logits,
-    as Optax's losses want them.
+    The model returns logits, as Optax's losses expect them; `softmax(model(x))` are the
+    probabilities of the classes.
 
     Args:
         image_shape: `(height, width, C)` of the images.
         classes: Number of classes.
-        widths: Feature maps of each convolution; each halves the image.
+        widths: Channels of each stage; each stage halves the image.
         hidden: Units of the hidden fully connected layer.
-        dropout: Rate of dropout before the last layer.
+        dropout: Dropout rate before the last layer.
         activation: Nonlinearity after each convolution and the hidden layer.
-        rngs: Source of randomness; streams `params` and `dropout`.
+        rngs: Source of randomness; its `params` and `dropout` streams are used.
 
     Raises:
-        ValueError: If the image is too small to be halved that often.
+        ValueError: If the image is too small for the number of stages.
 
     Example:
         >>> import jax.numpy as jnp
@@ -53,8 +54,8 @@ class ConvNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         height, width, channels = image_shape
-        shrink = 2 ** len(widths)
-        if min(height, width) < shrink:
+        reduction = 2 ** len(widths)
+        if min(height, width) < reduction:
             raise ValueError(
                 f"`widths` has {len(widths)} stages, each of which halves the image of "
                 f"{height} x {width}; wanted at most "
@@ -65,10 +66,10 @@ class ConvNet(nnx.Module):
             nn.Conv(features[i], features[i + 1], (3, 3), rngs=rngs)
             for i in range(len(widths))
         )
-        flat = (height // shrink) * (width // shrink) * features[-1]
+        flat_features = (height // reduction) * (width // reduction) * features[-1]
         self.pool = nn.MaxPool(2)
         self.flatten = nn.Flatten()
-        self.hidden = nnx.Linear(flat, hidden, rngs=rngs)
+        self.hidden = nnx.Linear(flat_features, hidden, rngs=rngs)
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
         self.output = nnx.Linear(hidden, classes, rngs=rngs)
         self.activation = activation

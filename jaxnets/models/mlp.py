@@ -1,4 +1,4 @@
-"""A multilayer perceptron whose activation and gain are the subject of study."""
+"""A multilayer perceptron with a choice of activation and initial gain."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,22 +8,23 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.nn.module import Module
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class MLP(nnx.Module):
-    """Fully connected layers of one activation: `h_l = phi(W_l h_{l-1} + b_l)`.
+class MLP(Module):
+    """Fully connected layers with one activation: `h_l = phi(W_l h_{l-1} + b_l)`.
 
     Args:
         in_features: D, features of an example after flattening.
         classes: Number of classes.
         widths: Units of each hidden layer.
         activation: `phi`.
-        gain: Standard deviation of the weights in units of `1 / sqrt(fan_in)`: 1 is
-            LeCun's initialisation, sqrt(2) He's.
-        dropout: Rate of dropout after each hidden layer.
-        rngs: Source of randomness; streams `params` and `dropout`.
+        gain: Standard deviation of the initial weights in units of `1 / sqrt(fan_in)`:
+            1 is LeCun's initialisation, sqrt(2) He's.
+        dropout: Dropout rate after each hidden layer.
+        rngs: Source of randomness; its `params` and `dropout` streams are used.
 
     Raises:
         ValueError: If `widths` is empty.

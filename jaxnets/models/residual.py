@@ -8,12 +8,13 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.nn.blocks import rectified
+from jaxnets.nn.blocks import relu
+from jaxnets.nn.module import Module
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 
 
-class _BlockNet(nnx.Module):
+class _BlockNet(Module):
     """Stem, stages of blocks, global average pooling and a linear classifier."""
 
     block: ClassVar[type[nn.PlainBlock] | type[nn.ResidualBlock]]
@@ -46,13 +47,13 @@ class _BlockNet(nnx.Module):
         for number, width in enumerate(widths):
             stage = nnx.List()
             if number > 0:
-                # Halves the image and widens, so it has a shape of its own.
-                entry = self.block(features, width, strides=2, rngs=rngs, **options)
-                stage.append(entry)
-            alike = blocks - len(stage)
-            if alike:
+                # It halves the image and adds channels, so it is not part of the stack.
+                first = self.block(features, width, strides=2, rngs=rngs, **options)
+                stage.append(first)
+            equal_blocks = blocks - len(stage)
+            if equal_blocks:
                 make = lambda rngs, w=width: self.block(w, w, rngs=rngs, **options)
-                stage.append(nn.Stack(make, alike, rngs=rngs))
+                stage.append(nn.Stack(make, equal_blocks, rngs=rngs))
             self.stages.append(stage)
             features = width
         self.pool = nn.GlobalAvgPool()
@@ -65,7 +66,7 @@ class _BlockNet(nnx.Module):
         self, x: Float[ArrayLike, "batch height width channels"], *block_arguments
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
-        x = tap(rectified(self.stem_norm(self.stem(x))), "stem")
+        x = tap(relu(self.stem_norm(self.stem(x))), "stem")
         for number, stage in enumerate(self.stages, 1):
             with scope(f"stage{number}"):
                 for part in stage:
@@ -77,17 +78,18 @@ class PlainNet(_BlockNet):
     """A plain convolutional network: He et al.'s ResNet without its shortcuts.
 
     Args:
-        depth: Layers with weights: `2 n len(widths) + 2`, n blocks in each stage.
+        depth: Number of layers with weights, `2 n len(widths) + 2` for n blocks in each
+            stage.
         in_features: C, channels of the images.
         classes: Number of classes.
-        widths: Feature maps of each stage; each stage after the first halves the image.
+        widths: Channels of each stage; each stage after the first halves the image.
         batch_norm: Whether each convolution is followed by BatchNorm.
         kernel_init: Initialiser of all kernels. The default, LeCun et al.'s variance
             `1 / fan_in`, is also Flax's.
         rngs: Source of randomness; its `params` stream is used.
 
     Raises:
-        ValueError: If no whole number of blocks gives `depth`.
+        ValueError: If `depth` does not correspond to a whole number of blocks.
 
     Example:
         >>> import jax.numpy as jnp
@@ -104,14 +106,14 @@ class PlainNet(_BlockNet):
 
 
 class ResNet(_BlockNet):
-    """A residual network: every two convolutions are bridged by a shortcut connection.
+    """A residual network: a shortcut connection skips every two convolutions.
 
     `ResNet(20, 3, 10, rngs=rngs)` is the paper's ResNet-20 for CIFAR-10. Takes the
     arguments of `PlainNet` and has the same parameters. Without BatchNorm each branch
     is multiplied by `1 / sqrt(blocks)` (see `jaxnets.nn.ResidualBlock`).
 
     Raises:
-        ValueError: If no whole number of blocks gives `depth`.
+        ValueError: If `depth` does not correspond to a whole number of blocks.
 
     Example:
         >>> import jax.numpy as jnp
@@ -132,7 +134,7 @@ class ResNet(_BlockNet):
 
 
 def blocks_in_a_stage(depth: int, stages: int) -> int:
-    """Return the blocks in each stage of a network of `depth` layers."""
+    """Return the number of blocks in each stage of a network of `depth` layers."""
     if stages < 1:
         raise ValueError("`widths` is empty; wanted one width for each stage.")
     blocks, rest = divmod(depth - 2, 2 * stages)

@@ -8,22 +8,23 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxnets import nn
+from jaxnets.nn.module import Module
 from jaxnets.typing import ArrayLike, Key
 
 
 Layer = nn.RNN | nn.GRU | nn.LSTM
 
 
-class ManyToOne(nnx.Module):
-    """A recurrent layer whose last state is read out: a classifier or regressor.
+class ManyToOne(Module):
+    """A recurrent layer and a linear layer on its last state, `y = W_hy h_T + b`.
 
-    `y = W_hy h_T + b`: logits of the classes, or the numbers to be predicted.
+    The outputs y are the logits of the classes, or the numbers to predict.
 
     Args:
         layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
         in_features: D, features of each time step.
         hidden: H, units of the recurrent layer.
-        outputs: Classes or predicted numbers.
+        outputs: Number of classes, or of numbers to predict.
         rngs: Source of randomness; its `params` stream is used.
         **options: Further arguments of `layer`, such as its initialisers.
 
@@ -58,21 +59,21 @@ class ManyToOne(nnx.Module):
 
         Args:
             x: Input sequences.
-            lengths: Valid steps of each sequence; None means all.
+            lengths: Number of valid steps of each sequence; None means all.
         """
         state, _ = self.recurrent(x, lengths=lengths)
         return self.output(self.recurrent.last_h(state))
 
 
-class CharacterModel(nnx.Module):
+class CharacterModel(Module):
     """A recurrent network that predicts the next character: many-to-many.
 
-    Each character is a one-hot vector `x_t`, as in the lecture's "hello";
-    `y_t = W_hy h_t + b` are the logits of the character that follows.
+    Each character is a one-hot vector `x_t`; `y_t = W_hy h_t + b` are the logits of the
+    next character.
 
     Args:
         layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
-        vocabulary: Number of different characters.
+        vocabulary: Number of distinct characters.
         hidden: H, units of the recurrent layer.
         rngs: Source of randomness; its `params` stream is used.
         **options: Further arguments of `layer`, such as its initialisers.
@@ -102,12 +103,20 @@ class CharacterModel(nnx.Module):
     def __call__(
         self, characters: Int[ArrayLike, "batch time"]
     ) -> Float[Array, "batch time vocabulary"]:
-        """Return logits `(B, T, vocabulary)` of the characters after each step."""
+        """Return the logits `(B, T, vocabulary)` of the character after each step."""
         _, logits = self.advance(None, characters)
         return logits
 
     def advance(self, state, characters: Int[ArrayLike, "batch time"]):
-        """Read more characters: `(state, characters) -> (state, logits)`."""
+        """Continue from `state`: `(state, characters) -> (state, logits)`.
+
+        Args:
+            state: State of the recurrent layer; None is its initial state.
+            characters: Next characters `(B, T)`.
+
+        Returns:
+            The state after them, and the logits `(B, T, vocabulary)`.
+        """
         x = jax.nn.one_hot(characters, self.vocabulary)
         state, ys = self.recurrent(x, state)
         return state, self.output(ys)
@@ -115,15 +124,16 @@ class CharacterModel(nnx.Module):
     def generate(
         self, start: Int[ArrayLike, "batch time"], count: int, *, key: Key | None = None
     ) -> Int[Array, "batch count"]:
-        """Continue `start` by `count` characters.
+        """Generate the `count` characters that follow `start`.
 
         Args:
-            start: Characters to begin with `(B, T)`, T at least 1.
-            count: How many to add.
-            key: Draw each character from the softmax; None takes the likeliest.
+            start: First characters `(B, T)`, T at least 1.
+            count: Number of characters to generate.
+            key: Random key to draw each character from the softmax; None takes the most
+                likely one.
 
         Returns:
-            The added characters `(B, count)`.
+            The generated characters `(B, count)`.
 
         Raises:
             ValueError: If `start` has no character.
@@ -131,7 +141,7 @@ class CharacterModel(nnx.Module):
         if start.shape[1] < 1:
             raise ValueError(
                 "`start` has no character; wanted at least one in each row, which the "
-                "first drawn character follows."
+                "first generated character follows."
             )
 
         def step(carry, step_key):
@@ -145,5 +155,5 @@ class CharacterModel(nnx.Module):
 
         state, logits = self.advance(None, start)
         keys = None if key is None else jax.random.split(key, count)
-        _, added = jax.lax.scan(step, (state, logits[:, -1]), keys, length=count)
-        return jnp.swapaxes(added, 0, 1).astype(jnp.int32)
+        _, generated = jax.lax.scan(step, (state, logits[:, -1]), keys, length=count)
+        return jnp.swapaxes(generated, 0, 1).astype(jnp.int32)

@@ -1,32 +1,64 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
-from jaxnets.nn.blocks import ConvBranch as ConvBranch
-from jaxnets.nn.blocks import PlainBlock as PlainBlock
-from jaxnets.nn.blocks import ResidualBlock as ResidualBlock
-from jaxnets.nn.blocks import Stack as Stack
-from jaxnets.nn.blocks import norm as norm
-from jaxnets.nn.conv import Conv as Conv
-from jaxnets.nn.conv import ConvTranspose as ConvTranspose
-from jaxnets.nn.conv_causal import CausalConv as CausalConv
-from jaxnets.nn.conv_depthwise import DepthwiseConv as DepthwiseConv
-from jaxnets.nn.conv_depthwise import SeparableConv as SeparableConv
-from jaxnets.nn.global_pool import Flatten as Flatten
-from jaxnets.nn.global_pool import GlobalAvgPool as GlobalAvgPool
-from jaxnets.nn.global_pool import GlobalMaxPool as GlobalMaxPool
-from jaxnets.nn.global_pool import GlobalSumPool as GlobalSumPool
-from jaxnets.nn.normalization import BatchNorm as BatchNorm
-from jaxnets.nn.pool import AvgPool as AvgPool
-from jaxnets.nn.pool import LogSumExpPool as LogSumExpPool
-from jaxnets.nn.pool import LpPool as LpPool
-from jaxnets.nn.pool import MaxPool as MaxPool
-from jaxnets.nn.pool import MaxPoolWithIndices as MaxPoolWithIndices
-from jaxnets.nn.pool import SumPool as SumPool
-from jaxnets.nn.recurrent.conv_lstm import ConvLSTM as ConvLSTM
-from jaxnets.nn.recurrent.gru import GRU as GRU
-from jaxnets.nn.recurrent.lstm import LSTM as LSTM
-from jaxnets.nn.recurrent.recurrent import Recurrent as Recurrent
-from jaxnets.nn.recurrent.rnn import RNN as RNN
-from jaxnets.nn.shaped_pool import AdaptiveAvgPool as AdaptiveAvgPool
-from jaxnets.nn.shaped_pool import AdaptiveMaxPool as AdaptiveMaxPool
-from jaxnets.nn.shaped_pool import FractionalMaxPool as FractionalMaxPool
-from jaxnets.nn.shaped_pool import MaxUnpool as MaxUnpool
+from jaxnets.nn.blocks import ConvBranch, PlainBlock, ResidualBlock, Stack, norm
+from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
+from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
+from jaxnets.nn.global_pool import Flatten, GlobalAvgPool, GlobalMaxPool, GlobalSumPool
+from jaxnets.nn.normalization import BatchNorm
+from jaxnets.nn.pool import (
+    AvgPool,
+    LogSumExpPool,
+    LpPool,
+    MaxPool,
+    MaxPoolWithIndices,
+    SumPool,
+)
+from jaxnets.nn.recurrent.conv_lstm import ConvLSTM
+from jaxnets.nn.recurrent.gru import GRU
+from jaxnets.nn.recurrent.lstm import LSTM
+from jaxnets.nn.recurrent.recurrent import Recurrent
+from jaxnets.nn.recurrent.rnn import RNN
+from jaxnets.nn.shaped_pool import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    FractionalMaxPool,
+    MaxUnpool,
+)
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AvgPool",
+    "BatchNorm",
+    "CausalConv",
+    "Conv",
+    "ConvBranch",
+    "ConvLSTM",
+    "ConvTranspose",
+    "DepthwiseConv",
+    "Flatten",
+    "FractionalMaxPool",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "GlobalSumPool",
+    "LogSumExpPool",
+    "LpPool",
+    "MaxPool",
+    "MaxPoolWithIndices",
+    "MaxUnpool",
+    "PlainBlock",
+    "Recurrent",
+    "ResidualBlock",
+    "SeparableConv",
+    "Stack",
+    "SumPool",
+    "norm",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

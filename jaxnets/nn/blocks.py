@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxnets import gradflow
 from jaxnets.functional.shared.barriers import computed_once
-from jaxnets.nn.conv import Conv
+from jaxnets.nn.convolution import Conv
+from jaxnets.nn.module import Module
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream
 from jaxnets.tap import tap
@@ -20,20 +21,21 @@ from jaxnets.typing import ArrayLike
 Features = Float[ArrayLike, "batch height width channels"]
 Outputs = Float[Array, "batch out_height out_width out_channels"]
 
-# A loop copies what its way back needs into arrays of all steps: on CPU a training
-# step of ResNet-20 took about 7% longer with its stacks of two and three as loops.
-_MOST_UNROLLED = 4
+# A loop copies the residuals of every step into arrays of all steps; a short stack is
+# unrolled to avoid that.
+_MAX_UNROLLED = 4
 
 
-class ConvBranch(nnx.Module):
-    """What a block learns: convolution, ReLU, convolution, `F(x)` in He et al. 2015.
+class ConvBranch(Module):
+    """The branch `F(x)` of He et al. 2015: convolution, ReLU, convolution.
 
     Args:
         in_features: C_in, channels of the input.
-        out_features: C_out, feature maps of both convolutions.
+        out_features: C_out, output channels of both convolutions.
         strides: Strides of the first convolution.
-        batch_norm: Whether each convolution is followed by BatchNorm (Ioffe &
-            Szegedy 2015). Convolutions then have no bias: the mean takes it away.
+        batch_norm: Whether each convolution is followed by BatchNorm (Ioffe and
+            Szegedy 2015). Convolutions then have no bias, because BatchNorm subtracts
+            it with the mean.
         kernel_init: Initialiser of both kernels.
         rngs: Source of randomness; its `params` stream is used.
 
@@ -74,11 +76,11 @@ class ConvBranch(nnx.Module):
 
     def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
-        x = rectified(self.first_norm(self.first(x)))
+        x = relu(self.first_norm(self.first(x)))
         return self.second_norm(self.second(x))
 
 
-class PlainBlock(nnx.Module):
+class PlainBlock(Module):
     """`y = relu(F(x))`: two convolutions without a shortcut.
 
     Takes the arguments of `ConvBranch`.
@@ -100,24 +102,24 @@ class PlainBlock(nnx.Module):
 
     def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
-        return tap(rectified(self.branch(x)), "block")
+        return tap(relu(self.branch(x)), "block")
 
 
-class ResidualBlock(nnx.Module):
+class ResidualBlock(Module):
     """`y = relu(shortcut(x) + s F(x))`: two convolutions and a shortcut connection.
 
-    The shortcut is the identity; where the block strides or widens, it takes every
-    n-th position and pads the missing channels with zeros (option A of the paper, no
-    parameters).
+    The shortcut is the identity. If the block has strides or more output channels, the
+    shortcut takes every n-th position and pads the missing channels with zeros (option
+    A of the paper, without parameters).
 
     Args:
         in_features: C_in, channels of the input.
         out_features: C_out, at least C_in.
         strides: Strides of the first convolution and of the shortcut.
-        branch_scale: `s`, a fixed factor of the branch. Without BatchNorm a stack of N
-            blocks needs about `1 / sqrt(N)`, or its responses and gradients grow
-            exponentially with N (Hayou et al. 2021, "Stable ResNet"); BatchNorm brings
-            that factor about by itself (De & Smith 2020).
+        branch_scale: s, a fixed factor of the branch. Without BatchNorm a stack of N
+            blocks needs about `1 / sqrt(N)`; otherwise its responses and gradients grow
+            exponentially with N (Hayou et al. 2021, "Stable ResNet"). BatchNorm has the
+            effect of such a factor (De and Smith 2020).
         **options: `batch_norm`, `kernel_init` and `rngs` of `ConvBranch`.
 
     Raises:
@@ -159,7 +161,7 @@ class ResidualBlock(nnx.Module):
         Args:
             x: Feature maps.
             gradient_scale: Factor of the gradient through the branch, for
-                `jaxnets.gradflow.effective_path_length`; the value does not change.
+                `jaxnets.gradflow.effective_path_length`. It does not change the output.
         """
         branch = self.branch_scale * self.branch(x)
         branch = gradflow.branch(branch, gradient_scale)
@@ -167,20 +169,20 @@ class ResidualBlock(nnx.Module):
         if self.padded_features:
             widths = ((0, 0), (0, 0), (0, 0), (0, self.padded_features))
             shortcut = jnp.pad(shortcut, widths)
-        return tap(rectified(shortcut + branch), "block")
+        return tap(relu(shortcut + branch), "block")
 
 
-class Stack(nnx.Module):
-    """Blocks of one shape in a row, applied by a scan: depth costs no compile time.
+class Stack(Module):
+    """Equal blocks in sequence, applied by a scan, so depth adds no compile time.
 
-    Up to four blocks are unrolled, which takes no longer to compile and spares the
-    loop's copies of all that the way back needs. Either way, taps inside the blocks get
-    an axis `(layers,)`.
+    A stack of up to four blocks is unrolled, which avoids copying the residuals of
+    every block into stacked arrays. In both cases taps inside the blocks get an axis
+    `(layers,)`.
 
     Args:
-        make_block: Makes one block from an `nnx.Rngs`.
-        count: How many blocks, at least 1.
-        rngs: Source of randomness, split between the blocks.
+        make_block: Function that makes one block from an `nnx.Rngs`.
+        count: Number of blocks, at least 1.
+        rngs: Source of randomness; its `params` stream is split between the blocks.
 
     Attributes:
         blocks: One block whose parameters have a leading axis of length `count`.
@@ -218,11 +220,11 @@ class Stack(nnx.Module):
     def __call__(
         self, x: Float[ArrayLike, "*shape"], *block_arguments
     ) -> Float[Array, "*shape"]:
-        """Apply the blocks in turn to `x`, whose shape each of them keeps.
+        """Apply the blocks to `x` one after the other; each preserves its shape.
 
         Args:
-            x: What the first block reads; each further block reads the one before.
-            *block_arguments: Passed to every block, the same to each.
+            x: Input of the first block.
+            *block_arguments: Further arguments, passed to every block.
         """
         definition, params, rest = nnx.split(self.blocks, nnx.Param, ...)
 
@@ -231,22 +233,22 @@ class Stack(nnx.Module):
             y = block(x, *block_arguments)
             return y, nnx.split(block, nnx.Param, ...)[2]
 
-        short = self.count <= _MOST_UNROLLED
+        short = self.count <= _MAX_UNROLLED
         y, rest = jax.lax.scan(apply, x, (params, rest), unroll=short)
         nnx.update(self.blocks, rest)
         return y
 
 
 def norm(features: int, batch_norm: bool, *, rngs: nnx.Rngs) -> Callable:
-    """Return BatchNorm as He et al. 2015 use it, or the identity.
+    """Return a `BatchNorm` layer, or the identity if `batch_norm` is False.
 
     Args:
         features: C, channels of the feature maps.
-        batch_norm: Whether it is BatchNorm.
+        batch_norm: Whether to normalise.
         rngs: Source of randomness.
 
     Returns:
-        `BatchNorm` whose running statistics keep 0.9 of themselves, or `identity`.
+        `BatchNorm` with its defaults, which are those of He et al. 2015, or `identity`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -260,8 +262,8 @@ def norm(features: int, batch_norm: bool, *, rngs: nnx.Rngs) -> Callable:
     return BatchNorm(features, rngs=rngs)
 
 
-def rectified(x: ArrayLike) -> jax.Array:
-    """Return `relu(x)`, computed once for the many that read it."""
+def relu(x: ArrayLike) -> jax.Array:
+    """Return `max(x, 0)`, computed once however many operations read it."""
     return computed_once(jax.nn.relu(x))
 
 

@@ -1,18 +1,19 @@
-"""From feature maps to one vector an example: global pooling and flattening."""
+"""Global pooling and flattening: from feature maps to one vector per example."""
 
 import dataclasses
 import math
 
-from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
 from jaxnets.functional.shared.arguments import as_array
+from jaxnets.nn.module import Module, layer
+from jaxnets.nn.pool import Pool
 from jaxnets.typing import ArrayLike
 
 
 @dataclasses.dataclass(kw_only=True)
-class _GlobalPool(nnx.Module):
+class _GlobalPool(Pool):
     """The options that all global pools share."""
 
     spatial_ndim: int | None = None
@@ -32,13 +33,7 @@ class GlobalMaxPool(_GlobalPool):
         Array([[6., 7.]], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_max_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
+    _function = F.global_max_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -54,13 +49,7 @@ class GlobalAvgPool(_GlobalPool):
         Array([[3., 4.]], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_avg_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
+    _function = F.global_avg_pool
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -76,17 +65,12 @@ class GlobalSumPool(_GlobalPool):
         Array([[12., 16.]], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Reduce the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.global_sum_pool(
-            x, spatial_ndim=self.spatial_ndim, keepdims=self.keepdims
-        )
+    _function = F.global_sum_pool
 
 
-class Flatten(nnx.Module):
-    """Flatten all axes but the first: feature maps become one vector an example.
+@layer
+class Flatten(Module):
+    """Flatten all axes but the first: one vector per example.
 
     Example:
         >>> import jax.numpy as jnp

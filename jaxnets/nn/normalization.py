@@ -1,4 +1,4 @@
-"""Batch normalisation as a Flax NNX module: it holds the running statistics."""
+"""Batch normalisation as a Flax NNX module, which holds the running statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,8 @@ from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
 from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.nn.conv_parameters import (
+from jaxnets.nn.module import Module
+from jaxnets.nn.parameters import (
     bias_or_none,
     cast,
     check_counts,
@@ -17,8 +18,8 @@ from jaxnets.nn.conv_parameters import (
 from jaxnets.typing import ArrayLike
 
 
-class BatchNorm(nnx.Module):
-    """Batch normalisation: `jaxnets.functional.batch_norm` with its arrays held.
+class BatchNorm(Module):
+    """Batch normalisation: `jaxnets.functional.batch_norm` with learned parameters.
 
     In training mode it uses the statistics of the batch and moves the running ones
     towards them; in evaluation mode it uses the running ones. `model.train()` and
@@ -27,23 +28,23 @@ class BatchNorm(nnx.Module):
     Args:
         num_features: C, channels of the input.
         use_running_average: Whether it starts in evaluation mode.
-        momentum: Share of the running statistics that each call in training mode
-            keeps.
+        momentum: Weight of the old running statistics in each update.
         epsilon: Added to the variance.
         dtype: Dtype to compute in; None takes that of input and parameters.
         param_dtype: Dtype of scale and bias; the statistics are float32.
-        use_bias: Whether a bias is added.
-        use_scale: Whether a scale is multiplied.
+        use_bias: Whether to add a bias.
+        use_scale: Whether to multiply by a scale.
         bias_init: Initialiser of the bias.
         scale_init: Initialiser of the scale.
-        axis_name: Name of a mapped axis to take the statistics of the batch over too.
+        axis_name: Name of a mapped axis over which the statistics are computed too.
         rngs: Source of randomness; its `params` stream is used.
 
     Attributes:
         scale: `(C,)`, or None.
         bias: `(C,)`, or None.
         mean: `(C,)`, an `nnx.BatchStat`: the running mean.
-        var: `(C,)`, an `nnx.BatchStat`: the running variance, with divisor N.
+        var: `(C,)`, an `nnx.BatchStat`: the running variance, the biased one (divisor
+            N).
 
     Example:
         >>> import jax.numpy as jnp
@@ -55,8 +56,10 @@ class BatchNorm(nnx.Module):
         >>> layer.mean[...]  # 0.9 * 0 + 0.1 * 4
         Array([0.4], dtype=float32)
 
-    It differs from `flax.nnx.BatchNorm` in that the variance stays exact where the mean
-    is large, in the default momentum, which there is 0.99, and in having no mask.
+    Source: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network
+    Training by Reducing Internal Covariate Shift". It differs from `flax.nnx.BatchNorm`
+    in that the variance stays exact where the mean is large, in the default momentum,
+    which there is 0.99, and in that it takes no mask.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class BatchNorm(nnx.Module):
 
         Args:
             x: Feature maps.
-            use_running_average: Whether this call is in evaluation mode; None asks the
+            use_running_average: Whether this call is in evaluation mode; None uses the
                 attribute.
         """
         parameters = (p if p is None else p[...] for p in (self.scale, self.bias))
@@ -113,16 +116,17 @@ class BatchNorm(nnx.Module):
             x, scale, bias, epsilon=self.epsilon, axis_name=self.axis_name
         )
         for running, batch in zip((self.mean, self.var), statistics, strict=True):
-            moved = self.momentum * running[...] + (1 - self.momentum) * batch
-            # They are no part of what is differentiated.
-            running[...] = jax.lax.stop_gradient(moved)
+            updated = self.momentum * running[...] + (1 - self.momentum) * batch
+            # The running statistics are not differentiated.
+            running[...] = jax.lax.stop_gradient(updated)
         return y
 
     def set_view(self, use_running_average: bool | None = None):
-        """Take part in `nnx.view`.
+        """Set the mode of a view that `nnx.view` makes.
 
         Args:
-            use_running_average: Whether the view is in evaluation mode; None leaves it.
+            use_running_average: Whether the view is in evaluation mode; None keeps the
+                present mode.
         """
         if use_running_average is not None:
             self.use_running_average = use_running_average

@@ -1,19 +1,38 @@
 """Pooling over windows as Flax NNX modules, for use in a sequence of layers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
-from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.options import frozen
+from jaxnets.nn.module import Module
+from jaxnets.nn.options import freeze_options, options_of
 from jaxnets.typing import ArrayLike
 
 
+class Pool(Module):
+    """What the pooling layers share: they are dataclasses and call a function.
+
+    The fields of the subclasses are the function's options.
+    """
+
+    _function: ClassVar[Callable]
+
+    def __post_init__(self):
+        freeze_options(self)
+
+    def __call__(
+        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
+    ) -> Shaped[Array, "*batch_out channels"]:
+        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
+        return type(self)._function(x, **options_of(self))
+
+
 @dataclasses.dataclass(kw_only=True)
-class _WindowPool(nnx.Module):
-    """The options that all window pools share; they are those of `functional`."""
+class _WindowOptions(Pool):
+    """The options of all window pools."""
 
     window_shape: int | Sequence[int] = dataclasses.field(kw_only=False)
     strides: int | Sequence[int] | None = None
@@ -22,20 +41,19 @@ class _WindowPool(nnx.Module):
     window_dilation: int | Sequence[int] = 1
     ceil_mode: bool = False
 
-    def __post_init__(self):
-        for name in ("window_shape", "strides", "padding", "window_dilation"):
-            setattr(self, name, frozen(getattr(self, name)))
 
-    def _options(self) -> dict:
-        names = [field.name for field in dataclasses.fields(self)]
-        return {name: getattr(self, name) for name in names}
+@dataclasses.dataclass(kw_only=True)
+class _WindowPool(_WindowOptions):
+    """Window pools with several implementations."""
+
+    implementation: str | None = None
 
 
 @dataclasses.dataclass(kw_only=True)
 class MaxPool(_WindowPool):
-    """Max pooling: `jaxnets.functional.max_pool` with its options held.
+    """Max pooling: `jaxnets.functional.max_pool` as a layer.
 
-    Takes the options of the function, `implementation` excepted.
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -45,18 +63,14 @@ class MaxPool(_WindowPool):
                [13., 15.]], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.max_pool(x, **self._options())
+    _function = F.max_pool
 
 
 @dataclasses.dataclass(kw_only=True)
 class SumPool(_WindowPool):
-    """Sum pooling: `jaxnets.functional.sum_pool` with its options held.
+    """Sum pooling: `jaxnets.functional.sum_pool` as a layer.
 
-    Takes the options of the function, `implementation` excepted.
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,18 +79,14 @@ class SumPool(_WindowPool):
         4.0
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.sum_pool(x, **self._options())
+    _function = F.sum_pool
 
 
 @dataclasses.dataclass(kw_only=True)
 class AvgPool(_WindowPool):
-    """Average pooling: `jaxnets.functional.avg_pool` with its options held.
+    """Average pooling: `jaxnets.functional.avg_pool` as a layer.
 
-    Takes the options of the function, `implementation` excepted.
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -85,21 +95,16 @@ class AvgPool(_WindowPool):
         1.5
     """
 
+    _function = F.avg_pool
     count_include_pad: bool = True
     divisor: int | float | None = None
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.avg_pool(x, **self._options())
 
 
 @dataclasses.dataclass(kw_only=True)
 class LpPool(_WindowPool):
-    """Lp pooling: `jaxnets.functional.lp_pool` with its options held.
+    """Lp pooling: `jaxnets.functional.lp_pool` as a layer.
 
-    Takes the options of the function, `implementation` excepted.
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -108,20 +113,15 @@ class LpPool(_WindowPool):
         5.0
     """
 
+    _function = F.lp_pool
     p: int | float = 2.0
-
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.lp_pool(x, **self._options())
 
 
 @dataclasses.dataclass(kw_only=True)
 class LogSumExpPool(_WindowPool):
-    """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` with its options held.
+    """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` as a layer.
 
-    Takes the options of the function, `implementation` excepted.
+    Takes the options of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -130,16 +130,12 @@ class LogSumExpPool(_WindowPool):
         100.0
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.logsumexp_pool(x, **self._options())
+    _function = F.logsumexp_pool
 
 
 @dataclasses.dataclass(kw_only=True)
-class MaxPoolWithIndices(_WindowPool):
-    """Max pooling and its places: `jaxnets.functional.max_pool_with_indices`.
+class MaxPoolWithIndices(_WindowOptions):
+    """Max pooling with indices: `jaxnets.functional.max_pool_with_indices`.
 
     Takes the options of the function.
 
@@ -156,5 +152,5 @@ class MaxPoolWithIndices(_WindowPool):
     ) -> tuple[
         Shaped[Array, "*batch_out channels"], Shaped[Array, "*batch_out channels"]
     ]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`: maxima and places."""
-        return F.max_pool_with_indices(x, **self._options())
+        """Return the maxima of `x (*batch, *spatial, C)` and their indices."""
+        return F.max_pool_with_indices(x, **options_of(self))

@@ -7,18 +7,17 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
+from jaxnets.nn.module import Module
 from jaxnets.nn.options import frozen, stream
+from jaxnets.nn.pool import Pool
 from jaxnets.typing import ArrayLike
 
 
 @dataclasses.dataclass
-class _AdaptivePool(nnx.Module):
+class _AdaptivePool(Pool):
     """The option that adaptive pools share."""
 
     output_shape: int | Sequence[int | None]
-
-    def __post_init__(self):
-        self.output_shape = frozen(self.output_shape)
 
 
 @dataclasses.dataclass
@@ -34,11 +33,7 @@ class AdaptiveMaxPool(_AdaptivePool):
         Array([2., 4., 6.], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.adaptive_max_pool(x, self.output_shape)
+    _function = F.adaptive_max_pool
 
 
 @dataclasses.dataclass
@@ -54,17 +49,13 @@ class AdaptiveAvgPool(_AdaptivePool):
         Array([1., 3., 5.], dtype=float32)
     """
 
-    def __call__(
-        self, x: Shaped[ArrayLike, "*batch_spatial channels"]
-    ) -> Shaped[Array, "*batch_out channels"]:
-        """Pool the spatial axes of `x (*batch, *spatial, C)`."""
-        return F.adaptive_avg_pool(x, self.output_shape)
+    _function = F.adaptive_avg_pool
 
 
-class FractionalMaxPool(nnx.Module):
+class FractionalMaxPool(Module):
     """Fractional max pooling: `jaxnets.functional.fractional_max_pool`.
 
-    Every call draws new windows, in evaluation too, where the paper averages the
+    Every call draws new windows, also in evaluation mode, where the paper averages the
     predictions of several calls.
 
     Args:
@@ -102,7 +93,7 @@ class FractionalMaxPool(nnx.Module):
 
 
 @dataclasses.dataclass
-class MaxUnpool(nnx.Module):
+class MaxUnpool(Module):
     """Max unpooling: `jaxnets.functional.max_unpool`.
 
     Takes the options of the function.
@@ -125,5 +116,5 @@ class MaxUnpool(nnx.Module):
         y: Shaped[ArrayLike, "*batch_out channels"],
         indices: Shaped[ArrayLike, "*batch_out channels"],
     ) -> Shaped[Array, "*batch_spatial channels"]:
-        """Put `y (*batch, *out, C)` back to the places of `indices`."""
+        """Write `y (*batch, *out, C)` to the positions that `indices` name."""
         return F.max_unpool(y, indices, self.spatial_shape)

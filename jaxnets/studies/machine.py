@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxnets import __version__
+from jaxnets._version import __version__
 
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")

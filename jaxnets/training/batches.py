@@ -1,7 +1,7 @@
-"""Where the batches of an epoch come from: functions of a key.
+"""Sources of batches: functions of a key that return the batches of an epoch.
 
-An epoch is drawn before its compiled call and handed to it, so that data is never a
-constant of the program.
+The batches are an argument of the compiled epoch, so the data is never a constant of
+the program.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ import jax.numpy as jnp
 from jaxnets.data import Labelled, epoch_batches
 
 
-# `batches(key)` returns an epoch: a pytree with leading axes `(steps, batch)`.
+# `batches(key)` returns one epoch: a pytree with the leading axes `(steps, batch)`.
 Batches = Callable[[jax.Array], Any]
 
 
 def shuffled(data: Labelled, batch_size: int) -> Batches:
-    """Take `data` in batches, in a new order each epoch.
+    """Return batches of `data`, in a new order in each epoch.
 
     Args:
         data: Examples with a leading axis `(N,)`.
-        batch_size: Examples in a batch, 1 to N; a rest that fills no batch is left out
-            of the epoch.
+        batch_size: Number of examples in a batch, 1 to N. The `N % batch_size` examples
+            that do not fill a batch are left out of the epoch.
 
     Returns:
-        `batches(key) -> Labelled` with leading axes `(steps, batch_size)`.
+        `batches(key) -> Labelled` with the leading axes `(steps, batch_size)`.
 
     Example:
         >>> import jax
@@ -49,15 +49,16 @@ def shuffled(data: Labelled, batch_size: int) -> Batches:
 def generated(
     make: Callable[[jax.Array, int], Any], steps: int, batch_size: int
 ) -> Batches:
-    """Make the batches anew each epoch with `make(key, count)`.
+    """Return batches that `make(key, count)` generates anew for each epoch.
 
     Args:
-        make: Returns a pytree with a leading axis `(count,)`.
-        steps: Batches in an epoch.
-        batch_size: Examples in a batch.
+        make: Returns a pytree of arrays with a leading axis `(count,)`.
+        steps: Number of batches in an epoch.
+        batch_size: Number of examples in a batch.
 
     Returns:
-        `batches(key)`, what `make` returns with leading axes `(steps, batch_size)`.
+        `batches(key)`, which returns the pytree of `make` with the leading axes
+        `(steps, batch_size)`.
 
     Example:
         >>> import functools

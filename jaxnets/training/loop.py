@@ -1,4 +1,4 @@
-"""Training for a number of epochs, with a watch on losses that are not finite."""
+"""Training for a number of epochs, which stops at a loss that is not finite."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,15 +12,15 @@ from jaxnets.training.step import StepReport, TrainState
 
 
 class History(NamedTuple):
-    """What was seen while training, as NumPy arrays.
+    """The reports and evaluations of a training, as NumPy arrays.
 
-    Returned by `fit`, with an example there.
+    `fit` returns it and has an example.
 
     Attributes:
-        reports: Every step of every seed, arrays `(seeds, steps, ...)`.
-        figures: Evaluations after each epoch, such as `validation_loss (seeds,
-            epochs)`.
-        steps_per_epoch: Updates in an epoch.
+        reports: The reports of all steps: arrays `(seeds, steps, ...)`.
+        figures: The evaluations after each epoch: arrays `(seeds, epochs)` by name,
+            such as `validation_loss`.
+        steps_per_epoch: Number of updates in an epoch.
     """
 
     reports: StepReport
@@ -32,15 +32,15 @@ class NonFiniteLoss(Exception):
     """A loss became NaN or infinite.
 
     Attributes:
-        seed_index: Which of the program's seeds, counted from 0.
-        step: Updates made before the loss was not finite.
-        layer: First tap, from the input, whose values are not finite there; None
-            where all taps are finite and only the loss is not.
-        history: What was seen in the epochs before; None if it was the first.
+        seed_index: Index of the seed among those of the program.
+        step: Number of updates before the loss that is not finite.
+        layer: The first tap, counted from the input, whose values are not finite in
+            that step; None if the values of all taps are finite.
+        history: The history of the epochs before; None in the first epoch.
 
     Example:
         >>> from jaxnets.training import NonFiniteLoss
-        >>> str(NonFiniteLoss(0, 12, "block3", None)).partition(";")[0]
+        >>> str(NonFiniteLoss(0, 12, "block3", None)).partition(".")[0]
         'The loss is not finite at step 12 (seed number 0)'
     """
 
@@ -48,9 +48,9 @@ class NonFiniteLoss(Exception):
         self, seed_index: int, step: int, layer: str | None, history: History | None
     ):
         super().__init__(
-            f"The loss is not finite at step {step} (seed number {seed_index}); first "
-            f"bad layer: {layer or 'none, only the loss itself'}. Lower the learning "
-            "rate, clip the gradient, or normalise."
+            f"The loss is not finite at step {step} (seed number {seed_index}). First "
+            f"layer that is not finite: {layer or 'none, only the loss'}. Lower the "
+            "learning rate, clip the gradient, or normalise the layers."
         )
         self.seed_index = seed_index
         self.step = step
@@ -69,17 +69,18 @@ def fit(
     """Train all seeds of `program` for `epochs`.
 
     Args:
-        program: From `compile_program`.
-        epochs: How many epochs, at least 1.
-        evaluation: `{name: batch}` that is evaluated after each epoch.
-        data_seed: Randomness of the data and its order.
-        on_epoch: Called with the epoch's number, from 1, and its figures.
+        program: The program of `compile_program`.
+        epochs: Number of epochs, at least 1.
+        evaluation: `{name: batch}`; each batch is evaluated after each epoch.
+        data_seed: Seed of the data and its order.
+        on_epoch: `on_epoch(number, figures)` is called after each epoch, with its
+            number, counted from 1, and its evaluations.
 
     Returns:
-        The final states, and the `History` of all epochs.
+        The final states and the `History` of all epochs.
 
     Raises:
-        NonFiniteLoss: If the loss of any seed is not finite.
+        NonFiniteLoss: If the loss of a seed is not finite.
         ValueError: If `epochs` is below 1.
 
     Example:
@@ -99,14 +100,16 @@ def fit(
         ((2, 15), (2, 5))
     """
     if epochs < 1:
-        raise ValueError(f"`epochs` is {epochs}; wanted at least 1.")
+        raise ValueError(f"`epochs` is {epochs}; wanted an integer of at least 1.")
     state, seen = program.initial, []
     key = random_key(data_seed)
     for number in range(1, epochs + 1):
         batches = program.batches(jax.random.fold_in(key, number))
         after, report = program.epoch(state, batches)
         if not np.isfinite(report.loss).all():
-            raise _explained(program, state, batches, np.asarray(report.loss), seen)
+            raise _nonfinite_loss(
+                program, state, batches, np.asarray(report.loss), seen
+            )
         state = after
         figures = {
             f"{name}_{figure}": np.asarray(value)
@@ -120,14 +123,14 @@ def fit(
 
 
 def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
-    """Join the epochs along the axis of steps."""
+    """Concatenate the reports of the epochs, and stack their evaluations."""
     reports = jax.tree.map(lambda *a: np.concatenate(a, axis=1), *[r for r, _ in seen])
     figures = jax.tree.map(lambda *a: np.stack(a, axis=1), *[f for _, f in seen])
     return History(reports, figures, seen[0][0].loss.shape[1])
 
 
-def _explained(program, state, batches, losses, seen) -> NonFiniteLoss:
-    """Find the seed, the step and the layer where `losses` stopped being finite."""
+def _nonfinite_loss(program, state, batches, losses, seen) -> NonFiniteLoss:
+    """Return the error for the first step of `losses` that is not finite."""
     bad_steps, bad_seeds = np.nonzero(~np.isfinite(losses).T)
     step, seed_index = int(bad_steps[0]), int(bad_seeds[0])
     of_seed = jax.tree.map(lambda array: array[seed_index], state)
@@ -139,14 +142,15 @@ def _explained(program, state, batches, losses, seen) -> NonFiniteLoss:
 
 
 def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
-    """Return the first tap, from the input, with values that are not finite.
+    """Return the first tap, counted from the input, with values that are not finite.
 
     Args:
-        objective: `objective(params, ...) -> (loss, aux)` with taps inside.
+        objective: `objective(params, ...) -> (loss, aux)`, which calls taps.
         *arguments: Its arguments.
 
     Returns:
-        The tap's name, with the layer or time step where it has several, or None.
+        The name of the tap, with the index of the layer or time step if the tap is in
+        a loop; None if the values of all taps are finite.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Losses over an NNX module and a batch, with the figures to watch beside them."""
+"""Losses of an NNX module on a batch, each with an accuracy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,14 @@ def classification(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the softmax cross-entropy in nats and `{"accuracy": share}`.
 
-    Averages over the batch and, for sequences of labels, over time.
+    Both are means over the batch and, for sequences of labels, over time.
 
     Args:
         model: Maps `batch.x` to logits `(..., classes)`.
-        batch: Inputs, and labels of the logits' shape without its last axis.
+        batch: Inputs, and integer labels `(...)`.
 
     Returns:
-        The loss and the share of labels whose logit is the largest.
+        The loss, and the share of the examples whose label has the largest logit.
 
     Example:
         >>> import jax.numpy as jnp
@@ -45,18 +45,18 @@ def regression(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the mean squared error and `{"accuracy": share}` of errors below 0.04.
 
-    The bound is the one that Hochreiter & Schmidhuber 1997 (Experiment 4) count a
-    sequence of the adding problem as solved with.
+    Hochreiter and Schmidhuber 1997 (experiment 4) count a sequence of the adding
+    problem as solved if its error is below 0.04.
 
     Args:
         model: Maps `batch.x` to predictions of the shape of `batch.y`.
         batch: Inputs and targets.
 
     Returns:
-        The loss and the share of predictions within the bound.
+        The loss, and the share of predictions whose error is below 0.04.
 
     Raises:
-        ValueError: If the model's output is not of the shape of the targets.
+        ValueError: If the model's output does not have the shape of the targets.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,7 +71,7 @@ def regression(
     if y.shape != batch.y.shape:
         raise ValueError(
             f"The model returned shape {y.shape} for targets of shape "
-            f"{batch.y.shape}; wanted the same. Add or drop the last axis of one."
+            f"{batch.y.shape}; wanted equal shapes. Add or remove the last axis of one."
         )
     errors = y - batch.y
     solved = jnp.abs(errors) < 0.04

@@ -1,4 +1,4 @@
-"""Whole epochs for all seeds in one compiled call."""
+"""Training of all seeds in one compiled program, an epoch in each call."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,20 +26,22 @@ from jaxnets.training.step import (
 class Program(NamedTuple):
     """The compiled training of one network for several seeds.
 
-    Made by `compile_program`, with an example there; `fit` runs it.
+    `compile_program` returns it and has an example; `fit` runs it.
 
     Attributes:
-        graphdef: Definition of the module.
-        initial: States before training, a leading axis `(seeds,)` on every array.
-        batches: `batches(key)` draws an epoch. It is the same for all seeds, which
-            differ in their network only.
-        epoch: `epoch(state, batches) -> (state, report)`, one compiled call; the
-            report has leading axes `(seeds, steps)`.
+        graphdef: The graph definition of the module.
+        initial: The states before training, with a leading axis `(seeds,)` on every
+            array.
+        batches: `batches(key)` returns the batches of an epoch. All seeds train on the
+            same batches; only their networks differ.
+        epoch: `epoch(state, batches) -> (state, report)`, compiled. The report has the
+            leading axes `(seeds, steps)`.
         evaluate: `evaluate(state, batch) -> {figure: (seeds,)}` in evaluation mode,
-            compiled for each shape of batch.
-        replay: `replay(state, batches, steps) -> (objective, arguments)` of one seed:
-            the objective and its arguments after `steps` updates of the epoch.
-        compile_seconds: Time that tracing and compiling took.
+            compiled once for each shape of `batch`.
+        replay: `replay(state, batches, steps) -> (objective, arguments)` repeats the
+            first `steps` updates of an epoch for one seed, and returns the objective of
+            the next update with its arguments.
+        compile_seconds: Seconds that tracing and compiling took.
     """
 
     graphdef: nnx.GraphDef
@@ -68,16 +70,16 @@ def compile_program(
         make_model: Makes the network from an `nnx.Rngs`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
-        batches: `batches(key)` returns an epoch of batches, with a leading axis
+        batches: `batches(key)` returns the batches of an epoch, with a leading axis
             `(steps,)`; see `shuffled` and `generated`.
-        seeds: One network each. The same seed gives the same network, whatever other
-            seeds there are.
-        over_seeds: `"map"` runs the seeds in turn inside the program; `"vmap"` side by
-            side. On two CPU cores in turn is faster for convolutions, which side by
-            side are grouped convolutions, and for small GRUs and LSTMs.
-        watch: What the steps report of the module's taps; see `make_step`.
-        schedule: In which steps they do; see `make_step`. With seeds side by side it
-            saves no time.
+        seeds: The seeds, one network for each. A seed gives the same network whichever
+            other seeds there are.
+        over_seeds: `"map"` trains the seeds one after the other inside the program with
+            `jax.lax.map`; `"vmap"` trains them at once with `jax.vmap`, which makes
+            grouped convolutions of convolutions. `benchmarks/over_seeds.py` times both.
+        watch: Selects the statistics of the taps to report; see `make_step`.
+        schedule: The steps that report them; see `make_step`. With `"vmap"` the other
+            steps compute the statistics too.
 
     Returns:
         The `Program`.
@@ -113,7 +115,7 @@ def compile_program(
     step = make_step(graphdef, loss, optimizer, watch=watch, schedule=schedule)
     over = _in_turn
     if over_seeds == "vmap":
-        over, initial = jax.vmap, _each_its_own_bits(initial)
+        over, initial = jax.vmap, _with_threefry_keys(initial)
 
     def epoch(state: TrainState, drawn: Any) -> tuple[TrainState, StepReport]:
         return over(lambda one: jax.lax.scan(step, one, drawn))(state)
@@ -135,13 +137,13 @@ def compile_program(
 
 
 def random_key(seed: int) -> jax.Array:
-    """Return the key that training draws from, of XLA's own generator.
+    """Return a key of the `rbg` generator, which training draws its numbers from.
 
-    On CPUs (jaxlib 0.12) every array of a few thousand numbers from JAX's default
-    generator costs about three seconds of compile time.
+    XLA draws an array of such numbers in one operation. JAX's default generator takes a
+    program of many operations, which XLA compiles anew for each shape.
 
     Args:
-        seed: Which key.
+        seed: The seed of the key.
 
     Returns:
         A typed key, shape ().
@@ -155,7 +157,7 @@ def random_key(seed: int) -> jax.Array:
 
 
 def _in_turn(function: Callable) -> Callable:
-    """Lift a function of one seed to all of them, one after the other."""
+    """Return `function` of one seed as a function of all, one after the other."""
     return lambda states: jax.lax.map(function, states)
 
 
@@ -164,8 +166,8 @@ def _initial_states(
 ) -> tuple[nnx.GraphDef, TrainState]:
     """Make the network of each seed and stack their states.
 
-    Not jitted: one compiled program for each network would take longer than the
-    initialisers' operations, which JAX compiles once for all networks.
+    This is not jitted, so that JAX compiles each operation of the initialisers once,
+    and not one program for each network.
     """
     made = [
         train_state(make_model(nnx.Rngs(random_key(seed))), optimizer) for seed in seeds
@@ -174,17 +176,17 @@ def _initial_states(
     return made[0][0], jax.tree.map(stack, *[state for _, state in made])
 
 
-def _each_its_own_bits(state: TrainState) -> TrainState:
-    """Hand the random state of dropout to a generator that `vmap` keeps apart.
+def _with_threefry_keys(state: TrainState) -> TrainState:
+    """Replace the `rbg` keys of dropout by `threefry2x32` keys.
 
-    Side by side, XLA's own generator draws for all seeds from the key of the first, so
-    a seed's dropout would depend on which other seeds there are.
+    Under `vmap` the `rbg` generator draws all numbers from the first key of the batch,
+    so a seed's dropout would depend on the other seeds.
     """
 
     def convert(array: jax.Array) -> jax.Array:
         if not jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             return array
-        # A key of `random_key` is a threefry key twice over.
+        # An `rbg` key of `random_key` consists of two equal threefry keys.
         words = jax.random.key_data(array)[..., :2]
         return jax.random.wrap_key_data(words, impl="threefry2x32")
 

@@ -1,4 +1,4 @@
-"""One training step as a pure function over an NNX module and an Optax transform."""
+"""One training step as a pure function of an NNX module and an Optax transform."""
 
 import functools
 from collections.abc import Callable
@@ -17,13 +17,14 @@ Watch = Callable[[dict[str, TapStats], dict[str, ResponseStats]], Any]
 
 
 class TrainState(NamedTuple):
-    """All that changes while a network trains; a pytree.
+    """Everything that an update changes; a pytree.
 
     Attributes:
-        params: The `nnx.Param`s.
-        rest: All other variables: BatchNorm statistics, dropout's random state.
-        opt_state: State of the Optax transform.
-        step: Updates made so far.
+        params: The variables of type `nnx.Param`.
+        rest: All other variables, such as BatchNorm's statistics and dropout's random
+            state.
+        opt_state: The state of the Optax transform.
+        step: Number of updates so far.
 
     Example:
         >>> import optax
@@ -41,13 +42,13 @@ class TrainState(NamedTuple):
 
 
 class StepReport(NamedTuple):
-    """What one step saw, before its update.
+    """The loss and the statistics of one step, before its update.
 
     Attributes:
         loss: The loss on the batch.
-        figures: Further figures of the loss function, such as accuracy.
-        watched: What `watch` picked of the taps' statistics; None without it. In
-            steps that `schedule` leaves out, NaN, and zero where it is no float.
+        figures: Other figures that the loss function returns, such as the accuracy.
+        watched: The statistics that `watch` selects; None without `watch`. In steps
+            that `schedule` leaves out its floats are NaN and its integers zero.
 
     Example:
         >>> import jax.numpy as jnp
@@ -74,11 +75,12 @@ def train_state(
     """Split a module into its graph definition and a fresh `TrainState`.
 
     Args:
-        model: The network; it is left as it is.
+        model: The network. It is not changed.
         optimizer: Any Optax transform.
 
     Returns:
-        The definition, which never changes, and the state before the first step.
+        The graph definition, which training does not change, and the state before the
+        first step.
 
     Example:
         >>> import optax
@@ -94,13 +96,13 @@ def train_state(
 
 
 def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
-    """Return `objective(params, rest, batch) -> (loss, (figures, rest))`, pure.
+    """Return the pure `objective(params, rest, batch) -> (loss, (figures, rest))`.
 
-    What `jax.value_and_grad` and `jaxnets.gradflow.measure` differentiate, both with
-    `has_aux=True`; `rest` comes back as the module left it.
+    Differentiate it with `jax.value_and_grad` or `jaxnets.gradflow.measure`, both with
+    `has_aux=True`. The `rest` that it returns is as the module has updated it.
 
     Args:
-        graphdef: Definition of the module, from `train_state`.
+        graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
 
     Returns:
@@ -138,21 +140,21 @@ def make_step(
     watch: Watch | None = None,
     schedule: Schedule | None = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, StepReport]]:
-    """Return `step(state, batch) -> (state, report)`, pure and fit for `lax.scan`.
+    """Return the pure `step(state, batch) -> (state, report)`, a body for `lax.scan`.
 
     Args:
-        graphdef: Definition of the module, from `train_state`.
+        graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
         watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
             statistics of the module's taps (`jaxnets.gradflow.measure_both_ways`).
             What it leaves out is not computed. None measures nothing.
-        schedule: In which steps to watch, such as `jaxnets.gradflow.every(64)`; None
-            in all. The others run the plain step and cost what it costs. Under `vmap`
-            over states both run in every step: `lax.map` has no such cost.
+        schedule: The steps to measure in, such as `jaxnets.gradflow.every(64)`; None
+            measures in all. The others run the step without measuring. Under `jax.vmap`
+            over states every step runs both; under `jax.lax.map` it does not.
 
     Returns:
-        The step. It is not jitted: compose it with `jax.jit`, `lax.scan`, `vmap`.
+        The step. It is not jitted; compose it with `jax.jit`, `lax.scan` or `vmap`.
 
     Example:
         >>> import jax
@@ -189,8 +191,8 @@ def make_step(
         if schedule is None:
             return measured(*arguments)
         shapes = jax.eval_shape(measured, *arguments)[-1]
-        blank = lambda *arguments: (*plain(*arguments)[:-1], _nothing(shapes))
-        return jax.lax.cond(schedule(number), measured, blank, *arguments)
+        unmeasured = lambda *arguments: (*plain(*arguments)[:-1], _blank(shapes))
+        return jax.lax.cond(schedule(number), measured, unmeasured, *arguments)
 
     def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
         value, figures, rest, grads, watched = differentiated(
@@ -204,8 +206,8 @@ def make_step(
     return step
 
 
-def _nothing(shapes: Any) -> Any:
-    """Return what stands for statistics that were not taken."""
+def _blank(shapes: Any) -> Any:
+    """Return the values for statistics that were not measured."""
 
     def fill(leaf: jax.ShapeDtypeStruct) -> jax.Array:
         real = jnp.issubdtype(leaf.dtype, jnp.inexact)
@@ -219,10 +221,11 @@ def make_evaluation(
 ) -> Callable[[TrainState, Any], dict[str, jax.Array]]:
     """Return `evaluate(state, batch) -> {"loss": ..., **figures}` in evaluation mode.
 
-    BatchNorm uses its running statistics and dropout is off (`model.eval()`).
+    In evaluation mode (`model.eval()`) BatchNorm uses its running statistics, and
+    dropout does nothing.
 
     Args:
-        graphdef: Definition of the module, from `train_state`.
+        graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
 
     Returns:

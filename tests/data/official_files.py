@@ -1,4 +1,4 @@
-"""Small files in the official formats, written independently of the readers."""
+"""Small files in the official formats, written without the code that reads them."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ def write_mnist(folder: Path, train: int, test: int, zipped: bool, rng) -> dict:
     arrays = {}
     for part, count in (("train", train), ("t10k", test)):
         images = rng.integers(0, 256, (count, 28, 28))
-        # The first two bytes of each image say which one it is.
+        # The first two bytes of each image are its number.
         images[:, 0, 0], images[:, 0, 1] = np.divmod(np.arange(count), 256)
         arrays[f"{part}-images-idx3-ubyte"] = images
         arrays[f"{part}-labels-idx1-ubyte"] = rng.permutation(np.arange(count) % 10)

@@ -11,7 +11,7 @@ from jaxnets.data import epoch_batches
 
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(st.integers(1, 40), st.data())
-def test_every_index_occurs_at_most_once_and_the_remainder_is_left_out(count, data):
+def test_every_index_occurs_at_most_once_and_all_batches_are_full(count, data):
     batch_size = data.draw(st.integers(1, count))
     rows = np.asarray(epoch_batches(jax.random.key(count), count, batch_size))
     assert rows.shape == (count // batch_size, batch_size)

@@ -27,7 +27,7 @@ def test_the_official_files_become_splits(tmp_path, rng, layout):
     files = cifar_files(rng)
     lay_out(tmp_path, layout, files)
     splits = cifar10(tmp_path)
-    assert [len(part.x) for part in splits] == [180, 20, 40]
+    assert [len(split.x) for split in splits] == [180, 20, 40]
     for x, y in splits:
         assert (x.shape[1:], x.dtype) == ((32, 32, 3), np.float32)
         assert (y.shape, y.dtype) == (x.shape[:1], np.int32)
@@ -45,8 +45,8 @@ def test_every_training_record_is_used_once(tmp_path, rng):
     files = cifar_files(rng)
     write(tmp_path, files)
     splits = cifar10(tmp_path)
-    pixels = [np.rint(np.asarray(p.x) * 255).astype(np.uint8) for p in splits[:2]]
-    rows = sorted(p.transpose(2, 0, 1).tobytes() for part in pixels for p in part)
+    pixels = [np.rint(np.asarray(s.x) * 255).astype(np.uint8) for s in splits[:2]]
+    rows = sorted(p.transpose(2, 0, 1).tobytes() for split in pixels for p in split)
     content = b"".join(files[f"data_batch_{n}.bin"] for n in range(1, 6))
     starts = range(0, len(content), 3073)
     assert rows == sorted(content[start + 1 : start + 3073] for start in starts)
@@ -57,7 +57,7 @@ def test_every_training_record_is_used_once(tmp_path, rng):
     [
         (bytes(3073 * 40 - 1), "122919 bytes; wanted a whole number of records"),
         (b"", "0 bytes; wanted a whole number of records"),
-        (bytes([10]) * 3073 * 40, "a label 10; wanted 0 to 9"),
+        (bytes([10]) * 3073 * 40, "a label is 10; wanted 0 to 9"),
     ],
 )
 def test_a_damaged_file_is_named_and_refused(tmp_path, rng, content, message):
@@ -66,17 +66,17 @@ def test_a_damaged_file_is_named_and_refused(tmp_path, rng, content, message):
         cifar10(tmp_path, download=True)
 
 
-def flipped(content, place):
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+def flipped(content, index):
+    return content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :]
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda c: c[: len(c) // 2], "not a whole archive"),
-        (lambda c: c[:-3], "not a whole archive"),
-        (lambda c: flipped(c, len(c) - 6), "not a whole archive"),
-        (lambda c: b"<html>not found</html>", "not a whole archive"),
+        (lambda c: c[: len(c) // 2], "not a complete archive"),
+        (lambda c: c[:-3], "not a complete archive"),
+        (lambda c: flipped(c, len(c) - 6), "not a complete archive"),
+        (lambda c: b"<html>not found</html>", "not a complete archive"),
     ],
     ids=["half", "without its end", "wrong checksum", "a web page"],
 )

@@ -9,7 +9,7 @@ def as_rows(x):
     return {row.tobytes() for row in np.asarray(x, np.float32).reshape(len(x), -1)}
 
 
-def test_the_parts_have_the_documented_shapes_and_dtypes():
+def test_the_splits_have_the_documented_shapes_and_dtypes():
     splits = digits()
     assert isinstance(splits, Splits)
     assert all(isinstance(part, Labelled) for part in splits)
@@ -21,7 +21,7 @@ def test_the_parts_have_the_documented_shapes_and_dtypes():
         assert (x.min(), x.max()) == (0.0, 1.0)
 
 
-def test_every_image_is_in_exactly_one_part_with_its_label():
+def test_every_image_is_in_exactly_one_split_with_its_label():
     data, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
     wanted = {(row / 16).astype(np.float32).tobytes() for row in data}
     parts = [as_rows(part.x) for part in digits()]
@@ -42,7 +42,7 @@ def test_the_split_is_stratified():
         np.testing.assert_allclose(share, everything, atol=1.5 / len(part.y))
 
 
-def test_the_split_depends_on_the_seed_alone():
+def test_the_split_depends_on_the_seed_only():
     first, again, other = digits(seed=3), digits(seed=3), digits(seed=4)
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.x, two.x)

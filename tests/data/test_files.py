@@ -1,4 +1,4 @@
-"""Downloads, from a server on loopback: whole and verified, or not at all."""
+"""Downloads from a server on loopback: complete and verified, or nothing."""
 
 import contextlib
 import functools
@@ -22,7 +22,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if not self.path.startswith("/cut/"):
             return super().do_GET()
-        # More is promised than comes.
+        # The header announces more bytes than the body has.
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -57,7 +57,7 @@ def remote(address, content=CONTENT, path="file.bin"):
     return RemoteFile("file.bin", f"{address}/{path}", digest)
 
 
-def test_the_right_bytes_are_kept(url, tmp_path):
+def test_a_download_with_the_right_bytes_is_kept(url, tmp_path):
     folder = tmp_path / "new" / "folder"
     path = fetch(remote(url), folder)
     assert path == folder / "file.bin"
@@ -65,7 +65,7 @@ def test_the_right_bytes_are_kept(url, tmp_path):
     assert list(folder.iterdir()) == [path]
 
 
-def test_other_bytes_are_thrown_away(url, tmp_path):
+def test_a_download_with_other_bytes_is_deleted(url, tmp_path):
     folder = tmp_path / "cache"
     wrong = remote(url, content=b"something else")
     message = rf"sent 10240 bytes with sha256 .* wanted {wrong.sha256}.*put the right"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxnets.data import adding_problem, copy_memory
 
 
-# Compiled whole: one small program a shape, not one a primitive.
+# One compiled program for each shape, not one for each primitive.
 adding = jax.jit(adding_problem, static_argnums=(1, 2))
 copying = jax.jit(
     copy_memory, static_argnums=(1, 2), static_argnames=("symbols", "payload")
@@ -38,7 +38,7 @@ def test_adding_values_and_markers_are_uniform():
     assert value.min() >= 0 and value.max() < 1
     np.testing.assert_allclose(np.mean(value), 0.5, atol=0.005)
     np.testing.assert_allclose(np.var(value), 1 / 12, atol=0.002)
-    # Halves of 2 and 3 steps.
+    # The halves have 2 and 3 steps.
     wanted = [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3]
     np.testing.assert_allclose(marker.mean(axis=0), wanted, atol=0.02)
     # The baseline that the docstring states.
@@ -69,7 +69,7 @@ def test_copy_payload_is_uniform_and_the_baseline_is_as_stated():
     answers = np.asarray(y)[:, -payload:]
     share = np.bincount(answers.ravel(), minlength=symbols) / answers.size
     np.testing.assert_allclose(share, 1 / symbols, atol=0.01)
-    # Blank with certainty at first (no loss), then a uniform guess.
+    # The blanks are certain, so they cost nothing; the payload is guessed.
     guess = [0.0] * (lag + payload) + [-math.log(1 / symbols)] * payload
     stated = payload * math.log(symbols) / (lag + 2 * payload)
     np.testing.assert_allclose(np.mean(guess), stated)

@@ -19,7 +19,7 @@ TRAIN_IMAGES, TRAIN_LABELS, _, TEST_LABELS = SHA256
 def test_the_official_files_become_splits(tmp_path, rng, zipped):
     arrays = write_mnist(tmp_path, 200, 30, zipped, rng)
     splits = mnist(tmp_path)
-    assert [len(part.x) for part in splits] == [180, 20, 30]
+    assert [len(split.x) for split in splits] == [180, 20, 30]
     for x, y in splits:
         assert (x.shape[1:], x.dtype) == ((28, 28, 1), np.float32)
         assert (y.shape, y.dtype) == (x.shape[:1], np.int32)
@@ -36,7 +36,7 @@ def test_the_official_files_become_splits(tmp_path, rng, zipped):
     assert sorted(seen) == list(range(200))
 
 
-def test_the_validation_part_depends_on_the_seed_alone(tmp_path, rng):
+def test_the_validation_split_depends_on_the_seed_only(tmp_path, rng):
     write_mnist(tmp_path, 200, 10, True, rng)
     one, same, other = mnist(tmp_path), mnist(tmp_path, seed=0), mnist(tmp_path, seed=1)
     np.testing.assert_array_equal(one.validation.x, same.validation.x)
@@ -50,17 +50,17 @@ def unreadable(content):
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        (f"{TRAIN_IMAGES}.gz", lambda c: c[:-100], "not a whole gzip file"),
-        (f"{TRAIN_IMAGES}.gz", unreadable, "not a whole gzip file"),
+        (f"{TRAIN_IMAGES}.gz", lambda c: c[:-100], "not a complete gzip file"),
+        (f"{TRAIN_IMAGES}.gz", unreadable, "not a complete gzip file"),
         (
             f"{TRAIN_IMAGES}.gz",
             lambda c: c[:-6] + bytes([c[-6] ^ 1]) + c[-5:],
-            "not a whole gzip file",
+            "not a complete gzip file",
         ),
         (
             f"{TRAIN_LABELS}.gz",
             lambda c: gzip.compress(gzip.decompress(c)[:-1]),
-            r"the header says \(200,\), that is 208 bytes, but 207 came",
+            r"207 bytes; wanted 208 for the header's sizes \(200,\)",
         ),
         (
             f"{TRAIN_LABELS}.gz",
@@ -71,12 +71,12 @@ def unreadable(content):
         (
             f"{TRAIN_LABELS}.gz",
             lambda c: gzip.compress(idx_bytes(np.full(200, 10))),
-            "a label 10; wanted 0 to 9",
+            "a label is 10; wanted 0 to 9",
         ),
         (
             f"{TRAIN_IMAGES}.gz",
             lambda c: gzip.compress(idx_bytes(np.zeros((200, 9, 9)))),
-            r"images of \(9, 9\) pixels; wanted \(28, 28\)",
+            r"the images have \(9, 9\) pixels; wanted \(28, 28\)",
         ),
     ],
 )
@@ -88,10 +88,10 @@ def test_a_damaged_file_is_named_and_refused(tmp_path, rng, name, damage, messag
         mnist(tmp_path, download=True)
 
 
-def test_images_and_labels_of_different_sets_are_refused(tmp_path, rng):
+def test_images_and_labels_of_different_data_sets_are_refused(tmp_path, rng):
     write_mnist(tmp_path, 200, 30, False, rng)
     (tmp_path / TEST_LABELS).write_bytes(idx_bytes(np.zeros(29)))
-    with pytest.raises(ValueError, match=r"has 30 images, but .* 29 labels"):
+    with pytest.raises(ValueError, match=r"has 30 images, but .* has 29 labels"):
         mnist(tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_missing_files_are_listed(tmp_path, rng):
         mnist(tmp_path)
 
 
-def test_what_is_missing_is_downloaded_once(tmp_path, rng, monkeypatch):
+def test_missing_files_are_downloaded_once(tmp_path, rng, monkeypatch):
     server, cache = tmp_path / "server", tmp_path / "cache"
     server.mkdir()
     write_mnist(server, 200, 30, True, rng)
@@ -119,7 +119,7 @@ def test_what_is_missing_is_downloaded_once(tmp_path, rng, monkeypatch):
         downloaded = mnist(download=True)
     assert len(list((cache / "mnist").iterdir())) == 4
     np.testing.assert_array_equal(downloaded.test.x, mnist(server).test.x)
-    # The server is gone: what is there is not fetched again.
+    # The server is closed now, so existing files are not downloaded again.
     np.testing.assert_array_equal(downloaded.test.x, mnist(download=True).test.x)
 
 
@@ -129,8 +129,8 @@ def test_the_original_files_are_read():
         content = (REAL / f"{name}.gz").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
     train, validation, test = mnist(REAL)
-    assert [len(part.x) for part in (train, validation, test)] == [54000, 6000, 10000]
+    assert [len(split.x) for split in (train, validation, test)] == [54000, 6000, 10000]
     assert np.asarray(test.y)[:5].tolist() == [7, 2, 1, 0, 4]
-    # The often quoted mean and deviation of the training pixels.
+    # The mean and standard deviation that normalising MNIST usually takes.
     assert abs(np.mean(train.x) - 0.1307) < 5e-4
     assert abs(np.std(train.x) - 0.3081) < 5e-4

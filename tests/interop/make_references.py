@@ -1,17 +1,17 @@
-"""Make the stored references: what PyTorch, Keras and Haiku compute themselves.
+"""Make the stored references, which PyTorch, Keras and Haiku compute.
 
     python make_references.py pytorch|keras|haiku
 
-Run once in an interpreter that has the library; it needs nothing else but NumPy and
-imports nothing of jaxnets. The files in `references` name the versions that made them.
+Run it in an interpreter that has the library and NumPy; it does not import jaxnets. The
+files in `references` name the versions that made them.
 
-Everything is drawn with two decimals, so that the file holds it exactly, computed in
-float64 (in Keras float32: its activations know no other with JAX), and written with
-eight digits. A case has the input `x` (batch, time, features), the `weights` in the
-library's own names and layout, the outputs `ys` (batch, time, outputs) and the arrays
-of the final `state` in the library's order; and, for cotangents `ys_bar` and
-`state_bar`, the `gradients` of `sum(ys * ys_bar) + sum(state * state_bar)` with respect
-to `x` and `weights`.
+The inputs and weights are drawn with two decimals, which the file holds exactly. The
+results are computed in float64 (in Keras in float32, as with JAX its activations have
+no other dtype) and written with eight digits. A case has the input `x` (batch, time,
+features), the `weights` in the library's own names and layout, the outputs `ys` (batch,
+time, outputs) and the arrays of the final `state` in the library's order. For the
+cotangents `ys_bar` and `state_bar` it has the `gradients` of
+`sum(ys * ys_bar) + sum(state * state_bar)` with respect to `x` and `weights`.
 """
 # pyright: reportMissingImports=false
 

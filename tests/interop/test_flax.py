@@ -1,4 +1,4 @@
-"""Flax's cells beside ours: outputs, states and gradients, and both ways."""
+"""Flax's cells and ours: equal outputs, states and gradients, read and written."""
 
 import functools
 from typing import Any
@@ -29,8 +29,8 @@ def module_of(cell: str, bidirectional: bool) -> Any:
     return nnx.Bidirectional(new(), new(), rngs=rngs) if bidirectional else new()
 
 
-def flaxs(cell: str, bidirectional: bool, tree, x) -> Any:
-    """Run Flax's module of the weights `tree`; returns `(state, ys)`."""
+def run_flax(cell: str, bidirectional: bool, tree, x) -> Any:
+    """Run Flax's module with the weights `tree`; returns `(state, ys)`."""
     module = module_of(cell, bidirectional)
     if isinstance(module, linen.Module):
         return module.apply({"params": tree}, x, return_carry=True)
@@ -48,15 +48,15 @@ def drawn_tree(cell: str, bidirectional: bool, rng) -> Any:
     return jax.tree.map(draw, tree)
 
 
-def ours(kind: str, layer, x) -> Any:
-    """Run one layer as Flax does: LSTM states are `(c, h)` there."""
-    ways = [
+def run_ours(kind: str, layer, x) -> Any:
+    """Run one layer; returns states in Flax's form, `(c, h)` for an LSTM."""
+    results = [
         RUN[kind](params, x, reverse=reverse)
         for params, reverse in zip(layer, (False, True), strict=False)
     ]
-    states = tuple((state.c, state.h) if kind == "lstm" else state for state, _ in ways)
-    ys = jnp.concatenate([ys for _, ys in ways], axis=-1)
-    return (states if len(ways) == 2 else states[0]), ys
+    states = [(state.c, state.h) if kind == "lstm" else state for state, _ in results]
+    ys = jnp.concatenate([ys for _, ys in results], axis=-1)
+    return (tuple(states) if len(results) == 2 else states[0]), ys
 
 
 def weighted_sum(array):
@@ -69,9 +69,9 @@ def weighted_sum(array):
     [(cell, False) for cell in CELLS]
     + [("nnx.OptimizedLSTMCell", True), ("linen.GRUCell", True)],
 )
-def test_outputs_states_and_gradients_are_flaxs(cell, bidirectional, rng):
+def test_outputs_states_and_gradients_equal_those_of_flax(cell, bidirectional, rng):
     tree = drawn_tree(cell, bidirectional, rng)
-    theirs = functools.partial(flaxs, cell, bidirectional)
+    theirs = functools.partial(run_flax, cell, bidirectional)
     x = jnp.asarray(rng.standard_normal((2, 5, FEATURES)), jnp.float32)
     kind = CELLS[cell].kind
 
@@ -85,7 +85,7 @@ def test_outputs_states_and_gradients_are_flaxs(cell, bidirectional, rng):
     with jax.numpy_rank_promotion("allow"):
         expected = differentiate(theirs)
     read = lambda tree: interop.from_flax([tree], cell)[0]
-    actual = differentiate(lambda tree, x: ours(kind, read(tree), x))
+    actual = differentiate(lambda tree, x: run_ours(kind, read(tree), x))
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     jax.tree.map(close, actual, expected)
@@ -95,7 +95,7 @@ def test_outputs_states_and_gradients_are_flaxs(cell, bidirectional, rng):
     jax.tree.map(np.testing.assert_array_equal, returned, tree)
 
 
-def test_a_state_of_nnx_and_the_tree_of_a_cell_are_read_too():
+def test_a_state_of_nnx_and_the_tree_of_a_cell_can_be_read():
     module = nnx.RNN(nnx.LSTMCell(FEATURES, HIDDEN, rngs=nnx.Rngs(0)))
     state: Any = nnx.state(module, nnx.Param)
     tree = nnx.to_pure_dict(state)

@@ -1,4 +1,4 @@
-"""What cannot be brought over is refused, with the reason."""
+"""Weights that cannot be converted are refused, with the reason."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ from jaxnets.functional import init_gru, init_lstm
 KEY = jax.random.key(0)
 LSTM = init_lstm(KEY, 3, 2)
 GRU = init_gru(KEY, 3, 2)
-PEEPING = init_lstm(KEY, 3, 2, peephole=True)
+PEEPHOLE = init_lstm(KEY, 3, 2, peephole=True)
 PROJECTED = init_lstm(KEY, 3, 2, projection=1)
-WIDENED = init_lstm(KEY, 3, 2, projection=2)
+NOT_NARROWER = init_lstm(KEY, 3, 2, projection=2)
 B_HN = GRU._replace(b_hn=jnp.ones(2))
 TORCH = interop.to_pytorch([(LSTM,)])
 (KERAS,) = interop.to_keras([(LSTM,)])
@@ -32,16 +32,16 @@ MATRIX = np.ones((5, 5), np.float32)
         (lambda layers: interop.to_haiku(layers), "Haiku"),
     ],
 )
-def test_every_library_refuses_what_it_lacks(write, text):
-    with pytest.raises(ValueError, match=f"`peephole`; {text} has nothing like it"):
-        write([(LSTM,), (PEEPING,)])
+def test_every_library_refuses_what_it_does_not_support(write, text):
+    with pytest.raises(ValueError, match=f"`peephole`, which {text} does not support"):
+        write([(LSTM,), (PEEPHOLE,)])
     if text != "PyTorch":
-        with pytest.raises(ValueError, match=f"`w_hr`; {text} has nothing like it"):
+        with pytest.raises(ValueError, match=f"`w_hr`, which {text} does not support"):
             write([(PROJECTED,)])
     with pytest.raises(ValueError, match="LSTMParams, GRUParams; wanted one type"):
         write([(LSTM,), (GRU,)])
     for wrong in ([], [LSTM], [(LSTM,) * 3], [(jnp.ones(2),)]):
-        with pytest.raises(TypeError, match="wanted a list with one tuple a layer"):
+        with pytest.raises(TypeError, match="wanted a list with one tuple per layer"):
             write(wrong)
     with pytest.raises(ValueError, match=r"`params.w_hh` has shape \(5, 5\)"):
         write([(LSTM._replace(w_hh=MATRIX),)])
@@ -50,10 +50,13 @@ def test_every_library_refuses_what_it_lacks(write, text):
 @pytest.mark.parametrize(
     ("write", "text"),
     [
-        (lambda: interop.to_pytorch([(WIDENED,)]), "`proj_size` below `hidden_size`"),
+        (
+            lambda: interop.to_pytorch([(NOT_NARROWER,)]),
+            "`proj_size` is below `hidden_size`",
+        ),
         (
             lambda: interop.to_pytorch([(LSTM, LSTM), (LSTM,)]),
-            r"has \[2, 1\] directions; PyTorch wants",
+            r"has \[2, 1\] directions; wanted the same number",
         ),
         (
             lambda: interop.to_pytorch([(LSTM,), (LSTM,)]),
@@ -61,13 +64,13 @@ def test_every_library_refuses_what_it_lacks(write, text):
         ),
         (lambda: interop.to_pytorch([(LSTM,)], bias=False), "`bias` is False, but"),
         (lambda: interop.to_keras([(LSTM,)], use_bias=False), "`use_bias` is False"),
-        (lambda: interop.to_flax([(B_HN,)], "nnx.GRUCell"), '"linen.GRUCell" has'),
-        (lambda: interop.to_flax([(GRU,)], "nnx.LSTMCell"), "it holds LSTMParams"),
+        (lambda: interop.to_flax([(B_HN,)], "nnx.GRUCell"), 'Use "linen.GRUCell"'),
+        (lambda: interop.to_flax([(GRU,)], "nnx.LSTMCell"), "wanted LSTMParams for"),
         (lambda: interop.to_flax([(GRU,)], "GRUCell"), "wanted one of nnx.LSTMCell"),
-        (lambda: interop.to_haiku([(GRU, GRU)]), "a core of Haiku has one"),
+        (lambda: interop.to_haiku([(GRU, GRU)]), "wanted one, as a core of Haiku"),
     ],
 )
-def test_what_one_library_refuses(write, text):
+def test_weights_that_one_library_refuses(write, text):
     with pytest.raises(ValueError, match=text):
         write()
 
@@ -145,13 +148,13 @@ def test_what_one_library_refuses(write, text):
         ),
     ],
 )
-def test_what_cannot_be_read(read, text):
+def test_weights_that_cannot_be_read(read, text):
     with pytest.raises(ValueError, match=text):
         read()
 
 
-def test_one_layer_wants_a_list_around_it():
-    with pytest.raises(TypeError, match=r"One layer is \[layer.get_weights\(\)\]"):
+def test_a_single_layer_must_be_in_a_list():
+    with pytest.raises(TypeError, match=r"single layer as \[layer.get_weights\(\)\]"):
         interop.from_keras(KERAS, "lstm")
-    with pytest.raises(TypeError, match=r"One layer is \[tree\]"):
+    with pytest.raises(TypeError, match=r"single layer as \[tree\]"):
         interop.from_flax([[FLAX]], "linen.LSTMCell")

@@ -1,7 +1,7 @@
-"""PyTorch, Keras and Haiku: what they once computed is what we compute.
+"""PyTorch, Keras and Haiku: we compute what they computed once.
 
-`make_references.py` says how the stored arrays were made. The gradients with respect to
-their weights come through `from_*`, so they are compared as the others stored them.
+`make_references.py` says how the stored arrays were made. We differentiate through
+`from_*`, so our gradients are with respect to the other library's weights.
 """
 
 import json
@@ -18,13 +18,13 @@ from jaxnets.functional import gru, init_gru, lstm, rnn
 
 
 class Library(NamedTuple):
-    """Both ways, and the options that go with some cases.
+    """How to read and write a library's weights, and the options of some cases.
 
     Attributes:
         read: `read(weights, kind)` returns layers.
         write: `write(layers, **options)` returns weights.
-        ours: Options of our function, by the name of the case.
-        theirs: Options of `write`, by the name of the case.
+        ours: Options of our function by the name of the case.
+        theirs: Options of `write` by the name of the case.
     """
 
     read: Any
@@ -68,7 +68,7 @@ def array(numbers) -> np.ndarray:
 
 
 def arrays(weights) -> Any:
-    """Arrays of stored weights, in a list (Keras) or in nested dicts."""
+    """Return stored weights as arrays, in a list (Keras) or in nested dicts."""
     if isinstance(weights, list):
         return [array(item) for item in weights]
     return {
@@ -78,16 +78,16 @@ def arrays(weights) -> Any:
 
 
 def stack(kind, layers, x, **options) -> list[jax.Array]:
-    """Run layer after layer, both directions concatenated; `[ys, *states]`."""
+    """Run layer after layer, with both directions concatenated: `[ys, *states]`."""
     run = {"rnn": rnn, "gru": gru, "lstm": lstm}[kind]
     states = []
     for layer in layers:
-        ways = [
+        results = [
             run(params, x, reverse=reverse, **options)
             for params, reverse in zip(layer, (False, True), strict=False)
         ]
-        states += [state for state, _ in ways]
-        x = jnp.concatenate([ys for _, ys in ways], axis=-1)
+        states += [state for state, _ in results]
+        x = jnp.concatenate([ys for _, ys in results], axis=-1)
     return [x, *states]
 
 
@@ -99,7 +99,7 @@ def assert_close(actual, expected, **tolerance):
 
 
 @every_case
-def test_outputs_states_and_gradients_are_theirs(library, name):
+def test_outputs_states_and_gradients_equal_the_stored_ones(library, name):
     case, (read, _, ours, _) = STORED[library][name], LIBRARIES[library]
     weights, x, gradients = arrays(case["weights"]), array(case["x"]), case["gradients"]
     expected, bars = (
@@ -110,7 +110,7 @@ def test_outputs_states_and_gradients_are_theirs(library, name):
     def loss(weights, x):
         layers = read(weights, case["kind"])
         ys, *states = stack(case["kind"], layers, x, **ours.get(name, {}))
-        if library == "pytorch":  # One array of h, and one of c, of all layers.
+        if library == "pytorch":  # It stacks h, and c, of all layers.
             states = [jax.tree.map(lambda *arrays: jnp.stack(arrays), *states)]
         results = [ys, *jax.tree.leaves(states)]
         return sum(map(jnp.vdot, results, bars)), results
@@ -123,12 +123,12 @@ def test_outputs_states_and_gradients_are_theirs(library, name):
 
 
 @every_case
-def test_there_and_back(library, name):
+def test_weights_that_are_read_and_written_are_the_same(library, name):
     case, (read, write, _, theirs) = STORED[library][name], LIBRARIES[library]
     weights, kind = arrays(case["weights"]), case["kind"]
     layers = read(weights, kind)
     written = write(layers, **theirs.get(name, {}))
-    # 1 is added to the forget gate's bias of Haiku, and taken away again.
+    # 1 is added to the forget gate's bias of Haiku, and subtracted again.
     tolerance = 1e-6 if (library, kind) == ("haiku", "lstm") else 0
     assert_close(read(written, kind), layers, rtol=tolerance)
     if name == "rnn, one bias":
@@ -142,7 +142,7 @@ def test_there_and_back(library, name):
 
 
 @pytest.mark.parametrize("library", ["keras", "haiku"])
-def test_b_hn_outside_of_the_reset_gate_is_added(library, rng):
+def test_b_hn_that_r_does_not_multiply_is_added(library, rng):
     x = jnp.asarray(rng.standard_normal((2, 4, 3)), jnp.float32)
     b, b_hn = (jnp.asarray(rng.standard_normal(n), jnp.float32) for n in (6, 2))
     params = init_gru(jax.random.key(0), 3, 2)._replace(b=b, b_hn=b_hn)
@@ -162,7 +162,7 @@ def test_biases_of_pytorch_may_be_absent():
     assert_close(interop.to_pytorch(layers, bias=False), weights, rtol=0)
 
 
-def test_a_part_of_a_larger_model_is_found():
+def test_the_weights_of_a_layer_are_found_in_those_of_a_larger_model():
     for library, prefix, name in (("pytorch", "net.rnn.", "rnn"), ("haiku", "", "gru")):
         case, (read, write, *_) = STORED[library][name], LIBRARIES[library]
         layers = read(arrays(case["weights"]), case["kind"])

@@ -1,4 +1,4 @@
-"""The lecture's ConvNet and the multilayer perceptron."""
+"""The ConvNet and the multilayer perceptron."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def test_convnet_refuses_images_that_are_too_small():
         convnet((7, 9, 1), widths=(2, 2, 2))
 
 
-def test_convnet_has_dropout_and_its_activation(rng):
+def test_convnet_applies_dropout_and_the_given_activation(rng):
     model = convnet((4, 4, 1), widths=(2,), dropout=0.5, activation=jnp.tanh)
     x = rng.normal(size=(2, 4, 4, 1)).astype(np.float32)
     call = nnx.jit(lambda model, x: model(x))
@@ -61,14 +61,14 @@ def test_mlp_is_its_layers_in_turn(rng):
     assert model(x[:0]).shape == (0, 4)
 
 
-def test_mlp_gain_is_the_deviation_in_units_of_the_root_of_fan_in():
+def test_mlp_gain_scales_the_standard_deviation_of_the_weights():
     rngs = nnx.Rngs(jax.random.key(0, impl="rbg"))
     model = models.MLP(400, 4, widths=(300,), gain=2.0, rngs=rngs)
     deviation = np.std(np.asarray(model.layers[0].kernel[...]))
     np.testing.assert_allclose(deviation * 400**0.5, 2.0, rtol=0.02)
 
 
-def test_mlp_dropout_stands_after_each_hidden_layer():
+def test_mlp_applies_dropout_after_each_hidden_layer():
     model = models.MLP(6, 4, widths=(40, 5), dropout=0.5, rngs=nnx.Rngs(0))
     x = jnp.ones((2, 6))
     first, second = model.hidden(x), model.hidden(x)

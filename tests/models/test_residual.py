@@ -1,4 +1,4 @@
-"""Plain and residual networks: depth, parameters, and the same start."""
+"""Plain and residual networks: depth, parameters, and equal initial weights."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def small(kind, **options):
 
 
 def parameters(kind, *arguments, **options):
-    """The shapes of the parameters, without making them."""
+    """Return the shapes of the parameters, without computing them."""
     make = lambda: kind(*arguments, **options, rngs=nnx.Rngs(0))
     return nnx.state(nnx.eval_shape(make), nnx.Param)
 
@@ -79,7 +79,7 @@ def test_the_depth_counts_layers_with_weights(depth, widths):
 
 
 @pytest.mark.parametrize("depth", [9, 10, 2, 0, -4])
-def test_a_depth_that_no_number_of_blocks_gives(depth):
+def test_a_depth_needs_a_whole_number_of_blocks(depth):
     with pytest.raises(
         ValueError, match=rf"`depth` is {depth}; wanted 2 \* n \* 3 \+ 2 .*8 or 14"
     ):
@@ -91,7 +91,7 @@ def test_the_suggested_depths_are_the_nearest():
         models.PlainNet(22, 3, 10, rngs=nnx.Rngs(0))
 
 
-def test_widths_are_needed_and_do_not_narrow():
+def test_widths_must_not_be_empty_or_decrease():
     with pytest.raises(ValueError, match="`widths` is empty"):
         models.PlainNet(8, 3, 10, widths=(), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="`out_features` is 3"):

@@ -1,4 +1,4 @@
-"""Many-to-one and many-to-many networks; the lecture's "hello"."""
+"""Many-to-one and many-to-many networks."""
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +20,11 @@ def character_model(layer: type[Layer] = nn.GRU, **options):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_many_to_one_with_lengths_is_that_of_the_cut_sequences(layer, rng):
+def test_many_to_one_with_lengths_agrees_with_shortened_sequences(layer, rng):
     model = models.ManyToOne(layer, 3, 4, 2, rngs=nnx.Rngs(0))
     x = rng.normal(size=(2, 5, 3)).astype(np.float32)
     lengths = np.array([5, 3])
-    # One program for all three: compiling is what takes the time.
+    # One program for all three, because compilation takes most of the time.
     call = jax.jit(lambda x, n: (model(x, n), model(x[:1]), model(x[1:, :3])))
     together, first, second = call(x, lengths)
     np.testing.assert_allclose(
@@ -56,7 +56,7 @@ def test_advance_carries_the_state():
     )
 
 
-def test_greedy_generation_is_stepping_by_hand():
+def test_greedy_generation_agrees_with_repeated_calls():
     model = character_model()
     start = np.array([[0, 1], [3, 2], [4, 4]])
     text = start
@@ -83,7 +83,7 @@ def test_drawn_generation_is_reproducible_and_follows_the_softmax():
     np.testing.assert_allclose(shares, softmax, atol=0.05)
 
 
-def test_generation_needs_a_character_to_begin_with():
+def test_generation_needs_at_least_one_character():
     with pytest.raises(ValueError, match="`start` has no character; wanted at least"):
         character_model().generate(np.zeros((2, 0), np.int32), 3)
 

@@ -1,4 +1,4 @@
-"""A block of two convolutions in NumPy float64, as its docstring's formula says."""
+"""The formula of a block of two convolutions, in NumPy float64."""
 
 import numpy as np
 

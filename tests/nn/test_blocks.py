@@ -12,7 +12,7 @@ from tests.nn import by_hand
 
 
 def set_weights(branch, rng):
-    """Give every parameter of a `ConvBranch` a number, return them in float64."""
+    """Set every parameter of a `ConvBranch` at random; return them in float64."""
     weights, norms = [], []
     for conv, norm in (
         (branch.first, branch.first_norm),
@@ -131,7 +131,7 @@ def test_a_branch_scale_of_zero_leaves_the_shortcut(rng):
 
 def test_gradient_scale_changes_the_gradient_and_not_the_value(rng):
     block = nn.ResidualBlock(3, 3, batch_norm=False, rngs=nnx.Rngs(0))
-    # All positive, so that the last ReLU passes everything.
+    # All positive, so that the last ReLU is the identity.
     x = 9.0 + rng.random((1, 4, 4, 3)).astype(np.float32)
 
     @jax.jit
@@ -143,12 +143,12 @@ def test_gradient_scale_changes_the_gradient_and_not_the_value(rng):
     )
     np.testing.assert_array_equal(value, unchanged)
     np.testing.assert_allclose(half, (full + none) / 2, rtol=1e-4, atol=1e-4)
-    # Without the branch's share, the shortcut passes dL/dy = 2 y where y > 0.
+    # Without the branch's gradient the shortcut returns dL/dy = 2 y where y > 0.
     np.testing.assert_allclose(none, 2.0 * block(x), rtol=1e-5)
     assert not np.allclose(full, none)
 
 
-def test_a_residual_block_cannot_narrow():
+def test_a_residual_block_cannot_drop_channels():
     with pytest.raises(ValueError, match=r"`out_features` is 3; .*`in_features` = 5"):
         nn.ResidualBlock(5, 3, rngs=nnx.Rngs(0))
 

@@ -1,4 +1,4 @@
-"""`nn.Conv` is `F.conv` with its own kernel and bias."""
+"""`nn.Conv` computes `F.conv` with its own kernel and bias."""
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ def test_it_is_flax_conv_given_the_same_kernel(strides, padding, x):
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
 
 
-def test_dtype_is_that_of_the_computation_and_param_dtype_that_of_the_weights(x):
+def test_dtype_is_for_the_computation_and_param_dtype_for_the_parameters(x):
     layer = make(dtype=jnp.bfloat16)
     assert layer.bias is not None
     assert layer.kernel.dtype == layer.bias.dtype == jnp.float32
@@ -82,7 +82,7 @@ def test_dtype_without_a_bias(x):
     assert make(use_bias=False, dtype=jnp.bfloat16)(x).dtype == jnp.bfloat16
 
 
-def test_the_initialisers_are_the_given_ones():
+def test_the_given_initialisers_are_used():
     layer = make(kernel_init=initializers.constant(3.0))
     np.testing.assert_array_equal(layer.kernel[...], 3.0)
     layer = nn.Conv(4, 6, (3, 3), rngs=nnx.Rngs(0))
@@ -115,7 +115,7 @@ def test_groups_divide_both_channels(groups):
         make(feature_group_count=groups)
 
 
-def test_errors_of_the_function_come_through(x):
+def test_errors_of_the_function_are_raised(x):
     with pytest.raises(ValueError, match="`padding_mode`"):
         make(padding_mode="mirror")(x)
     with pytest.raises(ValueError, match="`x` has 3 channels"):

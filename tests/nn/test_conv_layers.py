@@ -1,4 +1,4 @@
-"""Transposed, depthwise, separable and causal layers are their functions."""
+"""Each convolutional layer computes its function with its own parameters."""
 
 from typing import Any
 
@@ -9,11 +9,16 @@ import pytest
 from flax import nnx
 from flax.nnx import initializers
 
+import jaxnets
 from jaxnets import functional as F
 from jaxnets import nn
 
 
 BIASED = initializers.normal(1.0)
+
+
+def conv(**options: Any):
+    return nn.Conv(4, 6, (3, 2), rngs=nnx.Rngs(1), **options)
 
 
 def conv_transpose(**options: Any):
@@ -73,6 +78,7 @@ LAYERS = {
         {"kernel_dilation": 2, "feature_group_count": 2},
     ),
 }
+CONVOLUTIONS = [conv, conv_transpose, depthwise, separable, causal]
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 every_layer = pytest.mark.parametrize(
     ("make", "function", "options"), LAYERS.values(), ids=LAYERS
@@ -98,6 +104,23 @@ def test_it_is_the_function_with_its_own_parameters(make, function, options, x):
     close = lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
     jax.tree.map(close, actual, expected)
     assert hash(nnx.split(layer)[0]) == hash(nnx.split(make(**options))[0])
+
+
+@pytest.mark.parametrize("make", CONVOLUTIONS)
+def test_an_implementation_can_be_forced(make, x):
+    forced = make(implementation="lax")
+    assert jaxnets.plan(forced, x).implementation == "lax"
+    close = lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
+    jax.tree.map(close, forced(x), make()(x))
+    with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted"):
+        make(implementation="fast")(x)
+
+
+@pytest.mark.parametrize("make", CONVOLUTIONS)
+def test_arguments_for_the_parameters_are_not_attributes(make):
+    layer = make(kernel_init=BIASED) if make is not separable else make()
+    assert not hasattr(layer, "kernel_init")
+    assert not hasattr(layer, "use_bias")
 
 
 @pytest.mark.parametrize("make", [conv_transpose, depthwise, separable, causal])
@@ -129,7 +152,7 @@ def test_the_fan_in_of_a_depthwise_kernel_is_one_window(kernel):
     np.testing.assert_allclose(jnp.var(drawn) * 25, 1.0, rtol=0.1)
 
 
-def test_a_transposed_layer_is_that_of_flax_with_the_kernel_turned(x):
+def test_a_transposed_layer_is_that_of_flax_with_the_kernel_flipped(x):
     ours = conv_transpose(strides=2)
     theirs = nnx.ConvTranspose(4, 6, (3, 2), strides=2, rngs=nnx.Rngs(2))
     assert ours.bias is not None and theirs.bias is not None

@@ -1,4 +1,4 @@
-"""Modules refuse what is none of their arguments, and say what they want."""
+"""Modules reject wrong arguments with errors that say what is wanted."""
 
 import inspect
 
@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from jaxnets import nn
-from jaxnets.nn.conv_parameters import bias_or_none
 from jaxnets.nn.options import stream
+from jaxnets.nn.parameters import bias_or_none
 
 
 X = np.ones((2, 5, 3), np.float32)
@@ -36,24 +36,24 @@ def test_random_streams_are_named(name):
 
 
 @pytest.mark.parametrize("rngs", [0, None])
-def test_a_seed_is_no_source_of_randomness(rngs):
+def test_a_seed_is_not_accepted_as_rngs(rngs):
     with pytest.raises(TypeError, match=r"wanted random streams: `nnx.Rngs\(0\)`"):
         stream(rngs, "params")
 
 
-def test_dropout_wants_a_stream_of_its_own():
+def test_dropout_needs_its_own_stream():
     with pytest.raises(ValueError, match="and no `dropout`"):
         nn.LSTM(3, 4, num_layers=2, dropout=0.5, rngs=nnx.Rngs(params=0))
 
 
 def test_switches_are_bools():
-    # As users call it: here a type checker, which users need not have, would be first.
+    # Unwrapped, because under pytest a type checker would raise first.
     make = inspect.unwrap(bias_or_none)
     with pytest.raises(TypeError, match="`use_bias` is 'no'; wanted True or False"):
         make("no", nnx.initializers.zeros_init(), 4, np.float32, nnx.Rngs(0))
 
 
-def test_a_cell_that_says_its_features_gets_them():
+def test_features_are_checked_if_the_cell_declares_them():
     layer = nn.Recurrent(nnx.LSTMCell(5, 4, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"`x` has 3 features .* `cell` takes 5"):
         layer(X)

@@ -1,5 +1,7 @@
 """The modules are ordinary Flax NNX modules: split, jit, differentiate, optimise."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,6 +65,27 @@ def test_the_definition_may_be_static_in_jax_jit(model, x):
     np.testing.assert_allclose(
         run(definition, state, x), model(x), rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_class_has_the_signature_of_its_constructor():
+    class Wide(nn.Conv):
+        def __init__(self, rngs: nnx.Rngs):
+            super().__init__(2, 64, (3, 3), rngs=rngs)
+
+    assert list(inspect.signature(Wide).parameters) == ["rngs"]
+    arguments = inspect.signature(nn.Conv).parameters
+    assert list(arguments)[:3] == ["in_features", "out_features", "kernel_size"]
+    assert arguments["use_bias"].annotation is bool
+    assert list(inspect.signature(Wide(nnx.Rngs(0))).parameters) == ["x"]
+
+
+def test_flax_tabulates_the_layers(x):
+    # It takes every public function of a class for a method.
+    table = nnx.tabulate(
+        nnx.Sequential(nn.Conv(2, 3, (3, 3), rngs=nnx.Rngs(0)), nn.MaxPool(2)), x
+    )
+    assert "Conv" in table
+    assert "MaxPool" in table
 
 
 def test_a_step_of_the_flax_optimizer(model, x):

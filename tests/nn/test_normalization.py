@@ -1,4 +1,4 @@
-"""`nn.BatchNorm`: modes, running statistics, and the same as Flax's module."""
+"""`nn.BatchNorm`: modes, running statistics, and agreement with Flax's module."""
 
 import jax.numpy as jnp
 import numpy as np

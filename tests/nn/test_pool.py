@@ -1,4 +1,4 @@
-"""The pooling modules pass each of their options on."""
+"""The pooling layers pass all options on to their functions."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import jaxnets
 from jaxnets import functional as F
 from jaxnets import nn
 
@@ -45,11 +46,23 @@ def x(rng):
 @pytest.mark.parametrize("module, function", WINDOW)
 def test_a_window_pool_is_its_function(module, function, options, x):
     layer = module((2, 2), **options)
-    # One program for both: compiling is what takes the time.
+    # One program for both, because compilation takes most of the time.
     pair = jax.jit(lambda x: (layer(x), function(x, (2, 2), **options)))(x)
     pairs = zip(*map(jax.tree.leaves, pair), strict=True)
     for actual, expected in pairs:
         np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", [nn.MaxPool, nn.SumPool, nn.AvgPool, nn.LpPool])
+def test_an_implementation_can_be_forced(module, x):
+    forced = module(2, implementation="reduce_window")
+    assert jaxnets.plan(forced, x).implementation == "reduce_window"
+    np.testing.assert_allclose(forced(x), module(2)(x), rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_implementation_is_refused(x):
+    with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted"):
+        nn.LogSumExpPool(2, implementation="fast")(x)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +130,6 @@ def test_pools_stand_in_a_sequence_of_layers(x):
     np.testing.assert_allclose(jitted, F.avg_pool(pooled, 2).reshape(2, -1), rtol=1e-6)
 
 
-def test_errors_of_the_function_come_through(x):
+def test_errors_of_the_function_are_raised(x):
     with pytest.raises(ValueError, match="`window_shape`"):
         nn.MaxPool((2, 2, 2))(x[0])

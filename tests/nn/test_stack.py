@@ -1,4 +1,4 @@
-"""`nn.Stack` is its blocks one by one, in values, gradients and statistics."""
+"""`nn.Stack` agrees with its blocks applied one by one."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ COUNT = 3
 
 
 class DropoutBlock(nnx.Module):
-    """`x + dropout(x)`: shows which of its random numbers it draws."""
+    """`x + dropout(x)`: its output shows which elements were dropped."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
@@ -33,7 +33,7 @@ def branch_of(stack) -> nn.ConvBranch:
 
 
 def unstacked(stack):
-    """Return the blocks of `stack` as modules of their own."""
+    """Return the blocks of `stack` as separate modules."""
     definition, states = nnx.split(stack.blocks)
     pick = lambda number: jax.tree.map(lambda array: array[number], states)
     return [nnx.merge(definition, pick(number), copy=True) for number in range(COUNT)]
@@ -155,11 +155,11 @@ def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
         return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
 
     unrolled = run()
-    monkeypatch.setattr(blocks_module, "_MOST_UNROLLED", 0)
+    monkeypatch.setattr(blocks_module, "_MAX_UNROLLED", 0)
     assert_close(run(), unrolled)
 
 
-def test_without_statistics_a_stack_may_be_closed_over(x):
+def test_a_stack_without_statistics_may_be_closed_over(x):
     stack = make_stack(batch_norm=False)
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(stack(x))))(x)
     assert gradient.shape == x.shape

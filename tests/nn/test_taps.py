@@ -1,4 +1,4 @@
-"""The modules' taps: names, shapes, and norms equal to explicit gradients."""
+"""Taps of the modules: names, shapes, and norms equal to explicit gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def test_an_lstm_reports_the_gradient_of_every_state(sequences):
         state = F.LSTMState(jnp.zeros((2, H)), jnp.zeros((2, H)))
         total = 0.0
         for t in range(T):
-            # h_t is read from the true c_t; what is added to c_t passes h_t too.
+            # Recompute h_t, so that what is added to c_t reaches it too.
             before = state
             state, _ = F.lstm_step(layer.params, before, sequences[:, t])
             gate = state.h / jnp.tanh(state.c)

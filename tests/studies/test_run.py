@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_stops_the_arm_and_not_the_study(
     assert stopped
     for arm in stopped:
         assert "The loss is not finite at step" in arm["message"]
-        assert "first bad layer: " in arm["message"]
+        assert "First layer that is not finite: " in arm["message"]
         assert "The seed was 5." in arm["message"]
     write_report(result.path)
 

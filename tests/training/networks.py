@@ -10,7 +10,7 @@ from jaxnets.tap import tap
 
 
 class Tiny(nnx.Module):
-    """All kinds of state in few numbers: parameters, statistics, random keys."""
+    """A small network with all kinds of state: parameters, statistics, random keys."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.first = nnx.Linear(4, 6, rngs=rngs)

@@ -1,4 +1,4 @@
-"""A loss that is not finite: which step, which seed, which layer, and what before."""
+"""A loss that is not finite: its step, seed, layer, and the history before it."""
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,11 @@ NEVER = 1000
 
 
 class Counter(nnx.Variable):
-    """State of a layer that is no parameter."""
+    """A variable of a layer that is not a parameter."""
 
 
 class Overflowing(nnx.Module):
-    """A linear layer whose output is infinite from call number `limit` on."""
+    """A linear layer whose output is infinite from its call number `limit` on."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.linear = nnx.Linear(2, 2, rngs=rngs)
@@ -44,7 +44,7 @@ class Overflowing(nnx.Module):
 
 
 class InTurn(nnx.Module):
-    """Two layers, of which the second overflows."""
+    """Two layers; the second overflows."""
 
     def __init__(self, rngs: nnx.Rngs, limit: int):
         self.first = Overflowing(rngs)
@@ -56,7 +56,7 @@ class InTurn(nnx.Module):
 
 
 class Stacked(nnx.Module):
-    """A stack of four layers, of which the third, number 2, overflows."""
+    """A stack of four layers; the third, with index 2, overflows."""
 
     def __init__(self, rngs: nnx.Rngs, limit: int):
         self.stack = nn.Stack(Overflowing, 4, rngs=rngs)
@@ -68,7 +68,7 @@ class Stacked(nnx.Module):
 
 
 def failure(make_model, limits, *, over_seeds="map", epochs=3):
-    """Train until it fails; seed number n overflows at update `limits[n]`."""
+    """Train until it fails: the network of seed n overflows at update `limits[n]`."""
     data = Labelled(np.ones((8, 2), np.float32), np.zeros((8, 2), np.float32))
     remaining = iter(limits)
     program = compile_program(
@@ -86,12 +86,13 @@ def failure(make_model, limits, *, over_seeds="map", epochs=3):
 
 @pytest.mark.parametrize("over_seeds", ["map", "vmap"])
 def test_it_names_the_step_the_seed_and_the_layer(over_seeds):
-    # Four updates an epoch; seed number 2 fails first, in the second epoch.
+    # There are four updates in an epoch. Seed 2 fails first, in the second epoch.
     error = failure(InTurn, (NEVER, 7, 6), over_seeds=over_seeds)
     assert (error.seed_index, error.step) == (2, 6)
     assert error.layer == "layer#2"
     message = str(error)
-    assert "at step 6 (seed number 2); first bad layer: layer#2." in message
+    assert "at step 6 (seed number 2). First layer that" in message
+    assert "not finite: layer#2. Lower the learning rate" in message
     assert error.history is not None
     assert error.history.reports.loss.shape == (3, 4)
     assert np.isfinite(error.history.reports.loss).all()
@@ -110,7 +111,7 @@ def test_in_the_first_epoch_there_is_no_history():
 
 
 def test_a_time_step_has_its_number():
-    """`h_t` is ten to the power of 10 t, so number 4 is the first beyond float32."""
+    """`h_t` is ten to the power of 10 t, so step 4 is the first to overflow float32."""
 
     def make(key, count):
         x = jnp.zeros((count, 6, 1)).at[:, 0].set(1.0)
@@ -144,7 +145,7 @@ def test_only_the_loss_itself():
 
     assert first_nonfinite_layer(objective, jnp.ones(2)) is None
     error = NonFiniteLoss(0, 3, None, None)
-    assert "first bad layer: none, only the loss itself" in str(error)
+    assert "layer that is not finite: none, only the loss." in str(error)
 
 
 def test_the_first_layer_is_the_first_from_the_input_whatever_its_name():

@@ -1,4 +1,4 @@
-"""All seeds in one program: each as if it were alone; `fit` and its history."""
+"""All seeds in one program, each as if it were alone; `fit` and its history."""
 
 import jax
 import jax.numpy as jnp
@@ -69,9 +69,9 @@ def test_every_seed_trains_as_if_it_were_alone(program, fitted):
     assert_close(of_seed(history.reports, 1), of_seed(its_history.reports, 0))
 
 
-# Side by side, dropout has another generator, so only "map" is compared.
+# With "vmap" dropout has another generator, so only "map" is compared.
 @pytest.mark.parametrize("program", ["map"], indirect=True)
-def test_in_turn_is_a_loop_of_steps(program, fitted):
+def test_map_is_a_loop_of_steps(program, fitted):
     state, history, _ = fitted
     definition, alone = train_state(Tiny(nnx.Rngs(random_key(SEEDS[1]))), OPTIMIZER)
     step = jax.jit(make_step(definition, classification, OPTIMIZER))
@@ -85,7 +85,7 @@ def test_in_turn_is_a_loop_of_steps(program, fitted):
     np.testing.assert_allclose(history.reports.loss[1], losses, rtol=1e-5)
 
 
-def test_both_ways_start_from_the_networks_of_their_seeds(program):
+def test_every_seed_starts_from_its_own_network(program):
     _, program = program
     for index, seed in enumerate(SEEDS):
         _, alone = train_state(Tiny(nnx.Rngs(random_key(seed))), OPTIMIZER)
@@ -111,7 +111,7 @@ def test_the_history_has_every_step_of_every_seed(program, fitted):
     }
 
 
-def test_figures_are_the_evaluation_of_that_epochs_state(program, fitted):
+def test_figures_are_the_evaluation_of_the_state_after_their_epoch(program, fitted):
     state, history, seen = fitted
     assert [number for number, _ in seen] == [1, 2]
     figures = program[1].evaluate(state, examples(5, 1))
@@ -138,7 +138,7 @@ def test_the_data_seed_decides_the_order():
     first, again, other = (batches(random_key(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
-    # Every example comes at most once, with its own label.
+    # Every example occurs at most once, with its own label.
     where = {x.tobytes(): row for row, x in enumerate(np.asarray(DATA.x))}
     examples = np.asarray(first.x).reshape(-1, *DATA.x.shape[1:])
     rows = [where[x.tobytes()] for x in examples]
@@ -146,7 +146,7 @@ def test_the_data_seed_decides_the_order():
     np.testing.assert_array_equal(np.ravel(first.y), np.asarray(DATA.y)[rows])
 
 
-def test_generated_batches_are_made_anew_and_cut_into_steps():
+def test_generated_batches_are_new_in_each_epoch_and_divided_into_steps():
     def make(key, count):
         x = jax.random.normal(key, (count, 4))
         return Labelled(x, jnp.argmax(x[:, :3], axis=1))
@@ -168,7 +168,7 @@ def test_arguments_are_checked_before_anything_is_compiled(program):
         compiled("pmap")
     with pytest.raises(ValueError, match="`seeds` is empty; wanted at least one"):
         compiled("map", ())
-    with pytest.raises(ValueError, match="`epochs` is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match="`epochs` is 0; wanted an integer"):
         fit(program[1], 0, {})
     with pytest.raises(ValueError, match="`batch_size` is 15, but there are only"):
         compiled("map", batches=shuffled(DATA, 15))

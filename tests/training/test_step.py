@@ -1,4 +1,4 @@
-"""One step: the same as by hand in Flax and Optax, measured or not."""
+"""One step, measured or not, equals the same step written in Flax and Optax."""
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ def plain_step(start):
 
 @pytest.fixture(scope="module")
 def trained(start, plain_step):
-    """The state after three updates, and what each step reported."""
+    """The state after three updates, and the report of each step."""
     state, reports = start[1], []
     for seed in range(3):
         state, report = plain_step(state, examples(8, seed))
@@ -48,7 +48,7 @@ def trained(start, plain_step):
     return state, reports
 
 
-def test_three_updates_are_those_of_a_flax_training_loop(trained):
+def test_three_updates_equal_those_of_a_flax_training_loop(trained):
     state, reports = trained
     model = Tiny(nnx.Rngs(2))
     model.train()
@@ -74,7 +74,7 @@ def test_three_updates_are_those_of_a_flax_training_loop(trained):
     assert int(state.step) == 3
 
 
-def test_statistics_move_and_dropout_draws_anew(start, trained):
+def test_batch_statistics_and_dropout_keys_change(start, trained):
     _, before = start
     after, _ = trained
     moved = lambda kind: [
@@ -91,14 +91,14 @@ def test_statistics_move_and_dropout_draws_anew(start, trained):
     assert moved(nnx.RngCount) == [True]
 
 
-def test_the_step_changes_no_argument(start, plain_step):
+def test_the_step_does_not_change_its_arguments(start, plain_step):
     _, state = start
     copy = jax.tree.map(jnp.copy, state)
     plain_step(state, examples(8))
     assert_close(state, copy, 0.0)
 
 
-def test_a_measured_step_updates_as_the_unmeasured_and_watches_what_measure_sees(
+def test_a_measured_step_has_the_same_update_and_the_statistics_of_measure(
     start, plain_step
 ):
     definition, state = start
@@ -117,7 +117,7 @@ def test_a_measured_step_updates_as_the_unmeasured_and_watches_what_measure_sees
     assert_close(report.watched, watch(flow.taps, responses))
 
 
-def test_a_schedule_watches_its_steps_only_and_trains_alike(start):
+def test_a_schedule_selects_the_measured_steps_and_trains_alike(start):
     definition, state = start
     batches = jax.tree.map(lambda *a: jnp.stack(a), *[examples(8, k) for k in range(4)])
     options = [{"watch": watch}, {"watch": watch, "schedule": every(3)}]

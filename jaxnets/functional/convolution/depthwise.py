@@ -104,6 +104,7 @@ def separable_conv(
     padding_mode: str = "zeros",
     kernel_dilation: PerAxis = 1,
     precision: jax.lax.PrecisionLike = None,
+    implementation: str | None = None,
 ) -> Shaped[Array, "..."]:
     """Convolve each channel by itself, then mix channels at each place.
 
@@ -123,6 +124,7 @@ def separable_conv(
         kernel_dilation: One more than the zeros between elements of the depthwise
             kernel.
         precision: As in `jax.lax.conv_general_dilated`, for both.
+        implementation: Of the depthwise convolution, as in `depthwise_conv`.
 
     Returns:
         `(*batch, *places, F)` in the promoted dtype of the arguments.
@@ -162,5 +164,6 @@ def separable_conv(
         padding_mode=padding_mode,
         kernel_dilation=kernel_dilation,
         precision=precision,
+        implementation=implementation,
     )
     return conv(features, pointwise_kernel, bias, precision=precision)

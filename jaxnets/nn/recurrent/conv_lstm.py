@@ -10,8 +10,8 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.conv_parameters import held, window_of
 from jaxnets.nn.options import stream
+from jaxnets.nn.parameters import value_or_none, window_of
 from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
@@ -106,7 +106,7 @@ class ConvLSTM(nnx.Module):
     def params(self) -> F.ConvLSTMParams:
         """The weights as `jaxnets.functional` takes them."""
         return F.ConvLSTMParams(
-            self.w_xh[...], self.w_hh[...], self.b[...], held(self.peephole)
+            self.w_xh[...], self.w_hh[...], self.b[...], value_or_none(self.peephole)
         )
 
     def __call__(

@@ -1,4 +1,4 @@
-"""The parameters of convolutional layers: their shapes checked, then initialised."""
+"""Parameters of convolution and normalisation: checks of shapes, initialisation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +22,8 @@ def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
     """Return the window as a tuple.
 
     Raises:
-        TypeError: If `kernel_size` is a single int, for the rank would be a guess, or
-            holds no ints.
+        TypeError: If `kernel_size` is a single int, which leaves the number of spatial
+            axes open, or does not consist of ints.
         ValueError: If a size is below 1.
     """
     single = int_or_none(kernel_size)
@@ -42,13 +42,13 @@ def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def check_counts(**counts: Any) -> None:
-    """Raise unless all of `counts`, by their names, are ints that are not negative."""
+    """Raise unless all `counts`, given by name, are nonnegative ints."""
     for name, count in counts.items():
         as_count(count, name, minimum=0)
 
 
 def check_groups(groups: int, in_features: int, out_features: int) -> None:
-    """Raise unless the channels are counts that divide into the groups."""
+    """Raise unless the groups divide both numbers of channels."""
     check_counts(in_features=in_features, out_features=out_features)
     as_count(groups, "feature_group_count", minimum=0)
     if not groups or in_features % groups or out_features % groups:
@@ -64,7 +64,7 @@ def parameter(
     """Draw a parameter from the `params` stream.
 
     Raises:
-        TypeError: If `dtype`, called `param_dtype` by the caller, is none.
+        TypeError: If `dtype`, the caller's `param_dtype`, is not a dtype.
     """
     key = stream(rngs, "params")()
     return nnx.Param(init(key, shape, as_dtype(dtype, "param_dtype")))
@@ -73,26 +73,26 @@ def parameter(
 def bias_or_none(
     use_bias: bool, init: nnx.Initializer, features: int, dtype: Any, rngs: nnx.Rngs
 ) -> nnx.Param | None:
-    """Draw a bias, or return None where none is wanted.
+    """Draw a bias, or return None if `use_bias` is False.
 
     Raises:
-        TypeError: If `use_bias` is no bool, or as `parameter` does.
+        TypeError: If `use_bias` is not a bool, or as `parameter` does.
     """
     if not as_switch(use_bias, "use_bias"):
         return None
     return parameter(init, (features,), dtype, rngs)
 
 
-def held(param: nnx.Param | None) -> jax.Array | None:
-    """Return the array of a parameter, or None where there is none."""
+def value_or_none(param: nnx.Param | None) -> jax.Array | None:
+    """Return the array of a parameter, or None if the layer has none."""
     return None if param is None else param[...]
 
 
 def cast(dtype, *arrays):
-    """Cast the arrays, a pytree, to the dtype a layer computes in; None leaves them.
+    """Cast the arrays to the dtype that a layer computes in; None leaves them.
 
     Raises:
-        TypeError: If `dtype` is none.
+        TypeError: If `dtype` is neither a dtype nor None.
     """
     if dtype is None:
         return arrays

@@ -1,0 +1,50 @@
+"""The base class of all modules, and the decorator that makes one a dataclass."""
+
+import dataclasses
+import inspect
+import typing
+
+from flax import nnx
+
+
+class _ConstructorSignature:
+    """The signature of a class as `inspect` shows it: that of its constructor."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if instance is not None:
+            # An instance is called by its `__call__`, which `inspect` finds itself.
+            raise AttributeError("__signature__")
+        parameters = inspect.signature(owner.__init__).parameters.values()
+        return inspect.Signature([_without_init_var(p) for p in parameters][1:])
+
+
+def _without_init_var(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter annotated `X` for one annotated `InitVar[X]`."""
+    annotation = parameter.annotation
+    if isinstance(annotation, dataclasses.InitVar):
+        return parameter.replace(annotation=annotation.type)
+    return parameter
+
+
+class Module(nnx.Module):
+    """An `nnx.Module` whose class has the signature of its constructor.
+
+    Without this, `inspect.signature` returns `(*args, **kwargs)` for every class, which
+    is the signature of Flax's metaclass.
+    """
+
+    __signature__ = _ConstructorSignature()
+
+
+@typing.dataclass_transform(field_specifiers=(dataclasses.field,))
+def layer[M: type[nnx.Module]](cls: M) -> M:
+    """Make a module a dataclass, compared by identity and shown as Flax shows it.
+
+    Arguments that are needed only to make the parameters are annotated as `InitVar`.
+    """
+    cls = dataclasses.dataclass(cls, eq=False, repr=False)
+    for name, annotation in cls.__annotations__.items():
+        if isinstance(annotation, dataclasses.InitVar) and name in vars(cls):
+            # Its default would be read as the value of every instance.
+            delattr(cls, name)
+    return cls

@@ -135,24 +135,25 @@ def run_linear_cell(
         step = functools.partial(_step, cell, clip_cotangent)
         with explained(clip_cotangent=clip_cotangent):
             return scan_steps(step, h, x, options, prepare=project)
+    if time == 0:
+        return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
     in_logs = chosen == "associative_log"
+    solver: Any = solve_in_logs if in_logs else solve
 
     def scan(state: Array, x: Array, masks: Masks, draws: None) -> tuple[Array, Array]:
         del draws
         a = _blocks(cell, project(x))
-        taken = cell.log_coefficients(a) if in_logs else cell.coefficients(a, tap)
-        starts = [array.astype(a[cell.gates[0]].dtype) for array in (h, state)]
-        states = (solve_in_logs if in_logs else solve)(
-            *taken, *starts, masks, reverse=options.reverse
-        ).astype(x.dtype)
-        final = states[0 if options.reverse else -1]
-        return final, states if masks.valid is None else zero_unless(
-            masks.valid, states
+        decay, value = (
+            cell.log_coefficients(a) if in_logs else cell.coefficients(a, tap)
         )
+        starts = h.astype(decay.dtype), state.astype(decay.dtype)
+        states = solver(decay, value, *starts, masks, reverse=options.reverse)
+        states = states.astype(x.dtype)
+        final = states[0 if options.reverse else -1]
+        ys = states if masks.valid is None else zero_unless(masks.valid, states)
+        return final, ys
 
-    return (
-        in_segments(scan, h, x, None, options) if time else scan_nothing(h, x, hidden)
-    )
+    return in_segments(scan, h, x, None, options)
 
 
 def step_linear_cell(
@@ -165,11 +166,6 @@ def step_linear_cell(
     check_state(state, [shape], None)
     params, x_t, h = _converted(params, x_t, state, shape)
     return _step(cell, None, h, plus_bias(product(x_t, params.w_xh), params.b))
-
-
-def scan_nothing(h: Array, x: Array, hidden: int) -> tuple[Array, Array]:
-    """Return the results of zero steps."""
-    return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
 
 
 def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:

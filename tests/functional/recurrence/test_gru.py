@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.gru_cell import (
+from jaxnets.functional import (
     GRUParams,
     gru,
     gru_step,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.lstm_cell import (
+from jaxnets.functional import (
     LSTMParams,
     LSTMState,
     init_lstm,

@@ -1,4 +1,4 @@
-"""rnn, gru and lstm against plain loops: values and gradients, with all options."""
+"""All cells against plain loops: values and gradients, with all options."""
 
 import functools
 
@@ -13,9 +13,13 @@ from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.functional.recurrence.setup import (
+    EVERY,
     FAMILIES,
     GRU,
     LSTM,
+    MIN_GRU,
+    MIN_LSTM,
+    PARALLEL,
     RNN,
     draw_params,
     draw_state,
@@ -25,7 +29,8 @@ from tests.functional.recurrence.setup import (
 from tests.oracles import recurrent as oracle
 
 
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+every_cell = pytest.mark.parametrize("family", EVERY, ids=lambda f: f.name)
+gated = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 
 
 def assert_close(actual, expected, tolerance=1e-9):
@@ -110,7 +115,21 @@ def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
         compare(LSTM, (2, 3), draws, cell, **extras)
 
 
-@every_family
+@few
+@given(draws=scans(PARALLEL))
+def test_min_gru_is_the_loop(draws):
+    with jax.enable_x64(True):
+        compare(MIN_GRU, (3, 2), draws, {})
+
+
+@few
+@given(draws=scans(PARALLEL))
+def test_min_lstm_is_the_loop(draws):
+    with jax.enable_x64(True):
+        compare(MIN_LSTM, (2, 3), draws, {})
+
+
+@every_cell
 def test_every_element_of_the_gradient(family, rng):
     arguments = (draw_params(family, rng), rng.standard_normal((2, 4, 3)))
     state = draw_state(family, rng, (2,))
@@ -130,7 +149,7 @@ def test_every_element_of_the_gradient(family, rng):
     assert_close(actual, expected, 1e-7)
 
 
-@every_family
+@gated
 @pytest.mark.parametrize("implementation", ["scan", "split", "in_place"])
 def test_one_product_for_all_steps_is_the_same(
     family, implementation, rng, monkeypatch
@@ -153,7 +172,7 @@ def test_one_product_for_all_steps_is_the_same(
         assert_close(compiled_anew(), stepwise)
 
 
-@every_family
+@every_cell
 def test_steps_make_the_run(family, rng):
     params, x = draw_params(family, rng), rng.standard_normal((2, 4, 3))
     state = draw_state(family, rng, (2,))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.rnn_cell import (
+from jaxnets.functional import (
     RNNParams,
     init_rnn,
     rnn,

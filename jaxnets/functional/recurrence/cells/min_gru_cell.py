@@ -71,8 +71,10 @@ def init_min_gru(
     Source: the initialisation is that of `init_gru`. Flax, Keras and PyTorch have no
     such cell.
     """
-    options = {"input_init": input_init, "dtype": dtype}
-    return init_linear_cell(MIN_GRU, key, in_features, hidden, {}, **options)
+    biases: dict[str, float] = {}
+    return init_linear_cell(
+        MIN_GRU, key, in_features, hidden, biases, input_init=input_init, dtype=dtype
+    )
 
 
 def _coefficients(a, tap) -> tuple[Array, Array]:

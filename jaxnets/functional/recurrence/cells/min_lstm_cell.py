@@ -73,9 +73,9 @@ def init_min_lstm(
     Source: the initialisation is that of `init_lstm`. Flax, Keras and PyTorch have no
     such cell.
     """
-    options = {"input_init": input_init, "dtype": dtype}
+    biases: dict[str, float] = {"f": forget_bias}
     return init_linear_cell(
-        MIN_LSTM, key, in_features, hidden, {"f": forget_bias}, **options
+        MIN_LSTM, key, in_features, hidden, biases, input_init=input_init, dtype=dtype
     )
 
 

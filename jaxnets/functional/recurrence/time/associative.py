@@ -44,7 +44,7 @@ def solve(
     """
     decay, value = _with_masks(decay, value, initial, masks)
     decays, values = jax.lax.associative_scan(_combine, (decay, value), reverse=reverse)
-    return decays * state + values
+    return decays * _every_step(state, decays) + values
 
 
 def solve_in_logs(
@@ -61,13 +61,13 @@ def solve_in_logs(
     Gates near 0 and 1 keep their digits. The states `initial` and `state` may have any
     sign: what they add to `h_t` is computed apart.
     """
-    from_initial = 0.0
+    from_initial = jnp.zeros_like(log_value)
     if masks.resets is not None:
         # The weight of `initial` in each state: decay_t at a reset, and then decaying.
         decay = jnp.exp(log_decay)
         decay, weight = _with_masks(decay, 0 * decay, jnp.ones_like(initial), masks)
         pair = jax.lax.associative_scan(_combine, (decay, weight), reverse=reverse)
-        from_initial = pair[1] * initial
+        from_initial = pair[1] * _every_step(initial, decay)
         resets = broadcastable(masks.resets, log_decay)
         log_decay = jnp.where(resets, _LOG_ZERO, log_decay)
     if masks.valid is not None:
@@ -77,7 +77,8 @@ def solve_in_logs(
     log_decays, log_values = jax.lax.associative_scan(
         _combine_logs, (log_decay, log_value), reverse=reverse
     )
-    return jnp.exp(log_decays) * state + from_initial + jnp.exp(log_values)
+    from_state = jnp.exp(log_decays) * _every_step(state, log_decays)
+    return from_state + from_initial + jnp.exp(log_values)
 
 
 def _with_masks(
@@ -86,12 +87,17 @@ def _with_masks(
     """Return coefficients of steps that reset the state, or keep it at padding."""
     if masks.resets is not None:
         resets = broadcastable(masks.resets, decay)
-        value = jnp.where(resets, decay * initial + value, value)
+        restarted = decay * _every_step(initial, decay) + value
+        value = jnp.where(resets, restarted, value)
         decay = jnp.where(resets, 0.0, decay)
     if masks.valid is not None:
         decay = jnp.where(broadcastable(masks.valid, decay), decay, 1.0)
         value = zero_unless(masks.valid, value)
     return decay, value
+
+
+def _every_step(state: Array, steps: Array) -> Array:
+    return jnp.broadcast_to(state, steps.shape)
 
 
 def _combine(first: tuple[Array, Array], second: tuple[Array, Array]):

@@ -85,9 +85,18 @@ SIGNATURES = {
         f"{SHARED}, {SCAN}, implementation=None)",
         f"lstm(params, x, state=None, *, {LSTM_CELL}, {SHARED}, {SCAN}, "
         "implementation=None)",
+        "MinGRUParams(w_xh, b)",
+        "MinLSTMParams(w_xh, b)",
+        f"init_min_gru(key, {TO_HIDDEN}, input_init=variance_scaling, dtype=float32)",
+        f"init_min_lstm(key, {TO_HIDDEN}, forget_bias=1.0, "
+        "input_init=variance_scaling, dtype=float32)",
+        "min_gru_step(params, state, x_t)",
+        "min_lstm_step(params, state, x_t)",
+        f"min_gru(params, x, state=None, *, {SCAN}, implementation=None)",
+        f"min_lstm(params, x, state=None, *, {SCAN}, implementation=None)",
         "LayerNormParams(gain_h, gain_x=None, gain_c=None, bias_c=None)",
-        "bidirectional(run, forward_params, backward_params, x, *, merge='concat', "
-        "state=None, **options)",
+        "bidirectional(run, forward_params, backward_params, x, state=None, *, "
+        "merge='concat', **options)",
         f"recur(step, state, xs, *, {SCAN})",
     ],
     "gradflow": [
@@ -201,11 +210,16 @@ SIGNATURES = {
         "GlobalSumPool(*, spatial_ndim=None, keepdims=False)",
         "Flatten()",
         f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
-        "name='rnn', rngs)",
+        "implementation=None, name='rnn', rngs)",
         f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
-        "param_dtype=float32, name='gru', rngs)",
+        "param_dtype=float32, implementation=None, name='gru', rngs)",
+        f"MinGRU({LAYERS}, input_init=variance_scaling, param_dtype=float32, "
+        "implementation=None, name='min_gru', rngs)",
+        f"MinLSTM({LAYERS}, forget_bias=1.0, input_init=variance_scaling, "
+        "param_dtype=float32, implementation=None, name='min_lstm', rngs)",
         f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
-        f"projection=None, {INIT}, param_dtype=float32, name='lstm', rngs)",
+        f"projection=None, {INIT}, param_dtype=float32, "
+        "implementation=None, name='lstm', rngs)",
         "Recurrent(cell, *, name='recurrent')",
         "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
         f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "

@@ -6,17 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional import GRUParams, LSTMParams, RNNParams
-from jaxnets.functional.recurrence.arguments import check_shape, check_weights
+from jaxnets.functional.recurrence.cells import CELLS
 
 
 # One tuple per layer, (forward,) or (forward, backward), of one of the types below.
 # They are `Any`, because the value of `kind` decides which type they are.
 Layers = list[tuple[Any, ...]]
 
-TYPES = {"rnn": RNNParams, "gru": GRUParams, "lstm": LSTMParams}
+# The cells that other libraries have.
+KINDS = ("rnn", "gru", "lstm")
+TYPES = {kind: CELLS[kind].cell.params for kind in KINDS}
 # The column blocks of our weights, one letter each.
-GATES = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}
+GATES = {kind: "".join(CELLS[kind].cell.gates) for kind in KINDS}
 
 
 def gates_of(kind: str) -> str:
@@ -63,7 +64,7 @@ def parse_layers(
         raise ValueError(f"`layers` has {names}; wanted one type for all layers.")
     kind = str(next(iter(kinds)))
     for params in every:
-        _check_params(kind, params)
+        CELLS[kind].cell.widths(params)
         for field, value in params._asdict().items():
             supported = field in {"w_xh", "w_hh", "b", *optional}
             if value is not None and not supported:
@@ -128,18 +129,3 @@ def _types(layers: Any) -> str:
     """Return the type of `layers` and of its items, in words."""
     inner = sorted({type(layer).__name__ for layer in layers})
     return f"a {type(layers).__name__} of {', '.join(inner) or 'nothing'}"
-
-
-def _check_params(kind: str, params: Any) -> None:
-    gates = ", ".join(GATES[kind])
-    w_hr = getattr(params, "w_hr", None)
-    if w_hr is None:
-        hidden = check_weights(params, TYPES[kind], gates)
-    else:
-        check_matrix("params.w_hr", w_hr)
-        outputs = jnp.shape(w_hr)[1]
-        hidden = check_weights(params, TYPES[kind], gates, outputs)
-        why = "from the cell to the output"
-        check_shape("params.w_hr", w_hr, (hidden, outputs), why)
-    if getattr(params, "b_hn", None) is not None:
-        check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")

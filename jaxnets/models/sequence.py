@@ -1,5 +1,6 @@
 """Recurrent networks: many-to-one and many-to-many."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,12 +8,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxnets import nn
 from jaxnets.nn.module import Module
+from jaxnets.nn.recurrent.stack import RecurrentStack
 from jaxnets.typing import ArrayLike, Key
 
 
-Layer = nn.RNN | nn.GRU | nn.LSTM
+# Makes a recurrent layer: `nn.LSTM` or any other subclass.
+Layer = Callable[..., RecurrentStack]
 
 
 class ManyToOne(Module):
@@ -21,7 +23,7 @@ class ManyToOne(Module):
     The outputs y are the logits of the classes, or the numbers to predict.
 
     Args:
-        layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+        layer: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `nn.MinGRU` or `nn.MinLSTM`.
         in_features: D, features of each time step.
         hidden: H, units of the recurrent layer.
         outputs: Number of classes, or of numbers to predict.
@@ -39,7 +41,7 @@ class ManyToOne(Module):
 
     def __init__(
         self,
-        layer: type[Layer],
+        layer: Layer,
         in_features: int,
         hidden: int,
         outputs: int,
@@ -72,7 +74,7 @@ class CharacterModel(Module):
     next character.
 
     Args:
-        layer: `nn.RNN`, `nn.GRU` or `nn.LSTM`.
+        layer: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `nn.MinGRU` or `nn.MinLSTM`.
         vocabulary: Number of distinct characters.
         hidden: H, units of the recurrent layer.
         rngs: Source of randomness; its `params` stream is used.
@@ -89,7 +91,7 @@ class CharacterModel(Module):
 
     def __init__(
         self,
-        layer: type[Layer],
+        layer: Layer,
         vocabulary: int,
         hidden: int,
         *,

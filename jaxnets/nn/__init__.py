@@ -1,5 +1,6 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
+from jaxnets.nn import recurrent
 from jaxnets.nn.blocks import ConvBranch, PlainBlock, ResidualBlock, Stack, norm
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
 from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
@@ -13,11 +14,7 @@ from jaxnets.nn.pool import (
     MaxPoolWithIndices,
     SumPool,
 )
-from jaxnets.nn.recurrent.conv_lstm import ConvLSTM
-from jaxnets.nn.recurrent.gru import GRU
-from jaxnets.nn.recurrent.lstm import LSTM
-from jaxnets.nn.recurrent.recurrent import Recurrent
-from jaxnets.nn.recurrent.rnn import RNN
+from jaxnets.nn.recurrent import *  # noqa: F403
 from jaxnets.nn.shaped_pool import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -27,9 +24,6 @@ from jaxnets.nn.shaped_pool import (
 
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
     "AvgPool",
@@ -37,7 +31,6 @@ __all__ = [
     "CausalConv",
     "Conv",
     "ConvBranch",
-    "ConvLSTM",
     "ConvTranspose",
     "DepthwiseConv",
     "Flatten",
@@ -51,13 +44,14 @@ __all__ = [
     "MaxPoolWithIndices",
     "MaxUnpool",
     "PlainBlock",
-    "Recurrent",
     "ResidualBlock",
     "SeparableConv",
     "Stack",
     "SumPool",
     "norm",
 ]
+# The layer of every recurrent cell.
+__all__ += recurrent.__all__
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ LAYERS = [nn.RNN, nn.GRU, nn.LSTM]
 HELLO = np.array([[0, 1, 2, 2, 3]])  # h, e, l, l, o
 
 
-def character_model(layer: type[Layer] = nn.GRU, **options):
+def character_model(layer: Layer = nn.GRU, **options):
     return models.CharacterModel(layer, 5, 4, **options, rngs=nnx.Rngs(0))
 
 

@@ -74,11 +74,11 @@ def lstm_step(
     w_xh, w_hh, b, peephole, w_hr = params
     h, before = state
     from_x, from_h = w_xh.T @ x_t, w_hh.T @ (mask * h)
-    on_its_way_out = lambda c: c
+    before_output = lambda c: c
     if layer_norm is not None:
         from_x = normalized(from_x, layer_norm.gain_x)
         from_h = normalized(from_h, layer_norm.gain_h)
-        on_its_way_out = lambda c: normalized(c, layer_norm.gain_c, layer_norm.bias_c)
+        before_output = lambda c: normalized(c, layer_norm.gain_c, layer_norm.bias_c)
     a_i, a_f, a_g, a_o = np.split(from_x + from_h + b, 4)
     p_i, p_f, p_o = np.zeros((3, before.size)) if peephole is None else peephole
     i = sigmoid(bound(a_i + p_i * before, clip))
@@ -86,12 +86,32 @@ def lstm_step(
     g = np.tanh(bound(a_g, clip))
     c = f * before + i * g
     o = sigmoid(bound(a_o + p_o * c, clip))
-    after = o * np.tanh(on_its_way_out(c))
+    after = o * np.tanh(before_output(c))
     if w_hr is not None:
         after = w_hr.T @ after
     rate_h, rate_c = zoneout
     h = rate_h * h + (1 - rate_h) * after
     return (h, rate_c * before + (1 - rate_c) * c), h
+
+
+def positive(a):
+    return np.where(a >= 0, a + 0.5, sigmoid(a))
+
+
+def min_gru_step(params, h, x_t):
+    w_xh, b = params
+    a_z, a_n = np.split(w_xh.T @ x_t + b, 2)
+    z = sigmoid(a_z)
+    h = (1.0 - z) * positive(a_n) + z * h
+    return h, h
+
+
+def min_lstm_step(params, h, x_t):
+    w_xh, b = params
+    a_i, a_f, a_g = np.split(w_xh.T @ x_t + b, 3)
+    i, f = sigmoid(a_i), sigmoid(a_f)
+    h = f / (f + i) * h + i / (f + i) * positive(a_g)
+    return h, h
 
 
 def same_conv(x, kernel):

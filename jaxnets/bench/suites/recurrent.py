@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,25 +11,7 @@ from jaxnets import functional as F
 from jaxnets.bench.cases import Case, Program, with_gradients
 from jaxnets.bench.flax import recurrence as flax_recurrent
 from jaxnets.bench.grid import Row
-
-
-class Kind(NamedTuple):
-    """A kind of recurrence.
-
-    Attributes:
-        run: `run(params, x) -> (state, ys)`.
-        init: `init(key, in_features, hidden) -> params`.
-    """
-
-    run: Callable[..., Any]
-    init: Callable[..., Any]
-
-
-KINDS = {
-    "rnn": Kind(F.rnn, F.init_rnn),
-    "gru": Kind(F.gru, F.init_gru),
-    "lstm": Kind(F.lstm, F.init_lstm),
-}
+from jaxnets.functional.recurrence.cells import CELLS
 
 
 def cases(row: Row) -> Iterator[Case]:
@@ -55,7 +37,7 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
             "ours": Program(_bidirectional_lstm, (layers, x)),
             "flax": Program(flax, (state, x)),
         }
-    run = KINDS[spec["function"]].run
+    run = CELLS[spec["function"]].run
     params = _params(params_key, spec["function"], spec["in_features"], spec)
     if "checkpoint" in spec:
         if spec["time_major"]:
@@ -83,7 +65,7 @@ def _params(key: jax.Array, kind: str, in_features: int, spec: dict[str, Any]) -
     The `b_hn` of a GRU is zero, since the GRU of Flax has none.
     """
     hidden, dtype = spec["hidden"], jnp.dtype(spec["dtype"])
-    init = functools.partial(KINDS[kind].init, in_features=in_features, hidden=hidden)
+    init = functools.partial(CELLS[kind].init, in_features=in_features, hidden=hidden)
     shapes = jax.eval_shape(init, key)
     keys = jax.random.split(key, len(shapes))
     bound = hidden**-0.5

@@ -11,15 +11,19 @@ from jaxnets.functional.shared.arguments import described
 
 
 def check_weights(
-    params: Any, kind: type, gates: str, outputs: int | None = None
+    params: Any, kind: type, gates: tuple[str, ...], outputs: int | None = None
 ) -> int:
-    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` and `b (G*H,)`; return H.
+    """Check `w_xh (D, G*H)`, `w_hh (P, G*H)` if there is one, and `b (G*H,)`; return H.
 
-    `gates` names the G blocks of columns; `outputs` is P where it is not H.
+    Args:
+        params: The user's parameters.
+        kind: NamedTuple that they must be of.
+        gates: Names of the G blocks of columns.
+        outputs: P if it is not H.
     """
     check_kind(params, kind)
-    count = len(gates.split(", "))
-    for name in ("w_xh", "w_hh"):
+    count = len(gates)
+    for name in _matrices(kind):
         shape = jnp.shape(getattr(params, name))
         if len(shape) != 2:
             raise ValueError(
@@ -30,26 +34,32 @@ def check_weights(
     if columns % count:
         raise ValueError(
             f"`params.w_xh` has {columns} columns; wanted a multiple of {count}, "
-            f"one block for each of {gates}."
+            f"one block for each of {', '.join(gates)}."
         )
     hidden = columns // count
     rows = hidden if outputs is None else outputs
     why = "as `params.w_xh` has it"
     if outputs is not None:
         why = "as `params.w_xh` and `params.w_hr` have it"
-    check_shape("params.w_hh", params.w_hh, (rows, columns), why)
+    if "w_hh" in _matrices(kind):
+        check_shape("params.w_hh", params.w_hh, (rows, columns), why)
     check_shape("params.b", params.b, (columns,), "one bias for each column")
     return hidden
 
 
 def check_kind(params: Any, kind: type) -> None:
-    """Raise TypeError unless `params` are weights of this kind, which are arrays."""
+    """Raise TypeError unless `params` is of this kind and holds arrays."""
     if not isinstance(params, kind):
         raise TypeError(
             f"`params` is of type {type(params).__name__}; wanted {kind.__name__}."
         )
-    for name in ("w_xh", "w_hh"):
+    for name in _matrices(kind):
         check_array(f"params.{name}", getattr(params, name))
+
+
+def _matrices(kind: Any) -> list[str]:
+    """Return the fields of the weights of input and state; a cell may lack the last."""
+    return [name for name in ("w_xh", "w_hh") if name in kind._fields]
 
 
 def check_array(name: str, array: Any) -> None:
@@ -118,10 +128,28 @@ def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> Non
         )
 
 
-def check_state(state: Any, wanted: tuple[int, ...]) -> None:
-    """Raise ValueError unless the state of an RNN or GRU has the shape `wanted`."""
-    why = "the batch axes of the input and H of `w_hh`"
-    check_shape("state", state, wanted, why)
+def check_state(state: Any, shapes: list[tuple[int, ...]], kind: Any) -> Any:
+    """Check the shapes of a state, and return it as a NamedTuple of its kind.
+
+    Args:
+        state: The user's.
+        shapes: The shape of each of its arrays.
+        kind: NamedTuple of the state; None if it is a single array.
+    """
+    if kind is None:
+        why = "the batch axes of the input and H of `w_hh`"
+        check_shape("state", state, shapes[0], why)
+        return state
+    fields = kind._fields
+    if not isinstance(state, tuple) or len(state) != len(fields):
+        raise TypeError(
+            f"`state` is of type {type(state).__name__}; wanted "
+            f"{kind.__name__}({', '.join(fields)})."
+        )
+    why = "the batch axes of the input and the size that the weights give"
+    for field, array, shape in zip(fields, state, shapes, strict=True):
+        check_shape(f"state.{field}", array, shape, why)
+    return kind(*state)
 
 
 def check_clip(clip: Any) -> None:

@@ -1,4 +1,4 @@
-"""Cell options that rnn, gru and lstm share: layer norm, zoneout, recurrent dropout.
+"""The options of cells, parsed: activations, clip, layer norm, zoneout, dropout.
 
 Source: Ba et al. 2016, "Layer Normalization"; Krueger et al. 2016, "Zoneout:
 Regularizing RNNs by Randomly Preserving Hidden Activations"; Gal and Ghahramani 2016,
@@ -11,12 +11,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnets.functional.recurrence.activations import SLOPES, Activation
 from jaxnets.functional.recurrence.arguments import (
     check_array,
+    check_bound,
+    check_callables,
+    check_clip,
     check_key,
     check_number,
     check_shape,
 )
+from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.typing import ArrayLike
 
 
@@ -27,8 +32,9 @@ class LayerNormParams(NamedTuple):
         gain_h: `(G*H,)`, of the state's share of the pre-activations. In `rnn`, `(H,)`,
             of the whole pre-activation.
         gain_x: `(G*H,)`, of the input's share. None in `rnn`.
-        gain_c: `(H,)`, of the memory cell of `lstm` on its way out, otherwise None.
-        bias_c: `(H,)`, the same.
+        gain_c: `(H,)`, of the memory cell before the output activation of `lstm`;
+            None in other cells.
+        bias_c: `(H,)`, the bias of the same normalisation.
 
     Example:
         >>> import jax
@@ -49,8 +55,34 @@ class LayerNormParams(NamedTuple):
     bias_c: ArrayLike | None = None
 
 
+class CellOptions(NamedTuple):
+    """The options of a cell, parsed. The defaults are the standard form.
+
+    Attributes:
+        activation: Of the candidate.
+        gate_activation: Of the gates.
+        output_activation: Of the memory cell before it is output.
+        clip: Bound of the pre-activations, or None.
+        coupled_gates: Whether the LSTM's f is 1 - i.
+        reset_after: Whether the GRU's r multiplies the product rather than the state.
+        layer_norm: `LayerNormParams`, or None.
+        zoneout: A rate for each array of the state.
+        clip_cotangent: Bound of `dL/dh_t`, or None.
+    """
+
+    activation: Activation = jnp.tanh
+    gate_activation: Activation = jax.nn.sigmoid
+    output_activation: Activation = jnp.tanh
+    clip: float | None = None
+    coupled_gates: bool = False
+    reset_after: bool = True
+    layer_norm: LayerNormParams | None = None
+    zoneout: tuple[float, ...] = (0.0, 0.0)
+    clip_cotangent: float | None = None
+
+
 class Draws(NamedTuple):
-    """Which units of one step, or of all, keep their last value; None: none does.
+    """Which units keep their last value, of one step or of all; None if none does.
 
     Attributes:
         h: Booleans, of the output.
@@ -64,34 +96,107 @@ class Draws(NamedTuple):
 _EPSILON = 1e-5
 
 
-def parse_layer_norm(
-    layer_norm: bool | LayerNormParams,
-    dtype: Any,
+def check_cell_options(
     *,
-    gain_h: int,
-    gain_x: int | None = None,
-    gain_c: int | None = None,
-) -> LayerNormParams | None:
-    """Return the gains, ones of `dtype` for True, after a look at their shapes.
+    clip: Any = None,
+    coupled_gates: Any = False,
+    reset_after: Any = True,
+    **activations: Any,
+) -> None:
+    """Raise for an option that no cell takes; layers call this when they are made."""
+    check_callables(**activations)
+    check_clip(clip)
+    as_switch(coupled_gates, "coupled_gates")
+    as_switch(reset_after, "reset_after")
 
-    The sizes are those of the network; None is where it has no such gain.
+
+def parse_cell_options(
+    sizes: dict[str, int],
+    dtype: Any,
+    state_arrays: int,
+    *,
+    layer_norm: Any = False,
+    zoneout: Any = 0.0,
+    clip_cotangent: Any = None,
+    **options: Any,
+) -> CellOptions:
+    """Check the options that a user gave to a cell and return them parsed.
+
+    Args:
+        sizes: Size of each field of `LayerNormParams` that the cell uses.
+        dtype: Of the gains that are made for `layer_norm=True`.
+        state_arrays: Number of arrays of the state, each of which has a zoneout rate.
+        layer_norm: The user's option.
+        zoneout: The user's option.
+        clip_cotangent: The user's option.
+        **options: The others.
+    """
+    check_cell_options(**options)
+    check_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`")
+    return CellOptions(
+        **options,
+        layer_norm=parse_layer_norm(layer_norm, dtype, sizes),
+        zoneout=parse_zoneout(zoneout, state_arrays),
+        clip_cotangent=clip_cotangent,
+    )
+
+
+def departure(
+    options: CellOptions,
+    mask: Any,
+    activations: tuple[str, ...],
+    extra_params: dict[str, Any],
+) -> str | None:
+    """Name the first thing in which a cell differs from its standard form, or None.
+
+    Args:
+        options: The parsed options.
+        mask: The recurrent dropout's, or None.
+        activations: Which options are activations of the cell.
+        extra_params: Parameters that the standard form does not have, by their names
+            in messages; None where the cell has none.
+    """
+    for name in activations:
+        if getattr(options, name) not in SLOPES:
+            return f"`{name}` other than tanh, sigmoid and relu"
+    differs = {
+        "`clip`": options.clip is not None,
+        "`coupled_gates`": options.coupled_gates,
+        "`reset_after=False`": not options.reset_after,
+        "`layer_norm`": options.layer_norm is not None,
+        "`zoneout`": any(options.zoneout),
+        "`recurrent_dropout`": mask is not None,
+        "`clip_cotangent`": options.clip_cotangent is not None,
+        **{name: param is not None for name, param in extra_params.items()},
+    }
+    return next((name for name, found in differs.items() if found), None)
+
+
+def parse_layer_norm(
+    layer_norm: bool | LayerNormParams, dtype: Any, sizes: dict[str, int]
+) -> LayerNormParams | None:
+    """Check the shapes of the gains and return them; True makes gains of one.
+
+    Args:
+        layer_norm: The user's option.
+        dtype: Of the gains that are made.
+        sizes: Size of each field of `LayerNormParams` that the cell uses.
     """
     if layer_norm is False:
         return None
-    sizes = (gain_h, gain_x, gain_c, gain_c)
     if layer_norm is True:
-        ones = lambda size: None if size is None else jnp.ones(size, dtype)
-        bias_c = None if gain_c is None else jnp.zeros(gain_c, dtype)
-        gains = jnp.ones(gain_h, dtype), ones(gain_x), ones(gain_c)
-        return LayerNormParams(*gains, bias_c)
+        made = {
+            name: (jnp.zeros if name == "bias_c" else jnp.ones)(size, dtype)
+            for name, size in sizes.items()
+        }
+        return LayerNormParams(**made)
     if not isinstance(layer_norm, LayerNormParams):
         raise TypeError(
             f"`layer_norm` is of type {type(layer_norm).__name__}; wanted True, False "
             "or LayerNormParams."
         )
-    for name, gain, size in zip(
-        LayerNormParams._fields, layer_norm, sizes, strict=True
-    ):
+    for name, gain in layer_norm._asdict().items():
+        size = sizes.get(name)
         if (gain is None) != (size is None):
             wanted = "None" if size is None else f"an array of shape ({size},)"
             raise ValueError(
@@ -106,7 +211,7 @@ def parse_layer_norm(
 def normalized(
     a: Float[Array, "*lead columns"], gain: Any, bias: Any = None
 ) -> Float[Array, "*lead columns"]:
-    """Give the last axis of `a` mean 0 and variance 1, then gain and bias."""
+    """Give the last axis of `a` mean 0 and variance 1, then apply gain and bias."""
     centred = a - jnp.mean(a, -1, keepdims=True)
     variance = jnp.mean(centred * centred, -1, keepdims=True)
     spread = lambda v: jnp.broadcast_to(jnp.asarray(v, a.dtype), a.shape)
@@ -121,11 +226,11 @@ def check_rate(name: str, rate: Any) -> None:
         raise ValueError(f"`{name}` is {rate}; wanted a probability, 0 <= rate < 1.")
 
 
-def parse_zoneout(zoneout: Any) -> tuple[float, float]:
-    """Return the rates of h and c, from a pair or one number for both."""
-    pair = isinstance(zoneout, tuple | list)
-    rates = tuple(zoneout) if pair else (zoneout, zoneout)
-    if len(rates) != 2:
+def parse_zoneout(zoneout: Any, count: int) -> tuple[float, ...]:
+    """Return `count` rates, from one number for all or, of two, from a pair."""
+    pair = count > 1 and isinstance(zoneout, tuple | list)
+    rates: tuple[Any, ...] = tuple(zoneout) if pair else (zoneout,) * count
+    if len(rates) != count:
         raise ValueError(
             f"`zoneout` is {zoneout}; wanted a rate, or one for h and one for c."
         )
@@ -135,11 +240,9 @@ def parse_zoneout(zoneout: Any) -> tuple[float, float]:
 
 
 def draw_zoneout(
-    key: Any,
-    rates: tuple[float, ...],
-    shapes: tuple[tuple[int, ...], ...],
+    key: Any, rates: tuple[float, ...], shapes: list[tuple[int, ...]]
 ) -> Draws:
-    """Draw which units keep their value; without a key, or at rate 0, none does."""
+    """Draw which units keep their value; none does without a key or at rate 0."""
     if key is None:
         return Draws()
     check_key(key)
@@ -152,7 +255,7 @@ def draw_zoneout(
 
 
 def zoned(rate: float, kept: Any, before: Array, after: Array) -> Array:
-    """Keep `before` where `kept` says so, or on average where nothing was drawn."""
+    """Return `before` where `kept` is true; without draws mix both by the rate."""
     if not rate:
         return after
     if kept is None:
@@ -161,7 +264,7 @@ def zoned(rate: float, kept: Any, before: Array, after: Array) -> Array:
 
 
 def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> Any:
-    """Return what multiplies the state of each sequence in every step, or None.
+    """Return the mask that multiplies each sequence's state in every step, or None.
 
     Args:
         recurrent_dropout: A rate, or the mask itself.
@@ -185,5 +288,5 @@ def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> An
 
 
 def masked(h: Array, mask: Any) -> Array:
-    """Multiply the state with its dropout mask, if there is one."""
+    """Multiply the state by its dropout mask, if there is one."""
     return h if mask is None else h * jnp.asarray(mask, h.dtype)

@@ -1,15 +1,11 @@
-"""`recur`: a step, repeated over time, with padding, resets and direction in one place.
-
-Every recurrence of the library runs through `scan_steps`, so what `lengths`, `resets`,
-`reverse` and `checkpoint` mean is written once.
-"""
+"""`recur`: the user's own step, repeated over time."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, PyTree, Shaped
+from jaxtyping import PyTree, Shaped
 
 from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.functional.recurrence.custom_step_arguments import (
@@ -18,17 +14,8 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_returned,
 )
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
-from jaxnets.functional.recurrence.time.options import (
-    Masks,
-    ScanPlan,
-    check_clip_cotangent,
-    parse_scan,
-)
-from jaxnets.functional.recurrence.time.segments import (
-    broadcastable,
-    in_segments,
-    zero_unless,
-)
+from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
+from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.typing import ArrayLike
 
 
@@ -137,7 +124,7 @@ def recur(
     """
     check_callables(step=step)
     batch = batch_axes(xs, lengths, resets, time_major)
-    return run_steps(
+    return _run_steps(
         step,
         state,
         xs,
@@ -153,7 +140,32 @@ def recur(
     )
 
 
-def run_steps(
+def recur_over_maps(
+    step: Step,
+    state: Any,
+    x: Any,
+    feature_ndim: int,
+    *,
+    time_major: bool = False,
+    **options: Any,
+) -> tuple[Any, Any]:
+    """Run `recur` over `x (*batch, T, *features)` with several feature axes.
+
+    Args:
+        step: As in `recur`.
+        state: As in `recur`.
+        x: An array, or a pytree of arrays that all have these axes.
+        feature_ndim: Number of feature axes, which says where the time axis is.
+        time_major: As in `recur`.
+        **options: The other options of `recur`.
+    """
+    if time_major or feature_ndim == 1:
+        return recur(step, state, x, time_major=time_major, **options)
+    batch = jnp.shape(jax.tree.leaves(x)[0])[: -1 - feature_ndim]
+    return _run_steps(step, state, x, batch, **options)
+
+
+def _run_steps(
     step: Step,
     state: Any,
     xs: Any,
@@ -163,22 +175,22 @@ def run_steps(
     clip_cotangent: float | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Run `recur` where it is known that `batch` are the batch axes of `xs`.
+    """Run `recur` over `xs` whose batch axes are known.
 
-    They are `(*batch, time, ...)`, or `(time, *batch, ...)` with `time_major`, with any
-    number of feature axes. `options` are the others of `recur`.
+    The arrays are `(*batch, time, ...)`, or `(time, *batch, ...)` with `time_major`,
+    with any number of feature axes. `options` are the others of `recur`.
     """
     check_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
     axis = 0 if time_major else len(batch)
     time = jax.tree.leaves(xs)[0].shape[axis]
-    plan = parse_scan(time, batch, time_major=time_major, **options)
+    parsed = parse_scan(time, batch, time_major=time_major, **options)
     check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
-    if plan.valid is not None or plan.resets is not None:
+    if parsed.valid is not None or parsed.resets is not None:
         check_leading("state", state, batch)
 
-    # With time first and no masks nobody knows of the batch axes.
-    lead = () if time_major and plan.valid is None else batch
+    # With time first and no lengths the number of batch axes is not known.
+    lead = () if time_major and parsed.valid is None else batch
 
     def bounded_step(state, x_t, _):
         returned = step(bounded_cotangents(state, clip_cotangent), x_t)
@@ -186,68 +198,4 @@ def run_steps(
         return returned
 
     with explained(clip_cotangent=clip_cotangent):
-        return scan_steps(bounded_step, state, xs, plan)
-
-
-def scan_steps(
-    step: Callable[[Any, Any, Any], tuple[Any, Any]],
-    state: Any,
-    xs: Any,
-    plan: ScanPlan,
-    draws: Any = None,
-    prepare: Callable[[Any], Any] = lambda xs: xs,
-) -> tuple[Any, Any]:
-    """Scan `step(state, x_t, draws_t)` over `prepare(xs)`, in the way of `plan`.
-
-    Args:
-        step: Returns the state and an output.
-        state: Initial state.
-        xs: Pytree of arrays with time at `plan.time_axis`.
-        plan: How to walk through time.
-        draws: Pytree of arrays, time first.
-        prepare: What can be done for many steps at once, time first. With checkpoints
-            it is applied to one segment at a time, so its result is never stored for
-            all of time.
-
-    Returns:
-        The final state, and the outputs with time at `plan.time_axis`.
-    """
-    initial = state
-
-    def guarded(state, inputs):
-        x_t, masks, draws_t = inputs
-        start = entered(masks, initial, state)
-        after, y_t = step(start, x_t, draws_t)
-        return left(masks, state, after, y_t)
-
-    def scan(state, xs, masks, draws):
-        return jax.lax.scan(
-            guarded,
-            state,
-            (prepare(xs), masks, draws),
-            reverse=plan.reverse,
-            unroll=plan.unroll,
-        )
-
-    return in_segments(scan, state, xs, draws, plan)
-
-
-def entered(masks: Masks, initial: Any, state: Any) -> Any:
-    """Return the state that a step starts from: cut off, or set to the initial one."""
-    if masks.cuts is not None:
-        state = _select(masks.cuts, jax.lax.stop_gradient(state), state)
-    return state if masks.resets is None else _select(masks.resets, initial, state)
-
-
-def left(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
-    """Return state and output of a step, which padding keeps and zeroes."""
-    if masks.valid is None:
-        return after, y_t
-    return _select(masks.valid, after, before), zero_unless(masks.valid, y_t)
-
-
-def _select(mask: Bool[jax.Array, "*batch"], when_true: Any, when_false: Any) -> Any:
-    """Choose between two pytrees for each sequence of the batch."""
-    return jax.tree.map(
-        lambda t, f: jnp.where(broadcastable(mask, t), t, f), when_true, when_false
-    )
+        return scan_steps(bounded_step, state, xs, parsed)

@@ -1,4 +1,4 @@
-"""Two recurrences over one sequence, one of which reads it from its end."""
+"""Two recurrences over one sequence, the second of which reads it backwards."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,28 +25,28 @@ def bidirectional(
     forward_params: Any,
     backward_params: Any,
     x: Num[ArrayLike, "*batch_time_features"],
+    state: Any = None,
     *,
     merge: str | None = "concat",
-    state: Any = None,
     **options: Any,
 ) -> tuple[tuple[Any, Any], PyTree[Shaped[Array, "..."]]]:
     """Read a sequence in both directions.
 
-    `ys[t] = merge(forward[t], backward[t])`, where `forward` is `run(forward_params,
-    x)`, which has seen the steps up to t, and `backward` is `run(backward_params, x,
-    reverse=True)`, which has seen those from t on; with `lengths`, the real ones.
+    `ys[t] = merge(forward[t], backward[t])`. Here `forward = run(forward_params, x)`
+    has read the steps up to t, and `backward = run(backward_params, x, reverse=True)`
+    has read the steps from t on; with `lengths`, the real ones.
 
     Args:
-        run: `rnn`, `gru`, `lstm`, or a function that is called alike.
+        run: `rnn`, `gru`, `lstm`, or a function with the same arguments.
         forward_params: Its parameters from the first step to the last.
         backward_params: Its parameters from the last step to the first.
         x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`.
+        state: Initial states of both directions, as a pair; None is zeros.
         merge: "concat" puts the features side by side, `(*batch, T, 2*H)`; "sum", "mul"
             and "ave" add, multiply and average them, `(*batch, T, H)`; None returns
             both as a pair.
-        state: Initial states of both directions, as a pair; None is zeros.
-        **options: Cell and scan options of `run`, the same for both directions but for
-            `key`, of which each gets a share. `reverse` is not among them.
+        **options: Cell and scan options of `run`, the same for both directions; `key`
+            is split between them. `reverse` is not among them.
 
     Returns:
         `((forward_state, backward_state), ys)`. The backward state is the one after

@@ -1,130 +1,217 @@
-"""Which implementation a recurrence runs: chosen here, or forced by name."""
+"""Run any cell: check the arguments, parse the options, choose, loop over time.
+
+The functions `rnn`, `gru` and `lstm` and their steps are signatures and documentation
+over `run_cell` and `step_cell`, which know no cell but by its `Cell` description.
+"""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.recurrence.arguments import batch_of
+from jaxnets.functional.recurrence.arguments import (
+    batch_of,
+    check_features,
+    check_state,
+    same_dtype,
+)
 from jaxnets.functional.recurrence.cell import (
-    Activation,
+    BoundCell,
     Cell,
-    from_result,
+    blocks,
+    plain_hooks,
+)
+from jaxnets.functional.recurrence.cell_options import (
+    CellOptions,
+    Draws,
+    departure,
+    draw_zoneout,
+    dropout_mask,
+    parse_cell_options,
+)
+from jaxnets.functional.recurrence.products import (
     input_share,
     preactivations,
     projects_all_steps_at_once,
 )
-from jaxnets.functional.recurrence.custom_step import scan_steps
 from jaxnets.functional.recurrence.time.cotangents import explained
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
-from jaxnets.functional.recurrence.time.options import ScanPlan, parse_scan
+from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
 from jaxnets.functional.recurrence.time.split import split_scan
+from jaxnets.functional.recurrence.time.steps import scan_steps
+from jaxnets.functional.shared.arguments import as_switch
 
 
-# Turns an activation into the one that an implementation wants.
-Wrap = Callable[[Activation], Activation]
+class _Arguments(NamedTuple):
+    """The arguments of a cell, checked and of one dtype.
+
+    Attributes:
+        params: The parameters.
+        x: The input of all steps or of one.
+        state: The initial state.
+        options: The parsed cell options.
+        mask: The recurrent dropout's, or None.
+        draws: Random draws, time first.
+        batch: The batch axes.
+        time: Number of steps, in a tuple; empty for a single step.
+    """
+
+    params: Any
+    x: jax.Array
+    state: Any
+    options: CellOptions
+    mask: Any
+    draws: Draws
+    batch: tuple[int, ...]
+    time: tuple[int, ...]
 
 
-def in_place_candidate(departs: str | None, dtype: Any, time: int) -> Candidate:
-    """Return "in_place" as it stands for these arguments.
+def run_cell(
+    cell: Cell,
+    params: Any,
+    x: Any,
+    state: Any,
+    implementation: str | None,
+    *,
+    cell_options: dict[str, Any],
+    scan_options: dict[str, Any],
+) -> tuple[Any, Any]:
+    """Run `cell` over time, as its public function does.
+
+    The implementations, in the order of preference:
+
+    - "in_place": a loop that stores its residuals where the input's products stood,
+      for cells in their standard form; otherwise as "split";
+    - "split": a loop whose backward pass computes the cotangents of the
+      pre-activations only, and the gradients of the weights after it, without forward
+      mode;
+    - "scan": a plain scan, which JAX differentiates in every mode;
+    - the cell's kernels, which libraries provide.
 
     Args:
-        departs: What the cell has that the standard one has not; None if nothing.
-        dtype: Of all arrays.
-        time: Number of steps.
+        cell: The description of the cell.
+        params: Its parameters.
+        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`.
+        state: Initial state, or None for zeros.
+        implementation: The user's; None chooses.
+        cell_options: All cell options, as the user gave them.
+        scan_options: All scan options but `clip_cotangent`, as the user gave them.
+
+    Returns:
+        `(state, ys)`.
     """
-    lacking = {
-        f"has no {departs}": departs is not None,
-        f"float32 and float64 only, not {dtype}": dtype
+    time_major = as_switch(scan_options["time_major"], "time_major")
+    given = _parse_arguments(cell, params, x, state, cell_options, time_major)
+    (time,) = given.time
+    options = parse_scan(time, given.batch, **scan_options)
+    chosen = choose(cell.name, implementation, _candidates(cell, given, scan_options))
+    for kernel in cell.kernels:
+        if kernel.name == chosen:
+            return kernel.run(given.params, given.x, given.state, options)
+    bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    no_forward_mode: dict[str, Any] = {"clip_cotangent": given.options.clip_cotangent}
+    if chosen != "scan":
+        no_forward_mode["implementation"] = chosen
+    loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
+    with explained(**no_forward_mode):
+        return loops[chosen](bound, given.state, given.x, options)
+
+
+def step_cell(
+    cell: Cell, params: Any, state: Any, x_t: Any, cell_options: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Compute one step of `cell`, as its public function does."""
+    given = _parse_arguments(cell, params, x_t, state, cell_options, None)
+    bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    from_x = input_share(bound.weights, given.x)
+    return _advance(bound, given.state, from_x, given.draws)
+
+
+def _parse_arguments(
+    cell: Cell,
+    params: Any,
+    x: Any,
+    state: Any,
+    cell_options: dict[str, Any],
+    time_major: bool | None,
+) -> _Arguments:
+    """Check the arguments of a run, or of one step if `time_major` is None."""
+    options = dict(cell_options)
+    key, dropout = options.pop("key"), options.pop("recurrent_dropout")
+    widths = cell.widths(params)
+    columns = jnp.shape(params.w_xh)[1]
+    sizes = {"gain_h": columns, "gain_x": columns, "gain_c": widths[-1]}
+    sizes["bias_c"] = widths[-1]
+    norms = {name: sizes[name] for name in cell.norms}
+    parsed = parse_cell_options(norms, params.b.dtype, len(widths), **options)
+
+    step = time_major is None
+    lead = "(time, *batch, " if time_major else "(*batch, time, "
+    name, axes = ("x_t", "(*batch, features)") if step else ("x", f"{lead}features)")
+    check_features(name, x, params.w_xh, axes)
+    shape = jnp.shape(x)
+    batch = shape[:-1] if step else batch_of(x, time_major)
+    time = () if step else (shape[0 if time_major else -2],)
+    shapes = [(*batch, width) for width in widths]
+    if state is not None or step:
+        state = check_state(state, shapes, cell.state)
+    mask = dropout_mask(dropout, key, shapes[0])
+    params, norm, x, state = same_dtype(params, parsed.layer_norm, x, state)
+    if state is None:
+        zeros = [jnp.zeros(shape, x.dtype) for shape in shapes]
+        state = zeros[0] if cell.state is None else cell.state(*zeros)
+    draws = draw_zoneout(key, parsed.zoneout, [(*time, *shape) for shape in shapes])
+    parsed = parsed._replace(layer_norm=norm)
+    return _Arguments(params, x, state, parsed, mask, draws, batch, time)
+
+
+def _candidates(
+    cell: Cell, given: _Arguments, scan_options: dict[str, Any]
+) -> list[Candidate]:
+    """Return all implementations as they stand for these arguments."""
+    extra = {text: getattr(given.params, name) for name, text in cell.departures}
+    differs = departure(given.options, given.mask, cell.activations, extra)
+    kernels = [
+        kernel.candidate(differs, given.x, (*given.time, *given.batch), scan_options)
+        if jax.default_backend() == kernel.platform
+        else Candidate(kernel.name, kernel.elsewhere, possible=False)
+        for kernel in cell.kernels
+    ]
+    in_place = _in_place_candidate(differs, given.x.dtype, *given.time)
+    return [in_place, Candidate("split"), Candidate("scan"), *kernels]
+
+
+def _in_place_candidate(differs: str | None, dtype: Any, time: int) -> Candidate:
+    """Return "in_place" for a cell that `differs` so from its standard form."""
+    obstacles = {
+        f"does not support {differs}": differs is not None,
+        f"supports float32 and float64 only, not {dtype}": dtype
         not in (jnp.float32, jnp.float64),
-        "wants a step": time == 0,
+        "needs at least one step": time == 0,
     }
-    missing = next((reason for reason, lacks in lacking.items() if lacks), None)
-    if missing is not None:
-        return Candidate("in_place", missing, possible=False)
+    found = next((reason for reason, holds in obstacles.items() if holds), None)
+    if found is not None:
+        return Candidate("in_place", found, possible=False)
     backend = jax.default_backend()
     return Candidate("in_place", None if backend == "cpu" else "made for CPUs")
 
 
-def choose_recurrence(
-    implementation: str | None,
-    function: str,
-    in_place: Candidate,
-    further: Sequence[Candidate] = (),
-) -> str:
-    """Return the name of the implementation that runs.
-
-    In the order of preference:
-
-    - "in_place": a scan for the standard cell, with its derivative by hand, that keeps
-      little, in several loops with the products beside them; as "split" otherwise;
-    - "split": a scan whose backward loop computes the cotangents of the
-      pre-activations only, and the gradients of the weights after it; the same values
-      as "scan", faster in reverse mode, without a forward mode;
-    - "scan": a plain scan, differentiated by JAX in every mode.
-
-    Args:
-        implementation: The caller's; None chooses.
-        function: Who asks.
-        in_place: As `in_place_candidate` returns it.
-        further: Implementations that only this function has.
-
-    Raises:
-        ValueError: If the name is unknown, or cannot run with these options.
-    """
-    candidates = [in_place, Candidate("split"), Candidate("scan"), *further]
-    return choose(function, implementation, candidates)
-
-
-def run_cell(
-    implementation: str,
-    make_cell: Callable[[Wrap], Cell],
-    state: Any,
-    x: Any,
-    *,
-    time_major: bool,
-    clip_cotangent: float | None,
-    **options: Any,
+def _plain_scan(
+    cell: BoundCell, state: Any, x: Any, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run a cell over the checked `x` by "in_place", "split" or "scan".
-
-    Args:
-        implementation: Its name.
-        make_cell: Builds the cell, with its activations wrapped.
-        state: Initial state.
-        x: `(*batch, time, features)`, or time first with `time_major`.
-        time_major: Whether time is first.
-        clip_cotangent: Bound; the cell applies it, here it is named in an error.
-        **options: The other scan options.
-    """
-    batch = batch_of(x, time_major)
-    time = jnp.shape(x)[0 if time_major else -2]
-    plan = parse_scan(time, batch, time_major=time_major, **options)
-    if implementation == "in_place":
-        with explained(implementation="in_place"):
-            cell = make_cell(lambda activation: activation)
-            return in_place_scan(cell, state, x, plan)
-    if implementation == "split":
-        with explained(clip_cotangent=clip_cotangent, implementation="split"):
-            return split_scan(make_cell(from_result), state, x, plan)
-    with explained(clip_cotangent=clip_cotangent):
-        cell = make_cell(lambda activation: activation)
-        return _plain_scan(cell, state, x, plan)
-
-
-def _plain_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
     """Scan the step as it stands, and leave the derivative to JAX."""
-
-    def step(state, from_x, draws_t):
-        h = cell.recalled(cell.extras, state)
-        parts = preactivations(cell, from_x, h, cell.weights)
-        return cell.advance(cell.extras, parts, state, draws_t)
-
     project = functools.partial(input_share, cell.weights)
+    step = functools.partial(_advance, cell)
     if projects_all_steps_at_once():
-        return scan_steps(step, state, x, plan, cell.draws, prepare=project)
+        return scan_steps(step, state, x, options, cell.draws, prepare=project)
     each = lambda state, x_t, draws_t: step(state, project(x_t), draws_t)
-    return scan_steps(each, state, x, plan, cell.draws)
+    return scan_steps(each, state, x, options, cell.draws)
+
+
+def _advance(cell: BoundCell, state: Any, from_x: Any, draws_t: Any) -> tuple[Any, Any]:
+    """Compute a step from the input's share of the pre-activations."""
+    h = cell.recurrent_input(cell.other_params, state)
+    a = blocks(cell, preactivations(cell, from_x, h, cell.weights))
+    return cell.update(cell.other_params, a, state, draws_t, plain_hooks(cell.options))

@@ -10,6 +10,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
+from jaxnets.nn.module import Module
 from jaxnets.nn.options import stream
 from jaxnets.nn.parameters import value_or_none, window_of
 from jaxnets.nn.recurrent.layer import Activation
@@ -17,7 +18,7 @@ from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
 
 
-class ConvLSTM(nnx.Module):
+class ConvLSTM(Module):
     """A convolutional LSTM: `jaxnets.functional.conv_lstm` with its weights held.
 
     Args:

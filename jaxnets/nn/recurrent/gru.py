@@ -5,14 +5,12 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
 
-from jaxnets import functional as F
-from jaxnets.nn.options import stream
-from jaxnets.nn.recurrent.layer import Activation, Recipe
+from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
 
 class GRU(RecurrentStack):
-    """A gated recurrent unit: `jaxnets.functional.gru` with its weights held.
+    """A gated recurrent unit: `jaxnets.functional.gru` with its weights.
 
     Args:
         in_features: D, features of each time step.
@@ -29,6 +27,8 @@ class GRU(RecurrentStack):
         input_init: Initialiser of each gate's block of `w_xh`.
         recurrent_init: Initialiser of each gate's block of `w_hh`.
         param_dtype: Dtype of the weights.
+        implementation: Name of the implementation that runs, as in
+            `jaxnets.functional.gru`; None chooses.
         name: What its taps are called below.
         rngs: Source of randomness: its `params` stream, and `dropout` for that.
 
@@ -73,26 +73,26 @@ class GRU(RecurrentStack):
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
         param_dtype=jnp.float32,
+        implementation: str | None = None,
         name: str = "gru",
         rngs: nnx.Rngs,
     ):
-        draw = lambda features: F.init_gru(
-            stream(rngs, "params")(),
-            features,
-            hidden,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-            dtype=param_dtype,
-        )
-        options = {
-            "activation": activation,
-            "gate_activation": gate_activation,
-            "reset_after": reset_after,
-            "clip": clip,
-        }
         super().__init__(
-            Recipe(F.gru, draw, options),
+            "gru",
             in_features,
+            hidden,
+            init_options={
+                "input_init": input_init,
+                "recurrent_init": recurrent_init,
+                "dtype": param_dtype,
+            },
+            options={
+                "activation": activation,
+                "gate_activation": gate_activation,
+                "reset_after": reset_after,
+                "clip": clip,
+                "implementation": implementation,
+            },
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,

@@ -1,4 +1,4 @@
-"""One recurrent layer, in one direction or in both: weights, and a call of a function.
+"""One recurrent layer, in one direction or in both: weights and a function call.
 
 Calls return `(state, ys)`, the order of `jax.lax.scan` and of `jaxnets.functional`.
 Each layer puts its taps (`h`, `c` and the gates) below its `name`.
@@ -14,6 +14,8 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxnets import functional as F
 from jaxnets.functional.recurrence.arguments import check_shape
+from jaxnets.functional.recurrence.cells import CELLS
+from jaxnets.nn.module import Module
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
 
@@ -27,53 +29,52 @@ class Recipe(NamedTuple):
     """What all layers and directions of a stack have in common.
 
     Attributes:
-        function: `functional.rnn`, `gru` or `lstm`.
+        cell: The name of its row in `CELLS`.
         draw: `draw(in_features)` returns new weights for so many features.
-        cell_options: What the function is called with, beside the scan options.
+        options: The options of the cell, and `implementation`.
     """
 
-    function: Callable[..., Any]
+    cell: str
     draw: Callable[[int], Any]
-    cell_options: dict[str, Any]
+    options: dict[str, Any]
 
 
-class OneDirection(nnx.Module):
-    """Weights of one recurrent function, and the cell options it is called with."""
+class OneDirection(Module):
+    """Weights of one cell, and the options that its function is called with.
 
-    w_hh: nnx.Param
+    Attributes:
+        cell: The name of its row in `CELLS`.
+        name: The name that its taps stand below.
+        out_features: Features of each output: H, or P with a projection.
+    """
 
     def __init__(self, recipe: Recipe, in_features: int, name: str):
-        self.hold(recipe, in_features, name)
+        self._hold(recipe, in_features, name)
 
-    def hold(self, recipe: Recipe, in_features: int, name: str) -> None:
-        """Draw weights, and keep them and the options as attributes."""
+    def _hold(self, recipe: Recipe, in_features: int, name: str) -> None:
+        """Draw weights, and store them and the options as attributes."""
         params = recipe.draw(in_features)
         for field, array in params._asdict().items():
             setattr(self, field, None if array is None else nnx.Param(array))
-        for option, value in recipe.cell_options.items():
+        for option, value in recipe.options.items():
             setattr(self, option, value)
-        self.function = recipe.function
-        self.params_type = type(params)
+        self.cell = recipe.cell
         self.name = name
+        self.out_features = CELLS[recipe.cell].cell.widths(params)[0]
         # A tuple, not a dict: definitions of modules are hashed.
-        self.cell_options = tuple(recipe.cell_options)
+        self._options = tuple(recipe.options)
 
     @property
     def params(self) -> Any:
         """The weights as `jaxnets.functional` takes them."""
-        held = [getattr(self, field) for field in self.params_type._fields]
-        arrays = [None if param is None else param[...] for param in held]
-        return self.params_type(*arrays)
+        kind = CELLS[self.cell].cell.params
+        params = [getattr(self, field) for field in kind._fields]
+        return kind(*(None if param is None else param[...] for param in params))
 
     @property
     def directions(self) -> tuple["OneDirection", ...]:
         """The layers of one direction that this is made of: itself."""
         return (self,)
-
-    @property
-    def out_features(self) -> int:
-        """Features of each output: H, or P with a projection."""
-        return self.w_hh.shape[0]
 
     def last_h(self, state: Any) -> Array:
         """Return h `(*batch, out_features)` of a state."""
@@ -81,15 +82,15 @@ class OneDirection(nnx.Module):
 
     def replace_params(self, params: Any, where: str) -> None:
         """Take other weights of the same shapes, in the dtype of those held."""
-        if not isinstance(params, self.params_type):
+        cell = CELLS[self.cell].cell
+        if not isinstance(params, cell.params):
             raise TypeError(
                 f"`{where}` is of type {type(params).__name__}; wanted "
-                f"{self.params_type.__name__}."
+                f"{cell.params.__name__}."
             )
         for field, array in params._asdict().items():
             param = getattr(self, field)
-            # No bias inside of the reset gate and no peepholes are such of zero.
-            if array is None and field in ("b_hn", "peephole") and param is not None:
+            if array is None and field in cell.zero_params and param is not None:
                 array = jnp.zeros(param.shape)
             if (array is None) != (param is None):
                 has, wants = ("", "no ") if param is None else ("no ", "")
@@ -105,29 +106,25 @@ class OneDirection(nnx.Module):
     def __call__(
         self, x: Sequence, state: Any = None, **options: Any
     ) -> tuple[Any, Outputs]:
-        """Run over the time axis of `x (*batch, T, D)`; options of the scan follow."""
-        cell_options = {option: getattr(self, option) for option in self.cell_options}
+        """Run over the time axis of `x (*batch, T, D)`, with further options."""
+        own = {option: getattr(self, option) for option in self._options}
         with scope(self.name):
-            return self.function(self.params, x, state, **cell_options, **options)
+            return CELLS[self.cell].run(self.params, x, state, **(own | options))
 
 
-class BothDirections(nnx.Module):
+class BothDirections(Module):
     """A layer that reads a sequence from both ends; outputs stand side by side."""
 
     def __init__(self, recipe: Recipe, in_features: int, name: str):
         self.forward = OneDirection(recipe, in_features, "forward")
         self.backward = OneDirection(recipe, in_features, "backward")
         self.name = name
+        self.out_features = self.forward.out_features + self.backward.out_features
 
     @property
     def directions(self) -> tuple[OneDirection, ...]:
         """The layers of one direction that this is made of."""
         return (self.forward, self.backward)
-
-    @property
-    def out_features(self) -> int:
-        """Features of each output, of both directions together."""
-        return self.forward.out_features + self.backward.out_features
 
     def last_h(self, state: Any) -> Array:
         """Return h of both directions, side by side `(*batch, out_features)`."""
@@ -138,9 +135,9 @@ class BothDirections(nnx.Module):
         self, x: Sequence, state: Any = None, **options: Any
     ) -> tuple[Any, Outputs]:
         """Run over `x (*batch, T, D)`; states are pairs, (forward, backward)."""
-        # The modules stand for their weights, so that each has its taps and options.
+        # The modules take the place of weights, so each has its own taps and options.
         run = lambda way, *arguments, **options: way(*arguments, **options)
         with scope(self.name):
             return F.bidirectional(
-                run, self.forward, self.backward, x, state=state, **options
+                run, self.forward, self.backward, x, state, **options
             )

@@ -5,14 +5,12 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
 
-from jaxnets import functional as F
-from jaxnets.nn.options import stream
-from jaxnets.nn.recurrent.layer import Activation, Recipe
+from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
 
 class LSTM(RecurrentStack):
-    """A long short-term memory: `jaxnets.functional.lstm` with its weights held.
+    """A long short-term memory: `jaxnets.functional.lstm` with its weights.
 
     Args:
         in_features: D, features of each time step.
@@ -33,6 +31,8 @@ class LSTM(RecurrentStack):
         input_init: Initialiser of each gate's block of `w_xh`.
         recurrent_init: Initialiser of each gate's block of `w_hh`.
         param_dtype: Dtype of the weights.
+        implementation: Name of the implementation that runs, as in
+            `jaxnets.functional.lstm`; None chooses.
         name: What its taps are called below.
         rngs: Source of randomness: its `params` stream, and `dropout` for that.
 
@@ -86,30 +86,30 @@ class LSTM(RecurrentStack):
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
         param_dtype=jnp.float32,
+        implementation: str | None = None,
         name: str = "lstm",
         rngs: nnx.Rngs,
     ):
-        draw = lambda features: F.init_lstm(
-            stream(rngs, "params")(),
-            features,
-            hidden,
-            forget_bias=forget_bias,
-            peephole=peephole,
-            projection=projection,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-            dtype=param_dtype,
-        )
-        options = {
-            "activation": activation,
-            "gate_activation": gate_activation,
-            "output_activation": output_activation,
-            "clip": clip,
-            "coupled_gates": coupled_gates,
-        }
         super().__init__(
-            Recipe(F.lstm, draw, options),
+            "lstm",
             in_features,
+            hidden,
+            init_options={
+                "forget_bias": forget_bias,
+                "peephole": peephole,
+                "projection": projection,
+                "input_init": input_init,
+                "recurrent_init": recurrent_init,
+                "dtype": param_dtype,
+            },
+            options={
+                "activation": activation,
+                "gate_activation": gate_activation,
+                "output_activation": output_activation,
+                "clip": clip,
+                "coupled_gates": coupled_gates,
+                "implementation": implementation,
+            },
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,

@@ -9,12 +9,13 @@ from flax import nnx
 from jaxtyping import PyTree, Shaped
 
 from jaxnets.functional.recurrence.arguments import check_callables
-from jaxnets.functional.recurrence.feature_axes import recur_over_maps
+from jaxnets.functional.recurrence.custom_step import recur_over_maps
+from jaxnets.nn.module import Module
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 
 
-class Recurrent(nnx.Module):
+class Recurrent(Module):
     """A recurrent cell of Flax, or a step of one's own, repeated over time.
 
     `state_t, y_t = cell(state_{t-1}, x_t)`, through `jaxnets.functional.recur`, so with

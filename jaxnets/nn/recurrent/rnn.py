@@ -4,14 +4,12 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
 
-from jaxnets import functional as F
-from jaxnets.nn.options import stream
-from jaxnets.nn.recurrent.layer import Activation, Recipe
+from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
 
 class RNN(RecurrentStack):
-    """A simple recurrent layer: `jaxnets.functional.rnn` with its weights held.
+    """A simple recurrent layer: `jaxnets.functional.rnn` with its weights.
 
     Args:
         in_features: D, features of each time step.
@@ -26,6 +24,8 @@ class RNN(RecurrentStack):
         input_init: Initialiser of `w_xh`.
         recurrent_init: Initialiser of `w_hh`.
         param_dtype: Dtype of the weights.
+        implementation: Name of the implementation that runs, as in
+            `jaxnets.functional.rnn`; None chooses.
         name: What its taps are called below.
         rngs: Source of randomness: its `params` stream, and `dropout` for that.
 
@@ -69,21 +69,24 @@ class RNN(RecurrentStack):
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
         param_dtype=jnp.float32,
+        implementation: str | None = None,
         name: str = "rnn",
         rngs: nnx.Rngs,
     ):
-        draw = lambda features: F.init_rnn(
-            stream(rngs, "params")(),
-            features,
-            hidden,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-            dtype=param_dtype,
-        )
-        options = {"activation": activation, "clip": clip}
         super().__init__(
-            Recipe(F.rnn, draw, options),
+            "rnn",
             in_features,
+            hidden,
+            init_options={
+                "input_init": input_init,
+                "recurrent_init": recurrent_init,
+                "dtype": param_dtype,
+            },
+            options={
+                "activation": activation,
+                "clip": clip,
+                "implementation": implementation,
+            },
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,

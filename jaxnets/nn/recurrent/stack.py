@@ -1,4 +1,4 @@
-"""Recurrent layers over one another, and what `RNN`, `GRU` and `LSTM` share."""
+"""Stacked recurrent layers: what all layers of a recurrent cell share."""
 
 from typing import Any
 
@@ -6,11 +6,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from jaxnets.functional.recurrence.arguments import (
-    check_callables,
-    check_clip,
-    check_number,
-)
+from jaxnets.functional.recurrence.arguments import check_number
+from jaxnets.functional.recurrence.cell_options import check_cell_options
+from jaxnets.functional.recurrence.cells import CELLS
 from jaxnets.functional.shared.arguments import (
     as_count,
     as_switch,
@@ -34,15 +32,18 @@ class RecurrentStack(OneDirection):
     Attributes:
         layers: The layers, first to last, each with weights for one direction, or with
             a `forward` and a `backward` of these. None where there is one layer in one
-            direction: its weights are attributes of the module itself.
+            direction: the module itself has the weights as attributes.
         dropout: `nnx.Dropout` between the layers, or None.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        cell: str,
         in_features: int,
+        hidden: int,
         *,
+        init_options: dict[str, Any],
+        options: dict[str, Any],
         num_layers: int,
         bidirectional: bool,
         dropout: float,
@@ -51,20 +52,28 @@ class RecurrentStack(OneDirection):
     ):
         as_count(num_layers, "num_layers", minimum=1)
         as_switch(bidirectional, "bidirectional")
-        _check_cell_options(recipe.cell_options)
+        cell_options = {n: o for n, o in options.items() if n != "implementation"}
+        check_cell_options(**cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
         masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))
         self.dropout = masks() if dropout else None
+
+        def draw(features: int) -> Any:
+            key = stream(rngs, "params")()
+            return CELLS[cell].init(key, features, hidden, **init_options)
+
+        recipe = Recipe(cell, draw, options)
         if num_layers == 1 and not bidirectional:
             self.layers = None
-            self.hold(recipe, in_features, name)
+            self._hold(recipe, in_features, name)
             return
         layers, kind = [], BothDirections if bidirectional else OneDirection
         for number in range(num_layers):
             layers.append(kind(recipe, in_features, f"layer{number}"))
             in_features = layers[-1].out_features
         self.layers = nnx.List(layers)
+        self.out_features = layers[-1].out_features
 
     @property
     def params(self) -> Any:
@@ -116,13 +125,6 @@ class RecurrentStack(OneDirection):
                 zip(layer.directions, given, strict=True)
             ):
                 way.replace_params(params, f"layers[{number}][{k}]")
-
-    @property
-    def out_features(self) -> int:
-        """Features of each output: H, or P with a projection, of each direction."""
-        if self.layers is not None:
-            return self.layers[-1].out_features
-        return super().out_features
 
     def last_h(self, state: Any) -> Array:
         """Return h of the last layer of a returned state `(*batch, out_features)`.
@@ -186,15 +188,6 @@ class RecurrentStack(OneDirection):
     def _rows(self) -> list[OneDirection | BothDirections]:
         """Return the layers; a single one is the module itself."""
         return [self] if self.layers is None else list(self.layers)
-
-
-def _check_cell_options(options: dict[str, Any]) -> None:
-    """Raise for an option that every call would refuse."""
-    names = [name for name in options if name.endswith("activation")]
-    check_callables(**{name: options[name] for name in names})
-    check_clip(options["clip"])
-    for name in {"reset_after", "coupled_gates"} & set(options):
-        as_switch(options[name], name)
 
 
 def _check_dropout(rate: Any, num_layers: int) -> None:

@@ -1,16 +1,26 @@
 """Recurrences for the crossing with JAX's transformations."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional.recurrence.cells.gru import gru, gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams
-from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams
-from jaxnets.functional.recurrence.custom_step import recur
+from jaxnets.functional import (
+    GRUParams,
+    LSTMParams,
+    LSTMState,
+    RNNParams,
+    gru,
+    gru_step,
+    lstm,
+    lstm_step,
+    recur,
+    rnn,
+    rnn_step,
+)
+from jaxnets.functional.recurrence.cells import CELLS
 from tests.cases import Case
+from tests.functional.recurrence.setup import PARALLEL
 
 
 BATCH, TIME, FEATURES, HIDDEN, OUTPUTS = 2, 4, 3, 3, 2
@@ -99,7 +109,34 @@ def runs(implementation):
     ]
 
 
+def linear(name, implementation):
+    """A cell whose gates depend on the input only; all of its forms have all modes."""
+    functions = CELLS[name]
+    kind: Any = functions.cell.params
+
+    def run(x, h, w_xh, b):
+        options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
+        return functions.run(
+            kind(w_xh, b), x, h, implementation=implementation, **options
+        )
+
+    columns = len(functions.cell.gates) * HIDDEN
+    arrays = draw(SEQUENCE, STATE, (FEATURES, columns), (columns,))
+    return Case(f"{name}-{implementation}", run, arrays)
+
+
+def linear_step(name):
+    functions = CELLS[name]
+    kind: Any = functions.cell.params
+    columns = len(functions.cell.gates) * HIDDEN
+    arrays = draw((BATCH, FEATURES), STATE, (FEATURES, columns), (columns,))
+    return Case(f"{name}-step", lambda x, h, *w: functions.step(kind(*w), h, x), arrays)
+
+
 CASES = [
+    *(linear(name, how) for name in ("min_gru", "min_lstm") for how in PARALLEL),
+    linear_step("min_gru"),
+    linear_step("min_lstm"),
     *runs("scan"),
     *runs("split"),
     *runs("in_place"),

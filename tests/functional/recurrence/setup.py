@@ -1,4 +1,4 @@
-"""Drawn parameters and options that the tests of rnn, gru and lstm share."""
+"""The table of cells for the tests, and drawn parameters and options."""
 
 from typing import Any, NamedTuple
 
@@ -7,29 +7,48 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from jaxnets.functional.recurrence.cells.gru import gru, gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams
-from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
-from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams
+from jaxnets.functional import LSTMState
+from jaxnets.functional.recurrence.cells import CELLS
 from tests.oracles import recurrent as oracle
 
 
 class Family(NamedTuple):
-    """One kind of recurrence, ours and the oracle's."""
+    """A row of `CELLS`, and what the tests need to know of it.
+
+    Attributes:
+        name: Its name in `CELLS`.
+        oracle_step: Its step in NumPy.
+        implementations: The names that force one.
+    """
 
     name: str
-    run: Any
-    step: Any
     oracle_step: Any
-    gates: int
+    implementations: tuple[str, ...]
+
+    @property
+    def run(self) -> Any:
+        return CELLS[self.name].run
+
+    @property
+    def step(self) -> Any:
+        return CELLS[self.name].step
+
+    @property
+    def gates(self) -> int:
+        return len(CELLS[self.name].cell.gates)
 
 
-RNN = Family("rnn", rnn, rnn_step, oracle.rnn_step, 1)
-GRU = Family("gru", gru, gru_step, oracle.gru_step, 3)
-LSTM = Family("lstm", lstm, lstm_step, oracle.lstm_step, 4)
+LOOPS = ("scan", "split")
+PARALLEL = ("scan", "associative", "associative_log")
+RNN = Family("rnn", oracle.rnn_step, LOOPS)
+GRU = Family("gru", oracle.gru_step, LOOPS)
+LSTM = Family("lstm", oracle.lstm_step, LOOPS)
+MIN_GRU = Family("min_gru", oracle.min_gru_step, PARALLEL)
+MIN_LSTM = Family("min_lstm", oracle.min_lstm_step, PARALLEL)
+# Cells whose gates see the state, cells whose gates do not, and all.
 FAMILIES = [RNN, GRU, LSTM]
+LINEAR = [MIN_GRU, MIN_LSTM]
+EVERY = [*FAMILIES, *LINEAR]
 
 # Each example compiles, so they are few; the choice is the same in every run.
 few = settings(
@@ -51,13 +70,12 @@ def draw_params(
     normal = lambda *shape: 0.6 * rng.standard_normal(shape)
     columns = family.gates * hidden
     outputs = hidden if projection is None else projection
-    common = (normal(features, columns), normal(outputs, columns), normal(columns))
-    if family is RNN:
-        return RNNParams(*common)
-    if family is GRU:
-        return GRUParams(*common, normal(hidden))
-    rows = normal(3, hidden) if peephole else None
-    return LSTMParams(*common, rows, projection and normal(hidden, projection))
+    drawn = {"w_xh": normal(features, columns), "w_hh": normal(outputs, columns)}
+    drawn |= {"b": normal(columns), "b_hn": normal(hidden)}
+    drawn["peephole"] = normal(3, hidden) if peephole else None
+    drawn["w_hr"] = normal(hidden, projection) if projection else None
+    kind: Any = CELLS[family.name].cell.params
+    return kind(**{field: drawn[field] for field in kind._fields})
 
 
 def draw_state(family, rng, batch, hidden=2, *, projection=None) -> Any:
@@ -68,7 +86,7 @@ def draw_state(family, rng, batch, hidden=2, *, projection=None) -> Any:
 
 
 @st.composite
-def scans(draw):
+def scans(draw, implementations=LOOPS):
     """Sizes of a batch of sequences, and scan options as NumPy arrays."""
     batch, time = draw(st.integers(1, 3)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 9999)))
@@ -81,7 +99,7 @@ def scans(draw):
         "time_major": draw(st.booleans()),
         "unroll": draw(st.sampled_from([1, 2, 9])),
         "checkpoint": draw(st.sampled_from([None, "sqrt", 1, 2, 4, 9])),
-        # The library's own choice is "in_place" where the cell options allow that.
-        "implementation": draw(st.sampled_from([None, "split", "scan"])),
+        # The choice of None is "in_place" if the cell options allow that.
+        "implementation": draw(st.sampled_from([None, *implementations])),
     }
     return batch, time, options, layout, rng

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.gru import gru, gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams, init_gru
+from jaxnets.functional import (
+    GRUParams,
+    gru,
+    gru_step,
+    init_gru,
+)
 from tests.functional.recurrence.setup import GRU, as_float32, draw_params
 
 

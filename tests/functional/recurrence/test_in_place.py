@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnets import functional as F
-from jaxnets.functional.recurrence.time.in_place import chunks as stretches
+from jaxnets.functional.recurrence.time.in_place import chunks
 from jaxnets.functional.recurrence.time.in_place import scan as in_place_scan
 from jaxnets.gradflow import measure
 from tests.functional.recurrence.setup import (
@@ -57,9 +57,7 @@ def test_no_step_copies_an_array_of_all_steps(family, options):
 @pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
 @pytest.mark.parametrize("time_major", [False, True], ids=["batch", "time"])
-def test_stretches_make_the_whole(
-    family, options, reverse, time_major, rng, monkeypatch
-):
+def test_chunks_make_the_whole(family, options, reverse, time_major, rng, monkeypatch):
     """Values, the gradient of every argument, and what each tap sees at each step."""
     params, state = draw_params(family, rng), draw_state(family, rng, (BATCH,))
     x = rng.standard_normal((BATCH, TIME, FEATURES))
@@ -73,7 +71,7 @@ def test_stretches_make_the_whole(
         return sum(jnp.sum(jnp.sin(leaf)) for leaf in (*jax.tree.leaves(final), ys))
 
     def flow(count):
-        monkeypatch.setattr(in_place_scan, "stretch_count", lambda time: count)
+        monkeypatch.setattr(in_place_scan, "chunk_count", lambda time: count)
         return jax.jit(lambda *a: measure(loss, a))(params, x, state)
 
     with jax.enable_x64(True):
@@ -90,13 +88,13 @@ def test_stretches_make_the_whole(
     ("time", "count"), [(1, 1), (31, 1), (32, 2), (64, 4), (95, 5), (5000, 6)]
 )
 @pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
-def test_stretches_cover_all_steps_in_order(time, count, reverse):
-    walk = stretches.Walk(0, reverse, 1, stretches.stretch_count(time))
-    cut = stretches.stretches(walk, time)
+def test_chunks_cover_all_steps_in_order(time, count, reverse):
+    loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time))
+    cut = chunks.chunks_in_order(loops, time)
     assert len(cut) == count
     assert min(stop - start for start, stop in cut) >= min(time, 16)
-    steps = [list(range(*stretch))[:: -1 if reverse else 1] for stretch in cut]
-    computed = [t for stretch in steps for t in stretch]
+    steps = [list(range(*chunk))[:: -1 if reverse else 1] for chunk in cut]
+    computed = [t for chunk in steps for t in chunk]
     assert computed == sorted(range(time), reverse=reverse)
 
 
@@ -104,7 +102,7 @@ def test_stretches_cover_all_steps_in_order(time, count, reverse):
     ("checkpoint", "steps"), [(None, {16}), (32, {3, 32})], ids=["whole", "segments"]
 )
 def test_loops_are_cut_but_within_segments(checkpoint, steps):
-    """Of 96 steps into six stretches; or three segments, each a loop in a loop."""
+    """Of 96 steps into six chunks; or three segments, each a loop in a loop."""
     params = F.init_rnn(jax.random.key(0), FEATURES, 4)
     run = lambda x: F.rnn(params, x, checkpoint=checkpoint)[1]
     x, ct_ys = jnp.ones((BATCH, 96, FEATURES)), jnp.ones((BATCH, 96, 4))

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import (
+from jaxnets.functional import (
     LSTMParams,
     LSTMState,
     init_lstm,
+    lstm,
+    lstm_step,
 )
 from tests.functional.recurrence.setup import LSTM, as_float32, draw_params
 

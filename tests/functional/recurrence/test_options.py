@@ -247,17 +247,23 @@ def test_the_plan_says_what_runs(rng):
     assert plan.implementation == "in_place"
     assert "preferred" in plan.others["scan"]
     for options, reason in (
-        ({"clip": 1.0}, "has no `clip`"),
-        ({"activation": jnp.sin}, "has no `activation` but the standard one"),
-        ({"layer_norm": True}, "has no `layer_norm`"),
-        ({"clip_cotangent": 1.0}, "has no `clip_cotangent`"),
+        ({"clip": 1.0}, "does not support `clip`"),
+        (
+            {"activation": jnp.sin},
+            "does not support `activation` other than tanh, sigmoid and relu",
+        ),
+        ({"layer_norm": True}, "does not support `layer_norm`"),
+        ({"clip_cotangent": 1.0}, "does not support `clip_cotangent`"),
     ):
         plan = jaxnets.plan(rnn, params, x, **options)
         assert plan.implementation == "split"
         assert plan.others["in_place"] == reason
     narrow = jax.tree.map(lambda a: a.astype("bfloat16"), (params, x))
     assert "float32 and float64" in jaxnets.plan(rnn, *narrow).others["in_place"]
-    assert jaxnets.plan(rnn, params, x[:, :0]).others["in_place"] == "wants a step"
+    assert (
+        jaxnets.plan(rnn, params, x[:, :0]).others["in_place"]
+        == "needs at least one step"
+    )
     with pytest.raises(ValueError, match="`implementation` is 'fast'; wanted None or"):
         rnn(params, x, implementation="fast")
 

@@ -1,4 +1,4 @@
-"""rnn, gru and lstm against plain loops: values and gradients, with all options."""
+"""All cells against plain loops: values and gradients, with all options."""
 
 import functools
 
@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from jaxnets.functional.recurrence import run as implementations
+from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.functional.recurrence.setup import (
+    EVERY,
     FAMILIES,
     GRU,
     LSTM,
+    MIN_GRU,
+    MIN_LSTM,
+    PARALLEL,
     RNN,
     draw_params,
     draw_state,
@@ -25,7 +29,8 @@ from tests.functional.recurrence.setup import (
 from tests.oracles import recurrent as oracle
 
 
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+every_cell = pytest.mark.parametrize("family", EVERY, ids=lambda f: f.name)
+gated = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 
 
 def assert_close(actual, expected, tolerance=1e-9):
@@ -110,7 +115,21 @@ def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
         compare(LSTM, (2, 3), draws, cell, **extras)
 
 
-@every_family
+@few
+@given(draws=scans(PARALLEL))
+def test_min_gru_is_the_loop(draws):
+    with jax.enable_x64(True):
+        compare(MIN_GRU, (3, 2), draws, {})
+
+
+@few
+@given(draws=scans(PARALLEL))
+def test_min_lstm_is_the_loop(draws):
+    with jax.enable_x64(True):
+        compare(MIN_LSTM, (2, 3), draws, {})
+
+
+@every_cell
 def test_every_element_of_the_gradient(family, rng):
     arguments = (draw_params(family, rng), rng.standard_normal((2, 4, 3)))
     state = draw_state(family, rng, (2,))
@@ -130,7 +149,7 @@ def test_every_element_of_the_gradient(family, rng):
     assert_close(actual, expected, 1e-7)
 
 
-@every_family
+@gated
 @pytest.mark.parametrize("implementation", ["scan", "split", "in_place"])
 def test_one_product_for_all_steps_is_the_same(
     family, implementation, rng, monkeypatch
@@ -148,12 +167,12 @@ def test_one_product_for_all_steps_is_the_same(
 
     with jax.enable_x64(True):
         stepwise = compiled_anew()
-        for module in (implementations, split_scan, in_place_forward):
+        for module in (run_module, split_scan, in_place_forward):
             monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
         assert_close(compiled_anew(), stepwise)
 
 
-@every_family
+@every_cell
 def test_steps_make_the_run(family, rng):
     params, x = draw_params(family, rng), rng.standard_normal((2, 4, 3))
     state = draw_state(family, rng, (2,))

@@ -5,9 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.functional.recurrence.cells.gru import gru_step
-from jaxnets.functional.recurrence.cells.gru_params import init_gru
-from jaxnets.functional.recurrence.custom_step import recur
+from jaxnets.functional import gru_step, init_gru, recur
 from jaxnets.gradflow import measure
 from tests.functional.recurrence.setup import (
     FAMILIES,

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams, init_rnn
+from jaxnets.functional import (
+    RNNParams,
+    init_rnn,
+    rnn,
+    rnn_step,
+)
 from tests.functional.recurrence.setup import RNN, as_float32, draw_params
 
 

@@ -1,24 +1,24 @@
-"""What a step of the gated recurrent unit computes, with every cell option."""
+"""The gated recurrent unit, with the reset gate after or before the product."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Inexact, Num, Shaped
 
+from jaxnets.functional.recurrence.activations import Activation, bounded
+from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 from jaxnets.functional.recurrence.cell import (
-    Activation,
+    BoundCell,
     Cell,
-    Gates,
+    Hooks,
     Part,
     Weights,
-    activated,
-    bounded,
     columns,
-    product,
 )
 from jaxnets.functional.recurrence.cell_options import (
+    CellOptions,
     Draws,
     LayerNormParams,
     masked,
@@ -26,27 +26,16 @@ from jaxnets.functional.recurrence.cell_options import (
     zoned,
 )
 from jaxnets.functional.recurrence.cells.gru_params import GRUParams
+from jaxnets.functional.recurrence.products import plus_bias, product
+from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
-from jaxnets.tap import tap
+from jaxnets.typing import ArrayLike, Key
 
 
-class GRUOptions(NamedTuple):
-    """The cell options, parsed."""
+class _OtherParams(NamedTuple):
+    """The parameters that the update uses.
 
-    activation: Activation
-    gate_activation: Activation
-    clip: float | None
-    reset_after: bool
-    layer_norm: LayerNormParams | None
-    zoneout: float
-    dropout_mask: Any = None
-    clip_cotangent: float | None = None
-
-
-class _Extras(NamedTuple):
-    """The parameters beside the weights of the pre-activations.
-
-    `w_hn` is here where r multiplies the state: its product has to wait for r.
+    `w_hn` is among them if r multiplies the state, since its product then waits for r.
     """
 
     b: Any
@@ -56,13 +45,8 @@ class _Extras(NamedTuple):
     dropout_mask: Any
 
 
-def gru_cell(
-    params: GRUParams,
-    options: GRUOptions,
-    draws: Draws,
-    wrap: Callable[[Activation], Activation],
-) -> Cell:
-    """Build the cell, with its activations wrapped."""
+def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
+    """Return the cell with its parameters."""
     hidden = jnp.shape(params.w_xh)[1] // 3
     gates, candidate = columns(0, 2, hidden), columns(2, 1, hidden)
     w_hh, w_hn = params.w_hh, None
@@ -70,112 +54,285 @@ def gru_cell(
         w_hh, w_hn = jnp.split(w_hh, [2 * hidden], axis=1)
     norm = options.layer_norm
     if norm is not None:
-        parts = (Part(columns(0, 3, hidden), None), Part(None, slice(0, w_hh.shape[1])))
+        parts = (
+            Part(("x",), columns(0, 3, hidden), None),
+            Part(("h",), None, slice(0, w_hh.shape[1])),
+        )
     else:
-        parts = (Part(gates, gates), Part(candidate, None))
-        parts += (Part(None, candidate),) if options.reset_after else ()
-    options = options._replace(
-        activation=wrap(options.activation),
-        gate_activation=wrap(options.gate_activation),
-    )
-
-    def advance(extras, parts, h, draws_t):
-        return _advance(options, extras, parts, h, draws_t)
-
-    plain = norm is None and options.reset_after
-    return Cell(
+        parts = (Part(("r", "z"), gates, gates), Part(("n",), candidate, None))
+        parts += (Part(("h_n",), None, candidate),) if options.reset_after else ()
+    in_product = norm is None and options.reset_after
+    return BoundCell(
+        kind=GRU,
+        options=options,
         weights=Weights(
             params.w_xh,
             w_hh,
             params.b if norm is None else None,
-            params.b_hn if plain else None,
+            params.b_hn if in_product else None,
         ),
-        extras=_Extras(
+        other_params=_OtherParams(
             None if norm is None else params.b,
-            None if plain else params.b_hn,
+            None if in_product else params.b_hn,
             w_hn,
             norm,
-            options.dropout_mask,
+            mask,
         ),
         parts=parts,
-        recalled=lambda extras, h: masked(h, extras.dropout_mask),
-        advance=advance,
-        gates=Gates(_gates_forward, _gates_backward, ("r", "z", "n", "h")),
+        recurrent_input=lambda other, h: masked(h, other.dropout_mask),
+        update=functools.partial(_update, options),
         draws=draws,
     )
 
 
-def _gates_forward(parts, h: jax.Array, hold):
-    a_rz, from_x, from_h = parts
-    r, z = jnp.split(jax.nn.sigmoid(a_rz), 2, axis=-1)
-    r, z, from_h = hold((r, z, from_h))
-    n = hold(jnp.tanh(from_x + r * from_h))
-    return [(r, z), (n,), (from_h,)], (1 - z) * n + z * h
-
-
-def _gates_backward(places, h: jax.Array, ct: jax.Array):
-    rz, n, from_h = places
-    r, z = jnp.split(rz, 2, axis=-1)
-    ct_z, ct_n = ct * (h - n), ct * (1 - z)
-    ct_a_n = ct_n * (1 - n * n)
-    ct_r = ct_a_n * from_h
-    tapped = {
-        "h": ((1 - z) * n + z * h, ct),
-        "n": (n, ct_n),
-        "z": (z, ct_z),
-        "r": (r, ct_r),
-    }
-    ct_a_rz = (ct_r * (r * (1 - r)), ct_z * (z * (1 - z)))
-    return [ct_a_rz, (ct_a_n,), (ct_a_n * r,)], ct * z, tapped
-
-
-def _advance(options: GRUOptions, extras: _Extras, parts, h, draws: Draws):
+def _update(
+    options: CellOptions, other: _OtherParams, a, h, draws: Draws, hooks: Hooks
+):
     """Compute gates, candidate and state from the pre-activations."""
-    a_rz, from_x, from_h = _separated(extras, parts)
-    clip, sigmoid = options.clip, options.gate_activation
-    gate = lambda a, name: tap(
-        activated("gate_activation", sigmoid, bounded(a, clip)), name
-    )
-    a_r, a_z = jnp.split(a_rz, 2, axis=-1)
-    r = gate(a_r, "r")
+    if other.layer_norm is not None:
+        a = _normalized_blocks(other, a)
+
+    def gate(name: str) -> jax.Array:
+        bounded_a = bounded(a[name], options.clip)
+        return hooks.tap(hooks.activate("gate_activation", bounded_a, name), name)
+
+    r = gate("r")
     if options.reset_after:
-        a_n = from_x + r * _plus_bias(from_h, extras.b_hn)
+        a_n = a["n"] + r * plus_bias(a["h_n"], other.b_hn)
     else:
-        reset = (r * masked(h, extras.dropout_mask).astype(r.dtype)).astype(h.dtype)
-        from_h = product(reset, extras.w_hn)
-        if extras.layer_norm is not None:
-            from_h = normalized(from_h, extras.layer_norm.gain_h[a_rz.shape[-1] :])
-        a_n = from_x + _plus_bias(from_h, extras.b_hn)
-    z = gate(a_z, "z")
-    n = tap(activated("activation", options.activation, bounded(a_n, clip)), "n")
-    after = _between(z, n, h.astype(z.dtype)).astype(h.dtype)
-    h = zoned(options.zoneout, draws.h, h, after)
-    h = tap(bounded_cotangents(h, options.clip_cotangent), "h")
+        reset = (r * masked(h, other.dropout_mask).astype(r.dtype)).astype(h.dtype)
+        h_n = product(reset, other.w_hn)
+        if other.layer_norm is not None:
+            gain_h: Any = other.layer_norm.gain_h
+            h_n = normalized(h_n, gain_h[2 * h_n.shape[-1] :])
+        a_n = a["n"] + plus_bias(h_n, other.b_hn)
+    z = gate("z")
+    n = hooks.tap(hooks.activate("activation", bounded(a_n, options.clip), "n"), "n")
+    after = _interpolated(z, n, h.astype(z.dtype)).astype(h.dtype)
+    h = zoned(options.zoneout[0], draws.h, h, after)
+    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
     return h, h
 
 
-def _separated(extras: _Extras, parts) -> tuple[Any, Any, Any]:
-    """Return the pre-activations of r and z, and both shares of that of n."""
-    if extras.layer_norm is None:
-        a_rz, from_x, *from_h = parts
-        return a_rz, from_x, from_h[0] if from_h else None
-    from_x, from_h = parts
+def _normalized_blocks(other: _OtherParams, a) -> dict[str, jax.Array]:
+    """Normalise the shares of input and state; gates and candidate separately."""
+    from_x, from_h = a["x"], a["h"]
+    norm: Any = other.layer_norm
     size = 2 * from_x.shape[-1] // 3
-    gain_x: Any = extras.layer_norm.gain_x
-    gain_h: Any = extras.layer_norm.gain_h
-    a_rz = normalized(from_x[..., :size], gain_x[:size], extras.b[:size])
-    a_rz += normalized(from_h[..., :size], gain_h[:size])
-    x_n = normalized(from_x[..., size:], gain_x[size:], extras.b[size:])
-    if from_h.shape[-1] == size:
-        return a_rz, x_n, None
-    return a_rz, x_n, normalized(from_h[..., size:], gain_h[size:])
+    a_rz = normalized(from_x[..., :size], norm.gain_x[:size], other.b[:size])
+    a_rz += normalized(from_h[..., :size], norm.gain_h[:size])
+    a_r, a_z = jnp.split(a_rz, 2, axis=-1)
+    a_n = normalized(from_x[..., size:], norm.gain_x[size:], other.b[size:])
+    shares = {"r": a_r, "z": a_z, "n": a_n}
+    if from_h.shape[-1] > size:
+        shares["h_n"] = normalized(from_h[..., size:], norm.gain_h[size:])
+    return shares
 
 
-def _plus_bias(a: jax.Array, bias: Any) -> jax.Array:
-    return a if bias is None else a + jnp.broadcast_to(bias.astype(a.dtype), a.shape)
-
-
-# The checkpoint keeps z, n and h, which are kept anyway, and not 1 - z.
+# The checkpoint keeps z, n and h, which are residuals anyway, and not 1 - z.
 @functools.partial(jax.checkpoint, prevent_cse=False)
-def _between(z: jax.Array, n: jax.Array, h: jax.Array) -> jax.Array:
+def _interpolated(z: jax.Array, n: jax.Array, h: jax.Array) -> jax.Array:
     return (1 - z) * n + z * h
+
+
+def _widths(params: Any) -> tuple[int, ...]:
+    hidden = check_weights(params, GRUParams, GRU.gates)
+    if params.b_hn is not None:
+        check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
+    return (hidden,)
+
+
+GRU = Cell(
+    name="gru",
+    params=GRUParams,
+    gates=("r", "z", "n"),
+    taps=("r", "z", "n", "h"),
+    widths=_widths,
+    bind=_bind,
+    zero_params=("b_hn",),
+)
+
+
+def gru_step(
+    params: GRUParams,
+    state: Num[ArrayLike, "*batch_hidden"],
+    x_t: Num[ArrayLike, "*batch_features"],
+    *,
+    activation: Activation = jnp.tanh,
+    gate_activation: Activation = jax.nn.sigmoid,
+    clip: float | None = None,
+    reset_after: bool = True,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
+) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
+    """Advance a gated recurrent unit by one step; the maths is at `gru`.
+
+    Args:
+        params: `GRUParams`.
+        state: `h_{t-1} (*batch, H)`.
+        x_t: Input of this step `(*batch, D)`.
+        activation: Function of the candidate n.
+        gate_activation: Function of the gates r and z.
+        clip: Bound of the absolute pre-activations, or None.
+        reset_after: Whether r multiplies the state's product or the state.
+        layer_norm: As in `gru`.
+        zoneout: As in `gru`.
+        recurrent_dropout: As in `gru`. A rate is drawn anew from each `key`: for one
+            mask in all steps give the mask.
+        key: As in `gru`; every step needs its own.
+
+    Returns:
+        `(h_t, y_t)`, the same array twice.
+
+    Raises:
+        ValueError: If a shape does not fit the others, naming the argument.
+        TypeError: If an activation is not callable or no array is floating point.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import gru_step, init_gru
+        >>> params = init_gru(jax.random.key(0), 4, 3)
+        >>> h, y = gru_step(params, jnp.zeros((2, 3)), jnp.ones((2, 4)))
+        >>> h.shape
+        (2, 3)
+
+    Source: as `gru`.
+    """
+    return step_cell(
+        GRU,
+        params,
+        state,
+        x_t,
+        {
+            "activation": activation,
+            "gate_activation": gate_activation,
+            "clip": clip,
+            "reset_after": reset_after,
+            "layer_norm": layer_norm,
+            "zoneout": zoneout,
+            "recurrent_dropout": recurrent_dropout,
+            "key": key,
+        },
+    )
+
+
+def gru(
+    params: GRUParams,
+    x: Num[ArrayLike, "*batch_time_features"],
+    state: Num[ArrayLike, "*batch_hidden"] | None = None,
+    *,
+    activation: Activation = jnp.tanh,
+    gate_activation: Activation = jax.nn.sigmoid,
+    clip: float | None = None,
+    reset_after: bool = True,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
+    lengths: Shaped[ArrayLike, "*batch"] | None = None,
+    resets: Shaped[ArrayLike, "*batch_time"] | None = None,
+    reverse: bool = False,
+    time_major: bool = False,
+    unroll: int = 1,
+    checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+    implementation: str | None = None,
+) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
+    """Run a gated recurrent unit over time.
+
+    With `w_xh = [w_xr, w_xz, w_xn]`, and `w_hh` and `b` alike:
+
+        r = gate_activation(x_t @ w_xr + h @ w_hr + b_r)
+        z = gate_activation(x_t @ w_xz + h @ w_hz + b_z)
+        n = activation(x_t @ w_xn + b_n + r * (h @ w_hn + b_hn))    reset_after=True
+        n = activation(x_t @ w_xn + b_n + (r * h) @ w_hn + b_hn)    reset_after=False
+        h' = (1 - z) * n + z * h
+
+    Args:
+        params: `GRUParams`; several sets at once through `jax.vmap`.
+        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
+            axes, also none.
+        state: Initial `h (*batch, H)`; None is zeros.
+        activation: Function of the candidate n.
+        gate_activation: Function of the gates r and z.
+        clip: Bound of the absolute pre-activations of r, z and n, or None.
+        reset_after: Whether r multiplies the state's product or the state.
+        layer_norm: Layer normalisation: False, True for gains of one, or
+            `LayerNormParams`.
+        zoneout: Probability that a unit of h keeps its last value; see `key`.
+        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
+            steps of a sequence alike, the others being scaled up; or the mask itself,
+            `(*batch, H)`, that h is multiplied with.
+        key: Source of what zoneout and recurrent dropout draw, for training. Without
+            one nothing is drawn: zoneout mixes by its rate, nothing is dropped.
+        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
+        resets: Where an episode begins, `(*batch, T)`; see `recur`.
+        reverse: Read time backwards; see `recur`.
+        time_major: Whether time is the first axis.
+        unroll: Steps in one iteration of the compiled loop.
+        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
+            `recur`.
+        truncate: Backpropagate through at most so many steps; see `recur`.
+        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
+            by element; None bounds nothing. It has no forward mode.
+        implementation: "in_place" is made for the standard cell on a CPU; "split"
+            computes the gradients of the weights after the backward loop, as "in_place"
+            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
+            every mode. None chooses: `jaxnets.plan` says what and why.
+
+    Returns:
+        `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
+        the promoted dtype of the arguments.
+
+    Raises:
+        ValueError: If a shape does not fit the others or an option is out of range.
+        TypeError: If an argument is of the wrong kind, such as float lengths.
+
+    Under `jaxnets.gradflow.measure` the tap `h` sees the whole of `dL/dh_t`; the taps
+    `r`, `z` and `n` see that of the gates and the candidate after their activations.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import gru, init_gru
+        >>> params = init_gru(jax.random.key(0), 4, 3)
+        >>> h, ys = gru(params, jnp.ones((2, 5, 4)), lengths=jnp.array([5, 2]))
+        >>> h.shape, ys.shape
+        ((2, 3), (2, 5, 3))
+
+    Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder
+    for Statistical Machine Translation" (`reset_after=False`). `reset_after=True` is
+    the form of PyTorch and cuDNN. Flax's `nnx.GRUCell` lacks `b_hn`; Keras has the same
+    maths with the columns z, r, n.
+    """
+    return run_cell(
+        GRU,
+        params,
+        x,
+        state,
+        implementation,
+        cell_options={
+            "activation": activation,
+            "gate_activation": gate_activation,
+            "clip": clip,
+            "reset_after": reset_after,
+            "layer_norm": layer_norm,
+            "zoneout": zoneout,
+            "recurrent_dropout": recurrent_dropout,
+            "key": key,
+            "clip_cotangent": clip_cotangent,
+        },
+        scan_options={
+            "lengths": lengths,
+            "resets": resets,
+            "reverse": reverse,
+            "time_major": time_major,
+            "unroll": unroll,
+            "checkpoint": checkpoint,
+            "truncate": truncate,
+        },
+    )

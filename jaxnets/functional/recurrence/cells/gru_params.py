@@ -1,4 +1,4 @@
-"""The weights of a gated recurrent unit, and how they start."""
+"""The weights of a gated recurrent unit, and their initial values."""
 
 from typing import NamedTuple
 

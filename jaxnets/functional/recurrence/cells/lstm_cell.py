@@ -1,50 +1,44 @@
-"""What a step of the long short-term memory computes, with every cell option."""
+"""Long short-term memory, with peepholes, coupled gates and projection."""
 
-from collections.abc import Callable
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Inexact, Num, Shaped
 
+from jaxnets.functional.recurrence.activations import Activation, bounded
+from jaxnets.functional.recurrence.arguments import (
+    check_kind,
+    check_shape,
+    check_weights,
+)
 from jaxnets.functional.recurrence.cell import (
-    Activation,
+    BoundCell,
     Cell,
-    Gates,
+    Hooks,
     Part,
     Weights,
-    activated,
-    bounded,
     columns,
-    product,
 )
 from jaxnets.functional.recurrence.cell_options import (
+    CellOptions,
     Draws,
     LayerNormParams,
     masked,
     normalized,
     zoned,
 )
+from jaxnets.functional.recurrence.cells.cudnn import CUDNN
 from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
+from jaxnets.functional.recurrence.products import product
+from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
-from jaxnets.tap import tap
+from jaxnets.typing import ArrayLike, Key
 
 
-class LSTMOptions(NamedTuple):
-    """The cell options, parsed."""
-
-    activation: Activation
-    gate_activation: Activation
-    output_activation: Activation
-    clip: float | None
-    coupled_gates: bool
-    layer_norm: LayerNormParams | None
-    zoneout: tuple[float, float]
-    dropout_mask: Any
-    clip_cotangent: float | None
-
-
-class _Extras(NamedTuple):
-    """The parameters beside the weights of the pre-activations."""
+class _OtherParams(NamedTuple):
+    """The parameters that the update uses."""
 
     peephole: Any
     w_hr: Any
@@ -53,119 +47,321 @@ class _Extras(NamedTuple):
     dropout_mask: Any
 
 
-def lstm_cell(
-    params: LSTMParams,
-    options: LSTMOptions,
-    draws: Draws,
-    wrap: Callable[[Activation], Activation],
-) -> Cell:
-    """Build the cell, with its activations wrapped."""
+def _bind(params: LSTMParams, options: CellOptions, mask: Any, draws: Draws):
+    """Return the cell with its parameters."""
     every = columns(0, 4, jnp.shape(params.w_xh)[1] // 4)
-    together = options.layer_norm is None
-    options = options._replace(
-        activation=wrap(options.activation),
-        gate_activation=wrap(options.gate_activation),
-        output_activation=wrap(options.output_activation),
-    )
-
-    def advance(extras, parts, state, draws_t):
-        return _advance(options, extras, parts, state, draws_t)
-
-    return Cell(
-        weights=Weights(params.w_xh, params.w_hh, params.b if together else None),
-        extras=_Extras(
-            params.peephole,
-            params.w_hr,
-            None if together else params.b,
-            options.layer_norm,
-            options.dropout_mask,
+    norm = options.layer_norm
+    parts = (Part(LSTM.gates, every, every),)
+    if norm is not None:
+        parts = (Part(("x",), every, None), Part(("h",), None, every))
+    return BoundCell(
+        kind=LSTM,
+        options=options,
+        weights=Weights(params.w_xh, params.w_hh, params.b if norm is None else None),
+        other_params=_OtherParams(
+            params.peephole, params.w_hr, None if norm is None else params.b, norm, mask
         ),
-        parts=(Part(every, every),)
-        if together
-        else (Part(every, None), Part(None, every)),
-        recalled=lambda extras, state: masked(state.h, extras.dropout_mask),
-        advance=advance,
-        gates=Gates(_gates_forward, _gates_backward, ("i", "f", "g", "c", "o", "h")),
+        parts=parts,
+        recurrent_input=lambda other, state: masked(state.h, other.dropout_mask),
+        update=functools.partial(_update, options),
         draws=draws,
     )
 
 
-def _gates_forward(parts, start: LSTMState, hold):
-    a_i, a_f, a_g, a_o = jnp.split(parts[0], 4, axis=-1)
-    sigmoid = jax.nn.sigmoid
-    i, f, g, o = hold((sigmoid(a_i), sigmoid(a_f), jnp.tanh(a_g), sigmoid(a_o)))
-    c = f * start.c + i * g
-    return [(i, f, g, o)], LSTMState(o * jnp.tanh(c), c)
-
-
-def _gates_backward(places, start: LSTMState, ct: LSTMState):
-    i, f, g, o = jnp.split(places[0], 4, axis=-1)
-    c = f * start.c + i * g
-    s = jnp.tanh(c)
-    ct_o = ct.h * s
-    ct_c = ct.c + ct.h * o * (1 - s * s)
-    ct_i, ct_f, ct_g = ct_c * g, ct_c * start.c, ct_c * i
-    ct_a = (
-        ct_i * (i * (1 - i)),
-        ct_f * (f * (1 - f)),
-        ct_g * (1 - g * g),
-        ct_o * (o * (1 - o)),
-    )
-    tapped = {
-        "h": (o * s, ct.h),
-        "o": (o, ct_o),
-        "c": (c, ct_c),
-        "g": (g, ct_g),
-        "f": (f, ct_f),
-        "i": (i, ct_i),
-    }
-    return [ct_a], LSTMState(jnp.zeros_like(ct.h), ct_c * f), tapped
-
-
-def _advance(options: LSTMOptions, extras: _Extras, parts, state, draws: Draws):
+def _update(
+    options: CellOptions,
+    other: _OtherParams,
+    a,
+    state: LSTMState,
+    draws: Draws,
+    hooks: Hooks,
+):
     """Compute gates, memory cell and output from the pre-activations."""
-    a = _summed(extras, parts)
-    dtype, wide = state.c.dtype, a.dtype
-    before = state.c.astype(wide)
-    p_i, p_f, p_o = (None,) * 3 if extras.peephole is None else extras.peephole
-    clip, sigmoid = options.clip, options.gate_activation
-    gate = lambda a, name: tap(
-        activated("gate_activation", sigmoid, bounded(a, clip)), name
+    norm: Any = other.layer_norm
+    if norm is not None:
+        total = normalized(a["x"], norm.gain_x)
+        total = total + normalized(a["h"], norm.gain_h, other.b)
+        a = dict(zip(LSTM.gates, jnp.split(total, 4, axis=-1), strict=True))
+    before = jnp.asarray(state.c).astype(a["i"].dtype)
+    c, o = cell_and_output_gate(options, other.peephole, a, before, hooks)
+    out = c if norm is None else normalized(c, norm.gain_c, norm.bias_c)
+    h = (o * hooks.activate("output_activation", out)).astype(state.c.dtype)
+    if other.w_hr is not None:
+        h = product(h, other.w_hr).astype(h.dtype)
+    rate_h, rate_c = options.zoneout
+    h = zoned(rate_h, draws.h, jnp.asarray(state.h), h)
+    c = zoned(rate_c, draws.c, before, c)
+    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+    return LSTMState(h, c.astype(state.c.dtype)), h
+
+
+def cell_and_output_gate(
+    options: CellOptions, peephole: Any, a, before: jax.Array, hooks: Hooks
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the new memory cell and the gate o, the heart of every LSTM.
+
+    Args:
+        options: The cell options.
+        peephole: `(3, ...)` weights from the cell to i, f and o, or None.
+        a: The pre-activations of i, f, g and o, without peepholes.
+        before: The last memory cell, in the dtype of `a`.
+        hooks: How the equations are evaluated.
+    """
+    p_i, p_f, p_o = (None,) * 3 if peephole is None else peephole
+
+    def activate(option: str, name: str, p: Any = None, c: Any = None) -> jax.Array:
+        a_gate = a[name]
+        if p is not None:
+            a_gate = a_gate + jnp.broadcast_to(p, c.shape).astype(c.dtype) * c
+        bounded_a = bounded(a_gate, options.clip)
+        return hooks.tap(hooks.activate(option, bounded_a, name), name)
+
+    i = activate("gate_activation", "i", p_i, before)
+    if options.coupled_gates:
+        f = hooks.tap(1 - i, "f")
+    else:
+        f = activate("gate_activation", "f", p_f, before)
+    g = activate("activation", "g")
+    c = hooks.tap(f * before + i * g, "c")
+    return c, activate("gate_activation", "o", p_o, c)
+
+
+def _widths(params: Any) -> tuple[int, int]:
+    """Check the shapes of the weights; return the sizes of h and c."""
+    check_kind(params, LSTMParams)
+    outputs = None
+    if params.w_hr is not None:
+        if jnp.ndim(params.w_hr) != 2:
+            raise ValueError(
+                f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
+                "from the cell to the output."
+            )
+        outputs = jnp.shape(params.w_hr)[1]
+    hidden = check_weights(params, LSTMParams, LSTM.gates, outputs)
+    if outputs is not None:
+        why = "from the cell to the output"
+        check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
+    if params.peephole is not None:
+        why = "one row for each of i, f and o"
+        check_shape("params.peephole", params.peephole, (3, hidden), why)
+    return hidden if outputs is None else outputs, hidden
+
+
+LSTM = Cell(
+    name="lstm",
+    params=LSTMParams,
+    gates=("i", "f", "g", "o"),
+    taps=("i", "f", "g", "c", "o", "h"),
+    widths=_widths,
+    bind=_bind,
+    state=LSTMState,
+    activations=("activation", "gate_activation", "output_activation"),
+    norms=("gain_h", "gain_x", "gain_c", "bias_c"),
+    zero_params=("peephole",),
+    departures=(("peephole", "peepholes"), ("w_hr", "a projection")),
+    kernels=(CUDNN,),
+)
+
+
+def lstm_step(
+    params: LSTMParams,
+    state: LSTMState,
+    x_t: Num[ArrayLike, "*batch_features"],
+    *,
+    activation: Activation = jnp.tanh,
+    gate_activation: Activation = jax.nn.sigmoid,
+    output_activation: Activation = jnp.tanh,
+    clip: float | None = None,
+    coupled_gates: bool = False,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float | tuple[float, float] = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
+) -> tuple[LSTMState, Inexact[Array, "*batch outputs"]]:
+    """Advance a long short-term memory by one step; the maths is at `lstm`.
+
+    Args:
+        params: `LSTMParams`.
+        state: `LSTMState` of `h_{t-1} (*batch, H)`, or `(*batch, P)` with a projection,
+            and `c_{t-1} (*batch, H)`.
+        x_t: Input of this step `(*batch, D)`.
+        activation: Function of the candidate g.
+        gate_activation: Function of the gates i, f and o.
+        output_activation: Function of the cell on its way out.
+        clip: Bound of the absolute pre-activations, or None.
+        coupled_gates: Whether f is 1 - i.
+        layer_norm: As in `lstm`.
+        zoneout: As in `lstm`.
+        recurrent_dropout: As in `lstm`. A rate is drawn anew from each `key`: for one
+            mask in all steps give the mask.
+        key: As in `lstm`; every step needs its own.
+
+    Returns:
+        `(LSTMState(h_t, c_t), y_t)`, with `y_t = h_t`.
+
+    Raises:
+        ValueError: If a shape does not fit the others, naming the argument.
+        TypeError: If an activation is not callable, `state` is not a pair, or no array
+            is floating point.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import LSTMState, init_lstm, lstm_step
+        >>> params = init_lstm(jax.random.key(0), 4, 3)
+        >>> state = LSTMState(h=jnp.zeros((2, 3)), c=jnp.zeros((2, 3)))
+        >>> state, y = lstm_step(params, state, jnp.ones((2, 4)))
+        >>> state.c.shape
+        (2, 3)
+
+    Source: as `lstm`.
+    """
+    return step_cell(
+        LSTM,
+        params,
+        state,
+        x_t,
+        {
+            "activation": activation,
+            "gate_activation": gate_activation,
+            "output_activation": output_activation,
+            "clip": clip,
+            "coupled_gates": coupled_gates,
+            "layer_norm": layer_norm,
+            "zoneout": zoneout,
+            "recurrent_dropout": recurrent_dropout,
+            "key": key,
+        },
     )
 
-    a_i, a_f, a_g, a_o = jnp.split(a, 4, axis=-1)
-    i = gate(_peep(a_i, p_i, before), "i")
-    coupled = options.coupled_gates
-    f = tap(1 - i, "f") if coupled else gate(_peep(a_f, p_f, before), "f")
-    g = tap(activated("activation", options.activation, bounded(a_g, clip)), "g")
-    c = tap(f * before + i * g, "c")
-    o = gate(_peep(a_o, p_o, c), "o")
-    out = _on_its_way_out(extras, c)
-    out = activated("output_activation", options.output_activation, out)
-    h = (o * out).astype(dtype)
-    if extras.w_hr is not None:
-        h = product(h, extras.w_hr).astype(dtype)
-    rate_h, rate_c = options.zoneout
-    h = zoned(rate_h, draws.h, state.h, h)
-    c = zoned(rate_c, draws.c, before, c)
-    h = tap(bounded_cotangents(h, options.clip_cotangent), "h")
-    return LSTMState(h, c.astype(dtype)), h
 
+def lstm(
+    params: LSTMParams,
+    x: Num[ArrayLike, "*batch_time_features"],
+    state: LSTMState | None = None,
+    *,
+    activation: Activation = jnp.tanh,
+    gate_activation: Activation = jax.nn.sigmoid,
+    output_activation: Activation = jnp.tanh,
+    clip: float | None = None,
+    coupled_gates: bool = False,
+    layer_norm: bool | LayerNormParams = False,
+    zoneout: float | tuple[float, float] = 0.0,
+    recurrent_dropout: float | ArrayLike = 0.0,
+    key: Key | None = None,
+    lengths: Shaped[ArrayLike, "*batch"] | None = None,
+    resets: Shaped[ArrayLike, "*batch_time"] | None = None,
+    reverse: bool = False,
+    time_major: bool = False,
+    unroll: int = 1,
+    checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+    implementation: str | None = None,
+) -> tuple[LSTMState, Inexact[Array, "*lead outputs"]]:
+    """Run a long short-term memory over time.
 
-def _summed(extras: _Extras, parts) -> jax.Array:
-    """Add the input's and the state's share, each normalised where that is asked."""
-    if extras.layer_norm is None:
-        return parts[0]
-    from_x, from_h = parts
-    a = normalized(from_x, extras.layer_norm.gain_x)
-    return a + normalized(from_h, extras.layer_norm.gain_h, extras.b)
+    With `w_xh = [w_xi, w_xf, w_xg, w_xo]`, `w_hh` and `b` alike, and `peephole` rows
+    p_i, p_f and p_o (zero where there are none):
 
+        i = gate_activation(x_t @ w_xi + h @ w_hi + b_i + p_i * c)
+        f = gate_activation(x_t @ w_xf + h @ w_hf + b_f + p_f * c)
+        g = activation(x_t @ w_xg + h @ w_hg + b_g)
+        c' = f * c + i * g
+        o = gate_activation(x_t @ w_xo + h @ w_ho + b_o + p_o * c')
+        h' = o * output_activation(c'),  and with a projection  h' = (...) @ w_hr
 
-def _on_its_way_out(extras: _Extras, c: jax.Array) -> jax.Array:
-    norm = extras.layer_norm
-    return c if norm is None else normalized(c, norm.gain_c, norm.bias_c)
+    Args:
+        params: `LSTMParams`; several sets at once through `jax.vmap`.
+        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
+            axes, also none.
+        state: Initial `LSTMState` of h `(*batch, H)`, or `(*batch, P)` with a
+            projection, and c `(*batch, H)`; None is zeros.
+        activation: Function of the candidate g.
+        gate_activation: Function of the gates i, f and o.
+        output_activation: Function of the cell on its way out.
+        clip: Bound of the absolute pre-activations of i, f, g and o after peepholes, or
+            None. The cell is not bounded.
+        coupled_gates: Whether f is 1 - i. The f columns of the weights are then unread.
+        layer_norm: Layer normalisation: False, True for gains of one, or
+            `LayerNormParams`.
+        zoneout: Probability for h and for c, or one number for both, that a unit keeps
+            its last value; see `key`.
+        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
+            steps of a sequence alike, the others being scaled up; or the mask itself,
+            `(*batch, H)`, that h is multiplied with.
+        key: Source of what zoneout and recurrent dropout draw, for training. Without
+            one nothing is drawn: zoneout mixes by its rates, nothing is dropped.
+        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
+        resets: Where an episode begins, `(*batch, T)`; see `recur`.
+        reverse: Read time backwards; see `recur`.
+        time_major: Whether time is the first axis.
+        unroll: Steps in one iteration of the compiled loop.
+        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
+            `recur`.
+        truncate: Backpropagate through at most so many steps; see `recur`.
+        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
+            by element; None bounds nothing. It has no forward mode.
+        implementation: "in_place" is made for the standard cell on a CPU; "split"
+            computes the gradients of the weights after the backward loop, as "in_place"
+            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
+            every mode; "cudnn" is NVIDIA's, for float32 and the standard cell, without
+            forward mode, second order and `jax.vmap`, and was never run on a GPU by its
+            authors. None chooses: `jaxnets.plan` says what and why.
 
+    Returns:
+        `(LSTMState(h, c), ys)`: the final state and all h, with time as in `x`, in the
+        promoted dtype of the arguments.
 
-def _peep(a, p, c):
-    """Add what a gate sees of the cell."""
-    return a if p is None else a + jnp.broadcast_to(p, c.shape).astype(c.dtype) * c
+    Raises:
+        ValueError: If a shape does not fit the others or an option is out of range.
+        TypeError: If an argument is of the wrong kind, such as float lengths.
+
+    Under `jaxnets.gradflow.measure` the taps `h` and `c` see the whole of `dL/dh_t` and
+    `dL/dc_t`; the taps `i`, `f`, `g` and `o` see that of the gates and the candidate
+    after their activations.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import init_lstm, lstm
+        >>> params = init_lstm(jax.random.key(0), 4, 3)
+        >>> state, ys = lstm(params, jnp.ones((2, 5, 4)), lengths=jnp.array([5, 2]))
+        >>> state.c.shape, ys.shape
+        ((2, 3), (2, 5, 3))
+
+    Source: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; forget gate: Gers
+    et al. 2000, "Learning to Forget"; the variants: Greff et al. 2017, "LSTM: A Search
+    Space Odyssey"; projection: Sak et al. 2014, "Long Short-Term Memory Recurrent
+    Neural Network Architectures for Large Scale Acoustic Modeling". One bias, where
+    PyTorch has two that are added. Flax and Keras have no peepholes, projection, clip
+    or coupled gates; PyTorch has the projection only.
+    """
+    return run_cell(
+        LSTM,
+        params,
+        x,
+        state,
+        implementation,
+        cell_options={
+            "activation": activation,
+            "gate_activation": gate_activation,
+            "output_activation": output_activation,
+            "clip": clip,
+            "coupled_gates": coupled_gates,
+            "layer_norm": layer_norm,
+            "zoneout": zoneout,
+            "recurrent_dropout": recurrent_dropout,
+            "key": key,
+            "clip_cotangent": clip_cotangent,
+        },
+        scan_options={
+            "lengths": lengths,
+            "resets": resets,
+            "reverse": reverse,
+            "time_major": time_major,
+            "unroll": unroll,
+            "checkpoint": checkpoint,
+            "truncate": truncate,
+        },
+    )

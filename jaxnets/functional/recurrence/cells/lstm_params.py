@@ -1,16 +1,11 @@
-"""The weights of a long short-term memory, its state, and how they start."""
+"""The weights and state of a long short-term memory, and their initial values."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxnets.functional.recurrence.arguments import (
-    check_kind,
-    check_shape,
-    check_weights,
-)
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -130,37 +125,3 @@ def init_lstm(
         peephole=jnp.zeros((3, hidden), dtype) if peephole else None,
         w_hr=w_hr,
     )
-
-
-def check_lstm(params: Any) -> tuple[int, int]:
-    """Check the shapes of the weights; return H and the size of h."""
-    check_kind(params, LSTMParams)
-    if params.w_hr is None:
-        outputs, hidden = None, check_weights(params, LSTMParams, "i, f, g, o")
-    else:
-        if jnp.ndim(params.w_hr) != 2:
-            raise ValueError(
-                f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
-                "from the cell to the output."
-            )
-        outputs = jnp.shape(params.w_hr)[1]
-        hidden = check_weights(params, LSTMParams, "i, f, g, o", outputs)
-        why = "from the cell to the output"
-        check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
-    if params.peephole is not None:
-        why = "one row for each of i, f and o"
-        check_shape("params.peephole", params.peephole, (3, hidden), why)
-    return hidden, hidden if outputs is None else outputs
-
-
-def check_lstm_state(
-    state: LSTMState, batch: tuple[int, ...], hidden: int, outputs: int
-) -> None:
-    """Raise unless `state` is an `LSTMState` of h `(*batch, P)` and c `(*batch, H)`."""
-    if not isinstance(state, tuple) or len(state) != 2:
-        raise TypeError(
-            f"`state` is of type {type(state).__name__}; wanted LSTMState(h, c)."
-        )
-    why = "the batch axes of the input and the size that the weights give"
-    check_shape("state.h", state[0], (*batch, outputs), why)
-    check_shape("state.c", state[1], (*batch, hidden), why)

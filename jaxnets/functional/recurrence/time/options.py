@@ -12,8 +12,8 @@ from jaxnets.functional.recurrence.arguments import check_bound
 from jaxnets.functional.shared.arguments import as_switch
 
 
-class ScanPlan(NamedTuple):
-    """How a recurrence walks through time; the masks have time first.
+class ScanOptions(NamedTuple):
+    """The scan options of a recurrence, parsed; the masks have time first.
 
     Attributes:
         valid: True at real steps, false at padding `(time, *batch)`; None: all real.
@@ -22,7 +22,7 @@ class ScanPlan(NamedTuple):
             `(time, *batch)`; None: nowhere.
         reverse: Whether the last step is computed first.
         unroll: Steps in one iteration of the compiled loop.
-        segment: Steps between two stored states; None stores all that autodiff wants.
+        segment: Steps between two stored states; None stores the residuals of all.
         time_axis: Where the user's input and outputs have time.
     """
 
@@ -36,12 +36,12 @@ class ScanPlan(NamedTuple):
 
     @property
     def masks(self) -> "Masks":
-        """What differs from step to step, to be scanned over."""
+        """The masks, which differ from step to step."""
         return Masks(self.valid, self.resets, self.cuts)
 
 
 class Masks(NamedTuple):
-    """The masks of a `ScanPlan`, of all steps or of one."""
+    """The masks of a `ScanOptions`, of all steps or of one."""
 
     valid: jax.Array | None
     resets: jax.Array | None
@@ -59,11 +59,11 @@ def parse_scan(
     unroll: Any = 1,
     checkpoint: Any = None,
     truncate: Any = None,
-) -> ScanPlan:
-    """Turn the user's scan options for `time` steps of a `batch` into a `ScanPlan`."""
+) -> ScanOptions:
+    """Check the user's scan options for `time` steps of a `batch` and parse them."""
     reverse = as_switch(reverse, "reverse")
     time_major = as_switch(time_major, "time_major")
-    return ScanPlan(
+    return ScanOptions(
         _valid_steps(lengths, time, batch),
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
@@ -74,22 +74,11 @@ def parse_scan(
     )
 
 
-def time_first(array: Any, time_major: bool) -> jax.Array:
-    """Move the time axis of `(*batch, time, features)` to the front."""
-    array = jnp.asarray(array)
-    return array if time_major else jnp.moveaxis(array, -2, 0)
-
-
-def time_restored(array: jax.Array, time_major: bool, batch_ndim: int) -> jax.Array:
-    """Move the time axis from the front to behind the batch axes, if it was there."""
-    return array if time_major else jnp.moveaxis(array, 0, batch_ndim)
-
-
 def _valid_steps(lengths, time, batch) -> jax.Array | None:
     """Compare the step numbers with `lengths`, without looking at their values."""
     if lengths is None:
         return None
-    dtype, shape = _kind(lengths), np.shape(lengths)
+    dtype, shape = _dtype(lengths), np.shape(lengths)
     if not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(
             f"`lengths` has dtype {dtype}; wanted integers, the number of real steps "
@@ -107,7 +96,7 @@ def _valid_steps(lengths, time, batch) -> jax.Array | None:
 def _time_major_resets(resets, time, batch, time_major) -> jax.Array | None:
     if resets is None:
         return None
-    dtype, shape = _kind(resets), np.shape(resets)
+    dtype, shape = _dtype(resets), np.shape(resets)
     if dtype != jnp.bool_:
         raise TypeError(
             f"`resets` has dtype {dtype}; wanted booleans, true where a new episode "
@@ -165,16 +154,17 @@ def _segment_length(checkpoint, time) -> int | None:
 
 
 def _whole_number(name: str, value: Any, meaning: str) -> int:
+    wanted = f"wanted a whole number of at least 1: {meaning}."
     try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
+        number = operator.index(value)
     except TypeError:
-        number = 0
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"`{name}` is {value!r}; {wanted}")
     if number < 1:
-        raise ValueError(
-            f"`{name}` is {value!r}; wanted a whole number of at least 1: {meaning}."
-        )
+        raise ValueError(f"`{name}` is {value!r}; {wanted}")
     return number
 
 
-def _kind(array: Any) -> np.dtype:
+def _dtype(array: Any) -> np.dtype:
     return array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype

@@ -1,4 +1,4 @@
-"""What a pullback holds, each array once, so that a scan can stack it over time."""
+"""A pullback taken apart, so that a scan can stack its residuals over time."""
 
 import dataclasses
 import functools
@@ -10,50 +10,50 @@ import jax
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["arrays"],
-    meta_fields=["structure", "places"],
+    meta_fields=["structure", "indices"],
 )
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """A pullback of `jax.vjp`, taken apart.
+class FlatPullback:
+    """The residuals of a pullback of `jax.vjp`, each once.
 
     Attributes:
-        arrays: Its arrays, each once, without those that the caller has anyway.
-        structure: The tree that the pullback is.
-        places: For each leaf of the tree, its number in what the caller has, followed
-            by `arrays`.
+        arrays: Its arrays, without those that the caller has anyway.
+        structure: The tree structure of the pullback.
+        indices: For each leaf of the tree, its index in the list of the caller's
+            arrays followed by `arrays`.
     """
 
     arrays: list[jax.Array]
     structure: Any
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
 
     def pull(
         self, known: Any, cotangents: Any, *, measured: bool
     ) -> tuple[Any, dict[str, Any]]:
-        """Call the pullback; return the cotangents, and what the taps have logged.
+        """Call the pullback; return the cotangents and the logs of its taps.
 
         Args:
-            known: What `keep` was given.
-            cotangents: Of the function's result.
-            measured: Whether there are taps in it.
+            known: The tree that `flatten_pullback` was given.
+            cotangents: Those of the function's result.
+            measured: Whether there are taps in the function.
         """
         arrays = [*jax.tree.leaves(known), *self.arrays]
-        leaves = [arrays[place] for place in self.places]
+        leaves = [arrays[index] for index in self.indices]
         pullback = jax.tree.unflatten(self.structure, leaves)
         if measured:
             return pullback.with_logs(cotangents)
         return pullback(cotangents), {}
 
 
-def keep(pullback: Any, known: Any) -> Kept:
+def flatten_pullback(pullback: Any, known: Any) -> FlatPullback:
     """Take a pullback apart.
 
-    Arrays are told apart by identity: the same value that two derivatives need is one
-    object while JAX traces them.
+    Arrays are compared by identity: a value that two derivatives use is one object
+    while JAX traces them.
 
     Args:
-        pullback: As `jax.vjp` returns it.
-        known: Pytree of arrays that need not be kept.
+        pullback: The function that `jax.vjp` returns.
+        known: Pytree of arrays that need not be stored.
     """
     leaves, structure = jax.tree.flatten(pullback)
     arrays = list(jax.tree.leaves(known))
@@ -62,5 +62,5 @@ def keep(pullback: Any, known: Any) -> Kept:
     for leaf in leaves:
         if numbers.setdefault(id(leaf), len(arrays)) == len(arrays):
             arrays.append(leaf)
-    places = tuple(numbers[id(leaf)] for leaf in leaves)
-    return Kept(arrays[count:], structure, places)
+    indices = tuple(numbers[id(leaf)] for leaf in leaves)
+    return FlatPullback(arrays[count:], structure, indices)

@@ -1,8 +1,8 @@
-"""Time cut into segments, each of which is computed again on the way back.
+"""Time cut into segments, each of which is recomputed in the backward pass.
 
-An array with the batch first is never turned as a whole: each segment is cut out of it,
-turned, and its outputs are put where they belong. So beside arguments and results a
-program holds the states between segments, and what one segment needs.
+An array with the batch first is never transposed as a whole. Each segment is sliced,
+transposed and run, and its outputs are written to their positions. So beside arguments
+and results a program stores the states between segments and the residuals of one.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.recurrence.time.options import Masks, ScanPlan
+from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.tap import scope
 
 
@@ -21,49 +21,49 @@ Scan = Callable[[Any, Any, Masks, Any], tuple[Any, Any]]
 
 
 def in_segments(
-    scan: Scan, state: Any, xs: Any, draws: Any, plan: ScanPlan
+    scan: Scan, state: Any, xs: Any, draws: Any, options: ScanOptions
 ) -> tuple[Any, Any]:
     """Run `scan` over all time, or segment by segment.
 
     Args:
-        scan: What runs over a stretch of time.
+        scan: The scan of a part of time.
         state: Initial state.
-        xs: Pytree of arrays with time at `plan.time_axis`; zero is read where they are
-            padding, whatever stands there.
+        xs: Pytree of arrays with time at `options.time_axis`. Padding is replaced by
+            zero.
         draws: Pytree of arrays, time first.
-        plan: How to walk through time.
+        options: The scan options.
 
     Returns:
-        The final state, and the outputs with time at `plan.time_axis`.
+        The final state, and the outputs with time at `options.time_axis`.
     """
 
-    def turned(state: Any, xs: Any, masks: Masks, draws: Any) -> tuple[Any, Any]:
-        first = jax.tree.map(lambda x: jnp.moveaxis(x, plan.time_axis, 0), xs)
+    def run_part(state: Any, xs: Any, masks: Masks, draws: Any) -> tuple[Any, Any]:
+        first = jax.tree.map(lambda x: jnp.moveaxis(x, options.time_axis, 0), xs)
         if masks.valid is not None:
             first = zero_unless(masks.valid, first)
         state, ys = scan(state, first, masks, draws)
-        return state, jax.tree.map(lambda y: _restored(y, plan.time_axis), ys)
+        return state, jax.tree.map(lambda y: _restored(y, options.time_axis), ys)
 
-    if plan.segment is None:
-        return turned(state, xs, plan.masks, draws)
+    if options.segment is None:
+        return run_part(state, xs, options.masks, draws)
 
-    def stretch(steps: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+    def segment_of(steps: int) -> Callable[[Any, Any], tuple[Any, Any]]:
         """Return a function of a state and of the step that its segment begins with."""
 
         def run(state: Any, start: Any) -> tuple[Any, Any]:
             at = lambda axis: (
                 lambda a: jax.lax.dynamic_slice_in_dim(a, start, steps, axis)
             )
-            own = jax.tree.map(at(plan.time_axis), xs)
-            return turned(state, own, *jax.tree.map(at(0), (plan.masks, draws)))
+            own = jax.tree.map(at(options.time_axis), xs)
+            return run_part(state, own, *jax.tree.map(at(0), (options.masks, draws)))
 
         return run
 
-    return _segment_by_segment(stretch, state, xs, plan, plan.segment)
+    return _segment_by_segment(segment_of, state, xs, options, options.segment)
 
 
 def zero_unless(mask: jax.Array, tree: Any) -> Any:
-    """Put zero where `mask`, of the leading axes of all arrays, is false."""
+    """Put zero where `mask`, which has the leading axes of all arrays, is false."""
     return jax.tree.map(
         lambda a: jnp.where(broadcastable(mask, a), a, jnp.zeros_like(a)), tree
     )
@@ -74,16 +74,16 @@ def broadcastable(mask: jax.Array, array: jax.Array) -> jax.Array:
     return mask.reshape(mask.shape + (1,) * (jnp.ndim(array) - mask.ndim))
 
 
-def _segment_by_segment(stretch, state, xs, plan: ScanPlan, segment: int):
-    """Scan whole segments, then the shorter rest, each computed again backwards."""
-    axis = plan.time_axis
+def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: int):
+    """Scan whole segments and then the shorter rest, and recompute each backwards."""
+    axis = options.time_axis
     time = jnp.shape(jax.tree.leaves(xs)[0])[axis]
     count, rest = divmod(time, segment)
-    _, y = jax.eval_shape(stretch(min(1, time)), state, 0)
+    _, y = jax.eval_shape(segment_of(min(1, time)), state, 0)
     ys = jax.tree.map(
         lambda y: jnp.zeros((*y.shape[:axis], time, *y.shape[axis + 1 :]), y.dtype), y
     )
-    whole = jax.checkpoint(stretch(segment), prevent_cse=False)
+    whole = jax.checkpoint(segment_of(segment), prevent_cse=False)
 
     def body(carry, start):
         state, ys = carry
@@ -91,29 +91,31 @@ def _segment_by_segment(stretch, state, xs, plan: ScanPlan, segment: int):
         return (state, _put(ys, own, start, axis)), None
 
     # The rest is what the scan reaches last: the end, or with `reverse` the beginning.
-    starts = segment * jnp.arange(count) + (rest if plan.reverse else 0)
+    starts = segment * jnp.arange(count) + (rest if options.reverse else 0)
     if count:
-        (state, ys), _ = jax.lax.scan(body, (state, ys), starts, reverse=plan.reverse)
+        (state, ys), _ = jax.lax.scan(
+            body, (state, ys), starts, reverse=options.reverse
+        )
     if rest:
-        start = 0 if plan.reverse else count * segment
+        start = 0 if options.reverse else count * segment
         with scope("rest"):
-            state, own = jax.checkpoint(stretch(rest))(state, start)
+            state, own = jax.checkpoint(segment_of(rest))(state, start)
         ys = _put(ys, own, start, axis)
     return state, ys
 
 
 def _put(ys: Any, own: Any, start: Any, axis: int) -> Any:
-    """Put a segment's outputs, which begin at a step, in their place among zeros."""
+    """Write a segment's outputs, which begin at step `start`, into `ys`."""
 
     def put(all_steps: jax.Array, some: jax.Array) -> jax.Array:
-        place = lambda array: jax.lax.dynamic_update_slice_in_dim(
+        write = lambda array: jax.lax.dynamic_update_slice_in_dim(
             array, some, start, axis
         )
         if not jnp.issubdtype(some.dtype, jnp.inexact):
-            return place(all_steps)
-        # The transpose of an update puts zeros into a copy of all cotangents; that of
-        # a sum leaves them alone. The compiler adds to this segment only.
-        return all_steps + place(jnp.zeros_like(all_steps))
+            return write(all_steps)
+        # The transpose of an update copies all cotangents to write zeros into them;
+        # the transpose of a sum does not. The compiler adds to this segment only.
+        return all_steps + write(jnp.zeros_like(all_steps))
 
     return jax.tree.map(put, ys, own)
 

@@ -10,33 +10,54 @@ pre-activations only, `da_t`, and when it is over
 
 are one product each, over all steps at once. The CUDA kernels of haste do the same.
 
-What the gates need for their derivative is asked of JAX, step by step, so every cell
-option and every tap works; an array that several of them need is kept once.
+The derivative of the update is JAX's own, step by step, so that every cell option and
+every tap works. An array that several derivatives need is stored once.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.functional.recurrence.activations import from_result
 from jaxnets.functional.recurrence.cell import (
-    Cell,
+    BoundCell,
     Weights,
+    blocks,
+    plain_hooks,
+)
+from jaxnets.functional.recurrence.products import (
     input_share,
     preactivations,
     product,
     projects_all_steps_at_once,
+    weight_gradients,
 )
-from jaxnets.functional.recurrence.custom_step import entered, left
-from jaxnets.functional.recurrence.time.options import Masks, ScanPlan
-from jaxnets.functional.recurrence.time.residuals import Kept, keep
+from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
+from jaxnets.functional.recurrence.time.residuals import FlatPullback, flatten_pullback
 from jaxnets.functional.recurrence.time.segments import in_segments
+from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
 from jaxnets.tap import is_measuring
 
 
+# `update(learned, parts, state, draws_t) -> (state, y_t)`.
+_Update = Callable[[Any, tuple[jax.Array, ...], Any, Any], tuple[Any, Any]]
+
+
 class _Inputs(NamedTuple):
-    """All that a stretch of time is computed from, with the time axis first."""
+    """The arguments of the scan over a part of time, time first.
+
+    Attributes:
+        weights: Of the pre-activations.
+        learned: The other parameters, and the arrays that the update closes over.
+        initial: The state that resets return to.
+        state: The state that this part of time starts from.
+        x: The inputs.
+        masks: The masks.
+        draws: The random draws.
+    """
 
     weights: Weights
     learned: Any
@@ -48,47 +69,56 @@ class _Inputs(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-    """What the backward pass needs; `gates` is without what is `ys` or `h`."""
+    """What the backward pass needs.
+
+    Attributes:
+        inputs: The arguments.
+        ys: The outputs.
+        h: What `w_hh` multiplied.
+        updates: The pullbacks of the updates, without `ys` and `h`.
+    """
 
     inputs: _Inputs
     ys: jax.Array
     h: jax.Array
-    gates: Kept
+    updates: FlatPullback
 
 
 def split_scan(
-    cell: Cell, state: Any, x: Any, plan: ScanPlan, initial: Any = None
+    cell: BoundCell, state: Any, x: Any, options: ScanOptions, initial: Any = None
 ) -> tuple[Any, Any]:
-    """Run `cell` over `x`, which has time at `plan.time_axis`, from `state`.
+    """Run `cell` over `x`, which has time at `options.time_axis`, from `state`.
 
     Resets return to `initial`, which is `state` unless it is given.
     """
     initial = state if initial is None else initial
 
     def scan(state, x, masks, draws):
-        return _differentiable_scan(cell, plan, initial, state, x, masks, draws)
+        return _differentiable_scan(cell, options, initial, state, x, masks, draws)
 
-    return in_segments(scan, state, x, cell.draws, plan)
+    return in_segments(scan, state, x, cell.draws, options)
 
 
-def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, draws):
-    """Run over one stretch of time, with the derivative of this file.
+def _differentiable_scan(
+    cell: BoundCell, options: ScanOptions, initial, state, x, masks, draws
+):
+    """Run over one part of time, with the derivative of this file.
 
-    Resets return to `initial`, which is not the state that a later stretch starts from.
+    Resets return to `initial`, which is not the state that a later part starts from.
     """
-    learned, cell = _opened(cell, initial, x, draws)
+    learned, update = _closure_as_argument(cell, initial, x, draws)
 
     @jax.custom_vjp
     def run(inputs: _Inputs):
-        state, (ys, _) = _forward(cell, plan, inputs, keeps=False)
+        state, (ys, _) = _forward(cell, update, options, inputs, store=False)
         return state, ys
 
     def forward(inputs: _Inputs):
-        state, (ys, (h, gates)) = _forward(cell, plan, inputs, keeps=True)
-        return (state, ys), _Residuals(inputs, ys, h, gates)
+        state, (ys, stored) = _forward(cell, update, options, inputs, store=True)
+        return (state, ys), _Residuals(inputs, ys, *stored)
 
     def backward(residuals, cotangents) -> Any:
-        gradients, logs = _backward(cell, plan, residuals, cotangents, measured)
+        gradients, logs = _backward(cell, options, residuals, cotangents, measured)
         return ((gradients,), logs) if measured else (gradients,)
 
     measured = is_measuring()
@@ -96,149 +126,128 @@ def _differentiable_scan(cell: Cell, plan: ScanPlan, initial, state, x, masks, d
     return run(_Inputs(cell.weights, learned, initial, state, x, masks, draws))
 
 
-def _opened(cell: Cell, initial, x, draws) -> tuple[Any, Cell]:
-    """Make arguments of all arrays that `cell.advance` closes over.
+def _closure_as_argument(cell: BoundCell, initial, x, draws) -> tuple[Any, _Update]:
+    """Return the update with all arrays that it closes over as its first argument.
 
-    An activation of the user's may hold a parameter of theirs, which must get its
-    gradient.
+    An activation of the user's may close over a parameter, which must get its gradient.
     """
+    hooks = plain_hooks(cell.options, from_result)
 
     def parts_of(initial, x_t):
-        h = cell.recalled(cell.extras, initial)
+        h = cell.recurrent_input(cell.other_params, initial)
         return preactivations(cell, input_share(cell.weights, x_t), h, cell.weights)
+
+    def plain_update(other_params, parts, state, draws_t):
+        return cell.update(other_params, blocks(cell, parts), state, draws_t, hooks)
 
     one_step = lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
     shapes = lambda tree: jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree
     )
     parts = jax.eval_shape(parts_of, initial, one_step(x))
-    advance, closed_over = jax.closure_convert(
-        cell.advance,
-        shapes(cell.extras),
+    converted, closed_over = jax.closure_convert(
+        plain_update,
+        shapes(cell.other_params),
         parts,
         shapes(initial),
         jax.tree.map(one_step, draws),
     )
-    opened = lambda learned, *rest: advance(learned[0], *rest, *learned[1])
-    recalled = lambda learned, state: cell.recalled(learned[0], state)
-    return (cell.extras, closed_over), cell._replace(advance=opened, recalled=recalled)
+    update = lambda learned, *rest: converted(learned[0], *rest, *learned[1])
+    return (cell.other_params, closed_over), update
 
 
-def _forward(cell: Cell, plan: ScanPlan, inputs: _Inputs, *, keeps: bool) -> Any:
-    """Scan forward; with `keeps`, beside the outputs what `_backward` needs."""
+def _forward(
+    cell: BoundCell,
+    update: _Update,
+    options: ScanOptions,
+    inputs: _Inputs,
+    *,
+    store: bool,
+) -> Any:
+    """Scan forward; with `store` return, beside the outputs, what `_backward` needs."""
     weights, learned, initial, state, x, masks, draws = inputs
     at_once = projects_all_steps_at_once()
 
     def step(state, inputs):
         x_t, masks_t, draws_t = inputs
-        start = entered(masks_t, initial, state)
-        h = cell.recalled(learned, start)
+        start = start_of_step(masks_t, initial, state)
+        h = cell.recurrent_input(learned[0], start)
         from_x = x_t if at_once else input_share(weights, x_t)
         parts = preactivations(cell, from_x, h, weights)
-        gates = lambda learned, parts, start: cell.advance(
-            learned, parts, start, draws_t
-        )
-        if keeps:
-            (after, y_t), pullback = jax.vjp(gates, learned, parts, start)
+        updated = lambda learned, parts, start: update(learned, parts, start, draws_t)
+        if store:
+            (after, y_t), pullback = jax.vjp(updated, learned, parts, start)
+            stored = h, flatten_pullback(pullback, (learned, y_t, h))
         else:
-            (after, y_t), pullback = gates(learned, parts, start), None
-        state, y_t = left(masks_t, state, after, y_t)
-        kept = (h, keep(pullback, (learned, y_t, h))) if keeps else None
-        return state, (y_t, kept)
+            (after, y_t), stored = updated(learned, parts, start), None
+        state, y_t = end_of_step(masks_t, state, after, y_t)
+        return state, (y_t, stored)
 
     xs = input_share(weights, x) if at_once else x
     return jax.lax.scan(
-        step, state, (xs, masks, draws), reverse=plan.reverse, unroll=plan.unroll
+        step, state, (xs, masks, draws), reverse=options.reverse, unroll=options.unroll
     )
 
 
 def _backward(
-    cell: Cell, plan: ScanPlan, residuals: _Residuals, cotangents: Any, measured: bool
+    cell: BoundCell,
+    options: ScanOptions,
+    residuals: _Residuals,
+    cotangents: Any,
+    measured: bool,
 ) -> tuple[_Inputs, dict[str, Any]]:
-    """Return the cotangents of all `_Inputs`, and what the taps have logged."""
+    """Return the cotangents of all `_Inputs`, and the logs of the taps."""
     weights, learned, initial, _, x, _, _ = inputs = residuals.inputs
     ct_state, ct_ys = cotangents
     w_hh = jnp.swapaxes(weights.w_hh, 0, 1)
+    recurrent_input = lambda state: cell.recurrent_input(learned[0], state)
 
-    def step(carry, kept):
+    def step(carry, stored):
         ct_state, ct_initial, ct_learned = carry
-        gates, y_t, h, masks_t, ct_y = kept
-        ct_before, ct_after, ct_y = through_left(masks_t, ct_state, ct_y)
-        (ct_gates, ct_parts, ct_start), logs = gates.pull(
+        pullback, y_t, h, masks_t, ct_y = stored
+        ct_before, ct_after, ct_y = pull_back_end(masks_t, ct_state, ct_y)
+        (ct_update, ct_parts, ct_start), logs = pullback.pull(
             (learned, y_t, h), (ct_after, ct_y), measured=measured
         )
-        ct_h = _summed_product(ct_parts, cell, w_hh).astype(h.dtype)
-        recalled = lambda state: cell.recalled(learned, state)
-        _, pull_recalled = jax.vjp(recalled, jax.tree.map(jnp.zeros_like, initial))
-        ct_start = _sum(ct_start, *pull_recalled(ct_h))
-        ct_reset, ct_state = through_entered(masks_t, ct_start)
+        ct_h = _of_recurrent_input(ct_parts, cell, w_hh).astype(h.dtype)
+        zeros = jax.tree.map(jnp.zeros_like, initial)
+        ct_start = _sum(ct_start, *jax.vjp(recurrent_input, zeros)[1](ct_h))
+        ct_reset, ct_state = pull_back_start(masks_t, ct_start)
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
-        carry = _sum(ct_state, ct_before), ct_initial, _sum(ct_learned, ct_gates)
+        carry = _sum(ct_state, ct_before), ct_initial, _sum(ct_learned, ct_update)
         return carry, (ct_parts, logs)
 
     zeros = jax.tree.map(jnp.zeros_like, (initial, learned))
     (ct_state, ct_initial, ct_learned), (ct_parts, logs) = jax.lax.scan(
         step,
         (ct_state, *zeros),
-        (residuals.gates, residuals.ys, residuals.h, inputs.masks, ct_ys),
-        reverse=not plan.reverse,
-        unroll=plan.unroll,
+        (residuals.updates, residuals.ys, residuals.h, inputs.masks, ct_ys),
+        reverse=not options.reverse,
+        unroll=options.unroll,
     )
-    ct_weights, ct_x = products_of_all_steps(cell, weights, x, residuals.h, ct_parts)
+    ct_weights, ct_x = weight_gradients(cell, weights, x, residuals.h, ct_parts)
     ct_masks, ct_draws = jax.tree.map(no_cotangent, (inputs.masks, inputs.draws))
     gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, ct_masks, ct_draws
     return _Inputs(*gradients), logs
 
 
-def products_of_all_steps(cell: Cell, weights: Weights, x, h, ct_parts):
-    """Return the cotangents of the weights and of `x`, one product for each part."""
-    # As the arguments are multiplied in 16 bits, so are their cotangents.
-    narrow = [ct.astype(x.dtype) for ct in ct_parts]
-    flat = lambda a: a.reshape(-1, a.shape[-1])
-    from_x = [ct for ct, part in zip(narrow, cell.parts, strict=True) if part.x]
-    from_h = [ct for ct, part in zip(narrow, cell.parts, strict=True) if part.h]
-    over_time = lambda a, cts: jnp.concatenate(
-        [product(flat(a).T, flat(ct)) for ct in cts], axis=-1
-    )
-    lead = tuple(range(x.ndim - 1))
-    b = None
-    if weights.b is not None:
-        wide = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.x]
-        b = jnp.concatenate([jnp.sum(ct, lead) for ct in wide])
-        b = b.astype(weights.b.dtype)
-    b_h = None
-    if weights.b_h is not None:
-        own = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if not part.x]
-        b_h = jnp.concatenate([jnp.sum(ct, lead) for ct in own])
-        b_h = b_h.astype(weights.b_h.dtype)
-    ct_weights = Weights(
-        over_time(x, from_x).astype(weights.w_xh.dtype),
-        over_time(h, from_h).astype(weights.w_hh.dtype),
-        b,
-        b_h,
-    )
-    w_xh = [weights.w_xh[:, part.x] for part in cell.parts if part.x]
-    shares = [product(ct, w.T) for ct, w in zip(from_x, w_xh, strict=True)]
-    return ct_weights, sum(shares[1:], shares[0]).astype(x.dtype)
-
-
-def through_left(masks_t: Masks, ct_state: Any, ct_y: Any) -> tuple[Any, Any, Any]:
-    """Pull cotangents back through `left`: to the state before, after, and to y_t."""
+def pull_back_end(masks_t: Masks, ct_state: Any, ct_y: Any) -> tuple[Any, Any, Any]:
+    """Pull back through `end_of_step`: to the state before and after, and to y_t."""
     zeros = jax.tree.map(jnp.zeros_like, (ct_state, ct_state, ct_y))
-    return jax.vjp(lambda *s: left(masks_t, *s), *zeros)[1]((ct_state, ct_y))
+    return jax.vjp(lambda *s: end_of_step(masks_t, *s), *zeros)[1]((ct_state, ct_y))
 
 
-def through_entered(masks_t: Masks, ct_start: Any) -> tuple[Any, Any]:
-    """Pull a cotangent back through `entered`: to the initial state and the last."""
+def pull_back_start(masks_t: Masks, ct_start: Any) -> tuple[Any, Any]:
+    """Pull back through `start_of_step`: to the initial state and to the last."""
     zeros = jax.tree.map(jnp.zeros_like, (ct_start, ct_start))
-    return jax.vjp(lambda *s: entered(masks_t, *s), *zeros)[1](ct_start)
+    return jax.vjp(lambda *s: start_of_step(masks_t, *s), *zeros)[1](ct_start)
 
 
-def _summed_product(ct_parts, cell: Cell, w_hh: jax.Array) -> jax.Array:
-    """Multiply back through `w_hh` what its columns have made."""
-    seen = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
-    return product(jnp.concatenate(seen, axis=-1).astype(w_hh.dtype), w_hh)
+def _of_recurrent_input(ct_parts, cell: BoundCell, w_hh: jax.Array) -> jax.Array:
+    """Return the cotangent of what `w_hh` multiplied."""
+    of_w_hh = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
+    return product(jnp.concatenate(of_w_hh, axis=-1).astype(w_hh.dtype), w_hh)
 
 
 def no_cotangent(mask: jax.Array) -> np.ndarray:

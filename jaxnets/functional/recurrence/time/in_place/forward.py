@@ -1,9 +1,10 @@
-"""The loops of the in-place scan, forward, and what they leave for the way back.
+"""The forward loops of the in-place scan, and the residuals that they store.
 
-Arguments and results have time on the axis `Walk.axis`; all else has it first. Each
-loop runs over a stretch of time. The products of a stretch, before its loop on the way
-forward and after it on the way back, need nothing of the other loops, so they run
-beside these: on a CPU, XLA computes a loop step by step and most of a step on one core.
+Arguments and results have time on the axis `Loops.axis`; all else has it first. Each
+loop runs over a chunk of time. The products of a chunk, before its loop on the way
+forward and after it on the way back, do not depend on the other loops, so that they run
+beside these: on a CPU, XLA computes a loop step by step, and most of a step on one
+core.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,34 +14,35 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.cell import (
-    Cell,
+    BoundCell,
     Part,
     Weights,
+    blocks,
+    plain_hooks,
+)
+from jaxnets.functional.recurrence.cell_options import Draws
+from jaxnets.functional.recurrence.products import (
     input_share,
+    plus_bias,
     product,
     projects_all_steps_at_once,
-    spread,
-    totals,
+    sums_of_shares,
 )
-from jaxnets.functional.recurrence.custom_step import entered, left
 from jaxnets.functional.recurrence.time.in_place.chunks import (
-    Stretch,
-    Walk,
-    part_of,
-    scan_stretch,
-    stretches,
+    Chunk,
+    Loops,
+    chunks_in_order,
+    scan_chunk,
+    slice_chunk,
 )
-from jaxnets.functional.recurrence.time.in_place.slots import (
-    hold,
-    read,
-    write,
-    write_each,
-)
+from jaxnets.functional.recurrence.time.in_place.gates import update_and_store
+from jaxnets.functional.recurrence.time.in_place.slots import read, write, write_each
 from jaxnets.functional.recurrence.time.options import Masks
+from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
 
 
 class Inputs(NamedTuple):
-    """All that is computed from; `x` is `(N, T, D)` or `(T, N, D)`, masks `(T, N)`."""
+    """The arguments of the loops; `x` is `(N, T, D)` or `(T, N, D)`, masks `(T, N)`."""
 
     weights: Weights
     initial: Any
@@ -49,103 +51,104 @@ class Inputs(NamedTuple):
     masks: Masks
 
 
-class Kept(NamedTuple):
+class Residuals(NamedTuple):
     """What the backward pass needs of every step.
 
     Attributes:
-        ys: The outputs, which are the first array of each state, as `x` lies.
+        ys: The outputs, which are the first array of each state, with time as in `x`.
         others: The other arrays of each state.
-        places: Of each stretch, for each part of the pre-activations what the gates
-            left in its place.
+        slots: For each chunk and each part of the pre-activations, what was stored in
+            its slots.
     """
 
     ys: jax.Array
     others: list[jax.Array]
-    places: list[list[jax.Array]]
+    slots: list[list[jax.Array]]
 
 
 def forward_pass(
-    cell: Cell, walk: Walk, inputs: Inputs, *, keeps: bool
-) -> tuple[Any, Kept]:
-    """Return the final state and `ys`; with `keeps`, all of `Kept`."""
+    cell: BoundCell, loops: Loops, inputs: Inputs, *, store: bool
+) -> tuple[Any, Residuals]:
+    """Return the final state and `ys`; with `store`, all of `Residuals`."""
     weights, _, state, x, _ = inputs
-    at_once = keeps or projects_all_steps_at_once()
+    at_once = store or projects_all_steps_at_once()
     h, *rest = jax.tree.leaves(state)
-    time, rows = x.shape[walk.axis], x.shape[1 - walk.axis]
+    time, rows = x.shape[loops.axis], x.shape[1 - loops.axis]
     ys = jnp.zeros((*x.shape[:2], h.shape[-1]), h.dtype)
-    others = [jnp.zeros((time, rows, a.shape[-1]), a.dtype) for a in rest if keeps]
-    arrays, kept = (ys, others), []
-    for stretch in stretches(walk, time) if keeps else [Stretch(0, time)]:
-        places = []
+    others = [jnp.zeros((time, rows, a.shape[-1]), a.dtype) for a in rest if store]
+    arrays, stored = (ys, others), []
+    for chunk in chunks_in_order(loops, time) if store else [Chunk(0, time)]:
+        slots = []
         if at_once:
-            own = part_of(x, stretch, walk.axis)
-            places = _input_products(cell, weights, own)
-        step = _forward_step(cell, walk, inputs, stretch, places, keeps=keeps)
-        carry = state, arrays, places if keeps else []
-        (state, arrays, places), _ = scan_stretch(
-            step, carry, inputs.masks, stretch, walk, descending=walk.reverse
+            own = slice_chunk(x, chunk, loops.axis)
+            slots = _input_products(cell, weights, own)
+        step = _forward_step(cell, loops, inputs, chunk, slots, store=store)
+        carry = state, arrays, slots if store else []
+        (state, arrays, slots), _ = scan_chunk(
+            step, carry, inputs.masks, chunk, loops, descending=loops.reverse
         )
-        kept.append(places)
+        stored.append(slots)
     ys, others = arrays
-    return state, Kept(ys, others, kept)
+    return state, Residuals(ys, others, stored)
 
 
 def _forward_step(
-    cell: Cell,
-    walk: Walk,
+    cell: BoundCell,
+    loops: Loops,
     inputs: Inputs,
-    stretch: Stretch,
+    chunk: Chunk,
     products: Sequence[jax.Array],
     *,
-    keeps: bool,
+    store: bool,
 ) -> Callable[[Any, jax.Array, Masks], tuple[Any, dict[str, Any]]]:
-    """Return a step of a stretch, whose input `products` are known if there are any."""
+    """Return the step of a chunk; `products` are the input's, if they are computed."""
     weights, initial, _, x, _ = inputs
 
     def step(carry, t, masks_t):
-        state, (ys, others), places = carry
-        start = entered(masks_t, initial, state)
+        state, (ys, others), slots = carry
+        start = start_of_step(masks_t, initial, state)
         if products:
-            own = [read(a, t - stretch.start, 0) for a in places or products]
+            own = [read(a, t - chunk.start, 0) for a in slots or products]
             shares = _with_bias(cell, weights, own)
         else:
-            from_x = input_share(weights, read(x, t, walk.axis))
+            from_x = input_share(weights, read(x, t, loops.axis))
             shares = [None if p.x is None else from_x[..., p.x] for p in cell.parts]
-        parts = totals(cell, shares, jax.tree.leaves(start)[0], weights)
-        gates, after = cell.gates.forward(parts, start, hold if keeps else _let)
-        y_t = jax.tree.leaves(after)[0]
-        state, y_t = left(masks_t, state, after, y_t)
-        ys = write(ys, [y_t], t, walk.axis)
-        if keeps:
-            blocks = [[array] for array in jax.tree.leaves(state)[1:]]
-            others = write_each(others, blocks, t, 0)
-            places = write_each(places, gates, t - stretch.start, 0)
-        return (state, (ys, others), places), {}
+        parts = sums_of_shares(cell, shares, jax.tree.leaves(start)[0], weights)
+        if store:
+            after, y_t, stored = update_and_store(cell, parts, start)
+        else:
+            hooks = plain_hooks(cell.options)._replace(tap=lambda x, name: x)
+            a, stored = blocks(cell, parts), []
+            after, y_t = cell.update(cell.other_params, a, start, Draws(), hooks)
+        state, y_t = end_of_step(masks_t, state, after, y_t)
+        ys = write(ys, [y_t], t, loops.axis)
+        if store:
+            arrays = [[array] for array in jax.tree.leaves(state)[1:]]
+            others = write_each(others, arrays, t, 0)
+            slots = write_each(slots, stored, t - chunk.start, 0)
+        return (state, (ys, others), slots), {}
 
     return step
 
 
-def _input_products(cell: Cell, weights: Weights, x: jax.Array) -> list[jax.Array]:
-    """Multiply all of `x`, part by part; where it has no share there are zeros."""
+def _input_products(cell: BoundCell, weights: Weights, x: jax.Array) -> list[jax.Array]:
+    """Multiply all of `x`, part by part; a part without the input's share has zeros."""
 
-    def place(part: Part) -> jax.Array:
+    def slots(part: Part) -> jax.Array:
         if part.x is not None:
             return product(x, weights.w_xh[:, part.x])
         width = weights.w_hh[:, part.h].shape[1]
         return jnp.zeros((*x.shape[:2], width), x.dtype)
 
-    return [place(part) for part in cell.parts]
+    return [slots(part) for part in cell.parts]
 
 
 def _with_bias(
-    cell: Cell, weights: Weights, products: Sequence[jax.Array]
+    cell: BoundCell, weights: Weights, products: Sequence[jax.Array]
 ) -> list[jax.Array | None]:
     """Complete the input's share of each part; None where it has none."""
+    b = weights.b
     return [
-        a + spread(weights.b[part.x], a) if part.x else None
+        plus_bias(a, None if b is None else b[part.x]) if part.x else None
         for a, part in zip(products, cell.parts, strict=True)
     ]
-
-
-def _let(arrays: Any) -> Any:
-    return arrays

@@ -1,12 +1,12 @@
-"""A scan that leaves what the backward pass needs where the input's products stood.
+"""A scan that stores its residuals where the products of the input stood.
 
-The split scan stacks the arrays that the gates need for their derivative one by one,
-and wants time first. For cells whose derivative is written by hand, `Gates`, less will
-do. `x_t w_xh` of many steps is one product, and such results are the large arrays that
-there are: step t reads its share and leaves its gates in the place; on the way back it
-reads the gates and leaves the cotangents of the pre-activations.
+The split scan stacks the arrays that the derivative of the update needs one by one, and
+needs time first. Here the product `x @ w_xh` of many steps, which is one of the largest
+arrays of a program, is reused: step t reads its slot and stores the results of its
+gates there. The backward pass reads the gates and stores the cotangents of the
+pre-activations in the same slot.
 
-On a CPU memory that was not touched before is slow: that is most of what is saved.
+What this saves is memory that was not touched before, which is slow on a CPU.
 """
 
 import math
@@ -16,71 +16,78 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.recurrence.cell import Cell
+from jaxnets.functional.recurrence.cell import BoundCell
 from jaxnets.functional.recurrence.time.in_place.backward import (
     NO_MASKS,
-    Taps,
+    Summarise,
     backward_pass,
 )
-from jaxnets.functional.recurrence.time.in_place.chunks import Walk, stretch_count
+from jaxnets.functional.recurrence.time.in_place.chunks import Loops, chunk_count
 from jaxnets.functional.recurrence.time.in_place.forward import (
     Inputs,
-    Kept,
+    Residuals,
     forward_pass,
 )
-from jaxnets.functional.recurrence.time.options import Masks, ScanPlan
+from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.segments import in_segments
 from jaxnets.functional.recurrence.time.split import no_cotangent, split_scan
 from jaxnets.tap import is_measuring, taps_by_hand
 
 
-def in_place_scan(cell: Cell, state: Any, x: Any, plan: ScanPlan) -> tuple[Any, Any]:
-    """Run `cell`, without any cell option, by its `gates`.
+def in_place_scan(
+    cell: BoundCell, state: Any, x: Any, options: ScanOptions
+) -> tuple[Any, Any]:
+    """Run `cell`, which must be in its standard form.
 
     Args:
         cell: The cell.
         state: Its initial state.
-        x: `(*batch, T, D)`, or `(T, *batch, D)`, as `plan.time_axis` says.
-        plan: The scan options.
+        x: `(*batch, T, D)`, or `(T, *batch, D)`, as `options.time_axis` says.
+        options: The scan options.
 
     Returns:
         The final state, and all outputs with the axes of `x`.
     """
     initial, x = state, jnp.asarray(x)
-    if plan.segment is None:
-        return _scan(cell, plan, initial, state, x, plan.masks)
-    first = plan._replace(time_axis=0)
+    if options.segment is None:
+        return _scan(cell, options, initial, state, x, options.masks)
+    first = options._replace(time_axis=0)
 
     def scan(state, x, masks, draws):
         del draws
         return _scan(cell, first, initial, state, x, masks)
 
-    return in_segments(scan, state, x, None, plan)
+    return in_segments(scan, state, x, None, options)
 
 
 def _scan(
-    cell: Cell, plan: ScanPlan, initial: Any, state: Any, x: jax.Array, masks: Masks
+    cell: BoundCell,
+    options: ScanOptions,
+    initial: Any,
+    state: Any,
+    x: jax.Array,
+    masks: Masks,
 ) -> tuple[Any, jax.Array]:
-    """Run with the batch axes made one."""
+    """Run with all batch axes flattened to one."""
     lead = list(x.shape[:-1])
-    time = lead.pop(plan.time_axis)
+    time = lead.pop(options.time_axis)
     rows = math.prod(lead)
     flat = lambda tree: jax.tree.map(lambda a: a.reshape(rows, a.shape[-1]), tree)
-    # A mask of one axis says the same of all sequences, of which there may be one.
+    # A mask of time alone holds for all sequences.
     each = lambda m: m.reshape(time, rows) if m.ndim == 1 + len(lead) else m
     masks = jax.tree.map(each, masks)
-    axis = min(plan.time_axis, 1) if lead else 1
+    axis = min(options.time_axis, 1) if lead else 1
     sizes = (rows, time) if axis else (time, rows)
     sequences = x.reshape(*sizes, x.shape[-1])
     if masks.valid is not None:
-        # Padding is read as zero, whatever stands there.
+        # Padding may hold anything, also NaN.
         real = jnp.moveaxis(masks.valid, 0, axis)[..., None]
         sequences = jnp.where(real, sequences, 0)
-    # A segment is computed inside of a loop, where nothing runs beside anything.
-    count = stretch_count(time) if plan.segment is None else 1
-    walk = Walk(axis, plan.reverse, plan.unroll, count)
-    plan = plan._replace(time_axis=axis, segment=None)
-    run = _differentiable_scan(cell, plan, walk)
+    # A segment runs inside of a loop, where XLA computes nothing in parallel with it.
+    count = chunk_count(time) if options.segment is None else 1
+    loops = Loops(axis, options.reverse, options.unroll, count)
+    options = options._replace(time_axis=axis, segment=None)
+    run = _differentiable_scan(cell, options, loops)
     inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
     state, ys = run(inputs)
     state = jax.tree.map(lambda a: a.reshape(*lead, a.shape[-1]), state)
@@ -88,51 +95,54 @@ def _scan(
 
 
 def _differentiable_scan(
-    cell: Cell, plan: ScanPlan, walk: Walk
+    cell: BoundCell, options: ScanOptions, loops: Loops
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
     """Return the scan, whose derivative is the backward pass in place."""
-    taps = taps_by_hand(cell.gates.taps) if is_measuring() else None
-    onward, back = _differentiated_by_definition(cell, plan, walk, taps)
+    summarise = taps_by_hand(cell.kind.taps) if is_measuring() else None
+    forward_rule, backward_rule = _with_second_order(cell, options, loops, summarise)
 
     @jax.custom_vjp
     def run(inputs: Inputs):
-        state, kept = forward_pass(cell, walk, inputs, keeps=False)
-        return state, kept.ys
+        state, residuals = forward_pass(cell, loops, inputs, store=False)
+        return state, residuals.ys
 
     def forward(inputs: Inputs):
-        result, kept = onward(inputs)
-        return result, (inputs, kept)
+        result, residuals = forward_rule(inputs)
+        return result, (inputs, residuals)
 
-    def backward(residuals, cotangents) -> Any:
-        inputs, kept = residuals
-        ct_inputs, logs = back(inputs, kept, cotangents)
+    def backward(saved: tuple[Inputs, Residuals], cotangents: Any) -> Any:
+        inputs, residuals = saved
+        ct_inputs, logs = backward_rule(inputs, residuals, cotangents)
         ct_masks = jax.tree.map(no_cotangent, inputs.masks)
         ct_inputs = ct_inputs._replace(masks=ct_masks)
-        return (ct_inputs,) if taps is None else ((ct_inputs,), logs)
+        return (ct_inputs,) if summarise is None else ((ct_inputs,), logs)
 
-    (run.defvjp if taps is None else run.defvjp_with_logs)(forward, backward)
+    (run.defvjp if summarise is None else run.defvjp_with_logs)(forward, backward)
     return run
 
 
-def _differentiated_by_definition(
-    cell: Cell, plan: ScanPlan, walk: Walk, taps: Taps | None
+def _with_second_order(
+    cell: BoundCell,
+    options: ScanOptions,
+    loops: Loops,
+    summarise: Summarise | None,
 ) -> tuple[Any, Any]:
-    """Return both passes, with derivatives that are those of the split scan.
+    """Return both passes as functions whose own derivatives are the split scan's.
 
-    JAX would differentiate loops that write in place by keeping all they write to, of
-    every step. But for a derivative of the derivative nothing in here is called.
-    (Identities over what is computed would do, but for JAX 0.11, where their derivative
-    is wrong, without an error, inside of a scan that carries the state.)
+    JAX would differentiate loops that write in place by storing, for every step, all
+    that they write to. These derivatives are used only for a derivative of second
+    order. (On JAX 0.11 identities with a derivative of their own are wrong, without an
+    error, inside of a scan that carries the state; so both passes are whole functions.)
 
     Returns:
-        `onward(inputs) -> ((state, ys), kept)`, and `back(inputs, kept, cotangents) ->
-        (ct_inputs, logs)`, as `backward_pass` does. What is kept and logged has no
-        derivative.
+        `forward_rule(inputs) -> ((state, ys), residuals)`, and `backward_rule(inputs,
+        residuals, cotangents) -> (ct_inputs, logs)`, as `backward_pass` does. Residuals
+        and logs have no derivative.
     """
 
     def definition(inputs: Inputs):
         own = cell._replace(weights=inputs.weights)
-        masked = plan._replace(**inputs.masks._asdict())
+        masked = options._replace(**inputs.masks._asdict())
         return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
 
     def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
@@ -140,32 +150,32 @@ def _differentiated_by_definition(
         return ct_inputs._replace(masks=NO_MASKS)
 
     @jax.custom_jvp
-    def onward(inputs: Inputs):
-        state, kept = forward_pass(cell, walk, inputs, keeps=True)
-        return (state, kept.ys), kept
+    def forward_rule(inputs: Inputs):
+        state, residuals = forward_pass(cell, loops, inputs, store=True)
+        return (state, residuals.ys), residuals
 
-    @onward.defjvp
+    @forward_rule.defjvp
     def _(primals, tangents):
         (inputs,), (t_inputs,) = primals, tangents
-        result, kept = onward(inputs)
+        result, residuals = forward_rule(inputs)
         # The transpose of the linear map that pulls back: split has no forward mode.
         pull = lambda cotangents: pulled_back(inputs, cotangents)
         floats = t_inputs._replace(masks=NO_MASKS)
         t_result = jax.vjp(pull, _zeros(result))[1](floats)[0]
-        return (result, kept), (t_result, _zeros(kept))
+        return (result, residuals), (t_result, _zeros(residuals))
 
     @jax.custom_jvp
-    def back(inputs: Inputs, kept: Kept, cotangents: Any):
-        return backward_pass(cell, walk, inputs, kept, cotangents, taps)
+    def backward_rule(inputs: Inputs, residuals: Residuals, cotangents: Any):
+        return backward_pass(cell, loops, inputs, residuals, cotangents, summarise)
 
-    @back.defjvp
+    @backward_rule.defjvp
     def _(primals, tangents):
         (inputs, _, cotangents), (t_inputs, _, t_cotangents) = primals, tangents
-        ct_inputs, logs = back(*primals)
+        ct_inputs, logs = backward_rule(*primals)
         t_back = jax.jvp(pulled_back, (inputs, cotangents), (t_inputs, t_cotangents))[1]
         return (ct_inputs, logs), (t_back, _zeros(logs))
 
-    return onward, back
+    return forward_rule, backward_rule
 
 
 def _zeros(tree: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Arrays of all steps that a loop carries: reading the place of one, and writing it."""
+"""Arrays of all steps that a loop carries: reading the slot of a step, and writing."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 
-# What is held is there once. Without the barrier the compiler reads and computes again
-# wherever it is used; and after a step has written where it has read, that would take a
-# copy of the array of all steps.
-hold = jax.lax.optimization_barrier
+# The compiler computes what is behind a barrier once. Without one it reads and computes
+# again wherever a value is used; after a step has written where it has read, that would
+# take a copy of the array of all steps.
+barrier = jax.lax.optimization_barrier
 
 
 def read(array: jax.Array, t: jax.Array, axis: int) -> jax.Array:
@@ -22,16 +22,17 @@ def read(array: jax.Array, t: jax.Array, axis: int) -> jax.Array:
 def write(
     array: jax.Array, blocks: Sequence[jax.Array], t: jax.Array, axis: int
 ) -> jax.Array:
-    """Put blocks of columns, side by side, in the place of step `t`."""
+    """Write blocks of columns, side by side, into the slot of step `t`."""
     # With x64 a Python integer is wider than the counter, and all must be of one type.
     index = t.dtype.type
     column = 0
     for block in blocks:
-        places = (t, index(0)) if axis == 0 else (index(0), t)
-        start = (*places, index(column))
-        update = jnp.expand_dims(block, axis)
+        lead = (t, index(0)) if axis == 0 else (index(0), t)
         array = jax.lax.dynamic_update_slice(
-            array, update, start, allow_negative_indices=False
+            array,
+            jnp.expand_dims(block, axis),
+            (*lead, index(column)),
+            allow_negative_indices=False,
         )
         column += block.shape[-1]
     return array
@@ -43,5 +44,5 @@ def write_each(
     t: jax.Array,
     axis: int,
 ) -> list[jax.Array]:
-    """Put blocks in the place of step `t` of several arrays."""
+    """Write blocks into the slot of step `t` of several arrays."""
     return [write(*pair, t, axis) for pair in zip(arrays, blocks, strict=True)]

@@ -1,0 +1,88 @@
+"""Activations of the gates, and derivatives that need only an activation's result."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+# An elementwise function, such as `jnp.tanh` or `jax.nn.sigmoid`.
+Activation = Callable[[Array], Array]
+
+# The derivative of an activation as a function of its result.
+SLOPES: dict[Activation, Activation] = {
+    jax.nn.sigmoid: lambda y: y * (1 - y),
+    jnp.tanh: lambda y: 1 - y * y,
+    jax.nn.tanh: lambda y: 1 - y * y,
+    jax.nn.relu: lambda y: (y > 0).astype(y.dtype),
+}
+
+
+def activated(name: str, activation: Activation, a: Array) -> Array:
+    """Apply the activation that was passed as the option `name`.
+
+    Raises:
+        ValueError: If the result has another shape. A state could broadcast it, so
+            that the mistake would pass unnoticed.
+    """
+    result = activation(a)
+    if jnp.shape(result) != a.shape:
+        raise ValueError(
+            f"`{name}` made shape {jnp.shape(result)} of {a.shape}; wanted a function "
+            "of each element, such as `jnp.tanh`."
+        )
+    return result
+
+
+def bounded(a: Array, clip: float | None) -> Array:
+    """Clip a pre-activation to `[-clip, clip]`; None leaves it as it is."""
+    return a if clip is None else jnp.clip(a, -clip, clip)
+
+
+def from_result(activation: Activation) -> Activation:
+    """Return the same function with a derivative whose only residual is its result.
+
+    The result is a residual anyway, because gates are multiplied. JAX would store
+    another array for the derivative.
+    """
+    if activation not in SLOPES:
+        return activation
+    return functools.partial(_from_result, activation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _from_result(activation: Activation, a: Array) -> Array:
+    return activation(a)
+
+
+def _forward(activation: Activation, a: Array) -> tuple[Array, Array]:
+    result = activation(a)
+    return result, result
+
+
+def _backward(activation: Activation, result: Array, ct: Array) -> tuple[Array]:
+    return (ct * SLOPES[activation](result),)
+
+
+_from_result.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def known_result(activation: Activation, a: Array, result: Array) -> Array:
+    """Return `result`, which is `activation(a)`; `a` is used for its cotangent only."""
+    del activation, a
+    return result
+
+
+def _known_forward(activation: Activation, a: Array, result: Array):
+    del activation, a
+    return result, result
+
+
+def _known_backward(activation: Activation, result: Array, ct: Array):
+    return ct * SLOPES[activation](result), jnp.zeros_like(result)
+
+
+known_result.defvjp(_known_forward, _known_backward)

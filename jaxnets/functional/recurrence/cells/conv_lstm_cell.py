@@ -1,0 +1,333 @@
+"""The LSTM whose products are convolutions: its state has a value at every pixel."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Inexact, Shaped
+
+from jaxnets.functional.convolution.general import conv
+from jaxnets.functional.recurrence.activations import Activation
+from jaxnets.functional.recurrence.arguments import (
+    check_array,
+    check_kind,
+    check_shape,
+    check_state,
+    same_dtype,
+)
+from jaxnets.functional.recurrence.cell import plain_hooks
+from jaxnets.functional.recurrence.cell_options import CellOptions, check_cell_options
+from jaxnets.functional.recurrence.cells.lstm_cell import (
+    LSTM,
+    LSTMState,
+    cell_and_output_gate,
+)
+from jaxnets.functional.recurrence.initializers import (
+    Initializer,
+    check_init,
+    check_sizes,
+    input_default,
+    recurrent_default,
+)
+from jaxnets.functional.recurrence.products import wide
+from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
+from jaxnets.functional.recurrence.time.steps import scan_steps
+from jaxnets.functional.shared.arguments import list_or_none
+from jaxnets.typing import ArrayLike, Key
+
+
+class ConvLSTMParams(NamedTuple):
+    """Weights of a convolutional LSTM, output channels in the order i, f, g, o.
+
+    Attributes:
+        w_xh: Kernel of the input `(*window, D, 4*H)`.
+        w_hh: Kernel of the last h `(*recurrent_window, H, 4*H)`.
+        b: `(4*H,)`.
+        peephole: `(3, *spatial, H)` in the order i, f, o, a weight for every place; a
+            spatial axis of size 1 is one weight for all places. None is none.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_conv_lstm
+        >>> params = init_conv_lstm(jax.random.key(0), 2, 5, (3, 3))
+        >>> params.w_xh.shape, params.w_hh.shape, params.b.shape
+        ((3, 3, 2, 20), (3, 3, 5, 20), (20,))
+    """
+
+    w_xh: ArrayLike
+    w_hh: ArrayLike
+    b: ArrayLike
+    peephole: ArrayLike | None = None
+
+
+def init_conv_lstm(
+    key: Key,
+    in_features: int,
+    hidden: int,
+    kernel_size: Sequence[int],
+    *,
+    recurrent_kernel_size: Sequence[int] | None = None,
+    forget_bias: float = 1.0,
+    peephole_shape: Sequence[int] | None = None,
+    input_init: Initializer = input_default,
+    recurrent_init: Initializer = recurrent_default,
+    dtype: DTypeLike = jnp.float32,
+) -> ConvLSTMParams:
+    """Draw the weights of `conv_lstm`, by the rules of `init_lstm`.
+
+    Args:
+        key: Random key.
+        in_features: D, channels of the input.
+        hidden: H, channels of the state.
+        kernel_size: Window that the input is seen through, one int an axis.
+        recurrent_kernel_size: Window that h is seen through; None is `kernel_size`.
+        forget_bias: Bias of f.
+        peephole_shape: Spatial shape of the peepholes: that of the input for a weight
+            at every place, ones for weights that all places share; None is no
+            peepholes. These weights start at zero.
+        input_init: Rule for each gate's `(*window, D, H)` kernel; by default normal
+            with variance 1/fan_in, truncated.
+        recurrent_init: Rule for each gate's `(*window, H, H)` kernel; by default
+            orthogonal, taken as a matrix of H columns.
+        dtype: Dtype of the weights.
+
+    Returns:
+        `ConvLSTMParams` with zero biases but for the forget gate.
+
+    Raises:
+        ValueError: If a size is below 1, windows differ in their number of axes, or
+            `dtype` is not floating point.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import jax
+        >>> from jaxnets.functional import init_conv_lstm
+        >>> key = jax.random.key(0)
+        >>> init_conv_lstm(key, 2, 5, (3, 3), peephole_shape=(8, 9)).peephole.shape
+        (3, 8, 9, 5)
+
+    Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
+    for Precipitation Nowcasting". Keras's `ConvLSTM2D` starts alike but for the
+    variance of the input's kernel, and draws one matrix for all gates.
+    """
+    for name, sizes in (
+        ("kernel_size", kernel_size),
+        ("recurrent_kernel_size", recurrent_kernel_size),
+    ):
+        if sizes is not None and list_or_none(sizes) is None:
+            raise TypeError(
+                f"`{name}` is {sizes!r}; wanted one int for each spatial axis, such as "
+                "(3, 3)."
+            )
+    window = tuple(kernel_size)
+    again = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
+    if len(again) != len(window):
+        raise ValueError(
+            f"`recurrent_kernel_size` is {again}; wanted {len(window)} sizes, as "
+            f"`kernel_size` = {window} has."
+        )
+    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
+    for size in itertools.chain(window, again):
+        check_sizes(kernel_size=size)
+    input_key, recurrent_key = jax.random.split(key)
+    kernel = lambda init, key, shape: jnp.concatenate(
+        [init(k, (*shape, hidden), dtype) for k in jax.random.split(key, 4)], axis=-1
+    )
+    peephole = None
+    if peephole_shape is not None:
+        peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)
+    return ConvLSTMParams(
+        w_xh=kernel(input_init, input_key, (*window, in_features)),
+        w_hh=kernel(recurrent_init, recurrent_key, (*again, hidden)),
+        b=jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1),
+        peephole=peephole,
+    )
+
+
+def conv_lstm(
+    params: ConvLSTMParams,
+    x: Shaped[ArrayLike, "..."],
+    state: LSTMState | None = None,
+    *,
+    activation: Activation = jnp.tanh,
+    gate_activation: Activation = jax.nn.sigmoid,
+    lengths: Shaped[ArrayLike, "*batch"] | None = None,
+    resets: Shaped[ArrayLike, "*batch_time"] | None = None,
+    reverse: bool = False,
+    time_major: bool = False,
+    unroll: int = 1,
+    checkpoint: int | str | None = None,
+    truncate: int | None = None,
+    clip_cotangent: float | None = None,
+) -> tuple[LSTMState, Inexact[Array, "..."]]:
+    """Run a convolutional LSTM over time: over series of images.
+
+    The equations of `lstm`, with convolutions for products. With `w_xh = [w_xi, w_xf,
+    w_xg, w_xo]`, `w_hh` and `b` alike, and `peephole` rows p_i, p_f and p_o (zero where
+    there are none):
+
+        i = gate_activation(conv(x_t, w_xi) + conv(h, w_hi) + b_i + p_i * c)
+        f = gate_activation(conv(x_t, w_xf) + conv(h, w_hf) + b_f + p_f * c)
+        g = activation(conv(x_t, w_xg) + conv(h, w_hg) + b_g)
+        c' = f * c + i * g
+        o = gate_activation(conv(x_t, w_xo) + conv(h, w_ho) + b_o + p_o * c')
+        h' = o * activation(c')
+
+    Padding is "SAME" with zeros, so that maps keep their spatial shape.
+
+    Args:
+        params: `ConvLSTMParams`. The kernels say how many spatial axes there are.
+        x: `(*batch, T, *spatial, D)`, or `(T, *batch, *spatial, D)` with `time_major`.
+            Any number of batch axes, also none.
+        state: Initial `LSTMState` of h and c `(*batch, *spatial, H)`; None is zeros.
+        activation: Function of the candidate g, and of the cell on its way out.
+        gate_activation: Function of the gates i, f and o.
+        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
+        resets: Where an episode begins, `(*batch, T)`; see `recur`.
+        reverse: Read time backwards; see `recur`.
+        time_major: Whether time is the first axis.
+        unroll: Steps in one iteration of the compiled loop.
+        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
+            `recur`.
+        truncate: Backpropagate through at most so many steps; see `recur`.
+        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
+            by element; None bounds nothing. It has no forward mode.
+
+    Returns:
+        `(LSTMState(h, c), ys)`: the final state and all h `(*batch, T, *spatial, H)`,
+        with time as in `x`, in the promoted dtype of the arguments.
+
+    Raises:
+        ValueError: If a shape does not fit the others or an option is out of range.
+        TypeError: If an argument is of the wrong kind, such as float lengths.
+
+    The taps are those of `lstm`: `h`, `c`, `i`, `f`, `g` and `o`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import conv_lstm, init_conv_lstm
+        >>> params = init_conv_lstm(jax.random.key(0), 1, 4, (3, 3))
+        >>> film = jnp.ones((2, 5, 8, 8, 1))  # batch, time, height, width, channels
+        >>> state, ys = conv_lstm(params, film, lengths=jnp.array([5, 2]))
+        >>> state.c.shape, ys.shape
+        ((2, 8, 8, 4), (2, 5, 8, 8, 4))
+
+    Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
+    for Precipitation Nowcasting", equations 3. Flax's `linen.ConvLSTMCell` and Keras's
+    `ConvLSTM2D` have no peepholes; Keras has strides and dilation, which these have
+    not; PyTorch has none.
+    """
+    check_cell_options(activation=activation, gate_activation=gate_activation)
+    check_clip_cotangent(clip_cotangent)
+    check_kind(params, ConvLSTMParams)
+    check_array("x", x)
+    axis, batch, spatial = _axes(params, x, time_major)
+    hidden = _check_params(params, spatial)
+    _check_features(params, x)
+    scan_options = parse_scan(
+        jnp.shape(x)[axis],
+        batch,
+        lengths=lengths,
+        resets=resets,
+        reverse=reverse,
+        time_major=time_major,
+        unroll=unroll,
+        checkpoint=checkpoint,
+        truncate=truncate,
+    )
+    if state is not None:
+        shape = (*batch, *spatial, hidden)
+        state = check_state(state, [shape, shape], LSTMState)
+    params, x, state = same_dtype(params, x, state)
+    zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
+    initial = LSTMState(zeros, zeros) if state is None else state
+    options = CellOptions(
+        activation, gate_activation, activation, clip_cotangent=clip_cotangent
+    )
+    step = lambda state, x_t, _: _step(options, params, state, x_t)
+    with explained(clip_cotangent=clip_cotangent):
+        return scan_steps(step, initial, x, scan_options)
+
+
+def _step(
+    options: CellOptions, params: ConvLSTMParams, state: LSTMState, x_t: Array
+) -> tuple[LSTMState, Array]:
+    """Compute gates, memory cell and output of one step."""
+    dtype = x_t.dtype
+    sums = {"preferred_element_type": wide(dtype)}
+    # The input's share is computed inside of the loop: a convolution of all steps
+    # before it takes more time and memory on a CPU. No accelerator was tried.
+    total = conv(x_t, params.w_xh, params.b, **sums) + conv(
+        state.h, params.w_hh, **sums
+    )
+    a = dict(zip(LSTM.gates, jnp.split(total, 4, axis=-1), strict=True))
+    before = jnp.asarray(state.c).astype(total.dtype)
+    hooks = plain_hooks(options)
+    c, o = cell_and_output_gate(options, params.peephole, a, before, hooks)
+    h = (o * hooks.activate("activation", c)).astype(dtype)
+    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+    return LSTMState(h, c.astype(dtype)), h
+
+
+def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
+    """Check the shapes of the weights for maps of a spatial shape; return H."""
+    ndim = jnp.ndim(params.w_xh)
+    if ndim < 3 or jnp.ndim(params.w_hh) != ndim:
+        raise ValueError(
+            f"`params.w_xh` has shape {jnp.shape(params.w_xh)} and `params.w_hh` "
+            f"{jnp.shape(params.w_hh)}; wanted (*window, D, 4*H) and (*window, H, "
+            "4*H), with as many axes of the window in both."
+        )
+    *_, hidden, columns = jnp.shape(params.w_hh)
+    if columns != 4 * hidden or jnp.shape(params.w_xh)[-1] != columns:
+        raise ValueError(
+            f"`params.w_hh` has shape {jnp.shape(params.w_hh)} and `params.w_xh` "
+            f"{jnp.shape(params.w_xh)}; wanted 4*H output channels in both, for i, f, "
+            f"g and o, with H = {hidden} input channels of `params.w_hh`."
+        )
+    check_shape("params.b", params.b, (columns,), "one bias for each channel")
+    if params.peephole is not None:
+        shape = jnp.shape(params.peephole)
+        shared = tuple(
+            1 if size == 1 else wanted
+            for size, wanted in zip(shape[1:-1], spatial, strict=False)
+        )
+        if shape != (3, *shared, hidden) or len(shared) != len(spatial):
+            raise ValueError(
+                f"`params.peephole` has shape {shape}; wanted {(3, *spatial, hidden)}, "
+                "one weight of i, f and o for each place and channel, or 1 in the "
+                "place of a spatial axis."
+            )
+    return hidden
+
+
+def _axes(
+    params: ConvLSTMParams, x: Any, time_major: bool
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Return the time axis of `x`, its batch axes and its spatial ones."""
+    shape, maps = jnp.shape(x), jnp.ndim(params.w_xh) - 2
+    if len(shape) < maps + 2:
+        raise ValueError(
+            f"`x` has shape {shape}; wanted (*batch, time, *spatial, features), or "
+            f"time first with time_major=True, with {maps} spatial axes, as the "
+            f"kernel `params.w_xh` of shape {jnp.shape(params.w_xh)} has."
+        )
+    axis = 0 if time_major else len(shape) - 2 - maps
+    lead = len(shape) - 1 - maps
+    batch = shape[:axis] + shape[axis + 1 : lead]
+    return axis, batch, shape[lead:-1]
+
+
+def _check_features(params: ConvLSTMParams, x: Any) -> None:
+    given, wanted = jnp.shape(x)[-1], jnp.shape(params.w_xh)[-2]
+    if given != wanted:
+        raise ValueError(
+            f"`x` has {given} features (its last axis; its shape is {jnp.shape(x)}), "
+            f"but `params.w_xh` has {wanted} input channels. They must be equal."
+        )

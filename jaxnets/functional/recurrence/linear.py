@@ -1,0 +1,210 @@
+"""Run a cell whose gates depend on `x_t` only, in a loop or by an associative scan.
+
+Without `h_{t-1}` in its gates a step is linear in the state, `h_t = decay_t * h_{t-1} +
+value_t`, with a decay and a value for each element.
+
+Source: Feng et al. 2024, "Were RNNs All We Needed?".
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from jaxnets.choices import Candidate, choose
+from jaxnets.functional.recurrence.arguments import (
+    batch_of,
+    check_features,
+    check_state,
+    check_weights,
+    same_dtype,
+)
+from jaxnets.functional.recurrence.initializers import (
+    Initializer,
+    check_init,
+    init_gates,
+)
+from jaxnets.functional.recurrence.products import plus_bias, product
+from jaxnets.functional.recurrence.time.associative import solve, solve_in_logs
+from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrence.time.options import (
+    Masks,
+    check_clip_cotangent,
+    parse_scan,
+)
+from jaxnets.functional.recurrence.time.segments import in_segments, zero_unless
+from jaxnets.functional.recurrence.time.steps import scan_steps
+from jaxnets.functional.shared.arguments import as_switch
+from jaxnets.tap import is_measuring, tap
+from jaxnets.typing import Key
+
+
+class LinearCell(NamedTuple):
+    """The description of a cell whose gates depend on `x_t` only.
+
+    Attributes:
+        name: Name of its function, such as "min_gru".
+        params: NamedTuple of its parameters, `w_xh (D, G*H)` and `b (G*H,)`.
+        gates: The G blocks of columns, in order.
+        coefficients: `coefficients(a, tap) -> (decay, value)` from the pre-activations
+            by the names of their blocks. It taps the gates.
+        log_coefficients: The logarithms of the same, `log_coefficients(a)`.
+        state: NamedTuple of the state; None because the state is `h` alone.
+        zero_params: Parameters for which None means the same as zeros.
+    """
+
+    name: str
+    params: type
+    gates: tuple[str, ...]
+    coefficients: Callable[..., tuple[Array, Array]]
+    log_coefficients: Callable[[dict[str, Array]], tuple[Array, Array]]
+    state: None = None
+    zero_params: tuple[str, ...] = ()
+
+    def widths(self, params: Any) -> tuple[int, ...]:
+        """Check the parameters; return the features of each array of the state."""
+        return (check_weights(params, self.params, self.gates),)
+
+
+def positive(x: Array) -> Array:
+    """Return `x + 1/2` for `x >= 0` and `sigmoid(x)` below, which is positive."""
+    return jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))
+
+
+def log_positive(x: Array) -> Array:
+    """Return the logarithm of `positive(x)`."""
+    above = jnp.log(jnp.maximum(x, 0.0) + 0.5)
+    return jnp.where(x >= 0, above, jax.nn.log_sigmoid(x))
+
+
+def init_linear_cell(
+    cell: LinearCell,
+    key: Key,
+    in_features: int,
+    hidden: int,
+    biases: dict[str, float],
+    *,
+    input_init: Initializer,
+    dtype: DTypeLike,
+) -> Any:
+    """Draw the weights of each gate's block; `biases` names those that are not zero."""
+    rules = {"input_init": input_init}
+    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
+    count = len(cell.gates)
+    b = [jnp.full(hidden, biases.get(gate, 0.0), dtype) for gate in cell.gates]
+    w_xh = init_gates(input_init, key, in_features, hidden, count, dtype)
+    return cell.params(w_xh, jnp.concatenate(b))
+
+
+def run_linear_cell(
+    cell: LinearCell,
+    params: Any,
+    x: Any,
+    state: Any,
+    implementation: str | None,
+    *,
+    clip_cotangent: float | None,
+    **scan_options: Any,
+) -> tuple[Array, Array]:
+    """Run `cell` over time, as its public function does.
+
+    - "scan": a loop over time; it has every option, and its taps see every step;
+    - "associative": all steps in parallel;
+    - "associative_log": the same on logarithms.
+    """
+    check_clip_cotangent(clip_cotangent)
+    time_major = as_switch(scan_options["time_major"], "time_major")
+    (hidden,) = cell.widths(params)
+    axes = "(time, *batch, features)" if time_major else "(*batch, time, features)"
+    check_features("x", x, params.w_xh, axes)
+    batch, time = batch_of(x, time_major), jnp.shape(x)[0 if time_major else -2]
+    params, x, h = _converted(params, x, state, (*batch, hidden))
+    options = parse_scan(time, batch, **scan_options)
+    unsupported = {
+        "`truncate`": options.cuts is not None,
+        "`clip_cotangent`": clip_cotangent is not None,
+        "taps, which `measure` needs": is_measuring(),
+    }
+    chosen = choose(cell.name, implementation, _candidates(unsupported))
+    project = lambda x: plus_bias(product(x, params.w_xh), params.b)
+    if chosen == "scan":
+        step = functools.partial(_step, cell, clip_cotangent)
+        with explained(clip_cotangent=clip_cotangent):
+            return scan_steps(step, h, x, options, prepare=project)
+    if time == 0:
+        return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
+    in_logs = chosen == "associative_log"
+    solver: Any = solve_in_logs if in_logs else solve
+
+    def scan(state: Array, x: Array, masks: Masks, draws: None) -> tuple[Array, Array]:
+        del draws
+        a = _blocks(cell, project(x))
+        decay, value = (
+            cell.log_coefficients(a) if in_logs else cell.coefficients(a, tap)
+        )
+        starts = h.astype(decay.dtype), state.astype(decay.dtype)
+        states = solver(decay, value, *starts, masks, reverse=options.reverse)
+        states = states.astype(x.dtype)
+        final = states[0 if options.reverse else -1]
+        ys = states if masks.valid is None else zero_unless(masks.valid, states)
+        return final, ys
+
+    return in_segments(scan, h, x, None, options)
+
+
+def step_linear_cell(
+    cell: LinearCell, params: Any, state: Any, x_t: Any
+) -> tuple[Array, Array]:
+    """Compute one step of `cell`, as its public function does."""
+    (hidden,) = cell.widths(params)
+    check_features("x_t", x_t, params.w_xh, "(*batch, features)")
+    shape = (*jnp.shape(x_t)[:-1], hidden)
+    check_state(state, [shape], None)
+    params, x_t, h = _converted(params, x_t, state, shape)
+    return _step(cell, None, h, plus_bias(product(x_t, params.w_xh), params.b))
+
+
+def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
+    """Check the state, if there is one, and convert all arrays to one dtype."""
+    if state is not None:
+        check_state(state, [shape], None)
+    params, x, state = same_dtype(params, x, state)
+    return params, x, jnp.zeros(shape, x.dtype) if state is None else state
+
+
+def _candidates(unsupported: dict[str, bool]) -> list[Candidate]:
+    """Return the implementations as they stand, the preferred one first."""
+    found = next((name for name, used in unsupported.items() if used), None)
+    reason = None if found is None else f"does not support {found}"
+    parallel = [
+        Candidate(name, reason, possible=found is None)
+        for name in ("associative", "associative_log")
+    ]
+    loop = Candidate("scan")
+    # A loop of elementwise steps keeps one core of a CPU busy; see the rows min_gru and
+    # min_lstm of the benchmark `recurrent`.
+    return [*parallel, loop] if jax.default_backend() != "cpu" else [loop, *parallel]
+
+
+def _blocks(cell: LinearCell, a: Array) -> dict[str, Array]:
+    split = jnp.split(a, len(cell.gates), axis=-1)
+    return dict(zip(cell.gates, split, strict=True))
+
+
+def _step(
+    cell: LinearCell,
+    clip_cotangent: float | None,
+    h: Array,
+    a_t: Array,
+    draws_t: None = None,
+) -> tuple[Array, Array]:
+    """Compute a step from its pre-activations."""
+    del draws_t
+    decay, value = cell.coefficients(_blocks(cell, a_t), tap)
+    after = (decay * h.astype(decay.dtype) + value).astype(h.dtype)
+    after = tap(bounded_cotangents(after, clip_cotangent), "h")
+    return after, after

@@ -1,0 +1,84 @@
+"""`scan_steps`: a step repeated over time, with padding, resets and segments.
+
+Every recurrence runs through this file or through its functions for the start and the
+end of a step, so that the meaning of `lengths`, `resets` and `truncate` is written
+once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
+from jaxnets.functional.recurrence.time.segments import (
+    broadcastable,
+    in_segments,
+    zero_unless,
+)
+
+
+def scan_steps(
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    state: Any,
+    xs: Any,
+    options: ScanOptions,
+    draws: Any = None,
+    prepare: Callable[[Any], Any] = lambda xs: xs,
+) -> tuple[Any, Any]:
+    """Scan `step(state, x_t, draws_t)` over `prepare(xs)`.
+
+    Args:
+        step: Returns the state and an output.
+        state: Initial state.
+        xs: Pytree of arrays with time at `options.time_axis`.
+        options: The scan options.
+        draws: Pytree of arrays, time first.
+        prepare: A function of many steps at once, time first. With checkpoints it is
+            applied to one segment at a time, so that its result is never stored for
+            all of time.
+
+    Returns:
+        The final state, and the outputs with time at `options.time_axis`.
+    """
+    initial = state
+
+    def guarded(state, inputs):
+        x_t, masks, draws_t = inputs
+        start = start_of_step(masks, initial, state)
+        after, y_t = step(start, x_t, draws_t)
+        return end_of_step(masks, state, after, y_t)
+
+    def scan(state, xs, masks, draws):
+        return jax.lax.scan(
+            guarded,
+            state,
+            (prepare(xs), masks, draws),
+            reverse=options.reverse,
+            unroll=options.unroll,
+        )
+
+    return in_segments(scan, state, xs, draws, options)
+
+
+def start_of_step(masks: Masks, initial: Any, state: Any) -> Any:
+    """Return the state that a step starts from, after cuts and resets."""
+    if masks.cuts is not None:
+        state = _select(masks.cuts, jax.lax.stop_gradient(state), state)
+    return state if masks.resets is None else _select(masks.resets, initial, state)
+
+
+def end_of_step(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
+    """Return state and output of a step; padding keeps the state, its output is 0."""
+    if masks.valid is None:
+        return after, y_t
+    return _select(masks.valid, after, before), zero_unless(masks.valid, y_t)
+
+
+def _select(mask: Bool[jax.Array, "*batch"], when_true: Any, when_false: Any) -> Any:
+    """Choose between two pytrees for each sequence of the batch."""
+    return jax.tree.map(
+        lambda t, f: jnp.where(broadcastable(mask, t), t, f), when_true, when_false
+    )

@@ -4,22 +4,14 @@
 unnoticed. A default that is a function is written as its name.
 """
 
-CELL = "activation=tanh"
-GATED = f"{CELL}, gate_activation=sigmoid"
-LSTM_CELL = f"{GATED}, output_activation=tanh, clip=None, coupled_gates=False"
-SHARED = "layer_norm=False, zoneout=0.0, recurrent_dropout=0.0, key=None"
-SCAN = (
-    "lengths=None, resets=None, reverse=False, time_major=False, unroll=1, "
-    "checkpoint=None, truncate=None, clip_cotangent=None"
-)
+from tests.cells import EVERY, GATED, INIT, SCAN
+
+
 POOL = (
     "strides=None, padding='VALID', padding_mode='zeros', window_dilation=1, "
     "ceil_mode=False"
 )
-INIT = "input_init=variance_scaling, recurrent_init=orthogonal"
 BIASED = "bias_init=zeros, dtype=None, param_dtype=float32, rngs"
-TO_HIDDEN = "in_features, hidden, *"
-LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
 
 SIGNATURES = {
     "jaxnets": ["Plan(backend, choices)", "plan(function, /, *arguments, **options)"],
@@ -64,36 +56,10 @@ SIGNATURES = {
         "recurrent_kernel_size=None, forget_bias=1.0, peephole_shape=None, "
         f"{INIT}, dtype=float32)",
         f"conv_lstm(params, x, state=None, *, {GATED}, {SCAN})",
-        "RNNParams(w_xh, w_hh, b)",
-        "GRUParams(w_xh, w_hh, b, b_hn=None)",
-        "LSTMParams(w_xh, w_hh, b, peephole=None, w_hr=None)",
-        "LSTMState(h, c)",
-        f"init_rnn(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
-        f"init_gru(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
-        f"init_lstm(key, {TO_HIDDEN}, forget_bias=1.0, peephole=False, "
-        f"projection=None, {INIT}, dtype=float32)",
+        *(signature for family in EVERY for signature in family.functions),
         "uniform_init(hidden)",
         "identity_init(scale=1.0)",
         "chrono_bias(key, hidden, longest, *, dtype=float32)",
-        f"rnn_step(params, state, x_t, *, {CELL}, clip=None, {SHARED})",
-        f"gru_step(params, state, x_t, *, {GATED}, clip=None, reset_after=True, "
-        f"{SHARED})",
-        f"lstm_step(params, state, x_t, *, {LSTM_CELL}, {SHARED})",
-        f"rnn(params, x, state=None, *, {CELL}, clip=None, {SHARED}, {SCAN}, "
-        "implementation=None)",
-        f"gru(params, x, state=None, *, {GATED}, clip=None, reset_after=True, "
-        f"{SHARED}, {SCAN}, implementation=None)",
-        f"lstm(params, x, state=None, *, {LSTM_CELL}, {SHARED}, {SCAN}, "
-        "implementation=None)",
-        "MinGRUParams(w_xh, b)",
-        "MinLSTMParams(w_xh, b)",
-        f"init_min_gru(key, {TO_HIDDEN}, input_init=variance_scaling, dtype=float32)",
-        f"init_min_lstm(key, {TO_HIDDEN}, forget_bias=1.0, "
-        "input_init=variance_scaling, dtype=float32)",
-        "min_gru_step(params, state, x_t)",
-        "min_lstm_step(params, state, x_t)",
-        f"min_gru(params, x, state=None, *, {SCAN}, implementation=None)",
-        f"min_lstm(params, x, state=None, *, {SCAN}, implementation=None)",
         "LayerNormParams(gain_h, gain_x=None, gain_c=None, bias_c=None)",
         "bidirectional(run, forward_params, backward_params, x, state=None, *, "
         "merge='concat', **options)",
@@ -209,17 +175,7 @@ SIGNATURES = {
         "GlobalAvgPool(*, spatial_ndim=None, keepdims=False)",
         "GlobalSumPool(*, spatial_ndim=None, keepdims=False)",
         "Flatten()",
-        f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
-        "implementation=None, name='rnn', rngs)",
-        f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
-        "param_dtype=float32, implementation=None, name='gru', rngs)",
-        f"MinGRU({LAYERS}, input_init=variance_scaling, param_dtype=float32, "
-        "implementation=None, name='min_gru', rngs)",
-        f"MinLSTM({LAYERS}, forget_bias=1.0, input_init=variance_scaling, "
-        "param_dtype=float32, implementation=None, name='min_lstm', rngs)",
-        f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
-        f"projection=None, {INIT}, param_dtype=float32, "
-        "implementation=None, name='lstm', rngs)",
+        *(family.constructor for family in EVERY),
         "Recurrent(cell, *, name='recurrent')",
         "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
         f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "

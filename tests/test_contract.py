@@ -18,8 +18,8 @@ import pytest
 from flax import nnx
 
 from jaxnets import functional as F
-from jaxnets import nn
 from jaxnets.functional.recurrence.cells import CELLS
+from tests.cells import EVERY
 from tests.signatures import SIGNATURES
 
 
@@ -172,7 +172,7 @@ def test_recurrences_return_the_state_and_all_outputs(name):
         )
 
 
-@pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM, nn.MinGRU, nn.MinLSTM])
+@pytest.mark.parametrize("layer", [family.layer for family in EVERY])
 def test_layers_return_what_their_functions_return(layer):
     module = layer(3, 4, rngs=nnx.Rngs(0))
     state, ys = module(X)

@@ -95,7 +95,7 @@ class Kernel(NamedTuple):
         name: What `implementation` calls it.
         platform: The backend that has it.
         elsewhere: What a plan says on other backends.
-        candidate: `candidate(differs, x, (time, *batch), scan_options)` returns the
+        candidate: `candidate(differs, x, (time, *batch), options)` returns the
             `Candidate` for these arguments; `differs` says in what the cell differs
             from its standard form, and is None if it does not.
         run: `run(params, x, state, options)` returns `(state, ys)`, with the parsed

@@ -73,10 +73,16 @@ def run_cell(
     params: Any,
     x: Any,
     state: Any,
-    implementation: str | None,
     *,
-    cell_options: dict[str, Any],
-    scan_options: dict[str, Any],
+    lengths: Any,
+    resets: Any,
+    reverse: Any,
+    time_major: Any,
+    unroll: Any,
+    checkpoint: Any,
+    truncate: Any,
+    implementation: str | None,
+    **cell_options: Any,
 ) -> tuple[Any, Any]:
     """Run `cell` over time, as its public function does.
 
@@ -95,18 +101,34 @@ def run_cell(
         params: Its parameters.
         x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`.
         state: Initial state, or None for zeros.
+        lengths: As in `recur`, like the scan options that follow.
+        resets: As in `recur`.
+        reverse: As in `recur`.
+        time_major: As in `recur`.
+        unroll: As in `recur`.
+        checkpoint: As in `recur`.
+        truncate: As in `recur`.
         implementation: The user's; None chooses.
-        cell_options: All cell options, as the user gave them.
-        scan_options: All scan options but `clip_cotangent`, as the user gave them.
+        **cell_options: All other options, as the user gave them.
 
     Returns:
         `(state, ys)`.
     """
-    time_major = as_switch(scan_options["time_major"], "time_major")
+    time_major = as_switch(time_major, "time_major")
     given = _parse_arguments(cell, params, x, state, cell_options, time_major)
     (time,) = given.time
-    options = parse_scan(time, given.batch, **scan_options)
-    chosen = choose(cell.name, implementation, _candidates(cell, given, scan_options))
+    options = parse_scan(
+        time,
+        given.batch,
+        lengths=lengths,
+        resets=resets,
+        reverse=reverse,
+        time_major=time_major,
+        unroll=unroll,
+        checkpoint=checkpoint,
+        truncate=truncate,
+    )
+    chosen = choose(cell.name, implementation, _candidates(cell, given, options))
     for kernel in cell.kernels:
         if kernel.name == chosen:
             return kernel.run(given.params, given.x, given.state, options)
@@ -120,7 +142,7 @@ def run_cell(
 
 
 def step_cell(
-    cell: Cell, params: Any, state: Any, x_t: Any, cell_options: dict[str, Any]
+    cell: Cell, params: Any, state: Any, x_t: Any, **cell_options: Any
 ) -> tuple[Any, Any]:
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
@@ -167,14 +189,12 @@ def _parse_arguments(
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 
 
-def _candidates(
-    cell: Cell, given: _Arguments, scan_options: dict[str, Any]
-) -> list[Candidate]:
+def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
     """Return all implementations as they stand for these arguments."""
     extra = {text: getattr(given.params, name) for name, text in cell.departures}
     differs = departure(given.options, given.mask, cell.activations, extra)
     kernels = [
-        kernel.candidate(differs, given.x, (*given.time, *given.batch), scan_options)
+        kernel.candidate(differs, given.x, (*given.time, *given.batch), options)
         if jax.default_backend() == kernel.platform
         else Candidate(kernel.name, kernel.elsewhere, possible=False)
         for kernel in cell.kernels

@@ -1,7 +1,5 @@
 """Recurrences for the crossing with JAX's transformations."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,9 +16,8 @@ from jaxnets.functional import (
     rnn,
     rnn_step,
 )
-from jaxnets.functional.recurrence.cells import CELLS
 from tests.cases import Case
-from tests.functional.recurrence.setup import PARALLEL
+from tests.cells import LINEAR, PARALLEL
 
 
 BATCH, TIME, FEATURES, HIDDEN, OUTPUTS = 2, 4, 3, 3, 2
@@ -109,34 +106,26 @@ def runs(implementation):
     ]
 
 
-def linear(name, implementation):
+def linear(family, implementation):
     """A cell whose gates depend on the input only; all of its forms have all modes."""
-    functions = CELLS[name]
-    kind: Any = functions.cell.params
-
-    def run(x, h, w_xh, b):
-        options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
-        return functions.run(
-            kind(w_xh, b), x, h, implementation=implementation, **options
-        )
-
-    columns = len(functions.cell.gates) * HIDDEN
+    options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
+    options["implementation"] = implementation
+    run = lambda x, h, *w: family.run(family.params(*w), x, h, **options)
+    columns = family.gates * HIDDEN
     arrays = draw(SEQUENCE, STATE, (FEATURES, columns), (columns,))
-    return Case(f"{name}-{implementation}", run, arrays)
+    return Case(f"{family.name}-{implementation}", run, arrays)
 
 
-def linear_step(name):
-    functions = CELLS[name]
-    kind: Any = functions.cell.params
-    columns = len(functions.cell.gates) * HIDDEN
+def linear_step(family):
+    step = lambda x, h, *w: family.step(family.params(*w), h, x)
+    columns = family.gates * HIDDEN
     arrays = draw((BATCH, FEATURES), STATE, (FEATURES, columns), (columns,))
-    return Case(f"{name}-step", lambda x, h, *w: functions.step(kind(*w), h, x), arrays)
+    return Case(f"{family.name}-step", step, arrays)
 
 
 CASES = [
-    *(linear(name, how) for name in ("min_gru", "min_lstm") for how in PARALLEL),
-    linear_step("min_gru"),
-    linear_step("min_lstm"),
+    *(linear(family, how) for family in LINEAR for how in PARALLEL),
+    *map(linear_step, LINEAR),
     *runs("scan"),
     *runs("split"),
     *runs("in_place"),

@@ -1,6 +1,6 @@
-"""The table of cells for the tests, and drawn parameters and options."""
+"""Drawn parameters and options for the tests of recurrences."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,47 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from jaxnets.functional import LSTMState
-from jaxnets.functional.recurrence.cells import CELLS
-from tests.oracles import recurrent as oracle
+from tests.cells import LOOPS, LSTM
 
-
-class Family(NamedTuple):
-    """A row of `CELLS`, and what the tests need to know of it.
-
-    Attributes:
-        name: Its name in `CELLS`.
-        oracle_step: Its step in NumPy.
-        implementations: The names that force one.
-    """
-
-    name: str
-    oracle_step: Any
-    implementations: tuple[str, ...]
-
-    @property
-    def run(self) -> Any:
-        return CELLS[self.name].run
-
-    @property
-    def step(self) -> Any:
-        return CELLS[self.name].step
-
-    @property
-    def gates(self) -> int:
-        return len(CELLS[self.name].cell.gates)
-
-
-LOOPS = ("scan", "split")
-PARALLEL = ("scan", "associative", "associative_log")
-RNN = Family("rnn", oracle.rnn_step, LOOPS)
-GRU = Family("gru", oracle.gru_step, LOOPS)
-LSTM = Family("lstm", oracle.lstm_step, LOOPS)
-MIN_GRU = Family("min_gru", oracle.min_gru_step, PARALLEL)
-MIN_LSTM = Family("min_lstm", oracle.min_lstm_step, PARALLEL)
-# Cells whose gates see the state, cells whose gates do not, and all.
-FAMILIES = [RNN, GRU, LSTM]
-LINEAR = [MIN_GRU, MIN_LSTM]
-EVERY = [*FAMILIES, *LINEAR]
 
 # Each example compiles, so they are few; the choice is the same in every run.
 few = settings(
@@ -74,8 +35,7 @@ def draw_params(
     drawn |= {"b": normal(columns), "b_hn": normal(hidden)}
     drawn["peephole"] = normal(3, hidden) if peephole else None
     drawn["w_hr"] = normal(hidden, projection) if projection else None
-    kind: Any = CELLS[family.name].cell.params
-    return kind(**{field: drawn[field] for field in kind._fields})
+    return family.params(**{name: drawn[name] for name in family.params._fields})
 
 
 def draw_state(family, rng, batch, hidden=2, *, projection=None) -> Any:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from jaxnets.functional import LSTMState, bidirectional, gru, lstm, rnn
-from tests.functional.recurrence.setup import (
-    GRU,
-    LSTM,
-    RNN,
-    as_float32,
-    draw_params,
-    draw_state,
-)
+from tests.cells import GRU, LSTM, RNN
+from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 from tests.oracles import recurrent as oracle
 
 

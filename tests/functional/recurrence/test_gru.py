@@ -14,7 +14,8 @@ from jaxnets.functional import (
     gru_step,
     init_gru,
 )
-from tests.functional.recurrence.setup import GRU, as_float32, draw_params
+from tests.cells import GRU
+from tests.functional.recurrence.setup import as_float32, draw_params
 
 
 def test_flax_cell_is_the_case_without_b_hn(rng):

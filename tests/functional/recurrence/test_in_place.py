@@ -11,12 +11,8 @@ from jaxnets import functional as F
 from jaxnets.functional.recurrence.time.in_place import chunks
 from jaxnets.functional.recurrence.time.in_place import scan as in_place_scan
 from jaxnets.gradflow import measure
-from tests.functional.recurrence.setup import (
-    FAMILIES,
-    as_float32,
-    draw_params,
-    draw_state,
-)
+from tests.cells import FAMILIES
+from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 
 
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)

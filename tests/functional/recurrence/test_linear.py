@@ -11,12 +11,8 @@ import pytest
 import jaxnets
 from jaxnets.functional.recurrence.cells import CELLS
 from jaxnets.gradflow import measure
-from tests.functional.recurrence.setup import (
-    LINEAR,
-    PARALLEL,
-    as_float32,
-    draw_params,
-)
+from tests.cells import LINEAR, PARALLEL
+from tests.functional.recurrence.setup import as_float32, draw_params
 from tests.oracles import recurrent as oracle
 
 

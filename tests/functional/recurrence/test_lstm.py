@@ -15,7 +15,8 @@ from jaxnets.functional import (
     lstm,
     lstm_step,
 )
-from tests.functional.recurrence.setup import LSTM, as_float32, draw_params
+from tests.cells import LSTM
+from tests.functional.recurrence.setup import as_float32, draw_params
 
 
 def test_flax_cell_with_the_same_weights(rng):

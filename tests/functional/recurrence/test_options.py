@@ -7,15 +7,8 @@ import pytest
 
 import jaxnets
 from jaxnets.functional import LayerNormParams, lstm, recur, rnn
-from tests.functional.recurrence.setup import (
-    FAMILIES,
-    GRU,
-    LSTM,
-    RNN,
-    as_float32,
-    draw_params,
-    draw_state,
-)
+from tests.cells import FAMILIES, GRU, LSTM, RNN
+from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 from tests.oracles import recurrent as oracle
 
 

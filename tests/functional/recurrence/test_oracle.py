@@ -12,20 +12,8 @@ from hypothesis import given
 from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
-from tests.functional.recurrence.setup import (
-    EVERY,
-    FAMILIES,
-    GRU,
-    LSTM,
-    MIN_GRU,
-    MIN_LSTM,
-    PARALLEL,
-    RNN,
-    draw_params,
-    draw_state,
-    few,
-    scans,
-)
+from tests.cells import EVERY, FAMILIES, GRU, LINEAR, LSTM, PARALLEL, RNN
+from tests.functional.recurrence.setup import draw_params, draw_state, few, scans
 from tests.oracles import recurrent as oracle
 
 
@@ -115,18 +103,12 @@ def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
         compare(LSTM, (2, 3), draws, cell, **extras)
 
 
+@pytest.mark.parametrize("family", LINEAR, ids=lambda f: f.name)
 @few
 @given(draws=scans(PARALLEL))
-def test_min_gru_is_the_loop(draws):
+def test_cells_with_gates_from_the_input_are_the_loop(family, draws):
     with jax.enable_x64(True):
-        compare(MIN_GRU, (3, 2), draws, {})
-
-
-@few
-@given(draws=scans(PARALLEL))
-def test_min_lstm_is_the_loop(draws):
-    with jax.enable_x64(True):
-        compare(MIN_LSTM, (2, 3), draws, {})
+        compare(family, (3, 2), draws, {})
 
 
 @every_cell

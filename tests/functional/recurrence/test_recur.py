@@ -7,15 +7,8 @@ import pytest
 
 from jaxnets.functional import gru_step, init_gru, recur
 from jaxnets.gradflow import measure
-from tests.functional.recurrence.setup import (
-    FAMILIES,
-    GRU,
-    LSTM,
-    RNN,
-    as_float32,
-    draw_params,
-    draw_state,
-)
+from tests.cells import FAMILIES, GRU, LSTM, RNN
+from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 from tests.oracles import recurrent as oracle
 
 

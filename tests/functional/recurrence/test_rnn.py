@@ -14,7 +14,8 @@ from jaxnets.functional import (
     rnn,
     rnn_step,
 )
-from tests.functional.recurrence.setup import RNN, as_float32, draw_params
+from tests.cells import RNN
+from tests.functional.recurrence.setup import as_float32, draw_params
 
 
 # The lecture's matrices act on column vectors.

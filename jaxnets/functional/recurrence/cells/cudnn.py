@@ -20,16 +20,16 @@ def _candidate(
     differs: str | None,
     x: jax.Array,
     lead: tuple[int, ...],
-    scan_options: dict[str, Any],
+    options: ScanOptions,
 ) -> Candidate:
     """Return "cudnn" as it stands for these arguments, on a GPU."""
     # AMD's GPUs are "gpu" too, and their library orders the gates differently.
     if "rocm" in backend.get_backend().platform_version.lower():
         return Candidate("cudnn", _ELSEWHERE, possible=False)
     unsupported = {
-        "`resets`": scan_options["resets"] is not None,
-        "`checkpoint`": scan_options["checkpoint"] is not None,
-        "`truncate`": scan_options["truncate"] is not None,
+        "`resets`": options.resets is not None,
+        "`checkpoint`": options.segment is not None,
+        "`truncate`": options.cuts is not None,
         "taps, which `measure` needs": is_measuring(),
     }
     found = differs or next((name for name, used in unsupported.items() if used), None)

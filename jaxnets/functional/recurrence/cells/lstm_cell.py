@@ -8,11 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxnets.functional.recurrence.activations import Activation, bounded
-from jaxnets.functional.recurrence.arguments import (
-    check_kind,
-    check_shape,
-    check_weights,
-)
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
@@ -30,7 +25,12 @@ from jaxnets.functional.recurrence.cell_options import (
     zoned,
 )
 from jaxnets.functional.recurrence.cells.cudnn import CUDNN
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams, LSTMState
+from jaxnets.functional.recurrence.cells.lstm_params import (
+    LSTM_GATES,
+    LSTMParams,
+    LSTMState,
+    lstm_widths,
+)
 from jaxnets.functional.recurrence.products import product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
@@ -126,33 +126,12 @@ def cell_and_output_gate(
     return c, activate("gate_activation", "o", p_o, c)
 
 
-def _widths(params: Any) -> tuple[int, int]:
-    """Check the shapes of the weights; return the sizes of h and c."""
-    check_kind(params, LSTMParams)
-    outputs = None
-    if params.w_hr is not None:
-        if jnp.ndim(params.w_hr) != 2:
-            raise ValueError(
-                f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
-                "from the cell to the output."
-            )
-        outputs = jnp.shape(params.w_hr)[1]
-    hidden = check_weights(params, LSTMParams, LSTM.gates, outputs)
-    if outputs is not None:
-        why = "from the cell to the output"
-        check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
-    if params.peephole is not None:
-        why = "one row for each of i, f and o"
-        check_shape("params.peephole", params.peephole, (3, hidden), why)
-    return hidden if outputs is None else outputs, hidden
-
-
 LSTM = Cell(
     name="lstm",
     params=LSTMParams,
-    gates=("i", "f", "g", "o"),
+    gates=LSTM_GATES,
     taps=("i", "f", "g", "c", "o", "h"),
-    widths=_widths,
+    widths=lstm_widths,
     bind=_bind,
     state=LSTMState,
     activations=("activation", "gate_activation", "output_activation"),
@@ -221,17 +200,15 @@ def lstm_step(
         params,
         state,
         x_t,
-        {
-            "activation": activation,
-            "gate_activation": gate_activation,
-            "output_activation": output_activation,
-            "clip": clip,
-            "coupled_gates": coupled_gates,
-            "layer_norm": layer_norm,
-            "zoneout": zoneout,
-            "recurrent_dropout": recurrent_dropout,
-            "key": key,
-        },
+        activation=activation,
+        gate_activation=gate_activation,
+        output_activation=output_activation,
+        clip=clip,
+        coupled_gates=coupled_gates,
+        layer_norm=layer_norm,
+        zoneout=zoneout,
+        recurrent_dropout=recurrent_dropout,
+        key=key,
     )
 
 
@@ -342,26 +319,22 @@ def lstm(
         params,
         x,
         state,
-        implementation,
-        cell_options={
-            "activation": activation,
-            "gate_activation": gate_activation,
-            "output_activation": output_activation,
-            "clip": clip,
-            "coupled_gates": coupled_gates,
-            "layer_norm": layer_norm,
-            "zoneout": zoneout,
-            "recurrent_dropout": recurrent_dropout,
-            "key": key,
-            "clip_cotangent": clip_cotangent,
-        },
-        scan_options={
-            "lengths": lengths,
-            "resets": resets,
-            "reverse": reverse,
-            "time_major": time_major,
-            "unroll": unroll,
-            "checkpoint": checkpoint,
-            "truncate": truncate,
-        },
+        activation=activation,
+        gate_activation=gate_activation,
+        output_activation=output_activation,
+        clip=clip,
+        coupled_gates=coupled_gates,
+        layer_norm=layer_norm,
+        zoneout=zoneout,
+        recurrent_dropout=recurrent_dropout,
+        key=key,
+        clip_cotangent=clip_cotangent,
+        lengths=lengths,
+        resets=resets,
+        reverse=reverse,
+        time_major=time_major,
+        unroll=unroll,
+        checkpoint=checkpoint,
+        truncate=truncate,
+        implementation=implementation,
     )

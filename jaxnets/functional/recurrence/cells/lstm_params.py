@@ -1,11 +1,16 @@
 """The weights and state of a long short-term memory, and their initial values."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxnets.functional.recurrence.arguments import (
+    check_kind,
+    check_shape,
+    check_weights,
+)
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -14,6 +19,10 @@ from jaxnets.functional.recurrence.initializers import (
     recurrent_default,
 )
 from jaxnets.typing import ArrayLike, Key
+
+
+# The blocks of columns of the weights.
+LSTM_GATES = ("i", "f", "g", "o")
 
 
 class LSTMState(NamedTuple):
@@ -125,3 +134,24 @@ def init_lstm(
         peephole=jnp.zeros((3, hidden), dtype) if peephole else None,
         w_hr=w_hr,
     )
+
+
+def lstm_widths(params: Any) -> tuple[int, int]:
+    """Check the shapes of the weights; return the sizes of h and c."""
+    check_kind(params, LSTMParams)
+    outputs = None
+    if params.w_hr is not None:
+        if jnp.ndim(params.w_hr) != 2:
+            raise ValueError(
+                f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
+                "from the cell to the output."
+            )
+        outputs = jnp.shape(params.w_hr)[1]
+    hidden = check_weights(params, LSTMParams, LSTM_GATES, outputs)
+    if outputs is not None:
+        why = "from the cell to the output"
+        check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
+    if params.peephole is not None:
+        why = "one row for each of i, f and o"
+        check_shape("params.peephole", params.peephole, (3, hidden), why)
+    return hidden if outputs is None else outputs, hidden

@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxnets import nn
 from jaxnets.gradflow import measure
-from tests.nn.test_recurrent import assert_close, disturbed
+from tests.nn.recurrent.test_layers import assert_close, disturbed
 
 
 D, H = 3, 4

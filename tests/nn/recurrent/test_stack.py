@@ -14,11 +14,11 @@ from flax import nnx
 from jaxnets import functional as F
 from jaxnets import interop, models, nn
 from jaxnets.gradflow import measure
-from tests.nn.test_recurrent import assert_close, disturbed
+from tests.nn.recurrent.test_layers import assert_close, disturbed
 
 
 D, H = 3, 4
-PYTORCH = pathlib.Path(__file__).parents[1] / "interop/references/pytorch.json"
+PYTORCH = pathlib.Path(__file__).parents[2] / "interop/references/pytorch.json"
 
 
 @pytest.fixture

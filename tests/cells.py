@@ -1,0 +1,149 @@
+"""The table of recurrent cells for the tests: one row a cell.
+
+A row brings the cell's oracle, and its signatures, written out a second time as in
+`tests/signatures.py`. The tests of oracles, transformations, layers and signatures run
+over this table.
+"""
+
+from typing import Any, NamedTuple
+
+from jaxnets import nn
+from jaxnets.functional.recurrence.cells import CELLS
+from tests.oracles import recurrent as oracle
+
+
+CELL = "activation=tanh"
+GATED = f"{CELL}, gate_activation=sigmoid"
+LSTM_CELL = f"{GATED}, output_activation=tanh, clip=None, coupled_gates=False"
+SHARED = "layer_norm=False, zoneout=0.0, recurrent_dropout=0.0, key=None"
+SCAN = (
+    "lengths=None, resets=None, reverse=False, time_major=False, unroll=1, "
+    "checkpoint=None, truncate=None, clip_cotangent=None"
+)
+INPUT_INIT = "input_init=variance_scaling"
+INIT = f"{INPUT_INIT}, recurrent_init=orthogonal"
+TO_HIDDEN = "in_features, hidden, *"
+LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
+# The names that force an implementation of a cell, by whether its gates see the state.
+LOOPS = ("scan", "split")
+PARALLEL = ("scan", "associative", "associative_log")
+
+
+class Family(NamedTuple):
+    """A row of `CELLS`, and what the tests need to know of it.
+
+    Attributes:
+        name: Its name in `CELLS`.
+        layer: Its layer in `nn`.
+        oracle_step: Its step in NumPy.
+        implementations: The names that force one.
+        functions: The signatures of its functions and of its parameters.
+        constructor: The signature of its layer.
+    """
+
+    name: str
+    layer: Any
+    oracle_step: Any
+    implementations: tuple[str, ...]
+    functions: list[str]
+    constructor: str
+
+    @property
+    def run(self) -> Any:
+        return CELLS[self.name].run
+
+    @property
+    def step(self) -> Any:
+        return CELLS[self.name].step
+
+    @property
+    def params(self) -> Any:
+        return CELLS[self.name].cell.params
+
+    @property
+    def gates(self) -> int:
+        return len(CELLS[self.name].cell.gates)
+
+
+RNN = Family(
+    "rnn",
+    nn.RNN,
+    oracle.rnn_step,
+    LOOPS,
+    [
+        "RNNParams(w_xh, w_hh, b)",
+        f"init_rnn(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
+        f"rnn_step(params, state, x_t, *, {CELL}, clip=None, {SHARED})",
+        f"rnn(params, x, state=None, *, {CELL}, clip=None, {SHARED}, {SCAN}, "
+        "implementation=None)",
+    ],
+    f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
+    "implementation=None, name='rnn', rngs)",
+)
+GRU = Family(
+    "gru",
+    nn.GRU,
+    oracle.gru_step,
+    LOOPS,
+    [
+        "GRUParams(w_xh, w_hh, b, b_hn=None)",
+        f"init_gru(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
+        f"gru_step(params, state, x_t, *, {GATED}, clip=None, reset_after=True, "
+        f"{SHARED})",
+        f"gru(params, x, state=None, *, {GATED}, clip=None, reset_after=True, "
+        f"{SHARED}, {SCAN}, implementation=None)",
+    ],
+    f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
+    "param_dtype=float32, implementation=None, name='gru', rngs)",
+)
+LSTM = Family(
+    "lstm",
+    nn.LSTM,
+    oracle.lstm_step,
+    LOOPS,
+    [
+        "LSTMParams(w_xh, w_hh, b, peephole=None, w_hr=None)",
+        "LSTMState(h, c)",
+        f"init_lstm(key, {TO_HIDDEN}, forget_bias=1.0, peephole=False, "
+        f"projection=None, {INIT}, dtype=float32)",
+        f"lstm_step(params, state, x_t, *, {LSTM_CELL}, {SHARED})",
+        f"lstm(params, x, state=None, *, {LSTM_CELL}, {SHARED}, {SCAN}, "
+        "implementation=None)",
+    ],
+    f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
+    f"projection=None, {INIT}, param_dtype=float32, implementation=None, "
+    "name='lstm', rngs)",
+)
+MIN_GRU = Family(
+    "min_gru",
+    nn.MinGRU,
+    oracle.min_gru_step,
+    PARALLEL,
+    [
+        "MinGRUParams(w_xh, b)",
+        f"init_min_gru(key, {TO_HIDDEN}, {INPUT_INIT}, dtype=float32)",
+        "min_gru_step(params, state, x_t)",
+        f"min_gru(params, x, state=None, *, {SCAN}, implementation=None)",
+    ],
+    f"MinGRU({LAYERS}, {INPUT_INIT}, param_dtype=float32, implementation=None, "
+    "name='min_gru', rngs)",
+)
+MIN_LSTM = Family(
+    "min_lstm",
+    nn.MinLSTM,
+    oracle.min_lstm_step,
+    PARALLEL,
+    [
+        "MinLSTMParams(w_xh, b)",
+        f"init_min_lstm(key, {TO_HIDDEN}, forget_bias=1.0, {INPUT_INIT}, "
+        "dtype=float32)",
+        "min_lstm_step(params, state, x_t)",
+        f"min_lstm(params, x, state=None, *, {SCAN}, implementation=None)",
+    ],
+    f"MinLSTM({LAYERS}, forget_bias=1.0, {INPUT_INIT}, param_dtype=float32, "
+    "implementation=None, name='min_lstm', rngs)",
+)
+EVERY = [RNN, GRU, LSTM, MIN_GRU, MIN_LSTM]
+# Cells whose gates see the state, and cells whose gates do not.
+FAMILIES = [family for family in EVERY if family.implementations is LOOPS]
+LINEAR = [family for family in EVERY if family.implementations is PARALLEL]

@@ -13,25 +13,6 @@ from jaxnets.functional.shared.arguments import as_count, list_or_none
 from jaxnets.typing import ArrayLike
 
 
-def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
-    """Return the dtype that `arrays` promote to; None stands for an absent one.
-
-    Raises:
-        TypeError: If it is no dtype of numbers.
-
-    Example:
-        >>> promoted_dtype(np.ones(2, np.float32), None, np.ones(2, np.int32))
-        dtype('float32')
-    """
-    dtype = jnp.result_type(*(array for array in arrays if array is not None))
-    if not jnp.issubdtype(dtype, jnp.number):
-        raise TypeError(
-            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
-            "for example with `x.astype(jnp.float32)`."
-        )
-    return dtype
-
-
 def checked_result_dtype(
     preferred: DTypeLike | None, operands: np.dtype
 ) -> np.dtype | None:

@@ -7,16 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
+from jaxnets.functional.convolution.implementations.blocks import conv_sum_by_blocks
+from jaxnets.functional.convolution.implementations.lax import ConvOptions, conv_sum
 from jaxnets.functional.convolution.implementations.library import (
-    conv_sum,
     conv_sum_ordinary_gradients,
 )
-from jaxnets.functional.convolution.implementations.pointwise import conv_sum_by_product
-from jaxnets.functional.convolution.implementations.rewrites import (
-    conv_sum_by_blocks,
-    conv_sum_by_planes,
-)
+from jaxnets.functional.convolution.implementations.planes import conv_sum_by_planes
+from jaxnets.functional.convolution.implementations.product import conv_sum_by_product
 from jaxnets.functional.convolution.implementations.shifts import conv_sum_by_taps
 
 

@@ -12,15 +12,14 @@ from jaxnets.functional.convolution.arguments import (
     checked_precision,
     checked_result_dtype,
     plus_bias,
-    promoted_dtype,
 )
 from jaxnets.functional.convolution.choice import (
     CONV_IMPLEMENTATIONS,
     choose_conv,
 )
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
-from jaxnets.functional.convolution.implementations.library import dilated
+from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,

@@ -11,15 +11,15 @@ from jaxnets.functional.convolution.arguments import (
     check_kernel,
     checked_precision,
     plus_bias,
-    promoted_dtype,
 )
-from jaxnets.functional.convolution.implementations.transpose_sums import (
+from jaxnets.functional.convolution.implementations.transposed import (
     TransposeOptions,
     sum_by_lax,
     sum_by_library,
     sum_by_phases,
 )
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,

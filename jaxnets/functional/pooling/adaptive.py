@@ -7,17 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.implementations.axis_maxima import first_max
+from jaxnets.functional.pooling.dtypes import check_divisible, check_ordered, lowest
 from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
+from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.pooling.window import avg_pool, max_pool
 from jaxnets.functional.shared.arguments import as_array, list_or_none
-from jaxnets.functional.shared.dtypes import (
-    accumulation_dtype,
-    check_divisible,
-    check_ordered,
-    lowest,
-)
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.windows import per_axis
 from jaxnets.typing import ArrayLike
 

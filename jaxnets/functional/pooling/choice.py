@@ -6,12 +6,12 @@ import jax
 from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.pooling.implementations.logsumexps import logsumexps_by_taps
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
     maxima_by_taps,
 )
 from jaxnets.functional.pooling.implementations.sums import (
+    logsumexps_by_taps,
     sums_by_reduce_window,
     sums_by_reshape,
     sums_by_taps,

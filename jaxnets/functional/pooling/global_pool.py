@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.implementations.axis_maxima import first_max
-from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
-from jaxnets.functional.shared.dtypes import (
-    accumulation_dtype,
+from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
     check_summable,
 )
+from jaxnets.functional.pooling.implementations.maxima import first_max
+from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike
 
 

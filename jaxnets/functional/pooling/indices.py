@@ -12,10 +12,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.pooling.dtypes import check_ordered
 from jaxnets.functional.pooling.implementations.maxima import maxima_with_indices
 from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
 from jaxnets.functional.shared.arguments import as_array
-from jaxnets.functional.shared.dtypes import accumulation_dtype, check_ordered
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.windows import (
     Padding,

@@ -17,9 +17,10 @@ from jaxnets.functional.pooling.choice import (
     pool_maxima,
     pool_sums,
 )
+from jaxnets.functional.pooling.dtypes import check_real
 from jaxnets.functional.pooling.options import pool_windows
 from jaxnets.functional.shared.arguments import as_array
-from jaxnets.functional.shared.dtypes import accumulation_dtype, check_real
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike
 

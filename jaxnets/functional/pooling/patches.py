@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.convolution.arguments import promoted_dtype
 from jaxnets.functional.pooling.options import PoolWindows, spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, list_or_none
-from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.dtypes import accumulation_dtype, promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,

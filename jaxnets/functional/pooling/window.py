@@ -28,13 +28,13 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.choice import pool_maxima, pool_sums
-from jaxnets.functional.pooling.options import element_counts, pool_windows
-from jaxnets.functional.shared.arguments import as_array, as_switch
-from jaxnets.functional.shared.dtypes import (
+from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
     check_summable,
 )
+from jaxnets.functional.pooling.options import element_counts, pool_windows
+from jaxnets.functional.shared.arguments import as_array, as_switch
 from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
-from jaxnets.functional.convolution.implementations.lax_conv import (
+from jaxnets.functional.convolution.implementations.lax import (
     ConvOptions,
-    convolve,
+    conv_sum,
+    dilated,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 
@@ -19,15 +19,6 @@ from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 # own, grouped over the batch, took 2 to 11 times as long on CPU with 2 and 4 groups;
 # with 16 it took the same, and many small convolutions are slow to compile.
 _MOST_SEPARATE_GROUPS = 8
-
-
-def conv_sum(
-    x: Num[Array, "batch *spatial channels"],
-    kernel: Num[Array, "*window channels_per_group features"],
-    options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over the window with JAX's primitive and JAX's own derivative."""
-    return convolve(x, kernel, options, _channels_last(len(options.strides)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -167,17 +158,3 @@ def _turned_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):
     gradient = conv_sum_ordinary_gradients(image, rows, moved)
     spatial = tuple(range(1, len(pairs) + 1))
     return jnp.moveaxis(jnp.flip(gradient, spatial), 0, -1)
-
-
-def dilated(
-    x: Num[Array, "batch *spatial channels"], gaps: Sequence[int]
-) -> Num[Array, "batch *dilated channels"]:
-    """Put `gap - 1` zeros between the elements of each spatial axis."""
-    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
-
-
-def _channels_last(ndim: int) -> ConvDimensionNumbers:
-    """Place `(batch, feature, *spatial)`, and `(out, in, *window)` of the kernel."""
-    data = (0, ndim + 1, *range(1, ndim + 1))
-    return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
+from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.shared.linear_maps import product_rule
 
 

@@ -10,7 +10,7 @@ from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.convolution.implementations.lax_conv import (
+from jaxnets.functional.convolution.implementations.lax import (
     ConvOptions,
     convolve,
 )

@@ -1,8 +1,10 @@
 """JAX's convolution, kept from the programs that XLA cannot compile."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.lax import ConvDimensionNumbers
 from jax.typing import DTypeLike
@@ -37,6 +39,15 @@ class ConvOptions(NamedTuple):
         """Return the dtypes to sum in and to return, for operands of a dtype."""
         result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
         return accumulation_dtype(result), result
+
+
+def conv_sum(
+    x: Num[Array, "batch *spatial channels"],
+    kernel: Num[Array, "*window channels_per_group features"],
+    options: ConvOptions,
+) -> Num[Array, "batch *places features"]:
+    """Sum over the window with JAX's primitive and JAX's own derivative."""
+    return convolve(x, kernel, options, _channels_last(len(options.strides)))
 
 
 def convolve(
@@ -86,3 +97,17 @@ def convolve(
         if more:
             y = jax.lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
     return y
+
+
+def dilated(
+    x: Num[Array, "batch *spatial channels"], gaps: Sequence[int]
+) -> Num[Array, "batch *dilated channels"]:
+    """Put `gap - 1` zeros between the elements of each spatial axis."""
+    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _channels_last(ndim: int) -> ConvDimensionNumbers:
+    """Place `(batch, feature, *spatial)`, and `(out, in, *window)` of the kernel."""
+    data = (0, ndim + 1, *range(1, ndim + 1))
+    return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)

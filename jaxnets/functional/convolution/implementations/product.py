@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
-from jaxnets.functional.convolution.implementations.library import conv_sum
+from jaxnets.functional.convolution.implementations.lax import ConvOptions, conv_sum
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import jaxnets
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.convolution.implementations.rewrites import groups_in_a_block
+from jaxnets.functional.convolution.implementations.blocks import groups_in_a_block
 
 
 GEOMETRY = {

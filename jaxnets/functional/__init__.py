@@ -1,55 +1,92 @@
 """Convolution, pooling and recurrence as pure functions of arrays."""
 
-from jaxnets.functional.convolution.causal import causal_conv as causal_conv
-from jaxnets.functional.convolution.depthwise import depthwise_conv as depthwise_conv
-from jaxnets.functional.convolution.depthwise import separable_conv as separable_conv
-from jaxnets.functional.convolution.general import conv as conv
-from jaxnets.functional.convolution.transposed import conv_transpose as conv_transpose
-from jaxnets.functional.normalization import batch_norm as batch_norm
-from jaxnets.functional.pooling.adaptive import adaptive_avg_pool as adaptive_avg_pool
-from jaxnets.functional.pooling.adaptive import adaptive_max_pool as adaptive_max_pool
-from jaxnets.functional.pooling.fractional import (
-    fractional_max_pool as fractional_max_pool,
+from jaxnets.functional.convolution.causal import causal_conv
+from jaxnets.functional.convolution.depthwise import depthwise_conv, separable_conv
+from jaxnets.functional.convolution.general import conv
+from jaxnets.functional.convolution.transposed import conv_transpose
+from jaxnets.functional.normalization import batch_norm
+from jaxnets.functional.pooling.adaptive import adaptive_avg_pool, adaptive_max_pool
+from jaxnets.functional.pooling.fractional import fractional_max_pool
+from jaxnets.functional.pooling.global_pool import (
+    global_avg_pool,
+    global_max_pool,
+    global_sum_pool,
 )
-from jaxnets.functional.pooling.global_pool import global_avg_pool as global_avg_pool
-from jaxnets.functional.pooling.global_pool import global_max_pool as global_max_pool
-from jaxnets.functional.pooling.global_pool import global_sum_pool as global_sum_pool
-from jaxnets.functional.pooling.indices import (
-    max_pool_with_indices as max_pool_with_indices,
-)
-from jaxnets.functional.pooling.indices import max_unpool as max_unpool
-from jaxnets.functional.pooling.norms import logsumexp_pool as logsumexp_pool
-from jaxnets.functional.pooling.norms import lp_pool as lp_pool
-from jaxnets.functional.pooling.patches import fold as fold
-from jaxnets.functional.pooling.patches import unfold as unfold
-from jaxnets.functional.pooling.window import avg_pool as avg_pool
-from jaxnets.functional.pooling.window import max_pool as max_pool
-from jaxnets.functional.pooling.window import sum_pool as sum_pool
-from jaxnets.functional.recurrence.cell_options import (
-    LayerNormParams as LayerNormParams,
-)
-from jaxnets.functional.recurrence.cells.conv_lstm import conv_lstm as conv_lstm
+from jaxnets.functional.pooling.indices import max_pool_with_indices, max_unpool
+from jaxnets.functional.pooling.norms import logsumexp_pool, lp_pool
+from jaxnets.functional.pooling.patches import fold, unfold
+from jaxnets.functional.pooling.window import avg_pool, max_pool, sum_pool
+from jaxnets.functional.recurrence.cell_options import LayerNormParams
+from jaxnets.functional.recurrence.cells.conv_lstm import conv_lstm
 from jaxnets.functional.recurrence.cells.conv_lstm_params import (
-    ConvLSTMParams as ConvLSTMParams,
+    ConvLSTMParams,
+    init_conv_lstm,
 )
-from jaxnets.functional.recurrence.cells.conv_lstm_params import (
-    init_conv_lstm as init_conv_lstm,
+from jaxnets.functional.recurrence.cells.gru import gru, gru_step
+from jaxnets.functional.recurrence.cells.gru_params import GRUParams, init_gru
+from jaxnets.functional.recurrence.cells.lstm import lstm, lstm_step
+from jaxnets.functional.recurrence.cells.lstm_params import (
+    LSTMParams,
+    LSTMState,
+    init_lstm,
 )
-from jaxnets.functional.recurrence.cells.gru import gru as gru
-from jaxnets.functional.recurrence.cells.gru import gru_step as gru_step
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams as GRUParams
-from jaxnets.functional.recurrence.cells.gru_params import init_gru as init_gru
-from jaxnets.functional.recurrence.cells.lstm import lstm as lstm
-from jaxnets.functional.recurrence.cells.lstm import lstm_step as lstm_step
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMParams as LSTMParams
-from jaxnets.functional.recurrence.cells.lstm_params import LSTMState as LSTMState
-from jaxnets.functional.recurrence.cells.lstm_params import init_lstm as init_lstm
-from jaxnets.functional.recurrence.cells.rnn import rnn as rnn
-from jaxnets.functional.recurrence.cells.rnn import rnn_step as rnn_step
-from jaxnets.functional.recurrence.cells.rnn_params import RNNParams as RNNParams
-from jaxnets.functional.recurrence.cells.rnn_params import init_rnn as init_rnn
-from jaxnets.functional.recurrence.custom_step import recur as recur
-from jaxnets.functional.recurrence.directions import bidirectional as bidirectional
-from jaxnets.functional.recurrence.initializers import chrono_bias as chrono_bias
-from jaxnets.functional.recurrence.initializers import identity_init as identity_init
-from jaxnets.functional.recurrence.initializers import uniform_init as uniform_init
+from jaxnets.functional.recurrence.cells.rnn import rnn, rnn_step
+from jaxnets.functional.recurrence.cells.rnn_params import RNNParams, init_rnn
+from jaxnets.functional.recurrence.custom_step import recur
+from jaxnets.functional.recurrence.directions import bidirectional
+from jaxnets.functional.recurrence.initializers import (
+    chrono_bias,
+    identity_init,
+    uniform_init,
+)
+
+
+__all__ = [
+    "ConvLSTMParams",
+    "GRUParams",
+    "LSTMParams",
+    "LSTMState",
+    "LayerNormParams",
+    "RNNParams",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
+    "batch_norm",
+    "bidirectional",
+    "causal_conv",
+    "chrono_bias",
+    "conv",
+    "conv_lstm",
+    "conv_transpose",
+    "depthwise_conv",
+    "fold",
+    "fractional_max_pool",
+    "global_avg_pool",
+    "global_max_pool",
+    "global_sum_pool",
+    "gru",
+    "gru_step",
+    "identity_init",
+    "init_conv_lstm",
+    "init_gru",
+    "init_lstm",
+    "init_rnn",
+    "logsumexp_pool",
+    "lp_pool",
+    "lstm",
+    "lstm_step",
+    "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
+    "recur",
+    "rnn",
+    "rnn_step",
+    "separable_conv",
+    "sum_pool",
+    "unfold",
+    "uniform_init",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -24,7 +24,7 @@ def measured(name, group="conv", direction="forward", plan="", **seconds):
     )
 
 
-FAST = measured("fast", plan="taps", ours=[1.0, 2.0, 4.0], flax=[4.0, 8.0, 4.0])
+FAST = measured("fast", plan="shifts", ours=[1.0, 2.0, 4.0], flax=[4.0, 8.0, 4.0])
 SLOW = measured("slow", ours=[1.0, 1.0, 1.0], flax=[0.2, 0.25, 0.5], torch=[0.94] * 3)
 POOL = measured("pool", group="max_pool", ours=[2.0], flax=[4.0], outside=[1.0])
 SHORT = dataclasses.replace(FAST, temp_bytes={"ours": 1_000_000})
@@ -100,7 +100,7 @@ def test_tables_show_ratio_range_and_plan():
     assert cells_of(FAST, ["flax", "torch"], ["outside"]) == {
         "row": "fast",
         "pass": "forward",
-        "plan": "taps",
+        "plan": "shifts",
         "compile": "0.50 s",
         "ours": "2e+03 ms",
         "flax / ours": "4.00 (1.00-4.00)",

@@ -36,7 +36,7 @@ CONVOLUTIONS = {
     "library": (F.conv, (3, 3, 16, 16), {}, [IMAGES, (3, 3, 16, 16)]),
     "strides": (F.conv, (3, 3, 16, 16), {"strides": 2}, [IMAGES, (3, 3, 16, 16)]),
     "product": (F.conv, (1, 1, 16, 16), {}, [IMAGES, (1, 1, 16, 16)]),
-    "taps": (
+    "shifts": (
         F.conv,
         (3, 3, 1, 16),
         {"feature_group_count": 16},

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from jaxnets.functional.shared.windows import (
     PADDING_MODES,
-    fold_batch,
+    flatten_batch,
     output_sizes,
     padded,
     padding_pairs,
     per_axis,
-    unfold_batch,
+    restore_batch,
 )
 from tests.oracles.conv import same_pads, source_index
 
@@ -172,11 +172,11 @@ def test_replicate_needs_an_edge():
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0, 2)])
 def test_fold_batch_and_back(batch):
     x = jnp.ones((*batch, 5, 4, 2))
-    folded, kept = fold_batch(x, 2, "x")
+    folded, kept = flatten_batch(x, 2, "x")
     assert folded.shape == (int(np.prod(batch)), 5, 4, 2)
-    assert unfold_batch(folded, kept).shape == x.shape
+    assert restore_batch(folded, kept).shape == x.shape
 
 
 def test_fold_batch_wants_the_spatial_axes():
     with pytest.raises(ValueError, match=r"`x` has shape \(5, 2\); wanted 3 axes or"):
-        fold_batch(jnp.ones((5, 2)), 2, "x")
+        flatten_batch(jnp.ones((5, 2)), 2, "x")

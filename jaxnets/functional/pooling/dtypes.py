@@ -1,4 +1,4 @@
-"""Which dtypes a pool takes, and what is lowest in each."""
+"""Which dtypes a pool accepts, and the smallest value of each."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def lowest(dtype: Any) -> Any:
 
 
 def check_ordered(x: jax.Array) -> None:
-    """Raise a TypeError unless elements of `x` have an order."""
+    """Raise a TypeError if `x` is complex, since complex numbers have no order."""
     if jnp.iscomplexobj(x):
         raise TypeError(
             f"`x` has dtype {x.dtype}; wanted real numbers, since complex ones have no "
@@ -24,20 +24,20 @@ def check_ordered(x: jax.Array) -> None:
 
 
 def check_summable(x: jax.Array) -> None:
-    """Raise a TypeError unless `x` holds numbers."""
+    """Raise a TypeError if `x` holds booleans."""
     if x.dtype == jnp.bool_:
         raise TypeError(
-            "`x` has dtype bool; wanted numbers. To count, pool `x.astype(jnp.int32)`; "
-            "for any, pool its maximum."
+            "`x` has dtype bool; wanted numbers. To count true elements, pool "
+            "`x.astype(jnp.int32)`; to ask whether any is true, use a max pool."
         )
 
 
 def check_divisible(x: jax.Array) -> None:
-    """Raise a TypeError unless the dtype of `x` holds averages."""
+    """Raise a TypeError if the dtype of `x` cannot represent averages."""
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise TypeError(
-            f"`x` has dtype {x.dtype}, which holds no averages; wanted floating-point "
-            "numbers. Pool `x.astype(jnp.float32)`, or take the sum."
+            f"`x` has dtype {x.dtype}, which cannot represent averages; wanted "
+            "floating-point numbers. Pool `x.astype(jnp.float32)`, or take the sum."
         )
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.tap import Tapped
 
 
@@ -102,7 +103,7 @@ def product(
 
 def wide(dtype: Any) -> Any:
     """Return the dtype that sums of numbers of this dtype are held in."""
-    return jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype
+    return accumulation_dtype(dtype)
 
 
 def input_share(weights: Weights, x: Any) -> Array:

@@ -96,7 +96,7 @@ CASES = [
     ),
     Case(
         "fold-dilated",
-        lambda patches: fold(patches, (6,), (3,), padding=1, dilation=2),
+        lambda patches: fold(patches, (6,), (3,), padding=1, window_dilation=2),
         arrays(11, (2, 4, 3, 2)),
     ),
 ]

@@ -90,7 +90,7 @@ X, KERNEL = np.ones((2, 5, 4), np.float32), np.ones((3, 4, 6), np.float32)
 @pytest.mark.parametrize(
     ("arrays", "options", "error", "match"),
     [
-        ((X[0, 0], KERNEL), {}, ValueError, r"`x` \(4,\); wanted \(taps"),
+        ((X[0, 0], KERNEL), {}, ValueError, r"`x` \(4,\); wanted \(window"),
         ((X, KERNEL[None]), {}, ValueError, r"`kernel` has shape \(1, 3, 4, 6\)"),
         ((X, KERNEL[:0]), {}, ValueError, "a window of 1 or more"),
         ((X[..., :3], KERNEL), {}, ValueError, "`x` has 3 channels and `kernel`"),

@@ -85,7 +85,7 @@ def test_plan_names_both_halves():
     ]
     names = [c.implementation for c in jaxnets.plan(separable_conv, *arrays).choices]
     on_cpu = jax.default_backend() == "cpu"
-    assert names == (["taps", "product"] if on_cpu else ["lax", "lax"])
+    assert names == (["shifts", "product"] if on_cpu else ["lax", "lax"])
 
 
 def test_dtypes_and_empty_batches():

@@ -23,7 +23,7 @@ GEOMETRY = {
 }
 REWRITINGS = {
     "product": ((2, 5, 4, 3), (1, 1, 3, 4), GEOMETRY),
-    "taps": ((9, 5, 4, 3), (3, 2, 1, 6), {**GEOMETRY, "feature_group_count": 3}),
+    "shifts": ((9, 5, 4, 3), (3, 2, 1, 6), {**GEOMETRY, "feature_group_count": 3}),
     "blocks": ((2, 5, 4, 6), (3, 2, 2, 9), {**GEOMETRY, "feature_group_count": 3}),
     "planes": ((2, 5, 4, 3, 2), (3, 2, 2, 2, 3), {"strides": (2, 1, 1), "padding": 1}),
 }
@@ -90,7 +90,9 @@ def test_empty_arrays_have_gradients():
     for batch, channels in ((0, 3), (2, 0)):
         x, kernel = jnp.ones((batch, 5, channels)), jnp.ones((3, 1, channels))
         if channels:
-            run = lambda x, k: conv(x, k, feature_group_count=3, implementation="taps")
+            run = lambda x, k: conv(
+                x, k, feature_group_count=3, implementation="shifts"
+            )
         else:
             run = lambda x, k: conv(x, jnp.ones((1, 0, 2)), implementation="product")
         y, pullback = jax.vjp(run, x, kernel)
@@ -105,7 +107,7 @@ def test_empty_arrays_have_gradients():
     [
         ((2, 8, 8, 4), (3, 3, 4, 8), {}, "library"),
         ((2, 8, 8, 4), (1, 1, 4, 8), {"strides": 2}, "product"),
-        ((2, 8, 8, 4), (3, 3, 1, 8), {"feature_group_count": 4}, "taps"),
+        ((2, 8, 8, 4), (3, 3, 1, 8), {"feature_group_count": 4}, "shifts"),
         ((2, 8, 8, 4), (13, 13, 1, 8), {"feature_group_count": 4}, "blocks"),
         ((2, 8, 8, 4), (3, 3, 2, 8), {"feature_group_count": 2}, "blocks"),
         ((2, 4, 8, 8, 4), (3, 3, 3, 4, 8), {}, "planes"),
@@ -116,14 +118,14 @@ def test_the_choice_on_cpus(x_shape, kernel_shape, options, name):
     arrays = (jax.ShapeDtypeStruct(s, "float32") for s in (x_shape, kernel_shape))
     plan = jaxnets.plan(conv, *arrays, **options)
     assert plan.implementation == name
-    names = {"product", "taps", "blocks", "planes", "library", "lax"}
+    names = {"product", "shifts", "blocks", "planes", "library", "lax"}
     assert set(plan.others) == names - {name}
 
 
 def test_a_rewriting_that_does_not_apply_says_so():
     x, kernel = jnp.ones((2, 8, 4)), jnp.ones((3, 4, 8))
     with pytest.raises(ValueError, match="cannot run here: for depthwise conv"):
-        conv(x, kernel, implementation="taps")
+        conv(x, kernel, implementation="shifts")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_the_gradient_of_a_depthwise_kernel_has_no_wasted_products():
         program = jax.jit(jax.grad(lambda k: jnp.sum(run(k) ** 2))).lower(kernel)
         return (program.compile().cost_analysis() or {})["flops"]
 
-    assert flops("taps") < flops("lax") / 3
+    assert flops("shifts") < flops("lax") / 3
 
 
 def compiled_layers(x_shape, kernel_shape, groups: int) -> str:

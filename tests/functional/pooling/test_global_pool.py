@@ -125,7 +125,7 @@ def test_errors_name_the_argument():
         global_max_pool(x, spatial_ndim=2)
     with pytest.raises(ValueError, match=r"`spatial_ndim` is 0"):
         global_sum_pool(x, spatial_ndim=0)
-    with pytest.raises(TypeError, match=r"int32, which holds no averages"):
+    with pytest.raises(TypeError, match=r"int32, which cannot represent averages"):
         global_avg_pool(x.astype(jnp.int32), spatial_ndim=1)
     with pytest.raises(TypeError, match=r"dtype bool; wanted numbers"):
         global_sum_pool(x > 0, spatial_ndim=1)

@@ -183,7 +183,7 @@ def test_errors_name_the_argument():
         max_unpool(y, indices, (4, 4, 4, 4))
     with pytest.raises(TypeError, match=r"`spatial_shape` is 2.5"):
         max_unpool(y, indices, 2.5)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"fewer than 2\*\*31 places"):
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*31 elements"):
         max_unpool(y, indices, (2**16, 2**15))
     with pytest.raises(TypeError, match="complex64; wanted real numbers"):
         max_pool_with_indices(y.astype(jnp.complex64), 2)

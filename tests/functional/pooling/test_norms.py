@@ -132,8 +132,8 @@ def test_16_bit_numbers_are_summed_in_float32():
 
 def test_names_force_and_others_raise(rng):
     x = rng.normal(size=(1, 6, 6, 1)).astype(np.float32)
-    names = [(2.0, name) for name in ("taps", "reshape", "reduce_window")]
-    for p, name in [*names, (math.inf, "taps")]:
+    names = [(2.0, name) for name in ("shifts", "reshape", "reduce_window")]
+    for p, name in [*names, (math.inf, "shifts")]:
         np.testing.assert_allclose(
             lp_pool(x, 2, p=p, implementation=name), lp_pool(x, 2, p=p), rtol=1e-6
         )
@@ -168,5 +168,5 @@ def test_errors_name_the_argument(pool):
         pool(jnp.ones((4, 1)), (5,))
     with pytest.raises(ValueError, match="`padding_mode` is 'wrap'"):
         pool(jnp.ones((4, 1)), (2,), padding_mode="wrap")
-    with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
+    with pytest.raises(ValueError, match=r"pass a sequence if `x` has no"):
         pool(jnp.ones((4, 1)), 2)

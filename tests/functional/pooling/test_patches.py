@@ -44,7 +44,7 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
         expected[:, *place, *tap] = x[:, *source]
         dx[:, *source] += dy[:, *place, *tap]
     shape = (2, *places, int(np.prod(window)), 3)
-    options = {"strides": strides, "padding": pairs, "dilation": dilation}
+    options = {"strides": strides, "padding": pairs, "window_dilation": dilation}
 
     @jax.jit
     def run(x, dy):
@@ -61,7 +61,7 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
 
 
 def test_each_is_the_transpose_of_the_other(rng):
-    options = {"strides": 2, "padding": "SAME", "dilation": (1, 2)}
+    options = {"strides": 2, "padding": "SAME", "window_dilation": (1, 2)}
     with jax.enable_x64(True):
         x = rng.normal(size=(7, 6, 2))
         patches = rng.normal(size=unfold(x, (3, 2), **options).shape)
@@ -107,7 +107,7 @@ X = np.ones((2, 5, 4), np.float32)
         (lambda: unfold(X, (0,)), ValueError, "`window_shape` is"),
         (lambda: unfold(X, (6,)), ValueError, "spans 6 elements of spatial axis 0"),
         (lambda: unfold(X[0, 0], (2,)), ValueError, r"`x` has shape \(4,\) and"),
-        (lambda: unfold(X, (2,), dilation=-1), ValueError, "`dilation` is -1"),
+        (lambda: unfold(X, (2,), window_dilation=-1), ValueError, "`window_dilation`"),
         (lambda: unfold(X, (2,), padding="full"), ValueError, "`padding` is 'full'"),
         (
             lambda: fold(np.ones((2, 3, 2, 4), np.float32), (5,), (2,)),

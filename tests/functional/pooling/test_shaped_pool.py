@@ -175,7 +175,7 @@ def test_errors_of_adaptive_pools(kind, output_shape, error, message):
 
 def test_errors_of_dtypes():
     x = jnp.ones((5, 1))
-    with pytest.raises(TypeError, match="int32, which holds no averages"):
+    with pytest.raises(TypeError, match="int32, which cannot represent averages"):
         adaptive_avg_pool(x.astype(jnp.int32), (2,))
     with pytest.raises(TypeError, match="complex64; wanted real numbers"):
         adaptive_max_pool(x.astype(jnp.complex64), (2,))
@@ -186,10 +186,10 @@ def test_errors_of_dtypes():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (dict(output_shape=5), ValueError, "axis 0 of 5 elements has 4 places"),
+        (dict(output_shape=5), ValueError, "axis 0 of 5 elements has 4 positions"),
         (dict(output_shape=0), ValueError, "`output_shape` is 0"),
         (dict(window_shape=0), ValueError, "`window_shape` is 0"),
-        (dict(window_shape=6), ValueError, "has 0 places for a window of 6"),
+        (dict(window_shape=6), ValueError, "has 0 positions for a window of 6"),
         (
             dict(output_shape=(2, 2, 2)),
             ValueError,
@@ -200,8 +200,8 @@ def test_errors_of_dtypes():
             TypeError,
             "`key` is an array of dtype float32; wanted a JAX random key",
         ),
-        (dict(key=None), ValueError, "neither came; wanted exactly one"),
-        (dict(samples=np.zeros((1, 1, 1))), ValueError, "both came; wanted exactly"),
+        (dict(key=None), ValueError, "neither given; wanted exactly one"),
+        (dict(samples=np.zeros((1, 1, 1))), ValueError, "both given; wanted exactly"),
         (
             dict(key=None, samples=np.zeros((1, 1, 2))),
             ValueError,

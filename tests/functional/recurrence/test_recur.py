@@ -271,9 +271,14 @@ def test_no_cotangent_reaches_padding(family, rng):
             ValueError,
             r"`resets` has shape \(4, 2\); wanted \(2, 4\)",
         ),
-        ({"unroll": 0}, ValueError, "`unroll` is 0; wanted a whole number of at least"),
+        ({"unroll": 0}, ValueError, "`unroll` is 0; wanted 1 or more: the steps"),
         ({"checkpoint": "log"}, ValueError, "`checkpoint` is 'log'; wanted None"),
-        ({"checkpoint": -1}, ValueError, "`checkpoint` is -1; wanted a whole number"),
+        ({"checkpoint": -1}, ValueError, "`checkpoint` is -1; wanted 1 or more"),
+        *[
+            ({name: value}, TypeError, f"`{name}` is {value}; wanted an int: the steps")
+            for name in ("unroll", "checkpoint", "truncate")
+            for value in (2.0, True)
+        ],
     ],
 )
 def test_messages_of_scan_options(options, error, text, rng):

@@ -1,4 +1,4 @@
-"""JAX's convolution, kept from the programs that XLA cannot compile."""
+"""JAX's own convolution, with a workaround for sizes that XLA cannot compile."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,10 +18,10 @@ class ConvOptions(NamedTuple):
     """Options of a convolution in canonical form, one entry per spatial axis.
 
     Attributes:
-        strides: Steps of the window.
-        pairs: Zeros `(low, high)` put around the dilated input.
-        input_dilation: One more than the zeros put between inputs.
-        kernel_dilation: One more than the zeros put between kernel elements.
+        strides: Distance between positions of the window.
+        pairs: Zero padding `(low, high)` of the dilated input.
+        input_dilation: Distance between elements of the input.
+        kernel_dilation: Distance between elements of the window.
         groups: Number of feature groups.
         precision: As in `jax.lax.conv_general_dilated`.
         result_dtype: Dtype of the result; None for that of the operands.
@@ -36,17 +36,17 @@ class ConvOptions(NamedTuple):
     result_dtype: DTypeLike | None
 
     def dtypes(self, operands: DTypeLike) -> tuple[np.dtype, np.dtype]:
-        """Return the dtypes to sum in and to return, for operands of a dtype."""
+        """Return the dtypes of the sum and of the result for operands of a dtype."""
         result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
         return accumulation_dtype(result), result
 
 
-def conv_sum(
+def conv_by_lax(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over the window with JAX's primitive and JAX's own derivative."""
+) -> Num[Array, "batch *out features"]:
+    """Convolve with JAX's primitive and JAX's own derivative."""
     return convolve(x, kernel, options, _channels_last(len(options.strides)))
 
 
@@ -56,26 +56,26 @@ def convolve(
     options: ConvOptions,
     layout: ConvDimensionNumbers,
 ) -> Num[Array, "..."]:
-    """Return `jax.lax.conv_general_dilated`, whatever its sizes.
+    """Call `jax.lax.conv_general_dilated`, also with sizes that XLA cannot compile.
 
-    XLA exchanges an image with a window that is larger. There it takes an axis with
-    window k, k - 1 gaps, stride k - 1 and no padding for one that stands for k groups,
-    also where its size is another, and ends the process with "Window dimensions do not
-    match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded for one place more,
-    which is cut off again.
+    XLA swaps the input and the window where the window is larger. Then it misreads an
+    axis with window k, input dilation k, stride k - 1 and no padding as one of k
+    groups, also if its size is not k, and aborts the process with "Window dimensions do
+    not match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded by one stride,
+    and the additional output is cropped.
 
     Args:
-        x: Where `layout` says.
-        kernel: Where `layout` says.
-        options: Of the convolution.
-        layout: Which axis is which.
+        x: The input, with axes as `layout` says.
+        kernel: The kernel, with axes as `layout` says.
+        options: Options of the convolution.
+        layout: The order of the axes.
     """
     sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
     window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
     larger = any(k > n for k, n in zip(window, sizes, strict=True))
-    exchanged = options.groups == 1 and larger
+    swapped = options.groups == 1 and larger
     misread = [
-        exchanged and n != k and step == (k - 1, (0, 0), k, 1)
+        swapped and n != k and step == (k - 1, (0, 0), k, 1)
         for n, k, step in zip(
             sizes, window, zip(*options[:4], strict=True), strict=True
         )
@@ -85,7 +85,7 @@ def convolve(
         x,
         kernel,
         window_strides=options.strides,
-        padding=[(low, high + stride * more) for (low, high), stride, more in axes],
+        padding=[(low, high + stride * fix) for (low, high), stride, fix in axes],
         lhs_dilation=options.input_dilation,
         rhs_dilation=options.kernel_dilation,
         dimension_numbers=layout,
@@ -93,21 +93,21 @@ def convolve(
         precision=options.precision,
         preferred_element_type=options.result_dtype,
     )
-    for axis, more in zip(layout.out_spec[2:], misread, strict=True):
-        if more:
+    for axis, fix in zip(layout.out_spec[2:], misread, strict=True):
+        if fix:
             y = jax.lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
     return y
 
 
 def dilated(
-    x: Num[Array, "batch *spatial channels"], gaps: Sequence[int]
+    x: Num[Array, "batch *spatial channels"], dilation: Sequence[int]
 ) -> Num[Array, "batch *dilated channels"]:
-    """Put `gap - 1` zeros between the elements of each spatial axis."""
-    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
+    """Insert `d - 1` zeros between the elements of each spatial axis."""
+    config = [(0, 0, 0), *((0, 0, d - 1) for d in dilation), (0, 0, 0)]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
 def _channels_last(ndim: int) -> ConvDimensionNumbers:
-    """Place `(batch, feature, *spatial)`, and `(out, in, *window)` of the kernel."""
+    """Return the layout of channels-last inputs and outputs and of HWIO kernels."""
     data = (0, ndim + 1, *range(1, ndim + 1))
     return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)

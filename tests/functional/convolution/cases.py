@@ -1,4 +1,4 @@
-"""The convolutions that `test_transforms` crosses with all transformations."""
+"""The convolutions that `test_transforms` combines with every transformation."""
 
 import numpy as np
 

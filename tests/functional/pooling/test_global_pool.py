@@ -109,7 +109,7 @@ def test_integers():
     assert global_max_pool(x > 4).item() is True
 
 
-def test_no_places_give_the_identity():
+def test_an_empty_axis_gives_the_identity():
     x = jnp.zeros((2, 0, 3))
     assert (global_max_pool(x) == -jnp.inf).all()
     assert (global_avg_pool(x) == 0).all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.pooling.patches import fold, unfold
 from jaxnets.functional.shared.windows import PADDING_MODES
-from tests.oracles.conv import axis_taps
+from tests.oracles.conv import axis_reads
 
 
 @st.composite
@@ -31,19 +31,19 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, *sizes, 3))
     axes = [
-        axis_taps(n, k, s, pair, 1, d, mode)
+        axis_reads(n, k, s, pair, 1, d, mode)
         for n, k, s, pair, d in zip(
             sizes, window, strides, pairs, dilation, strict=True
         )
     ]
-    places = [count for count, _ in axes]
-    expected = np.zeros((2, *places, *window, 3))
+    out = [positions for positions, _ in axes]
+    expected = np.zeros((2, *out, *window, 3))
     dy, dx = rng.normal(size=expected.shape), np.zeros(x.shape)
-    for combination in itertools.product(*(found for _, found in axes)):
-        place, tap, source = zip(*combination, strict=True)
-        expected[:, *place, *tap] = x[:, *source]
-        dx[:, *source] += dy[:, *place, *tap]
-    shape = (2, *places, int(np.prod(window)), 3)
+    for combination in itertools.product(*(reads for _, reads in axes)):
+        position, element, source = zip(*combination, strict=True)
+        expected[:, *position, *element] = x[:, *source]
+        dx[:, *source] += dy[:, *position, *element]
+    shape = (2, *out, int(np.prod(window)), 3)
     options = {"strides": strides, "padding": pairs, "window_dilation": dilation}
 
     @jax.jit
@@ -79,7 +79,7 @@ def test_a_convolution_is_a_product_of_patches(rng):
 
 
 def test_16_bit_sums_accumulate_in_float32():
-    # Ones of 300 windows: in bfloat16 a sum sticks at 256.
+    # In bfloat16 a sum of ones stops growing at 256.
     patches = jnp.ones((300, 20, 1), jnp.bfloat16)
     y = fold(15.0 * patches[:20], (20,), (20,), padding=((19, 0),))
     np.testing.assert_array_equal(y[0].astype(np.float32), 20 * 15)

@@ -15,7 +15,7 @@ from jaxnets.functional.pooling.window import avg_pool, max_pool, sum_pool
 from tests.functional.pooling.setup import (
     assert_all_close,
     cotangent,
-    in_words_of_the_oracle,
+    oracle_options,
     problems,
     value_and_pullback,
     with_ties,
@@ -31,7 +31,7 @@ def assert_is_the_oracle(kind, x, window, implementation=None, **options):
     pool = functools.partial(
         POOLS[kind], window_shape=window, implementation=implementation, **options
     )
-    translated = in_words_of_the_oracle(options)
+    translated = oracle_options(options)
     expected = oracle.pool(kind, x, cotangent, window, **translated)
     assert_all_close(value_and_pullback(pool, x), expected)
 
@@ -72,7 +72,7 @@ def test_sum_and_avg_pool_are_the_definition(
 
 @pytest.mark.parametrize("implementation", ["shifts", "reshape", "reduce_window"])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_sums_over_windows_that_lie_apart(implementation, dilation, rng):
+def test_sums_over_windows_that_do_not_overlap(implementation, dilation, rng):
     x = rng.normal(size=(2, 9, 11, 2))
     options: dict[str, Any] = dict(padding=((1, 0), (0, 2)), strides=(3, 5))
     options["window_dilation"] = (dilation, dilation)
@@ -83,7 +83,7 @@ def test_sums_over_windows_that_lie_apart(implementation, dilation, rng):
     ("window", "strides"),
     [((8, 8), (8, 8)), ((9, 9), (9, 9)), ((3, 3), (2, 2)), ((5, 3), (1, 2))],
 )
-def test_the_first_maximum_whether_folded_at_once_or_by_axis(window, strides, rng):
+def test_the_first_maximum_whether_reduced_at_once_or_by_axis(window, strides, rng):
     x = with_ties(rng, (1, 19, 20, 2))
     assert_is_the_oracle("max", x, window, strides=strides, padding=3)
 
@@ -109,7 +109,7 @@ def test_large_windows_keep_the_first_maximum(implementation, window, stride, di
 @pytest.mark.parametrize("kind", POOLS)
 @pytest.mark.parametrize("window", [2, 4])
 def test_dilated_windows_around_one_element(kind, window):
-    # XLA on CPU takes the element for the window: no tap of it is in the middle.
+    # The element is in the gap of the window, where XLA on CPUs would read it.
     x = np.array([3.0, 5.0]).reshape(2, 1, 1)
     options = dict(strides=(1,), padding=window - 1, window_dilation=(2,))
     assert_is_the_oracle(kind, x, (window,), "reduce_window", **options)
@@ -133,8 +133,8 @@ def test_the_first_of_equal_maxima_takes_the_whole_cotangent(implementation):
     np.testing.assert_array_equal(gradient, expected)
 
 
-def test_a_window_without_elements_passes_nothing_back():
-    # The first window of three lies in the padding alone.
+def test_an_empty_window_has_a_gradient_of_zero():
+    # The first of three windows lies in the padding.
     x = jnp.array([[1.0], [2.0], [3.0]])
     options = dict(window_shape=(2,), padding=((2, 1),))
     for pool, first in [(max_pool, -np.inf), (sum_pool, 0.0), (avg_pool, 0.0)]:

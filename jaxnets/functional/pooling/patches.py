@@ -36,7 +36,7 @@ def unfold(
 
         patches[b, t, i, c] = x[b, s * t + d * i - low, c]      for i < k
 
-    So `conv` with `kernel (*window, C, F)` is a matrix product:
+    So `conv` with the same options and `kernel (*window, C, F)` is a matrix product:
     `einsum("...ic,icf->...f", unfold(x, window), kernel.reshape(-1, C, F))`.
 
     Args:

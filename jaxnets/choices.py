@@ -163,7 +163,7 @@ def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Pl
         >>> x = jax.ShapeDtypeStruct((32, 64, 64, 16), "float32")
         >>> print(jaxnets.plan(F.avg_pool, x, 5, strides=2))
         avg_pool on cpu: reduce_window
-          not taps: windows of 25 elements, more than 9
+          not shifts: windows of 25 elements, more than 9
           not reshape: windows overlap
 
     Flax, Keras and PyTorch do not report their choices.

@@ -32,9 +32,9 @@ SIGNATURES = {
         "causal_conv(x, kernel, bias=None, *, state=None, kernel_dilation=1, "
         "feature_group_count=1, precision=None, implementation=None)",
         "unfold(x, window_shape, *, strides=1, padding='VALID', padding_mode='zeros', "
-        "dilation=1)",
+        "window_dilation=1)",
         "fold(patches, spatial_shape, window_shape, *, strides=1, padding='VALID', "
-        "dilation=1)",
+        "window_dilation=1)",
         f"max_pool(x, window_shape, *, {POOL}, implementation=None)",
         f"sum_pool(x, window_shape, *, {POOL}, implementation=None)",
         f"avg_pool(x, window_shape, *, {POOL}, count_include_pad=True, divisor=None, "

@@ -41,12 +41,12 @@ def test_a_name_forces_an_implementation_that_can_run():
 def test_a_call_is_planned_without_arrays_and_within_jit():
     shape = jax.ShapeDtypeStruct(IMAGES.shape, "float32")
     pool = lambda x: F.max_pool(x, 2)
-    assert jaxnets.plan(pool, shape).implementation == "taps"
+    assert jaxnets.plan(pool, shape).implementation == "shifts"
     compiled = jax.jit(pool)
     compiled(IMAGES)
     for _ in range(2):
         plan = jaxnets.plan(compiled, IMAGES)
-        assert plan.implementation == "taps"
+        assert plan.implementation == "shifts"
         assert list(plan.others) == ["reduce_window"]
 
 
@@ -57,7 +57,7 @@ def test_large_windows_apart_are_reduced_where_there_are_channels():
         jaxnets.plan(F.max_pool, shape(channels), *a, **o).implementation
     )
     assert planned(16, 8) == "reduce_window"
-    assert planned(3, 8) == planned(16, 4) == planned(16, 8, strides=4) == "taps"
+    assert planned(3, 8) == planned(16, 4) == planned(16, 8, strides=4) == "shifts"
 
 
 def test_a_model_shows_each_of_its_choices():

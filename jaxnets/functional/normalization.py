@@ -1,4 +1,4 @@
-"""Batch normalisation, with the derivative in closed form."""
+"""Batch normalisation, with its derivative in closed form."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ from jaxnets.typing import ArrayLike
 if TYPE_CHECKING:
     Epsilon = float
 else:
-    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    # As in `jaxnets.functional.shared.windows`, so that our own message is raised.
     Epsilon = Any
 
 
@@ -36,33 +36,34 @@ def batch_norm(
 
         y[n, c] = scale[c] * (x[n, c] - mean[c]) / sqrt(var[c] + epsilon) + bias[c]
 
-    n runs over all axes but the last. Without `mean` and `var` they are those of the
-    batch, as in training, and the gradient passes through them:
+    where n runs over all axes except the last. If `mean` and `var` are None, as in
+    training, they are computed from the batch, and the gradient passes through them:
 
         mean[c] = 1/N sum over n of x[n, c]
         var[c]  = 1/N sum over n of (x[n, c] - mean[c])^2
 
-    Given `mean` and `var`, such as running averages, are used as they are.
+    Otherwise they are used as given, such as running averages in evaluation.
 
     Args:
         x: `(*batch_and_spatial, channels)`, floating-point; any number of axes.
         scale: `(channels,)`; None is 1.
         bias: `(channels,)`; None is 0.
-        mean: `(channels,)`, given together with `var`.
+        mean: `(channels,)`, passed together with `var`.
         var: `(channels,)`.
         epsilon: Added to the variance.
-        axis_name: Name of a mapped axis (of `jax.vmap` or `jax.shard_map`) that the
-            statistics of the batch are taken over too. It has no effect on given ones.
+        axis_name: Name of a mapped axis (of `jax.vmap` or `jax.shard_map`). The
+            statistics of the batch are taken over this axis too. It has no effect if
+            `mean` and `var` are passed.
 
     Returns:
-        `(y, mean, var)`: `y` in the shape of `x` and the promoted dtype of `x`, `scale`
-        and `bias`, and the statistics used, in float32 where that dtype has 16 bits.
-        Those of an empty batch are zero.
+        `(y, mean, var)`: `y` has the shape of `x` and the promoted dtype of `x`,
+        `scale` and `bias`. `mean` and `var` are the statistics that were used, in
+        float32 if that dtype has 16 bits. The statistics of an empty batch are zero.
 
     Raises:
-        TypeError: If an argument is no floating-point array.
-        ValueError: If a shape does not fit, `epsilon` is negative, or one of `mean` and
-            `var` is missing.
+        TypeError: If an argument is not a floating-point array.
+        ValueError: If a shape is wrong, `epsilon` is negative, or only one of `mean`
+            and `var` is passed.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,11 +72,11 @@ def batch_norm(
         (Array([-1.,  1.], dtype=float32), Array([2.], dtype=float32),
          Array([1.], dtype=float32))
 
-    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
-    It differs from Flax and Keras, whose variance is `mean(x^2) - mean(x)^2` by default
-    and is lost to rounding where the mean is large, and from PyTorch, whose running
-    variance has the divisor N - 1. The derivative is stated in closed form: its
-    transpose reads the data for two sums and once for the gradient of `x`.
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2. In Flax
+    and Keras the variance is `mean(x^2) - mean(x)^2` by default, which rounding errors
+    dominate if the mean is large. In PyTorch the running variance has the divisor
+    N - 1. The derivative is written in closed form: its transpose reads the data once
+    for two sums, and once for the gradient of `x`.
     """
     x = as_array(x, "x")
     scale, bias = as_optional_array(scale, "scale"), as_optional_array(bias, "bias")
@@ -100,7 +101,7 @@ def batch_norm(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
 def _normalised(x, scale, bias, epsilon, axis_name):
-    """Normalise by the statistics of the batch; return them too."""
+    """Normalise by the statistics of the batch; return `(y, mean, var)`."""
     return _with_intermediates(x, scale, bias, epsilon, axis_name)[0]
 
 
@@ -108,16 +109,16 @@ def _normalised(x, scale, bias, epsilon, axis_name):
 def _normalised_jvp(epsilon, axis_name, primals, tangents):
     x, scale, bias = primals
     dx, dscale, dbias = tangents
-    # On the way back, the cotangent that both gradients of the convolution before this
-    # read. XLA computed it again where it is moved to become the kernel's gradient, in
-    # another order than it lies in, which took ten times as long as to move it.
+    # Transposed, this barrier is around the cotangent that both gradients of the
+    # convolution before it read. XLA would compute it again inside the transpose for
+    # the kernel's gradient, which reads it in another order than it is stored in.
     dx = computed_once(dx)
     results, centred, rstd = _with_intermediates(x, scale, bias, epsilon, axis_name)
     gain = scale * rstd
     dmean = _mean(dx, axis_name)
     covariance = _mean(dx * centred, axis_name)
-    # Collected by what multiplies the data, so that the transpose needs two sums, of
-    # the cotangent and of its product with `centred`, for all five terms.
+    # Collected by powers of the data. So the transpose needs only two sums for all five
+    # terms: of the cotangent, and of its product with `centred`.
     slope = rstd * dscale - gain * rstd**2 * covariance
     shift = dbias - gain * dmean
     dy = _by_channel(gain, x) * dx + centred * _by_channel(slope, x)
@@ -127,7 +128,7 @@ def _normalised_jvp(epsilon, axis_name, primals, tangents):
 def _with_intermediates(x, scale, bias, epsilon, axis_name):
     """Return `(y, mean, var)`, the centred data and 1 / standard deviation."""
     mean = _mean(x, axis_name)
-    # Read by the variance, by `y` and on the way back; `x` itself is not needed again.
+    # The variance, `y` and the backward pass read this; none of them reads `x` again.
     centred = computed_once(x - _by_channel(mean, x))
     var = _mean(centred * centred, axis_name)
     rstd = jax.lax.rsqrt(var + epsilon)
@@ -136,14 +137,14 @@ def _with_intermediates(x, scale, bias, epsilon, axis_name):
 
 
 def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """Return the mean of each channel, zero for an empty batch."""
+    """Return the mean of each channel, and zero for an empty batch."""
     count = max(math.prod(x.shape[:-1]), 1)
     mean = jnp.sum(x, axis=tuple(range(x.ndim - 1))) / count
     return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
 def _by_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
-    """Give `vector (channels,)` the rank of `x`."""
+    """Reshape `vector (channels,)` to the rank of `x`."""
     return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
 
 
@@ -179,6 +180,6 @@ def _check_arguments(x: ArrayLike, vectors: dict[str, ArrayLike | None]) -> None
     if ("mean" in given) != ("var" in given):
         missing = "var" if "mean" in given else "mean"
         raise ValueError(
-            f"`{missing}` is missing; wanted both `mean` and `var`, or neither to take "
+            f"`{missing}` is missing; wanted both `mean` and `var`, or neither to use "
             "the statistics of the batch."
         )

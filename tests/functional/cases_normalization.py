@@ -1,4 +1,4 @@
-"""Batch normalisation for the crossing with all transformations."""
+"""The normalisations that `test_transforms` combines with every transformation."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def random(*shape):
     return np.random.default_rng(11).normal(size=shape).astype(np.float32)
 
 
-# An epsilon that matters keeps the slopes mild; y alone has the arguments' dtype.
+# A large epsilon keeps derivatives small. Only y has the dtype of the arguments.
 def normalised(*arrays):
     return batch_norm(*arrays, epsilon=0.1)[0]
 

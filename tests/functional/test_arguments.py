@@ -1,4 +1,4 @@
-"""What is no array, no count and no switch is refused by its name."""
+"""Arrays, whole numbers and switches of a wrong type are errors that name them."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ POINTS = np.ones((1, 16, 6), np.float32)
 WINDOWS = (F.max_pool, F.sum_pool, F.avg_pool, F.lp_pool, F.logsumexp_pool)
 SHAPES = (F.adaptive_max_pool, F.adaptive_avg_pool, F.unfold, F.max_pool_with_indices)
 SPACES = (F.global_max_pool, F.global_avg_pool, F.global_sum_pool, F.batch_norm)
-# Calls with words in place of one array, and what that is called.
+# Calls with strings instead of one array, and the name of that array.
 CALLS: list[tuple[Any, str]] = [
     *[(lambda f=f: f(WORDS, KERNEL), "x") for f in (F.conv, F.conv_transpose)],
     *[(lambda f=f: f(X, WORDS), "kernel") for f in (F.conv, F.conv_transpose)],
@@ -42,7 +42,7 @@ CALLS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("call", "name"), CALLS)
-def test_words_are_no_numbers(call, name):
+def test_strings_are_not_numbers(call, name):
     message = f"`{name}` is an array of dtype <U4; wanted an array of numbers"
     with pytest.raises(TypeError, match=message):
         call()
@@ -60,14 +60,14 @@ def test_words_are_no_numbers(call, name):
         lambda **options: nn.ConvTranspose(4, 4, (3,), rngs=nnx.Rngs(0), **options)(X),
     ],
 )
-def test_an_unknown_precision_is_refused(function):
+def test_an_unknown_precision_is_an_error(function):
     message = "`precision` is 'exact'; wanted None, 'default', 'high', 'highest'"
     with pytest.raises(ValueError, match=message):
         function(precision="exact")
     function(precision="highest")
 
 
-def test_a_precision_is_what_jax_takes():
+def test_a_precision_is_what_jax_accepts():
     preset = lax.DotAlgorithmPreset.F32_F32_F32
     assert checked_precision(None) is None
     assert checked_precision(preset) is checked_precision("F32_F32_F32") is preset

@@ -5,31 +5,31 @@ import numpy as np
 from jaxnets.functional.shared.linear_maps import linear_map
 
 
-def read(x, places):
-    return x[places]
+def read(x, indices):
+    return x[indices]
 
 
-def put(cotangent, places):
-    """The transpose of `read`, which nothing here differentiates."""
-    named = places[:, None] == jnp.arange(4)[None]
-    return jnp.sum(jnp.where(named, cotangent[:, None], 0), axis=0)
+def add(cotangent, indices):
+    """The transpose of `read`; JAX never differentiates it."""
+    matches = indices[:, None] == jnp.arange(4)[None]
+    return jnp.sum(jnp.where(matches, cotangent[:, None], 0), axis=0)
 
 
-def reading(x, places):
-    return linear_map(read, put, x, places)
+def linear_read(x, indices):
+    return linear_map(read, add, x, indices)
 
 
 X = jnp.array([1.0, 2.0, 4.0, 8.0])
-PLACES = jnp.array([3, 0, 3])
+INDICES = jnp.array([3, 0, 3])
 
 
 def test_value_and_derivatives_of_all_modes_are_those_of_the_map():
-    np.testing.assert_array_equal(jax.jit(reading)(X, PLACES), [8, 1, 8])
+    np.testing.assert_array_equal(jax.jit(linear_read)(X, INDICES), [8, 1, 8])
     np.testing.assert_array_equal(
-        jax.jacfwd(reading)(X, PLACES), jax.jacrev(reading)(X, PLACES)
+        jax.jacfwd(linear_read)(X, INDICES), jax.jacrev(linear_read)(X, INDICES)
     )
-    loss = lambda x: jnp.sum(reading(x, PLACES) ** 3)
-    plain = lambda x: jnp.sum(x[PLACES] ** 3)
+    loss = lambda x: jnp.sum(linear_read(x, INDICES) ** 3)
+    plain = lambda x: jnp.sum(x[INDICES] ** 3)
     for modes in (lambda f: jax.jacrev(jax.jacrev(f)), jax.hessian):
         np.testing.assert_allclose(modes(loss)(X), modes(plain)(X))
     text = jax.jit(jax.jacrev(jax.grad(loss))).lower(X).as_text()
@@ -38,14 +38,14 @@ def test_value_and_derivatives_of_all_modes_are_those_of_the_map():
 
 
 def test_any_argument_may_have_a_batch_axis():
-    xs, places = jnp.stack([X, 2 * X], axis=-1), jnp.stack([PLACES, PLACES - 1], -1)
+    xs, indices = jnp.stack([X, 2 * X], axis=-1), jnp.stack([INDICES, INDICES - 1], -1)
     for axes in ((1, 1), (1, None), (None, 1)):
         pick = lambda a, axis, i: a if axis is None else a[..., i]
         batch = [
             a if axis is not None else a[..., 0]
-            for a, axis in zip((xs, places), axes, strict=True)
+            for a, axis in zip((xs, indices), axes, strict=True)
         ]
-        squares = lambda x, p: jnp.sum(reading(x, p) ** 2)
+        squares = lambda x, p: jnp.sum(linear_read(x, p) ** 2)
         rows = jax.vmap(jax.value_and_grad(squares), axes)(*batch)
         for i in range(2):
             own = [pick(a, axis, i) for a, axis in zip(batch, axes, strict=True)]
@@ -55,7 +55,7 @@ def test_any_argument_may_have_a_batch_axis():
 
 
 def test_it_passes_through_loops_checkpoints_and_meshes():
-    again = lambda x: reading(x, jnp.array([3, 0, 2, 0]))
+    again = lambda x: linear_read(x, jnp.array([3, 0, 2, 0]))
     loop = lambda x: jax.lax.scan(lambda h, _: (again(h), None), x, None, 2)[0]
     auto = jax.sharding.AxisType.Auto
     mesh = jax.make_mesh((1,), ("data",), axis_types=(auto,))

@@ -1,4 +1,4 @@
-"""Batch normalisation against plain loops, against Flax, and where Flax is wrong."""
+"""Batch normalisation against plain loops, and against Flax, also where it is wrong."""
 
 import functools
 import re
@@ -52,7 +52,7 @@ def test_values_and_gradients_are_those_of_the_loops(
     assert_close(gradients, oracle.gradients(x, scale, epsilon, cotangents), 1e-3)
 
 
-def test_the_same_as_flax_where_that_is_right(rng):
+def test_it_agrees_with_flax_where_flax_is_right(rng):
     x = rng.normal(size=(4, 3, 5, 2)).astype(np.float32)
     layer = nnx.BatchNorm(2, momentum=0.0, rngs=nnx.Rngs(0))
     expected = layer(x)
@@ -62,7 +62,7 @@ def test_the_same_as_flax_where_that_is_right(rng):
     np.testing.assert_allclose(var, layer.var[...], atol=1e-5)
 
 
-def test_right_where_a_large_mean_makes_the_fast_variance_wrong(rng):
+def test_it_is_right_where_a_large_mean_makes_flax_wrong(rng):
     x = (1e3 + rng.normal(size=(64, 8, 2))).astype(np.float32)
     cotangents = rng.normal(size=x.shape).astype(np.float32), np.zeros(2), np.zeros(2)
     cotangents = tuple(jnp.asarray(c, jnp.float32) for c in cotangents)
@@ -133,8 +133,8 @@ def test_errors_name_the_argument(arguments, options, error, message):
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
-def test_the_cotangent_of_the_convolution_before_is_computed_once():
-    """Moved to make the kernel's gradient, it is read, and not computed there again."""
+def test_the_cotangent_of_the_convolution_before_it_is_computed_once():
+    """The transpose for the kernel's gradient does not compute it again."""
     x, kernel = jnp.ones((8, 8, 8, 16)), jnp.ones((3, 3, 16, 16))
 
     @jax.jit

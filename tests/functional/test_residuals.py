@@ -1,7 +1,7 @@
-"""What a function keeps for the way back: not much more than its arguments.
+"""The residuals of a function are not much larger than its arguments.
 
-In a scan every such array becomes a stack of all steps, and outside of `jit` nothing
-takes away what the derivative does not read.
+In a scan every residual becomes a stack of all steps, and outside of `jit` also those
+are stored that the derivative does not read.
 """
 
 import functools
@@ -22,8 +22,8 @@ def size_in_bytes(tree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def kept(function, *arrays) -> int:
-    """Return the bytes that the derivative of a function keeps."""
+def residual_bytes(function, *arrays) -> int:
+    """Return the size of the residuals of a function."""
     return size_in_bytes(jax.eval_shape(lambda *a: jax.vjp(function, *a)[1], *arrays))
 
 
@@ -31,12 +31,12 @@ def ones(*shapes: tuple[int, ...]) -> list[jax.Array]:
     return [jnp.ones(shape) for shape in shapes]
 
 
-# With what is kept: blocks fill the kernel up with zeros, phases pad the input.
+# With the shapes of the residuals. "blocks" fills up the kernel, "phases" pads `x`.
 CONVOLUTIONS = {
     "library": (F.conv, (3, 3, 16, 16), {}, [IMAGES, (3, 3, 16, 16)]),
     "strides": (F.conv, (3, 3, 16, 16), {"strides": 2}, [IMAGES, (3, 3, 16, 16)]),
     "product": (F.conv, (1, 1, 16, 16), {}, [IMAGES, (1, 1, 16, 16)]),
-    "taps": (
+    "shifts": (
         F.conv,
         (3, 3, 1, 16),
         {"feature_group_count": 16},
@@ -58,22 +58,22 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_a_convolution_keeps_its_operands(name):
-    function, kernel_shape, options, keeps = CONVOLUTIONS[name]
-    bytes_kept = kept(
+def test_a_convolution_stores_its_operands(name):
+    function, kernel_shape, options, residuals = CONVOLUTIONS[name]
+    stored = residual_bytes(
         functools.partial(function, **options), *ones(IMAGES, kernel_shape)
     )
-    assert bytes_kept <= size_in_bytes(ones(*keeps)) + 2 * FLOAT
+    assert stored <= size_in_bytes(ones(*residuals)) + 2 * FLOAT
 
 
-def test_planes_keep_the_input_once():
+def test_planes_store_the_input_once():
     x, kernel = ones((2, 5, 5, 5, 4), (3, 3, 3, 4, 4))
-    bytes_kept = kept(F.conv, x, kernel)
-    assert bytes_kept <= size_in_bytes((x, kernel)) + FLOAT
+    stored = residual_bytes(F.conv, x, kernel)
+    assert stored <= size_in_bytes((x, kernel)) + FLOAT
 
 
 POOLS = {
-    # A byte for each window and fold, which tap won.
+    # The number of the maximal element: a byte for each window and stage.
     "max": (lambda x: F.max_pool(x, 3, strides=2), WINDOWS_3_S2),
     "max-all-padded": (
         lambda x: F.max_pool(x, 3, strides=1, padding=1),
@@ -86,12 +86,12 @@ POOLS = {
     # An index for each window, axis by axis.
     "adaptive-max": (lambda x: F.adaptive_max_pool(x, 3), 2 * (27 + 9) * 16 * FLOAT),
     "global-max": (F.global_max_pool, 2 * 16 * FLOAT),
-    # Sums keep the size of each window at most.
+    # At most the number of elements in each window.
     "sum": (lambda x: F.sum_pool(x, 3, strides=2), 0),
     "avg": (lambda x: F.avg_pool(x, 3, strides=2, padding=1), 25 * FLOAT),
     "adaptive-avg": (lambda x: F.adaptive_avg_pool(x, 4), 8 * FLOAT),
     "global-avg": (F.global_avg_pool, 0),
-    # The input and what each of the axes adds up to.
+    # The input, and the result of each axis.
     "lp": (
         lambda x: F.lp_pool(x, 3, p=3, strides=2),
         2 * 81 * 16 * FLOAT + WINDOWS_3_S2 * FLOAT,
@@ -105,6 +105,6 @@ POOLS = {
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_a_pool_keeps_no_copy_for_each_tap(name):
+def test_a_pool_stores_no_copy_for_each_element_of_a_window(name):
     pool, limit = POOLS[name]
-    assert kept(pool, *ones(IMAGES)) <= limit + 2 * FLOAT
+    assert residual_bytes(pool, *ones(IMAGES)) <= limit + 2 * FLOAT

@@ -1,9 +1,9 @@
 """Every pure function under jit, vmap, grad, jvp, second order, bfloat16 and float64.
 
-`test_jit_changes_nothing` calls each function eagerly; the other checks compile, as
+`test_jit_changes_nothing` calls each function eagerly. The other tests compile, since
 one program takes a fraction of the time of its operations one by one. A program that
-several checks of a case need is compiled once and kept in `FORWARD` or `SLOPES`, the
-latter in float64: derivatives in float32 are held against it.
+several tests of a case need is compiled once, in `FORWARD` or `GRADIENTS`. The latter
+is in float64; derivatives in float32 are compared with it.
 """
 
 import functools
@@ -25,7 +25,7 @@ CASES = [
     *cases_pool.CASES,
     *cases_recurrent.CASES,
 ]
-# Which arguments of a case are mapped over; with one argument there is one choice.
+# Which arguments of a case `vmap` maps over; with one argument there is one choice.
 MAPPED = [
     pytest.param(case, which, id=f"{case.name}-{which}")
     for case in CASES
@@ -40,7 +40,7 @@ def floats(tree):
 
 
 def objective(case, *arrays):
-    """A scalar with a different weight on every output, so no gradient hides."""
+    """A scalar with a different weight for every output, so that nothing cancels."""
     total = jnp.zeros((), arrays[0].dtype)
     for leaf in floats(case.function(*arrays)):
         weights = np.sin(1.0 + np.arange(leaf.size)).reshape(leaf.shape)
@@ -56,12 +56,12 @@ def value_and_gradients(case):
 def slopes(case, *arrays):
     """Value and gradients in float64, as NumPy arrays."""
     with jax.enable_x64(True):
-        found = SLOPES[case.name](*(np.asarray(a, np.float64) for a in arrays))
+        found = GRADIENTS[case.name](*(np.asarray(a, np.float64) for a in arrays))
     return jax.tree.map(np.asarray, found)
 
 
 FORWARD = {case.name: jax.jit(case.function) for case in CASES}
-SLOPES = {case.name: jax.jit(value_and_gradients(case)) for case in CASES}
+GRADIENTS = {case.name: jax.jit(value_and_gradients(case)) for case in CASES}
 
 
 def inner_product(left, right):
@@ -88,7 +88,7 @@ def test_jit_changes_nothing(case):
 def test_vmap_is_a_loop(case, which):
     count = len(case.arrays)
     mapped = {"all": range(count), "first": [0], "last": [count - 1]}[which]
-    # Where it is the last argument, the axis that is mapped is the last one.
+    # Of the last argument alone, the last axis is mapped.
     axis = -1 if which == "last" else 0
     axes = [axis if i in mapped else None for i in range(count)]
     versions = lambda a: [a, 0.5 * a, a + 0.1]

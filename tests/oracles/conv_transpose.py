@@ -1,4 +1,4 @@
-"""Transposed convolution in float64 with plain loops, and its adjoints."""
+"""Transposed convolution and its gradients by plain loops in float64."""
 
 import itertools
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 def contributions(x_shape, kernel_shape, out, strides, low, dilation, groups):
-    """Yield the indices `(y, x, kernel)` of every product, group by group."""
+    """Yield the indices of `y`, `x` and `kernel` of every product, group by group."""
     channels, features = kernel_shape[-2], kernel_shape[-1] // groups
-    places = itertools.product(*map(range, x_shape[1:-1]))
-    taps = list(itertools.product(*map(range, kernel_shape[:-2])))
-    for place, tap in itertools.product(places, taps):
-        axes = zip(place, tap, strides, dilation, low, strict=True)
-        target = tuple(s * t + d * i - cut for t, i, s, d, cut in axes)
+    positions = itertools.product(*map(range, x_shape[1:-1]))
+    elements = list(itertools.product(*map(range, kernel_shape[:-2])))
+    for position, element in itertools.product(positions, elements):
+        axes = zip(position, element, strides, dilation, low, strict=True)
+        target = tuple(s * t + d * i - crop for t, i, s, d, crop in axes)
         if any(not 0 <= p < n for p, n in zip(target, out, strict=True)):
             continue
         for group in range(groups):
@@ -20,13 +20,13 @@ def contributions(x_shape, kernel_shape, out, strides, low, dilation, groups):
             o = slice(group * features, (group + 1) * features)
             yield (
                 (slice(None), *target, o),
-                (slice(None), *place, i),
-                (*tap, slice(None), o),
+                (slice(None), *position, i),
+                (*element, slice(None), o),
             )
 
 
 def conv_transpose(x, kernel, bias, out, strides, low, dilation, groups):
-    """Add the kernel, times itself, for each element of `x (batch, *spatial, C)`."""
+    """Add a multiple of the kernel for each element of `x (batch, *spatial, C)`."""
     y = np.zeros((x.shape[0], *out, kernel.shape[-1])) + bias
     options = (out, strides, low, dilation, groups)
     for at_y, at_x, at_kernel in contributions(x.shape, kernel.shape, *options):
@@ -35,7 +35,7 @@ def conv_transpose(x, kernel, bias, out, strides, low, dilation, groups):
 
 
 def conv_transpose_adjoints(x, kernel, dy, strides, low, dilation, groups):
-    """Differentiate `sum(dy * conv_transpose(x, ...))` by `x`, `kernel`, `bias`."""
+    """The gradients of `sum(dy * conv_transpose(...))` by `x`, `kernel` and `bias`."""
     dx, dkernel = np.zeros(x.shape), np.zeros(kernel.shape)
     options = (dy.shape[1:-1], strides, low, dilation, groups)
     for at_y, at_x, at_kernel in contributions(x.shape, kernel.shape, *options):

@@ -1,4 +1,4 @@
-"""Pooling by plain loops in float64, from the definitions alone."""
+"""Pooling by plain loops in float64, from the definitions."""
 
 import itertools
 import math
@@ -38,72 +38,67 @@ def out_size(n, pair, k, s, d, ceil_mode):
     return out - 1 if (out - 1) * s >= n + low else out
 
 
-def source(place, n, pair, mode):
-    """What stands at a place of an axis: an index of `x`, or None for the identity."""
-    if 0 <= place < n:
-        return place
+def source(index, n, pair, mode):
+    """The index of `x` that a padded axis reads at `index`; None is the identity."""
+    if 0 <= index < n:
+        return index
     low, high = pair
-    if mode == "zeros" or not -low <= place < n + high:
+    if mode == "zeros" or not -low <= index < n + high:
         return None
     if mode == "replicate":
-        return 0 if place < 0 else n - 1
+        return 0 if index < 0 else n - 1
     if mode == "circular":
-        return place % n
+        return index % n
     if mode == "symmetric":
-        place %= 2 * n
-        return place if place < n else 2 * n - 1 - place
-    place %= 2 * (n - 1)
-    return place if place < n else 2 * (n - 1) - place
+        index %= 2 * n
+        return index if index < n else 2 * n - 1 - index
+    index %= 2 * (n - 1)
+    return index if index < n else 2 * (n - 1) - index
 
 
 def windows(
     sizes, window, strides=None, padding="VALID", mode="zeros", dilation=None,
     ceil_mode=False, count_include_pad=True,
 ):  # fmt: skip
-    """Yield each output index with the indices that it sees and their count."""
+    """Yield each window's position, the indices of its elements, and their count."""
     strides = strides or window
     dilation = dilation or (1,) * len(sizes)
     pairs = axis_pairs(padding, sizes, window, strides, dilation)
     ceil_mode = ceil_mode and padding not in ("SAME", "SAME_LOWER")
     options = list(zip(sizes, pairs, window, strides, dilation, strict=True))
     out = [out_size(*axis, ceil_mode) for axis in options]
-    for index in itertools.product(*map(range, out)):
-        seen, count = [], 0
-        for tap in itertools.product(*map(range, window)):
-            places = [
-                i * s + t * d - low
-                for i, t, (_, (low, _), _, s, d) in zip(
-                    index, tap, options, strict=True
+    for position in itertools.product(*map(range, out)):
+        elements, count = [], 0
+        for offset in itertools.product(*map(range, window)):
+            padded_index = [
+                i * s + o * d - low
+                for i, o, (_, (low, _), _, s, d) in zip(
+                    position, offset, options, strict=True
                 )
             ]
-            inside = [0 <= p < n for p, (n, *_) in zip(places, options, strict=True)]
-            padded = [
-                -low <= p < n + high
-                for p, (n, (low, high), *_) in zip(places, options, strict=True)
-            ]
+            axes = list(zip(padded_index, options, strict=True))
+            inside = [0 <= p < n for p, (n, *_) in axes]
+            padded = [-low <= p < n + high for p, (n, (low, high), *_) in axes]
             count += all(padded if count_include_pad else inside)
-            origin = [
-                source(p, n, pair, mode)
-                for p, (n, pair, *_) in zip(places, options, strict=True)
-            ]
+            origin = [source(p, n, pair, mode) for p, (n, pair, *_) in axes]
             if None not in origin and (count_include_pad or all(inside)):
-                seen.append(tuple(origin))
-        yield index, seen, count
+                elements.append(tuple(origin))
+        yield position, elements, count
 
 
 def adaptive_windows(sizes, out):
-    """The cells of adaptive pooling, as `windows` yields them."""
-    for index in itertools.product(*map(range, out)):
+    """The windows of adaptive pooling, as `windows` yields them."""
+    for position in itertools.product(*map(range, out)):
         reads = [
             range(math.floor(i * n / m), math.ceil((i + 1) * n / m))
-            for i, n, m in zip(index, sizes, out, strict=True)
+            for i, n, m in zip(position, sizes, out, strict=True)
         ]
-        seen = list(itertools.product(*reads))
-        yield index, seen, len(seen)
+        elements = list(itertools.product(*reads))
+        yield position, elements, len(elements)
 
 
 def fractional_windows(sizes, window, out, samples):
-    """The cells of fractional pooling with one sample per axis, in exact fractions."""
+    """The windows of fractional pooling with a sample per axis, in exact fractions."""
     starts = []
     for n, k, m, u in zip(sizes, window, out, samples, strict=True):
         u = Fraction(float(u))
@@ -112,50 +107,50 @@ def fractional_windows(sizes, window, out, samples):
             math.floor((i + u) * step) - math.floor(u * step) for i in range(m - 1)
         ]
         starts.append([*inner, n - k])
-    for index in itertools.product(*map(range, out)):
+    for position in itertools.product(*map(range, out)):
         reads = [
             range(first[i], first[i] + k)
-            for i, first, k in zip(index, starts, window, strict=True)
+            for i, first, k in zip(position, starts, window, strict=True)
         ]
-        seen = list(itertools.product(*reads))
-        yield index, seen, len(seen)
+        elements = list(itertools.product(*reads))
+        yield position, elements, len(elements)
 
 
 def pool(kind, x, cotangent, window, divisor=None, p=None, **options):
-    """Pool `x (B, *spatial, C)`: the value, and what `cotangent` gives back.
+    """Pool `x (B, *spatial, C)`; return the value and the gradient of `x`.
 
     `cotangent(shape)` makes the cotangent of the output, once its shape is known.
     """
-    cells = list(windows(np.shape(x)[1 : 1 + len(window)], window, **options))
-    y, back, _ = over_cells(kind, x, cotangent, lambda b, c: cells, divisor, p)
-    return y, back
+    found = list(windows(np.shape(x)[1 : 1 + len(window)], window, **options))
+    y, dx, _ = over_windows(kind, x, cotangent, lambda b, c: found, divisor, p)
+    return y, dx
 
 
-def over_cells(kind, x, cotangent, cells_of, divisor=None, p=None):
-    """Reduce each cell of `cells_of(b, c)`: value, what comes back, index of maxima."""
+def over_windows(kind, x, cotangent, windows_of, divisor=None, p=None):
+    """Reduce each of `windows_of(b, c)`; return value, gradient, indices of maxima."""
     x = np.asarray(x, np.float64)
     sizes = x.shape[1:-1]
-    out = [last + 1 for last in list(cells_of(0, 0))[-1][0]]
+    out = [last + 1 for last in list(windows_of(0, 0))[-1][0]]
     y = np.zeros((x.shape[0], *out, x.shape[-1]))
     indices = np.full(y.shape, -1)
-    g = cotangent(y.shape)
-    back = np.zeros_like(x)
+    dy = cotangent(y.shape)
+    dx = np.zeros_like(x)
     for b, c in itertools.product(range(x.shape[0]), range(x.shape[-1])):
-        for index, seen, count in cells_of(b, c):
-            here = (b, *index, c)
-            values = np.array([x[(b, *place, c)] for place in seen])
+        for position, elements, count in windows_of(b, c):
+            here = (b, *position, c)
+            values = np.array([x[(b, *element, c)] for element in elements])
             y[here], slopes = reduced(kind, values, divisor or max(count, 1), p)
-            for place, slope in zip(seen, slopes, strict=True):
+            for element, slope in zip(elements, slopes, strict=True):
                 if slope:
-                    back[(b, *place, c)] += slope * g[here]
-            if kind == "max" and seen:
-                place = seen[int(np.argmax(slopes))]
-                indices[here] = np.ravel_multi_index(place, sizes)
-    return y, back, indices
+                    dx[(b, *element, c)] += slope * dy[here]
+            if kind == "max" and elements:
+                first = elements[int(np.argmax(slopes))]
+                indices[here] = np.ravel_multi_index(first, sizes)
+    return y, dx, indices
 
 
 def reduced(kind, values, divisor, p):
-    """The value of one window, and its slope in each element."""
+    """The value of one window, and its derivative by each element."""
     if kind == "max":
         best, first = first_maximum(values)
         return best, [float(i == first) for i in range(len(values))]
@@ -181,25 +176,25 @@ def reduced(kind, values, divisor, p):
 
 
 def unpool(y, indices, cotangent, spatial_shape):
-    """Put `y (B, *out, C)` to its places: the value, and what comes back."""
+    """Write `y (B, *out, C)` to `indices`; return the value and the gradient of `y`."""
     y = np.asarray(y, np.float64)
     batch, *_, channels = y.shape
     out = np.zeros((batch, *spatial_shape, channels))
-    g = cotangent(out.shape)
-    back = np.zeros_like(y)
+    dout = cotangent(out.shape)
+    dy = np.zeros_like(y)
     for here in np.ndindex(*y.shape):
         if indices[here] >= 0:
-            place = np.unravel_index(indices[here], spatial_shape)
-            there = (here[0], *place, here[-1])
+            index = np.unravel_index(indices[here], spatial_shape)
+            there = (here[0], *index, here[-1])
             out[there] = y[here]
-            back[here] = g[there]
-    return out, back
+            dy[here] = dout[there]
+    return out, dy
 
 
 def first_maximum(values):
-    """The maximum and its first position; a NaN is larger than every number."""
+    """The maximum and its first index; a NaN is larger than every number."""
     best, first = -np.inf, None
-    for position, value in enumerate(values):
+    for i, value in enumerate(values):
         if first is None or (not np.isnan(best) and not value <= best):
-            best, first = value, position
+            best, first = value, i
     return best, first

@@ -1,4 +1,4 @@
-"""The arguments that all convolutions share: checked, and brought to one dtype."""
+"""Checks of the arguments that all convolutions share."""
 
 from typing import Any
 
@@ -13,33 +13,14 @@ from jaxnets.functional.shared.arguments import as_count, list_or_none
 from jaxnets.typing import ArrayLike
 
 
-def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
-    """Return the dtype that `arrays` promote to; None stands for an absent one.
-
-    Raises:
-        TypeError: If it is no dtype of numbers.
-
-    Example:
-        >>> promoted_dtype(np.ones(2, np.float32), None, np.ones(2, np.int32))
-        dtype('float32')
-    """
-    dtype = jnp.result_type(*(array for array in arrays if array is not None))
-    if not jnp.issubdtype(dtype, jnp.number):
-        raise TypeError(
-            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
-            "for example with `x.astype(jnp.float32)`."
-        )
-    return dtype
-
-
 def checked_result_dtype(
     preferred: DTypeLike | None, operands: np.dtype
 ) -> np.dtype | None:
-    """Return the dtype to sum in and return; None for that of the operands.
+    """Return the dtype of the sum and the result; None if it is that of the operands.
 
     Raises:
-        TypeError: If `preferred`, called `preferred_element_type` by the caller, is no
-            dtype, or does not hold what products of the operands are.
+        TypeError: If `preferred`, the caller's `preferred_element_type`, is not a
+            dtype, or cannot represent products of the operands.
 
     Example:
         >>> checked_result_dtype("int32", np.dtype("int8"))
@@ -47,34 +28,36 @@ def checked_result_dtype(
     """
     if preferred is None:
         return None
-    wanted = "a dtype at least as wide that holds their products"
+    wanted = "a dtype at least as wide that can represent their products"
     try:
         result = jax.dtypes.canonicalize_dtype(preferred)
     except TypeError as error:
         raise TypeError(
             f"`preferred_element_type` is {preferred!r}; wanted {wanted}, or None."
         ) from error
-    holding = {
+    result_kinds = {
         jnp.signedinteger: (jnp.signedinteger, jnp.floating),
         jnp.unsignedinteger: (jnp.integer, jnp.floating),
         jnp.floating: (jnp.floating,),
         jnp.complexfloating: (jnp.complexfloating,),
     }
-    kinds = next(holding[k] for k in holding if jnp.issubdtype(operands, k))
-    holds = any(jnp.issubdtype(result, kind) for kind in kinds)
-    if not holds or result.itemsize < operands.itemsize:
+    possible = next(
+        kinds for kind, kinds in result_kinds.items() if jnp.issubdtype(operands, kind)
+    )
+    represents = any(jnp.issubdtype(result, kind) for kind in possible)
+    if not represents or result.itemsize < operands.itemsize:
         raise TypeError(
             f"`preferred_element_type` is {result} and the arguments have dtype "
-            f"{operands}; wanted {wanted}. Cast the arguments first, or the result."
+            f"{operands}; wanted {wanted}. Cast the arguments or the result instead."
         )
     return result
 
 
 def checked_precision(precision: Any) -> jax.lax.PrecisionLike:
-    """Return what JAX takes for `precision`, and can hash.
+    """Return `precision` in a hashable form that JAX accepts.
 
     Raises:
-        TypeError: If it is no name, no value of JAX's and no pair of them.
+        TypeError: If it is not a name, a value of JAX's or a pair of these.
         ValueError: If it is a name that JAX does not know.
 
     Example:
@@ -101,11 +84,11 @@ def checked_precision(precision: Any) -> jax.lax.PrecisionLike:
 
 
 def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None:
-    """Check that the groups and the bias belong to `kernel`.
+    """Check that the number of groups and the bias fit the kernel.
 
     Raises:
-        TypeError: If `groups`, called `feature_group_count` by the caller, is no int.
-        ValueError: If the kernel has no window, or shapes do not fit together.
+        TypeError: If `groups`, the caller's `feature_group_count`, is not an int.
+        ValueError: If the kernel has no spatial axes, or the shapes are inconsistent.
     """
     shape = jnp.shape(kernel)
     if len(shape) < 3 or 0 in shape[:-2]:
@@ -118,13 +101,13 @@ def check_kernel(kernel: ArrayLike, bias: ArrayLike | None, groups: int) -> None
     if shape[-1] % groups:
         raise ValueError(
             f"`feature_group_count` is {groups} and `kernel`, of shape {shape}, gives "
-            f"{shape[-1]} features; wanted a multiple of the group count."
+            f"{shape[-1]} features; wanted a multiple of the number of groups."
         )
     check_bias(bias, shape[-1])
 
 
 def check_bias(bias: ArrayLike | None, features: int) -> None:
-    """Raise a ValueError unless `bias` is None or has one number for each feature."""
+    """Raise a ValueError unless `bias` is None or has one number per feature."""
     if bias is not None and jnp.shape(bias) != (features,):
         raise ValueError(
             f"`bias` has shape {jnp.shape(bias)}; wanted {(features,)}, one number for "
@@ -133,7 +116,7 @@ def check_bias(bias: ArrayLike | None, features: int) -> None:
 
 
 def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
-    """Raise a ValueError unless `x` has the channels that `kernel` takes."""
+    """Raise a ValueError unless `x` has the number of channels that `kernel` takes."""
     shape = jnp.shape(kernel)
     channels = jnp.shape(x)[-1]
     if channels != shape[-2] * groups:
@@ -144,7 +127,7 @@ def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
         )
 
 
-def plus_bias(
+def add_bias(
     y: Shaped[Array, "..."], bias: Shaped[ArrayLike, "..."] | None
 ) -> Shaped[Array, "..."]:
     """Add `bias (features,)` to `y (*axes, features)`, in the dtype of `y`."""

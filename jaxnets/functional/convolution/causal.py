@@ -1,12 +1,12 @@
-"""Causal convolution over time, whose state carries it from chunk to chunk."""
+"""Causal convolution over time, with a state for input that arrives in chunks."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.convolution.arguments import promoted_dtype
 from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.shared.arguments import as_array, as_count, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.typing import ArrayLike
 
 
@@ -21,34 +21,35 @@ def causal_conv(
     precision: jax.lax.PrecisionLike = None,
     implementation: str | None = None,
 ) -> tuple[Shaped[Array, "..."], Shaped[Array, "..."]]:
-    """Convolve over time so that no output sees a later input, chunk by chunk.
+    """Convolve a chunk of a sequence so that no output depends on a later input.
 
-    With k taps and dilation d, `h` the state and the inputs one after the other:
+    With window k and dilation d, and `h` the state followed by the inputs:
 
         y[b, t, o] = bias[o] + sum over i < k and c of
                      h[b, t + d * i, c] * kernel[i, c, o]
 
-    and the new state is the last `d * (k - 1)` elements of `h`. So chunks of any
-    length, each with the state that the one before returned, give what the whole
-    sequence gives. From the zero state it is `conv` with padding "CAUSAL".
+    and the new state is the last `d * (k - 1)` elements of `h`. Calls on successive
+    chunks of any lengths, each with the state that the call before returned, compute
+    the same as one call on the whole sequence. From the zero state that is `conv` with
+    padding "CAUSAL".
 
     Args:
-        x: `(*batch, T, C)`; any number of batch axes, also none; T may be 0.
+        x: `(*batch, T, C)`, with any number of batch axes; T may be 0.
         kernel: `(k, C // feature_group_count, F)`.
         bias: `(F,)`.
         state: `(*batch, d * (k - 1), C)`, the inputs before `x`; None for zeros.
-        kernel_dilation: d, distance of the taps in time.
+        kernel_dilation: d, the distance in time between elements of the window.
         feature_group_count: As in `conv`.
         precision: As in `jax.lax.conv_general_dilated`.
         implementation: As in `conv`.
 
     Returns:
-        The state after `x`, and `y (*batch, T, F)`, both in the promoted dtype of the
-        arguments: the order of a `jax.lax.scan` body.
+        `(state, y)`, in the order of a `jax.lax.scan` body: the state after `x`, and
+        `y (*batch, T, F)`, both in the promoted dtype of the arguments.
 
     Raises:
-        TypeError: If an option has the wrong type, or an array holds no numbers.
-        ValueError: If shapes and options do not fit together.
+        TypeError: If an option has the wrong type, or an array does not hold numbers.
+        ValueError: If shapes and options are inconsistent.
 
     Example:
         >>> import jax.numpy as jnp
@@ -60,15 +61,15 @@ def causal_conv(
         Array([ 0., 10., 21., 32., 43.], dtype=float32)
 
     Source: van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio",
-    section 2.1. Flax and Keras have padding "CAUSAL" without the state, PyTorch
-    neither; ONNX has it as CausalConvWithState.
+    section 2.1. Flax and Keras have padding "CAUSAL" without the state, PyTorch has
+    neither; ONNX has the operator CausalConvWithState.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias, state = as_optional_array(bias, "bias"), as_optional_array(state, "state")
     shape = kernel.shape
     if len(shape) != 3 or x.ndim < 2:
         raise ValueError(
-            f"`kernel` has shape {shape} and `x` {x.shape}; wanted (taps, "
+            f"`kernel` has shape {shape} and `x` {x.shape}; wanted (window, "
             "channels // feature_group_count, features) and (*batch, time, channels): "
             "one spatial axis, which is time."
         )
@@ -82,10 +83,10 @@ def causal_conv(
     if state.shape != wanted:
         raise ValueError(
             f"`state` has shape {state.shape}; wanted {wanted}, the last "
-            "kernel_dilation * (taps - 1) inputs. None starts from zeros."
+            "kernel_dilation * (window - 1) inputs. None starts from zeros."
         )
     inputs = jnp.concatenate([state.astype(dtype), x], axis=-2)
-    # The padding is at hand as the state, and an empty `x` has no place for a window.
+    # The state replaces the padding, except that a window does not fit an empty `x`.
     padding = ((0, 0),) if x.shape[-2] else ((0, 1),)
     y = conv(
         inputs,

@@ -1,4 +1,4 @@
-"""Which implementation a convolution runs: chosen here, or forced by name."""
+"""The choice between the implementations of a convolution."""
 
 import math
 from collections.abc import Callable
@@ -7,31 +7,26 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
-from jaxnets.functional.convolution.implementations.library import (
-    conv_sum,
-    conv_sum_ordinary_gradients,
-)
-from jaxnets.functional.convolution.implementations.pointwise import conv_sum_by_product
-from jaxnets.functional.convolution.implementations.rewrites import (
-    conv_sum_by_blocks,
-    conv_sum_by_planes,
-)
-from jaxnets.functional.convolution.implementations.shifts import conv_sum_by_taps
+from jaxnets.functional.convolution.implementations.blocks import conv_by_blocks
+from jaxnets.functional.convolution.implementations.lax import ConvOptions, conv_by_lax
+from jaxnets.functional.convolution.implementations.library import conv_by_library
+from jaxnets.functional.convolution.implementations.planes import conv_by_planes
+from jaxnets.functional.convolution.implementations.product import conv_by_product
+from jaxnets.functional.convolution.implementations.shifts import conv_by_shifts
 
 
 CONV_IMPLEMENTATIONS: dict[str, Callable[..., jax.Array]] = {
-    "product": conv_sum_by_product,
-    "taps": conv_sum_by_taps,
-    "blocks": conv_sum_by_blocks,
-    "planes": conv_sum_by_planes,
-    "library": conv_sum_ordinary_gradients,
-    "lax": conv_sum,
+    "product": conv_by_product,
+    "shifts": conv_by_shifts,
+    "blocks": conv_by_blocks,
+    "planes": conv_by_planes,
+    "library": conv_by_library,
+    "lax": conv_by_lax,
 }
 
-# Every tap is a term of the program, which takes longer to compile the more there are.
-_MOST_TAPS = 128
-# Every tap of the first axis is a copy of the input.
+# Each shift is a term of the program, and the time to compile it grows with them.
+_MOST_SHIFTS = 128
+# Each plane is a copy of the input.
 _MOST_PLANES = 8
 
 
@@ -42,18 +37,16 @@ def choose_conv(
     *,
     function: str = "conv",
 ) -> str:
-    """Return the name in `CONV_IMPLEMENTATIONS` of the convolution that runs.
+    """Return the name in `CONV_IMPLEMENTATIONS` of the implementation that runs.
 
-    In the order of preference on CPUs, with what they gain over `lax`, value and both
-    gradients together:
+    In order of preference on CPUs:
 
-    - "product": windows of one place, as a matrix product;
-    - "taps": depthwise, as a sum over taps (10 times and more);
-    - "blocks": grouped, as one ungrouped convolution for each block of groups (10
-      times and more);
-    - "planes": three spatial axes, as two (4 times);
-    - "library": everything else; the same as "lax" outside of loops, and in a loop 50
-      to 160 times as fast, since its gradients keep to the layout of the library.
+    - "product": windows of one element, as a matrix product;
+    - "shifts": depthwise, as a sum over shifts of the input;
+    - "blocks": grouped, as one ungrouped convolution for each block of groups;
+    - "planes": three spatial axes, as two;
+    - "library": everything else. It compiles to the same program as "lax" outside of
+      loops; inside them its gradients still run in XLA's library.
 
     On accelerators "lax" runs everything.
 
@@ -61,23 +54,23 @@ def choose_conv(
         ValueError: If the name is unknown, or cannot run with these options.
     """
     *window, channels, _ = kernel.shape
-    groups, taps = options.groups, math.prod(window)
+    groups, elements = options.groups, math.prod(window)
     against: dict[str, str] = {}
-    if taps > 1 or groups > 1:
-        against["product"] = "for ungrouped windows of one place"
+    if elements > 1 or groups > 1:
+        against["product"] = "for ungrouped windows of one element"
     if groups == 1 or channels != 1:
-        against["taps"] = "for depthwise convolution, one channel in each group"
+        against["shifts"] = "for depthwise convolution, one channel in each group"
     if groups == 1:
         against["blocks"] = "for grouped convolution"
     if groups > 1 or len(window) != 3:
         against["planes"] = "for ungrouped convolution of three spatial axes"
     impossible = set(against)
-    if taps > _MOST_TAPS:
-        against.setdefault("taps", f"{taps} taps, more than {_MOST_TAPS}")
+    if elements > _MOST_SHIFTS:
+        against.setdefault("shifts", f"{elements} shifts, more than {_MOST_SHIFTS}")
     if window[0] > _MOST_PLANES:
-        against.setdefault("planes", f"{window[0]} taps in depth")
+        against.setdefault("planes", f"{window[0]} planes, more than {_MOST_PLANES}")
     if not jnp.issubdtype(kernel.dtype, jnp.floating):
-        for name in ("product", "taps", "blocks", "planes"):
+        for name in ("product", "shifts", "blocks", "planes"):
             against.setdefault(name, f"tuned for floating-point, not {kernel.dtype}")
     if jax.default_backend() != "cpu":
         for name in CONV_IMPLEMENTATIONS:

@@ -1,4 +1,4 @@
-"""Depthwise and separable convolution: channels that do not mix, or mix at the end."""
+"""Depthwise convolution, and separable convolution, which mixes channels afterwards."""
 
 import math
 
@@ -6,9 +6,10 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.convolution.arguments import check_bias, promoted_dtype
+from jaxnets.functional.convolution.arguments import check_bias
 from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -26,9 +27,9 @@ def depthwise_conv(
     preferred_element_type: DTypeLike | None = None,
     implementation: str | None = None,
 ) -> Shaped[Array, "..."]:
-    """Convolve each channel of `x` with kernels of its own.
+    """Convolve each channel of `x` with its own kernels.
 
-    With C channels and M kernels for each of them, on one spatial axis:
+    With C channels and M kernels per channel, on one spatial axis:
 
         y[b, t, c * M + m] = bias[c * M + m] + sum over i < k of
                              x[b, s * t + d * i - low, c] * kernel[i, c, m]
@@ -36,23 +37,24 @@ def depthwise_conv(
     which is `conv` with as many groups as channels.
 
     Args:
-        x: `(*batch, *spatial, C)`; any number of batch axes, also none.
+        x: `(*batch, *spatial, C)`, with any number of batch axes.
         kernel: `(*window, C, M)`; M is the channel multiplier.
         bias: `(C * M,)`.
-        strides: As in `conv`, like all options that follow.
+        strides: Distance between positions of the window. This and all other options
+            are those of `conv`.
         padding: Padding of the spatial axes.
-        padding_mode: What the padding holds.
-        kernel_dilation: One more than the zeros put between elements of `kernel`.
+        padding_mode: Values of the padding.
+        kernel_dilation: Distance between the elements of the window.
         precision: As in `jax.lax.conv_general_dilated`.
-        preferred_element_type: Dtype to sum in and return.
-        implementation: As in `conv`; on CPUs None sums over the taps of the kernel.
+        preferred_element_type: Dtype of the sum and the result.
+        implementation: As in `conv`. On CPUs None chooses "shifts" for most windows.
 
     Returns:
-        `(*batch, *places, C * M)` in the promoted dtype of the arguments.
+        `(*batch, *out, C * M)` in the promoted dtype of the arguments.
 
     Raises:
-        TypeError: If an option has the wrong type, or an array holds no numbers.
-        ValueError: If shapes and options do not fit together.
+        TypeError: If an option has the wrong type, or an array does not hold numbers.
+        ValueError: If shapes and options are inconsistent.
 
     Example:
         >>> import jax.numpy as jnp
@@ -63,20 +65,20 @@ def depthwise_conv(
                [ 5., 60.]], dtype=float32)
 
     Source: Chollet 2017, "Xception: Deep Learning with Depthwise Separable
-    Convolutions", section 2. Keras has it with the same kernel; it differs in padding,
-    strides together with dilation, and any number of axes. In Flax and PyTorch it is a
-    convolution with groups, whose kernel is `(*window, 1, C * M)`.
+    Convolutions", section 2. Keras uses the same kernel, but has no explicit padding,
+    no strides together with dilation, and a fixed number of axes. In Flax and PyTorch
+    it is a convolution with groups, whose kernel is `(*window, 1, C * M)`.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     shape = kernel.shape
     if len(shape) < 3 or 0 in shape[:-2] or shape[-2:-1] != x.shape[-1:]:
         raise ValueError(
             f"`kernel` has shape {shape} and `x` {x.shape}; wanted (*window, C, "
-            "M) with a window of 1 or more, the C channels of `x`, and M kernels for "
-            "each of them."
+            "M) with a window of 1 or more, the C channels of `x`, and M kernels per "
+            "channel."
         )
     *window, channels, multiplier = shape
-    # Without channels there is one group, of none.
+    # Without channels there is one empty group.
     grouped = (*window, min(channels, 1), channels * multiplier)
     return conv(
         x,
@@ -106,32 +108,32 @@ def separable_conv(
     precision: jax.lax.PrecisionLike = None,
     implementation: str | None = None,
 ) -> Shaped[Array, "..."]:
-    """Convolve each channel by itself, then mix channels at each place.
+    """Convolve each channel by itself, then mix the channels at each position.
 
         y = conv(depthwise_conv(x, depthwise_kernel), pointwise_kernel) + bias
 
-    A convolution of k taps from C channels to F features has k * C * F weights, this
-    one k * C * M + C * M * F.
+    With a window of k elements a convolution from C channels to F features has
+    k * C * F weights; this one has k * C * M + C * M * F.
 
     Args:
-        x: `(*batch, *spatial, C)`; any number of batch axes, also none.
+        x: `(*batch, *spatial, C)`, with any number of batch axes.
         depthwise_kernel: `(*window, C, M)`.
         pointwise_kernel: `(1, ..., 1, C * M, F)`, one 1 for each spatial axis.
-        bias: `(F,)`, added at the end.
-        strides: Of the depthwise convolution, as in `conv`, like all that follow.
+        bias: `(F,)`, added to the result.
+        strides: Strides of the depthwise convolution. This and the options that follow
+            are those of `conv`.
         padding: Padding of the spatial axes.
-        padding_mode: What the padding holds.
-        kernel_dilation: One more than the zeros between elements of the depthwise
-            kernel.
-        precision: As in `jax.lax.conv_general_dilated`, for both.
+        padding_mode: Values of the padding.
+        kernel_dilation: Distance between the elements of the depthwise window.
+        precision: As in `jax.lax.conv_general_dilated`, for both convolutions.
         implementation: Of the depthwise convolution, as in `depthwise_conv`.
 
     Returns:
-        `(*batch, *places, F)` in the promoted dtype of the arguments.
+        `(*batch, *out, F)` in the promoted dtype of the arguments.
 
     Raises:
-        TypeError: If an option has the wrong type, or an array holds no numbers.
-        ValueError: If shapes and options do not fit together.
+        TypeError: If an option has the wrong type, or an array does not hold numbers.
+        ValueError: If shapes and options are inconsistent.
 
     Example:
         >>> import jax.numpy as jnp
@@ -140,8 +142,8 @@ def separable_conv(
         (2, 8, 8, 4)
 
     Source: Chollet 2017, "Xception: Deep Learning with Depthwise Separable
-    Convolutions", section 2. As in Keras there is nothing between the two; Flax and
-    PyTorch write them one after the other.
+    Convolutions", section 2. As in Keras there is no activation between the two. Flax
+    and PyTorch have no such function.
     """
     x, bias = as_array(x, "x"), as_optional_array(bias, "bias")
     depthwise_kernel = as_array(depthwise_kernel, "depthwise_kernel")

@@ -1,4 +1,4 @@
-"""Convolution over any number of spatial axes, with every option."""
+"""Convolution over any number of spatial axes."""
 
 from collections.abc import Sequence
 
@@ -7,29 +7,28 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.convolution.arguments import (
+    add_bias,
     check_channels,
     check_kernel,
     checked_precision,
     checked_result_dtype,
-    plus_bias,
-    promoted_dtype,
 )
 from jaxnets.functional.convolution.choice import (
     CONV_IMPLEMENTATIONS,
     choose_conv,
 )
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
-from jaxnets.functional.convolution.implementations.library import dilated
+from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
-    fold_batch,
+    flatten_batch,
     output_sizes,
     padded,
     padding_pairs,
     per_axis,
-    unfold_batch,
+    restore_batch,
 )
 from jaxnets.typing import ArrayLike
 
@@ -49,7 +48,7 @@ def conv(
     preferred_element_type: DTypeLike | None = None,
     implementation: str | None = None,
 ) -> Shaped[Array, "..."]:
-    """Convolve `x` with `kernel`, as the field does: without flipping the kernel.
+    """Convolve `x` with `kernel`; as usual in deep learning the kernel is not flipped.
 
     On one spatial axis, with stride s, dilation d, padding `low`, window k and the
     padded input x:
@@ -57,44 +56,47 @@ def conv(
         y[b, t, o] = bias[o] + sum over i < k and c of
                      x[b, s * t + d * i - low, c] * kernel[i, c, o]
 
-    and the same along every further axis. The number of spatial axes is
+    and likewise on every further axis. The number of spatial axes is
     `kernel.ndim - 2`.
 
     Args:
-        x: `(*batch, *spatial, channels)`; any number of batch axes, also none.
+        x: `(*batch, *spatial, channels)`, with any number of batch axes.
         kernel: `(*window, channels // feature_group_count, features)`.
         bias: `(features,)`.
-        strides: Steps of the window, an int or one per spatial axis.
-        padding: "SAME" (output of `ceil(n / s)`, the odd element high), "SAME_LOWER"
-            (the odd element low), "VALID" (none), "CAUSAL" (one spatial axis; no
-            output sees a later input), an int, or per axis an int or `(low, high)`.
-        padding_mode: What the padding holds: "zeros", "reflect" (mirrored without the
+        strides: Distance between positions of the window: an int, or one per axis.
+        padding: "SAME" (an output of `ceil(n / s)`; of an odd number of elements one
+            more at the high end), "SAME_LOWER" (one more at the low end), "VALID" (no
+            padding), "CAUSAL" (one spatial axis; no output depends on a later input),
+            an int, or an int or `(low, high)` per axis.
+        padding_mode: Values of the padding: "zeros", "reflect" (mirrored without the
             edge), "symmetric" (mirrored with the edge), "replicate" (the edge) or
-            "circular" (the other end).
-        input_dilation: One more than the zeros put between elements of `x`. Padding
-            counts in, and takes its values from, the dilated input.
-        kernel_dilation: One more than the zeros put between elements of `kernel`.
-        feature_group_count: Number of groups that channels and features are split
-            into, in order; each group of features sees its own group of channels.
+            "circular" (wrapped around from the other end).
+        input_dilation: Distance between elements of `x`, with zeros between them. The
+            padding is added to the dilated input and takes its values from it.
+        kernel_dilation: Distance between the elements of the window.
+        feature_group_count: Number of groups. Channels and features are split into so
+            many groups, in order, and each group of features depends on its own group
+            of channels.
         precision: As in `jax.lax.conv_general_dilated`: None, a name such as
             "highest", a `jax.lax.Precision`, a pair of these, or a
             `jax.lax.DotAlgorithmPreset`.
-        preferred_element_type: Dtype to sum in and return, for example int32 for int8
-            arguments. It is no narrower than their promoted dtype, which is what None
-            returns.
-        implementation: "lax" is JAX's convolution with JAX's derivative; "library" lays
-            both gradients out so that they run in the convolution library also inside
-            loops on CPU; "product" (windows of one place), "taps" (depthwise), "blocks"
-            (grouped) and "planes" (three spatial axes) rewrite the sum. None chooses:
-            `jaxnets.plan` says what and why.
+        preferred_element_type: Dtype of the sum and the result, at least as wide as the
+            promoted dtype of the arguments; for example int32 for int8 arguments. None
+            is the promoted dtype.
+        implementation: "lax" is JAX's convolution with JAX's derivative. "library"
+            writes both gradients in the layout that XLA's convolution library for CPUs
+            supports inside loops too. "product" (windows of one element), "shifts"
+            (depthwise), "blocks" (grouped) and "planes" (three spatial axes) compute
+            the same sum by other operations. None chooses; `jaxnets.plan` says which
+            one runs and why.
 
     Returns:
-        `(*batch, *places, features)` in the promoted dtype of the arguments; sums of
-        16-bit numbers are accumulated in float32 and rounded once, before the bias.
+        `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
+        are summed in float32 and rounded once, before the bias is added.
 
     Raises:
-        TypeError: If an option has the wrong type, or an array holds no numbers.
-        ValueError: If shapes and options do not fit together.
+        TypeError: If an option has the wrong type, or an array does not hold numbers.
+        ValueError: If shapes and options are inconsistent.
 
     Example:
         >>> import jax.numpy as jnp
@@ -107,10 +109,10 @@ def conv(
         (2, 3, 4, 4, 16)
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
-    2016, for the geometry. It differs from Flax in that non-zero padding goes with any
-    padding, and circular and reflect have the geometry of SAME; from PyTorch in that
-    arrays are channels last, low and high padding may differ and "SAME" takes strides;
-    from Keras in that strides and dilation may both exceed one.
+    2016, for the geometry. Unlike in Flax every `padding_mode` can be combined with
+    every `padding`, and "circular" and "reflect" pad as "SAME" does; unlike in PyTorch
+    arrays are channels last, low and high padding may differ and "SAME" allows strides;
+    unlike in Keras strides and dilation may both exceed one.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias = as_optional_array(bias, "bias")
@@ -119,7 +121,7 @@ def conv(
     check_kernel(kernel, bias, feature_group_count)
     window = kernel.shape[:-2]
     ndim = len(window)
-    x, batch = fold_batch(x, ndim, "x")
+    x, batch = flatten_batch(x, ndim, "x")
     check_channels(x, kernel, feature_group_count)
     strides = per_axis(strides, ndim, "strides")
     kernel_dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
@@ -142,10 +144,10 @@ def conv(
         result_dtype,
     )
     kernel = kernel.astype(dtype)
-    sum_windows = CONV_IMPLEMENTATIONS[choose_conv(implementation, kernel, options)]
-    y = sum_windows(x.astype(dtype), kernel, options)
-    return unfold_batch(plus_bias(y, bias), batch)
+    name = choose_conv(implementation, kernel, options)
+    y = CONV_IMPLEMENTATIONS[name](x.astype(dtype), kernel, options)
+    return restore_batch(add_bias(y, bias), batch)
 
 
-def _dilated_sizes(sizes: Sequence[int], gaps: Sequence[int]) -> tuple[int, ...]:
-    return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, gaps, strict=True))
+def _dilated_sizes(sizes: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, dilation, strict=True))

@@ -7,34 +7,34 @@ from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, choose
 from jaxnets.functional.convolution.arguments import (
+    add_bias,
     check_channels,
     check_kernel,
     checked_precision,
-    plus_bias,
-    promoted_dtype,
 )
-from jaxnets.functional.convolution.implementations.transpose_sums import (
+from jaxnets.functional.convolution.implementations.transposed import (
     TransposeOptions,
-    sum_by_lax,
-    sum_by_library,
-    sum_by_phases,
+    conv_transpose_by_lax,
+    conv_transpose_by_library,
+    conv_transpose_by_phases,
 )
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
-    fold_batch,
+    flatten_batch,
     padding_pairs,
     per_axis,
-    unfold_batch,
+    restore_batch,
 )
 from jaxnets.typing import ArrayLike
 
 
 _IMPLEMENTATIONS = {
-    "phases": sum_by_phases,
-    "library": sum_by_library,
-    "lax": sum_by_lax,
+    "phases": conv_transpose_by_phases,
+    "library": conv_transpose_by_library,
+    "lax": conv_transpose_by_lax,
 }
 
 
@@ -51,49 +51,54 @@ def conv_transpose(
     precision: jax.lax.PrecisionLike = None,
     implementation: str | None = None,
 ) -> Shaped[Array, "..."]:
-    """Transpose a convolution: each element of `x` adds the kernel, times itself.
+    """Transpose a convolution: add a multiple of the kernel for each element of `x`.
 
     On one spatial axis, with stride s, dilation d, padding `low` and window k:
 
         y[b, p, o] = bias[o] + sum over t, c and i < k with s * t + d * i - low == p of
                      x[b, t, c] * kernel[i, c, o]
 
-    and the same along every further axis. With `kernel_t`, the kernel whose last two
-    axes are swapped, it is the transpose of `conv` with the same options:
+    and likewise on every further axis. Let `kernel_t` be the kernel with its last two
+    axes swapped (with groups, in each group). Then it is the transpose of `conv` with
+    the same options:
 
         sum(conv(a, kernel_t) * x) == sum(a * conv_transpose(x, kernel))
 
-    With groups the axes are swapped in each group. The number of spatial axes is
-    `kernel.ndim - 2`. Padding is zeros, of the convolution that is transposed: here it
-    cuts off.
+    The number of spatial axes is `kernel.ndim - 2`. `padding` is that of the
+    convolution which is transposed, with zeros. So it makes the output smaller here.
 
     Args:
-        x: `(*batch, *spatial, channels)`; any number of batch axes, also none.
+        x: `(*batch, *spatial, channels)`, with any number of batch axes.
         kernel: `(*window, channels // feature_group_count, features)`.
         bias: `(features,)`.
-        strides: Distance between the windows of neighbours, an int or one per axis.
-        padding: "SAME" or "SAME_LOWER" (output of `n * s`: the transpose of that
-            convolution), "VALID" (nothing is cut: `(n - 1) * s + d * (k - 1) + 1`), an
-            int, or per axis an int or `(low, high)`, which are cut off.
-        output_padding: Elements that the output has more at the high end of each axis,
-            where they are what would be cut off, or zeros. Any number.
-        kernel_dilation: One more than the zeros put between elements of `kernel`.
-        feature_group_count: Number of groups that channels and features are split
-            into, in order; each group of features sees its own group of channels.
+        strides: Distance between the windows of neighbouring elements: an int, or one
+            per axis.
+        padding: "SAME" or "SAME_LOWER" (an output of `n * s`: the transpose of that
+            convolution), "VALID" (the whole output, `(n - 1) * s + d * (k - 1) + 1`),
+            or an int, or an int or `(low, high)` per axis, for the numbers of elements
+            that are cropped.
+        output_padding: Number of elements by which the output is larger at the high end
+            of each axis, of any size. They are the elements that `padding` would crop,
+            or zeros.
+        kernel_dilation: Distance between the elements of the window.
+        feature_group_count: Number of groups. Channels and features are split into so
+            many groups, in order, and each group of features depends on its own group
+            of channels.
         precision: As in `jax.lax.conv_general_dilated`.
-        implementation: "phases" computes elements of all phases `p % s` as features of
-            one ordinary convolution; "library" takes XLA's transposed convolution, and
-            ordinary convolutions for its gradients; "lax" takes JAX's own derivative
-            too. None chooses: on CPU "phases" where it computes no zeros or XLA has no
-            fast one, otherwise "library".
+        implementation: "phases" computes the elements of all phases `p % s` as features
+            of one ordinary convolution. "library" uses XLA's transposed convolution,
+            and ordinary convolutions for its gradients. "lax" is the same with JAX's
+            own derivative. None chooses: on CPUs "phases" where it adds no zeros to the
+            kernel or XLA has no fast transposed convolution, otherwise "library".
 
     Returns:
-        `(*batch, *out, features)` in the promoted dtype of the arguments; sums of
-        16-bit numbers are accumulated in float32 and rounded once, before the bias.
+        `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
+        are summed in float32 and rounded once, before the bias is added.
 
     Raises:
-        TypeError: If an option has the wrong type, or an array holds no numbers.
-        ValueError: If shapes and options do not fit together, or nothing is left.
+        TypeError: If an option has the wrong type, or an array does not hold numbers.
+        ValueError: If shapes and options are inconsistent, or the output would be
+            empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -106,11 +111,11 @@ def conv_transpose(
         (2, 16, 16, 3)
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
-    2016, chapter 4. It differs from Flax and `jax.lax.conv_transpose`, which do not
-    flip the kernel and so transpose no convolution unless told to, know no groups and
-    read int padding as that of the dilated input; from PyTorch in the layout of the
-    kernel, "SAME", one-sided padding and an `output_padding` of any size; from Keras in
-    groups, explicit padding, and strides together with dilation.
+    2016, chapter 4. Flax and `jax.lax.conv_transpose` by default do not flip the
+    kernel, so that they are not the transpose of a convolution; they have no groups and
+    read int padding as that of the dilated input. PyTorch has another layout of the
+    kernel, no "SAME", no one-sided padding, and a bound on `output_padding`. Keras has
+    no groups, no explicit padding and no strides together with dilation.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias = as_optional_array(bias, "bias")
@@ -118,20 +123,20 @@ def conv_transpose(
     check_kernel(kernel, bias, feature_group_count)
     window = kernel.shape[:-2]
     ndim = len(window)
-    x, batch = fold_batch(x, ndim, "x")
+    x, batch = flatten_batch(x, ndim, "x")
     check_channels(x, kernel, feature_group_count)
     strides = per_axis(strides, ndim, "strides")
     dilation = per_axis(kernel_dilation, ndim, "kernel_dilation")
     extra = per_axis(output_padding, ndim, "output_padding", minimum=0)
-    low, out = _cut(x.shape[1:-1], window, strides, padding, dilation, extra)
+    low, out = _crop(x.shape[1:-1], window, strides, padding, dilation, extra)
     groups, precision = int(feature_group_count), checked_precision(precision)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
-    name = _chosen(implementation, window, options)
+    name = _choose(implementation, window, options)
     y = _IMPLEMENTATIONS[name](x.astype(dtype), kernel.astype(dtype), options)
-    return unfold_batch(plus_bias(y, bias), batch)
+    return restore_batch(add_bias(y, bias), batch)
 
 
-def _cut(
+def _crop(
     sizes: Sequence[int],
     window: Sequence[int],
     strides: Sequence[int],
@@ -139,11 +144,11 @@ def _cut(
     dilation: Sequence[int],
     extra: Sequence[int],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return how many elements are cut off low, and how many remain, on each axis."""
+    """Return the number of elements cropped at the low end and kept, of each axis."""
     if isinstance(padding, str) and padding == "CAUSAL":
         raise ValueError(
-            "`padding` is 'CAUSAL', which has no transpose that is causal; wanted "
-            "'SAME', 'SAME_LOWER', 'VALID' or explicit padding. Give (low, high) pairs."
+            "`padding` is 'CAUSAL', whose transpose is not causal; wanted 'SAME', "
+            "'SAME_LOWER', 'VALID' or explicit padding. Pass (low, high) pairs."
         )
     reaches = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     scaled = [n * s for n, s in zip(sizes, strides, strict=True)]
@@ -164,31 +169,37 @@ def _cut(
         if size < 1:
             raise ValueError(
                 f"The output would have {size} elements on spatial axis {axis}, where "
-                f"`x` has {sizes[axis]}; wanted 1 or more. Take less `padding`, more "
+                f"`x` has {sizes[axis]}; wanted 1 or more. Use less `padding`, more "
                 "`output_padding` or a larger input."
             )
     return low, tuple(out)
 
 
-def _chosen(
+def _choose(
     implementation: str | None, window: Sequence[int], options: TransposeOptions
 ) -> str:
-    """Pick the implementation: the one place where the choice is made."""
+    """Return the name in `_IMPLEMENTATIONS` of the implementation that runs."""
     cpu = jax.default_backend() == "cpu"
-    # XLA on CPU has a kernel for inputs with gaps, for these only.
+    # For these XLA's library for CPUs supports an input with gaps.
     library_on_cpu = len(window) < 3 and options.groups == 1
-    even = all(
+    adds_no_zeros = all(
         s == 1 or (d == 1 and (k % s == 0 or k < s))
         for k, s, d in zip(window, options.strides, options.dilation, strict=True)
     )
-    filled = "the window is no multiple of the strides, and would be filled with zeros"
-    phases = None if cpu and (even or not library_on_cpu) else filled
+    against_phases = None
     if not cpu:
-        phases = "XLA's own transposed convolution serves accelerators"
-    gaps = "the gradient of the kernel has gaps, which XLA's libraries do not know"
+        against_phases = "on accelerators XLA's own transposed convolution is used"
+    elif not adds_no_zeros and library_on_cpu:
+        against_phases = (
+            "the window is not a multiple of the strides, and would be filled with "
+            "zeros"
+        )
     candidates = [
-        Candidate("phases", phases),
+        Candidate("phases", against_phases),
         Candidate("library"),
-        Candidate("lax", gaps),
+        Candidate(
+            "lax",
+            "its gradient of the kernel has gaps, which XLA's libraries do not support",
+        ),
     ]
     return choose("conv_transpose", implementation, candidates)

@@ -1,1 +1,1 @@
-"""Pooling over windows, whole images and regions, and the patches of windows."""
+"""Pooling over windows and whole images, and the extraction of patches."""

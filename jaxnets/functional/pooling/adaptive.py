@@ -1,4 +1,4 @@
-"""Adaptive pooling: windows from the size of the output, whatever that of the input."""
+"""Adaptive pooling, whose windows are given by the size of the output."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,17 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.implementations.axis_maxima import first_max
+from jaxnets.functional.pooling.dtypes import check_divisible, check_ordered, lowest
 from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
+from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.pooling.window import avg_pool, max_pool
 from jaxnets.functional.shared.arguments import as_array, list_or_none
-from jaxnets.functional.shared.dtypes import (
-    accumulation_dtype,
-    check_divisible,
-    check_ordered,
-    lowest,
-)
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.windows import per_axis
 from jaxnets.typing import ArrayLike
 
@@ -25,28 +21,28 @@ from jaxnets.typing import ArrayLike
 if TYPE_CHECKING:
     OutputShape = int | Sequence[int | None]
 else:
-    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    # As in `jaxnets.functional.shared.windows`, so that our own message is raised.
     OutputShape = Any
 
 
 def adaptive_max_pool(
     x: Shaped[ArrayLike, "..."], output_shape: OutputShape
 ) -> Shaped[Array, "..."]:
-    """Take the maximum of `x` in as many windows as the output is to have.
+    """Take the maximum of `x` in a given number of windows.
 
     `y[b, i, c] = max over j of x[b, j, c]` with `floor(i * n / m) <= j < ceil((i + 1) *
-    n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`;
-    unless n is a multiple of m they overlap, and some have one element more.
+    n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`.
+    Unless n is a multiple of m they overlap, and some have one element more.
 
-    Of equal maxima the first in row-major window order takes the whole cotangent, and
-    the first NaN wins, as in `max_pool`.
+    Of equal maxima the first in row-major order of the window receives the whole
+    cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         output_shape: Number of windows: an int for the `x.ndim - 2` axes between batch
-            and channels, or one int per spatial axis; None keeps that axis. It may be
-            larger than the axis.
+            and channels, or one int per spatial axis. It may be larger than the axis;
+            None leaves the axis as it is.
 
     Returns:
         Shape (*B, *output_shape, C), the dtype of `x`.
@@ -60,7 +56,8 @@ def adaptive_max_pool(
         >>> adaptive_max_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
         Array([2., 4., 6.], dtype=float32)
 
-    The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
+    The windows are those of PyTorch and Keras, but not of Equinox. Flax has no adaptive
+    pools.
     """
     x = as_array(x, "x")
     check_ordered(x)
@@ -79,13 +76,13 @@ def adaptive_max_pool(
 def adaptive_avg_pool(
     x: Shaped[ArrayLike, "..."], output_shape: OutputShape
 ) -> Shaped[Array, "..."]:
-    """Take the average of `x` in as many windows as the output is to have.
+    """Take the average of `x` in a given number of windows.
 
     `y[b, i, c] = mean over j of x[b, j, c]` with `floor(i * n / m) <= j < ceil((i + 1)
-    * n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`;
-    unless n is a multiple of m they overlap, and some have one element more.
+    * n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`.
+    Unless n is a multiple of m they overlap, and some have one element more.
 
-    16-bit numbers are summed and divided in float32.
+    16-bit floats are summed and divided in float32.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
@@ -105,7 +102,8 @@ def adaptive_avg_pool(
         >>> adaptive_avg_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
         Array([1., 3., 5.], dtype=float32)
 
-    The windows are those of PyTorch and Keras, not of Equinox. Flax has none.
+    The windows are those of PyTorch and Keras, but not of Equinox. Flax has no adaptive
+    pools.
     """
     x = as_array(x, "x")
     check_divisible(x)

@@ -1,4 +1,4 @@
-"""Which implementation a pool runs: chosen here, or forced by name."""
+"""The choice between the implementations of a pool."""
 
 import math
 
@@ -6,38 +6,38 @@ import jax
 from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.pooling.implementations.logsumexps import logsumexps_by_taps
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
-    maxima_by_taps,
+    maxima_by_shifts,
 )
 from jaxnets.functional.pooling.implementations.sums import (
+    logsumexps_by_shifts,
     sums_by_reduce_window,
     sums_by_reshape,
-    sums_by_taps,
+    sums_by_shifts,
 )
 from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.windows import fold_batch, unfold_batch
+from jaxnets.functional.shared.windows import flatten_batch, restore_batch
 
 
 MAX_IMPLEMENTATIONS = {
-    "taps": maxima_by_taps,
+    "shifts": maxima_by_shifts,
     "reduce_window": maxima_by_reduce_window,
 }
 SUM_IMPLEMENTATIONS = {
-    "taps": sums_by_taps,
+    "shifts": sums_by_shifts,
     "reshape": sums_by_reshape,
     "reduce_window": sums_by_reduce_window,
 }
 
-# Sums of more taps are slower than the other ways, above all the gradient of windows
-# that overlap.
-_MOST_TAPS_APART = 64
-_MOST_TAPS_OVERLAPPING = 9
-# Maxima of more taps that lie apart are faster by `reduce_window`, as long as no
-# derivative is wanted, and where it has vectors of channels to compare.
-_MOST_TAPS_OF_A_VALUE = 16
+# Sums over more elements are not computed by "shifts", in windows that do not overlap
+# and in windows that do. The gradient of the latter is the most expensive.
+_MOST_SHIFTS_APART = 64
+_MOST_SHIFTS_OVERLAPPING = 9
+# Maxima over more elements are computed by "reduce_window" if windows do not overlap,
+# and if there are channels enough to compare in vectors.
+_MOST_SHIFTS_OF_A_VALUE = 16
 _CHANNELS_OF_A_VECTOR = 16
 
 
@@ -48,29 +48,29 @@ def choose_max(
     *,
     function: str = "max_pool",
 ) -> str:
-    """Return the implementation of `max_pool` and its relatives that runs.
+    """Return the name of the implementation of `max_pool` and similar pools that runs.
 
-    "taps" nearly everywhere: with its derivative it took a third to a fifteenth of the
-    time of XLA's `reduce_window` on CPUs, and its derivative is the same in every run.
+    - "reduce_window", on CPUs only: the value of large windows that do not overlap, if
+      there are channels enough. When differentiated it runs "shifts".
+    - "shifts": everything else. Its derivative adds in the same order every time.
 
-    Of large windows that lie apart, the value alone comes from "reduce_window" on CPUs
-    (four fifths of the time for 8 by 8), unless there are few channels. Differentiated,
-    it runs "taps".
+    The `max_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
+    derivative, which Flax uses.
 
     Raises:
         ValueError: If the name is unknown.
     """
     elements = math.prod(windows.window)
-    lie_apart = not windows.overlap and elements > _MOST_TAPS_OF_A_VALUE
-    against_taps = against_reduce_window = None
-    if not lie_apart or channels < _CHANNELS_OF_A_VECTOR:
-        against_reduce_window = "slower, and its derivative is that of 'taps'"
+    large_and_apart = not windows.overlap and elements > _MOST_SHIFTS_OF_A_VALUE
+    against_shifts = against_reduce_window = None
+    if not large_and_apart or channels < _CHANNELS_OF_A_VECTOR:
+        against_reduce_window = "slower, and its derivative is that of 'shifts'"
     elif jax.default_backend() != "cpu":
         against_reduce_window = "tuned for CPUs"
     else:
-        against_taps = "slower, until a derivative is wanted, which runs it"
+        against_shifts = "slower, except for the derivative, which is computed by it"
     candidates = [
-        Candidate("taps", against_taps),
+        Candidate("shifts", against_shifts),
         Candidate("reduce_window", against_reduce_window),
     ]
     return choose(function, implementation, candidates)
@@ -79,30 +79,31 @@ def choose_max(
 def choose_sum(
     implementation: str | None, windows: PoolWindows, *, function: str = "sum_pool"
 ) -> str:
-    """Return the implementation of `sum_pool` and its relatives that runs.
+    """Return the name of the implementation of `sum_pool` and similar pools that runs.
 
-    In the order of preference, with what they take beside XLA's `reduce_window` and its
-    derivative, value and gradient together, on CPUs:
+    In order of preference:
 
-    - "taps", on CPUs alone: windows of up to 9 elements (two fifths to a sixth of the
-      time), or up to 64 where no two windows overlap (four fifths of it for 2 by 2, a
-      twenty-seventh for 8 by 8);
-    - "reshape": larger windows of which no two overlap;
-    - "reduce_window", axis by axis: all others.
+    - "shifts", on CPUs only: windows of up to 9 elements, or of up to 64 if no two
+      windows overlap;
+    - "reshape": larger windows that do not overlap;
+    - "reduce_window", axis by axis: everything else.
+
+    The `avg_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
+    derivative, which Flax uses.
 
     Raises:
-        ValueError: If the name is unknown, or "reshape" and windows overlap.
+        ValueError: If the name is unknown, or is "reshape" and windows overlap.
     """
-    most = _MOST_TAPS_OVERLAPPING if windows.overlap else _MOST_TAPS_APART
+    most = _MOST_SHIFTS_OVERLAPPING if windows.overlap else _MOST_SHIFTS_APART
     elements = math.prod(windows.window)
-    against_taps = None
+    against_shifts = None
     if elements > most:
-        against_taps = f"windows of {elements} elements, more than {most}"
+        against_shifts = f"windows of {elements} elements, more than {most}"
     elif jax.default_backend() != "cpu":
-        against_taps = "tuned for CPUs"
+        against_shifts = "tuned for CPUs"
     overlap = "windows overlap" if windows.overlap else None
     candidates = [
-        Candidate("taps", against_taps),
+        Candidate("shifts", against_shifts),
         Candidate("reshape", overlap, possible=not windows.overlap),
         Candidate("reduce_window"),
     ]
@@ -118,14 +119,14 @@ def pool_maxima(
 ) -> Shaped[Array, "..."]:
     """Return the maxima over windows of `x (*batch, *spatial, channels)`, in its dtype.
 
-    An element of several windows takes a sum of cotangents: in float32 for 16 bits.
-    `function` is who asks, for `jaxnets.plan`.
+    The cotangents of an element that is in several windows are added in
+    `accumulation_dtype`. `function` is the name that `jaxnets.plan` shows.
     """
     name = choose_max(implementation, windows, x.shape[-1], function=function)
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    wide = folded.astype(accumulation_dtype(x.dtype))
+    flat, batch = flatten_batch(x, windows.ndim, "x")
+    wide = flat.astype(accumulation_dtype(x.dtype))
     maxima = MAX_IMPLEMENTATIONS[name](wide, windows, mode)
-    return unfold_batch(maxima.astype(x.dtype), batch)
+    return restore_batch(maxima.astype(x.dtype), batch)
 
 
 def pool_sums(
@@ -137,12 +138,13 @@ def pool_sums(
 ) -> Shaped[Array, "..."]:
     """Return the sums over windows of `x (*batch, *spatial, channels)`.
 
-    They are in the dtype of accumulation. `function` is who asks, for `jaxnets.plan`.
+    They have the dtype of accumulation. `function` is the name that `jaxnets.plan`
+    shows.
     """
     name = choose_sum(implementation, windows, function=function)
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    wide = folded.astype(accumulation_dtype(x.dtype))
-    return unfold_batch(SUM_IMPLEMENTATIONS[name](wide, windows, mode), batch)
+    flat, batch = flatten_batch(x, windows.ndim, "x")
+    wide = flat.astype(accumulation_dtype(x.dtype))
+    return restore_batch(SUM_IMPLEMENTATIONS[name](wide, windows, mode), batch)
 
 
 def pool_logsumexps(
@@ -154,10 +156,10 @@ def pool_logsumexps(
 ) -> Shaped[Array, "..."]:
     """Return the log-sum-exps over windows of `x (*batch, *spatial, channels)`.
 
-    They are in the dtype of `x`. `function` is who asks, for `jaxnets.plan`.
+    They have the dtype of `x`. `function` is the name that `jaxnets.plan` shows.
     """
-    choose(function, implementation, [Candidate("taps")])
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    wide = folded.astype(accumulation_dtype(x.dtype))
-    sums = logsumexps_by_taps(wide, windows, mode)
-    return unfold_batch(sums.astype(x.dtype), batch)
+    choose(function, implementation, [Candidate("shifts")])
+    flat, batch = flatten_batch(x, windows.ndim, "x")
+    wide = flat.astype(accumulation_dtype(x.dtype))
+    sums = logsumexps_by_shifts(wide, windows, mode)
+    return restore_batch(sums.astype(x.dtype), batch)

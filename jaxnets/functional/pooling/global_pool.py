@@ -1,18 +1,18 @@
-"""Global pooling: one number per channel from all places."""
+"""Global pooling over all spatial axes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.implementations.axis_maxima import first_max
-from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
-from jaxnets.functional.shared.dtypes import (
-    accumulation_dtype,
+from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
     check_summable,
 )
+from jaxnets.functional.pooling.implementations.maxima import first_max
+from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike
 
 
@@ -22,24 +22,24 @@ def global_max_pool(
     spatial_ndim: int | None = None,
     keepdims: bool = False,
 ) -> Shaped[Array, "..."]:
-    """Take the maximum of each channel over all places.
+    """Take the maximum of each channel over all spatial axes.
 
-    `y[b, c] = max over i of x[b, i, c]`, `i` running over all spatial axes. Of equal
-    maxima the first in row-major order takes the whole cotangent, and the first NaN
-    wins, as in `max_pool`; `jax.numpy.max` would share the cotangent out.
+    `y[b, c] = max over i of x[b, i, c]`, where `i` runs over all spatial axes. Of equal
+    maxima the first in row-major order receives the whole cotangent, and the first NaN
+    wins, as in `max_pool`; `jax.numpy.max` divides the cotangent among them.
 
     Args:
         x: Shape (*B, *spatial, C). Real numbers, integers or booleans.
-        spatial_ndim: Number of spatial axes, which stand before the channels. None for
-            all axes but the first and the last.
-        keepdims: Whether the spatial axes stay, with size 1.
+        spatial_ndim: Number of spatial axes, which come before the channels. None is
+            all axes except the first and the last.
+        keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. No
-        places at all give minus infinity, or the smallest integer.
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. If a
+        spatial axis is empty, minus infinity or the smallest integer.
 
     Raises:
-        TypeError: If `x` is complex, or `spatial_ndim` no int.
+        TypeError: If `x` is complex, or `spatial_ndim` is not an int.
         ValueError: If `x` has too few axes.
 
     Example:
@@ -48,13 +48,13 @@ def global_max_pool(
         >>> global_max_pool(x)
         Array([[6., 7.]], dtype=float32)
 
-    It differs from Keras, which shares the cotangent of a tie, and from PyTorch, which
-    has it as `AdaptiveMaxPool2d(1)`. Flax has none.
+    Keras divides the cotangent among equal maxima. In PyTorch it is
+    `AdaptiveMaxPool2d(1)`. Flax has no global pools.
     """
     x = as_array(x, "x")
     check_ordered(x)
-    places, shape = _places(x, spatial_ndim, keepdims)
-    return first_max(places, places.ndim - 2).reshape(shape)
+    flat, shape = _flatten_spatial(x, spatial_ndim, keepdims)
+    return first_max(flat, flat.ndim - 2).reshape(shape)
 
 
 def global_avg_pool(
@@ -63,23 +63,23 @@ def global_avg_pool(
     spatial_ndim: int | None = None,
     keepdims: bool = False,
 ) -> Shaped[Array, "..."]:
-    """Take the average of each channel over all places.
+    """Take the average of each channel over all spatial axes.
 
-    `y[b, c] = (sum over i of x[b, i, c]) / P`, `i` running over the P places of all
-    spatial axes. 16-bit numbers are summed in float32.
+    `y[b, c] = (sum over i of x[b, i, c]) / P`, where `i` runs over the P positions of
+    all spatial axes. 16-bit floats are summed in float32.
 
     Args:
         x: Shape (*B, *spatial, C). Real or complex floating-point numbers.
-        spatial_ndim: Number of spatial axes, which stand before the channels. None for
-            all axes but the first and the last.
-        keepdims: Whether the spatial axes stay, with size 1.
+        spatial_ndim: Number of spatial axes, which come before the channels. None is
+            all axes except the first and the last.
+        keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. No
-        places at all give 0.
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. If a
+        spatial axis is empty, 0.
 
     Raises:
-        TypeError: If `x` holds integers or booleans, or `spatial_ndim` is no int.
+        TypeError: If `x` holds integers or booleans, or `spatial_ndim` is not an int.
         ValueError: If `x` has too few axes.
 
     Example:
@@ -89,14 +89,14 @@ def global_avg_pool(
         Array([[3., 4.]], dtype=float32)
 
     Source: Lin, Chen and Yan 2014, "Network In Network", section 3.2.
-    It differs from Keras in that any number of batch axes is taken, and from PyTorch,
-    which has it as `AdaptiveAvgPool2d(1)`. Flax has none.
+    Keras allows one batch axis only. In PyTorch it is `AdaptiveAvgPool2d(1)`. Flax has
+    no global pools.
     """
     x = as_array(x, "x")
     check_divisible(x)
-    places, shape = _places(x, spatial_ndim, keepdims)
-    sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
-    return (sums / max(places.shape[-2], 1)).astype(x.dtype).reshape(shape)
+    flat, shape = _flatten_spatial(x, spatial_ndim, keepdims)
+    sums = jnp.sum(flat, axis=-2, dtype=accumulation_dtype(x.dtype))
+    return (sums / max(flat.shape[-2], 1)).astype(x.dtype).reshape(shape)
 
 
 def global_sum_pool(
@@ -105,22 +105,22 @@ def global_sum_pool(
     spatial_ndim: int | None = None,
     keepdims: bool = False,
 ) -> Shaped[Array, "..."]:
-    """Take the sum of each channel over all places.
+    """Take the sum of each channel over all spatial axes.
 
-    `y[b, c] = sum over i of x[b, i, c]`, `i` running over all spatial axes. 16-bit
-    numbers are summed in float32; integers wrap around in their own dtype.
+    `y[b, c] = sum over i of x[b, i, c]`, where `i` runs over all spatial axes. 16-bit
+    floats are summed in float32; integers wrap around in their own dtype.
 
     Args:
-        x: Shape (*B, *spatial, C). Numbers of any kind but booleans.
-        spatial_ndim: Number of spatial axes, which stand before the channels. None for
-            all axes but the first and the last.
-        keepdims: Whether the spatial axes stay, with size 1.
+        x: Shape (*B, *spatial, C). Any numbers, but no booleans.
+        spatial_ndim: Number of spatial axes, which come before the channels. None is
+            all axes except the first and the last.
+        keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
         Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`.
 
     Raises:
-        TypeError: If `x` is boolean, or `spatial_ndim` no int.
+        TypeError: If `x` is boolean, or `spatial_ndim` is not an int.
         ValueError: If `x` has too few axes.
 
     Example:
@@ -133,20 +133,20 @@ def global_sum_pool(
     """
     x = as_array(x, "x")
     check_summable(x)
-    places, shape = _places(x, spatial_ndim, keepdims)
-    sums = jnp.sum(places, axis=-2, dtype=accumulation_dtype(x.dtype))
+    flat, shape = _flatten_spatial(x, spatial_ndim, keepdims)
+    sums = jnp.sum(flat, axis=-2, dtype=accumulation_dtype(x.dtype))
     return sums.astype(x.dtype).reshape(shape)
 
 
-def _places(
+def _flatten_spatial(
     x: jax.Array, spatial_ndim: int | None, keepdims: bool
 ) -> tuple[jax.Array, tuple[int, ...]]:
-    """Return `x` with its spatial axes as one, and the shape of the result."""
+    """Return `x` with one flattened spatial axis, and the shape of the result."""
     if spatial_ndim is None:
         if x.ndim < 3:
             raise ValueError(
                 f"`x` has shape {x.shape}; wanted a batch axis, spatial axes and "
-                "channels. With other batch axes, or none, give `spatial_ndim`."
+                "channels. With several batch axes, or none, pass `spatial_ndim`."
             )
         spatial_ndim = x.ndim - 2
     ndim = as_count(spatial_ndim, "spatial_ndim")
@@ -157,7 +157,7 @@ def _places(
         )
     first = x.ndim - 1 - ndim
     batch, spatial, channels = x.shape[:first], x.shape[first:-1], x.shape[-1]
-    kept = (1,) * ndim if as_switch(keepdims, "keepdims") else ()
-    # Not -1: an empty axis leaves it undetermined.
-    places = x.reshape((*batch, int(np.prod(spatial)), channels))
-    return places, (*batch, *kept, channels)
+    ones = (1,) * ndim if as_switch(keepdims, "keepdims") else ()
+    # The size is computed since -1 is ambiguous for an empty batch.
+    flat = x.reshape((*batch, int(np.prod(spatial)), channels))
+    return flat, (*batch, *ones, channels)

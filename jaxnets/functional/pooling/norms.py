@@ -1,6 +1,6 @@
-"""Pooling between the sum and the maximum: Lp norms and log-sum-exp over windows.
+"""Lp norms and log-sum-exps over windows, which lie between the sum and the maximum.
 
-Their options are those of `jaxnets.functional.pooling.window`.
+The options are those of `jaxnets.functional.pooling.window`.
 """
 
 import functools
@@ -17,9 +17,10 @@ from jaxnets.functional.pooling.choice import (
     pool_maxima,
     pool_sums,
 )
+from jaxnets.functional.pooling.dtypes import check_real
 from jaxnets.functional.pooling.options import pool_windows
 from jaxnets.functional.shared.arguments import as_array
-from jaxnets.functional.shared.dtypes import accumulation_dtype, check_real
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -27,7 +28,7 @@ from jaxnets.typing import ArrayLike
 if TYPE_CHECKING:
     Exponent = float
 else:
-    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    # As in `jaxnets.functional.shared.windows`, so that our own message is raised.
     Exponent = Any
 
 
@@ -45,35 +46,35 @@ def lp_pool(
 ) -> Shaped[Array, "..."]:
     """Take the Lp norm of `x` in each window.
 
-    `y = (sum over the window of abs(x)^p)^(1/p)`, never divided by a count. `p = 1` is
-    the sum of absolute values, `p = inf` the largest of them.
+    `y = (sum over the window of abs(x)^p)^(1/p)`, not divided by a count. With `p = 1`
+    it is the sum of absolute values, with `p = inf` the largest of them.
 
-    `abs(x)^p` has to fit into the dtype of the sum, which is float32 for 16-bit
-    numbers. A window that holds zeros alone, or no element, gives 0 and passes nothing
-    back. Where a derivative at a zero beside other elements does not exist (the first
-    with `p <= 1`, the second with `p < 2`), it is taken as 0.
+    `abs(x)^p` has to be in the range of the dtype of the sum, which is float32 for
+    16-bit floats. A window of zeros, or an empty one, gives 0 with a gradient of zero.
+    At a zero element of another window a derivative may not exist (the first with
+    `p <= 1`, the second with `p < 2`); it is set to 0.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real
             floating-point numbers.
         window_shape: Size of the window.
-        p: The exponent: any number greater than 0, also infinity. Below 1 the result
-            is no norm, but still this formula.
+        p: The exponent: any number greater than 0, also infinity. With `p < 1` the
+            result is given by the same formula, but is not a norm.
         strides: Distance between windows; None for `window_shape`.
-        padding: What is added around the spatial axes.
-        padding_mode: What it is filled with; "zeros" adds nothing to the sum.
+        padding: Padding of the spatial axes.
+        padding_mode: Values of the padding; "zeros" adds nothing to the sum.
         window_dilation: Distance between the elements of a window.
-        ceil_mode: Whether a last window may reach past the padding.
+        ceil_mode: Whether a last window may reach beyond the padding.
         implementation: As for `sum_pool`; with `p = inf` as for `max_pool`.
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
 
     Raises:
-        TypeError: If `x` holds no real floating-point numbers, or an option has a wrong
-            type.
-        ValueError: If `p` is not positive, an option has a wrong value, or an axis has
-            no place for a window.
+        TypeError: If `x` does not hold real floating-point numbers, or an option has a
+            wrong type.
+        ValueError: If `p` is not positive, an option has a wrong value, or the window
+            does not fit into an axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -82,10 +83,10 @@ def lp_pool(
         Array([ 5., 13.], dtype=float32)
 
     Source: Sermanet, Chintala and LeCun 2012, "Convolutional Neural Networks Applied to
-    House Numbers Digit Classification", section 2.2, with weights of one.
-    It differs from PyTorch in padding and dilation; in the absolute value, for want of
-    which an odd `p` gives NaN there; and with `ceil_mode`, where PyTorch scales a
-    window that reaches past the end up to its full size. Flax and Keras have none.
+    House Numbers Digit Classification", section 2.2, with weights of one. PyTorch has
+    no padding and no dilation; it omits the absolute value, so that an odd `p` may give
+    NaN; and with `ceil_mode` it scales a window that reaches past the end to its full
+    size. Flax and Keras have no such pool.
     """
     x = as_array(x, "x")
     check_real(x)
@@ -122,33 +123,34 @@ def logsumexp_pool(
 ) -> Shaped[Array, "..."]:
     """Take the logarithm of the sum of exponentials of `x` in each window.
 
-    `y = log(sum over the window of exp(x))`: a smooth maximum, at most the logarithm of
-    the size of the window above it. No exponential overflows, and no window where they
-    all are tiny gives minus infinity. The cotangent is shared out by a softmax.
+    `y = log(sum over the window of exp(x))`: a smooth maximum, which exceeds the
+    largest element by at most the logarithm of the size of the window. No exponential
+    overflows, and the sum does not underflow to zero. The gradient is a softmax.
 
-    A window without any element, or of elements that are minus infinity, gives minus
-    infinity; one that holds plus infinity gives that. Both pass nothing back.
+    A window that is empty, or whose elements are all minus infinity, gives minus
+    infinity; a window with an element of plus infinity gives plus infinity. Both have a
+    gradient of zero.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real
-            floating-point numbers. 16-bit numbers are summed in float32.
+            floating-point numbers. 16-bit floats are summed in float32.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
-        padding: What is added around the spatial axes.
-        padding_mode: What it is filled with; "zeros" is minus infinity, which adds
+        padding: Padding of the spatial axes.
+        padding_mode: Values of the padding; "zeros" is minus infinity, which adds
             nothing to the sum.
         window_dilation: Distance between the elements of a window.
-        ceil_mode: Whether a last window may reach past the padding.
-        implementation: None or "taps" (sums slices of `x`, axis by axis).
+        ceil_mode: Whether a last window may reach beyond the padding.
+        implementation: None or "shifts" (reduces slices of `x`, axis by axis).
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
 
     Raises:
-        TypeError: If `x` holds no real floating-point numbers, or an option has a wrong
-            type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        TypeError: If `x` does not hold real floating-point numbers, or an option has a
+            wrong type.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -157,8 +159,8 @@ def logsumexp_pool(
         Array([1000.6932, -999.3068], dtype=float32)
 
     Source: Boyd and Vandenberghe 2004, "Convex Optimization", section 3.1.5.
-    Flax, Keras and PyTorch have none; `jax.lax.reduce_window` with `logaddexp` has no
-    reverse mode.
+    Flax, Keras and PyTorch have no such pool; `jax.lax.reduce_window` with `logaddexp`
+    does not support reverse mode.
     """
     x = as_array(x, "x")
     check_real(x)
@@ -174,7 +176,7 @@ def logsumexp_pool(
 
 
 def _checked_exponent(p: Any) -> float:
-    """Return `p`, a number greater than zero; raise if it is none."""
+    """Return `p` as a float; raise unless it is a number greater than zero."""
     if not isinstance(p, numbers.Real) or isinstance(p, bool):
         raise TypeError(f"`p` is {p!r}; wanted a real number.")
     exponent = float(p)
@@ -186,10 +188,11 @@ def _checked_exponent(p: Any) -> float:
     return exponent
 
 
-# Both recompute for the derivative what is cheap, and keep no more than their argument.
+# With checkpoints the only residual of both functions is their argument. What they
+# compute again for the derivative is cheap.
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=1)
 def _powers(x: jax.Array, p: float) -> jax.Array:
-    """Return `abs(x)^p`, with zero derivatives where they do not exist."""
+    """Return `abs(x)^p`, whose derivatives are 0 where they do not exist."""
     if p % 2 == 0:
         return jax.lax.integer_pow(x, int(p))
     zero = x == 0
@@ -202,7 +205,7 @@ def _powers(x: jax.Array, p: float) -> jax.Array:
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=1)
 def _root(sums: jax.Array, p: float) -> jax.Array:
-    """Return `sums^(1/p)`, with zero derivatives at zero."""
+    """Return `sums^(1/p)`, whose derivatives at zero are 0."""
     if p == 1:
         return sums
     zero = sums == 0

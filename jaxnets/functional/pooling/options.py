@@ -1,4 +1,4 @@
-"""Pooling windows: where they lie, what they see, how many elements each counts."""
+"""Pooling options in canonical form, and the padding that they ask for."""
 
 import math
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class PoolWindows(NamedTuple):
         window: Sizes of the window, before dilation.
         strides: Distances between windows.
         dilation: Distances between the elements of a window.
-        pairs: `(low, high)` padding.
+        pairs: Padding `(low, high)`.
         out: Numbers of windows.
     """
 
@@ -46,14 +46,14 @@ class PoolWindows(NamedTuple):
         return len(self.sizes)
 
     @property
-    def covered(self) -> tuple[int, ...]:
-        """How many padded elements lie up to the end of the last window."""
+    def covered_sizes(self) -> tuple[int, ...]:
+        """Number of padded elements up to the end of the last window."""
         axes = zip(self.out, self.strides, self.window, self.dilation, strict=True)
         return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, k, d in axes)
 
     @property
     def overlap(self) -> bool:
-        """Whether two windows may reach over the same element."""
+        """Whether two windows may span the same element."""
         spans = zip(self.window, self.dilation, strict=True)
         reaches = [d * (k - 1) + 1 for k, d in spans]
         return any(s < r for s, r in zip(self.strides, reaches, strict=True))
@@ -71,7 +71,7 @@ def pool_windows(
     """Parse the options of a pool over `x (*batch, *spatial, channels)`.
 
     Args:
-        x: Only its shape is read.
+        x: The array that is pooled; only its shape is read.
         window_shape: An int for `x.ndim - 2` spatial axes, or one int per axis.
         strides: None for the window.
         padding: As for `jaxnets.functional.shared.windows.padding_pairs`.
@@ -81,8 +81,8 @@ def pool_windows(
 
     Raises:
         TypeError: If an option has a wrong type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -108,7 +108,7 @@ def pool_windows(
     if min(out) < 1:
         raise ValueError(
             f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
-            "wanted one or more on each. Pad more with `padding`, or take a smaller "
+            "wanted one or more on each. Pad more with `padding`, or use a smaller "
             "`window_shape` or `window_dilation`."
         )
     return PoolWindows(sizes, window, steps, dilation, pairs, out)
@@ -119,8 +119,8 @@ def spatial_sizes(
 ) -> tuple[int, ...]:
     """Return the sizes of the spatial axes of `x (*batch, *spatial, channels)`.
 
-    An int as `option` stands for `x.ndim - 2` spatial axes, a sequence for as many as
-    it has entries. `name` and `array` are what the caller called `option` and `x`.
+    With an int as `option` there are `x.ndim - 2` spatial axes, with a sequence as many
+    as it has entries. `name` and `array` are the caller's names of `option` and `x`.
 
     Raises:
         ValueError: If `x` has too few axes.
@@ -137,50 +137,44 @@ def spatial_sizes(
             f"`{array}` has shape {shape} and `{name}` is {option!r}; wanted "
             f"(*batch, *spatial, channels) with one int of `{name}` per spatial "
             "axis. An int stands for every axis between a first batch axis and the "
-            f"channels: write a sequence where `{array}` has no or several batch axes."
+            f"channels: pass a sequence if `{array}` has no or several batch axes."
         )
     return shape[len(shape) - 1 - ndim : -1]
 
 
-def cover(
+def padded_for_windows(
     x: Shaped[Array, "..."], windows: PoolWindows, mode: str, *, fill: Any
 ) -> Shaped[Array, "..."]:
-    """Pad `x`, and go on with `fill` where only `ceil_mode` reaches.
+    """Pad `x` for its windows; what only `ceil_mode` reaches is filled with `fill`.
 
-    What lies after the last window stays: to crop it here would copy all the rest.
+    Elements after the last window stay, since to crop them would copy all others.
     """
     x = padded(x, windows.pairs, mode, fill=fill)
-    for axis, size in enumerate(windows.covered, x.ndim - 1 - windows.ndim):
-        x = fit_axis(x, axis, max(size, x.shape[axis]), fill=fill)
+    for axis, size in enumerate(windows.covered_sizes, x.ndim - 1 - windows.ndim):
+        x = resize_axis(x, axis, max(size, x.shape[axis]), fill=fill)
     return x
 
 
-def shown_padded(x: Shaped[Array, "..."], windows: PoolWindows) -> Shaped[Array, "..."]:
-    """Return the covered `x` so that XLA on CPU reduces its windows rightly.
+def for_reduce_window(
+    x: Shaped[Array, "..."], windows: PoolWindows
+) -> Shaped[Array, "..."]:
+    """Prepare the padded `x` for `reduce_window` without padding.
 
-    It takes a dilated window over the padding around one element, with no tap on that,
-    for the element. So there the padding is kept from it.
+    Axes that have room for more windows than `out` are cropped. Other axes keep what
+    lies after the last window, since a crop copies the whole array.
     """
+    steps = zip(windows.covered_sizes, windows.strides, strict=True)
+    for axis, (size, stride) in enumerate(steps, x.ndim - 1 - windows.ndim):
+        if x.shape[axis] >= size + stride:
+            x = resize_axis(x, axis, size)
+    # XLA on CPUs fuses the padding into the reduction. The only element of an axis is
+    # then read where a dilated window has a gap, too. A barrier prevents the fusion.
     axes = zip(windows.sizes, windows.dilation, strict=True)
     misread = any(size == 1 and dilation > 1 for size, dilation in axes)
     return jax.lax.optimization_barrier(x) if misread else x
 
 
-def without_further_windows(
-    x: Shaped[Array, "..."], windows: PoolWindows
-) -> Shaped[Array, "..."]:
-    """Crop the axes of covered `x` that have room for more windows than `out`.
-
-    Others keep what lies after the last window, since a crop copies all the rest.
-    """
-    axes = zip(windows.covered, windows.strides, strict=True)
-    for axis, (covered, stride) in enumerate(axes, x.ndim - 1 - windows.ndim):
-        if x.shape[axis] >= covered + stride:
-            x = fit_axis(x, axis, covered)
-    return x
-
-
-def fit_axis(
+def resize_axis(
     x: Shaped[Array, "..."], axis: int, size: int, *, fill: Any = 0
 ) -> Shaped[Array, "..."]:
     """Crop or pad the end of an axis so that it has `size` elements."""
@@ -192,10 +186,10 @@ def fit_axis(
 
 
 def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
-    """Count the elements that each window sees on each axis.
+    """Count the elements in each window, on each axis.
 
-    Their outer product is the number of elements in a window. What only the tail of
-    `ceil_mode` reaches never counts; padding does if `include_pad`.
+    The outer product of the counts is the number of elements in a window. What only
+    `ceil_mode` reaches never counts; padding counts if `include_pad`.
     """
     counts = []
     for axis in range(windows.ndim):
@@ -203,9 +197,9 @@ def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
         first = 0 if include_pad else low
         last = low + windows.sizes[axis] + (high if include_pad else 0)
         starts = windows.strides[axis] * np.arange(windows.out[axis])
-        taps = windows.dilation[axis] * np.arange(windows.window[axis])
-        places = starts[:, None] + taps[None, :]
-        counts.append(np.sum((places >= first) & (places < last), axis=1))
+        offsets = windows.dilation[axis] * np.arange(windows.window[axis])
+        indices = starts[:, None] + offsets[None, :]
+        counts.append(np.sum((indices >= first) & (indices < last), axis=1))
     return counts
 
 
@@ -215,5 +209,5 @@ def _ceil_size(
     """Return the number of windows on an axis with `ceil_mode`."""
     low, high = pair
     out = math.ceil((size + low + high - dilation * (window - 1) - 1) / stride) + 1
-    # A window that starts after the elements would see nothing but padding.
+    # A window that starts after the last element would contain padding only.
     return out - 1 if (out - 1) * stride >= low + size else out

@@ -1,4 +1,4 @@
-"""Patches: what each window sees, laid out one after the other, and their sum back."""
+"""Extraction of the patches of windows, and its transpose."""
 
 import math
 
@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.convolution.arguments import promoted_dtype
 from jaxnets.functional.pooling.options import PoolWindows, spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, list_or_none
-from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.dtypes import accumulation_dtype, promoted_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
-    fold_batch,
+    flatten_batch,
     output_sizes,
     padded,
     padding_pairs,
@@ -29,15 +28,15 @@ def unfold(
     strides: PerAxis = 1,
     padding: Padding = "VALID",
     padding_mode: str = "zeros",
-    dilation: PerAxis = 1,
+    window_dilation: PerAxis = 1,
 ) -> Shaped[Array, "..."]:
-    """Lay out what each window sees of `x` ("im2col").
+    """Return the elements of each window of `x` ("im2col").
 
     On one spatial axis, with stride s, dilation d, window k and the padded input x:
 
         patches[b, t, i, c] = x[b, s * t + d * i - low, c]      for i < k
 
-    so that `conv` is a matrix product: with `kernel (*window, C, F)`,
+    So `conv` with the same options and `kernel (*window, C, F)` is a matrix product:
     `einsum("...ic,icf->...f", unfold(x, window), kernel.reshape(-1, C, F))`.
 
     Args:
@@ -46,9 +45,9 @@ def unfold(
             and channels, or one int per spatial axis.
         strides: Distance between windows.
         padding: "VALID", "SAME", "SAME_LOWER", "CAUSAL" (one spatial axis), an int, or
-            one int or `(low, high)` pair per axis.
-        padding_mode: What the padding holds, as in `conv`.
-        dilation: Distance between the elements of a window.
+            an int or `(low, high)` pair per axis.
+        padding_mode: Values of the padding, as in `conv`.
+        window_dilation: Distance between the elements of a window.
 
     Returns:
         Shape (*B, *out, K, C), the dtype of `x`. The K = prod(window_shape) elements of
@@ -56,8 +55,8 @@ def unfold(
 
     Raises:
         TypeError: If an option has a wrong type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -66,25 +65,25 @@ def unfold(
                [1, 2, 3],
                [2, 3, 4]], dtype=int32)
 
-    It differs from PyTorch in layout (there `(B, C * K, prod(out))`), in any number of
-    spatial axes and in padding; from `jax.lax.conv_general_dilated_patches`, which is a
-    convolution with one-hot kernels, in speed, and in that channels come last.
+    In PyTorch the result is `(B, C * K, prod(out))`, there are two spatial axes, and
+    padding is symmetric. `jax.lax.conv_general_dilated_patches` is a convolution with
+    one-hot kernels, and returns patches with the channels before the window.
     """
     x = as_array(x, "x")
     sizes = spatial_sizes(x, window_shape, "window_shape")
-    windows = _windows(sizes, window_shape, strides, padding, dilation)
-    folded, batch = fold_batch(x, windows.ndim, "x")
-    # An element of several windows takes a sum of cotangents: in float32 for 16 bits.
-    wide = folded.astype(accumulation_dtype(x.dtype))
-    seen = padded(wide, windows.pairs, padding_mode)
+    windows = _windows(sizes, window_shape, strides, padding, window_dilation)
+    flat, batch = flatten_batch(x, windows.ndim, "x")
+    # The cotangents of an element that is in several windows are added in this dtype.
+    wide = flat.astype(accumulation_dtype(x.dtype))
+    patches = padded(wide, windows.pairs, padding_mode)
     # Axis by axis: 7 + 7 slices for a window of 7 by 7.
     for axis, (k, s, d, out) in enumerate(_per_axis(windows), 1):
-        last = (out - 1) * s + 1
+        span = (out - 1) * s + 1
         starts = range(0, k * d, d)
-        taps = [jax.lax.slice_in_dim(seen, i, i + last, s, axis) for i in starts]
-        seen = jnp.stack(taps, axis=-2)
+        slices = [jax.lax.slice_in_dim(patches, i, i + span, s, axis) for i in starts]
+        patches = jnp.stack(slices, axis=-2)
     shape = (*batch, *windows.out, math.prod(windows.window), x.shape[-1])
-    return seen.reshape(shape).astype(x.dtype)
+    return patches.reshape(shape).astype(x.dtype)
 
 
 def fold(
@@ -94,9 +93,9 @@ def fold(
     *,
     strides: PerAxis = 1,
     padding: Padding = "VALID",
-    dilation: PerAxis = 1,
+    window_dilation: PerAxis = 1,
 ) -> Shaped[Array, "..."]:
-    """Add up patches where their windows lie ("col2im"): the transpose of `unfold`.
+    """Add patches at the positions of their windows ("col2im"): transpose `unfold`.
 
     On one spatial axis, with stride s, dilation d and window k:
 
@@ -104,37 +103,37 @@ def fold(
                      patches[b, t, i, c]
 
     so that `sum(unfold(x) * patches) == sum(x * fold(patches))` for equal options.
-    What lies in the padding is dropped.
+    Elements in the padding are dropped.
 
     Args:
         patches: Shape (*B, *out, K, C), as `unfold` returns them. Numbers.
         spatial_shape: Sizes of the spatial axes of the result, one int each.
-        window_shape: Size of the window, an int or one per spatial axis.
+        window_shape: Size of the window: an int, or one int per spatial axis.
         strides: Distance between windows.
-        padding: As in `unfold`; it has held zeros.
-        dilation: Distance between the elements of a window.
+        padding: As in `unfold` with `padding_mode="zeros"`.
+        window_dilation: Distance between the elements of a window.
 
     Returns:
-        Shape (*B, *spatial_shape, C), the dtype of `patches`; 16-bit numbers are summed
+        Shape (*B, *spatial_shape, C), the dtype of `patches`. 16-bit floats are summed
         in float32.
 
     Raises:
-        TypeError: If an option has a wrong type, or `patches` holds no numbers.
-        ValueError: If an option has a wrong value, or the patches are not those of
-            `spatial_shape`.
+        TypeError: If an option has a wrong type, or `patches` does not hold numbers.
+        ValueError: If an option has a wrong value, or the shape of `patches` is not
+            that of `unfold` for `spatial_shape`.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> fold(jnp.ones((3, 3, 1)), (5,), (3,)).ravel()  # how many windows see it
+        >>> fold(jnp.ones((3, 3, 1)), (5,), (3,)).ravel()  # in how many windows
         Array([1., 2., 3., 2., 1.], dtype=float32)
 
-    It differs from PyTorch as `unfold` does. Flax and Keras have none.
+    PyTorch differs as in `unfold`. Flax and Keras have no such function.
     """
     patches = as_array(patches, "patches")
     dtype = promoted_dtype(patches)
     ndim = len(list_or_none(spatial_shape) or [spatial_shape])
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
-    windows = _windows(sizes, window_shape, strides, padding, dilation)
+    windows = _windows(sizes, window_shape, strides, padding, window_dilation)
     first = patches.ndim - ndim - 2
     wanted = (*windows.out, math.prod(windows.window))
     if first < 0 or patches.shape[first:-1] != wanted:
@@ -148,7 +147,7 @@ def fold(
     shape = (math.prod(batch), *windows.out, *windows.window, channels)
     y = wide.reshape(shape)
     for axis in reversed(range(ndim)):
-        y = _overlapped(y, axis, windows)
+        y = _overlap_add(y, axis, windows)
     starts = [0, *(low for low, _ in windows.pairs), 0]
     ends = zip(starts, (y.shape[0], *sizes, channels), strict=True)
     limits = [start + n for start, n in ends]
@@ -156,12 +155,12 @@ def fold(
     return y.reshape((*batch, *sizes, channels)).astype(dtype)
 
 
-def _windows(sizes, window_shape, strides, padding, dilation) -> PoolWindows:
-    """Bring the options to canonical form."""
+def _windows(sizes, window_shape, strides, padding, window_dilation) -> PoolWindows:
+    """Return the options in canonical form."""
     ndim = len(sizes)
     window = per_axis(window_shape, ndim, "window_shape")
     strides = per_axis(strides, ndim, "strides")
-    dilation = per_axis(dilation, ndim, "dilation")
+    dilation = per_axis(window_dilation, ndim, "window_dilation")
     pairs = padding_pairs(
         padding, sizes=sizes, window=window, strides=strides, dilation=dilation
     )
@@ -176,18 +175,19 @@ def _per_axis(windows: PoolWindows):
     )
 
 
-def _overlapped(y: jax.Array, axis: int, windows: PoolWindows) -> jax.Array:
+def _overlap_add(y: jax.Array, axis: int, windows: PoolWindows) -> jax.Array:
     """Add up the last axis of the window, before the channels, along its spatial axis.
 
-    Each of its taps is put where it was read from, with gaps between windows.
+    The slice of each window element is padded to where it was read from, with gaps
+    between windows.
     """
     k, s, d, out = list(_per_axis(windows))[axis]
     total = windows.sizes[axis] + sum(windows.pairs[axis])
     reach = (out - 1) * s + 1
     zero = jnp.zeros((), y.dtype)
-    placed = []
-    for i, tap in enumerate(jax.lax.split(y, [1] * k, axis=y.ndim - 2)):
+    terms = []
+    for i, values in enumerate(jax.lax.split(y, [1] * k, axis=y.ndim - 2)):
         config = [(0, 0, 0)] * (y.ndim - 1)
         config[1 + axis] = (d * i, total - d * i - reach, s - 1)
-        placed.append(jax.lax.pad(jnp.squeeze(tap, -2), zero, config))
-    return sum(placed[1:], placed[0])
+        terms.append(jax.lax.pad(jnp.squeeze(values, -2), zero, config))
+    return sum(terms[1:], terms[0])

@@ -1,22 +1,23 @@
 """Max, sum and average pooling over windows of the spatial axes.
 
-`x` is `(*batch, *spatial, channels)`: channels last, any number of batch axes, also
-none. Options have one meaning in all pools over windows, those of `norm_pool` and
-`pool_indices` too:
+`x` is `(*batch, *spatial, channels)`: channels last, with any number of batch axes. The
+options have the same meaning in all pools over windows, also in those of `norms` and
+`indices`:
 
 - `window_shape`: an int for the `x.ndim - 2` axes between batch and channels, or one
   int per spatial axis.
-- `strides`: None means the window, so that windows lie side by side.
-- `padding`: "VALID", "SAME", "SAME_LOWER", "CAUSAL" (one spatial axis), an int, or one
+- `strides`: None is the size of the window, so that windows lie side by side.
+- `padding`: "VALID", "SAME", "SAME_LOWER", "CAUSAL" (one spatial axis), an int, or an
   int or `(low, high)` pair per axis.
 - `padding_mode`: "zeros" pads with the identity of the reduction (minus infinity or the
-  smallest integer for the maximum), "reflect", "replicate", "circular" and "symmetric"
-  with elements of `x`.
-- `ceil_mode`: adds a last window that reaches past the padding, provided that it starts
-  before the end of `x`: `ceil((n + low + high - k_eff) / s) + 1` windows on an axis,
-  less one if the last would start at or after `n + low`. What only such a window
-  reaches is the identity in every `padding_mode`. "SAME" paddings need none.
-- `implementation`: None chooses, as `pool_implementations` says; a name forces.
+  smallest integer for the maximum); "reflect", "replicate", "circular" and "symmetric"
+  pad with elements of `x`.
+- `ceil_mode`: adds a last window that reaches beyond the padding if it starts before
+  the end of `x`: there are `ceil((n + low + high - k_eff) / s) + 1` windows on an axis,
+  with `k_eff = d * (k - 1) + 1`, and one less if the last of them would start at
+  `n + low` or later. Beyond the padding every `padding_mode` has the identity. It has
+  no effect on "SAME" and "SAME_LOWER".
+- `implementation`: None chooses one, as `choice` describes; a name forces it.
 """
 
 import math
@@ -28,13 +29,13 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.choice import pool_maxima, pool_sums
-from jaxnets.functional.pooling.options import element_counts, pool_windows
-from jaxnets.functional.shared.arguments import as_array, as_switch
-from jaxnets.functional.shared.dtypes import (
+from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
     check_summable,
 )
+from jaxnets.functional.pooling.options import element_counts, pool_windows
+from jaxnets.functional.shared.arguments import as_array, as_switch
 from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -42,7 +43,7 @@ from jaxnets.typing import ArrayLike
 if TYPE_CHECKING:
     Divisor = float | None
 else:
-    # So that our own message speaks, as in `jaxnets.functional.shared.windows`.
+    # As in `jaxnets.functional.shared.windows`, so that our own message is raised.
     Divisor = Any
 
 
@@ -61,30 +62,31 @@ def max_pool(
 
     `y[b, i, c] = max over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
 
-    Of equal maxima the first in row-major window order takes the whole cotangent. A
-    NaN counts as the largest, the first of several. A window without any element gives
-    minus infinity (the smallest integer) and passes nothing back.
+    Of equal maxima the first in row-major order of the window receives the whole
+    cotangent. A NaN counts as the largest number, and the first of several NaNs wins.
+    The maximum of an empty window is minus infinity, or the smallest integer, with a
+    gradient of zero.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
-        padding: What is added around the spatial axes.
-        padding_mode: What it is filled with.
+        padding: Padding of the spatial axes.
+        padding_mode: Values of the padding.
         window_dilation: Distance between the elements of a window.
-        ceil_mode: Whether a last window may reach past the padding.
-        implementation: None, "taps" (folds slices of `x`; its derivative is slices
-            too) or "reduce_window" (XLA's kernel for the value, "taps" as soon as it
-            is differentiated).
+        ceil_mode: Whether a last window may reach beyond the padding.
+        implementation: None, "shifts" (compares slices of `x`, and selects from them in
+            the derivative) or "reduce_window" (XLA's reduction for the value, and
+            "shifts" for the derivative).
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
 
     Raises:
         TypeError: If `x` is complex, or an option has a wrong type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -94,10 +96,9 @@ def max_pool(
         Array([[ 20,  30],
                [112,  37]], dtype=int32)
 
-    It differs from Flax in that `strides` is the window by default (there 1), and that
-    dilated windows have derivatives; from PyTorch in "SAME" and one-sided padding, and
-    in that padding may be wider than half the window; from Keras in `ceil_mode`,
-    `padding_mode` and explicit padding.
+    In Flax `strides` is 1 by default, and dilated windows are not differentiable.
+    PyTorch has no "SAME" and no one-sided padding, and limits padding to half the
+    window. Keras has no `ceil_mode`, `padding_mode` or explicit padding.
     """
     x = as_array(x, "x")
     check_ordered(x)
@@ -127,28 +128,28 @@ def sum_pool(
 
     `y[b, i, c] = sum over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
 
-    16-bit numbers are summed in float32; integers wrap around in their own dtype. A
-    window without any element gives 0.
+    16-bit floats are summed in float32; integers wrap around in their own dtype. The
+    sum of an empty window is 0.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Numbers of any
-            kind but booleans.
+        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Any numbers, but
+            no booleans.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
-        padding: What is added around the spatial axes.
-        padding_mode: What it is filled with.
+        padding: Padding of the spatial axes.
+        padding_mode: Values of the padding.
         window_dilation: Distance between the elements of a window.
-        ceil_mode: Whether a last window may reach past the padding.
-        implementation: None, "taps" (adds slices of `x`; for small windows), "reshape"
-            (for windows that do not overlap) or "reduce_window".
+        ceil_mode: Whether a last window may reach beyond the padding.
+        implementation: None, "shifts" (adds slices of `x`; for small windows),
+            "reshape" (for windows that do not overlap) or "reduce_window".
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
 
     Raises:
         TypeError: If `x` is boolean, or an option has a wrong type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -186,24 +187,24 @@ def avg_pool(
 ) -> Shaped[Array, "..."]:
     """Take the average of `x` in each window.
 
-    `y = sum_pool(x) / count`, where `count` is the number of elements that the window
-    sees, with the padding or without it. What only `ceil_mode` reaches never counts.
+    `y = sum_pool(x) / count`, where `count` is the number of elements in the window,
+    with or without the padding. What only `ceil_mode` reaches never counts.
 
-    16-bit numbers are summed and divided in float32. A window without any element
-    gives 0.
+    16-bit floats are summed and divided in float32. The average of an empty window is
+    0.
 
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
             floating-point numbers.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
-        padding: What is added around the spatial axes.
-        padding_mode: What it is filled with.
+        padding: Padding of the spatial axes.
+        padding_mode: Values of the padding.
         window_dilation: Distance between the elements of a window.
-        ceil_mode: Whether a last window may reach past the padding.
-        count_include_pad: Whether padding is part of the average. False averages over
-            elements of `x` alone, so that `padding_mode` plays no part.
-        divisor: Divides the sum in place of the count: any number but zero.
+        ceil_mode: Whether a last window may reach beyond the padding.
+        count_include_pad: Whether padding is part of the average. With False only
+            elements of `x` are averaged, and `padding_mode` has no effect.
+        divisor: Any number except zero that divides the sum instead of the count.
         implementation: As for `sum_pool`.
 
     Returns:
@@ -211,8 +212,8 @@ def avg_pool(
 
     Raises:
         TypeError: If `x` holds integers or booleans, or an option has a wrong type.
-        ValueError: If an option has a wrong value, or an axis has no place for a
-            window.
+        ValueError: If an option has a wrong value, or the window does not fit into an
+            axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -222,10 +223,10 @@ def avg_pool(
         >>> avg_pool(x, (2,), padding=1, count_include_pad=False).ravel()
         Array([1. , 2.5], dtype=float32)
 
-    It differs from Flax and Keras in that `strides` is the window by default, and that
-    a bfloat16 average over a large window is right: they sum in 16 bits, where a sum
-    sticks once it is 256 times the next element. From PyTorch it differs in dilation,
-    "SAME" and one-sided padding, and padding modes.
+    In Flax `strides` is 1 by default. Flax and Keras sum bfloat16 in 16 bits, where a
+    sum stops growing once it is 256 times the next element, so that averages over large
+    windows are wrong. PyTorch has no dilation, no "SAME", no one-sided padding and no
+    padding modes.
     """
     x = as_array(x, "x")
     check_divisible(x)
@@ -249,20 +250,20 @@ def avg_pool(
     for axis, counts in enumerate(element_counts(windows, count_include_pad), first):
         shape = [1] * sums.ndim
         shape[axis] = counts.size
-        # Where a window sees nothing the sum is 0, whatever it is divided by.
+        # The sum of an empty window is 0, whatever it is divided by.
         at_least_one = jnp.asarray(np.maximum(counts, 1), sums.dtype)
         divisors = divisors * at_least_one.reshape(shape)
     return (sums / divisors).astype(x.dtype)
 
 
 def _check_divisor(divisor: Any) -> None:
-    """Raise unless `divisor` is None or a number other than zero."""
+    """Raise unless `divisor` is None or a number that is not zero."""
     if divisor is None:
         return
     if not isinstance(divisor, numbers.Real) or isinstance(divisor, bool):
         raise TypeError(f"`divisor` is {divisor!r}; wanted None or a real number.")
     if divisor == 0 or math.isnan(divisor):
         raise ValueError(
-            f"`divisor` is {divisor!r}; wanted None for the number of elements, or any "
-            "other number."
+            f"`divisor` is {divisor!r}; wanted None for the number of elements, or a "
+            "number that is not zero."
         )

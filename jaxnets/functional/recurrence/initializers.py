@@ -18,6 +18,7 @@ from jaxnets.functional.recurrence.arguments import (
     check_number,
 )
 from jaxnets.functional.shared.arguments import as_count
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import Key
 
 
@@ -37,7 +38,7 @@ def init_gates(
     block singular values of 1/sqrt(G), and the cell a different gain from an RNN's.
     Drawn in at least float32 and rounded, since a QR decomposition needs that.
     """
-    wide = jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype
+    wide = accumulation_dtype(dtype)
     blocks = [init(k, (rows, columns), wide) for k in jax.random.split(key, gates)]
     return jnp.concatenate(blocks, axis=1).astype(dtype)
 

@@ -8,18 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from jaxnets.functional.recurrence.cell import BoundCell, Weights
-
-
-def wide(dtype: Any) -> Any:
-    """Return the dtype that sums of numbers of this dtype are held in."""
-    return jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 
 
 def product(
     x: Inexact[Array, "*lead inner"], w: Inexact[Array, "inner outer"]
 ) -> Inexact[Array, "*lead outer"]:
     """Multiply `x @ w`; 16-bit arguments have a result in float32."""
-    return jnp.matmul(x, w, preferred_element_type=wide(x.dtype))
+    return jnp.matmul(x, w, preferred_element_type=accumulation_dtype(x.dtype))
 
 
 def plus_bias(a: Array, b: Any) -> Array:

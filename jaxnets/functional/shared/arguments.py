@@ -1,4 +1,4 @@
-"""Single arguments, checked: what an array, a count and a switch may be."""
+"""Checks of single arguments: arrays, whole numbers, switches and dtypes."""
 
 import operator
 from typing import Any
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def as_array(value: Any, name: str) -> jax.Array:
-    """Return `value` as a JAX array; `name` is what the caller called it.
+    """Return `value` as a JAX array; `name` is the name of the caller's argument.
 
     Raises:
-        TypeError: If it is no array of numbers or booleans.
+        TypeError: If it is not an array of numbers or booleans.
 
     Example:
         >>> as_array(np.ones(2), "x")
@@ -28,7 +28,7 @@ def as_array(value: Any, name: str) -> jax.Array:
 
 
 def described(value: Any) -> str:
-    """Return what kind of thing `value` is, for messages.
+    """Describe the type of `value` for an error message.
 
     Example:
         >>> described(np.array(["a"]))
@@ -40,12 +40,12 @@ def described(value: Any) -> str:
 
 
 def as_optional_array(value: Any, name: str) -> jax.Array | None:
-    """Return None as it is, and anything else as `as_array` does."""
+    """Return None for None, and anything else as `as_array` does."""
     return None if value is None else as_array(value, name)
 
 
 def int_or_none(value: Any) -> int | None:
-    """Return `value` as an int, or None if it is none; a bool is none."""
+    """Return an integer as an int, and None for anything else, booleans included."""
     try:
         return None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
@@ -53,37 +53,47 @@ def int_or_none(value: Any) -> int | None:
 
 
 def list_or_none(value: Any) -> list[Any] | None:
-    """Return the elements of a sequence; strings and scalars have none."""
+    """Return the elements of a sequence, and None for a string or a scalar."""
     try:
         return None if isinstance(value, str) else list(value)
     except TypeError:
         return None
 
 
-def as_count(value: Any, name: str, *, minimum: int = 1) -> int:
-    """Return an int that is not below `minimum`.
+def as_count(value: Any, name: str, *, minimum: int = 1, meaning: str = "") -> int:
+    """Return a whole number that is at least `minimum`.
+
+    Every function checks whole numbers by this rule: any integer type is accepted, also
+    an array of shape (); floats, strings, booleans and None are of the wrong type.
+
+    Args:
+        value: What the caller passed.
+        name: The name of the caller's argument.
+        minimum: The smallest number that is accepted.
+        meaning: What the number stands for, added to the error message.
 
     Raises:
-        TypeError: If `value` is no int.
-        ValueError: If it is too small.
+        TypeError: If `value` is not an integer.
+        ValueError: If it is less than `minimum`.
 
     Example:
         >>> as_count(np.int64(3), "feature_group_count")
         3
     """
     number = int_or_none(value)
+    reason = f": {meaning}" if meaning else ""
     if number is None:
-        raise TypeError(f"`{name}` is {value!r}; wanted an int.")
+        raise TypeError(f"`{name}` is {value!r}; wanted an int{reason}.")
     if number < minimum:
-        raise ValueError(f"`{name}` is {value!r}; wanted {minimum} or more.")
+        raise ValueError(f"`{name}` is {value!r}; wanted {minimum} or more{reason}.")
     return number
 
 
 def as_switch(value: Any, name: str) -> bool:
-    """Return a bool.
+    """Return a Python or NumPy boolean as a bool.
 
     Raises:
-        TypeError: If `value` is none.
+        TypeError: If `value` is anything else.
 
     Example:
         >>> as_switch(np.bool_(True), "ceil_mode")
@@ -95,17 +105,17 @@ def as_switch(value: Any, name: str) -> bool:
 
 
 def as_dtype(value: Any, name: str) -> np.dtype:
-    """Return a dtype.
+    """Return the dtype that `value` names.
 
     Raises:
-        TypeError: If `value` names none.
+        TypeError: If `value` does not name a dtype.
 
     Example:
         >>> as_dtype("bfloat16", "dtype")
         dtype(bfloat16)
     """
     try:
-        # NumPy takes None for float64.
+        # NumPy reads None as float64.
         return jnp.dtype("none" if value is None else value)
     except TypeError as error:
         raise TypeError(

@@ -1,18 +1,19 @@
-"""What XLA is kept from fusing."""
+"""Optimization barriers, which keep XLA from computing a value again for each use."""
 
 import jax
 from jaxtyping import Array, Shaped
 
 
 def computed_once(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
-    """Return `x`; on CPUs, do not let its readers compute it again.
+    """Return `x`; on CPUs XLA then computes it once and stores it.
 
-    XLA fuses a chain of elementwise operations into each operation that reads its end.
-    Around a convolution, which fuses with nothing on CPUs, the readers of a layer's
-    output are the next convolution, the transposes for its gradients, the mask of the
-    ReLU and the shortcut: each of them would compute normalisation and ReLU again, in
-    a network of residual blocks all the way back to the first one. On accelerators the
-    same fusions save memory traffic, so nothing is done there.
+    XLA fuses a chain of elementwise operations into every operation that reads its
+    result, and so computes the chain once for each of them. A convolution on CPUs is
+    not fused with anything. The output of a layer is read by the next convolution, by
+    the transposes for its gradients, by the mask of the ReLU and by the shortcut: each
+    would compute normalisation and ReLU again, in a residual network back to the first
+    block. On accelerators the same fusions save memory traffic, so `x` is returned as
+    it is.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,56 +1,42 @@
-"""What pools make of dtypes: which they take, what they sum in, what is lowest."""
+"""Dtypes of results and of sums."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.typing import ArrayLike
 
-def accumulation_dtype(dtype: Any) -> Any:
-    """Return the dtype that sums of `dtype` are made in: float32 for 16-bit floats."""
+
+def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
+    """Return the dtype that `arrays` promote to, leaving out those that are None.
+
+    Raises:
+        TypeError: If it is not a dtype of numbers.
+
+    Example:
+        >>> promoted_dtype(np.ones(2, np.float32), None, np.ones(2, np.int32))
+        dtype('float32')
+    """
+    dtype = jnp.result_type(*(array for array in arrays if array is not None))
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"The arguments have dtype {dtype}; wanted numbers. Cast booleans first, "
+            "for example with `x.astype(jnp.float32)`."
+        )
+    return dtype
+
+
+def accumulation_dtype(dtype: Any) -> np.dtype:
+    """Return the dtype in which numbers of `dtype` are summed.
+
+    Floats of fewer than 32 bits are summed in float32. Every other dtype, integers
+    included, is summed in itself: integers wrap around, as everywhere in JAX.
+
+    Example:
+        >>> accumulation_dtype(jnp.bfloat16), accumulation_dtype(jnp.int8)
+        (dtype('float32'), dtype('int8'))
+    """
+    dtype = jnp.dtype(dtype)
     narrow = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
     return jnp.dtype(jnp.float32) if narrow else dtype
-
-
-def lowest(dtype: Any) -> Any:
-    """Return the identity of the maximum: minus infinity, or the smallest integer."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return -np.inf
-    return False if dtype == jnp.bool_ else jnp.iinfo(dtype).min
-
-
-def check_ordered(x: jax.Array) -> None:
-    """Raise a TypeError unless elements of `x` have an order."""
-    if jnp.iscomplexobj(x):
-        raise TypeError(
-            f"`x` has dtype {x.dtype}; wanted real numbers, since complex ones have no "
-            "order. Pool `abs(x)`, or the real and imaginary parts."
-        )
-
-
-def check_summable(x: jax.Array) -> None:
-    """Raise a TypeError unless `x` holds numbers."""
-    if x.dtype == jnp.bool_:
-        raise TypeError(
-            "`x` has dtype bool; wanted numbers. To count, pool `x.astype(jnp.int32)`; "
-            "for any, pool its maximum."
-        )
-
-
-def check_divisible(x: jax.Array) -> None:
-    """Raise a TypeError unless the dtype of `x` holds averages."""
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise TypeError(
-            f"`x` has dtype {x.dtype}, which holds no averages; wanted floating-point "
-            "numbers. Pool `x.astype(jnp.float32)`, or take the sum."
-        )
-
-
-def check_real(x: jax.Array) -> None:
-    """Raise a TypeError unless `x` holds real floating-point numbers."""
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(
-            f"`x` has dtype {x.dtype}; wanted real floating-point numbers. Pool "
-            "`x.astype(jnp.float32)`, or the absolute values of complex numbers."
-        )

@@ -1,8 +1,9 @@
-"""Linear maps that name their transpose, in derivatives of every order and mode.
+"""Linear maps with a given transpose, for derivatives of every order and mode.
 
-JAX transposes a gather into a scatter, a sum of floats in no fixed order on GPUs, and a
-convolution into one whose layout XLA on CPUs has no library for. `linear_map` states a
-better way: the transpose of a map is the other one of the pair.
+JAX transposes a gather to a scatter, which on GPUs adds floats in no fixed order, and a
+convolution to one in a layout that XLA's library for CPUs does not support.
+`linear_map` replaces such a transpose: it takes a pair of maps, each of which is the
+transpose of the other.
 """
 
 import functools
@@ -28,13 +29,14 @@ def linear_map(
     x: Shaped[Array, "..."],
     *others: Shaped[Array, "..."],
 ) -> Shaped[Array, "..."]:
-    """Return `forward(x, *others)`, linear in `x`, which `transpose` transposes.
+    """Return `forward(x, *others)`, a map that is linear in `x`.
 
     Args:
-        forward: The map. Its derivatives by `others` are JAX's; by `x` it needs none.
-        transpose: `transpose(cotangent, *others)`, of the shape of `x`; the same in
-            return.
-        x: Floating-point numbers; what the map is linear in.
+        forward: The map. JAX differentiates it with respect to `others`; with respect
+            to `x` its derivative is itself.
+        transpose: The transpose of `forward` in `x`: `transpose(cotangent, *others)`
+            returns the shape of `x`. Its own transpose is `forward`.
+        x: Floating-point numbers, in which the map is linear.
         others: Further arguments, such as indices.
 
     Example:
@@ -49,30 +51,32 @@ def linear_map(
 def product_rule(
     y: Shaped[Array, "*shape"], *terms: tuple[ArrayLike | SymbolicZero, Map]
 ) -> Shaped[Array, "*shape"]:
-    """Return the tangent of a product: of each factor that moves, what it adds.
+    """Return the tangent of a product, by the product rule.
 
-    A constant, such as the data in a first layer, costs nothing. Nor does the sum begin
-    with zeros, which JAX would keep for the way back, an array like `y` in every layer.
+    A factor whose tangent is symbolically zero, such as the data in a first layer, adds
+    no term. The sum does not start from an array of zeros either: JAX would store it as
+    a residual, of the size of `y` in every layer.
 
     Args:
-        y: The product; its tangent is of this shape and dtype.
-        terms: Of each factor its tangent, and the product with that in its place.
+        y: The product. Its tangent has this shape and dtype.
+        terms: For each factor its tangent, and the function that computes the product
+            with the tangent instead of the factor.
 
     Example:
         >>> import jax.numpy as jnp
         >>> product_rule(jnp.ones(()), (jnp.ones(()), lambda dx: 2 * dx))
         Array(2., dtype=float32)
     """
-    moves = [
-        by(jnp.asarray(tangent))
-        for tangent, by in terms
+    tangents = [
+        product(jnp.asarray(tangent))
+        for tangent, product in terms
         if not isinstance(tangent, SymbolicZero)
     ]
-    return functools.reduce(jnp.add, moves) if moves else jnp.zeros_like(y)
+    return functools.reduce(jnp.add, tangents) if tangents else jnp.zeros_like(y)
 
 
 class _Mapped(NamedTuple):
-    """A map over an axis of its arguments, in front where it is not None."""
+    """A map under `vmap`, over axis 0 of each argument whose entry is not None."""
 
     function: Map
     axes: tuple[int | None, ...]
@@ -81,51 +85,52 @@ class _Mapped(NamedTuple):
         return jax.vmap(self.function, self.axes)(*arguments)
 
 
-def _computed(*arguments, forward: Map, transpose: Map) -> jax.Array:
+def _evaluate(*arguments, forward: Map, transpose: Map) -> jax.Array:
     del transpose
     return forward(*arguments)
 
 
-def _abstract(*avals, forward: Map, transpose: Map):
+def _abstract_eval(*avals, forward: Map, transpose: Map):
     del transpose
     return jax.make_jaxpr(forward)(*avals).out_avals[0]
 
 
 def _jvp(primals, tangents, *, forward: Map, transpose: Map):
-    (x, *others), (tangent, *moves) = primals, tangents
+    (x, *others), (dx, *d_others) = primals, tangents
     maps = {"forward": forward, "transpose": transpose}
     y = _linear_map.bind(x, *others, **maps)
-    moving = [i for i, move in enumerate(moves) if _moves(move)]
-    if not moving:
-        return y, _linear_map.bind(ad.instantiate_zeros(tangent), *others, **maps)
+    active = [i for i, tangent in enumerate(d_others) if _is_nonzero(tangent)]
+    if not active:
+        return y, _linear_map.bind(ad.instantiate_zeros(dx), *others, **maps)
 
-    def along(*values: jax.Array) -> jax.Array:
-        filled = list(others)
-        for i, value in zip(moving, values, strict=True):
-            filled[i] = value
-        return forward(x, *filled)
+    def forward_of_active(*values: jax.Array) -> jax.Array:
+        arguments = list(others)
+        for i, value in zip(active, values, strict=True):
+            arguments[i] = value
+        return forward(x, *arguments)
 
-    places = [others[i] for i in moving]
-    dy = jax.jvp(along, places, [moves[i] for i in moving])[1]
-    if _moves(tangent):
-        dy += _linear_map.bind(tangent, *others, **maps)
+    active_primals = [others[i] for i in active]
+    active_tangents = [d_others[i] for i in active]
+    dy = jax.jvp(forward_of_active, active_primals, active_tangents)[1]
+    if _is_nonzero(dx):
+        dy += _linear_map.bind(dx, *others, **maps)
     return y, dy
 
 
-def _moves(tangent) -> bool:
-    """Say whether a tangent is other than zero; integers have none."""
+def _is_nonzero(tangent) -> bool:
+    """Return False for symbolic zeros and for the tangents of integers."""
     return not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
 
 
-def _transposed(cotangent, x, *others, forward: Map, transpose: Map):
-    nothing = [None] * len(others)
+def _transpose(cotangent, x, *others, forward: Map, transpose: Map):
+    no_cotangents = [None] * len(others)
     if isinstance(cotangent, ad.Zero):
-        return [ad.Zero(x.aval), *nothing]
-    back = _linear_map.bind(cotangent, *others, forward=transpose, transpose=forward)
-    return [back, *nothing]
+        return [ad.Zero(x.aval), *no_cotangents]
+    dx = _linear_map.bind(cotangent, *others, forward=transpose, transpose=forward)
+    return [dx, *no_cotangents]
 
 
-def _batched(arguments, axes, *, forward: Map, transpose: Map):
+def _batch(arguments, axes, *, forward: Map, transpose: Map):
     pairs = list(zip(arguments, axes, strict=True))
     size = next(a.shape[axis] for a, axis in pairs if axis is not None)
     x = batching.bdim_at_front(*pairs[0], size)
@@ -144,9 +149,9 @@ def _batched(arguments, axes, *, forward: Map, transpose: Map):
 
 
 _linear_map = Primitive("linear_map")
-_linear_map.def_impl(_computed)
-_linear_map.def_abstract_eval(_abstract)
+_linear_map.def_impl(_evaluate)
+_linear_map.def_abstract_eval(_abstract_eval)
 ad.primitive_jvps[_linear_map] = _jvp
-ad.primitive_transposes[_linear_map] = _transposed
-batching.primitive_batchers[_linear_map] = _batched
-mlir.register_lowering(_linear_map, mlir.lower_fun(_computed, multiple_results=False))
+ad.primitive_transposes[_linear_map] = _transpose
+batching.primitive_batchers[_linear_map] = _batch
+mlir.register_lowering(_linear_map, mlir.lower_fun(_evaluate, multiple_results=False))

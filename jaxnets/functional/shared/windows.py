@@ -1,8 +1,8 @@
-"""Windows: the border where their options become one canonical form.
+"""Window options of convolutions and pools, parsed once to a canonical form.
 
-Whatever a caller of a convolution or a pool writes (`strides=2`, `padding="SAME"`)
-becomes one int or one `(low, high)` pair per spatial axis of
-`x (*batch, *spatial, channels)` here, and what can be wrong with it is said here.
+Options such as `strides=2` and `padding="SAME"` become one int or one `(low, high)`
+pair per spatial axis of `x (*batch, *spatial, channels)`. The errors for bad values are
+raised here too.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     PerAxis = int | Sequence[int]
     Padding = str | int | Sequence[int | tuple[int, int]]
 else:
-    # Tests enforce annotations, and tight ones would speak before our messages.
+    # Tests enforce annotations; precise ones would raise before our own messages do.
     PerAxis = Padding = Any
 
 Pairs = tuple[tuple[int, int], ...]
@@ -43,11 +43,11 @@ def per_axis(
 ) -> tuple[int, ...]:
     """Turn an int, or one int per axis, into a tuple of `ndim` ints.
 
-    `name` is what the caller called it, and `minimum` the smallest int allowed.
+    `name` is the name of the caller's option, `minimum` the smallest int accepted.
 
     Raises:
         TypeError: If `value` is neither an int nor a sequence of ints.
-        ValueError: If it has another length than `ndim`, or an int below `minimum`.
+        ValueError: If its length is not `ndim`, or an int is less than `minimum`.
 
     Example:
         >>> per_axis(2, 3, "strides")
@@ -79,31 +79,32 @@ def padding_pairs(
 ) -> Pairs:
     """Turn a padding option into one `(low, high)` pair per spatial axis.
 
-    With n of `sizes`, k of `window`, s of `strides` and d of `dilation`, SAME pads
-    `max((ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0)` in all, so that the output
-    has `ceil(n / s)` elements; the odd one goes high, for SAME_LOWER low. CAUSAL pads
-    `d * (k - 1)` low, so that no output sees a later input.
+    On an axis of n elements with window k, stride s and dilation d, SAME pads
+    `max((ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0)` elements in total, so that the
+    output has `ceil(n / s)`. Of an odd number SAME puts one more at the high end,
+    SAME_LOWER at the low end. CAUSAL pads `d * (k - 1)` at the low end, so that no
+    output depends on a later input.
 
     Args:
         padding: "SAME", "SAME_LOWER", "VALID", "CAUSAL" (one spatial axis only), an
             int, or a sequence with an int or a `(low, high)` pair per axis. `(1, 2)`
             is one int per axis; pairs are nested, also on one axis: `((1, 2),)`.
-        name: What the caller called it, for the messages.
+        name: The name of the caller's option, for error messages.
         sizes: Sizes of the spatial axes.
         window: Sizes of the window before dilation.
         strides: One per axis.
         dilation: One per axis.
 
     Raises:
-        TypeError: If `padding` is none of these types.
-        ValueError: If the string is unknown, the length wrong or a number negative.
+        TypeError: If `padding` has another type.
+        ValueError: If the string is unknown, the length is wrong or a number is
+            negative.
 
     Example:
         >>> padding_pairs("SAME", sizes=[6], window=[3], strides=[2], dilation=[1])
         ((0, 1),)
 
-    It differs from JAX in that strings are case-sensitive, and from PyTorch in that
-    low and high may differ.
+    Unlike in JAX strings are case-sensitive; unlike in PyTorch low and high may differ.
     """
     ndim = len(sizes)
     reaches = [d * (k - 1) for k, d in zip(window, dilation, strict=True)]
@@ -125,7 +126,7 @@ def padding_pairs(
     found = tuple(pair for pair in pairs if pair)
     if any(min(pair) < 0 for pair in found):
         raise ValueError(
-            f"`{name}` is {padding!r}; wanted no negative number. Slice to crop."
+            f"`{name}` is {padding!r}; wanted no negative number. To crop, slice `x`."
         )
     return found
 
@@ -137,10 +138,10 @@ def output_sizes(
     strides: Sequence[int],
     dilation: Sequence[int],
 ) -> tuple[int, ...]:
-    """Count the places of the window: `(n + low + high - d * (k - 1) - 1) // s + 1`.
+    """Count the window's positions: `(n + low + high - d * (k - 1) - 1) // s + 1`.
 
     Raises:
-        ValueError: If an axis has no place for the window.
+        ValueError: If the window does not fit into an axis.
 
     Example:
         >>> output_sizes([6], ((0, 1),), [3], [2], [1])
@@ -153,7 +154,7 @@ def output_sizes(
             raise ValueError(
                 f"The window spans {reach} elements of spatial axis {axis}, which has "
                 f"{total} with its `padding`; wanted {reach} or more. Pad more, or "
-                "take a smaller window or dilation."
+                "use a smaller window or dilation."
             )
     return tuple(
         (total - reach) // stride + 1
@@ -171,8 +172,8 @@ def padded(
         pairs: `(low, high)` of each.
         mode: "zeros" pads with `fill`; "reflect" mirrors without repeating the edge
             (`c b | a b c`), "symmetric" mirrors and repeats it (`b a | a b c`),
-            "replicate" repeats the edge (`a a | a b c`), "circular" takes the other
-            end (`b c | a b c`).
+            "replicate" repeats the edge (`a a | a b c`), "circular" wraps around from
+            the other end (`b c | a b c`).
         fill: The value of "zeros" padding, cast to the dtype of `x`.
 
     Raises:
@@ -198,21 +199,24 @@ def padded(
     return jnp.pad(x, widths, mode=_JNP_MODES[mode])
 
 
-def fold_batch(
+def flatten_batch(
     x: Shaped[ArrayLike, "..."], spatial_ndim: int, name: str
 ) -> tuple[Shaped[Array, "..."], tuple[int, ...]]:
-    """Flatten the batch axes of `x (*batch, *spatial, channels)`, also none, into one.
+    """Reshape the batch axes of `x (*batch, *spatial, channels)` into a single one.
+
+    Without batch axes the result has one, of size 1.
 
     Returns:
-        `x` of shape `(prod(batch), *spatial, channels)`; `batch`, for `unfold_batch`.
+        `x` of shape `(prod(batch), *spatial, channels)`, and `batch`, which
+        `restore_batch` takes.
 
     Raises:
         ValueError: If `x` has fewer than `spatial_ndim + 1` axes.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> folded, batch = fold_batch(jnp.zeros((2, 3, 8, 8, 1)), 2, "x")
-        >>> folded.shape, batch
+        >>> flat, batch = flatten_batch(jnp.zeros((2, 3, 8, 8, 1)), 2, "x")
+        >>> flat.shape, batch
         ((6, 8, 8, 1), (2, 3))
     """
     x = jnp.asarray(x)
@@ -223,19 +227,25 @@ def fold_batch(
             f"any number of batch axes, {spatial_ndim} spatial axes, channels."
         )
     batch = x.shape[:batch_ndim]
-    # Not -1: an empty batch leaves it undetermined.
+    # The size is computed since -1 is ambiguous for an empty batch.
     return x.reshape((int(np.prod(batch)), *x.shape[batch_ndim:])), batch
 
 
-def unfold_batch(
+def restore_batch(
     y: Shaped[Array, "..."], batch: tuple[int, ...]
 ) -> Shaped[Array, "..."]:
-    """Give the first axis of `y` its batch axes back, undoing `fold_batch`."""
+    """Reshape the first axis of `y` to the axes `batch`, undoing `flatten_batch`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> restore_batch(jnp.zeros((6, 8, 8, 1)), (2, 3)).shape
+        (2, 3, 8, 8, 1)
+    """
     return y.reshape((*batch, *y.shape[1:]))
 
 
 def _as_pair(entry: Any) -> tuple[int, int] | None:
-    """Return an int `p` as `(p, p)` and a pair as it is; anything else is None."""
+    """Return `(p, p)` for an int `p`, a pair unchanged, and None for anything else."""
     single = int_or_none(entry)
     both = [single, single] if single is not None else list_or_none(entry)
     if both is None or len(both) != 2:
@@ -259,7 +269,7 @@ def _named_pairs(
         if len(sizes) != 1:
             raise ValueError(
                 f"`{name}` is 'CAUSAL' with {len(sizes)} spatial axes; wanted one, "
-                "since only time has a before. Give (low, high) pairs instead."
+                "which is time. Pass (low, high) pairs instead."
             )
         return ((reaches[0], 0),)
     pairs = []
@@ -271,13 +281,13 @@ def _named_pairs(
 
 
 def _check_room(sizes: Sequence[int], pairs: Pairs, mode: str) -> None:
-    """Raise unless every axis has the elements that `mode` copies into the padding."""
+    """Raise if `mode` needs more elements of an axis than it has."""
     for axis, (n, pair) in enumerate(zip(sizes, pairs, strict=True)):
         room = max(n - 1, 0) if mode == "reflect" else n
-        # "replicate" needs one element for any amount.
+        # "replicate" needs a single element, however wide the padding is.
         if max(pair) > room and not (mode == "replicate" and n):
             raise ValueError(
                 f"`padding_mode` is {mode!r} and `padding` {pair} on spatial axis "
-                f"{axis} of {n} elements, which gives at most {room} on each side. "
-                'Pad less, or take "zeros" or "replicate".'
+                f"{axis} of {n} elements, which allows at most {room} on each side. "
+                'Pad less, or use "zeros" or "replicate".'
             )

@@ -1,4 +1,4 @@
-"""The convolutions that `test_transforms` crosses with all transformations."""
+"""The convolutions that `test_transforms` combines with every transformation."""
 
 import numpy as np
 
@@ -96,7 +96,7 @@ CASES = [
     ),
     Case(
         "fold-dilated",
-        lambda patches: fold(patches, (6,), (3,), padding=1, dilation=2),
+        lambda patches: fold(patches, (6,), (3,), padding=1, window_dilation=2),
         arrays(11, (2, 4, 3, 2)),
     ),
 ]

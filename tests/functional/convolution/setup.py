@@ -1,4 +1,4 @@
-"""Geometries of convolutions, as the functions take them and as the oracle does."""
+"""Random options of convolutions, for the functions and for the oracle."""
 
 from hypothesis import strategies as st
 
@@ -8,9 +8,9 @@ from tests.oracles import conv as oracle
 
 @st.composite
 def geometries(draw, *, gaps_up_to, strides_up_to=3):
-    """Draw a window, spatial sizes, options and the oracle's geometry of 1 to 3 axes.
+    """Draw a window, sizes, options and the oracle's geometry for 1 to 3 spatial axes.
 
-    `gaps_up_to` bounds the dilation of the input; 1 leaves that option out.
+    `gaps_up_to` is the largest dilation of the input; with 1 there is no such option.
     """
     ndim = draw(st.integers(1, 3))
     ints = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(ndim))

@@ -11,17 +11,17 @@ from tests.oracles import conv as oracle
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(
-    taps=st.integers(1, 4),
+    window=st.integers(1, 4),
     dilation=st.integers(1, 3),
     groups=st.sampled_from([1, 2]),
     chunks=st.lists(st.integers(0, 5), min_size=1, max_size=4),
 )
-def test_chunks_of_any_size_equal_the_whole(taps, dilation, groups, chunks):
+def test_chunks_of_any_size_equal_the_whole(window, dilation, groups, chunks):
     rng = np.random.default_rng(sum(chunks))
     x = rng.normal(size=(2, sum(chunks), 4))
-    kernel, bias = rng.normal(size=(taps, 4 // groups, 6)), rng.normal(size=6)
+    kernel, bias = rng.normal(size=(window, 4 // groups, 6)), rng.normal(size=6)
     options = {"kernel_dilation": dilation, "feature_group_count": groups}
-    reach = dilation * (taps - 1)
+    reach = dilation * (window - 1)
 
     def stream(x, kernel, bias):
         state, outputs = None, []
@@ -53,7 +53,7 @@ def test_chunks_of_any_size_equal_the_whole(taps, dilation, groups, chunks):
         np.testing.assert_allclose(gradient, adjoint, atol=1e-12)
 
 
-def test_it_is_a_body_of_scan(rng):
+def test_it_is_the_body_of_a_scan(rng):
     x = rng.normal(size=(3, 12, 2)).astype(np.float32)
     kernel = rng.normal(size=(3, 2, 5)).astype(np.float32)
     state, whole = causal_conv(x, kernel)
@@ -90,7 +90,7 @@ X, KERNEL = np.ones((2, 5, 4), np.float32), np.ones((3, 4, 6), np.float32)
 @pytest.mark.parametrize(
     ("arrays", "options", "error", "match"),
     [
-        ((X[0, 0], KERNEL), {}, ValueError, r"`x` \(4,\); wanted \(taps"),
+        ((X[0, 0], KERNEL), {}, ValueError, r"`x` \(4,\); wanted \(window"),
         ((X, KERNEL[None]), {}, ValueError, r"`kernel` has shape \(1, 3, 4, 6\)"),
         ((X, KERNEL[:0]), {}, ValueError, "a window of 1 or more"),
         ((X[..., :3], KERNEL), {}, ValueError, "`x` has 3 channels and `kernel`"),

@@ -12,12 +12,12 @@ from tests.oracles import conv as oracle
 
 @st.composite
 def problems(draw):
-    """Draw shapes and options, as the function takes them and as the oracle does."""
+    """Draw shapes and options, for the function and for the oracle."""
     window, sizes, options, geometry = draw(geometries(gaps_up_to=2))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     options |= {
         "feature_group_count": groups,
-        # None takes every rewriting that `conv_implementations` knows in turn.
+        # None runs each of the other implementations where it is the preferred one.
         "implementation": draw(st.sampled_from([None, None, None, "library", "lax"])),
     }
     x_shape = (draw(st.integers(1, 2)), *sizes, groups * draw(st.integers(1, 2)))
@@ -80,7 +80,7 @@ def test_no_channels_or_no_features(implementation, ndim, groups, channels, feat
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("in_loop", [False, True], ids=["top", "scan"])
 def test_16_bit_sums_accumulate_in_float32(dtype, groups, in_loop):
-    # In 16 bits these sums would stick at 256 or 2048.
+    # In 16 bits these sums would stop growing at 256 or 2048.
     x = jnp.ones((1, 64, 64, 2), dtype)
     kernel = jnp.full((64, 64, 2 // groups, 2), 1.0 / 64, dtype)
 
@@ -189,7 +189,7 @@ IMAGES, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.flo
                 TypeError,
                 f"`preferred_element_type` is {name}.*; wanted a dtype at least as",
             )
-            # By the library, and by a product, which would cast the arguments.
+            # By "library", and by "product", which casts the arguments.
             for kernel in (KERNEL, KERNEL[:1, :1])
             for dtype, name in [("i4", "int32"), ("f2", "float16"), ("no", "'no'")]
         ],

@@ -12,14 +12,14 @@ from tests.oracles import conv_transpose as oracle
 
 
 def swapped(kernel, groups):
-    """The last two axes of each group's kernel exchanged."""
+    """Swap the last two axes of each group's kernel."""
     parts = np.split(kernel, groups, axis=-1)
     return np.concatenate([np.swapaxes(part, -1, -2) for part in parts], axis=-1)
 
 
 @st.composite
 def problems(draw):
-    """Draw shapes and options, and what the oracle needs: cuts and output sizes."""
+    """Draw shapes and options, and the crops and output sizes for the oracle."""
     ndim = draw(st.integers(1, 3))
     ints = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(ndim))
     sizes, window = ints(1, 3), ints(1, 4 if ndim < 3 else 2)
@@ -40,7 +40,7 @@ def problems(draw):
         high = [draw(st.integers(0, n - c)) for n, c in zip(full, low, strict=True)]
         padding = tuple(zip(low, high, strict=True))
         out = [n - c - h for n, c, h in zip(full, low, high, strict=True)]
-        # At least one element has to be left.
+        # At least one element has to remain.
         extra = tuple(max(e, 1 - n) for e, n in zip(extra, out, strict=True))
     out = tuple(n + e for n, e in zip(out, extra, strict=True))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
@@ -102,12 +102,12 @@ def test_it_is_the_transpose_of_conv(implementation, padding, strides, dilation,
     np.testing.assert_allclose(np.vdot(np.asarray(forward), x), ours, rtol=1e-12)
 
 
-def test_it_differs_from_lax_by_the_turned_kernel(rng):
+def test_it_differs_from_lax_by_the_flipped_kernel(rng):
     x, kernel = rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(3, 4, 3, 2))
     with jax.enable_x64(True):
         ours = conv_transpose(x, kernel, strides=2)
-        turned = jnp.asarray(np.flip(kernel, (0, 1)))
-        plain = jax.lax.conv_transpose(jnp.asarray(x), turned, (2, 2), "SAME")
+        flipped = jnp.asarray(np.flip(kernel, (0, 1)))
+        plain = jax.lax.conv_transpose(jnp.asarray(x), flipped, (2, 2), "SAME")
     np.testing.assert_allclose(ours, plain, atol=1e-12)
 
 

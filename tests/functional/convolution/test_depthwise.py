@@ -48,7 +48,7 @@ def test_value_and_gradients_agree_with_plain_loops(problem):
 
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(problem=problems(), features=st.integers(1, 4))
-def test_separable_is_depthwise_then_a_mix_at_each_place(problem, features):
+def test_separable_is_depthwise_then_pointwise(problem, features):
     shape, kernel_shape, options, geometry = problem
     *window, channels, multiplier = kernel_shape
     between_features = channels * multiplier
@@ -78,14 +78,14 @@ def test_separable_is_depthwise_then_a_mix_at_each_place(problem, features):
         np.testing.assert_allclose(np.ravel(gradient), np.ravel(adjoint), atol=1e-12)
 
 
-def test_plan_names_both_halves():
+def test_plan_names_both_convolutions():
     arrays = [
         jax.ShapeDtypeStruct(shape, "float32")
         for shape in ((2, 8, 8, 3), (3, 3, 3, 2), (1, 1, 6, 4))
     ]
     names = [c.implementation for c in jaxnets.plan(separable_conv, *arrays).choices]
     on_cpu = jax.default_backend() == "cpu"
-    assert names == (["taps", "product"] if on_cpu else ["lax", "lax"])
+    assert names == (["shifts", "product"] if on_cpu else ["lax", "lax"])
 
 
 def test_dtypes_and_empty_batches():
@@ -99,7 +99,7 @@ def test_dtypes_and_empty_batches():
     kernel = np.full((2, 2, 1), 2, np.int8)
     y = depthwise_conv(x, kernel, padding="VALID", preferred_element_type=jnp.int32)
     np.testing.assert_array_equal(y, np.full((3, 2), 400))
-    # A wide kernel of the second half does not wait for the first to round.
+    # If the second kernel is wider, the first convolution is not rounded either.
     x, first = np.full((1, 1), 1.001, np.float32), np.ones((1, 1, 1), np.float16)
     with jax.numpy_dtype_promotion("standard"):
         y = separable_conv(x, first, np.ones((1, 1, 1), np.float32))

@@ -1,4 +1,4 @@
-"""Pools for the crossing with all transformations."""
+"""The pools that `test_transforms` combines with every transformation."""
 
 import functools
 
@@ -18,7 +18,7 @@ from tests.cases import Case
 
 
 def distinct(*shape):
-    """Numbers in a mixed order, no two of them close to a tie, none zero."""
+    """Numbers in random order, of which no two are nearly equal and none is zero."""
     size = int(np.prod(shape))
     order = np.random.default_rng(7).permutation(size)
     return ((order - size / 2 + 0.25) / 16).astype(np.float32).reshape(shape)
@@ -26,12 +26,12 @@ def distinct(*shape):
 
 # One sample for each of three channels and two spatial axes.
 SAMPLES = np.linspace(0.0, 0.95, 12, dtype=np.float32).reshape(2, 3, 2)
-# No place is named twice: such a derivative is by convention, not by slope.
-PLACES = np.array([[0, 5], [7, 3], [5, -1], [2, 11]]).reshape(2, 2, 2)
+# No index occurs twice: the derivative would be a convention, and not the slope.
+INDICES = np.array([[0, 5], [7, 3], [5, -1], [2, 11]]).reshape(2, 2, 2)
 
 
-def there_and_back(x):
-    """Pool with indices and undo it: zeros but for the maxima."""
+def pool_and_unpool(x):
+    """Pool with indices, and write the maxima back to their positions."""
     y, indices = max_pool_with_indices(x, 2, padding=1)
     return max_unpool(y, indices, x.shape[-3:-1])
 
@@ -120,10 +120,10 @@ CASES = [
     ),
     Case(
         "max-unpool",
-        functools.partial(max_unpool, indices=PLACES, spatial_shape=(12,)),
+        functools.partial(max_unpool, indices=INDICES, spatial_shape=(12,)),
         (distinct(2, 2, 2),),
     ),
-    Case("max-pool-and-unpool", there_and_back, (distinct(2, 6, 5, 2),)),
+    Case("max-pool-and-unpool", pool_and_unpool, (distinct(2, 6, 5, 2),)),
     Case(
         "adaptive-max-pool",
         functools.partial(adaptive_max_pool, output_shape=(3, None)),

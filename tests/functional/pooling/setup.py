@@ -1,4 +1,4 @@
-"""What the tests of pools share: problems of any options, and the oracle's names."""
+"""What the tests of pools share: random problems, and the options of the oracle."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
 
 
 def cotangent(shape):
-    """A different weight on every output."""
+    """A cotangent with a different number for every output."""
     return np.sin(1.0 + np.arange(np.prod(shape))).reshape(shape)
 
 
 def value_and_pullback(function, x):
-    """Return what `function` gives for `x`, and what `cotangent` gives back."""
+    """Return `function(x)`, and the gradient of `x` for `cotangent`."""
 
-    # In one program, for compiling it is most of the time that this takes.
+    # One program for both, since compiling takes most of the time.
     @jax.jit
     def both(x):
         y, pullback = jax.vjp(function, x)
@@ -36,15 +36,15 @@ def assert_all_close(actual, expected):
         np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5)
 
 
-def in_words_of_the_oracle(options: dict[str, Any]) -> dict[str, Any]:
-    """Return pool options by the names that the oracle has for them."""
+def oracle_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a pool by their names in the oracle."""
     names = {"padding_mode": "mode", "window_dilation": "dilation"}
     return {names.get(name) or name: value for name, value in options.items()}
 
 
 @st.composite
 def problems(draw):
-    """Any combination of options that leaves a place for the window."""
+    """Draw any combination of options for which the window fits into every axis."""
     ndim = draw(st.sampled_from([1, 2, 2, 3]))
     each = lambda low, high: draw(st.tuples(*[st.integers(low, high)] * ndim))
     sizes, window, dilation = each(1, 6), each(1, 3), each(1, 2)
@@ -67,5 +67,5 @@ def problems(draw):
 
 
 def with_ties(rng, shape):
-    """Few different values, infinity and NaN among them."""
+    """Draw few different values, including minus infinity and NaN."""
     return rng.choice([-np.inf, 0.0, 1.0, np.nan], p=[0.4, 0.3, 0.2, 0.1], size=shape)

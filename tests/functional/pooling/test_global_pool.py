@@ -109,7 +109,7 @@ def test_integers():
     assert global_max_pool(x > 4).item() is True
 
 
-def test_no_places_give_the_identity():
+def test_an_empty_axis_gives_the_identity():
     x = jnp.zeros((2, 0, 3))
     assert (global_max_pool(x) == -jnp.inf).all()
     assert (global_avg_pool(x) == 0).all()
@@ -125,7 +125,7 @@ def test_errors_name_the_argument():
         global_max_pool(x, spatial_ndim=2)
     with pytest.raises(ValueError, match=r"`spatial_ndim` is 0"):
         global_sum_pool(x, spatial_ndim=0)
-    with pytest.raises(TypeError, match=r"int32, which holds no averages"):
+    with pytest.raises(TypeError, match=r"int32, which cannot represent averages"):
         global_avg_pool(x.astype(jnp.int32), spatial_ndim=1)
     with pytest.raises(TypeError, match=r"dtype bool; wanted numbers"):
         global_sum_pool(x > 0, spatial_ndim=1)

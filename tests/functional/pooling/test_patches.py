@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.pooling.patches import fold, unfold
 from jaxnets.functional.shared.windows import PADDING_MODES
-from tests.oracles.conv import axis_taps
+from tests.oracles.conv import axis_reads
 
 
 @st.composite
@@ -31,20 +31,20 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, *sizes, 3))
     axes = [
-        axis_taps(n, k, s, pair, 1, d, mode)
+        axis_reads(n, k, s, pair, 1, d, mode)
         for n, k, s, pair, d in zip(
             sizes, window, strides, pairs, dilation, strict=True
         )
     ]
-    places = [count for count, _ in axes]
-    expected = np.zeros((2, *places, *window, 3))
+    out = [positions for positions, _ in axes]
+    expected = np.zeros((2, *out, *window, 3))
     dy, dx = rng.normal(size=expected.shape), np.zeros(x.shape)
-    for combination in itertools.product(*(found for _, found in axes)):
-        place, tap, source = zip(*combination, strict=True)
-        expected[:, *place, *tap] = x[:, *source]
-        dx[:, *source] += dy[:, *place, *tap]
-    shape = (2, *places, int(np.prod(window)), 3)
-    options = {"strides": strides, "padding": pairs, "dilation": dilation}
+    for combination in itertools.product(*(reads for _, reads in axes)):
+        position, element, source = zip(*combination, strict=True)
+        expected[:, *position, *element] = x[:, *source]
+        dx[:, *source] += dy[:, *position, *element]
+    shape = (2, *out, int(np.prod(window)), 3)
+    options = {"strides": strides, "padding": pairs, "window_dilation": dilation}
 
     @jax.jit
     def run(x, dy):
@@ -61,7 +61,7 @@ def test_unfold_and_its_gradient_agree_with_plain_loops(problem, mode):
 
 
 def test_each_is_the_transpose_of_the_other(rng):
-    options = {"strides": 2, "padding": "SAME", "dilation": (1, 2)}
+    options = {"strides": 2, "padding": "SAME", "window_dilation": (1, 2)}
     with jax.enable_x64(True):
         x = rng.normal(size=(7, 6, 2))
         patches = rng.normal(size=unfold(x, (3, 2), **options).shape)
@@ -79,7 +79,7 @@ def test_a_convolution_is_a_product_of_patches(rng):
 
 
 def test_16_bit_sums_accumulate_in_float32():
-    # Ones of 300 windows: in bfloat16 a sum sticks at 256.
+    # In bfloat16 a sum of ones stops growing at 256.
     patches = jnp.ones((300, 20, 1), jnp.bfloat16)
     y = fold(15.0 * patches[:20], (20,), (20,), padding=((19, 0),))
     np.testing.assert_array_equal(y[0].astype(np.float32), 20 * 15)
@@ -107,7 +107,7 @@ X = np.ones((2, 5, 4), np.float32)
         (lambda: unfold(X, (0,)), ValueError, "`window_shape` is"),
         (lambda: unfold(X, (6,)), ValueError, "spans 6 elements of spatial axis 0"),
         (lambda: unfold(X[0, 0], (2,)), ValueError, r"`x` has shape \(4,\) and"),
-        (lambda: unfold(X, (2,), dilation=-1), ValueError, "`dilation` is -1"),
+        (lambda: unfold(X, (2,), window_dilation=-1), ValueError, "`window_dilation`"),
         (lambda: unfold(X, (2,), padding="full"), ValueError, "`padding` is 'full'"),
         (
             lambda: fold(np.ones((2, 3, 2, 4), np.float32), (5,), (2,)),

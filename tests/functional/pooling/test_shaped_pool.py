@@ -40,13 +40,13 @@ def test_adaptive_pools_are_the_definition(kind, sizes, data, seed):
     shape = (2, *sizes, 2)
     ties = kind == "max" and data.draw(st.booleans())
     x = with_ties(rng, shape) if ties else rng.normal(size=shape)
-    cells = list(oracle.adaptive_windows(sizes, out))
-    *expected, _ = oracle.over_cells(kind, x, cotangent, lambda b, c: cells)
+    windows = list(oracle.adaptive_windows(sizes, out))
+    *expected, _ = oracle.over_windows(kind, x, cotangent, lambda b, c: windows)
     pool = functools.partial(ADAPTIVE[kind], output_shape=out)
     assert_all_close(value_and_pullback(pool, x), expected)
 
 
-# Just below, at and just above where a rounded product would step over an integer.
+# A rounded product with samples next to these may be on the wrong side of an integer.
 SHARP = [0.0, 1 / 3, 0.2, 0.6, 2 / 3, 0.8, 1 / 7, 1.0]
 
 
@@ -70,7 +70,7 @@ def test_fractional_pooling_is_the_definition(axes, data, ties, seed):
     steps = rng.choice(np.asarray([-1, 0, 2], np.float32), size=samples.shape)
     samples = np.nextafter(samples, steps, dtype=np.float32)
     samples = np.clip(samples, 0, np.nextafter(np.float32(1), np.float32(0)))
-    *expected, _ = oracle.over_cells(
+    *expected, _ = oracle.over_windows(
         "max",
         x,
         cotangent,
@@ -83,20 +83,21 @@ def test_fractional_pooling_is_the_definition(axes, data, ties, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_places_are_exact_for_samples_next_to_every_step(dtype):
+def test_windows_are_exact_for_samples_next_to_every_step(dtype):
     n, k, m = 61, 2, 38
     with jax.enable_x64(True):
         steps = (np.arange(n - k, dtype=np.float64) / (n - k)).astype(dtype)
         around = [np.nextafter(steps, dtype(1)), steps, np.nextafter(steps, dtype(0))]
         samples = np.concatenate(around)[:, None, None]
-        # Each place holds its own number, so that maxima are the ends of windows.
+        # Elements are their own indices, so that maxima are the ends of windows.
         x = np.broadcast_to(
             np.arange(n, dtype=np.float64)[:, None], (len(samples), n, 1)
         )
         y = fractional_max_pool(x, (k,), (m,), samples=samples)
     for row, (sample,) in zip(y[..., 0], samples[:, 0], strict=True):
-        cells = oracle.fractional_windows([n], [k], [m], [sample])
-        np.testing.assert_array_equal(row, [seen[-1][0] for _, seen, _ in cells])
+        windows = oracle.fractional_windows([n], [k], [m], [sample])
+        ends = [elements[-1][0] for _, elements, _ in windows]
+        np.testing.assert_array_equal(row, ends)
 
 
 def test_a_key_draws_windows_for_each_channel():
@@ -130,7 +131,7 @@ def test_none_keeps_an_axis(kind, rng):
     np.testing.assert_array_equal(pool(x, (3, None)), pool(x, (3, 4)))
     np.testing.assert_array_equal(pool(x, [None, None]), x)
     assert pool(x, 3).shape == (2, 3, 3, 3)
-    # Sizes computed by NumPy are no Python ints.
+    # Sizes that NumPy computed are not Python ints.
     three: Any = np.int64(3)
     assert pool(x[0], (three, None)).shape == (3, 4, 3)
     assert pool(x[:0], (3, None)).shape == (0, 3, 4, 3)
@@ -175,7 +176,7 @@ def test_errors_of_adaptive_pools(kind, output_shape, error, message):
 
 def test_errors_of_dtypes():
     x = jnp.ones((5, 1))
-    with pytest.raises(TypeError, match="int32, which holds no averages"):
+    with pytest.raises(TypeError, match="int32, which cannot represent averages"):
         adaptive_avg_pool(x.astype(jnp.int32), (2,))
     with pytest.raises(TypeError, match="complex64; wanted real numbers"):
         adaptive_max_pool(x.astype(jnp.complex64), (2,))
@@ -186,10 +187,10 @@ def test_errors_of_dtypes():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (dict(output_shape=5), ValueError, "axis 0 of 5 elements has 4 places"),
+        (dict(output_shape=5), ValueError, "axis 0 of 5 elements has 4 positions"),
         (dict(output_shape=0), ValueError, "`output_shape` is 0"),
         (dict(window_shape=0), ValueError, "`window_shape` is 0"),
-        (dict(window_shape=6), ValueError, "has 0 places for a window of 6"),
+        (dict(window_shape=6), ValueError, "has 0 positions for a window of 6"),
         (
             dict(output_shape=(2, 2, 2)),
             ValueError,
@@ -200,8 +201,8 @@ def test_errors_of_dtypes():
             TypeError,
             "`key` is an array of dtype float32; wanted a JAX random key",
         ),
-        (dict(key=None), ValueError, "neither came; wanted exactly one"),
-        (dict(samples=np.zeros((1, 1, 1))), ValueError, "both came; wanted exactly"),
+        (dict(key=None), ValueError, "neither given; wanted exactly one"),
+        (dict(samples=np.zeros((1, 1, 1))), ValueError, "both given; wanted exactly"),
         (
             dict(key=None, samples=np.zeros((1, 1, 2))),
             ValueError,

@@ -285,7 +285,7 @@ def test_the_plan_says_what_runs(rng):
             ValueError,
             "`layer_norm.gain_x` is an array; wanted None in this network",
         ),
-        ({"truncate": 0}, ValueError, "`truncate` is 0; wanted a whole number"),
+        ({"truncate": 0}, ValueError, "`truncate` is 0; wanted 1 or more: the steps"),
         ({"clip_cotangent": 0.0}, ValueError, "`clip_cotangent` is 0.0; wanted a posi"),
     ],
 )

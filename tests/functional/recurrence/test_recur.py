@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnets.functional import gru_step, init_gru, recur
+from jaxnets.functional.recurrence.time.options import parse_scan
 from jaxnets.gradflow import measure
 from tests.cells import FAMILIES, GRU, LSTM, RNN
 from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
@@ -262,9 +263,10 @@ def test_no_cotangent_reaches_padding(family, rng):
             ValueError,
             r"`resets` has shape \(4, 2\); wanted \(2, 4\)",
         ),
-        ({"unroll": 0}, ValueError, "`unroll` is 0; wanted a whole number of at least"),
+        ({"unroll": 0}, ValueError, "`unroll` is 0; wanted 1 or more: the steps"),
         ({"checkpoint": "log"}, ValueError, "`checkpoint` is 'log'; wanted None"),
-        ({"checkpoint": -1}, ValueError, "`checkpoint` is -1; wanted a whole number"),
+        ({"checkpoint": -1}, ValueError, "`checkpoint` is -1; wanted 1 or more"),
+        ({"truncate": True}, TypeError, "`truncate` is True; wanted an int: the steps"),
     ],
 )
 def test_messages_of_scan_options(options, error, text, rng):
@@ -272,6 +274,16 @@ def test_messages_of_scan_options(options, error, text, rng):
         recur(total, jnp.zeros((2, 3)), np.ones((2, 4, 3), np.float32), **options)
     with pytest.raises(error, match=text):
         RNN.run(draw_params(RNN, rng), np.ones((2, 4, 3)), **options)
+
+
+@pytest.mark.parametrize("name", ["unroll", "checkpoint", "truncate"])
+@pytest.mark.parametrize("value", [2.0, True])
+def test_numbers_of_steps_are_ints(name, value):
+    # Past the annotations of `recur`, which the tests enforce.
+    with pytest.raises(
+        TypeError, match=f"`{name}` is {value}; wanted an int: the steps"
+    ):
+        parse_scan(4, (2,), **{name: value})
 
 
 def test_messages_of_recur():

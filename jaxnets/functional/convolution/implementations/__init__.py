@@ -1,1 +1,1 @@
-"""The ways in which a convolution is computed, one file each."""
+"""Implementations of convolutions, one file each."""

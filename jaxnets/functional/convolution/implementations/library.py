@@ -1,67 +1,60 @@
-"""The convolution sum over canonical options, and how its derivative is laid out."""
+"""Convolution whose gradients XLA's library for CPUs computes, inside loops too."""
 
 import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
-from jaxnets.functional.convolution.implementations.lax_conv import (
+from jaxnets.functional.convolution.implementations.lax import (
     ConvOptions,
-    convolve,
+    conv_by_lax,
+    dilated,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 
 
-# Kernel gradients of up to so many groups are one convolution each. The primitive's
-# own, grouped over the batch, took 2 to 11 times as long on CPU with 2 and 4 groups;
-# with 16 it took the same, and many small convolutions are slow to compile.
+# With up to so many groups the gradient of the kernel is one convolution per group, and
+# not JAX's own, which is grouped over the batch: a layout that XLA's library for CPUs
+# does not support. Many small convolutions would take long to compile.
 _MOST_SEPARATE_GROUPS = 8
 
 
-def conv_sum(
-    x: Num[Array, "batch *spatial channels"],
-    kernel: Num[Array, "*window channels_per_group features"],
-    options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over the window with JAX's primitive and JAX's own derivative."""
-    return convolve(x, kernel, options, _channels_last(len(options.strides)))
-
-
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def conv_sum_ordinary_gradients(
+def conv_by_library(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over the window; its derivatives are convolutions in the ordinary layout.
+) -> Num[Array, "batch *out features"]:
+    """Convolve; both gradients are convolutions in the same layout.
 
-    XLA on CPU calls its convolution library only for channels-last inputs with HWIO
+    On CPUs XLA calls its convolution library only for channels-last inputs with HWIO
     kernels. It transposes other layouts to these, but not inside loops, where they
     become a plain loop nest. JAX's gradients are in other layouts, since transposing
-    the primitive exchanges the roles of axes and never moves data. So both are stated
-    here as convolutions like this one, of data moved beforehand.
+    the primitive exchanges the roles of axes and does not move data. Here both
+    gradients transpose the data first, and then convolve in the layout above.
     """
-    return conv_sum(x, kernel, options)
+    return conv_by_lax(x, kernel, options)
 
 
-def _tangent(options, primals, tangents):
+def _conv_by_library_jvp(options, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
-    y = conv_sum_ordinary_gradients(x, kernel, options)
-    by_x = functools.partial(conv_sum_ordinary_gradients, options=options)
-    by_kernel = lambda kernel, x: conv_sum_ordinary_gradients(x, kernel, options)
-    to_x = functools.partial(_input_gradient, options=options, like=_like(x))
-    to_kernel = functools.partial(_kernel_gradient, options=options, like=_like(kernel))
+    y = conv_by_library(x, kernel, options)
+    of_x = functools.partial(conv_by_library, options=options)
+    of_kernel = lambda kernel, x: conv_by_library(x, kernel, options)
+    grad_x = functools.partial(_input_gradient, options=options, like=_like(x))
+    grad_kernel = functools.partial(
+        _kernel_gradient, options=options, like=_like(kernel)
+    )
     return y, product_rule(
         y,
-        (dx, lambda dx: linear_map(by_x, to_x, dx, kernel)),
-        (dkernel, lambda dkernel: linear_map(by_kernel, to_kernel, dkernel, x)),
+        (dx, lambda dx: linear_map(of_x, grad_x, dx, kernel)),
+        (dkernel, lambda dkernel: linear_map(of_kernel, grad_kernel, dkernel, x)),
     )
 
 
-conv_sum_ordinary_gradients.defjvp(_tangent, symbolic_zeros=True)
+conv_by_library.defjvp(_conv_by_library_jvp, symbolic_zeros=True)
 
 
 def _like(array: jax.Array) -> jax.ShapeDtypeStruct:
@@ -69,9 +62,10 @@ def _like(array: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def _input_gradient(dy, kernel, *, options: ConvOptions, like):
-    """Transpose `conv_sum` in `x`: convolve `dy` with the kernel turned round.
+    """Return the gradient of `x`: `dy` convolved with the flipped kernel.
 
-    In and out features of the kernel are exchanged, in each group.
+    Input and output features of the kernel are swapped, in each group. `like` has the
+    shape and dtype of the result.
     """
     *window, channels, features = kernel.shape
     n, groups = len(window), options.groups
@@ -83,42 +77,35 @@ def _input_gradient(dy, kernel, *, options: ConvOptions, like):
     steps = zip(*options[:4], strict=True)
     pairs = []
     for (size, out, k), (stride, (low, _), gap, step) in zip(sizes, steps, strict=True):
-        before, dilated_size = step * (k - 1) - low, max((size - 1) * gap + 1, 0)
-        pairs.append((before, dilated_size + low - (out - 1) * stride - 1))
-    turned = options._replace(
+        dilated_size = max((size - 1) * gap + 1, 0)
+        high = dilated_size + low - (out - 1) * stride - 1
+        pairs.append((step * (k - 1) - low, high))
+    transposed = options._replace(
         strides=options.input_dilation,
         pairs=tuple(pairs),
         input_dilation=options.strides,
         result_dtype=None,
     )
-    dx = conv_sum_ordinary_gradients(dy, kernel.astype(dy.dtype), turned)
+    dx = conv_by_library(dy, kernel.astype(dy.dtype), transposed)
     return dx.astype(like.dtype)
 
 
 def _kernel_gradient(dy, x, *, options: ConvOptions, like):
-    """Transpose `conv_sum` in `kernel`: convolve `x` with the window `dy`.
+    """Return the gradient of the kernel: `x` convolved with the window `dy`.
 
-    The batch are the input's channels, and what is summed over are the examples:
-    `x (channels, *spatial, batch)` with the window `dy (*places, batch, features)`
-    gives `(channels, *window, features)`.
+    The channels of the input are the batch, and the sum runs over the examples:
+    `x (channels, *spatial, batch)` with the window `dy (*out, batch, features)` gives
+    `(channels, *window, features)`. `like` has the shape and dtype of the result.
     """
     groups = options.groups
     if 1 < groups <= _MOST_SEPARATE_GROUPS:
-        alone = options._replace(groups=1)
-        of_group = jax.ShapeDtypeStruct(
-            (*like.shape[:-1], like.shape[-1] // groups), like.dtype
-        )
-        parts = zip(jnp.split(dy, groups, -1), jnp.split(x, groups, -1), strict=True)
-        gradients = [
-            _kernel_gradient(dy, x, options=alone, like=of_group) for dy, x in parts
-        ]
-        return jnp.concatenate(gradients, -1)
+        return _grouped_kernel_gradient(dy, x, options, like)
     if groups > 1:
-        by_kernel = lambda kernel: conv_sum(x, kernel, options)
-        return jax.linear_transpose(by_kernel, like)(dy)[0]
+        of_kernel = lambda kernel: conv_by_lax(x, kernel, options)
+        return jax.linear_transpose(of_kernel, like)(dy)[0]
     x = dilated(x.astype(dy.dtype), options.input_dilation)
     if _input_as_window(x, dy, options):
-        gradient = _turned_kernel_gradient(dy, x, options, like.shape[:-2])
+        gradient = _swapped_kernel_gradient(dy, x, options, like.shape[:-2])
         return gradient.astype(like.dtype)
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], like.shape[:-2], strict=True)
     steps = zip(*options[:2], options.kernel_dilation, strict=True)
@@ -126,7 +113,7 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
     for (size, out, k), (stride, (low, _), dilation) in zip(sizes, steps, strict=True):
         reach = dilation * (k - 1) + (out - 1) * stride + 1
         pairs.append((low, reach - size - low))
-    moved = options._replace(
+    transposed = options._replace(
         strides=options.kernel_dilation,
         pairs=tuple(pairs),
         input_dilation=(1,) * len(pairs),
@@ -134,25 +121,38 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
         result_dtype=None,
     )
     image, window = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dy, 0, -2)
-    gradient = conv_sum_ordinary_gradients(image, window, moved)
+    gradient = conv_by_library(image, window, transposed)
     return jnp.moveaxis(gradient, 0, -2).astype(like.dtype)
 
 
-def _input_as_window(x, dy, options) -> bool:
-    """Say whether the kernel's gradient has `x` for the window and `dy` for the image.
+def _grouped_kernel_gradient(dy, x, options: ConvOptions, like):
+    """Return the gradient of the kernel, group by group."""
+    groups = options.groups
+    ungrouped = options._replace(groups=1)
+    shape = (*like.shape[:-1], like.shape[-1] // groups)
+    like = jax.ShapeDtypeStruct(shape, like.dtype)
+    pairs = zip(jnp.split(dy, groups, -1), jnp.split(x, groups, -1), strict=True)
+    gradients = [
+        _kernel_gradient(dy, x, options=ungrouped, like=like) for dy, x in pairs
+    ]
+    return jnp.concatenate(gradients, -1)
 
-    In a loop `x` is a slice of what all steps stored. To make it a window moves whole
-    rows of channels, which a copy of the slice does anyway: for 16 channels that took
-    0.2 ms beside 0.6 ms. XLA's library wants the window no larger than the image, and
-    many features rather than few.
+
+def _input_as_window(x, dy, options) -> bool:
+    """Return whether the kernel's gradient has `x` as the window and `dy` as the image.
+
+    In a loop `x` is a slice of the stacked residuals of all steps. To make it a window
+    only whole rows of channels are moved, which the copy of the slice does anyway.
+    XLA's library wants a window that is no larger than the image, and many features
+    rather than few.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
     fits = max(options.strides) == 1 and all(n <= m for n, m in sizes)
     return fits and x.shape[-1] >= dy.shape[-1]
 
 
-def _turned_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):
-    """Convolve `dy (features, *places, batch)` with `x (*spatial, batch, channels)`."""
+def _swapped_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):
+    """Convolve `dy (features, *out, batch)` with `x (*spatial, batch, channels)`."""
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], window, strict=True)
     steps = zip(options.pairs, options.kernel_dilation, strict=True)
     pairs = []
@@ -160,24 +160,10 @@ def _turned_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):
         before = dilation * (k - 1) - low
         pairs.append((before, dilation * (k - 1) + size - out - before))
     ones = (1,) * len(pairs)
-    moved = ConvOptions(
+    transposed = ConvOptions(
         options.kernel_dilation, tuple(pairs), ones, ones, 1, options.precision, None
     )
     image, rows = jnp.swapaxes(dy, 0, -1), jnp.moveaxis(x, 0, -2)
-    gradient = conv_sum_ordinary_gradients(image, rows, moved)
+    gradient = conv_by_library(image, rows, transposed)
     spatial = tuple(range(1, len(pairs) + 1))
     return jnp.moveaxis(jnp.flip(gradient, spatial), 0, -1)
-
-
-def dilated(
-    x: Num[Array, "batch *spatial channels"], gaps: Sequence[int]
-) -> Num[Array, "batch *dilated channels"]:
-    """Put `gap - 1` zeros between the elements of each spatial axis."""
-    config = [(0, 0, 0), *((0, 0, gap - 1) for gap in gaps), (0, 0, 0)]
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
-
-
-def _channels_last(ndim: int) -> ConvDimensionNumbers:
-    """Place `(batch, feature, *spatial)`, and `(out, in, *window)` of the kernel."""
-    data = (0, ndim + 1, *range(1, ndim + 1))
-    return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)

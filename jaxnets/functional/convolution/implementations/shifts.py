@@ -1,12 +1,12 @@
-"""Depthwise convolution as a sum over the taps of its kernel.
+"""Depthwise convolution as a sum over shifts of the input.
 
-Each channel has a kernel of its own, so nothing is summed over channels and a matrix
-product has nothing to do: `y = sum over taps t of x[shifted by t] * kernel[t]`, which
-XLA makes one pass over the data. Its convolution takes 20 times as long on CPUs, and
-for the kernel's gradient it computes all pairs of channels and drops most of them.
+Each channel has its own kernel, so that nothing is summed over channels, and a matrix
+product does not help. `y = sum over window elements i of x[shifted by i] * kernel[i]`
+is elementwise, and XLA compiles it to one pass over the data. XLA's convolution
+computes the gradient of the kernel for all pairs of channels, and drops most of it.
 
-The derivative is stated so that its transpose is such a pass too: what JAX transposes
-a slice to is a pad, and the other way round, so the tangents are made of pads.
+The derivative is written so that its transpose is one pass too. JAX transposes a slice
+to a pad and a pad to a slice, so the tangents are made of pads.
 """
 
 import functools
@@ -19,30 +19,35 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
-from jaxnets.functional.convolution.implementations.lax_conv import ConvOptions
+from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.shared.linear_maps import product_rule
 
 
-# The gradient of each tap is a sum over all places. First adding up so many slices of
-# the batch leaves little to sum, and is what vectorises: with 7 by 7 taps it took a
-# thirtieth of the time of one sum over everything.
-_BATCH_CHUNKS = 16
+# The gradient of a kernel element is a sum over the batch and all positions. It first
+# adds up so many parts of the batch, which XLA vectorises, and then sums the rest.
+_BATCH_PARTS = 16
 
 
-class _Grid(NamedTuple):
-    """Where the taps read: `x[stride * place + offset]` on each spatial axis."""
+class _Shifts(NamedTuple):
+    """What a window reads: `x[stride * position + offset]` on each spatial axis.
+
+    Attributes:
+        offsets: For each element of the window, its offset on each axis.
+        strides: Distance between positions.
+        out: Number of positions.
+    """
 
     offsets: tuple[tuple[int, ...], ...]
     strides: tuple[int, ...]
     out: tuple[int, ...]
 
 
-def conv_sum_by_taps(
+def conv_by_shifts(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window 1 features"],
     options: ConvOptions,
-) -> Num[Array, "batch *places features"]:
-    """Sum over the window where every channel is a group of its own."""
+) -> Num[Array, "batch *out features"]:
+    """Convolve where every channel is a group of its own."""
     wide, result = options.dtypes(x.dtype)
     axes = zip(options.pairs, options.input_dilation, strict=True)
     config = [(low, high, gap - 1) for (low, high), gap in axes]
@@ -53,94 +58,99 @@ def conv_sum_by_taps(
     if features != x.shape[-1]:
         x = jnp.repeat(x, features // x.shape[-1], axis=-1)
     steps = zip(window, options.kernel_dilation, strict=True)
-    reads = [range(0, k * d, d) for k, d in steps]
-    reaches = [places[-1] + 1 for places in reads]
+    axis_offsets = [range(0, k * d, d) for k, d in steps]
+    reaches = [offsets[-1] + 1 for offsets in axis_offsets]
     spans = zip(x.shape[1:-1], reaches, options.strides, strict=True)
-    grid = _Grid(
-        offsets=tuple(itertools.product(*reads)),
+    shifts = _Shifts(
+        offsets=tuple(itertools.product(*axis_offsets)),
         strides=options.strides,
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
     )
-    taps = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
-    # What XLA fused into the sum it would compute once for each of its terms: the sum
-    # of the layer before, and in a scan where among all layers' taps these ones are.
-    x, taps = jax.lax.optimization_barrier((x, taps))
-    y = _tap_sum(x, taps, grid)
+    weights = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
+    # XLA would compute what it fuses into the sum once for each of its terms: the layer
+    # before, and in a scan the slice of these weights from the stack of all layers.
+    x, weights = jax.lax.optimization_barrier((x, weights))
+    y = _weighted_sum(x, weights, shifts)
     return jax.lax.optimization_barrier(y).astype(result)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _tap_sum(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
-    pairs = zip(grid.offsets, jnp.unstack(taps), strict=True)
-    return _sum(_read(x, offset, grid) * tap for offset, tap in pairs)
+def _weighted_sum(x: jax.Array, weights: jax.Array, shifts: _Shifts) -> jax.Array:
+    """Return the sum of `x[shifted by i] * weights[i]`."""
+    pairs = zip(shifts.offsets, jnp.unstack(weights), strict=True)
+    return _sum(_shifted(x, offset, shifts) * weight for offset, weight in pairs)
 
 
-@functools.partial(_tap_sum.defjvp, symbolic_zeros=True)
-def _tap_sum_jvp(grid, primals, tangents):
-    (x, taps), (dx, dtaps) = primals, tangents
-    y = _tap_sum(x, taps, grid)
+@functools.partial(_weighted_sum.defjvp, symbolic_zeros=True)
+def _weighted_sum_jvp(shifts, primals, tangents):
+    (x, weights), (dx, dweights) = primals, tangents
+    y = _weighted_sum(x, weights, shifts)
     return y, product_rule(
         y,
-        (dx, lambda dx: _sum_for_input_gradient(dx, taps, grid)),
-        (dtaps, lambda dtaps: _sum_for_tap_gradient(x, dtaps, grid)),
+        (dx, lambda dx: _sum_for_input_gradient(dx, weights, shifts)),
+        (dweights, lambda dweights: _sum_for_weight_gradient(x, dweights, shifts)),
     )
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _sum_for_input_gradient(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
-    """Compute `_tap_sum` so that its transpose in `x` is a sum of slices.
+def _sum_for_input_gradient(
+    x: jax.Array, weights: jax.Array, shifts: _Shifts
+) -> jax.Array:
+    """Compute `_weighted_sum` so that its transpose in `x` is a sum of slices.
 
-    Every tap writes all of `x`, moved, into one frame; the places are read off it.
+    All of `x` is padded to each shift, and the positions are read from the sum.
     """
-    reach = grid.offsets[-1]
-    taps = jax.lax.optimization_barrier(taps)
+    reach = shifts.offsets[-1]
+    weights = jax.lax.optimization_barrier(weights)
 
-    def moved(offset: tuple[int, ...], tap: jax.Array) -> jax.Array:
+    def padded(offset: tuple[int, ...], weight: jax.Array) -> jax.Array:
         sides = zip(reach, offset, strict=True)
         config = [(0, 0, 0), *((r - o, o, 0) for r, o in sides), (0, 0, 0)]
-        return jax.lax.pad(x * tap, jnp.zeros((), x.dtype), config)
+        return jax.lax.pad(x * weight, jnp.zeros((), x.dtype), config)
 
-    frame = _sum(map(moved, grid.offsets, jnp.unstack(taps)))
-    return _read(frame, reach, grid)
+    total = _sum(map(padded, shifts.offsets, jnp.unstack(weights)))
+    return _shifted(total, reach, shifts)
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _sum_for_tap_gradient(x: jax.Array, taps: jax.Array, grid: _Grid) -> jax.Array:
-    """Compute `_tap_sum` so that its transpose in `taps` first adds up the batch.
+def _sum_for_weight_gradient(
+    x: jax.Array, weights: jax.Array, shifts: _Shifts
+) -> jax.Array:
+    """Compute `_weighted_sum` so that its transpose in `weights` adds the batch first.
 
-    All chunks of the batch share one broadcast copy of each tap, so the cotangents of
-    the chunks are added before the transpose of the broadcast sums over places. The
-    checkpoint keeps `x` for the way back instead of everything that is read from it.
+    All parts of the batch share one broadcast copy of each weight. So the transpose
+    adds the cotangents of the parts before it sums over positions. The checkpoint
+    stores `x` as a residual instead of all its shifts.
     """
-    # Within a loop `x` is a slice of what all its steps kept: it is read once, here.
+    # In a loop `x` is a slice of the stacked residuals of all steps: read it once.
     x = jax.lax.optimization_barrier(x)
     batch = x.shape[0]
-    chunk = max(1, -(-batch // _BATCH_CHUNKS))
-    count = max(1, -(-batch // chunk))
-    fill = [(0, count * chunk - batch, 0), *[(0, 0, 0)] * (x.ndim - 1)]
+    size = max(1, -(-batch // _BATCH_PARTS))
+    count = max(1, -(-batch // size))
+    fill = [(0, count * size - batch, 0), *[(0, 0, 0)] * (x.ndim - 1)]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), fill)
-    shape = (chunk, *grid.out, x.shape[-1])
-    # Without the barriers XLA would undo the order of summation.
-    wide = [
-        jax.lax.optimization_barrier(jnp.broadcast_to(tap, shape))
-        for tap in jnp.unstack(taps)
+    shape = (size, *shifts.out, x.shape[-1])
+    # Without the barriers XLA would change the order of summation.
+    broadcast = [
+        jax.lax.optimization_barrier(jnp.broadcast_to(weight, shape))
+        for weight in jnp.unstack(weights)
     ]
-    chunks = [
-        _sum(map(lambda o, tap: _read(part, o, grid) * tap, grid.offsets, wide))
+    sums = [
+        _sum(map(lambda o, w: _shifted(part, o, shifts) * w, shifts.offsets, broadcast))
         for part in jnp.split(x, count)
     ]
-    return jnp.concatenate(chunks)[:batch]
+    return jnp.concatenate(sums)[:batch]
 
 
-def _read(x: jax.Array, offset: tuple[int, ...], grid: _Grid) -> jax.Array:
-    """Return what the tap at `offset` reads of `x`, for all places."""
-    axes = zip(offset, grid.strides, grid.out, strict=True)
+def _shifted(x: jax.Array, offset: tuple[int, ...], shifts: _Shifts) -> jax.Array:
+    """Return what the window element at `offset` reads of `x`, at all positions."""
+    axes = zip(offset, shifts.strides, shifts.out, strict=True)
     limits = [start + stride * (out - 1) + 1 for start, stride, out in axes]
     return jax.lax.slice(
         x,
         (0, *offset, 0),
         (x.shape[0], *limits, x.shape[-1]),
-        (1, *grid.strides, 1),
+        (1, *shifts.strides, 1),
     )
 
 

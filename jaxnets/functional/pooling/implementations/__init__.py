@@ -1,1 +1,1 @@
-"""The ways in which a window is reduced, one file each."""
+"""Implementations of reductions over windows, one file for each kind."""

@@ -1,8 +1,8 @@
-"""Windows of any places and sizes along one axis, side by side in a new axis.
+"""Windows of any position and size along one axis, laid out along a new axis.
 
-Reading them is a gather, and adding up what the windows pass back is a gather too, from
-each element's places in the windows. As each is stated to be the transpose of the
-other, no derivative of any order scatters.
+Reading the windows is a gather. Its transpose, which adds up the cotangents of an
+element over all windows that read it, is written as a gather too. Each is given as the
+transpose of the other, so that no derivative of any order scatters.
 """
 
 import functools
@@ -20,8 +20,8 @@ class Intervals(NamedTuple):
     """Windows `[starts[i], ends[i])` along an axis.
 
     Attributes:
-        starts: One per window.
-        ends: The same.
+        starts: Index of the first element of each window.
+        ends: One more than the index of the last element.
     """
 
     starts: tuple[int, ...]
@@ -33,25 +33,25 @@ class Intervals(NamedTuple):
         return np.subtract(self.ends, self.starts)
 
     def elements(self) -> np.ndarray:
-        """Return which elements the windows see, one row each; -1 stands for none."""
-        places = np.arange(self.sizes.max()) + np.asarray(self.starts)[:, None]
-        return np.where(places < np.asarray(self.ends)[:, None], places, -1)
+        """Return the indices of the elements of each window, filled up with -1."""
+        indices = np.arange(self.sizes.max()) + np.asarray(self.starts)[:, None]
+        return np.where(indices < np.asarray(self.ends)[:, None], indices, -1)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
 def interval_view(
     x: Shaped[Array, "..."], axis: int, intervals: Intervals, fill: Any = 0
 ) -> Shaped[Array, "..."]:
-    """Turn an axis into two: the windows along it, and the elements of each.
+    """Replace an axis by two: one for the windows along it, one for their elements.
 
     Args:
         x: Any array.
-        axis: Which of its axes, counted from the front.
+        axis: The axis that is replaced, counted from the front.
         intervals: The windows.
-        fill: What follows the elements of a window that is not the largest.
+        fill: The value that windows smaller than the largest are filled up with.
 
     Returns:
-        Shape (..., windows, size of the largest, ...).
+        Shape (..., number of windows, size of the largest, ...).
 
     Example:
         >>> interval_view(jnp.arange(1.0, 6.0), 0, Intervals((0, 1, 3), (2, 4, 5)))
@@ -69,26 +69,26 @@ def _interval_view_jvp(axis, intervals, fill, primals, tangents):
     (x,), (tangent,) = primals, tangents
     options = {"axis": axis, "intervals": intervals}
     view = functools.partial(interval_view, **options)
-    back = functools.partial(_add_up, **options, size=x.shape[axis])
-    return view(x, fill=fill), linear_map(view, back, tangent)
+    transpose = functools.partial(_add_up, **options, size=x.shape[axis])
+    return view(x, fill=fill), linear_map(view, transpose, tangent)
 
 
 def _add_up(view: jax.Array, axis: int, intervals: Intervals, size: int) -> jax.Array:
-    """Return for each of `size` elements the sum over its places in the windows."""
+    """Return, for each of `size` elements, its sum over all windows that contain it."""
     elements = intervals.elements().ravel()
     flat = view.reshape((*view.shape[:axis], elements.size, *view.shape[axis + 2 :]))
-    places = [np.flatnonzero(elements == element) for element in range(size)]
+    indices = [np.flatnonzero(elements == element) for element in range(size)]
     total = jnp.zeros((*view.shape[:axis], size, *view.shape[axis + 2 :]), view.dtype)
-    for turn in range(max(map(len, places), default=0)):
-        turns = [found[turn] if turn < len(found) else -1 for found in places]
-        total = total + _take(flat, axis, np.asarray(turns), 0)
+    for turn in range(max(map(len, indices), default=0)):
+        # The next window that contains each element, or -1 if there is none.
+        current = [found[turn] if turn < len(found) else -1 for found in indices]
+        total = total + _take(flat, axis, np.asarray(current), 0)
     return total
 
 
-def _take(x: jax.Array, axis: int, places: np.ndarray, fill: Any) -> jax.Array:
-    """Take places along an axis, and `fill` for each of them that is -1."""
-    # XLA on CPUs takes several times as long to fill by itself.
-    taken = jnp.take(x, np.maximum(places, 0), axis=axis, mode="clip")
+def _take(x: jax.Array, axis: int, indices: np.ndarray, fill: Any) -> jax.Array:
+    """Return the elements of an axis at `indices`, and `fill` for an index of -1."""
+    taken = jnp.take(x, np.maximum(indices, 0), axis=axis, mode="clip")
     ones = [1] * x.ndim
-    absent = (places < 0).reshape((*ones[:axis], places.size, *ones[axis + 1 :]))
+    absent = (indices < 0).reshape((*ones[:axis], indices.size, *ones[axis + 1 :]))
     return jnp.where(absent, jnp.asarray(fill, x.dtype), taken)

@@ -1,11 +1,10 @@
-"""Maxima over windows, whose derivative gives each cotangent to the first maximum.
+"""Maxima whose derivative passes the whole cotangent to the first maximum.
 
-A window is a product of intervals, so the maximum is taken axis by axis, the last one
-first: the first row that holds the maximum, and in it the first such element, is the
-first in row-major order. On each axis, or in a small window on all axes at once, the
-windows are folded over their taps, which are slices of the input. The derivative
-selects the same taps, so its transpose is made of selects, pads and concatenations: no
-scatter, in the same order every time.
+A window is a product of intervals, so its maximum is taken axis by axis, starting with
+the last one. The first row that contains the maximum, and in it the first such element,
+is the first in row-major order. The derivative selects from the same slices as the
+maximum. Its transpose consists of selects, pads and concatenations: it does not
+scatter, and adds in the same order every time.
 """
 
 import functools
@@ -14,38 +13,37 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Bool, Shaped
 
+from jaxnets.functional.pooling.dtypes import lowest
 from jaxnets.functional.pooling.implementations.stages import (
     Stage,
-    covering_taps,
-    fold_stages,
-    tap_slices,
-    unseen_taps,
-    whole_stages,
+    axis_stages,
+    covering_offsets,
+    padding_masks,
+    shifted_slices,
+    whole_window_stages,
 )
 from jaxnets.functional.pooling.options import (
     PoolWindows,
-    cover,
-    shown_padded,
-    without_further_windows,
+    for_reduce_window,
+    padded_for_windows,
 )
-from jaxnets.functional.shared.dtypes import lowest
 
 
-# Windows of up to so many elements are folded at once where they lie apart, and where
-# they overlap: the latter if an element lies in few of them.
+# Windows of up to so many elements are reduced at once if they do not overlap, and if
+# they do; in the second case only if an element is in few windows.
 _MOST_APART = 16
 _MOST_OVERLAPPING = 9
 _MOST_READS = 4
 
 
-def maxima_by_taps(
+def maxima_by_shifts(
     x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
 ) -> Shaped[Array, "batch *out channels"]:
-    """Return the maxima over windows by folding slices of `x`, axis by axis."""
-    x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for stages in _folds(windows, mode):
+    """Return the maxima over windows, computed from shifted slices of `x`."""
+    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+    for stages in _reductions(windows, mode):
         x = _first_max(x, stages)
     return x
 
@@ -53,19 +51,19 @@ def maxima_by_taps(
 def maxima_with_indices(
     x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
 ) -> tuple[Shaped[Array, "batch *out channels"], Shaped[Array, "batch *out channels"]]:
-    """Return the maxima of `maxima_by_taps`, and where in `x` each of them stands.
+    """Return the maxima of `maxima_by_shifts`, and the index of each of them in `x`.
 
-    A place is an index into the flattened spatial axes; -1 where a window sees none.
+    An index counts in the flattened spatial axes; it is -1 for an empty window.
     """
-    places = np.arange(math.prod(windows.sizes), dtype=np.int32)
-    places = jnp.asarray(places.reshape((1, *windows.sizes, 1)))
-    places = cover(places, windows, mode, fill=-1)
-    x = cover(x, windows, mode, fill=lowest(x.dtype))
-    for stages in _folds(windows, mode):
-        _, winners = _fold(jax.lax.stop_gradient(x), stages)
-        places = _chosen(places, winners, stages)
+    indices = np.arange(math.prod(windows.sizes), dtype=np.int32)
+    indices = jnp.asarray(indices.reshape((1, *windows.sizes, 1)))
+    indices = padded_for_windows(indices, windows, mode, fill=-1)
+    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+    for stages in _reductions(windows, mode):
+        _, winners = _argmax(jax.lax.stop_gradient(x), stages)
+        indices = _select(indices, winners, stages)
         x = _first_max(x, stages)
-    return x, places
+    return x, indices
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -74,13 +72,12 @@ def maxima_by_reduce_window(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows by `jax.lax.reduce_window`.
 
-    XLA's own derivative of it knows no dilation, and on GPUs no fixed order. So a
-    program that is differentiated runs `maxima_by_taps` instead.
+    XLA's derivative of it does not support dilation, and adds in no fixed order on
+    GPUs. So the derivative is that of `maxima_by_shifts`.
     """
-    x = cover(x, windows, mode, fill=lowest(x.dtype))
-    x = shown_padded(without_further_windows(x, windows), windows)
+    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
     return jax.lax.reduce_window(
-        x,
+        for_reduce_window(x, windows),
         np.asarray(lowest(x.dtype), x.dtype)[()],
         jax.lax.max,
         (1, *windows.window, 1),
@@ -91,73 +88,125 @@ def maxima_by_reduce_window(
 
 
 @maxima_by_reduce_window.defjvp
-def _jvp_of_reduce_window(windows, mode, primals, tangents):
-    by_taps = functools.partial(maxima_by_taps, windows=windows, mode=mode)
-    return jax.jvp(by_taps, primals, tangents)
+def _maxima_by_reduce_window_jvp(windows, mode, primals, tangents):
+    by_shifts = functools.partial(maxima_by_shifts, windows=windows, mode=mode)
+    return jax.jvp(by_shifts, primals, tangents)
 
 
-def _folds(windows: PoolWindows, mode: str) -> list[tuple[Stage, ...]]:
-    """Return the folds that a maximum is made of: each of one axis, or one of all."""
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def first_max(
+    x: Shaped[Array, "..."], axis: int, mask: Bool[Array, "..."] | None = None
+) -> Shaped[Array, "..."]:
+    """Return the maximum over an axis; its derivative is that of the first maximum.
+
+    A NaN counts as the largest number, and the first of several NaNs is the maximum.
+
+    Args:
+        x: Real numbers, integers or booleans.
+        axis: The axis that is reduced, counted from the front.
+        mask: Which elements are compared, broadcastable to the shape of `x`; None is
+            all of them. The maximum of no elements is minus infinity, or the smallest
+            integer.
+
+    Example:
+        >>> jax.grad(lambda x: first_max(x, 0))(jnp.ones(3))
+        Array([1., 0., 0.], dtype=float32)
+    """
+    identity = lowest(x.dtype)
+    if mask is not None:
+        x = jnp.where(mask, x, jnp.asarray(identity, x.dtype))
+    return jnp.max(x, axis=axis, initial=identity)
+
+
+@first_max.defjvp
+def _first_max_over_axis_jvp(axis, primals, tangents):
+    (x, mask), (tangent, _) = primals, tangents
+    maxima = first_max(x, axis, mask)
+    is_maximum = (x == jnp.expand_dims(maxima, axis)) | jnp.isnan(x)
+    if mask is not None:
+        is_maximum &= mask
+    size = x.shape[axis]
+    indices = jax.lax.broadcasted_iota(jnp.int32, x.shape, axis)
+    first = jnp.min(
+        jnp.where(is_maximum, indices, size), axis=axis, keepdims=True, initial=size
+    )
+    return maxima, _element_at(tangent, first, axis)
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
+def _element_at(x: jax.Array, index: jax.Array, axis: int) -> jax.Array:
+    """Return the element of an axis at `index`.
+
+    With the checkpoint the index is the residual; without it JAX would store a boolean
+    for each element of `x`.
+    """
+    indices = jax.lax.broadcasted_iota(index.dtype, x.shape, axis)
+    return jnp.sum(jnp.where(indices == index, x, 0), axis=axis)
+
+
+def _reductions(windows: PoolWindows, mode: str) -> list[tuple[Stage, ...]]:
+    """Return the reductions of a maximum: several of one axis each, or one of all."""
     if _at_once(windows):
-        return [whole_stages(windows, mode)]
-    folds = []
+        return [whole_window_stages(windows, mode)]
+    reductions = []
     for axis in reversed(range(windows.ndim)):
-        taps = covering_taps(windows.window[axis])
-        folds += [(stage,) for stage in fold_stages(windows, axis, taps, mode)]
-    return folds
+        offsets = covering_offsets(windows.window[axis])
+        reductions += [(stage,) for stage in axis_stages(windows, axis, offsets, mode)]
+    return reductions
 
 
 def _at_once(windows: PoolWindows) -> bool:
-    """Say whether the taps of all axes are folded at once.
+    """Return whether all elements of a window are compared at once.
 
-    That spares what passes between the folds of two axes, the larger part of the time
-    of a small window. But then an element is compared with each tap that reads it.
+    No intermediate result is stored between two axes then, which is the larger part of
+    the work for a small window. But an element is compared once for each window that
+    reads it.
     """
-    taps, strides = math.prod(windows.window), math.prod(windows.strides)
+    elements, strides = math.prod(windows.window), math.prod(windows.strides)
     if not windows.overlap:
-        return taps <= _MOST_APART
-    return taps <= _MOST_OVERLAPPING and taps <= _MOST_READS * strides
+        return elements <= _MOST_APART
+    return elements <= _MOST_OVERLAPPING and elements <= _MOST_READS * strides
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _first_max(x: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
-    return _fold(x, stages)[0]
+    return _argmax(x, stages)[0]
 
 
 @_first_max.defjvp
 def _first_max_jvp(stages, primals, tangents):
-    # Without the barriers XLA would compute maxima, winners and on the way back the
-    # cotangents again for each of the elements of a window.
-    maxima, winners = jax.lax.optimization_barrier(_fold(primals[0], stages))
-    chosen = _chosen(tangents[0], winners, stages)
-    return maxima, jax.lax.optimization_barrier(chosen)
+    # Without the barriers XLA would compute maxima, winners and, in the backward pass,
+    # cotangents again for each element of a window.
+    maxima, winners = jax.lax.optimization_barrier(_argmax(primals[0], stages))
+    selected = _select(tangents[0], winners, stages)
+    return maxima, jax.lax.optimization_barrier(selected)
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _chosen(x: jax.Array, winners: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
-    """Return what the winning taps read of `x`.
+def _select(x: jax.Array, winners: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
+    """Return the element of `x` in each window whose number is in `winners`.
 
-    The checkpoint keeps one byte for each window; JAX by itself keeps one for each tap,
-    whether it won.
+    With the checkpoint the residual is one byte for each window; without it JAX would
+    store a boolean for each element of each window.
     """
-    taps = enumerate(tap_slices(x, *stages))
+    slices = enumerate(shifted_slices(x, *stages))
     return functools.reduce(
-        jnp.add, [jnp.where(winners == tap, values, 0) for tap, values in taps]
+        jnp.add, [jnp.where(winners == i, values, 0) for i, values in slices]
     )
 
 
-def _fold(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Array]:
-    """Return the maxima, and which tap is the first that holds each of them."""
-    maxima, *rest = tap_slices(x, *stages)
+def _argmax(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Array]:
+    """Return the maxima, and the number of the first maximal element of each window."""
+    maxima, *slices = shifted_slices(x, *stages)
     winners = jnp.zeros(maxima.shape, jnp.int8)
-    empty, *unseen = unseen_taps(x.ndim, *stages)
-    for tap, (values, padding) in enumerate(zip(rest, unseen, strict=True), 1):
-        # A NaN beats every number and nothing beats a NaN.
-        better = (maxima == maxima) & ~(values <= maxima)
+    empty, *masks = padding_masks(x.ndim, *stages)
+    for i, (values, padding) in enumerate(zip(slices, masks, strict=True), 1):
+        # A NaN is larger than every number, and no number is larger than a NaN.
+        larger = (maxima == maxima) & ~(values <= maxima)
         if np.any(empty & ~padding):
-            # An element that equals the padding before it still is the first maximum.
-            better = better | jnp.asarray(empty & ~padding)
-        maxima = jnp.where(better, values, maxima)
-        winners = jnp.where(better, jnp.int8(tap), winners)
+            # An element is the first maximum also if it equals the padding before it.
+            larger = larger | jnp.asarray(empty & ~padding)
+        maxima = jnp.where(larger, values, maxima)
+        winners = jnp.where(larger, jnp.int8(i), winners)
         empty = empty & padding
     return maxima, winners

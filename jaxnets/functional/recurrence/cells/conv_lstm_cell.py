@@ -32,11 +32,11 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
-from jaxnets.functional.recurrence.products import wide
 from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
 from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -260,7 +260,7 @@ def _step(
 ) -> tuple[LSTMState, Array]:
     """Compute gates, memory cell and output of one step."""
     dtype = x_t.dtype
-    sums = {"preferred_element_type": wide(dtype)}
+    sums: dict[str, Any] = {"preferred_element_type": accumulation_dtype(dtype)}
     # The input's share is computed inside of the loop: a convolution of all steps
     # before it takes more time and memory on a CPU. No accelerator was tried.
     total = conv(x_t, params.w_xh, params.b, **sums) + conv(

@@ -1,7 +1,6 @@
 """The scan options of every recurrence, parsed once to one form: time first."""
 
 import math
-import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.functional.recurrence.arguments import check_bound
-from jaxnets.functional.shared.arguments import as_switch
+from jaxnets.functional.shared.arguments import as_count, as_switch
 
 
 class ScanOptions(NamedTuple):
@@ -68,7 +67,7 @@ def parse_scan(
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
         reverse,
-        _whole_number("unroll", unroll, "how many steps one iteration computes"),
+        as_count(unroll, "unroll", meaning="the steps of one iteration of the loop"),
         _segment_length(checkpoint, time),
         0 if time_major else len(batch),
     )
@@ -121,9 +120,8 @@ def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
     """
     if truncate is None:
         return None
-    window = _whole_number(
-        "truncate", truncate, "through how many steps a cotangent passes; or None"
-    )
+    meaning = "the steps that a cotangent passes through, or None"
+    window = as_count(truncate, "truncate", meaning=meaning)
     steps = jnp.arange(time)
     if reverse and lengths is not None:
         ends = jnp.asarray(lengths).astype(steps.dtype)[None]
@@ -149,21 +147,8 @@ def _segment_length(checkpoint, time) -> int | None:
                 '"sqrt", or the number of steps of a segment.'
             )
         return max(1, math.isqrt(time))
-    meaning = "the number of steps of a segment"
-    return _whole_number("checkpoint", checkpoint, f'{meaning}; or None or "sqrt"')
-
-
-def _whole_number(name: str, value: Any, meaning: str) -> int:
-    wanted = f"wanted a whole number of at least 1: {meaning}."
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise TypeError(f"`{name}` is {value!r}; {wanted}")
-    if number < 1:
-        raise ValueError(f"`{name}` is {value!r}; {wanted}")
-    return number
+    meaning = 'the steps of a segment, or None or "sqrt"'
+    return as_count(checkpoint, "checkpoint", meaning=meaning)
 
 
 def _dtype(array: Any) -> np.dtype:

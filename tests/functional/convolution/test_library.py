@@ -40,7 +40,7 @@ LIBRARY_CASES = {
 
 @pytest.mark.parametrize("case", LIBRARY_CASES.values(), ids=LIBRARY_CASES)
 def test_gradients_in_a_loop_keep_to_the_library(case):
-    """XLA names its plain loop nest `wrapped_convolution`, and only then."""
+    """XLA names a convolution `wrapped_convolution` if it becomes a plain loop nest."""
     x_shape, kernel_shape, options = case
 
     def train(x, kernel):
@@ -76,7 +76,7 @@ def test_tangents_in_a_loop_keep_to_the_library(mode):
     assert "wrapped_convolution" not in program
 
 
-def test_the_plain_loop_nest_is_still_recognised():
+def test_xla_still_names_the_plain_loop_nest():
     def train(x, kernel):
         loss = lambda k: jnp.sum(conv(x, k, implementation="lax") ** 2)
         step = lambda k, _: (k - jax.grad(loss)(k), None)
@@ -92,7 +92,7 @@ def test_a_constant_operand_costs_no_convolution():
     loss = lambda x, k: jnp.sum(conv(x, k, implementation="library"))
     for argnum in (0, 1):
         program = jax.jit(jax.grad(loss, argnum)).lower(x, kernel).as_text()
-        # The value is not asked for.
+        # The value is not computed.
         assert program.count("stablehlo.convolution(") == 1
 
 
@@ -118,7 +118,7 @@ def test_third_order_and_mixed_modes(rng):
 @pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None)])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_gradients_through_vmap_are_those_of_a_loop(axes, groups, rng):
-    """Kernels with a batch axis become one grouped convolution, and so do gradients."""
+    """Kernels with a batch axis, and gradients, become one grouped convolution."""
     xs = rng.normal(size=(3, 2, 5, 4)).astype(np.float32)
     kernels = rng.normal(size=(3, 3, 4 // groups, 2)).astype(np.float32)
     arguments = [

@@ -1,6 +1,6 @@
-"""The rewritings of a convolution: which one runs, and that each is the same sum.
+"""Which implementation of a convolution runs, and that all compute the same.
 
-`test_conv.py` compares them with the oracle; here each name is forced.
+`test_conv.py` compares them with the oracle; here each of them is forced by its name.
 """
 
 import re
@@ -12,7 +12,7 @@ import pytest
 
 import jaxnets
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.convolution.implementations.rewrites import groups_in_a_block
+from jaxnets.functional.convolution.implementations.blocks import groups_in_a_block
 
 
 GEOMETRY = {
@@ -21,19 +21,19 @@ GEOMETRY = {
     "input_dilation": (1, 2),
     "kernel_dilation": (1, 2),
 }
-REWRITINGS = {
+IMPLEMENTATIONS = {
     "product": ((2, 5, 4, 3), (1, 1, 3, 4), GEOMETRY),
-    "taps": ((9, 5, 4, 3), (3, 2, 1, 6), {**GEOMETRY, "feature_group_count": 3}),
+    "shifts": ((9, 5, 4, 3), (3, 2, 1, 6), {**GEOMETRY, "feature_group_count": 3}),
     "blocks": ((2, 5, 4, 6), (3, 2, 2, 9), {**GEOMETRY, "feature_group_count": 3}),
     "planes": ((2, 5, 4, 3, 2), (3, 2, 2, 2, 3), {"strides": (2, 1, 1), "padding": 1}),
 }
 on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPUs")
-every_rewriting = pytest.mark.parametrize("name", REWRITINGS)
+every_implementation = pytest.mark.parametrize("name", IMPLEMENTATIONS)
 
 
-@every_rewriting
-def test_a_rewriting_and_its_derivatives_are_those_of_lax(name, rng):
-    x_shape, kernel_shape, options = REWRITINGS[name]
+@every_implementation
+def test_values_and_derivatives_are_those_of_lax(name, rng):
+    x_shape, kernel_shape, options = IMPLEMENTATIONS[name]
     arrays = rng.normal(size=x_shape), rng.normal(size=kernel_shape)
     tangents = rng.normal(size=x_shape), rng.normal(size=kernel_shape)
 
@@ -52,9 +52,9 @@ def test_a_rewriting_and_its_derivatives_are_those_of_lax(name, rng):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-9)
 
 
-@every_rewriting
+@every_implementation
 def test_integers_and_wider_results(name):
-    x_shape, kernel_shape, options = REWRITINGS[name]
+    x_shape, kernel_shape, options = IMPLEMENTATIONS[name]
     x, kernel = np.full(x_shape, 100, np.uint8), np.full(kernel_shape, 3, np.uint8)
     for dtype in (None, jnp.int32, jnp.float32):
         ours, plain = (
@@ -65,9 +65,9 @@ def test_integers_and_wider_results(name):
         np.testing.assert_array_equal(ours, plain)
 
 
-@every_rewriting
+@every_implementation
 def test_16_bit_results_are_rounded_once(name, rng):
-    x_shape, kernel_shape, options = REWRITINGS[name]
+    x_shape, kernel_shape, options = IMPLEMENTATIONS[name]
     x, kernel = (
         jnp.asarray(rng.normal(size=s), jnp.bfloat16) for s in (x_shape, kernel_shape)
     )
@@ -90,7 +90,9 @@ def test_empty_arrays_have_gradients():
     for batch, channels in ((0, 3), (2, 0)):
         x, kernel = jnp.ones((batch, 5, channels)), jnp.ones((3, 1, channels))
         if channels:
-            run = lambda x, k: conv(x, k, feature_group_count=3, implementation="taps")
+            run = lambda x, k: conv(
+                x, k, feature_group_count=3, implementation="shifts"
+            )
         else:
             run = lambda x, k: conv(x, jnp.ones((1, 0, 2)), implementation="product")
         y, pullback = jax.vjp(run, x, kernel)
@@ -105,7 +107,7 @@ def test_empty_arrays_have_gradients():
     [
         ((2, 8, 8, 4), (3, 3, 4, 8), {}, "library"),
         ((2, 8, 8, 4), (1, 1, 4, 8), {"strides": 2}, "product"),
-        ((2, 8, 8, 4), (3, 3, 1, 8), {"feature_group_count": 4}, "taps"),
+        ((2, 8, 8, 4), (3, 3, 1, 8), {"feature_group_count": 4}, "shifts"),
         ((2, 8, 8, 4), (13, 13, 1, 8), {"feature_group_count": 4}, "blocks"),
         ((2, 8, 8, 4), (3, 3, 2, 8), {"feature_group_count": 2}, "blocks"),
         ((2, 4, 8, 8, 4), (3, 3, 3, 4, 8), {}, "planes"),
@@ -116,26 +118,26 @@ def test_the_choice_on_cpus(x_shape, kernel_shape, options, name):
     arrays = (jax.ShapeDtypeStruct(s, "float32") for s in (x_shape, kernel_shape))
     plan = jaxnets.plan(conv, *arrays, **options)
     assert plan.implementation == name
-    names = {"product", "taps", "blocks", "planes", "library", "lax"}
+    names = {"product", "shifts", "blocks", "planes", "library", "lax"}
     assert set(plan.others) == names - {name}
 
 
-def test_a_rewriting_that_does_not_apply_says_so():
+def test_an_implementation_that_does_not_apply_says_so():
     x, kernel = jnp.ones((2, 8, 4)), jnp.ones((3, 4, 8))
     with pytest.raises(ValueError, match="cannot run here: for depthwise conv"):
-        conv(x, kernel, implementation="taps")
+        conv(x, kernel, implementation="shifts")
 
 
 @pytest.mark.parametrize(
-    ("groups", "channels", "members"),
+    ("groups", "channels", "size"),
     [(4, 16, 1), (32, 8, 2), (64, 1, 16), (3, 2, 3), (4096, 16, 64)],
 )
-def test_blocks_are_wide_enough_and_not_too_many(groups, channels, members):
-    assert groups_in_a_block(groups, channels) == members
+def test_blocks_are_wide_enough_and_not_too_many(groups, channels, size):
+    assert groups_in_a_block(groups, channels) == size
 
 
 def test_the_gradient_of_a_depthwise_kernel_has_no_wasted_products():
-    """JAX's own computes every pair of channels and keeps the diagonal."""
+    """JAX's own gradient computes all pairs of channels and keeps the diagonal."""
     x, kernel = jnp.ones((8, 16, 16, 32)), jnp.ones((3, 3, 1, 32))
 
     def flops(implementation):
@@ -145,11 +147,11 @@ def test_the_gradient_of_a_depthwise_kernel_has_no_wasted_products():
         program = jax.jit(jax.grad(lambda k: jnp.sum(run(k) ** 2))).lower(kernel)
         return (program.compile().cost_analysis() or {})["flops"]
 
-    assert flops("taps") < flops("lax") / 3
+    assert flops("shifts") < flops("lax") / 3
 
 
 def compiled_layers(x_shape, kernel_shape, groups: int) -> str:
-    """Return the program of value and gradients of three layers in a scan."""
+    """Return the program for the gradients of three layers in a scan."""
     layer = lambda h, kernel: (conv(h, kernel, feature_group_count=groups), None)
 
     @jax.jit
@@ -162,8 +164,8 @@ def compiled_layers(x_shape, kernel_shape, groups: int) -> str:
 
 
 @on_cpu
-def test_a_product_of_16_bits_is_not_widened_before(rng):
-    """XLA on CPU multiplies bfloat16 in half the time of float32, and sums in it."""
+def test_a_product_of_bfloat16_is_not_widened_first(rng):
+    """XLA on CPUs multiplies bfloat16 as it is, and sums the products in float32."""
     x, kernel = (
         jnp.asarray(rng.normal(size=s), jnp.bfloat16)
         for s in ((2, 4, 4, 8), (1, 1, 8, 16))
@@ -182,8 +184,8 @@ def test_a_product_of_16_bits_is_not_widened_before(rng):
 
 
 @on_cpu
-def test_blocks_leave_the_carry_of_a_scan_where_it_is():
-    """XLA copies what is read after, or as, the next carry is written over it."""
+def test_blocks_do_not_copy_the_carry_of_a_scan():
+    """XLA copies a carry that is still read while the next one is written over it."""
     program = compiled_layers((4, 8, 8, 64), (3, 3, 16, 64), groups=4)
     copied = re.findall(r"= (\S+) copy\(%get-tuple-element", program)
     assert "s32[]" in copied
@@ -191,10 +193,10 @@ def test_blocks_leave_the_carry_of_a_scan_where_it_is():
 
 
 @on_cpu
-def test_taps_read_their_kernel_once_for_each_step_of_a_scan():
-    """Found in the stack for each element anew, it took 18 times as long."""
+def test_shifts_slice_their_kernel_once_in_each_step_of_a_scan():
+    """Without barriers XLA slices it from the stack again for each output element."""
     program = compiled_layers((4, 8, 8, 16), (3, 3, 1, 16), groups=16)
     sums = re.findall(r"\n%fused_computation[^\n]*\{\n(.*?)\n\}", program, re.DOTALL)
     sums = [body for body in sums if body.count(" multiply(") == 9]
-    assert len(sums) > 1  # forward and back
+    assert len(sums) > 1  # forward and backward
     assert not any("dynamic-slice(" in body for body in sums)

@@ -1,4 +1,4 @@
-"""Max pooling with indices and its undoing against plain loops."""
+"""Max pooling with indices and its inverse against plain loops."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ from jaxnets.functional.pooling.window import max_pool
 from tests.functional.pooling.setup import (
     assert_all_close,
     cotangent,
-    in_words_of_the_oracle,
+    oracle_options,
     problems,
     value_and_pullback,
     with_ties,
@@ -42,12 +42,12 @@ def test_indices_and_gradient_are_those_of_the_definition(problem, ties, seed):
         y, pullback, indices = jax.vjp(function, x, has_aux=True)
         return y, *pullback(jnp.asarray(cotangent(y.shape), x.dtype)), indices
 
-    cells = list(oracle.windows(sizes, window, **in_words_of_the_oracle(options)))
-    *expected, places = oracle.over_cells("max", x, cotangent, lambda b, c: cells)
+    windows = list(oracle.windows(sizes, window, **oracle_options(options)))
+    *expected, maxima = oracle.over_windows("max", x, cotangent, lambda b, c: windows)
     *actual, indices = run(jnp.asarray(x, jnp.float32))
     assert_all_close(actual, expected)
     assert indices.dtype == jnp.int32
-    np.testing.assert_array_equal(indices, places)
+    np.testing.assert_array_equal(indices, maxima)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_indices_of_integers_and_of_large_windows(rng):
 
 def test_indices_without_batch_axes_and_with_an_empty_one(rng):
     @jax.jit
-    def there_and_back(x):
+    def pool_and_unpool(x):
         y, indices = max_pool_with_indices(x, (2, 2))
         return y, indices, max_unpool(y, indices, (4, 4))
 
     x = rng.normal(size=(2, 3, 4, 4, 2)).astype(np.float32)
-    several = there_and_back(x)
+    several = pool_and_unpool(x)
     assert [a.shape[2:] for a in several] == [(2, 2, 2), (2, 2, 2), (4, 4, 2)]
-    for a, b in zip(several, there_and_back(x[1, 2]), strict=True):
+    for a, b in zip(several, pool_and_unpool(x[1, 2]), strict=True):
         np.testing.assert_array_equal(a[1, 2], b)
-    assert [len(a) for a in there_and_back(x[:0])] == [0, 0, 0]
+    assert [len(a) for a in pool_and_unpool(x[:0])] == [0, 0, 0]
     none = np.zeros((2, 0, 3), np.float32)
     unpool = lambda y: max_unpool(y, none.astype(int), (4,))
     y, pullback = jax.vjp(unpool, jnp.asarray(none))
@@ -122,9 +122,9 @@ def test_unpooling_undoes_pooling(rng):
     back = max_unpool(y, indices, (6, 6))
     np.testing.assert_array_equal(max_pool(back, 2), jnp.maximum(y, 0))
     np.testing.assert_array_equal(back[back != 0], x[back != 0])
-    # The way there and back passes a cotangent to the maxima alone.
-    there_and_back = lambda x: max_unpool(*max_pool_with_indices(x, 2), 6)
-    _, pullback = jax.vjp(there_and_back, x)
+    # Pooling and unpooling pass a cotangent to the maxima only.
+    pool_and_unpool = lambda x: max_unpool(*max_pool_with_indices(x, 2), 6)
+    _, pullback = jax.vjp(pool_and_unpool, x)
     np.testing.assert_array_equal(pullback(jnp.ones_like(x))[0], back != 0)
 
 
@@ -147,9 +147,9 @@ def test_indices_out_of_range_raise_where_known_and_are_dropped_elsewhere(bad):
     np.testing.assert_array_equal(out[:, 0], [1, 0, 0])
 
 
-def test_narrow_and_unsigned_indices_are_enough():
-    places = np.array([[3], [200], [255]], np.uint8)
-    out = jax.jit(lambda y, i: max_unpool(y, i, (300,)))(jnp.ones((3, 1)), places)
+def test_narrow_and_unsigned_indices():
+    indices = np.array([[3], [200], [255]], np.uint8)
+    out = jax.jit(lambda y, i: max_unpool(y, i, (300,)))(jnp.ones((3, 1)), indices)
     np.testing.assert_array_equal(np.flatnonzero(out), [3, 200, 255])
     out = jax.jit(lambda i: max_unpool(i, i, (9,)))(
         np.array([[3], [2**32 - 1]], np.uint32)
@@ -158,7 +158,7 @@ def test_narrow_and_unsigned_indices_are_enough():
 
 
 def test_numpy_indices_after_64_bits_were_on():
-    """JAX kept them as int64, which it then warned not to have."""
+    """JAX kept them as int64, and then warned that it truncates them."""
     y, indices = np.ones((1, 2, 1), np.float32), np.array([[[0], [2]]])
 
     def unpooled(y):
@@ -183,7 +183,7 @@ def test_errors_name_the_argument():
         max_unpool(y, indices, (4, 4, 4, 4))
     with pytest.raises(TypeError, match=r"`spatial_shape` is 2.5"):
         max_unpool(y, indices, 2.5)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"fewer than 2\*\*31 places"):
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*31 elements"):
         max_unpool(y, indices, (2**16, 2**15))
     with pytest.raises(TypeError, match="complex64; wanted real numbers"):
         max_pool_with_indices(y.astype(jnp.complex64), 2)

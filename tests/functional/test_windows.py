@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from jaxnets.functional.shared.windows import (
     PADDING_MODES,
-    fold_batch,
+    flatten_batch,
     output_sizes,
     padded,
     padding_pairs,
     per_axis,
-    unfold_batch,
+    restore_batch,
 )
 from tests.oracles.conv import same_pads, source_index
 
@@ -122,7 +122,7 @@ def test_flat_pair_on_one_axis_asks_for_nesting():
         pairs_of((1, 2), [5], [3], [1], [1])
 
 
-def test_window_without_a_place_is_an_error():
+def test_a_window_that_does_not_fit_is_an_error():
     with pytest.raises(ValueError, match="spans 5 elements of spatial axis 1, which"):
         output_sizes([9, 2], ((0, 0), (1, 1)), [3, 3], [1, 1], [1, 2])
 
@@ -170,13 +170,13 @@ def test_replicate_needs_an_edge():
 
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0, 2)])
-def test_fold_batch_and_back(batch):
+def test_flatten_batch_and_restore_it(batch):
     x = jnp.ones((*batch, 5, 4, 2))
-    folded, kept = fold_batch(x, 2, "x")
-    assert folded.shape == (int(np.prod(batch)), 5, 4, 2)
-    assert unfold_batch(folded, kept).shape == x.shape
+    flat, axes = flatten_batch(x, 2, "x")
+    assert flat.shape == (int(np.prod(batch)), 5, 4, 2)
+    assert restore_batch(flat, axes).shape == x.shape
 
 
-def test_fold_batch_wants_the_spatial_axes():
+def test_flatten_batch_wants_the_spatial_axes():
     with pytest.raises(ValueError, match=r"`x` has shape \(5, 2\); wanted 3 axes or"):
-        fold_batch(jnp.ones((5, 2)), 2, "x")
+        flatten_batch(jnp.ones((5, 2)), 2, "x")

@@ -1,4 +1,4 @@
-"""No pool scatters as it passes a cotangent back, so no sum has a changing order."""
+"""No derivative of a pool scatters, so every sum has a fixed order."""
 
 import functools
 import re
@@ -40,18 +40,18 @@ ROWS = {
     "global_avg": (F.global_avg_pool, X),
     "global_sum": (F.global_sum_pool, X),
 }
-# As JAX names it, and XLA, which turns some scatters into loops on CPUs.
+# In JAX's programs and in XLA's, which turns some scatters into loops on CPUs.
 SCATTER = re.compile(r"stablehlo\.(select_and_)?scatter| (select-and-)?scatter\(")
 
 
 def programs(function, *arguments) -> str:
-    """Return the program of a function, before and after XLA's optimisation."""
+    """Return the program of a function before and after XLA optimises it."""
     lowered = jax.jit(function).lower(*arguments)
     return f"{lowered.as_text()}\n{lowered.compile().as_text()}"
 
 
 def second_order(loss):
-    """Return the products of the second derivative with x, in the three ways."""
+    """Return Hessian-vector products with x, by three combinations of modes."""
 
     def products(x):
         gradient = jax.grad(loss)

@@ -1,4 +1,4 @@
-"""The sum of a transposed convolution, over canonical options, in three ways."""
+"""Implementations of the transposed convolution, over canonical options."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.convolution.implementations.lax_conv import (
+from jaxnets.functional.convolution.implementations.lax import (
     ConvOptions,
     convolve,
 )
@@ -23,9 +23,9 @@ class TransposeOptions(NamedTuple):
 
     Attributes:
         strides: Distance between the windows of two neighbours of the input.
-        low: Elements cut off before the output.
-        out: Elements of the output.
-        dilation: Distance between the taps of a window.
+        low: Number of elements cropped before the output.
+        out: Size of the output.
+        dilation: Distance between the elements of a window.
         groups: Number of feature groups.
         precision: As in `jax.lax.conv_general_dilated`.
     """
@@ -39,22 +39,22 @@ class TransposeOptions(NamedTuple):
 
 
 class _Phases(NamedTuple):
-    """One axis of the convolution that yields all phases of the output at once.
+    """One axis of the convolution that computes all phases of the output at once.
 
-    Elements `s * q + r` of the uncut output, with one phase r, are an ordinary
-    convolution over the input: their taps are every s-th of the window.
+    The elements `s * q + r` of the output before cropping, for one phase r, are an
+    ordinary convolution of the input with every s-th element of the window.
 
     Attributes:
-        taps: Taps of each phase.
-        count: Phases that have taps.
-        stride: Phases in all.
-        filling: Dilation that is written into the kernel as zeros.
-        dilation: Dilation that is left to the convolution.
-        pair: Zeros around the input.
-        start: Where the output starts among the elements of all phases.
+        window: Size of the window of each phase.
+        count: Number of phases whose window is not empty.
+        stride: Number of phases.
+        filling: The part of the dilation that is written into the kernel as zeros.
+        dilation: The dilation of the convolution.
+        pair: Zero padding `(low, high)` of the input.
+        start: Index of the first element of the output among those of all phases.
     """
 
-    taps: int
+    window: int
     count: int
     stride: int
     filling: int
@@ -63,58 +63,60 @@ class _Phases(NamedTuple):
     start: int
 
 
-def sum_by_lax(
+def conv_transpose_by_lax(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: TransposeOptions,
 ) -> Num[Array, "batch *out features"]:
-    """Sum with JAX's primitive over an input with gaps, and JAX's own derivative."""
+    """Convolve the dilated input with JAX's primitive and JAX's own derivative."""
     n = len(options.strides)
-    return _sum_over_gaps(x, kernel, options, (n + 1, n, *range(n)))
+    return _conv_dilated_input(x, kernel, options, (n + 1, n, *range(n)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def sum_by_library(
+def conv_transpose_by_library(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: TransposeOptions,
 ) -> Num[Array, "batch *out features"]:
-    """Sum with JAX's primitive; both gradients are convolutions without gaps.
+    """Convolve the dilated input; both gradients are convolutions without dilation.
 
-    XLA's libraries know an input with gaps, and its gradient: a convolution with
-    strides. JAX's gradient of the kernel has gaps too, which none of them knows; on CPU
-    it becomes a plain loop nest. Here that gradient is the one of `sum_by_phases`.
+    XLA's libraries support a dilated input, and its gradient, a convolution with
+    strides. JAX's gradient of the kernel convolves the dilated input with the cotangent
+    as the window, which none of them supports; on CPUs it becomes a plain loop nest. So
+    the gradient of the kernel is that of `conv_transpose_by_phases`.
     """
-    return sum_by_lax(x, kernel, options)
+    return conv_transpose_by_lax(x, kernel, options)
 
 
-def _tangent(options, primals, tangents):
+def _conv_transpose_by_library_jvp(options, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
-    y = sum_by_library(x, kernel, options)
-    # Transposing exchanges in and out features of the kernel, and XLA on CPU wants them
-    # in the ordinary layout then, as in `conv_rules`.
+    y = conv_transpose_by_library(x, kernel, options)
+    # JAX's transpose in `dx` swaps input and output features of the kernel. They are
+    # swapped here first, so that the gradient is in the layout that XLA's library for
+    # CPUs supports; see `conv_by_library`.
     n = len(options.strides)
     swapped, layout = jnp.swapaxes(kernel, -1, -2), (n, n + 1, *range(n))
     return y, product_rule(
         y,
-        (dx, lambda dx: _sum_over_gaps(dx, swapped, options, layout)),
-        (dkernel, lambda dkernel: sum_by_phases(x, dkernel, options)),
+        (dx, lambda dx: _conv_dilated_input(dx, swapped, options, layout)),
+        (dkernel, lambda dkernel: conv_transpose_by_phases(x, dkernel, options)),
     )
 
 
-sum_by_library.defjvp(_tangent, symbolic_zeros=True)
+conv_transpose_by_library.defjvp(_conv_transpose_by_library_jvp, symbolic_zeros=True)
 
 
-def sum_by_phases(
+def conv_transpose_by_phases(
     x: Num[Array, "batch *spatial channels"],
     kernel: Num[Array, "*window channels_per_group features"],
     options: TransposeOptions,
 ) -> Num[Array, "batch *out features"]:
-    """Sum with one ordinary convolution, whose features are all phases of the output.
+    """Compute all phases of the output as features of one ordinary convolution.
 
-    The phases are interleaved by a reshape ("depth to space"). Nothing has gaps,
-    neither here nor in the derivatives, but windows that are no multiple of the stride
-    are filled up with zeros.
+    A reshape interleaves the phases ("depth to space"). There is no dilated input,
+    neither here nor in the derivatives, but windows that are not a multiple of the
+    stride are filled up with zeros.
 
     Source: Shi et al., "Is the deconvolution layer the same as a convolutional
     layer?", 2016.
@@ -135,8 +137,8 @@ def sum_by_phases(
     return jax.lax.slice(y, starts, limits)
 
 
-def _sum_over_gaps(x, kernel, options, kernel_spec):
-    """Convolve `x` with gaps; the spec places `(out, in, *window)` of the kernel."""
+def _conv_dilated_input(x, kernel, options, kernel_spec):
+    """Convolve the dilated `x`; `kernel_spec` is the layout of the kernel."""
     n = len(options.strides)
     steps = zip(kernel.shape[:n], options.dilation, strict=True)
     reaches = [d * (k - 1) for k, d in steps]
@@ -147,7 +149,7 @@ def _sum_over_gaps(x, kernel, options, kernel_spec):
         dilated = max((size - 1) * stride + 1, 0)
         pairs.append((reach - low, out + low - dilated))
     data = (0, n + 1, *range(1, n + 1))
-    gaps = ConvOptions(
+    conv_options = ConvOptions(
         strides=(1,) * n,
         pairs=tuple(pairs),
         input_dilation=options.strides,
@@ -157,7 +159,8 @@ def _sum_over_gaps(x, kernel, options, kernel_spec):
         result_dtype=None,
     )
     kernel = jnp.flip(kernel, tuple(range(n)))
-    return convolve(x, kernel, gaps, ConvDimensionNumbers(data, kernel_spec, data))
+    layout = ConvDimensionNumbers(data, kernel_spec, data)
+    return convolve(x, kernel, conv_options, layout)
 
 
 def _phases_per_axis(sizes, window, options) -> list[_Phases]:
@@ -165,51 +168,53 @@ def _phases_per_axis(sizes, window, options) -> list[_Phases]:
     for size, k, stride, low, out, dilation in zip(
         sizes, window, *options[:4], strict=True
     ):
-        # With a stride, dilated taps would be spread unevenly over the phases.
+        # With a stride a dilated window would be spread unevenly over the phases.
         filling = dilation if stride > 1 else 1
         dilation //= filling
         reach = filling * (k - 1) + 1
         count = min(stride, reach)
-        taps = -(-reach // stride)
+        phase_window = -(-reach // stride)
         first, last = low // stride, (low + out - 1) // stride
-        pair = (dilation * (taps - 1) - first, last - size + 1)
+        pair = (dilation * (phase_window - 1) - first, last - size + 1)
         start = low - stride * first
-        axes.append(_Phases(taps, count, stride, filling, dilation, pair, start))
+        axes.append(
+            _Phases(phase_window, count, stride, filling, dilation, pair, start)
+        )
     return axes
 
 
 def _phase_kernel(kernel, axes: list[_Phases], groups: int):
-    """Give each phase its own features: `(*taps, channels, groups * phases * f)`."""
+    """Split the kernel by phase: `(*window, channels, groups * phases * f)`."""
     n = len(axes)
     channels, features = kernel.shape[-2:]
     config, shape = [], []
     for k, axis in zip(kernel.shape, axes, strict=False):
         reach = axis.filling * (k - 1) + 1
-        config.append((0, axis.taps * axis.count - reach, axis.filling - 1))
-        shape += [axis.taps, axis.count]
+        config.append((0, axis.window * axis.count - reach, axis.filling - 1))
+        shape += [axis.window, axis.count]
     zero = jnp.zeros((), kernel.dtype)
     kernel = jax.lax.pad(kernel, zero, [*config, (0, 0, 0), (0, 0, 0)])
     kernel = kernel.reshape(*shape, channels, groups, features // groups)
-    taps, phases = range(0, 2 * n, 2), range(1, 2 * n, 2)
-    kernel = jnp.flip(kernel, tuple(taps))
-    kernel = kernel.transpose(*taps, 2 * n, 2 * n + 1, *phases, 2 * n + 2)
-    # Not -1: without channels it would be undetermined.
+    elements, phases = range(0, 2 * n, 2), range(1, 2 * n, 2)
+    kernel = jnp.flip(kernel, tuple(elements))
+    kernel = kernel.transpose(*elements, 2 * n, 2 * n + 1, *phases, 2 * n + 2)
+    # The size is computed since -1 is ambiguous without channels.
     outputs = features * math.prod(axis.count for axis in axes)
-    return kernel.reshape(*(axis.taps for axis in axes), channels, outputs)
+    return kernel.reshape(*(axis.window for axis in axes), channels, outputs)
 
 
 def _interleaved(y, axes: list[_Phases], groups: int):
-    """Turn `(batch, *places, groups * phases * f)` to `(batch, *out, groups * f)`."""
+    """Reshape `(batch, *q, groups * phases * f)` to `(batch, *out, groups * f)`."""
     n = len(axes)
-    batch, *places, features = y.shape
+    batch, *sizes, features = y.shape
     counts = [axis.count for axis in axes]
     features //= groups * math.prod(counts)
-    y = y.reshape(batch, *places, groups, *counts, features)
+    y = y.reshape(batch, *sizes, groups, *counts, features)
     order = [axis for i in range(n) for axis in (1 + i, 2 + n + i)]
     y = y.transpose(0, *order, 1 + n, 2 + 2 * n)
     config = [(0, 0, 0)] * y.ndim
     for i, axis in enumerate(axes):
         config[2 + 2 * i] = (0, axis.stride - axis.count, 0)
     y = jax.lax.pad(y, jnp.zeros((), y.dtype), config)
-    out = [size * axis.stride for size, axis in zip(places, axes, strict=True)]
+    out = [size * axis.stride for size, axis in zip(sizes, axes, strict=True)]
     return y.reshape(batch, *out, groups * features)

@@ -1,4 +1,4 @@
-"""Convolutions on which XLA's compiler ends the process, called as they stand."""
+"""Convolutions on which XLA's compiler aborts the process without a workaround."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from jaxnets.functional.convolution.transposed import conv_transpose
 from tests.oracles import conv as oracle
 
 
-# Windows larger than what they run over on the last axis. On the first, window 2 over
-# gaps of one: of the input, or of the cotangent on the way back.
+# On the last axis the window is larger than the input. On the first, a window of 2 runs
+# over a dilated input, or over a dilated cotangent in the backward pass.
 CASES = {
     "gaps": ((2, 3, 2, 1), (2, 4, 1, 2), (1, 1), (2, 1), ((0, 0), (2, 2))),
     "gradient": ((2, 8, 4, 1), (2, 4, 1, 2), (2, 3), (1, 1), ((1, 1), (3, 0))),

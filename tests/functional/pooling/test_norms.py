@@ -14,7 +14,7 @@ from jaxnets.functional.pooling.norms import logsumexp_pool, lp_pool
 from tests.functional.pooling.setup import (
     assert_all_close,
     cotangent,
-    in_words_of_the_oracle,
+    oracle_options,
     problems,
     value_and_pullback,
 )
@@ -37,7 +37,7 @@ def test_lp_pool_is_the_definition(problem, p, zeros, seed):
     if zeros:
         x = np.where(np.abs(x) < 0.7, 0.0, x)
     pool = functools.partial(lp_pool, window_shape=window, p=p, **options)
-    translated = in_words_of_the_oracle(options)
+    translated = oracle_options(options)
     expected = oracle.pool("lp", x, cotangent, window, p=p, **translated)
     assert_all_close(value_and_pullback(pool, x), expected)
 
@@ -57,11 +57,11 @@ def test_logsumexp_pool_is_the_definition(problem, scale, infinities, seed):
         extremes = rng.choice([-np.inf, np.inf], p=[0.9, 0.1], size=x.shape)
         x = np.where(rng.random(x.shape) < 0.5, extremes, x)
     pool = functools.partial(logsumexp_pool, window_shape=window, **options)
-    translated = in_words_of_the_oracle(options)
+    translated = oracle_options(options)
     expected = oracle.pool("logsumexp", x, cotangent, window, **translated)
-    (y, back), (expected_y, expected_back) = value_and_pullback(pool, x), expected
+    (y, dx), (expected_y, expected_dx) = value_and_pullback(pool, x), expected
     np.testing.assert_allclose(y, expected_y, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(back, expected_back, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(dx, expected_dx, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_zeros_give_no_nan_at_any_order(p):
     gradient, hessian = jax.jit(lambda x: (jax.grad(pool)(x), jax.hessian(pool)(x)))(x)
     np.testing.assert_allclose(gradient[:, 0], [0.0, 0.0, 0.0, 1.0], rtol=1e-6)
     assert np.isfinite(hessian).all()
-    # The curvature of the Euclidean norm beside its one element: 1 / norm.
+    # The second derivative of the Euclidean norm by a zero element is 1 / norm.
     assert hessian[2, 0, 2, 0] == (0.25 if p == 2 else 0.0)
 
 
-def test_logsumexp_of_a_window_without_numbers_passes_nothing_back():
+def test_logsumexp_of_a_window_without_numbers_has_a_gradient_of_zero():
     pool = lambda x: jnp.sum(jnp.where(jnp.isfinite(y := lse(x)), y, 0))
     lse = lambda x: logsumexp_pool(x, (2,), padding=((2, 0),))
     x = jnp.array([[-jnp.inf], [-jnp.inf], [-jnp.inf], [1.0], [jnp.inf], [2.0]])
@@ -132,8 +132,8 @@ def test_16_bit_numbers_are_summed_in_float32():
 
 def test_names_force_and_others_raise(rng):
     x = rng.normal(size=(1, 6, 6, 1)).astype(np.float32)
-    names = [(2.0, name) for name in ("taps", "reshape", "reduce_window")]
-    for p, name in [*names, (math.inf, "taps")]:
+    names = [(2.0, name) for name in ("shifts", "reshape", "reduce_window")]
+    for p, name in [*names, (math.inf, "shifts")]:
         np.testing.assert_allclose(
             lp_pool(x, 2, p=p, implementation=name), lp_pool(x, 2, p=p), rtol=1e-6
         )
@@ -168,5 +168,5 @@ def test_errors_name_the_argument(pool):
         pool(jnp.ones((4, 1)), (5,))
     with pytest.raises(ValueError, match="`padding_mode` is 'wrap'"):
         pool(jnp.ones((4, 1)), (2,), padding_mode="wrap")
-    with pytest.raises(ValueError, match=r"write a sequence where `x` has no"):
+    with pytest.raises(ValueError, match=r"pass a sequence if `x` has no"):
         pool(jnp.ones((4, 1)), 2)

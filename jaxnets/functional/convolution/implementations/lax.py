@@ -1,0 +1,113 @@
+"""JAX's own convolution, with a workaround for sizes that XLA cannot compile."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import ConvDimensionNumbers
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num
+
+from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.windows import Pairs
+
+
+class ConvOptions(NamedTuple):
+    """Options of a convolution in canonical form, one entry per spatial axis.
+
+    Attributes:
+        strides: Distance between positions of the window.
+        pairs: Zero padding `(low, high)` of the dilated input.
+        input_dilation: Distance between elements of the input.
+        kernel_dilation: Distance between elements of the window.
+        groups: Number of feature groups.
+        precision: As in `jax.lax.conv_general_dilated`.
+        result_dtype: Dtype of the result; None for that of the operands.
+    """
+
+    strides: tuple[int, ...]
+    pairs: Pairs
+    input_dilation: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    groups: int
+    precision: jax.lax.PrecisionLike
+    result_dtype: DTypeLike | None
+
+    def dtypes(self, operands: DTypeLike) -> tuple[np.dtype, np.dtype]:
+        """Return the dtypes of the sum and of the result for operands of a dtype."""
+        result = np.dtype(operands if self.result_dtype is None else self.result_dtype)
+        return accumulation_dtype(result), result
+
+
+def conv_by_lax(
+    x: Num[Array, "batch *spatial channels"],
+    kernel: Num[Array, "*window channels_per_group features"],
+    options: ConvOptions,
+) -> Num[Array, "batch *out features"]:
+    """Convolve with JAX's primitive and JAX's own derivative."""
+    return convolve(x, kernel, options, _channels_last(len(options.strides)))
+
+
+def convolve(
+    x: Num[Array, "..."],
+    kernel: Num[Array, "..."],
+    options: ConvOptions,
+    layout: ConvDimensionNumbers,
+) -> Num[Array, "..."]:
+    """Call `jax.lax.conv_general_dilated`, also with sizes that XLA cannot compile.
+
+    XLA swaps the input and the window where the window is larger. Then it misreads an
+    axis with window k, input dilation k, stride k - 1 and no padding as one of k
+    groups, also if its size is not k, and aborts the process with "Window dimensions do
+    not match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded by one stride,
+    and the additional output is cropped.
+
+    Args:
+        x: The input, with axes as `layout` says.
+        kernel: The kernel, with axes as `layout` says.
+        options: Options of the convolution.
+        layout: The order of the axes.
+    """
+    sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
+    window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
+    larger = any(k > n for k, n in zip(window, sizes, strict=True))
+    swapped = options.groups == 1 and larger
+    misread = [
+        swapped and n != k and step == (k - 1, (0, 0), k, 1)
+        for n, k, step in zip(
+            sizes, window, zip(*options[:4], strict=True), strict=True
+        )
+    ]
+    axes = zip(options.pairs, options.strides, misread, strict=True)
+    y = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=options.strides,
+        padding=[(low, high + stride * fix) for (low, high), stride, fix in axes],
+        lhs_dilation=options.input_dilation,
+        rhs_dilation=options.kernel_dilation,
+        dimension_numbers=layout,
+        feature_group_count=options.groups,
+        precision=options.precision,
+        preferred_element_type=options.result_dtype,
+    )
+    for axis, fix in zip(layout.out_spec[2:], misread, strict=True):
+        if fix:
+            y = jax.lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
+    return y
+
+
+def dilated(
+    x: Num[Array, "batch *spatial channels"], dilation: Sequence[int]
+) -> Num[Array, "batch *dilated channels"]:
+    """Insert `d - 1` zeros between the elements of each spatial axis."""
+    config = [(0, 0, 0), *((0, 0, d - 1) for d in dilation), (0, 0, 0)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _channels_last(ndim: int) -> ConvDimensionNumbers:
+    """Return the layout of channels-last inputs and outputs and of HWIO kernels."""
+    data = (0, ndim + 1, *range(1, ndim + 1))
+    return ConvDimensionNumbers(data, (ndim + 1, ndim, *range(ndim)), data)

@@ -29,7 +29,8 @@ class Case(NamedTuple):
             suite gradflow "norms", "everything" or "scheduled".
         programs: Programs by contender. "ours" comes first; the others are "flax", and
             further programs of ours: "outside" (the layers without a loop), "stored"
-            (without `checkpoint`) and "plain" (without measuring).
+            (without `checkpoint`), "plain" (without measuring), and the names of
+            implementations that are forced.
         in_torch: Whether the PyTorch process can compute the same.
         parameters: The number of parameters of the network, the same for all
             contenders; None if there is no network.

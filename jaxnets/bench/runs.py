@@ -14,6 +14,7 @@ from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
 from jaxnets.bench.record import BenchmarkRecord
 from jaxnets.bench.suites import gradflow, ops, recurrent, training
+from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
 from jaxnets.studies.machine import cores, environment
 
@@ -27,7 +28,12 @@ CASES = {
 }
 
 # For each further program of ours, the column of a grid that asks for it.
-VARIANT_COLUMNS = {"outside": "layers", "stored": "checkpoint", "plain": "every"}
+VARIANT_COLUMNS = {
+    "outside": "layers",
+    "stored": "checkpoint",
+    "plain": "every",
+    **dict.fromkeys(FORMS, "forms"),
+}
 
 
 def run(options: Options) -> None:

@@ -20,6 +20,9 @@ VARIANTS = {
     "outside": "in scan / outside",
     "stored": "checkpoint / stored",
     "plain": "measured / plain",
+    "scan": "ours / scan",
+    "associative": "ours / associative",
+    "associative_log": "ours / associative_log",
 }
 # The programs whose memory is compared with ours, and how a table says that.
 MEMORY = {"stored": "of stored", "plain": "of plain"}

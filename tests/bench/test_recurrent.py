@@ -9,7 +9,7 @@ import pytest
 from jaxnets.bench.pytorch.process import VARIABLE, TorchProcess
 from jaxnets.bench.suites import recurrent
 from jaxnets.functional import GRUParams
-from tests.bench.tiny import CHECKPOINT, RECURRENCES
+from tests.bench.tiny import CHECKPOINT, FORMS, RECURRENCES
 
 
 def computed(case):
@@ -77,6 +77,15 @@ def test_checkpoints_change_no_gradient():
     assert inner["ours"] > inner["stored"]
     ours, stored = map(jax.tree.leaves, computed(case).values())
     assert_equal(ours, stored, 1e-5)
+
+
+@pytest.mark.parametrize("row", FORMS, ids=lambda row: row.name)
+def test_every_form_of_a_linear_cell_is_timed(row):
+    _, case = recurrent.cases(row)
+    assert list(case.programs) == ["ours", *recurrent.FORMS]
+    ours, *others = map(jax.tree.leaves, computed(case).values())
+    for other in others:
+        assert_equal(ours, other, 1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,17 @@ from jaxnets.bench.grid import Row
 from jaxnets.functional.recurrence.cells import CELLS
 
 
+# The implementations of a cell whose gates depend on the input only.
+FORMS = ("scan", "associative", "associative_log")
+
+
 def cases(row: Row) -> Iterator[Case]:
     """Yield the two cases of a row: forward, and forward with all gradients.
 
     A row with `checkpoint`, which concerns gradients only, has only the second case.
     """
     programs, checkpointed = _programs(row.spec), "checkpoint" in row.spec
-    in_torch = not checkpointed
+    in_torch = not checkpointed and "forms" not in row.spec
     if not checkpointed:
         yield Case(row, "forward", programs, in_torch)
     yield Case(row, "gradients", with_gradients(programs), in_torch)
@@ -48,6 +52,10 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
             "ours": Program(_outputs(checkpointed), (params, x)),
             "stored": Program(_outputs(run), (params, x)),
         }
+    if "forms" in spec:
+        forced = {how: functools.partial(run, implementation=how) for how in FORMS}
+        forms = {"ours": run} | forced
+        return {who: Program(_outputs(f), (params, x)) for who, f in forms.items()}
     flax, state = flax_recurrent.unidirectional(params)
     return {
         "ours": Program(_outputs(run), (params, x)),

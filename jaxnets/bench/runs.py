@@ -105,7 +105,8 @@ def _measure_all(
     ]
     titles = tables.header(peers, variants)
     name = max(len(row.name) for row in rows)
-    widths = [name, 11, 13, 7, 8, *[18] * (len(titles) - 5)]
+    ratios = [max(18, len(title)) for title in titles[5:]]
+    widths = [name, 11, 13, 7, 8, *ratios]
     print(tables.aligned(titles, widths), flush=True)
     for row in rows:
         for case in CASES[options.suite](row):

@@ -20,6 +20,7 @@ VARIANTS = {
     "outside": "in scan / outside",
     "stored": "checkpoint / stored",
     "plain": "measured / plain",
+    "split": "ours / split",
     "scan": "ours / scan",
     "associative": "ours / associative",
     "associative_log": "ours / associative_log",

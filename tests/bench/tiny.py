@@ -74,4 +74,4 @@ RECURRENCES = [
 FLOW = recurrence("lstm", every=3)
 FLOW_RESNET = Row("resnet", RESNET.spec | {"every": 3})
 CHECKPOINT = recurrence("lstm", time=7, checkpoint="sqrt", time_major=True)
-FORMS = [recurrence(name, forms=True) for name in ("min_gru", "min_lstm")]
+FORMS = [recurrence(name, forms=True) for name in ("gru", "min_lstm")]

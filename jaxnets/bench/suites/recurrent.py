@@ -12,10 +12,14 @@ from jaxnets.bench.cases import Case, Program, with_gradients
 from jaxnets.bench.flax import recurrence as flax_recurrent
 from jaxnets.bench.grid import Row
 from jaxnets.functional.recurrence.cells import CELLS
+from jaxnets.functional.recurrence.linear import LinearCell
 
 
-# The implementations of a cell whose gates depend on the input only.
-FORMS = ("scan", "associative", "associative_log")
+# The implementations that a row with `forms` compares, by whether the gates of the cell
+# see the state.
+LOOPS = ("split", "scan")
+PARALLEL = ("scan", "associative", "associative_log")
+FORMS = tuple(dict.fromkeys(LOOPS + PARALLEL))
 
 
 def cases(row: Row) -> Iterator[Case]:
@@ -53,7 +57,9 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
             "stored": Program(_outputs(run), (params, x)),
         }
     if "forms" in spec:
-        forced = {how: functools.partial(run, implementation=how) for how in FORMS}
+        linear = isinstance(CELLS[spec["function"]].cell, LinearCell)
+        names = PARALLEL if linear else LOOPS
+        forced = {how: functools.partial(run, implementation=how) for how in names}
         forms = {"ours": run} | forced
         return {who: Program(_outputs(f), (params, x)) for who, f in forms.items()}
     flax, state = flax_recurrent.unidirectional(params)

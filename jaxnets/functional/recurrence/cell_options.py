@@ -282,9 +282,9 @@ def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> An
     if key is None or not recurrent_dropout:
         return None
     check_key(key)
-    keeps = 1 - recurrent_dropout
+    keep_rate = 1 - recurrent_dropout
     key = jax.random.fold_in(key, 1)
-    return jax.random.bernoulli(key, keeps, shape).astype(jnp.float32) / keeps
+    return jax.random.bernoulli(key, keep_rate, shape).astype(jnp.float32) / keep_rate
 
 
 def apply_mask(h: Array, mask: Any) -> Array:

@@ -19,13 +19,13 @@ def batch_axes(xs: Any, lengths: Any, resets: Any, time_major: bool) -> tuple[in
         if len(shape) < (1 if time_major else 2):
             layout = "(time, *batch, ...)" if time_major else "(*batch, time, features)"
             raise ValueError(
-                f"`xs` holds an array of shape {shape}; wanted {layout}. Add an axis "
+                f"`xs` has an array of shape {shape}; wanted {layout}. Add an axis "
                 "for the features with `x[..., None]`, or put time first and pass "
                 "time_major=True."
             )
         if not time_major and len(shape) != len(first):
             raise ValueError(
-                f"`xs` holds arrays of shapes {first} and {shape}; wanted (*batch, "
+                f"`xs` has arrays of shapes {first} and {shape}; wanted (*batch, "
                 "time, features) for each. To pass other feature axes, put time first "
                 "and pass time_major=True."
             )
@@ -43,7 +43,7 @@ def check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
         if jnp.shape(leaf)[: len(lead)] != lead:
             what = "the axes of batch and time" if name == "xs" else "the batch axes"
             raise ValueError(
-                f"`{name}` holds an array of shape {jnp.shape(leaf)}; wanted one that "
+                f"`{name}` has an array of shape {jnp.shape(leaf)}; wanted one that "
                 f"begins with {what} = {lead}, to match the other arguments."
             )
 

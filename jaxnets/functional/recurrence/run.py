@@ -214,9 +214,9 @@ def _in_place_candidate(nonstandard: str | None, dtype: Any, time: int) -> Candi
         not in (jnp.float32, jnp.float64),
         "needs at least one step": time == 0,
     }
-    found = next((reason for reason, holds in obstacles.items() if holds), None)
-    if found is not None:
-        return Candidate("in_place", found, possible=False)
+    reason = next((reason for reason, found in obstacles.items() if found), None)
+    if reason is not None:
+        return Candidate("in_place", reason, possible=False)
     backend = jax.default_backend()
     return Candidate("in_place", None if backend == "cpu" else "is meant for CPUs")
 

@@ -27,7 +27,8 @@ class GRU(RecurrentStack):
         input_init: Initialiser of the block of each gate in `w_xh`.
         recurrent_init: Initialiser of the block of each gate in `w_hh`.
         param_dtype: Dtype of the weights.
-        implementation: As in `jaxnets.functional.gru`, for every call.
+        implementation: Name of an implementation of `jaxnets.functional.gru`; None
+            chooses.
         name: Scope of its taps.
         rngs: Source of randomness, with the streams `params` and, for dropout,
             `dropout`.

@@ -19,7 +19,8 @@ class MinGRU(RecurrentStack):
         dropout: Rate of dropout between layers, in train mode.
         input_init: Initialiser of the block of each gate in `w_xh`.
         param_dtype: Dtype of the weights.
-        implementation: As in `jaxnets.functional.min_gru`, for every call.
+        implementation: Name of an implementation of `jaxnets.functional.min_gru`; None
+            chooses.
         name: Scope of its taps.
         rngs: Source of randomness, with the streams `params` and, for dropout,
             `dropout`.

@@ -20,7 +20,8 @@ class MinLSTM(RecurrentStack):
         forget_bias: Initial bias of the forget gate.
         input_init: Initialiser of the block of each gate in `w_xh`.
         param_dtype: Dtype of the weights.
-        implementation: As in `jaxnets.functional.min_lstm`, for every call.
+        implementation: Name of an implementation of `jaxnets.functional.min_lstm`; None
+            chooses.
         name: Scope of its taps.
         rngs: Source of randomness, with the streams `params` and, for dropout,
             `dropout`.

@@ -18,12 +18,13 @@ class RNN(RecurrentStack):
         bidirectional: Whether each layer runs in both directions of time, with weights
             for each. The outputs of both are concatenated to `2*H` features.
         dropout: Rate of dropout between layers, in train mode.
-        activation: Activation, an elementwise function.
+        activation: Elementwise function, such as `jnp.tanh`.
         clip: Bound to which the pre-activation is clipped; None is no bound.
         input_init: Initialiser of `w_xh`.
         recurrent_init: Initialiser of `w_hh`.
         param_dtype: Dtype of the weights.
-        implementation: As in `jaxnets.functional.rnn`, for every call.
+        implementation: Name of an implementation of `jaxnets.functional.rnn`; None
+            chooses.
         name: Scope of its taps.
         rngs: Source of randomness, with the streams `params` and, for dropout,
             `dropout`.

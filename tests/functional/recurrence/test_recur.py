@@ -292,11 +292,11 @@ def test_error_messages_of_recur():
         recur(total, h, None)
     with pytest.raises(ValueError, match=r"shape \(4,\); wanted \(\*batch, time, feat"):
         recur(total, h, jnp.ones(4))
-    with pytest.raises(ValueError, match=r"`xs` holds .* \(2, 5, 3\); .* \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"`xs` has .* \(2, 5, 3\); .* \(2, 4\)"):
         recur(lambda h, x: (h, x[0]), h, (x, jnp.ones((2, 5, 3))))
-    with pytest.raises(ValueError, match=r"`xs` holds arrays of .* and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"`xs` has arrays of .* and \(2, 4\)"):
         recur(lambda h, x: (h, x[0]), h, (x, jnp.ones((2, 4))))
     with pytest.raises(ValueError, match=r"`step` returns .* of shape \(\); wanted"):
         recur(lambda h, x_t: (h, jnp.sum(x_t)), h, x)
-    with pytest.raises(ValueError, match=r"`state` holds .* shape \(\); .* = \(2,\)"):
+    with pytest.raises(ValueError, match=r"`state` has .* shape \(\); .* = \(2,\)"):
         recur(total, jnp.zeros(()), x, lengths=np.array([1, 2]))

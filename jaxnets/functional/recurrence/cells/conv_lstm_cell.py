@@ -128,17 +128,15 @@ def init_conv_lstm(
                 "(3, 3)."
             )
     window = tuple(kernel_size)
-    recurrent_window = window
-    if recurrent_kernel_size is not None:
-        recurrent_window = tuple(recurrent_kernel_size)
-    if len(recurrent_window) != len(window):
+    h_window = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
+    if len(h_window) != len(window):
         raise ValueError(
-            f"`recurrent_kernel_size` is {recurrent_window}; wanted "
-            f"{len(window)} sizes, as in `kernel_size` = {window}."
+            f"`recurrent_kernel_size` is {h_window}; wanted {len(window)} sizes, as in "
+            f"`kernel_size` = {window}."
         )
     initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
     check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
-    for size in itertools.chain(window, recurrent_window):
+    for size in itertools.chain(window, h_window):
         check_sizes(kernel_size=size)
     input_key, recurrent_key = jax.random.split(key)
     kernel = lambda init, key, shape: jnp.concatenate(
@@ -149,7 +147,7 @@ def init_conv_lstm(
         peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)
     return ConvLSTMParams(
         w_xh=kernel(input_init, input_key, (*window, in_features)),
-        w_hh=kernel(recurrent_init, recurrent_key, (*recurrent_window, hidden)),
+        w_hh=kernel(recurrent_init, recurrent_key, (*h_window, hidden)),
         b=jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1),
         peephole=peephole,
     )
@@ -278,9 +276,8 @@ def _step(
     sums: dict[str, Any] = {"preferred_element_type": accumulation_dtype(dtype)}
     # The convolution of `x_t` is inside the loop, so that no array of all steps with
     # 4*H channels is stored.
-    total = conv(x_t, params.w_xh, params.b, **sums) + conv(
-        state.h, params.w_hh, **sums
-    )
+    total = conv(x_t, params.w_xh, params.b, **sums)
+    total += conv(state.h, params.w_hh, **sums)
     a = dict(zip(LSTM.gates, jnp.split(total, 4, axis=-1), strict=True))
     before = jnp.asarray(state.c).astype(total.dtype)
     hooks = plain_hooks(options)

@@ -123,10 +123,10 @@ def _normalized_blocks(other: _OtherParams, a) -> dict[str, jax.Array]:
     a_rz += normalized(from_h[..., :size], norm.gain_h[:size])
     a_r, a_z = jnp.split(a_rz, 2, axis=-1)
     a_n = normalized(from_x[..., size:], norm.gain_x[size:], other.b[size:])
-    shares = {"r": a_r, "z": a_z, "n": a_n}
+    normed = {"r": a_r, "z": a_z, "n": a_n}
     if from_h.shape[-1] > size:
-        shares["h_n"] = normalized(from_h[..., size:], norm.gain_h[size:])
-    return shares
+        normed["h_n"] = normalized(from_h[..., size:], norm.gain_h[size:])
+    return normed
 
 
 # The checkpoint stores z, n and h, which are residuals anyway, but not 1 - z.
@@ -267,8 +267,9 @@ def gru(
         zoneout: Probability that a unit of h keeps its value of the step before; see
             `key`.
         recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
-            multiplies it, in all steps of a sequence alike; the others are divided by
-            one minus this rate. Or the mask itself, which multiplies h, `(*batch, H)`.
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`.
         key: Random key for zoneout and recurrent dropout, for training. Without a key
             nothing is drawn: zoneout mixes the old and the new state,
             `rate * h + (1 - rate) * h'`, and a rate of recurrent dropout has no effect.

@@ -242,7 +242,6 @@ def lstm(
     w_xo]`, and `w_hh` and `b` in the same order. The rows of `peephole` are p_i, p_f
     and p_o; without peepholes they are zero. A step computes
 
-
         i = gate_activation(x_t @ w_xi + h @ w_hi + b_i + p_i * c)
         f = gate_activation(x_t @ w_xf + h @ w_hf + b_f + p_f * c)
         g = activation(x_t @ w_xg + h @ w_hg + b_g)
@@ -271,12 +270,13 @@ def lstm(
         zoneout: Probability that a unit keeps its value of the step before: one number,
             or a pair of numbers for h and c; see `key`.
         recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
-            multiplies it, in all steps of a sequence alike; the others are divided by
-            one minus this rate. Or the mask itself, which multiplies h, `(*batch, H)`,
-            or `(*batch, P)` with a projection.
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`, or `(*batch, P)` with a projection.
         key: Random key for zoneout and recurrent dropout, for training. Without a key
             nothing is drawn: zoneout mixes the old and the new state,
-            `rate * h + (1 - rate) * h'`, and a rate of recurrent dropout has no effect.
+            `rate * h + (1 - rate) * h'` and c likewise, and a rate of recurrent dropout
+            has no effect.
         lengths: Integers of shape `batch`: the number of steps of each sequence, the
             rest of which is padding; see `recur`.
         resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
@@ -298,15 +298,15 @@ def lstm(
             of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
             which the activations are tanh, sigmoid or relu, there are no peepholes and
             no projection, and no other cell option and no `clip_cotangent` is used.
-            Both support reverse mode only. "cudnn" is NVIDIA's, for float32 and the
-            standard cell. It supports neither forward mode nor second derivatives nor
-            `jax.vmap`. It was never tested on a GPU, and runs only if it is named. None
-            chooses; `jaxnets.plan` says which one runs and why.
+            Both support reverse mode only. "cudnn" is NVIDIA's LSTM, for float32 and
+            the standard cell. It supports neither forward mode nor second derivatives
+            nor `jax.vmap`. It was never tested on a GPU, and runs only if it is named.
+            None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
-        `(LSTMState(h, c), ys)`: the final state, and h of all steps `(*batch, T, H)`,
-        with time on the same axis as in `x`. All have the promoted dtype of the
-        arguments.
+        `(LSTMState(h, c), ys)`: the final state, and h of all steps, `(*batch, T, H)`
+        or `(*batch, T, P)`, with time on the same axis as in `x`. All have the promoted
+        dtype of the arguments.
 
     Raises:
         ValueError: If the shapes of the arguments do not fit together, or an option is

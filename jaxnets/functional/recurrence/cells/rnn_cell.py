@@ -175,7 +175,7 @@ def rnn_step(
         params: `RNNParams`.
         state: `h_{t-1} (*batch, H)`.
         x_t: Input of this step `(*batch, D)`.
-        activation: Activation, an elementwise function.
+        activation: Elementwise function, such as `jnp.tanh`.
         clip: As in `rnn`.
         layer_norm: As in `rnn`.
         zoneout: As in `rnn`.
@@ -247,7 +247,7 @@ def rnn(
         x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
             number of batch axes.
         state: Initial state `h (*batch, H)`; None is zeros.
-        activation: Activation, an elementwise function.
+        activation: Elementwise function, such as `jnp.tanh`.
         clip: Bound of the absolute value of the pre-activation, which is clipped; None
             is no bound.
         layer_norm: Whether to normalise the pre-activations: False, True (with gains of
@@ -255,8 +255,9 @@ def rnn(
         zoneout: Probability that a unit of h keeps its value of the step before; see
             `key`.
         recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
-            multiplies it, in all steps of a sequence alike; the others are divided by
-            one minus this rate. Or the mask itself, which multiplies h, `(*batch, H)`.
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`.
         key: Random key for zoneout and recurrent dropout, for training. Without a key
             nothing is drawn: zoneout mixes the old and the new state,
             `rate * h + (1 - rate) * h'`, and a rate of recurrent dropout has no effect.

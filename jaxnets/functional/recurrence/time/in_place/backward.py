@@ -125,8 +125,8 @@ def _w_hh_columns(
     cell: BoundCell, ct_parts: Sequence[Sequence[jax.Array]]
 ) -> jax.Array:
     """Concatenate the cotangents of the columns of `w_hh`."""
-    seen = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
-    return jnp.concatenate([block for blocks in seen for block in blocks], axis=-1)
+    cts = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
+    return jnp.concatenate([block for blocks in cts for block in blocks], axis=-1)
 
 
 def _transposed_product(w: jax.Array) -> Callable[[jax.Array], jax.Array]:

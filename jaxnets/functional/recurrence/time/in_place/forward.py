@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """The residuals of the forward pass, beside its inputs.
+    """The residuals of the forward pass, without its inputs.
 
     Attributes:
         ys: The outputs, which are the first array of the states, with time as in `x`.

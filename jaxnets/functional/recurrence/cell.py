@@ -68,7 +68,8 @@ class BoundCell(NamedTuple):
         kind: The description of the cell.
         options: The parsed cell options.
         weights: `Weights` of the pre-activations.
-        other_params: Pytree of all other parameters.
+        other_params: Pytree of all other parameters. The backward loops carry the sums
+            of their cotangents, so they should be small.
         parts: The parts of the pre-activations. Together they have all columns of
             `w_xh` and `w_hh`, in order.
         recurrent_input: `recurrent_input(other_params, state)` is the `(*batch, P)`

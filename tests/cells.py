@@ -1,8 +1,7 @@
-"""The table of recurrent cells for the tests: one row a cell.
+"""The table of recurrent cells for the tests, with one row for each cell.
 
-A row brings the cell's oracle, and its signatures, written out a second time as in
-`tests/signatures.py`. The tests of oracles, transformations, layers and signatures run
-over this table.
+A row has the oracle of the cell and, as in `tests/signatures.py`, its signatures. The
+tests of oracles, transformations, layers and signatures run over this table.
 """
 
 from typing import Any, NamedTuple
@@ -24,20 +23,20 @@ INPUT_INIT = "input_init=variance_scaling"
 INIT = f"{INPUT_INIT}, recurrent_init=orthogonal"
 TO_HIDDEN = "in_features, hidden, *"
 LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
-# The names that force an implementation of a cell, by whether its gates see the state.
+# The implementations of a cell whose gates depend on the state, or do not.
 LOOPS = ("scan", "split")
 PARALLEL = ("scan", "associative", "associative_log")
 
 
 class Family(NamedTuple):
-    """A row of `CELLS`, and what the tests need to know of it.
+    """A cell of `CELLS`, with the values that tests need.
 
     Attributes:
         name: Its name in `CELLS`.
         layer: Its layer in `nn`.
         oracle_step: Its step in NumPy.
-        implementations: The names that force one.
-        functions: The signatures of its functions and of its parameters.
+        implementations: The values of `implementation` to test.
+        functions: The signatures of its functions and parameters.
         constructor: The signature of its layer.
     """
 
@@ -144,6 +143,6 @@ MIN_LSTM = Family(
     "implementation=None, name='min_lstm', rngs)",
 )
 EVERY = [RNN, GRU, LSTM, MIN_GRU, MIN_LSTM]
-# Cells whose gates see the state, and cells whose gates do not.
+# Cells whose gates depend on the state, and cells whose gates do not.
 FAMILIES = [family for family in EVERY if family.implementations is LOOPS]
 LINEAR = [family for family in EVERY if family.implementations is PARALLEL]

@@ -55,7 +55,7 @@ def test_switches_are_bools():
 
 def test_features_are_checked_if_the_cell_declares_them():
     layer = nn.Recurrent(nnx.LSTMCell(5, 4, rngs=nnx.Rngs(0)))
-    with pytest.raises(ValueError, match=r"`x` has 3 features .* `cell` takes 5"):
+    with pytest.raises(ValueError, match=r"`x` has 3 features .* `in_features` = 5"):
         layer(X)
 
 

@@ -1,4 +1,4 @@
-"""Recurrence in NumPy float64: one sequence, one step at a time, plain loops."""
+"""Recurrence in NumPy float64, by plain loops over sequences and steps."""
 
 import numpy as np
 
@@ -44,16 +44,16 @@ def gru_step(
     if layer_norm is not None:
         norm_x = lambda a, columns: normalized(a, layer_norm.gain_x[columns])
         norm_h = lambda a, columns: normalized(a, layer_norm.gain_h[columns])
-    seen = mask * h
+    masked_h = mask * h
     a_rz = norm_x(w_xh[:, gates].T @ x_t, gates) + b[gates]
-    a_rz = a_rz + norm_h(w_hh[:, gates].T @ seen, gates)
+    a_rz = a_rz + norm_h(w_hh[:, gates].T @ masked_h, gates)
     r, z = np.split(sigmoid(bound(a_rz, clip)), 2)
     x_n = norm_x(w_xh[:, candidate].T @ x_t, candidate) + b[candidate]
     w_hn = w_hh[:, candidate]
     if reset_after:
-        a_n = x_n + r * (norm_h(w_hn.T @ seen, candidate) + b_hn)
+        a_n = x_n + r * (norm_h(w_hn.T @ masked_h, candidate) + b_hn)
     else:
-        a_n = x_n + norm_h(w_hn.T @ (r * seen), candidate) + b_hn
+        a_n = x_n + norm_h(w_hn.T @ (r * masked_h), candidate) + b_hn
     n = np.tanh(bound(a_n, clip))
     after = (1.0 - z) * n + z * h
     h = zoneout * h + (1 - zoneout) * after
@@ -115,7 +115,7 @@ def min_lstm_step(params, h, x_t):
 
 
 def same_conv(x, kernel):
-    """Convolve one map `(*spatial, channels)`; zeros around it keep its shape."""
+    """Convolve `x (*spatial, channels)` with "SAME" padding of zeros."""
     window = kernel.shape[:-2]
     ones = (1,) * len(window)
     pairs = tuple(convolution.same_pads(0, 1, k - 1) for k in window)
@@ -125,7 +125,7 @@ def same_conv(x, kernel):
 
 
 def conv_lstm_step(params, state, x_t, *, spatial):
-    """A step on flattened maps, so that `run` need not know of their axes."""
+    """Compute a step on arrays with flattened spatial axes, as `run` passes them."""
     w_xh, w_hh, b, peephole = params
     size = b.size // 4
     h, before = (s.reshape(*spatial, size) for s in state)
@@ -152,8 +152,8 @@ def run(
 ):
     """Run `x (batch, time, features)` from `state`, a pytree of `(batch, ...)`.
 
-    Only real steps are ever looked at. Returns the final state and the outputs, with
-    zeros where there was no step.
+    Returns the final state and the outputs. Padding is not read, and outputs there are
+    zero.
     """
     batch, time, _ = x.shape
     pair = isinstance(state, tuple)
@@ -179,14 +179,14 @@ def run(
 
 
 def slope(function, arrays, directions, width=1e-6):
-    """Central difference of a scalar `function` along `directions`."""
+    """Return the central difference of a scalar `function` along `directions`."""
     ahead = [a + width * d for a, d in zip(arrays, directions, strict=True)]
     behind = [a - width * d for a, d in zip(arrays, directions, strict=True)]
     return (function(*ahead) - function(*behind)) / (2.0 * width)
 
 
 def gradient(function, arrays, width=1e-6):
-    """Central differences of a scalar `function`, one element at a time."""
+    """Return the gradient of a scalar `function` by central differences."""
     gradients = []
     for k, array in enumerate(arrays):
         slopes = np.zeros_like(array)

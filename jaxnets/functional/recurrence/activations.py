@@ -1,4 +1,4 @@
-"""Activations of the gates, and derivatives that need only an activation's result."""
+"""Activations, and derivatives that are computed from an activation's result."""
 
 import functools
 from collections.abc import Callable
@@ -24,28 +24,27 @@ def activated(name: str, activation: Activation, a: Array) -> Array:
     """Apply the activation that was passed as the option `name`.
 
     Raises:
-        ValueError: If the result has another shape. A state could broadcast it, so
-            that the mistake would pass unnoticed.
+        ValueError: If the result has another shape, which broadcasting would hide.
     """
     result = activation(a)
     if jnp.shape(result) != a.shape:
         raise ValueError(
-            f"`{name}` made shape {jnp.shape(result)} of {a.shape}; wanted a function "
-            "of each element, such as `jnp.tanh`."
+            f"`{name}` returns shape {jnp.shape(result)} for an input of shape "
+            f"{a.shape}; wanted an elementwise function, such as `jnp.tanh`."
         )
     return result
 
 
-def bounded(a: Array, clip: float | None) -> Array:
-    """Clip a pre-activation to `[-clip, clip]`; None leaves it as it is."""
+def clipped(a: Array, clip: float | None) -> Array:
+    """Clip a pre-activation to `[-clip, clip]`, unless `clip` is None."""
     return a if clip is None else jnp.clip(a, -clip, clip)
 
 
 def from_result(activation: Activation) -> Activation:
     """Return the same function with a derivative whose only residual is its result.
 
-    The result is a residual anyway, because gates are multiplied. JAX would store
-    another array for the derivative.
+    The result is a residual anyway, because gates are factors of products. JAX's own
+    derivative would store another array.
     """
     if activation not in SLOPES:
         return activation
@@ -71,7 +70,7 @@ _from_result.defvjp(_forward, _backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def known_result(activation: Activation, a: Array, result: Array) -> Array:
-    """Return `result`, which is `activation(a)`; `a` is used for its cotangent only."""
+    """Return `result`, which is `activation(a)`, with the derivative of the latter."""
     del activation, a
     return result
 

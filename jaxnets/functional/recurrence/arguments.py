@@ -1,4 +1,4 @@
-"""The arguments that rnn, gru and lstm share, checked and brought to one dtype."""
+"""Checks of the arguments that all cells share."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def check_weights(
 
     Args:
         params: The user's parameters.
-        kind: NamedTuple that they must be of.
+        kind: The NamedTuple type that they must have.
         gates: Names of the G blocks of columns.
-        outputs: P if it is not H.
+        outputs: P, or None if it is H.
     """
     check_kind(params, kind)
     count = len(gates)
@@ -27,8 +27,8 @@ def check_weights(
         shape = jnp.shape(getattr(params, name))
         if len(shape) != 2:
             raise ValueError(
-                f"`params.{name}` has shape {shape}; wanted two axes. Parameters that "
-                "are stacked over seeds go through `jax.vmap`."
+                f"`params.{name}` has shape {shape}; wanted two axes. Use "
+                "`jax.vmap` for parameters that are stacked over seeds."
             )
     columns = jnp.shape(params.w_xh)[1]
     if columns % count:
@@ -38,9 +38,9 @@ def check_weights(
         )
     hidden = columns // count
     rows = hidden if outputs is None else outputs
-    why = "as `params.w_xh` has it"
+    why = "to match `params.w_xh`"
     if outputs is not None:
-        why = "as `params.w_xh` and `params.w_hr` have it"
+        why = "to match `params.w_xh` and `params.w_hr`"
     if "w_hh" in _matrices(kind):
         check_shape("params.w_hh", params.w_hh, (rows, columns), why)
     check_shape("params.b", params.b, (columns,), "one bias for each column")
@@ -48,7 +48,7 @@ def check_weights(
 
 
 def check_kind(params: Any, kind: type) -> None:
-    """Raise TypeError unless `params` is of this kind and holds arrays."""
+    """Raise TypeError unless `params` has this type and its weights are arrays."""
     if not isinstance(params, kind):
         raise TypeError(
             f"`params` is of type {type(params).__name__}; wanted {kind.__name__}."
@@ -58,7 +58,7 @@ def check_kind(params: Any, kind: type) -> None:
 
 
 def _matrices(kind: Any) -> list[str]:
-    """Return the fields of the weights of input and state; a cell may lack the last."""
+    """Return the names of the weight matrices; some cells have no `w_hh`."""
     return [name for name in ("w_xh", "w_hh") if name in kind._fields]
 
 
@@ -72,7 +72,7 @@ def check_array(name: str, array: Any) -> None:
 
 
 def check_number(name: str, number: Any, wanted: str) -> None:
-    """Raise TypeError unless `number` is one, and known while JAX traces."""
+    """Raise TypeError unless `number` is a number that is not traced."""
     if isinstance(number, Tracer):
         raise TypeError(
             f"`{name}` is traced; wanted a number that is known while JAX traces: "
@@ -84,14 +84,14 @@ def check_number(name: str, number: Any, wanted: str) -> None:
 
 
 def check_key(key: Any) -> None:
-    """Raise TypeError unless `key` is one random key of JAX."""
+    """Raise TypeError unless `key` is a single JAX random key."""
     dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     if not (typed and ndim == 0) and not (dtype == jnp.uint32 and ndim == 1):
         several = " several keys," if typed else ""
         raise TypeError(
             f"`key` is{several} {described(key)}; wanted one JAX random key, such as "
-            "`jax.random.key(0)`. Several go through `jax.vmap`."
+            "`jax.random.key(0)`. Use `jax.vmap` for several keys."
         )
 
 
@@ -110,7 +110,7 @@ _CALLED = {
     "activation": "a function of arrays, such as `jnp.tanh` or `jax.nn.sigmoid`",
     "step": "a function `step(state, x_t) -> (state, y_t)`",
     "cell": "a module or function `cell(state, x_t) -> (state, y_t)`",
-    "run": "`rnn`, `gru`, `lstm`, or a function that is called alike",
+    "run": "`rnn`, `gru`, `lstm`, or a function with the same arguments",
     "input_init": "an initialiser, such as `jax.nn.initializers.lecun_normal()`",
     "recurrent_init": "an initialiser, such as `jax.nn.initializers.orthogonal()`",
 }
@@ -129,15 +129,15 @@ def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> Non
 
 
 def check_state(state: Any, shapes: list[tuple[int, ...]], kind: Any) -> Any:
-    """Check the shapes of a state, and return it as a NamedTuple of its kind.
+    """Check the shapes of a state, and return it in its NamedTuple type.
 
     Args:
-        state: The user's.
+        state: The user's state.
         shapes: The shape of each of its arrays.
-        kind: NamedTuple of the state; None if it is a single array.
+        kind: The NamedTuple type of the state; None if it is a single array.
     """
     if kind is None:
-        why = "the batch axes of the input and H of `w_hh`"
+        why = "the batch axes of the input and H"
         check_shape("state", state, shapes[0], why)
         return state
     fields = kind._fields
@@ -146,14 +146,14 @@ def check_state(state: Any, shapes: list[tuple[int, ...]], kind: Any) -> Any:
             f"`state` is of type {type(state).__name__}; wanted "
             f"{kind.__name__}({', '.join(fields)})."
         )
-    why = "the batch axes of the input and the size that the weights give"
+    why = "the batch axes of the input and the size from the weights"
     for field, array, shape in zip(fields, state, shapes, strict=True):
         check_shape(f"state.{field}", array, shape, why)
     return kind(*state)
 
 
 def check_clip(clip: Any) -> None:
-    """Raise ValueError unless `clip` is None or a positive bound."""
+    """Raise unless `clip` is None or a positive number."""
     check_bound("clip", clip, "the pre-activations")
 
 
@@ -168,7 +168,7 @@ def check_bound(name: str, bound: Any, of: str) -> None:
 
 
 def check_features(name: str, x: Any, w_xh: Any, axes: str) -> None:
-    """Check that `x` has the axes named by `axes`, features last, to fit `w_xh`."""
+    """Check that `x` has these axes, and that its features match `w_xh`."""
     check_array(name, x)
     shape, features = jnp.shape(x), jnp.shape(w_xh)[0]
     if len(shape) < (2 if "time" in axes else 1):

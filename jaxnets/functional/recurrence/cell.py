@@ -1,8 +1,9 @@
-"""What a recurrent cell is to the loops that run it.
+"""The description of a recurrent cell, which the loops over time run.
 
 A step has two stages. The pre-activations are sums of products of `x_t` and `h_{t-1}`
-with the weights: they take most of the time, and the gradients of their weights can be
-computed after the loop. The update makes the new state of them, element by element.
+with the weights. They take most of the time, and the gradients of their weights can be
+computed after the loop. The update computes the new state from them, element by
+element.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +24,8 @@ class Weights(NamedTuple):
     Attributes:
         w_xh: `(D, G*H)`.
         w_hh: `(P, K)`, for the K columns that depend on the state.
-        b: `(G*H,)`; None if the update adds it.
-        b_h: Bias of the columns of `w_hh` that `x_t` does not enter; None is no bias.
+        b: `(G*H,)`; None if the update adds the biases.
+        b_h: Bias of the columns of `w_hh` that have none in `w_xh`; None is no bias.
     """
 
     w_xh: Any
@@ -34,12 +35,12 @@ class Weights(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A block of pre-activations, and the columns of the weights that make it.
+    """A part of the pre-activations, and the columns of the weights that it is made of.
 
     Attributes:
-        names: The update's names for the equal blocks of columns in this part.
-        x: Columns of `w_xh` and `b`; None if `x_t` does not enter.
-        h: Columns of `w_hh`; None if the state does not enter.
+        names: Names of the blocks of columns in this part, which are of equal size.
+        x: Columns of `w_xh` and `b`; None if the part does not depend on `x_t`.
+        h: Columns of `w_hh`; None if the part does not depend on the state.
     """
 
     names: tuple[str, ...]
@@ -48,12 +49,11 @@ class Part(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """How a loop wants the equations of an update evaluated.
+    """The functions that a loop passes to the update: activations and taps.
 
     Attributes:
-        activate: `activate(option, a, name)` applies the activation that the cell
-            option `option` holds. `name` is that of the gate, or None if the result
-            is no gate.
+        activate: `activate(option, a, name)` applies the activation in the cell option
+            `option`. `name` is the name of the gate, or None if the result is no gate.
         tap: `tap(x, name)`, as `jaxnets.gradflow.tap`.
     """
 
@@ -68,14 +68,15 @@ class BoundCell(NamedTuple):
         kind: The description of the cell.
         options: The parsed cell options.
         weights: `Weights` of the pre-activations.
-        other_params: Pytree of all other parameters, none larger than H or `(H, P)`.
-        parts: The pre-activations. Their columns of `w_xh`, and those of `w_hh`, are
-            in order and complete.
+        other_params: Pytree of all other parameters. The backward loops carry the sums
+            of their cotangents, so they should be small.
+        parts: The parts of the pre-activations. Together they have all columns of
+            `w_xh` and `w_hh`, in order.
         recurrent_input: `recurrent_input(other_params, state)` is the `(*batch, P)`
             that `w_hh` multiplies.
         update: `update(other_params, a, state, draws_t, hooks) -> (state, y_t)`, where
-            `a` holds the pre-activations by the names of their blocks.
-        draws: Random draws of every step, time first.
+            `a` maps the names of the blocks to pre-activations.
+        draws: Random draws of all steps, time first.
     """
 
     kind: "Cell"
@@ -89,46 +90,46 @@ class BoundCell(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """An implementation that a library provides for one kind of cell.
+    """An implementation of one kind of cell by a library.
 
     Attributes:
-        name: What `implementation` calls it.
-        platform: The backend that has it.
-        elsewhere: What a plan says on other backends.
-        candidate: `candidate(differs, x, (time, *batch), options)` returns the
-            `Candidate` for these arguments; `differs` says in what the cell differs
-            from its standard form, and is None if it does not.
+        name: Its name, as passed to `implementation`.
+        platform: The backend that supports it.
+        requirement: The reason that a plan gives on other backends.
+        candidate: `candidate(nonstandard, x, (time, *batch), options)` returns the
+            `Candidate` for these arguments; `nonstandard` names a feature of the cell
+            that its standard form does not have, or is None.
         run: `run(params, x, state, options)` returns `(state, ys)`, with the parsed
             `ScanOptions`.
     """
 
     name: str
     platform: str
-    elsewhere: str
+    requirement: str
     candidate: Callable[..., Candidate]
     run: Callable[..., tuple[Any, Any]]
 
 
 class Cell(NamedTuple):
-    """The description of a kind of recurrent cell, from which all else is generic.
+    """The description of a kind of recurrent cell; all other code is generic.
 
     Attributes:
         name: Name of its function, such as "lstm".
-        params: NamedTuple of its parameters.
-        gates: The blocks of columns of `w_xh`, in order. An activation turns each
-            into a gate or a candidate.
+        params: The NamedTuple type of its parameters.
+        gates: Names of the blocks of columns of `w_xh`, in order. Each becomes a gate
+            or a candidate through an activation.
         taps: The names of its taps, in the order of the forward pass.
         widths: `widths(params)` checks the shapes of the parameters and returns the
             number of features of each array of the state, the output first.
         bind: `bind(params, options, mask, draws)` returns the `BoundCell`; `mask` is
-            the recurrent dropout's.
-        state: NamedTuple of the state; None if the state is `h` alone.
+            the mask of recurrent dropout, or None.
+        state: The NamedTuple type of the state; None if the state is `h` alone.
         activations: Names of the options that are activations.
-        norms: The fields of `LayerNormParams` that it uses.
-        zero_params: Parameters for which None means the same as zeros.
-        departures: Pairs of a parameter that the standard form of the cell does not
-            have and its name in messages.
-        kernels: Implementations of libraries.
+        norms: Names of the fields of `LayerNormParams` that it uses.
+        zero_params: Names of the parameters for which None means zeros.
+        nonstandard_params: Parameters that the standard form of the cell does not have,
+            as pairs of the field and a name for messages.
+        kernels: Implementations by libraries.
     """
 
     name: str
@@ -141,12 +142,12 @@ class Cell(NamedTuple):
     activations: tuple[str, ...] = ("activation", "gate_activation")
     norms: tuple[str, ...] = ("gain_h", "gain_x")
     zero_params: tuple[str, ...] = ()
-    departures: tuple[tuple[str, str], ...] = ()
+    nonstandard_params: tuple[tuple[str, str], ...] = ()
     kernels: tuple[Kernel, ...] = ()
 
 
 def blocks(cell: BoundCell, parts: Sequence[Array]) -> dict[str, Array]:
-    """Split the pre-activations of each part into its blocks."""
+    """Split the pre-activations of each part into blocks, by name."""
     a: dict[str, Array] = {}
     for part, array in zip(cell.parts, parts, strict=True):
         split = jnp.split(array, len(part.names), axis=-1)
@@ -158,7 +159,7 @@ def plain_hooks(
     options: CellOptions,
     wrap: Callable[[Activation], Activation] = lambda activation: activation,
 ) -> Hooks:
-    """Return hooks that evaluate the equations as they stand.
+    """Return hooks that apply the activations and taps and do nothing else.
 
     Args:
         options: The cell options.
@@ -173,5 +174,5 @@ def plain_hooks(
 
 
 def columns(start: int, count: int, hidden: int) -> slice:
-    """Return the columns of `count` gates, the first being gate number `start`."""
+    """Return the columns of `count` gates from gate number `start` on."""
     return slice(start * hidden, (start + count) * hidden)

@@ -1,4 +1,4 @@
-"""The options of cells, parsed: activations, clip, layer norm, zoneout, dropout.
+"""The options of cells: activations, clip, layer norm, zoneout and dropout.
 
 Source: Ba et al. 2016, "Layer Normalization"; Krueger et al. 2016, "Zoneout:
 Regularizing RNNs by Randomly Preserving Hidden Activations"; Gal and Ghahramani 2016,
@@ -26,15 +26,15 @@ from jaxnets.typing import ArrayLike
 
 
 class LayerNormParams(NamedTuple):
-    """Gains of the layer normalisation in a cell; the biases are those of the cell.
+    """Gains of the layer normalisation in a cell; the cell itself has the biases.
 
     Attributes:
-        gain_h: `(G*H,)`, of the state's share of the pre-activations. In `rnn`, `(H,)`,
-            of the whole pre-activation.
-        gain_x: `(G*H,)`, of the input's share. None in `rnn`.
-        gain_c: `(H,)`, of the memory cell before the output activation of `lstm`;
-            None in other cells.
-        bias_c: `(H,)`, the bias of the same normalisation.
+        gain_h: Gains of the product of the state with `w_hh`, `(G*H,)`. In `rnn`, gains
+            of the whole pre-activation, `(H,)`.
+        gain_x: Gains of the product of the input with `w_xh`, `(G*H,)`; None in `rnn`.
+        gain_c: Gains of the memory cell before the output activation of `lstm`,
+            `(H,)`; None in other cells.
+        bias_c: Biases of the normalised memory cell `(H,)`; None in other cells.
 
     Example:
         >>> import jax
@@ -56,15 +56,15 @@ class LayerNormParams(NamedTuple):
 
 
 class CellOptions(NamedTuple):
-    """The options of a cell, parsed. The defaults are the standard form.
+    """The parsed options of a cell. The defaults are the standard form.
 
     Attributes:
-        activation: Of the candidate.
-        gate_activation: Of the gates.
-        output_activation: Of the memory cell before it is output.
+        activation: Activation of the candidate.
+        gate_activation: Activation of the gates.
+        output_activation: Activation of the memory cell in the output.
         clip: Bound of the pre-activations, or None.
-        coupled_gates: Whether the LSTM's f is 1 - i.
-        reset_after: Whether the GRU's r multiplies the product rather than the state.
+        coupled_gates: Whether f of the LSTM is 1 - i.
+        reset_after: Whether r of the GRU multiplies the product or the state.
         layer_norm: `LayerNormParams`, or None.
         zoneout: A rate for each array of the state.
         clip_cotangent: Bound of `dL/dh_t`, or None.
@@ -82,11 +82,11 @@ class CellOptions(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """Which units keep their last value, of one step or of all; None if none does.
+    """Random draws of zoneout, of one step or of all: which units keep their value.
 
     Attributes:
-        h: Booleans, of the output.
-        c: Booleans, of the memory cell.
+        h: Booleans for the output; None if none of its units does.
+        c: Booleans for the memory cell; None if none of its units does.
     """
 
     h: Any = None
@@ -103,7 +103,7 @@ def check_cell_options(
     reset_after: Any = True,
     **activations: Any,
 ) -> None:
-    """Raise for an option that no cell takes; layers call this when they are made."""
+    """Check the values of cell options; layers call this in their constructor."""
     check_callables(**activations)
     check_clip(clip)
     as_switch(coupled_gates, "coupled_gates")
@@ -120,16 +120,16 @@ def parse_cell_options(
     clip_cotangent: Any = None,
     **options: Any,
 ) -> CellOptions:
-    """Check the options that a user gave to a cell and return them parsed.
+    """Check the cell options of a call and return them parsed.
 
     Args:
         sizes: Size of each field of `LayerNormParams` that the cell uses.
-        dtype: Of the gains that are made for `layer_norm=True`.
-        state_arrays: Number of arrays of the state, each of which has a zoneout rate.
+        dtype: Dtype of the gains for `layer_norm=True`.
+        state_arrays: Number of arrays of the state; each has its zoneout rate.
         layer_norm: The user's option.
         zoneout: The user's option.
         clip_cotangent: The user's option.
-        **options: The others.
+        **options: The other fields of `CellOptions`.
     """
     check_cell_options(**options)
     check_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`")
@@ -141,25 +141,25 @@ def parse_cell_options(
     )
 
 
-def departure(
+def nonstandard_feature(
     options: CellOptions,
     mask: Any,
     activations: tuple[str, ...],
     extra_params: dict[str, Any],
 ) -> str | None:
-    """Name the first thing in which a cell differs from its standard form, or None.
+    """Name a feature of a cell that its standard form does not have, or return None.
 
     Args:
         options: The parsed options.
-        mask: The recurrent dropout's, or None.
-        activations: Which options are activations of the cell.
+        mask: The mask of recurrent dropout, or None.
+        activations: Names of the options that are activations of the cell.
         extra_params: Parameters that the standard form does not have, by their names
-            in messages; None where the cell has none.
+            in messages; None for parameters that are not used.
     """
     for name in activations:
         if getattr(options, name) not in SLOPES:
             return f"`{name}` other than tanh, sigmoid and relu"
-    differs = {
+    features = {
         "`clip`": options.clip is not None,
         "`coupled_gates`": options.coupled_gates,
         "`reset_after=False`": not options.reset_after,
@@ -169,17 +169,17 @@ def departure(
         "`clip_cotangent`": options.clip_cotangent is not None,
         **{name: param is not None for name, param in extra_params.items()},
     }
-    return next((name for name, found in differs.items() if found), None)
+    return next((name for name, used in features.items() if used), None)
 
 
 def parse_layer_norm(
     layer_norm: bool | LayerNormParams, dtype: Any, sizes: dict[str, int]
 ) -> LayerNormParams | None:
-    """Check the shapes of the gains and return them; True makes gains of one.
+    """Check the shapes of the gains and return them; True gives gains of one.
 
     Args:
         layer_norm: The user's option.
-        dtype: Of the gains that are made.
+        dtype: Dtype of the gains for True.
         sizes: Size of each field of `LayerNormParams` that the cell uses.
     """
     if layer_norm is False:
@@ -201,7 +201,7 @@ def parse_layer_norm(
             wanted = "None" if size is None else f"an array of shape ({size},)"
             raise ValueError(
                 f"`layer_norm.{name}` is {'None' if gain is None else 'an array'}; "
-                f"wanted {wanted} in this network."
+                f"wanted {wanted} for this cell."
             )
         if size is not None:
             check_shape(f"layer_norm.{name}", gain, (size,), "one for each column")
@@ -211,7 +211,7 @@ def parse_layer_norm(
 def normalized(
     a: Float[Array, "*lead columns"], gain: Any, bias: Any = None
 ) -> Float[Array, "*lead columns"]:
-    """Give the last axis of `a` mean 0 and variance 1, then apply gain and bias."""
+    """Normalise the last axis of `a` to mean 0 and variance 1; apply gain and bias."""
     centred = a - jnp.mean(a, -1, keepdims=True)
     variance = jnp.mean(centred * centred, -1, keepdims=True)
     spread = lambda v: jnp.broadcast_to(jnp.asarray(v, a.dtype), a.shape)
@@ -227,12 +227,12 @@ def check_rate(name: str, rate: Any) -> None:
 
 
 def parse_zoneout(zoneout: Any, count: int) -> tuple[float, ...]:
-    """Return `count` rates, from one number for all or, of two, from a pair."""
+    """Return `count` rates, from one number for all or from a pair if there are two."""
     pair = count > 1 and isinstance(zoneout, tuple | list)
     rates: tuple[Any, ...] = tuple(zoneout) if pair else (zoneout,) * count
     if len(rates) != count:
         raise ValueError(
-            f"`zoneout` is {zoneout}; wanted a rate, or one for h and one for c."
+            f"`zoneout` is {zoneout}; wanted one rate, or a pair of rates for h and c."
         )
     for rate in rates:
         check_rate("zoneout", rate)
@@ -242,7 +242,7 @@ def parse_zoneout(zoneout: Any, count: int) -> tuple[float, ...]:
 def draw_zoneout(
     key: Any, rates: tuple[float, ...], shapes: list[tuple[int, ...]]
 ) -> Draws:
-    """Draw which units keep their value; none does without a key or at rate 0."""
+    """Draw which units keep their value; without a key, or at rate 0, none does."""
     if key is None:
         return Draws()
     check_key(key)
@@ -254,21 +254,21 @@ def draw_zoneout(
     return Draws(*drawn)
 
 
-def zoned(rate: float, kept: Any, before: Array, after: Array) -> Array:
-    """Return `before` where `kept` is true; without draws mix both by the rate."""
+def apply_zoneout(rate: float, keep: Any, before: Array, after: Array) -> Array:
+    """Return `before` where `keep` is true; without draws, mix both by the rate."""
     if not rate:
         return after
-    if kept is None:
+    if keep is None:
         return rate * before + (1 - rate) * after
-    return jnp.where(kept, before, after)
+    return jnp.where(keep, before, after)
 
 
 def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> Any:
-    """Return the mask that multiplies each sequence's state in every step, or None.
+    """Return the mask of recurrent dropout, which multiplies h in every step, or None.
 
     Args:
         recurrent_dropout: A rate, or the mask itself.
-        key: Random key of the mask; None draws none.
+        key: Random key for the mask; without one, a rate gives no mask.
         shape: `(*batch, P)`.
     """
     if getattr(recurrent_dropout, "ndim", 0):
@@ -282,11 +282,11 @@ def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> An
     if key is None or not recurrent_dropout:
         return None
     check_key(key)
-    keeps = 1 - recurrent_dropout
+    keep_rate = 1 - recurrent_dropout
     key = jax.random.fold_in(key, 1)
-    return jax.random.bernoulli(key, keeps, shape).astype(jnp.float32) / keeps
+    return jax.random.bernoulli(key, keep_rate, shape).astype(jnp.float32) / keep_rate
 
 
-def masked(h: Array, mask: Any) -> Array:
-    """Multiply the state by its dropout mask, if there is one."""
+def apply_mask(h: Array, mask: Any) -> Array:
+    """Multiply h by its dropout mask, unless that is None."""
     return h if mask is None else h * jnp.asarray(mask, h.dtype)

@@ -1,4 +1,4 @@
-"""`recur`: the user's own step, repeated over time."""
+"""`recur`: a scan over time of the user's own step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,16 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_leading,
     check_returned,
 )
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrence.time.cotangents import (
+    clip_cotangents,
+    explain_forward_mode_error,
+)
 from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.typing import ArrayLike
 
 
-# A step has the shape of a scan body: step(state, x_t) -> (state, y_t).
+# A step has the signature of a scan body: step(state, x_t) -> (state, y_t).
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -37,58 +40,61 @@ def recur(
     truncate: int | None = None,
     clip_cotangent: float | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """Repeat the user's own `step` over time.
+    """Scan a `step` of your own over time.
 
     `state_t, y_t = step(state_{t-1}, x_t)` for t = 0 .. T-1, or T-1 .. 0 with
-    `reverse`. The step sees the whole batch at once: `x_t (*batch, features)`. It
-    closes over its parameters, and gradients flow into them.
+    `reverse`. A step is computed for the whole batch at once, with `x_t (*batch,
+    features)`. It may close over parameters, which receive their gradients.
 
     Args:
-        step: `step(state, x_t) -> (state, y_t)`, the shape of a body of `lax.scan`. The
+        step: `step(state, x_t) -> (state, y_t)`, as the body of `jax.lax.scan`. The
             state that it returns has the structure, shapes and dtypes of `state`.
-        state: The initial state, any pytree. With `lengths` or `resets` each of its
-            arrays begins with the batch axes.
-        xs: Array, or pytree of arrays, `(*batch, time, features)`, or
+        state: The initial state, any pytree. With `lengths` or `resets`, the first axes
+            of each of its arrays are the batch axes.
+        xs: An array, or a pytree of arrays, `(*batch, time, features)`, or
             `(time, *batch, ...)` with `time_major`, where any number of feature axes
-            may follow, also none. T = 0 returns the initial state.
-        lengths: Integers 0 to T of the shape `batch`: how many steps of each sequence
-            are real. At the others the state stays, `ys` is zero, and `xs` is read as
-            zero, so that what stands there reaches neither value nor gradient. The
-            final state is the one at the last real step; length 0 gives the initial
-            state. The values stay on the device: nothing is checked but the shape.
+            may follow. With T = 0 the final state is the initial one.
+        lengths: Integers of shape `batch`, from 0 to T: the number of steps of each
+            sequence that are real; the others are padding. At padding the state does
+            not change, `ys` is zero, and `xs` is replaced by zero, so its values there,
+            even NaN, reach no result and no gradient. The final state is the one after
+            the last real step; with length 0 it is the initial state. Only the shape is
+            checked, since the values stay on the device.
         resets: Booleans `(*batch, time)`, or `(time, *batch)` with `time_major`. Where
-            true, the state is set to the initial state before that step is computed.
-            Padded steps ignore them.
-        reverse: Compute the last step first (with `lengths`, the last real step).
-            `ys[t]` still belongs to `xs[t]`; the final state is the one after step 0.
+            one is true, the step starts from the initial state. At padding they have no
+            effect.
+        reverse: Whether the last step is computed first; with `lengths`, the last real
+            step of each sequence. `ys[t]` still belongs to `xs[t]`, and the final state
+            is the one after step 0.
         time_major: Whether time is the first axis of `xs`, `ys` and `resets`.
-        unroll: How many steps one iteration of the compiled loop computes: less
-            overhead against more code.
-        checkpoint: None keeps what the derivative needs of every step. A number k keeps
-            the state of every k-th step and computes the rest again when it is
-            needed; "sqrt" is k = sqrt(T), for O(sqrt(T)) memory.
-        truncate: A number k cuts backpropagation through time into windows of k steps,
-            counted from the first real step computed: the state that enters step k, 2k
-            and so on is `stop_gradient` of the state before, so a cotangent passes
-            through k steps at most. None cuts nowhere. The values do not change.
-        clip_cotangent: Bound of the absolute cotangents of the state, element by
-            element, each time they leave a step on the way back. None bounds nothing.
-            It has no forward mode, since it is no derivative.
+        unroll: Number of steps in one iteration of the compiled loop. More steps mean
+            less overhead and a larger program.
+        checkpoint: None stores the residuals of every step. An int k stores the state
+            of every k-th step and recomputes the rest in the backward pass; "sqrt" is k
+            = sqrt(T), which needs O(sqrt(T)) memory.
+        truncate: An int k divides the steps into windows of k, in the order in which
+            they are computed and without padding, and applies `stop_gradient` to the
+            state between two windows. So a cotangent passes through at most k steps.
+            None is one window. Values do not change.
+        clip_cotangent: Bound of each element of the state's cotangent, which is clipped
+            after every step of the backward pass; None is no bound. With a bound,
+            forward mode is not supported, since the result is not a derivative.
 
     Returns:
-        `(state, ys)`: the final state, and all `y_t`, with time where `xs` has it.
+        `(state, ys)`: the final state, and all `y_t`, with time on the same axis as in
+        `xs`.
 
     Raises:
-        ValueError: If `xs` has no arrays, too few axes or unequal numbers of steps, if
-            `lengths`, `resets` or `state` do not fit its batch axes, or an option is
-            out of its range.
+        ValueError: If `xs` has no arrays, too few axes or different numbers of steps,
+            if `lengths`, `resets` or `state` do not match its batch axes, or if an
+            option is out of range.
         TypeError: If `step` is not callable, `lengths` are not integers, or `resets`
-            not booleans.
+            are not booleans.
 
-    A `tap` inside the step reports statistics of shape `(time,)` under
-    `jaxnets.gradflow.measure`; position t belongs to `xs[t]`, with `reverse` too. With
-    `checkpoint` they are `(segments, steps)`, and the last, shorter segment, if there
-    is one, reports under the name `rest/` and the tap's.
+    A `tap` inside the step records statistics of shape `(time,)` under
+    `jaxnets.gradflow.measure`; element t belongs to `xs[t]`, also with `reverse`. With
+    `checkpoint` their shape is `(segments, steps)`, and if the last segment is shorter,
+    its statistics have the tap's name with the prefix `rest/`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -104,8 +110,8 @@ def recur(
         >>> h[:, 0]
         Array([1.75, 1.  ], dtype=float32)
 
-        A mask of any pattern rides along in `xs`, and the step keeps the state where it
-        is false:
+        To mask arbitrary steps, pass the mask in `xs` and keep the state where it is
+        false:
 
         >>> def observed(h, inputs):
         ...     x_t, seen_t = inputs
@@ -117,10 +123,11 @@ def recur(
                [0. , 1. , 1. ]], dtype=float32)
 
     Source: `checkpoint` is Chen et al. 2016, "Training Deep Nets with Sublinear Memory
-    Cost". Beside `jax.lax.scan` it adds lengths, resets and checkpoints. Flax's
-    `nnx.RNN` leaves outputs at padding as they come and returns the wrong state for
-    length 0; Keras repeats the last output at padding, and `go_backwards` returns the
-    outputs in reversed order; PyTorch packs sequences with lengths on the host.
+    Cost". Compared with `jax.lax.scan`, it adds lengths, resets, checkpoints and
+    truncation. Flax's `nnx.RNN` does not mask outputs at padding, and returns the state
+    after the last step for a sequence of length 0; Keras repeats the last output at
+    padding, and `go_backwards` returns the outputs in reverse order; PyTorch packs
+    sequences by their lengths on the host.
     """
     check_callables(step=step)
     batch = batch_axes(xs, lengths, resets, time_major)
@@ -149,13 +156,13 @@ def recur_over_maps(
     time_major: bool = False,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Run `recur` over `x (*batch, T, *features)` with several feature axes.
+    """Run `recur` over inputs with several feature axes, `x (*batch, T, *features)`.
 
     Args:
         step: As in `recur`.
         state: As in `recur`.
         x: An array, or a pytree of arrays that all have these axes.
-        feature_ndim: Number of feature axes, which says where the time axis is.
+        feature_ndim: Number of feature axes, which determines the time axis.
         time_major: As in `recur`.
         **options: The other options of `recur`.
     """
@@ -175,10 +182,11 @@ def _run_steps(
     clip_cotangent: float | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Run `recur` over `xs` whose batch axes are known.
+    """Run `recur` over `xs` with known batch axes.
 
-    The arrays are `(*batch, time, ...)`, or `(time, *batch, ...)` with `time_major`,
-    with any number of feature axes. `options` are the others of `recur`.
+    The arrays of `xs` are `(*batch, time, ...)`, or `(time, *batch, ...)` with
+    `time_major`, with any number of feature axes. `options` are the other options of
+    `recur`.
     """
     check_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
@@ -189,13 +197,13 @@ def _run_steps(
     if parsed.valid is not None or parsed.resets is not None:
         check_leading("state", state, batch)
 
-    # With time first and no lengths the number of batch axes is not known.
+    # With time first and without lengths, the number of batch axes is not known.
     lead = () if time_major and parsed.valid is None else batch
 
     def bounded_step(state, x_t, _):
-        returned = step(bounded_cotangents(state, clip_cotangent), x_t)
+        returned = step(clip_cotangents(state, clip_cotangent), x_t)
         check_returned(returned, state, lead)
         return returned
 
-    with explained(clip_cotangent=clip_cotangent):
+    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
         return scan_steps(bounded_step, state, xs, parsed)

@@ -1,8 +1,8 @@
-"""How recurrent weights start: one rule for rnn, gru and lstm, gate by gate.
+"""Initialisers of recurrent weights.
 
-A contrast of architectures must not be one of initialisers, so all three draw each
-gate's block on its own, with the same two rules. The default is orthogonal; here are
-the other rules that papers name.
+All cells draw the block of each gate separately, with the same two default
+initialisers, so that a comparison of cells is not one of initialisers. This file also
+has other initialisers from the literature.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ from jaxnets.typing import Key
 
 Initializer = jax.nn.initializers.Initializer
 
-# The two rules of all three networks.
+# The default initialisers of all cells.
 input_default: Initializer = jax.nn.initializers.lecun_normal()
 recurrent_default: Initializer = jax.nn.initializers.orthogonal()
 
@@ -32,22 +32,24 @@ recurrent_default: Initializer = jax.nn.initializers.orthogonal()
 def init_gates(
     init: Initializer, key: Key, rows: int, columns: int, gates: int, dtype: DTypeLike
 ) -> Inexact[Array, "{rows} {gates*columns}"]:
-    """Draw one `(rows, columns)` block for each gate and put them side by side.
+    """Draw a `(rows, columns)` block for each gate and concatenate them.
 
-    An orthogonal rule on the fused matrix instead would give each gate's recurrent
-    block singular values of 1/sqrt(G), and the cell a different gain from an RNN's.
-    Drawn in at least float32 and rounded, since a QR decomposition needs that.
+    If one orthogonal matrix were drawn for all G gates, each gate's block would have
+    singular values of 1/sqrt(G). The blocks are drawn in at least float32, which a QR
+    decomposition needs, and rounded to `dtype`.
     """
     wide = accumulation_dtype(dtype)
     blocks = [init(k, (rows, columns), wide) for k in jax.random.split(key, gates)]
     return jnp.concatenate(blocks, axis=1).astype(dtype)
 
 
-def check_init(key: Any, dtype: Any, rules: dict[str, Any], **sizes: Any) -> None:
-    """Raise for the first argument of an `init_` function that is none such."""
+def check_init(
+    key: Any, dtype: Any, initialisers: dict[str, Any], **sizes: Any
+) -> None:
+    """Check the arguments that all `init_` functions share."""
     check_sizes(**sizes)
     check_key(key)
-    check_callables(**rules)
+    check_callables(**initialisers)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(
             f"`dtype` is {jnp.dtype(dtype)}; wanted floating point, such as "
@@ -56,17 +58,17 @@ def check_init(key: Any, dtype: Any, rules: dict[str, Any], **sizes: Any) -> Non
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raise for the first of `sizes` that is no int, or below 1."""
+    """Raise unless each of `sizes` is an int of at least 1, or None."""
     for name, size in sizes.items():
         if size is not None:
             as_count(size, name)
 
 
 def uniform_init(hidden: int) -> Initializer:
-    """Return PyTorch's rule: every weight uniform within `+-1/sqrt(H)`.
+    """Return PyTorch's initialiser: uniform between `-1/sqrt(H)` and `1/sqrt(H)`.
 
     Args:
-        hidden: H, units of the network.
+        hidden: H, units of the layer.
 
     Returns:
         An initialiser for `input_init` and `recurrent_init`.
@@ -74,14 +76,14 @@ def uniform_init(hidden: int) -> Initializer:
     Example:
         >>> import jax
         >>> from jaxnets.functional import init_gru, uniform_init
-        >>> rule = uniform_init(16)
+        >>> init = uniform_init(16)
         >>> key = jax.random.key(0)
-        >>> w_hh = init_gru(key, 4, 16, input_init=rule, recurrent_init=rule).w_hh
+        >>> w_hh = init_gru(key, 4, 16, input_init=init, recurrent_init=init).w_hh
         >>> bool(abs(w_hh).max() <= 0.25)
         True
 
-    Source: `torch.nn.LSTM`, which draws the biases alike; here they start at zero. A
-    recurrent block then has a spectral radius near 0.58.
+    Source: `torch.nn.LSTM`, which also draws the biases in this way; here they start at
+    zero. The recurrent block of a gate has a spectral radius near 0.58.
     """
     check_sizes(hidden=hidden)
     bound = hidden**-0.5
@@ -94,17 +96,17 @@ def uniform_init(hidden: int) -> Initializer:
 
 
 def identity_init(scale: float = 1.0) -> Initializer:
-    """Return the rule of the identity RNN: each recurrent block is `scale * I`.
+    """Return the initialiser of the identity RNN: each recurrent block is `scale * I`.
 
     Args:
-        scale: What stands on the diagonal.
+        scale: The value on the diagonal.
 
     Returns:
-        An initialiser for `recurrent_init`; a block that is not square has the
-        diagonal that fits.
+        An initialiser for `recurrent_init`. A block that is not square is zero outside
+        its main diagonal.
 
     Raises:
-        TypeError: If `scale` is no number.
+        TypeError: If `scale` is not a number.
 
     Example:
         >>> import jax
@@ -114,8 +116,8 @@ def identity_init(scale: float = 1.0) -> Initializer:
                [0. , 0.5]], dtype=float32)
 
     Source: Le et al. 2015, "A Simple Way to Initialize Recurrent Networks of Rectified
-    Linear Units", with `activation=jax.nn.relu`. Flax, Keras and PyTorch
-    leave it to the user.
+    Linear Units", with `activation=jax.nn.relu`. Flax, Keras and PyTorch have no such
+    default.
     """
     check_number("scale", scale, "the number on the diagonal, such as 1.0")
 
@@ -131,13 +133,14 @@ def chrono_bias(
 ) -> Inexact[Array, " {4*hidden}"]:
     """Draw the biases of an `lstm` for dependencies of up to `longest` steps.
 
-    `b_f = log(u)` with u uniform in [1, longest - 1], `b_i = -b_f`, the others zero:
-    each unit forgets over its own time, and the times cover the range.
+    `b_f = log(u)` with u uniform in [1, longest - 1], `b_i = -b_f`, and the other
+    biases are zero. So each unit has its own time scale of forgetting, between 1 step
+    and `longest` steps.
 
     Args:
         key: Random key.
-        hidden: H, units of the network.
-        longest: Steps that the longest dependency spans, at least 3.
+        hidden: H, units of the layer.
+        longest: Number of steps of the longest dependency, at least 3.
         dtype: Dtype of the biases.
 
     Returns:
@@ -155,14 +158,14 @@ def chrono_bias(
         True
 
     Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?".
-    Flax, Keras and PyTorch have no such rule.
+    Flax, Keras and PyTorch have no such initialiser.
     """
     check_sizes(hidden=hidden, longest=longest)
     check_key(key)
     if longest < 3:
         raise ValueError(
-            f"`longest` is {longest}; wanted at least 3 steps. For shorter ones the "
-            "`forget_bias` of `init_lstm` is enough."
+            f"`longest` is {longest}; wanted at least 3 steps. For shorter "
+            "dependencies use the `forget_bias` of `init_lstm`."
         )
     steps = jax.random.uniform(key, (hidden,), jnp.float32, 1.0, longest - 1.0)
     b_f = jnp.log(steps)

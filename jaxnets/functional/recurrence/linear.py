@@ -1,7 +1,7 @@
-"""Run a cell whose gates depend on `x_t` only, in a loop or by an associative scan.
+"""Cells whose gates depend on `x_t` only, run in a loop or by an associative scan.
 
-Without `h_{t-1}` in its gates a step is linear in the state, `h_t = decay_t * h_{t-1} +
-value_t`, with a decay and a value for each element.
+A step of such a cell is linear in the state, element by element: `h_t = decay_t *
+h_{t-1} + value_t`.
 
 Source: Feng et al. 2024, "Were RNNs All We Needed?".
 """
@@ -28,9 +28,12 @@ from jaxnets.functional.recurrence.initializers import (
     check_init,
     init_gates,
 )
-from jaxnets.functional.recurrence.products import plus_bias, product
+from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.time.associative import solve, solve_in_logs
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrence.time.cotangents import (
+    clip_cotangents,
+    explain_forward_mode_error,
+)
 from jaxnets.functional.recurrence.time.options import (
     Masks,
     check_clip_cotangent,
@@ -48,13 +51,13 @@ class LinearCell(NamedTuple):
 
     Attributes:
         name: Name of its function, such as "min_gru".
-        params: NamedTuple of its parameters, `w_xh (D, G*H)` and `b (G*H,)`.
-        gates: The G blocks of columns, in order.
-        coefficients: `coefficients(a, tap) -> (decay, value)` from the pre-activations
-            by the names of their blocks. It taps the gates.
-        log_coefficients: The logarithms of the same, `log_coefficients(a)`.
-        state: NamedTuple of the state; None because the state is `h` alone.
-        zero_params: Parameters for which None means the same as zeros.
+        params: The NamedTuple type of its parameters, `w_xh (D, G*H)` and `b (G*H,)`.
+        gates: Names of the G blocks of columns, in order.
+        coefficients: `coefficients(a, tap) -> (decay, value)`, where `a` maps the names
+            of the blocks to pre-activations, and `tap` is applied to the gates.
+        log_coefficients: `log_coefficients(a)` returns the logarithms of both.
+        state: None, because the state is `h` alone; as in `Cell`.
+        zero_params: As in `Cell`.
     """
 
     name: str
@@ -66,12 +69,12 @@ class LinearCell(NamedTuple):
     zero_params: tuple[str, ...] = ()
 
     def widths(self, params: Any) -> tuple[int, ...]:
-        """Check the parameters; return the features of each array of the state."""
+        """Check the parameters; return the number of features of the state."""
         return (check_weights(params, self.params, self.gates),)
 
 
 def positive(x: Array) -> Array:
-    """Return `x + 1/2` for `x >= 0` and `sigmoid(x)` below, which is positive."""
+    """Return `x + 1/2` where `x >= 0`, and `sigmoid(x)` elsewhere; it is positive."""
     return jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))
 
 
@@ -91,9 +94,9 @@ def init_linear_cell(
     input_init: Initializer,
     dtype: DTypeLike,
 ) -> Any:
-    """Draw the weights of each gate's block; `biases` names those that are not zero."""
-    rules = {"input_init": input_init}
-    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
+    """Draw the weights; `biases` has the biases of gates that are not zero."""
+    initialisers = {"input_init": input_init}
+    check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     count = len(cell.gates)
     b = [jnp.full(hidden, biases.get(gate, 0.0), dtype) for gate in cell.gates]
     w_xh = init_gates(input_init, key, in_features, hidden, count, dtype)
@@ -112,9 +115,9 @@ def run_linear_cell(
 ) -> tuple[Array, Array]:
     """Run `cell` over time, as its public function does.
 
-    - "scan": a loop over time; it has every option, and its taps see every step;
-    - "associative": all steps in parallel;
-    - "associative_log": the same on logarithms.
+    - "scan": a loop over time, which supports every option and taps;
+    - "associative": all steps in parallel, by an associative scan;
+    - "associative_log": the same with logarithms.
     """
     check_clip_cotangent(clip_cotangent)
     time_major = as_switch(scan_options["time_major"], "time_major")
@@ -130,10 +133,10 @@ def run_linear_cell(
         "taps, which `measure` needs": is_measuring(),
     }
     chosen = choose(cell.name, implementation, _candidates(unsupported))
-    project = lambda x: plus_bias(product(x, params.w_xh), params.b)
+    project = lambda x: add_bias(product(x, params.w_xh), params.b)
     if chosen == "scan":
         step = functools.partial(_step, cell, clip_cotangent)
-        with explained(clip_cotangent=clip_cotangent):
+        with explain_forward_mode_error(clip_cotangent=clip_cotangent):
             return scan_steps(step, h, x, options, prepare=project)
     if time == 0:
         return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
@@ -165,11 +168,11 @@ def step_linear_cell(
     shape = (*jnp.shape(x_t)[:-1], hidden)
     check_state(state, [shape], None)
     params, x_t, h = _converted(params, x_t, state, shape)
-    return _step(cell, None, h, plus_bias(product(x_t, params.w_xh), params.b))
+    return _step(cell, None, h, add_bias(product(x_t, params.w_xh), params.b))
 
 
 def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
-    """Check the state, if there is one, and convert all arrays to one dtype."""
+    """Check the state, unless it is None, and convert all arrays to one dtype."""
     if state is not None:
         check_state(state, [shape], None)
     params, x, state = same_dtype(params, x, state)
@@ -177,7 +180,7 @@ def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
 
 
 def _candidates(unsupported: dict[str, bool]) -> list[Candidate]:
-    """Return the implementations as they stand, the preferred one first."""
+    """Return the implementations for these arguments, the preferred one first."""
     found = next((name for name, used in unsupported.items() if used), None)
     reason = None if found is None else f"does not support {found}"
     parallel = [
@@ -185,8 +188,8 @@ def _candidates(unsupported: dict[str, bool]) -> list[Candidate]:
         for name in ("associative", "associative_log")
     ]
     loop = Candidate("scan")
-    # A loop of elementwise steps keeps one core of a CPU busy; see the rows min_gru and
-    # min_lstm of the benchmark `recurrent`.
+    # On CPUs the loop is preferred; the rows min_gru and min_lstm of the benchmark
+    # `recurrent` compare both.
     return [*parallel, loop] if jax.default_backend() != "cpu" else [loop, *parallel]
 
 
@@ -202,9 +205,9 @@ def _step(
     a_t: Array,
     draws_t: None = None,
 ) -> tuple[Array, Array]:
-    """Compute a step from its pre-activations."""
+    """Compute one step from its pre-activations."""
     del draws_t
     decay, value = cell.coefficients(_blocks(cell, a_t), tap)
     after = (decay * h.astype(decay.dtype) + value).astype(h.dtype)
-    after = tap(bounded_cotangents(after, clip_cotangent), "h")
+    after = tap(clip_cotangents(after, clip_cotangent), "h")
     return after, after

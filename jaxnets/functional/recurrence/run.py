@@ -1,7 +1,7 @@
 """Run any cell: check the arguments, parse the options, choose, loop over time.
 
-The functions `rnn`, `gru` and `lstm` and their steps are signatures and documentation
-over `run_cell` and `step_cell`, which know no cell but by its `Cell` description.
+The functions `rnn`, `gru` and `lstm` and their steps have signatures and documentation;
+`run_cell` and `step_cell` have the code, for any cell with a `Cell` description.
 """
 
 import functools
@@ -26,17 +26,17 @@ from jaxnets.functional.recurrence.cell import (
 from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
     Draws,
-    departure,
     draw_zoneout,
     dropout_mask,
+    nonstandard_feature,
     parse_cell_options,
 )
 from jaxnets.functional.recurrence.products import (
-    input_share,
+    input_projection,
     preactivations,
     projects_all_steps_at_once,
 )
-from jaxnets.functional.recurrence.time.cotangents import explained
+from jaxnets.functional.recurrence.time.cotangents import explain_forward_mode_error
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
 from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
 from jaxnets.functional.recurrence.time.split import split_scan
@@ -45,14 +45,14 @@ from jaxnets.functional.shared.arguments import as_switch
 
 
 class _Arguments(NamedTuple):
-    """The arguments of a cell, checked and of one dtype.
+    """The arguments of a cell, checked and converted to one dtype.
 
     Attributes:
         params: The parameters.
-        x: The input of all steps or of one.
+        x: The inputs of all steps, or of one step.
         state: The initial state.
         options: The parsed cell options.
-        mask: The recurrent dropout's, or None.
+        mask: The mask of recurrent dropout, or None.
         draws: Random draws, time first.
         batch: The batch axes.
         time: Number of steps, in a tuple; empty for a single step.
@@ -88,11 +88,10 @@ def run_cell(
 
     The implementations, in the order of preference:
 
-    - "in_place": a loop that stores its residuals where the input's products stood,
-      for cells in their standard form; otherwise as "split";
-    - "split": a loop whose backward pass computes the cotangents of the
-      pre-activations only, and the gradients of the weights after it, without forward
-      mode;
+    - "in_place": as "split", but the residuals are stored in the memory of the input
+      projection, for cells in their standard form;
+    - "split": a loop whose backward pass computes only the cotangents of the
+      pre-activations, and after it the gradients of the weights, without forward mode;
     - "scan": a plain scan, which JAX differentiates in every mode;
     - the cell's kernels, which libraries provide.
 
@@ -101,15 +100,15 @@ def run_cell(
         params: Its parameters.
         x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`.
         state: Initial state, or None for zeros.
-        lengths: As in `recur`, like the scan options that follow.
+        lengths: As in `recur`.
         resets: As in `recur`.
         reverse: As in `recur`.
         time_major: As in `recur`.
         unroll: As in `recur`.
         checkpoint: As in `recur`.
         truncate: As in `recur`.
-        implementation: The user's; None chooses.
-        **cell_options: All other options, as the user gave them.
+        implementation: The user's option; None chooses.
+        **cell_options: The other options, as the user passed them.
 
     Returns:
         `(state, ys)`.
@@ -137,7 +136,7 @@ def run_cell(
     if chosen != "scan":
         no_forward_mode["implementation"] = chosen
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
-    with explained(**no_forward_mode):
+    with explain_forward_mode_error(**no_forward_mode):
         return loops[chosen](bound, given.state, given.x, options)
 
 
@@ -147,8 +146,8 @@ def step_cell(
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
-    from_x = input_share(bound.weights, given.x)
-    return _advance(bound, given.state, from_x, given.draws)
+    from_x = input_projection(bound.weights, given.x)
+    return _compute_step(bound, given.state, from_x, given.draws)
 
 
 def _parse_arguments(
@@ -190,48 +189,54 @@ def _parse_arguments(
 
 
 def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
-    """Return all implementations as they stand for these arguments."""
-    extra = {text: getattr(given.params, name) for name, text in cell.departures}
-    differs = departure(given.options, given.mask, cell.activations, extra)
+    """Return all implementations for these arguments, the preferred one first."""
+    extra = {
+        text: getattr(given.params, name) for name, text in cell.nonstandard_params
+    }
+    nonstandard = nonstandard_feature(
+        given.options, given.mask, cell.activations, extra
+    )
     kernels = [
-        kernel.candidate(differs, given.x, (*given.time, *given.batch), options)
+        kernel.candidate(nonstandard, given.x, (*given.time, *given.batch), options)
         if jax.default_backend() == kernel.platform
-        else Candidate(kernel.name, kernel.elsewhere, possible=False)
+        else Candidate(kernel.name, kernel.requirement, possible=False)
         for kernel in cell.kernels
     ]
-    in_place = _in_place_candidate(differs, given.x.dtype, *given.time)
+    in_place = _in_place_candidate(nonstandard, given.x.dtype, *given.time)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 
 
-def _in_place_candidate(differs: str | None, dtype: Any, time: int) -> Candidate:
-    """Return "in_place" for a cell that `differs` so from its standard form."""
+def _in_place_candidate(nonstandard: str | None, dtype: Any, time: int) -> Candidate:
+    """Return the candidate "in_place"; see `Kernel.candidate` for `nonstandard`."""
     obstacles = {
-        f"does not support {differs}": differs is not None,
+        f"does not support {nonstandard}": nonstandard is not None,
         f"supports float32 and float64 only, not {dtype}": dtype
         not in (jnp.float32, jnp.float64),
         "needs at least one step": time == 0,
     }
-    found = next((reason for reason, holds in obstacles.items() if holds), None)
-    if found is not None:
-        return Candidate("in_place", found, possible=False)
+    reason = next((reason for reason, found in obstacles.items() if found), None)
+    if reason is not None:
+        return Candidate("in_place", reason, possible=False)
     backend = jax.default_backend()
-    return Candidate("in_place", None if backend == "cpu" else "made for CPUs")
+    return Candidate("in_place", None if backend == "cpu" else "is meant for CPUs")
 
 
 def _plain_scan(
     cell: BoundCell, state: Any, x: Any, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Scan the step as it stands, and leave the derivative to JAX."""
-    project = functools.partial(input_share, cell.weights)
-    step = functools.partial(_advance, cell)
+    """Run a plain scan of the step, which JAX differentiates."""
+    project = functools.partial(input_projection, cell.weights)
+    step = functools.partial(_compute_step, cell)
     if projects_all_steps_at_once():
         return scan_steps(step, state, x, options, cell.draws, prepare=project)
     each = lambda state, x_t, draws_t: step(state, project(x_t), draws_t)
     return scan_steps(each, state, x, options, cell.draws)
 
 
-def _advance(cell: BoundCell, state: Any, from_x: Any, draws_t: Any) -> tuple[Any, Any]:
-    """Compute a step from the input's share of the pre-activations."""
+def _compute_step(
+    cell: BoundCell, state: Any, from_x: Any, draws_t: Any
+) -> tuple[Any, Any]:
+    """Compute one step from the input projection."""
     h = cell.recurrent_input(cell.other_params, state)
     a = blocks(cell, preactivations(cell, from_x, h, cell.weights))
     return cell.update(cell.other_params, a, state, draws_t, plain_hooks(cell.options))

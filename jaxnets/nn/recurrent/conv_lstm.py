@@ -19,25 +19,25 @@ from jaxnets.typing import ArrayLike
 
 
 class ConvLSTM(Module):
-    """A convolutional LSTM: `jaxnets.functional.conv_lstm` with its weights held.
+    """A convolutional LSTM: `jaxnets.functional.conv_lstm` with its weights.
 
     Args:
         in_features: D, channels of the input.
         hidden: H, channels of the state.
-        kernel_size: Window that the input is seen through, one int for each spatial
-            axis, such as `(3, 3)`.
-        recurrent_kernel_size: Window that the last h is seen through; None is
-            `kernel_size`.
-        activation: Of the candidate g, and of the cell on its way out.
-        gate_activation: Of the gates i, f and o.
-        forget_bias: Bias of the forget gate before training.
-        peephole_shape: Spatial shape of the peepholes: that of the input as in the
-            paper, `(1, 1)` for weights that all places share; None is no peepholes.
-        input_init: Initialiser of each gate's kernel in `w_xh`.
-        recurrent_init: Initialiser of each gate's kernel in `w_hh`.
+        kernel_size: Window of the input's kernel, one int for each spatial axis, such
+            as `(3, 3)`.
+        recurrent_kernel_size: Window of the state's kernel; None is `kernel_size`.
+        activation: Activation of the candidate g, and of the memory cell in the output.
+        gate_activation: Activation of the gates i, f and o.
+        forget_bias: Initial bias of the forget gate.
+        peephole_shape: Spatial shape of the peepholes: the one of the input as in the
+            paper, or `(1, 1)` for weights that all positions share; None is no
+            peepholes.
+        input_init: Initialiser of the kernel of each gate in `w_xh`.
+        recurrent_init: Initialiser of the kernel of each gate in `w_hh`.
         param_dtype: Dtype of the weights.
-        name: What its taps are called below.
-        rngs: Source of randomness; its `params` stream is used.
+        name: Scope of its taps.
+        rngs: Source of randomness, with the stream `params`.
 
     Attributes:
         w_xh: `(*kernel_size, D, 4*H)`.
@@ -46,7 +46,7 @@ class ConvLSTM(Module):
         peephole: `(3, *peephole_shape, H)`, or None.
 
     Raises:
-        TypeError: If a kernel size is a single int, for the rank would be a guess.
+        TypeError: If a kernel size is a single int, which does not determine the rank.
         ValueError: If a size is below 1, or the two kernel sizes differ in their
             number of axes.
 
@@ -60,9 +60,9 @@ class ConvLSTM(Module):
         ((2, 8, 8, 4), (2, 5, 8, 8, 4))
 
     Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
-    for Precipitation Nowcasting". It differs from `flax.linen.ConvLSTMCell` in that it
-    is the cell and its scan at once, in the peepholes and in the forget bias, which
-    there is 0; `flax.nnx` has none.
+    for Precipitation Nowcasting". In contrast to `flax.linen.ConvLSTMCell`, it is both
+    the cell and its scan, it supports peepholes, and its forget bias starts at 1.
+    `flax.nnx` has no such cell.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class ConvLSTM(Module):
         name: str = "conv_lstm",
         rngs: nnx.Rngs,
     ):
-        again = kernel_size if recurrent_kernel_size is None else recurrent_kernel_size
+        if recurrent_kernel_size is None:
+            recurrent_kernel_size = kernel_size
         params = F.init_conv_lstm(
             stream(rngs, "params")(),
             in_features,
             hidden,
             window_of(kernel_size),
-            recurrent_kernel_size=window_of(again),
+            recurrent_kernel_size=window_of(recurrent_kernel_size),
             forget_bias=forget_bias,
             peephole_shape=peephole_shape,
             input_init=input_init,
@@ -119,7 +120,7 @@ class ConvLSTM(Module):
         """Run over the time axis of `x (*batch, T, *spatial, D)`.
 
         Args:
-            x: Series of maps.
+            x: Inputs.
             state: Initial `LSTMState` of h and c `(*batch, *spatial, H)`; None is
                 zeros.
             **options: The scan options of `jaxnets.functional.conv_lstm`.

@@ -15,32 +15,33 @@ class GRU(RecurrentStack):
     Args:
         in_features: D, features of each time step.
         hidden: H, units of the state.
-        num_layers: Layers over one another; each reads the outputs of the one below.
-        bidirectional: Whether every layer reads the sequence from both ends, with
-            weights for each direction. The outputs stand side by side, `2*H` features.
-        dropout: Probability that an output is not seen by the next layer, while the
-            module is in train mode; the others are scaled up.
-        activation: Of the candidate n.
-        gate_activation: Of the gates r and z.
-        reset_after: Whether r multiplies after the recurrent product.
-        clip: Bound of the pre-activations; None is no bound.
-        input_init: Initialiser of each gate's block of `w_xh`.
-        recurrent_init: Initialiser of each gate's block of `w_hh`.
+        num_layers: Number of layers. Each reads the outputs of the layer before.
+        bidirectional: Whether each layer runs in both directions of time, with weights
+            for each. The outputs of both are concatenated to `2*H` features.
+        dropout: Rate of dropout between layers, in train mode.
+        activation: Activation of the candidate n.
+        gate_activation: Activation of the gates r and z.
+        reset_after: Whether r multiplies the recurrent product or the state; see
+            `jaxnets.functional.gru`.
+        clip: Bound to which the pre-activations are clipped; None is no bound.
+        input_init: Initialiser of the block of each gate in `w_xh`.
+        recurrent_init: Initialiser of the block of each gate in `w_hh`.
         param_dtype: Dtype of the weights.
-        implementation: Name of the implementation that runs, as in
-            `jaxnets.functional.gru`; None chooses.
-        name: What its taps are called below.
-        rngs: Source of randomness: its `params` stream, and `dropout` for that.
+        implementation: Name of an implementation of `jaxnets.functional.gru`; None
+            chooses.
+        name: Scope of its taps.
+        rngs: Source of randomness, with the streams `params` and, for dropout,
+            `dropout`.
 
     Raises:
-        TypeError: If `num_layers` is no int.
-        ValueError: If a size is below 1, `dropout` is no probability, or there is
+        TypeError: If `num_layers` is not an int.
+        ValueError: If a size is below 1, `dropout` is not a probability, or there is
             dropout and only one layer.
 
-    A layer's state is h `(*batch, H)`. With several layers or directions the module's
-    state is a tuple over the layers, each element a state, or with `bidirectional` a
-    pair of them, (forward, backward). The taps then stand below `name/layer0`, or
-    `name/layer0/forward`, and so on.
+    The state of a layer is h `(*batch, H)`. With several layers or directions the
+    module's state is a tuple with one element for each layer: a state or, with
+    `bidirectional`, a pair of states, (forward, backward). The taps are then named
+    `name/layer0/h`, or `name/layer0/forward/h`, and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,10 +53,10 @@ class GRU(RecurrentStack):
         ((2, 5), (2, 7, 5))
         >>> both = nn.GRU(3, 5, num_layers=2, bidirectional=True, rngs=nnx.Rngs(0))
         >>> state, ys = both(jnp.ones((2, 7, 3)))
-        >>> [(there.shape, back.shape) for there, back in state], ys.shape
+        >>> [(fwd.shape, bwd.shape) for fwd, bwd in state], ys.shape
         ([((2, 5), (2, 5)), ((2, 5), (2, 5))], (2, 7, 10))
 
-    It differs from `flax.nnx.GRUCell`, which has no bias `b_hn` inside the reset.
+    In contrast to `flax.nnx.GRUCell`, it has the bias `b_hn`, which r multiplies.
     """
 
     def __init__(

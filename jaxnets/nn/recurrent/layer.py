@@ -1,7 +1,7 @@
 """One recurrent layer, in one direction or in both: weights and a function call.
 
-Calls return `(state, ys)`, the order of `jax.lax.scan` and of `jaxnets.functional`.
-Each layer puts its taps (`h`, `c` and the gates) below its `name`.
+Calls return `(state, ys)`, in the order of `jax.lax.scan` and `jaxnets.functional`. The
+`name` of a layer is the scope of its taps (`h`, `c` and the gates).
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ Outputs = Inexact[Array, "*batch_time_hidden"]
 
 
 class Recipe(NamedTuple):
-    """What all layers and directions of a stack have in common.
+    """The arguments that all layers and directions of a stack share.
 
     Attributes:
         cell: The name of its row in `CELLS`.
-        draw: `draw(in_features)` returns new weights for so many features.
+        draw: `draw(in_features)` draws the weights for this number of features.
         options: The options of the cell, and `implementation`.
     """
 
@@ -44,15 +44,15 @@ class OneDirection(Module):
 
     Attributes:
         cell: The name of its row in `CELLS`.
-        name: The name that its taps stand below.
+        name: The scope of its taps.
         out_features: Features of each output: H, or P with a projection.
     """
 
     def __init__(self, recipe: Recipe, in_features: int, name: str):
-        self._hold(recipe, in_features, name)
+        self._init_weights(recipe, in_features, name)
 
-    def _hold(self, recipe: Recipe, in_features: int, name: str) -> None:
-        """Draw weights, and store them and the options as attributes."""
+    def _init_weights(self, recipe: Recipe, in_features: int, name: str) -> None:
+        """Draw the weights, and set them and the options as attributes."""
         params = recipe.draw(in_features)
         for field, array in params._asdict().items():
             setattr(self, field, None if array is None else nnx.Param(array))
@@ -61,7 +61,7 @@ class OneDirection(Module):
         self.cell = recipe.cell
         self.name = name
         self.out_features = CELLS[recipe.cell].cell.widths(params)[0]
-        # A tuple, not a dict: definitions of modules are hashed.
+        # A tuple, not a dict, because the graph definition of a module is hashed.
         self._options = tuple(recipe.options)
 
     @property
@@ -73,7 +73,7 @@ class OneDirection(Module):
 
     @property
     def directions(self) -> tuple["OneDirection", ...]:
-        """The layers of one direction that this is made of: itself."""
+        """The layer itself, as the only direction."""
         return (self,)
 
     def last_h(self, state: Any) -> Array:
@@ -81,7 +81,7 @@ class OneDirection(Module):
         return getattr(state, "h", state)
 
     def replace_params(self, params: Any, where: str) -> None:
-        """Take other weights of the same shapes, in the dtype of those held."""
+        """Replace the weights by others of the same shapes; their dtype stays."""
         cell = CELLS[self.cell].cell
         if not isinstance(params, cell.params):
             raise TypeError(
@@ -96,24 +96,24 @@ class OneDirection(Module):
                 has, wants = ("", "no ") if param is None else ("no ", "")
                 raise ValueError(
                     f"`{where}` has {has}`{field}`, and this layer has {wants}such "
-                    "weights. Make it with the same options, such as `projection`."
+                    "weights. Construct it with the same options, such as `projection`."
                 )
             if param is not None:
-                why = "as the weights of this layer"
+                why = "to match the weights of this layer"
                 check_shape(f"{where}.{field}", array, param.shape, why)
                 param[...] = jnp.asarray(array, param.dtype)
 
     def __call__(
         self, x: Sequence, state: Any = None, **options: Any
     ) -> tuple[Any, Outputs]:
-        """Run over the time axis of `x (*batch, T, D)`, with further options."""
+        """Run over the time axis of `x (*batch, T, D)`; `options` override its own."""
         own = {option: getattr(self, option) for option in self._options}
         with scope(self.name):
             return CELLS[self.cell].run(self.params, x, state, **(own | options))
 
 
 class BothDirections(Module):
-    """A layer that reads a sequence from both ends; outputs stand side by side."""
+    """A layer that runs in both directions of time; the outputs are concatenated."""
 
     def __init__(self, recipe: Recipe, in_features: int, name: str):
         self.forward = OneDirection(recipe, in_features, "forward")
@@ -123,20 +123,20 @@ class BothDirections(Module):
 
     @property
     def directions(self) -> tuple[OneDirection, ...]:
-        """The layers of one direction that this is made of."""
+        """The layers of both directions, (forward, backward)."""
         return (self.forward, self.backward)
 
     def last_h(self, state: Any) -> Array:
-        """Return h of both directions, side by side `(*batch, out_features)`."""
+        """Return h of both directions, concatenated to `(*batch, out_features)`."""
         pairs = zip(self.directions, state, strict=True)
-        return jnp.concatenate([way.last_h(s) for way, s in pairs], axis=-1)
+        return jnp.concatenate([direction.last_h(s) for direction, s in pairs], axis=-1)
 
     def __call__(
         self, x: Sequence, state: Any = None, **options: Any
     ) -> tuple[Any, Outputs]:
         """Run over `x (*batch, T, D)`; states are pairs, (forward, backward)."""
-        # The modules take the place of weights, so each has its own taps and options.
-        run = lambda way, *arguments, **options: way(*arguments, **options)
+        # The modules are passed as the parameters, and each calls its own function.
+        run = lambda direction, *arguments, **options: direction(*arguments, **options)
         with scope(self.name):
             return F.bidirectional(
                 run, self.forward, self.backward, x, state, **options

@@ -15,37 +15,37 @@ class LSTM(RecurrentStack):
     Args:
         in_features: D, features of each time step.
         hidden: H, units of the memory cell.
-        num_layers: Layers over one another; each reads the outputs of the one below.
-        bidirectional: Whether every layer reads the sequence from both ends, with
-            weights for each direction. The outputs stand side by side: `2*H` features.
-        dropout: Probability that an output is not seen by the next layer, while the
-            module is in train mode; the others are scaled up.
-        activation: Of the candidate g.
-        gate_activation: Of the gates i, f and o.
-        output_activation: Of the memory cell on its way to the output.
-        clip: Bound of the pre-activations; None is no bound.
+        num_layers: Number of layers. Each reads the outputs of the layer before.
+        bidirectional: Whether each layer runs in both directions of time, with weights
+            for each. The outputs of both are concatenated to `2*H` features.
+        dropout: Rate of dropout between layers, in train mode.
+        activation: Activation of the candidate g.
+        gate_activation: Activation of the gates i, f and o.
+        output_activation: Activation of the memory cell in the output.
+        clip: Bound to which the pre-activations are clipped; None is no bound.
         coupled_gates: Whether `f = 1 - i`.
-        forget_bias: Bias of the forget gate before training.
-        peephole: Whether the gates see the memory cell.
-        projection: P, features of the output where it is not H.
-        input_init: Initialiser of each gate's block of `w_xh`.
-        recurrent_init: Initialiser of each gate's block of `w_hh`.
+        forget_bias: Initial bias of the forget gate.
+        peephole: Whether the gates depend on the memory cell.
+        projection: P, features of the output with a projection; None is no projection.
+        input_init: Initialiser of the block of each gate in `w_xh`.
+        recurrent_init: Initialiser of the block of each gate in `w_hh`.
         param_dtype: Dtype of the weights.
-        implementation: Name of the implementation that runs, as in
-            `jaxnets.functional.lstm`; None chooses.
-        name: What its taps are called below.
-        rngs: Source of randomness: its `params` stream, and `dropout` for that.
+        implementation: Name of an implementation of `jaxnets.functional.lstm`; None
+            chooses.
+        name: Scope of its taps.
+        rngs: Source of randomness, with the streams `params` and, for dropout,
+            `dropout`.
 
     Raises:
-        TypeError: If `num_layers` is no int.
-        ValueError: If a size is below 1, `dropout` is no probability, or there is
+        TypeError: If `num_layers` is not an int.
+        ValueError: If a size is below 1, `dropout` is not a probability, or there is
             dropout and only one layer.
 
-    A layer's state is `LSTMState` of h `(*batch, H)`, or `(*batch, P)`, and c `(*batch,
-    H)`. With several layers or directions the module's state is a tuple over the
-    layers, each element a state, or with `bidirectional` a pair of them, (forward,
-    backward). The taps then stand below `name/layer0`, or `name/layer0/forward`, and so
-    on.
+    The state of a layer is an `LSTMState` of h `(*batch, H)`, or `(*batch, P)`, and c
+    `(*batch, H)`. With several layers or directions the module's state is a tuple with
+    one element for each layer: a state or, with `bidirectional`, a pair of states,
+    (forward, backward). The taps are then named `name/layer0/h`, or
+    `name/layer0/forward/h`, and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -62,9 +62,9 @@ class LSTM(RecurrentStack):
         >>> both.last_h(state).shape
         (2, 10)
 
-    It differs from `flax.nnx.LSTMCell`, whose forget bias starts at 0, and from
-    `torch.nn.LSTM` in that too; stacks have the layout of the latter (`layer_params`,
-    `set_layer_params` and `jaxnets.interop.from_pytorch`).
+    In contrast to `flax.nnx.LSTMCell` and `torch.nn.LSTM`, the forget bias starts at 1.
+    Stacks have the layout of `torch.nn.LSTM` (`layer_params`, `set_layer_params` and
+    `jaxnets.interop.from_pytorch`).
     """
 
     def __init__(

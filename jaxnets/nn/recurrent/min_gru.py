@@ -13,25 +13,25 @@ class MinGRU(RecurrentStack):
     Args:
         in_features: D, features of each time step.
         hidden: H, units of the state.
-        num_layers: Layers over one another; each reads the outputs of the one below.
-        bidirectional: Whether every layer reads the sequence from both ends, with
-            weights for each direction. The outputs stand side by side, `2*H` features.
-        dropout: Probability that an output is not seen by the next layer, while the
-            module is in train mode; the others are scaled up.
-        input_init: Initialiser of each gate's block of `w_xh`.
+        num_layers: Number of layers. Each reads the outputs of the layer before.
+        bidirectional: Whether each layer runs in both directions of time, with weights
+            for each. The outputs of both are concatenated to `2*H` features.
+        dropout: Rate of dropout between layers, in train mode.
+        input_init: Initialiser of the block of each gate in `w_xh`.
         param_dtype: Dtype of the weights.
-        implementation: Name of the implementation that runs, as in
-            `jaxnets.functional.min_gru`; None chooses.
-        name: What its taps are called below.
-        rngs: Source of randomness: its `params` stream, and `dropout` for that.
+        implementation: Name of an implementation of `jaxnets.functional.min_gru`; None
+            chooses.
+        name: Scope of its taps.
+        rngs: Source of randomness, with the streams `params` and, for dropout,
+            `dropout`.
 
     Raises:
-        TypeError: If `num_layers` is no int.
-        ValueError: If a size is below 1, `dropout` is no probability, or there is
+        TypeError: If `num_layers` is not an int.
+        ValueError: If a size is below 1, `dropout` is not a probability, or there is
             dropout and only one layer.
 
-    A layer's state is h `(*batch, H)`; that of several layers or directions is as in
-    `nn.GRU`.
+    The state of a layer is h `(*batch, H)`. With several layers or directions the state
+    has the same structure as in `nn.GRU`.
 
     Example:
         >>> import jax.numpy as jnp

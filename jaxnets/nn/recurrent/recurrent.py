@@ -1,4 +1,4 @@
-"""Any recurrent cell, or a step of one's own, repeated over time."""
+"""A module that scans any recurrent cell, or your own step, over time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,21 +16,22 @@ from jaxnets.typing import ArrayLike
 
 
 class Recurrent(Module):
-    """A recurrent cell of Flax, or a step of one's own, repeated over time.
+    """Scan a recurrent cell of Flax, or your own step, over time.
 
-    `state_t, y_t = cell(state_{t-1}, x_t)`, through `jaxnets.functional.recur`, so with
-    its lengths, resets, checkpoints, truncation and taps.
+    `state_t, y_t = cell(state_{t-1}, x_t)`. The module calls
+    `jaxnets.functional.recur`, and so supports its lengths, resets, checkpoints and
+    truncation, and taps.
 
     Args:
         cell: An NNX module that is called as `cell(state, x_t) -> (state, y_t)`, such
             as `nnx.LSTMCell`, `nnx.OptimizedLSTMCell`, `nnx.GRUCell`, `nnx.SimpleCell`
-            or one's own; or a function `step(state, x_t) -> (state, y_t)`, which has no
+            or your own; or a function `step(state, x_t) -> (state, y_t)`, which has no
             weights to train. A module may draw random numbers in its step, as
-            `nnx.Dropout` does: every step has its own. It may not change other
+            `nnx.Dropout` does; they differ from step to step. It may not change other
             variables, such as running averages.
-        name: What its taps are called below: `h` is an output that is also carried to
-            the next step, in Flax's LSTM cells `c` is the memory cell; other arrays of
-            the state are `state`, an output that is not carried is `y`.
+        name: Scope of its taps. An output that is also part of the state is `h`; the
+            memory cell of Flax's LSTM cells is `c`; other arrays of the state are
+            `state`, and other outputs are `y`.
 
     Raises:
         TypeError: If `cell` cannot be called, or is a class.
@@ -50,9 +51,9 @@ class Recurrent(Module):
         >>> ys.shape
         (2, 7, 3)
 
-    It differs from `flax.nnx.RNN` in that it returns the state and leaves outputs at
-    their time with `reverse`; with lengths, outputs at padding are zero, and a sequence
-    of length 0 ends in its initial state.
+    In contrast to `flax.nnx.RNN`, it returns the state before the outputs, and with
+    `reverse` the outputs stay at their time. With lengths, outputs at padding are zero,
+    and the final state of a sequence of length 0 is its initial state.
     """
 
     def __init__(
@@ -78,22 +79,23 @@ class Recurrent(Module):
         """Run over the time axis of `x (*batch, T, D)`.
 
         Args:
-            x: Input sequence. Where the cell's `num_feature_axes` is not 1, so many
-                axes follow that of time.
-            state: Initial state; None asks the cell's `initialize_carry`.
-            rngs: What the cell draws its initial state from, if it does: Flax's start
-                at zero. Needed for no cell of Flax.
+            x: Input sequence. If the cell's `num_feature_axes` is not 1, it has that
+                many axes after the time axis.
+            state: Initial state; None calls the cell's `initialize_carry`.
+            rngs: Random streams for `initialize_carry`. The cells of Flax do not need
+                them, since their initial state is zero.
             **options: The options of `jaxnets.functional.recur`: `lengths`, `resets`,
                 `reverse`, `time_major`, `unroll`, `checkpoint`, `truncate` and
                 `clip_cotangent`.
 
         Returns:
-            The final state and the outputs of every step, with time as in `x`.
+            The final state and the outputs of all steps, with time on the same axis as
+            in `x`.
 
         Raises:
-            ValueError: If `x` has other features than the cell's `in_features`,
-                `state` is None and the cell has no `initialize_carry`, if
-                the cell changes variables, or `recur` raises it.
+            ValueError: If the features of `x` differ from the cell's `in_features`, if
+                `state` is None and the cell has no `initialize_carry`, if the cell
+                changes variables, or if `recur` raises it.
             TypeError: If `recur` raises it.
         """
         features = getattr(self.cell, "num_feature_axes", 1)
@@ -115,21 +117,21 @@ class Recurrent(Module):
         return results
 
     def _check_features(self, x: Any) -> None:
-        """Raise ValueError if the cell says how many features it takes, and `x` not."""
+        """Raise ValueError unless `x` has the `in_features` of the cell."""
         wanted, shape = getattr(self.cell, "in_features", None), jnp.shape(x)
         if isinstance(wanted, int) and shape and shape[-1] != wanted:
             raise ValueError(
                 f"`x` has {shape[-1]} features (its last axis; its shape is {shape}), "
-                f"but `cell` takes {wanted}, its `in_features`."
+                f"but `cell` has `in_features` = {wanted}. They must be equal."
             )
 
     def _initial_state(self, x, features: int, rngs, options: dict[str, Any]) -> Any:
-        """Ask the cell for a state that fits `x`."""
+        """Return the initial state that the cell creates for the shape of `x`."""
         initialize = getattr(self.cell, "initialize_carry", None)
         if initialize is None:
             raise ValueError(
-                "`state` is None, and the cell has no `initialize_carry` to ask. Give "
-                "the initial state, such as `jnp.zeros((*batch, hidden))`."
+                "`state` is None, and the cell has no `initialize_carry`. Pass the "
+                "initial state, such as `jnp.zeros((*batch, hidden))`."
             )
         shape = list(jnp.shape(x))
         del shape[_time_axis(x, features, options)]
@@ -151,29 +153,29 @@ def _step_numbers(x: Any, features: int, options: dict[str, Any]) -> jax.Array:
 def _pure_step(
     cell: nnx.Module, steps: int, draws: list[bool]
 ) -> tuple[Callable[..., Any], bool]:
-    """Return a step without side effects, and whether it wants its step's number.
+    """Return a step without side effects, and whether it needs the number of the step.
 
-    It does if the module has random streams: there is one for each step. When a step
-    has drawn from them, it appends True to `draws`.
+    It does if the module has random streams, which are split into one for each step. A
+    step that draws from them appends True to `draws`.
     """
     definition, whole, variables = nnx.split(cell, nnx.RngState, ...)
     numbered = bool(jax.tree.leaves(whole))
     streams = whole
     if numbered:
-        # In a copy: in eval mode nothing is drawn, and no stream may move on.
+        # Split in a copy: in eval mode nothing is drawn, and no stream may change.
         copy = nnx.clone(cell)
         nnx.split_rngs(copy, splits=max(steps, 1))
         streams = nnx.state(copy, nnx.RngState)
 
     def step(state, inputs):
         x_t, number = inputs if numbered else (inputs, jnp.zeros((), jnp.int32))
-        # At padding the number is read as zero; the step is that of the real ones.
+        # The array has one number for all sequences, but zero at padding.
         number = jnp.max(number, initial=0)
         own = jax.tree.map(lambda array: array[number], streams)
-        at_work = nnx.merge(definition, own, variables, copy=True)
-        result = at_work(state, x_t)
-        _check_unchanged(variables, nnx.state(at_work, nnx.Not(nnx.RngState)))
-        after = jax.tree.leaves(nnx.state(at_work, nnx.RngState))
+        running = nnx.merge(definition, own, variables, copy=True)
+        result = running(state, x_t)
+        _check_unchanged(variables, nnx.state(running, nnx.Not(nnx.RngState)))
+        after = jax.tree.leaves(nnx.state(running, nnx.RngState))
         pairs = zip(jax.tree.leaves(own), after, strict=True)
         draws.extend(old is not new for old, new in pairs)
         return result
@@ -193,16 +195,17 @@ def _check_unchanged(before: Any, after: Any) -> None:
     ]
     if changed:
         raise ValueError(
-            f"`cell` changes its variables {changed} in a step, which a loop over time "
-            "cannot keep. Carry them in the state, or put the module that changes them "
-            "before or behind this one."
+            f"`cell` changes its variables {changed} in a step; a loop over time "
+            "cannot store such changes. Carry them in the state, or apply the module "
+            "that changes them before or after this one."
         )
 
 
 def _with_taps(step: Callable[..., Any], other: str) -> Callable[..., Any]:
-    """Put a tap on each array of state and output; what is in both is h.
+    """Return the step with a tap on each array of the new state and the output.
 
-    Of the state's arrays the others are called `other`.
+    An array in both is called h, another one of the state `other`, and another one of
+    the output y.
     """
 
     def tapped_step(state, x_t):
@@ -210,7 +213,7 @@ def _with_taps(step: Callable[..., Any], other: str) -> Callable[..., Any]:
         carried, outputs = ({id(a) for a in jax.tree.leaves(t)} for t in (after, y_t))
         names = dict.fromkeys(carried, other) | dict.fromkeys(outputs, "y")
         names |= dict.fromkeys(carried & outputs, "h")
-        # One tap for both, so that the whole of dL/dh_t comes through it.
+        # One tap for both, so that it records the total dL/dh_t.
         arrays = {id(a): a for a in jax.tree.leaves((after, y_t))}
         tapped = {key: tap(array, names[key]) for key, array in arrays.items()}
         return jax.tree.map(lambda array: tapped[id(array)], (after, y_t))

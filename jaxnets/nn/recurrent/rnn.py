@@ -14,30 +14,30 @@ class RNN(RecurrentStack):
     Args:
         in_features: D, features of each time step.
         hidden: H, units of the state.
-        num_layers: Layers over one another; each reads the outputs of the one below.
-        bidirectional: Whether every layer reads the sequence from both ends, with
-            weights for each direction. The outputs stand side by side, `2*H` features.
-        dropout: Probability that an output is not seen by the next layer, while the
-            module is in train mode; the others are scaled up.
-        activation: `phi` of `h_t = phi(x_t w_xh + h_{t-1} w_hh + b)`.
-        clip: Bound of the pre-activation; None is no bound.
+        num_layers: Number of layers. Each reads the outputs of the layer before.
+        bidirectional: Whether each layer runs in both directions of time, with weights
+            for each. The outputs of both are concatenated to `2*H` features.
+        dropout: Rate of dropout between layers, in train mode.
+        activation: Elementwise function, such as `jnp.tanh`.
+        clip: Bound to which the pre-activation is clipped; None is no bound.
         input_init: Initialiser of `w_xh`.
         recurrent_init: Initialiser of `w_hh`.
         param_dtype: Dtype of the weights.
-        implementation: Name of the implementation that runs, as in
-            `jaxnets.functional.rnn`; None chooses.
-        name: What its taps are called below.
-        rngs: Source of randomness: its `params` stream, and `dropout` for that.
+        implementation: Name of an implementation of `jaxnets.functional.rnn`; None
+            chooses.
+        name: Scope of its taps.
+        rngs: Source of randomness, with the streams `params` and, for dropout,
+            `dropout`.
 
     Raises:
-        TypeError: If `num_layers` is no int.
-        ValueError: If a size is below 1, `dropout` is no probability, or there is
+        TypeError: If `num_layers` is not an int.
+        ValueError: If a size is below 1, `dropout` is not a probability, or there is
             dropout and only one layer.
 
-    A layer's state is h `(*batch, H)`. With several layers or directions the module's
-    state is a tuple over the layers, each element a state, or with `bidirectional` a
-    pair of them, (forward, backward). The taps then stand below `name/layer0`, or
-    `name/layer0/forward`, and so on.
+    The state of a layer is h `(*batch, H)`. With several layers or directions the
+    module's state is a tuple with one element for each layer: a state or, with
+    `bidirectional`, a pair of states, (forward, backward). The taps are then named
+    `name/layer0/h`, or `name/layer0/forward/h`, and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,8 +52,8 @@ class RNN(RecurrentStack):
         >>> second.shape, ys.shape
         ((2, 5), (2, 7, 5))
 
-    It differs from `flax.nnx.RNN` in that the layer is the cell and its scan at once,
-    and in the order of the results.
+    In contrast to `flax.nnx.RNN`, the module is both the cell and its scan, and it
+    returns the state before the outputs.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stacked recurrent layers: what all layers of a recurrent cell share."""
+"""The base class of all recurrent layers: a single layer or a stack of layers."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ from jaxnets.tap import scope
 
 
 class RecurrentStack(OneDirection):
-    """One layer in one direction with weights of its own, or `layers` of them.
+    """A single layer in one direction, or a stack of `layers`.
 
     Attributes:
-        layers: The layers, first to last, each with weights for one direction, or with
-            a `forward` and a `backward` of these. None where there is one layer in one
-            direction: the module itself has the weights as attributes.
+        layers: The layers, first to last, each with its weights or with a `forward` and
+            a `backward` layer. None if there is a single layer in one direction; the
+            module then has the weights as its own attributes.
         dropout: `nnx.Dropout` between the layers, or None.
     """
 
@@ -66,7 +66,7 @@ class RecurrentStack(OneDirection):
         recipe = Recipe(cell, draw, options)
         if num_layers == 1 and not bidirectional:
             self.layers = None
-            self._hold(recipe, in_features, name)
+            self._init_weights(recipe, in_features, name)
             return
         layers, kind = [], BothDirections if bidirectional else OneDirection
         for number in range(num_layers):
@@ -81,7 +81,7 @@ class RecurrentStack(OneDirection):
         if self.layers is not None:
             raise ValueError(
                 "`params` are those of one layer in one direction; this module has "
-                "several. `layer_params` returns all."
+                "several. Use `layer_params`, which returns all."
             )
         return super().params
 
@@ -91,23 +91,27 @@ class RecurrentStack(OneDirection):
 
         This is the form that `jaxnets.interop` exchanges with other libraries.
         """
-        return [tuple(way.params for way in layer.directions) for layer in self._rows()]
+        return [
+            tuple(direction.params for direction in layer.directions)
+            for layer in self._all_layers()
+        ]
 
     def set_layer_params(self, layers: Any) -> None:
-        """Take the weights of all layers and directions, such as `interop` reads.
+        """Replace the weights of all layers and directions, for example from `interop`.
 
         Args:
-            layers: A list with one tuple a layer, `(forward,)` or `(forward,
-                backward)`, as `layer_params` returns it. The dtype of this module's
-                weights stays. `b_hn` or `peephole` None are read as zeros where the
-                module has them.
+            layers: A list with one tuple for each layer, `(forward,)` or `(forward,
+                backward)`, as `layer_params` returns it. The weights are converted to
+                the dtype of this module. If `b_hn` or `peephole` is None, but the
+                module has these weights, they become zero.
 
         Raises:
-            TypeError: If `layers` is no such list, or the weights are of another kind
-                of layer.
-            ValueError: If layers, directions or shapes are not those of this module.
+            TypeError: If `layers` is not such a list, or has parameters of another
+                cell.
+            ValueError: If the number of layers, directions or the shapes differ from
+                those of this module.
         """
-        wanted = [len(layer.directions) for layer in self._rows()]
+        wanted = [len(layer.directions) for layer in self._all_layers()]
         rows = list_or_none(layers)
         if rows is None or any(not isinstance(row, tuple | list) for row in rows):
             raise TypeError(
@@ -118,19 +122,21 @@ class RecurrentStack(OneDirection):
             raise ValueError(
                 f"`layers` has {[len(layer) for layer in layers]} directions in its "
                 f"{len(layers)} layers; this module has {wanted} in {len(wanted)}. "
-                "Make it with the same `num_layers` and `bidirectional`."
+                "Construct it with the same `num_layers` and `bidirectional`."
             )
-        for number, (layer, given) in enumerate(zip(self._rows(), layers, strict=True)):
-            for k, (way, params) in enumerate(
+        for number, (layer, given) in enumerate(
+            zip(self._all_layers(), layers, strict=True)
+        ):
+            for k, (direction, params) in enumerate(
                 zip(layer.directions, given, strict=True)
             ):
-                way.replace_params(params, f"layers[{number}][{k}]")
+                direction.replace_params(params, f"layers[{number}][{k}]")
 
     def last_h(self, state: Any) -> Array:
         """Return h of the last layer of a returned state `(*batch, out_features)`.
 
-        With two directions both stand side by side: the forward one after its last
-        step, the backward one after the first.
+        With two directions they are concatenated: the forward one is the state after
+        the last step, and the backward one the state after step 0.
         """
         if self.layers is not None:
             return self.layers[-1].last_h(state[-1])
@@ -149,30 +155,31 @@ class RecurrentStack(OneDirection):
 
         Args:
             x: Input sequence.
-            state: Initial state; None is zeros. Of one layer in one direction it is h,
-                or `LSTMState(h, c)`. Else it is a tuple over the layers, each element
-                such a state, or with `bidirectional` a pair of them, (forward,
-                backward).
-            deterministic: Whether nothing is dropped between the layers. None leaves
-                it to `module.train()` and `module.eval()`, as in `nnx.Dropout`.
-            rngs: Source of the dropout; None takes the one of the constructor.
-            **options: All further options of the function in `jaxnets.functional`:
-                those of the scan (`lengths`, `resets`, `reverse`, `checkpoint`,
-                `truncate`, `implementation` and so on), and `layer_norm`, `zoneout`,
+            state: Initial state; None is zeros. For a single layer in one direction it
+                is h, or `LSTMState(h, c)`. Otherwise it is a tuple with one element for
+                each layer: such a state or, with `bidirectional`, a pair of states,
+                (forward, backward).
+            deterministic: Whether dropout between the layers is off. None is the mode
+                set by `module.train()` and `module.eval()`, as in `nnx.Dropout`.
+            rngs: Source of randomness for dropout; None uses the one of the
+                constructor.
+            **options: Other options of the function in `jaxnets.functional`: those of
+                the scan (`lengths`, `resets`, `reverse`, `checkpoint`, `truncate`,
+                `implementation` and so on), and `layer_norm`, `zoneout`,
                 `recurrent_dropout` and `key`. They are the same for all layers and
-                directions, but for `key`, of which each gets a share. `reverse` does
-                not go with `bidirectional`.
+                directions, except that `key` is split. `reverse` cannot be combined
+                with `bidirectional`.
 
         Returns:
-            The final state, of the same structure as `state`, and the outputs of every
-            step `(*batch, T, H)`; with `bidirectional` `(*batch, T, 2*H)`, forward
-            before backward.
+            The final state, with the structure of `state`, and the outputs of all steps
+            `(*batch, T, H)`, or `(*batch, T, 2*H)` with `bidirectional`, where the
+            forward features come first.
         """
         if self.layers is None:
             return super().__call__(x, state, **options)
         layers, finals = list(self.layers), []
         ys: Any = x
-        states = _one_each(state, len(layers))
+        states = _layer_states(state, len(layers))
         key = options.pop("key", None)
         keys = (
             [None] * len(layers) if key is None else jax.random.split(key, len(layers))
@@ -185,8 +192,8 @@ class RecurrentStack(OneDirection):
                 finals.append(final)
         return tuple(finals), ys
 
-    def _rows(self) -> list[OneDirection | BothDirections]:
-        """Return the layers; a single one is the module itself."""
+    def _all_layers(self) -> list[OneDirection | BothDirections]:
+        """Return the layers; a single layer is the module itself."""
         return [self] if self.layers is None else list(self.layers)
 
 
@@ -195,20 +202,20 @@ def _check_dropout(rate: Any, num_layers: int) -> None:
     if not 0 <= rate <= 1:
         raise ValueError(
             f"`dropout` is {rate}; wanted a probability, 0 to 1, with which an output "
-            "is not seen by the next layer."
+            "is replaced by zero before the next layer."
         )
     if rate and num_layers == 1:
         raise ValueError(
-            f"`dropout` is {rate}, but it acts between layers and there is one. Give "
-            "`num_layers` of at least 2, or put `nnx.Dropout` behind this module."
+            f"`dropout` is {rate}, but it acts between layers and there is only one. "
+            "Pass `num_layers` of at least 2, or add `nnx.Dropout` after this module."
         )
 
 
-def _one_each(state: Any, count: int) -> tuple[Any, ...]:
-    """Return the initial state of every layer."""
+def _layer_states(state: Any, count: int) -> tuple[Any, ...]:
+    """Return the initial state of each layer."""
     if state is None:
         return (None,) * count
-    # A NamedTuple, such as `LSTMState`, is one state and not one for each layer.
+    # A NamedTuple, such as `LSTMState`, is the state of a single layer.
     if not isinstance(state, tuple | list) or hasattr(state, "_fields"):
         raise TypeError(
             f"`state` is of type {type(state).__name__}; wanted a tuple with the state "

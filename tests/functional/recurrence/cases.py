@@ -1,4 +1,4 @@
-"""Recurrences for the crossing with JAX's transformations."""
+"""Cases of recurrences for the tests of JAX's transformations."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +41,7 @@ SEQUENCE = (BATCH, TIME, FEATURES)
 STATE = (BATCH, HIDDEN)
 
 
-def own_step(x, h, w):
+def custom_step(x, h, w):
     def step(h, x_t):
         h = jnp.sin(h @ w + x_t)
         return h, h * h
@@ -50,7 +50,7 @@ def own_step(x, h, w):
 
 
 def runs(implementation):
-    """The cells in one implementation; only "scan" has a forward mode."""
+    """Return the cases of one implementation; only "scan" supports forward mode."""
     how = {"implementation": implementation}
     cases = [
         (
@@ -107,7 +107,7 @@ def runs(implementation):
 
 
 def linear(family, implementation):
-    """A cell whose gates depend on the input only; all of its forms have all modes."""
+    """Return a case of a linear cell, whose implementations support every mode."""
     options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
     options["implementation"] = implementation
     run = lambda x, h, *w: family.run(family.params(*w), x, h, **options)
@@ -129,7 +129,7 @@ CASES = [
     *runs("scan"),
     *runs("split"),
     *runs("in_place"),
-    Case("recur", own_step, draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN))),
+    Case("recur", custom_step, draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN))),
     Case(
         "rnn-step",
         lambda x, h, *w: rnn_step(RNNParams(*w), h, x),

@@ -1,4 +1,4 @@
-"""Drawn parameters and options for the tests of recurrences."""
+"""Random parameters and options for the tests of recurrences."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from jaxnets.functional import LSTMState
 from tests.cells import LOOPS, LSTM
 
 
-# Each example compiles, so they are few; the choice is the same in every run.
-few = settings(
+# Few examples, since each compiles a program; they are the same in every run.
+few_examples = settings(
     max_examples=6,
     deadline=None,
     derandomize=True,
@@ -27,7 +27,7 @@ def as_float32(tree) -> Any:
 def draw_params(
     family, rng, features=3, hidden=2, *, peephole=False, projection=None
 ) -> Any:
-    """Float64 parameters, every one of them non-zero."""
+    """Return random float64 parameters, biases included."""
     normal = lambda *shape: 0.6 * rng.standard_normal(shape)
     columns = family.gates * hidden
     outputs = hidden if projection is None else projection
@@ -47,7 +47,7 @@ def draw_state(family, rng, batch, hidden=2, *, projection=None) -> Any:
 
 @st.composite
 def scans(draw, implementations=LOOPS):
-    """Sizes of a batch of sequences, and scan options as NumPy arrays."""
+    """Draw the sizes of a batch of sequences, scan options, and a layout."""
     batch, time = draw(st.integers(1, 3)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 9999)))
     options: dict[str, Any] = {"reverse": draw(st.booleans())}
@@ -59,7 +59,7 @@ def scans(draw, implementations=LOOPS):
         "time_major": draw(st.booleans()),
         "unroll": draw(st.sampled_from([1, 2, 9])),
         "checkpoint": draw(st.sampled_from([None, "sqrt", 1, 2, 4, 9])),
-        # The choice of None is "in_place" if the cell options allow that.
+        # None chooses "in_place" if it supports the cell options.
         "implementation": draw(st.sampled_from([None, *implementations])),
     }
     return batch, time, options, layout, rng

@@ -1,4 +1,4 @@
-"""The convolutional LSTM against loops in float64, values and slopes."""
+"""The convolutional LSTM against plain loops in float64: values and gradients."""
 
 import functools
 from typing import Any
@@ -44,8 +44,8 @@ def drawn(case, rng):
     return params, normal(B, T, *spatial, D), state
 
 
-def by_hand(arguments, spatial):
-    """The oracle: `(h, c, ys)`."""
+def run_oracle(arguments, spatial):
+    """Return `(h, c, ys)` of the oracle."""
     params, x, state = arguments
     flat = lambda array, lead: array.reshape(*array.shape[:lead], -1)
     step = functools.partial(oracle.conv_lstm_step, spatial=spatial)
@@ -56,14 +56,14 @@ def by_hand(arguments, spatial):
 
 
 @every_case
-def test_values_and_slopes_are_those_of_loops(case, rng):
+def test_values_and_gradients_against_plain_loops(case, rng):
     spatial = case[0]
     arguments = drawn(case, rng)
-    weights = [rng.standard_normal(a.shape) for a in by_hand(arguments, spatial)]
+    weights = [rng.standard_normal(a.shape) for a in run_oracle(arguments, spatial)]
     leaves, structure = jax.tree.flatten(arguments)
 
     def expected(*leaves):
-        results = by_hand(jax.tree.unflatten(structure, leaves), spatial)
+        results = run_oracle(jax.tree.unflatten(structure, leaves), spatial)
         return sum(np.vdot(a, w) for a, w in zip(results, weights, strict=True))
 
     def loss(arguments):
@@ -75,9 +75,9 @@ def test_values_and_slopes_are_those_of_loops(case, rng):
 
     single = jax.tree.map(jnp.float32, arguments)
     gradients, results = jax.jit(jax.grad(loss, has_aux=True))(single)
-    for ours, theirs in zip(results, by_hand(arguments, spatial), strict=True):
+    for ours, theirs in zip(results, run_oracle(arguments, spatial), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    # One direction for each array: all of its elements take part.
+    # One random direction for each array checks all of its elements.
     for number, gradient in enumerate(jax.tree.leaves(gradients)):
         direction = [np.zeros_like(leaf) for leaf in leaves]
         direction[number] = rng.standard_normal(leaves[number].shape)
@@ -86,7 +86,7 @@ def test_values_and_slopes_are_those_of_loops(case, rng):
         np.testing.assert_allclose(ours, slope, rtol=1e-3, atol=1e-4)
 
 
-def test_the_module_is_the_function_with_its_weights(rng):
+def test_the_module_calls_the_function_with_its_weights(rng):
     layer = nn.ConvLSTM(
         D,
         H,

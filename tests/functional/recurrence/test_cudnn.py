@@ -1,6 +1,6 @@
-"""cuDNN's LSTM by JAX's reference of the same call, since no GPU is at hand.
+"""The LSTM of cuDNN, with JAX's reference implementation in place of cuDNN itself.
 
-What is not tested here is cuDNN itself.
+The reference runs on any backend, so these tests need no GPU.
 """
 
 import functools
@@ -23,12 +23,12 @@ LENGTHS = np.array([5, 0, 2, 1])
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    """Pretend that there is a GPU, and have the reference in the place of cuDNN."""
+    """Pretend that there is a GPU, and replace cuDNN by the reference."""
 
     def reference(x, h, c, weights, lengths, *sizes):
         features, hidden, layers, _, both = sizes
         parts = rnn.unpack_lstm_weights(weights, features, hidden, layers, both)
-        # cuDNN does not take lengths of zero, which the reference would not mind.
+        # cuDNN does not support lengths of zero, but the reference does.
         x = jnp.where(lengths[:, None, None] < 1, jnp.nan, x)
         with jax.numpy_rank_promotion("allow"):
             return rnn.lstm_ref(x, h, c, *parts, lengths, *sizes)
@@ -44,7 +44,7 @@ def drawn(rng):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_values_and_gradients_are_those_of_the_scan(reverse, rng, on_gpu):
+def test_values_and_gradients_against_the_scan(reverse, rng, on_gpu):
     arguments = drawn(rng)
     scan: dict[str, Any] = {"lengths": LENGTHS, "reverse": reverse}
 
@@ -73,17 +73,19 @@ def test_every_layout_of_the_input(rng, on_gpu):
     state, ys = run(x)
     same = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(same, run(x[0]), (F.LSTMState(state.h[0], state.c[0]), ys[0]))
-    first, turned = run(jnp.swapaxes(x, 0, 1), time_major=True)
-    jax.tree.map(same, (first, jnp.swapaxes(turned, 0, 1)), (state, ys))
+    final, time_first = run(jnp.swapaxes(x, 0, 1), time_major=True)
+    jax.tree.map(same, (final, jnp.swapaxes(time_first, 0, 1)), (state, ys))
     same(run(x.reshape(2, 2, T, D))[1], ys.reshape(2, 2, T, H))
-    # What stands in the padding is not read, neither forwards nor backwards.
-    dirty = jnp.where(jnp.arange(T)[None, :, None] < LENGTHS[:, None, None], x, jnp.nan)
+    # Values at padding have no effect, in the forward and in the backward pass.
+    with_nan = jnp.where(
+        jnp.arange(T)[None, :, None] < LENGTHS[:, None, None], x, jnp.nan
+    )
     options: dict[str, Any] = {"lengths": LENGTHS, "implementation": "cudnn"}
-    gradients = jax.grad(lambda p: jnp.sum(F.lstm(p, dirty, **options)[1]))(params)
+    gradients = jax.grad(lambda p: jnp.sum(F.lstm(p, with_nan, **options)[1]))(params)
     assert all(np.isfinite(w).all() for w in jax.tree.leaves(gradients))
 
 
-def test_the_plan_says_why_it_does_not_run(rng, monkeypatch):
+def test_plan_gives_the_reason_against_cudnn(rng, monkeypatch):
     params, x, _ = drawn(rng)
     why = lambda *given, **options: jaxnets.plan(F.lstm, *given, **options).others
     assert why(params, x)["cudnn"] == "needs an NVIDIA GPU"

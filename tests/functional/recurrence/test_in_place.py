@@ -1,4 +1,4 @@
-"""What is particular to the loops that write where they have read."""
+"""The in-place loops: no copies, chunks, large states and second order."""
 
 import re
 
@@ -26,7 +26,7 @@ MASKS = {
 @every_family
 @pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
 def test_no_step_copies_an_array_of_all_steps(family, options):
-    """The compiler keeps such an array twice if a step may read what it has written."""
+    """XLA copies such an array if a step may read a slot that it has written."""
     params = jax.eval_shape(
         lambda: draw_params(family, np.random.default_rng(0), FEATURES, 4)
     )
@@ -51,10 +51,12 @@ def test_no_step_copies_an_array_of_all_steps(family, options):
 
 @every_family
 @pytest.mark.parametrize("options", [{}, MASKS], ids=["plain", "masked"])
-@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("time_major", [False, True], ids=["batch", "time"])
-def test_chunks_make_the_whole(family, options, reverse, time_major, rng, monkeypatch):
-    """Values, the gradient of every argument, and what each tap sees at each step."""
+def test_several_chunks_give_the_same_as_one(
+    family, options, reverse, time_major, rng, monkeypatch
+):
+    """Values, the gradient of each argument, and the statistics of each tap."""
     params, state = draw_params(family, rng), draw_state(family, rng, (BATCH,))
     x = rng.standard_normal((BATCH, TIME, FEATURES))
     if time_major:
@@ -83,7 +85,7 @@ def test_chunks_make_the_whole(family, options, reverse, time_major, rng, monkey
 @pytest.mark.parametrize(
     ("time", "count"), [(1, 1), (31, 1), (32, 2), (64, 4), (95, 5), (5000, 6)]
 )
-@pytest.mark.parametrize("reverse", [False, True], ids=["onward", "reverse"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 def test_chunks_cover_all_steps_in_order(time, count, reverse):
     loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time))
     cut = chunks.chunks_in_order(loops, time)
@@ -97,8 +99,8 @@ def test_chunks_cover_all_steps_in_order(time, count, reverse):
 @pytest.mark.parametrize(
     ("checkpoint", "steps"), [(None, {16}), (32, {3, 32})], ids=["whole", "segments"]
 )
-def test_loops_are_cut_but_within_segments(checkpoint, steps):
-    """Of 96 steps into six chunks; or three segments, each a loop in a loop."""
+def test_chunks_without_but_not_within_segments(checkpoint, steps):
+    """96 steps are six chunks, or three segments, each a loop within a loop."""
     params = F.init_rnn(jax.random.key(0), FEATURES, 4)
     run = lambda x: F.rnn(params, x, checkpoint=checkpoint)[1]
     x, ct_ys = jnp.ones((BATCH, 96, FEATURES)), jnp.ones((BATCH, 96, 4))
@@ -110,7 +112,7 @@ def test_loops_are_cut_but_within_segments(checkpoint, steps):
 
 
 @every_family
-def test_a_state_so_large_that_its_product_is_turned(family, rng):
+def test_a_state_with_a_transposed_product(family, rng):
     size = 520
     params = draw_params(family, rng, FEATURES, size)
     x = rng.standard_normal((BATCH, 2, FEATURES))
@@ -128,8 +130,8 @@ def test_a_state_so_large_that_its_product_is_turned(family, rng):
 
 @every_family
 @pytest.mark.parametrize("checkpoint", [None, 2])
-def test_second_order_through_a_loop_that_carries_the_state(family, checkpoint, rng):
-    """JAX mixed up the residuals of a `custom_vjp` within another here."""
+def test_second_order_through_a_scan_that_carries_the_state(family, checkpoint, rng):
+    """Here JAX confused the residuals of a `custom_vjp` within another one."""
     params, x = as_float32(
         (draw_params(family, rng), rng.standard_normal((2, BATCH, TIME, FEATURES)))
     )

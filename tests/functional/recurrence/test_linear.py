@@ -1,4 +1,4 @@
-"""Cells with gates from the input only: their parallel forms in float32, and messages.
+"""Cells with gates from the input only: parallel forms in float32, and messages.
 
 `test_oracle.py` compares all forms with plain loops in float64.
 """
@@ -21,7 +21,7 @@ every_form = pytest.mark.parametrize("implementation", PARALLEL)
 
 
 def saturated(family, value):
-    """Parameters whose gates have pre-activations of plus or minus `value` times x."""
+    """Return parameters that give pre-activations of plus or minus `value` times x."""
     columns = family.gates
     signs = np.array([[1.0, -1.0, 0.5][:columns]])
     kind = CELLS[family.name].cell.params
@@ -34,7 +34,7 @@ def saturated(family, value):
 def test_saturated_gates_have_finite_values_and_gradients(
     family, implementation, value, rng
 ):
-    """Sigmoids of -100 are zero in float32, so that a quotient of two would be NaN."""
+    """In float32, sigmoid(-100) is zero, so a quotient of two would be NaN."""
     params = saturated(family, value)
     x = np.sign(rng.standard_normal((2, 9, 1)))
 
@@ -52,8 +52,8 @@ def test_saturated_gates_have_finite_values_and_gradients(
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((ys, gradients)))
 
 
-def test_two_small_gates_keep_their_ratio():
-    """Both gates of a minLSTM underflow, and their shares are 1/2 all the same."""
+def test_the_ratio_of_two_gates_that_underflow():
+    """Both gates of a minLSTM underflow, but their normalised values are 1/2."""
     params = saturated(LINEAR[1], 0.0)._replace(b=np.array([-200.0, -200.0, 0.5]))
     x = np.zeros((1, 3, 1), np.float32)
     for implementation in PARALLEL:
@@ -61,11 +61,11 @@ def test_two_small_gates_keep_their_ratio():
         np.testing.assert_allclose(ys[0, :, 0], [0.5, 0.75, 0.875], rtol=1e-6)
 
 
-def test_logarithms_keep_what_a_closed_gate_lets_through():
-    """With z = sigmoid(40), which rounds to 1, the candidate enters by 4e-18 a step."""
+def test_logarithms_represent_gates_that_round_to_one():
+    """With z = sigmoid(40), which rounds to 1, each step adds 4e-18 to the state."""
     params = saturated(LINEAR[0], 0.0)._replace(b=np.array([40.0, 0.5]))
     x, h = np.zeros((1, 4, 1)), np.zeros((1, 1))
-    # Below the resolution of 1 - z in float64 too, so the sum of the geometric series.
+    # 1 - z is zero in float64 too, so the expected value is a geometric series.
     expected = np.exp(-40.0) * np.arange(1, 5)
     run = lambda how: LINEAR[0].run(*as_float32((params, x, h)), implementation=how)[1]
     np.testing.assert_allclose(run("associative_log")[0, :, 0], expected, rtol=1e-5)
@@ -74,8 +74,8 @@ def test_logarithms_keep_what_a_closed_gate_lets_through():
 
 @every_cell
 @every_form
-def test_long_sequences_keep_their_digits(family, implementation, rng):
-    """The sum of 4,000 logarithms is near -10,000, where float32 has steps of 0.001."""
+def test_long_sequences_are_accurate(family, implementation, rng):
+    """The sum of 4,000 logarithms is near -10,000, where float32 is spaced by 0.001."""
     params, x = draw_params(family, rng, 2, 3), 3.0 * rng.standard_normal((1, 4000, 2))
     _, expected = oracle.run(family.oracle_step, params, x, np.ones((1, 3)))
     narrow = as_float32((params, x, np.ones((1, 3))))
@@ -101,19 +101,19 @@ def test_states_of_any_sign_and_no_steps(family, implementation, rng):
 
 
 @every_cell
-def test_taps_see_every_step(family, rng):
+def test_taps_record_every_step(family, rng):
     params, x = as_float32((draw_params(family, rng), rng.standard_normal((2, 5, 3))))
     loss = lambda params: jnp.sum(jnp.sin(family.run(params, x)[1]))
     taps = measure(loss, params).taps
     assert set(taps) == {*CELLS[family.name].cell.gates, "h"}
     assert {tap.norm.shape for tap in taps.values()} == {(5,)}
-    # The whole of dL/dh_t: at the last step that of the output alone.
+    # At the last step, dL/dh_t comes from the output alone.
     last = np.linalg.norm(np.cos(family.run(params, x)[1][:, -1]))
     np.testing.assert_allclose(taps["h"].norm[-1], last, rtol=1e-5)
 
 
 @every_cell
-def test_the_plan_and_what_a_parallel_form_does_not_support(family, rng):
+def test_plan_and_unsupported_options(family, rng):
     params, x = as_float32((draw_params(family, rng), rng.standard_normal((2, 5, 3))))
     plan = jaxnets.plan(family.run, params, x)
     assert plan.implementation in PARALLEL and len(plan.others) == 2

@@ -1,4 +1,4 @@
-"""Recurrences refuse what is none of their arguments, and say what they want."""
+"""Error messages of the recurrences: each names the argument and what is wanted."""
 
 import inspect
 
@@ -11,8 +11,11 @@ from jaxnets import functional as F
 from jaxnets.functional import recur
 
 
-# As users call them: here a type checker, which users need not have, would be first.
+# Without the type checks of jaxtyping, which tests enable but users may not.
 rnn, gru, lstm = map(inspect.unwrap, (F.rnn, F.gru, F.lstm))
+rnn_step, gru_step, lstm_step = map(
+    inspect.unwrap, (F.rnn_step, F.gru_step, F.lstm_step)
+)
 bidirectional, init_rnn = map(inspect.unwrap, (F.bidirectional, F.init_rnn))
 init_conv_lstm = inspect.unwrap(F.init_conv_lstm)
 
@@ -47,12 +50,70 @@ RNN, GRU, LSTM = (f(KEY, 3, 2) for f in (F.init_rnn, F.init_gru, F.init_lstm))
         ({"x": X.tolist()}, "`x` is of type list; wanted an array of numbers"),
     ],
 )
-def test_arguments_of_the_wrong_kind(options, text):
+def test_arguments_of_the_wrong_type(options, text):
     with pytest.raises(TypeError, match=text):
         rnn(**{"params": RNN, "x": X} | options)
 
 
-def test_switches_of_cells_and_weights_of_another_kind():
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"x": np.ones(3)},
+            r"`x` has shape \(3,\); wanted \(\*batch, time, features\)",
+        ),
+        ({"x": np.ones((2, 5, 4))}, "`x` has 4 features .* `params.w_xh` has 3 rows"),
+        ({"state": np.ones((3, 2))}, r"`state` has shape \(3, 2\); wanted \(2, 2\)"),
+        ({"clip": 0.0}, "`clip` is 0.0; wanted a positive bound"),
+    ],
+)
+def test_values_of_arguments(changes, text):
+    with pytest.raises(ValueError, match=text):
+        rnn(**{"params": RNN, "x": X} | changes)
+
+
+@pytest.mark.parametrize(
+    ("run", "params", "changes", "text"),
+    [
+        (rnn, RNN, {"w_xh": np.ones(3)}, r"`params.w_xh` has shape \(3,\);.*vmap"),
+        (rnn, RNN, {"w_hh": np.ones((2, 3))}, r"`params.w_hh` .*; wanted \(2, 2\)"),
+        (rnn, RNN, {"b": np.ones(3)}, r"`params.b` has shape \(3,\); wanted \(2,\)"),
+        (gru, GRU, {"w_xh": np.ones((3, 5))}, "has 5 columns; .* of 3.* r, z, n"),
+        (gru, GRU, {"w_hh": np.ones((3, 6))}, r"`params.w_hh` .*; wanted \(2, 6\)"),
+        (gru, GRU, {"b_hn": np.ones(6)}, r"`params.b_hn` .* \(6,\); wanted \(2,\)"),
+        (lstm, LSTM, {"w_xh": np.ones((3, 6))}, "has 6 columns; .* of 4.* i, f, g, o"),
+        (lstm, LSTM, {"peephole": np.ones((4, 2))}, r"`params.peephole` .* \(4, 2\)"),
+        (lstm, LSTM, {"w_hr": np.ones(2)}, r"`params.w_hr` .*; wanted \(H, P\)"),
+        (lstm, LSTM, {"w_hr": np.ones((3, 2))}, r"`params.w_hr` .*; wanted \(2, 2\)"),
+        (lstm, LSTM, {"w_hr": np.ones((2, 1))}, r"`params.w_hh` .*; wanted \(1, 8\)"),
+    ],
+)
+def test_shapes_of_weights(run, params, changes, text):
+    with pytest.raises(ValueError, match=text):
+        run(params._replace(**changes), X)
+
+
+def test_dtypes_and_arguments_of_steps():
+    whole = RNN._replace(**{k: np.ones(v.shape, int) for k, v in RNN._asdict().items()})
+    with pytest.raises(TypeError, match=r"dtype int32; wanted floating point"):
+        rnn(whole, X.astype(int))
+    with pytest.raises(ValueError, match=r"`x_t` has 5 features .* has 3 rows"):
+        rnn_step(RNN, np.ones((2, 2)), np.ones((2, 5)))
+    with pytest.raises(ValueError, match=r"`params.b_hn` has shape \(6,\)"):
+        gru_step(GRU._replace(b_hn=np.ones(6)), np.ones((2, 2)), X[:, 0])
+    with pytest.raises(TypeError, match="`state` is of type ndarray; wanted LSTMState"):
+        lstm_step(LSTM, np.ones((2, 2)), X[:, 0])
+
+
+def test_shapes_of_an_lstm_state():
+    ones = np.ones((2, 2))
+    with pytest.raises(ValueError, match=r"`state.h` has shape \(2, 3\); .* \(2, 2\)"):
+        lstm(LSTM, X, F.LSTMState(np.ones((2, 3)), ones))
+    with pytest.raises(ValueError, match=r"`state.c` has shape \(2,\); .* \(2, 2\)"):
+        lstm(LSTM, X, F.LSTMState(ones, np.ones(2)))
+
+
+def test_switches_of_the_wrong_type_and_params_of_another_cell():
     with pytest.raises(TypeError, match="`reset_after` is None; wanted True or False"):
         gru(GRU, X, reset_after=None)
     with pytest.raises(TypeError, match="`coupled_gates` is 2; wanted True or False"):
@@ -61,14 +122,14 @@ def test_switches_of_cells_and_weights_of_another_kind():
         lstm(GRU, X)
 
 
-def test_what_jax_traces_or_stacks():
+def test_traced_numbers_and_stacked_keys():
     with pytest.raises(TypeError, match="`clip` is traced; wanted a number that is kn"):
         jax.jit(lambda clip: rnn(RNN, X, clip=clip))(1.0)
     with pytest.raises(TypeError, match="`key` is several keys, an array of dtype key"):
         rnn(RNN, X, zoneout=0.5, key=jax.random.split(KEY))
 
 
-def test_both_directions():
+def test_bidirectional():
     with pytest.raises(TypeError, match="`run` is None; wanted `rnn`, `gru`, `lstm`"):
         bidirectional(None, RNN, RNN, X)
     with pytest.raises(ValueError, match=r"`merge` is \['sum'\]; wanted one of"):
@@ -86,6 +147,12 @@ def test_initial_weights():
         init_rnn(KEY, 3, 2, recurrent_init="orthogonal")
     with pytest.raises(ValueError, match="`dtype` is int32; wanted floating point"):
         init_rnn(KEY, 3, 2, dtype=np.int32)
+    with pytest.raises(ValueError, match="`hidden` is 0; wanted 1 or more"):
+        init_rnn(KEY, 5, 0)
+    with pytest.raises(ValueError, match="`hidden` is 0; wanted 1 or more"):
+        F.uniform_init(0)
+    with pytest.raises(ValueError, match="`longest` is 2; wanted at least 3"):
+        F.chrono_bias(KEY, 4, 2)
     with pytest.raises(TypeError, match="`kernel_size` is 3; wanted one int for each"):
         init_conv_lstm(KEY, 3, 2, 3)
     with pytest.raises(
@@ -107,9 +174,10 @@ def test_initial_weights():
 )
 def test_activations_are_elementwise(run, params, option):
     mean = lambda a: a.mean(-1, keepdims=True)
-    # A gate of this shape would be stretched to fit.
+    # Broadcasting would hide a gate of this shape.
     with pytest.raises(
-        ValueError, match=rf"`{option}` made shape \(2, 1\) of \(2, 2\)"
+        ValueError,
+        match=rf"`{option}` returns shape \(2, 1\) for an input of shape \(2, 2\)",
     ):
         run(params, X, **{option: mean})
 
@@ -120,12 +188,12 @@ def test_activations_are_elementwise(run, params, option):
         (lambda h, x_t: h, TypeError, "`step` returns a value of type .*; wanted the"),
         (lambda h, x_t: (h, h, h), TypeError, "`step` returns a value of type tuple"),
         (lambda h, x_t: ((h, h), h), TypeError, r"of the structure PyTreeDef\(\(\*"),
-        # Without the check these would be stretched to fit, where there are lengths.
+        # With `lengths`, broadcasting would hide these.
         (lambda h, x_t: (h[:1], h), TypeError, r"an array of shape \(1, 3\) and"),
         (lambda h, x_t: (h, h.sum()), ValueError, r"an output of shape \(\); wanted"),
         (lambda h, x_t: (h.astype(jnp.bfloat16), h), TypeError, "dtype bfloat16; want"),
     ],
 )
-def test_messages_of_what_a_step_returns(step, error, text):
+def test_values_that_a_step_returns(step, error, text):
     with pytest.raises(error, match=text):
         recur(step, jnp.zeros((2, 3)), jnp.ones((2, 4, 3)), lengths=np.array([4, 1]))

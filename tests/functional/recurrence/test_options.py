@@ -1,4 +1,4 @@
-"""Options that change what a step computes, or what passes back through it."""
+"""Cell options, truncation, clipping of cotangents, and the choice of a loop."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def gains(family, rng):
 
 
 def compare(family, arguments, ours, theirs, implementation):
-    """Compare values, and one slope along all parameters at once."""
+    """Compare values, and the derivative along one direction of all parameters."""
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         run = lambda *a: family.run(*a, implementation=implementation, **ours)
@@ -64,7 +64,7 @@ def compare(family, arguments, ours, theirs, implementation):
 
 @every_family
 @both
-def test_layer_norm_is_the_loop(family, implementation, rng):
+def test_layer_norm_against_plain_loops(family, implementation, rng):
     norms = gains(family, rng)
     compare(
         family,
@@ -97,18 +97,18 @@ def test_zoneout_without_a_key_mixes_by_its_rates(family, implementation, rng):
 
 @every_family
 @both
-def test_recurrent_dropout_takes_its_mask(family, implementation, rng):
+def test_recurrent_dropout_with_a_given_mask(family, implementation, rng):
     mask = np.array([[2.0, 0.0], [0.5, 1.0]])
     ours, theirs = {"recurrent_dropout": mask}, {"dropout_mask": mask}
     compare(family, drawn(family, rng), ours, theirs, implementation)
 
 
 @every_family
-def test_zoneout_keeps_units_by_chance(family, rng):
+def test_zoneout_keeps_units_at_its_rate(family, rng):
     params, x, state = as_float32(drawn(family, rng, time=200))
     _, ys = family.run(params, x, state, zoneout=0.3, key=jax.random.key(0))
-    kept = np.mean(np.asarray(ys)[:, 1:] == np.asarray(ys)[:, :-1])
-    assert 0.25 < kept < 0.35
+    share = np.mean(np.asarray(ys)[:, 1:] == np.asarray(ys)[:, :-1])
+    assert 0.25 < share < 0.35
 
 
 @every_family
@@ -169,7 +169,7 @@ def test_truncation_stops_the_state_between_windows(family, reverse, rng):
 
 
 @both
-def test_cotangents_are_bounded_at_every_step(implementation, rng):
+def test_cotangents_are_clipped_at_every_step(implementation, rng):
     x = as_float32(rng.standard_normal((1, 4, 3)))
     params = as_float32(draw_params(RNN, rng))
     weights = as_float32(10 * rng.standard_normal((1, 4, 2)))
@@ -183,14 +183,14 @@ def test_cotangents_are_bounded_at_every_step(implementation, rng):
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_recur_bounds_what_leaves_each_step():
+def test_recur_clips_the_cotangents_of_each_step():
     double = lambda h, x_t: (2.0 * h + x_t, h)
     run = lambda x: recur(double, jnp.zeros(1), x, clip_cotangent=3.0, time_major=True)
     gradient = jax.grad(lambda x: run(x)[0].sum())(jnp.ones((4, 1)))
     np.testing.assert_array_equal(gradient[:, 0], [3.0, 3.0, 2.0, 1.0])
 
 
-def test_what_an_activation_closes_over_gets_its_gradient(rng):
+def test_parameters_that_an_activation_closes_over_have_gradients(rng):
     params, x, _ = as_float32(drawn(LSTM, rng))
 
     def loss(slope, implementation):
@@ -205,7 +205,7 @@ def test_what_an_activation_closes_over_gets_its_gradient(rng):
 
 
 @every_family
-def test_examples_and_networks_go_through_vmap_of_gradients(family, rng):
+def test_vmap_of_gradients_over_examples_and_parameters(family, rng):
     params, x, _ = as_float32(drawn(family, rng))
     stacked = jax.tree.map(lambda a: np.stack([a, 0.5 * a]), params)
 
@@ -225,7 +225,7 @@ def test_examples_and_networks_go_through_vmap_of_gradients(family, rng):
     )
 
 
-def test_forward_mode_names_the_way_out(rng):
+def test_the_error_of_forward_mode_names_the_option(rng):
     params, x, _ = as_float32(drawn(RNN, rng))
     with pytest.raises(TypeError, match="implementation='scan'"):
         jax.jvp(lambda x: rnn(params, x), (x,), (x,))
@@ -234,7 +234,7 @@ def test_forward_mode_names_the_way_out(rng):
         jax.jvp(run, (x,), (x,))
 
 
-def test_the_plan_says_what_runs(rng):
+def test_plan_names_the_implementation_and_reasons(rng):
     params, x, _ = as_float32(drawn(RNN, rng))
     plan = jaxnets.plan(rnn, params, x)
     assert plan.implementation == "in_place"
@@ -283,18 +283,18 @@ def test_the_plan_says_what_runs(rng):
         (
             {"layer_norm": LayerNormParams(np.ones(2), np.ones(2))},
             ValueError,
-            "`layer_norm.gain_x` is an array; wanted None in this network",
+            "`layer_norm.gain_x` is an array; wanted None for this cell",
         ),
         ({"truncate": 0}, ValueError, "`truncate` is 0; wanted 1 or more: the steps"),
         ({"clip_cotangent": 0.0}, ValueError, "`clip_cotangent` is 0.0; wanted a posi"),
     ],
 )
-def test_messages(options, error, text, rng):
+def test_error_messages(options, error, text, rng):
     with pytest.raises(error, match=text):
         rnn(draw_params(RNN, rng), np.ones((2, 4, 3)), **options)
 
 
-def test_a_mask_of_float64_does_not_widen_or_warn(rng):
+def test_a_float64_mask_does_not_change_the_dtype(rng):
     params, x, _ = as_float32(drawn(RNN, rng))
     _, ys = rnn(params, x, recurrent_dropout=np.ones((2, 2)), implementation="split")
     assert ys.dtype == jnp.float32

@@ -1,4 +1,4 @@
-"""All cells against plain loops: values and gradients, with all options."""
+"""All cells against plain loops in NumPy: values and gradients, with all options."""
 
 import functools
 
@@ -13,7 +13,12 @@ from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.cells import EVERY, FAMILIES, GRU, LINEAR, LSTM, PARALLEL, RNN
-from tests.functional.recurrence.setup import draw_params, draw_state, few, scans
+from tests.functional.recurrence.setup import (
+    draw_params,
+    draw_state,
+    few_examples,
+    scans,
+)
 from tests.oracles import recurrent as oracle
 
 
@@ -66,7 +71,7 @@ def compare(family, sizes, draws, cell, **extras):
     assert_close(values, expected)
     leaves, tree = jax.tree.flatten(arguments)
     loss = lambda *leaves: weighted(plainly, *jax.tree.unflatten(tree, leaves))
-    # One direction for each array is a full check of a linear map, over the examples.
+    # One random direction for each array checks all of its elements.
     for k, leaf in enumerate(jax.tree.leaves(gradients)):
         directions = [np.zeros_like(a) for a in leaves]
         directions[k] = rng.standard_normal(leaves[k].shape)
@@ -74,21 +79,21 @@ def compare(family, sizes, draws, cell, **extras):
         np.testing.assert_allclose(np.vdot(leaf, directions[k]), slope, atol=1e-7)
 
 
-@few
+@few_examples
 @given(draws=scans(), clip=st.sampled_from([None, 0.4]))
-def test_rnn_is_the_loop(draws, clip):
+def test_rnn_against_plain_loops(draws, clip):
     with jax.enable_x64(True):
         compare(RNN, (3, 2), draws, {"clip": clip})
 
 
-@few
+@few_examples
 @given(draws=scans(), clip=st.sampled_from([None, 0.4]), reset_after=st.booleans())
-def test_gru_is_the_loop(draws, clip, reset_after):
+def test_gru_against_plain_loops(draws, clip, reset_after):
     with jax.enable_x64(True):
         compare(GRU, (2, 3), draws, {"clip": clip, "reset_after": reset_after})
 
 
-@few
+@few_examples
 @given(
     draws=scans(),
     clip=st.sampled_from([None, 0.4]),
@@ -96,7 +101,7 @@ def test_gru_is_the_loop(draws, clip, reset_after):
     peephole=st.booleans(),
     projection=st.sampled_from([None, 2]),
 )
-def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
+def test_lstm_against_plain_loops(draws, clip, coupled_gates, peephole, projection):
     cell = {"clip": clip, "coupled_gates": coupled_gates}
     extras = {"peephole": peephole, "projection": projection}
     with jax.enable_x64(True):
@@ -104,15 +109,15 @@ def test_lstm_is_the_loop(draws, clip, coupled_gates, peephole, projection):
 
 
 @pytest.mark.parametrize("family", LINEAR, ids=lambda f: f.name)
-@few
+@few_examples
 @given(draws=scans(PARALLEL))
-def test_cells_with_gates_from_the_input_are_the_loop(family, draws):
+def test_linear_cells_against_plain_loops(family, draws):
     with jax.enable_x64(True):
         compare(family, (3, 2), draws, {})
 
 
 @every_cell
-def test_every_element_of_the_gradient(family, rng):
+def test_each_element_of_the_gradient(family, rng):
     arguments = (draw_params(family, rng), rng.standard_normal((2, 4, 3)))
     state = draw_state(family, rng, (2,))
     lengths, weights = np.array([4, 2]), rng.standard_normal((2, 4, 2))
@@ -133,7 +138,7 @@ def test_every_element_of_the_gradient(family, rng):
 
 @gated
 @pytest.mark.parametrize("implementation", ["scan", "split", "in_place"])
-def test_one_product_for_all_steps_is_the_same(
+def test_one_product_for_all_steps_gives_the_same(
     family, implementation, rng, monkeypatch
 ):
     params = draw_params(family, rng)
@@ -144,18 +149,18 @@ def test_one_product_for_all_steps_is_the_same(
         state, ys = family.run(params, x, lengths=np.array([5, 3]), **how)
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((state, ys)))
 
-    def compiled_anew():
+    def compile_and_run():
         return jax.jit(lambda *a: jax.value_and_grad(loss, (0, 1))(*a))(params, x)
 
     with jax.enable_x64(True):
-        stepwise = compiled_anew()
+        stepwise = compile_and_run()
         for module in (run_module, split_scan, in_place_forward):
             monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
-        assert_close(compiled_anew(), stepwise)
+        assert_close(compile_and_run(), stepwise)
 
 
 @every_cell
-def test_steps_make_the_run(family, rng):
+def test_steps_in_turn_give_the_same_as_a_run(family, rng):
     params, x = draw_params(family, rng), rng.standard_normal((2, 4, 3))
     state = draw_state(family, rng, (2,))
     with jax.enable_x64(True):

@@ -1,4 +1,4 @@
-"""`recur` with a user's own step, taps in time, and the messages of scan options."""
+"""`recur` with custom steps, scan options, taps, and error messages."""
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +22,12 @@ def total(state, x_t):
 
 
 def count(state, x_t):
-    """A state and an input of several arrays, also of integers."""
+    """A step whose state and input are pytrees, with an array of integers."""
     value = state["value"] * x_t["decay"] + x_t["input"]
     return {"value": value, "steps": state["steps"] + 1}, {"twice": 2.0 * value}
 
 
-def test_pytrees_of_states_inputs_and_outputs():
+def test_states_inputs_and_outputs_can_be_pytrees():
     xs = {"decay": jnp.full((2, 3, 1), 0.5), "input": jnp.ones((2, 3, 2))}
     state = {"value": jnp.zeros((2, 2)), "steps": jnp.zeros((2, 1), jnp.int32)}
     state, ys = recur(count, state, xs, lengths=np.array([3, 0]))
@@ -36,7 +36,7 @@ def test_pytrees_of_states_inputs_and_outputs():
     np.testing.assert_array_equal(ys["twice"][..., 0], [[2.0, 3.0, 3.5], [0, 0, 0]])
 
 
-def test_time_first_takes_any_feature_axes():
+def test_time_major_accepts_any_feature_axes():
     xs = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     lengths = np.array([2, 3], np.uint8)
     state, _ = recur(total, jnp.zeros((2, 2)), xs, lengths=lengths, time_major=True)
@@ -45,7 +45,7 @@ def test_time_first_takes_any_feature_axes():
     np.testing.assert_array_equal(ys, [1.0, 2.0, 3.0, 4.0])
 
 
-def test_reverse_keeps_outputs_at_their_inputs():
+def test_with_reverse_outputs_have_the_order_of_inputs():
     x = np.ones((2, 4, 1), np.float32)
     lengths = np.array([4, 2])
     state, ys = recur(total, jnp.zeros((2, 1)), x, lengths=lengths, reverse=True)
@@ -53,7 +53,7 @@ def test_reverse_keeps_outputs_at_their_inputs():
     np.testing.assert_array_equal(state[:, 0], [4, 2])
 
 
-def test_resets_start_from_the_given_state_which_gets_the_gradient():
+def test_resets_return_to_the_initial_state_and_its_gradient():
     x = np.ones((1, 4, 1), np.float32)
     resets = np.array([[False, False, True, False]])
 
@@ -65,7 +65,7 @@ def test_resets_start_from_the_given_state_which_gets_the_gradient():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_mask_of_any_pattern_rides_along_with_the_input(reverse, rng):
+def test_a_step_can_mask_arbitrary_steps(reverse, rng):
     params, h = draw_params(GRU, rng), draw_state(GRU, rng, (3,))
     x, seen = rng.standard_normal((3, 6, 3)), rng.random((3, 6)) < 0.6
     weights = rng.standard_normal((3, 6, 2))
@@ -80,7 +80,7 @@ def test_a_mask_of_any_pattern_rides_along_with_the_input(reverse, rng):
         return recur(step, jnp.asarray(h), (x, seen[..., None]), reverse=reverse)[1]
 
     def loops(w_hh, x):
-        """Run over the observed steps alone; the others repeat what was there."""
+        """Compute the observed steps only; the others repeat the state."""
         ys = np.zeros((3, 6, 2))
         for n in range(3):
             current = h[n]
@@ -113,7 +113,7 @@ def test_no_steps_return_the_initial_state(options):
 
 
 @every_family
-def test_what_stands_at_padding_never_matters(family, rng):
+def test_values_at_padding_have_no_effect(family, rng):
     params, state, x = as_float32(
         (
             draw_params(family, rng),
@@ -122,16 +122,16 @@ def test_what_stands_at_padding_never_matters(family, rng):
         )
     )
     lengths = np.array([3, 0])
-    spoilt = np.where(np.arange(4)[:, None] < lengths[:, None, None], x, np.nan)
+    with_nan = np.where(np.arange(4)[:, None] < lengths[:, None, None], x, np.nan)
 
     def loss(params, x, state):
         final, ys = family.run(params, x, state, lengths=lengths)
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((final, ys)))
 
     gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
-    clean, dirty = gradient(params, x, state), gradient(params, spoilt, state)
+    clean, dirty = gradient(params, x, state), gradient(params, with_nan, state)
     jax.tree.map(np.testing.assert_array_equal, clean, dirty)
-    final, ys = family.run(params, spoilt, state, lengths=lengths)
+    final, ys = family.run(params, with_nan, state, lengths=lengths)
     assert not np.any(ys[1])
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[1], b[1]), final, state)
 
@@ -161,10 +161,10 @@ def test_the_result_has_the_promoted_dtype(family, rng):
         assert family.run(params, np.ones((3, 3), int))[1].dtype == jnp.float32
 
 
-def test_checkpoint_keeps_no_copy_of_a_whole_sequence():
-    """Nor of `x`, `ys` and their cotangents where they have the batch first."""
+def test_checkpoint_stores_no_copy_of_a_whole_sequence():
+    """Not of `x`, `ys` or their cotangents, which have the batch first."""
     params = jax.eval_shape(lambda key: init_gru(key, 16, 16), jax.random.key(0))
-    # The last segment is a shorter one.
+    # The last segment is shorter.
     shapes = params, jax.ShapeDtypeStruct((4, 2003, 16), np.float32)
 
     def temporary(checkpoint):
@@ -184,7 +184,7 @@ def test_checkpoint_keeps_no_copy_of_a_whole_sequence():
 
 
 def adjoint(family, params, x, state, weights, reverse):
-    """The total dL/dh_t by hand: the reverse scan of the step's own derivative."""
+    """Return the norms of the total dL/dh_t, by a loop over the pullbacks of steps."""
     order = range(x.shape[1])[:: -1 if reverse else 1]
     pullbacks = []
     for t in order:
@@ -208,7 +208,7 @@ def adjoint(family, params, x, state, weights, reverse):
     ("implementation", "reverse"),
     [("in_place", False), ("in_place", True), ("split", False), ("scan", True)],
 )
-def test_tap_of_h_sees_the_total_cotangent(family, implementation, reverse, rng):
+def test_the_tap_of_h_records_the_total_cotangent(family, implementation, reverse, rng):
     params, state, x, weights = as_float32(
         (
             draw_params(family, rng),
@@ -227,7 +227,7 @@ def test_tap_of_h_sees_the_total_cotangent(family, implementation, reverse, rng)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_taps_of_segments_are_those_of_time(reverse, rng):
+def test_taps_of_segments_are_those_of_all_steps(reverse, rng):
     params, x = as_float32((draw_params(RNN, rng), rng.standard_normal((2, 5, 3))))
     loss = lambda p, **o: RNN.run(p, x, reverse=reverse, **o)[1].sum()
     plain = measure(loss, params).taps["h"].norm
@@ -269,7 +269,7 @@ def test_no_cotangent_reaches_padding(family, rng):
         ({"truncate": True}, TypeError, "`truncate` is True; wanted an int: the steps"),
     ],
 )
-def test_messages_of_scan_options(options, error, text, rng):
+def test_error_messages_of_scan_options(options, error, text, rng):
     with pytest.raises(error, match=text):
         recur(total, jnp.zeros((2, 3)), np.ones((2, 4, 3), np.float32), **options)
     with pytest.raises(error, match=text):
@@ -279,24 +279,24 @@ def test_messages_of_scan_options(options, error, text, rng):
 @pytest.mark.parametrize("name", ["unroll", "checkpoint", "truncate"])
 @pytest.mark.parametrize("value", [2.0, True])
 def test_numbers_of_steps_are_ints(name, value):
-    # Past the annotations of `recur`, which the tests enforce.
+    # Without the type checks of `recur`, which the tests enable.
     with pytest.raises(
         TypeError, match=f"`{name}` is {value}; wanted an int: the steps"
     ):
         parse_scan(4, (2,), **{name: value})
 
 
-def test_messages_of_recur():
+def test_error_messages_of_recur():
     x, h = jnp.ones((2, 4, 3)), jnp.zeros((2, 3))
     with pytest.raises(ValueError, match="`xs` has no arrays"):
         recur(total, h, None)
     with pytest.raises(ValueError, match=r"shape \(4,\); wanted \(\*batch, time, feat"):
         recur(total, h, jnp.ones(4))
-    with pytest.raises(ValueError, match=r"`xs` holds .* \(2, 5, 3\); .* \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"`xs` has .* \(2, 5, 3\); .* \(2, 4\)"):
         recur(lambda h, x: (h, x[0]), h, (x, jnp.ones((2, 5, 3))))
-    with pytest.raises(ValueError, match=r"`xs` holds arrays of .* and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"`xs` has arrays of .* and \(2, 4\)"):
         recur(lambda h, x: (h, x[0]), h, (x, jnp.ones((2, 4))))
     with pytest.raises(ValueError, match=r"`step` returns .* of shape \(\); wanted"):
         recur(lambda h, x_t: (h, jnp.sum(x_t)), h, x)
-    with pytest.raises(ValueError, match=r"`state` holds .* shape \(\); .* = \(2,\)"):
+    with pytest.raises(ValueError, match=r"`state` has .* shape \(\); .* = \(2,\)"):
         recur(total, jnp.zeros(()), x, lengths=np.array([1, 2]))

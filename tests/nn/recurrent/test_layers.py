@@ -1,4 +1,4 @@
-"""The recurrent layers are their functions, with weights and options held."""
+"""Recurrent layers against their functions with the same weights and options."""
 
 import jax
 import jax.numpy as jnp
@@ -52,13 +52,13 @@ every_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
 
 def disturbed(layer):
-    """Make every weight, biases too, differ from zero."""
+    """Add noise to all weights, so that no bias is zero."""
     noise = lambda a: a + 0.3 * np.cos(np.arange(a.size)).reshape(a.shape)
     nnx.update(layer, jax.tree.map(noise, nnx.state(layer, nnx.Param)))
     return layer
 
 
-def made(case):
+def construct(case):
     module, function, cell, shape = case
     layer = disturbed(module(D, H, **cell, **shape, rngs=nnx.Rngs(0)))
     return layer, lambda *args, **scan: function(layer.params, *args, **cell, **scan)
@@ -75,29 +75,29 @@ def x(rng):
 
 
 @every_layer
-def test_it_is_the_function_with_its_own_parameters(case, x):
-    layer, function = made(case)
-    # One program for both: compiling is what takes the time.
+def test_a_layer_calls_its_function_with_its_parameters(case, x):
+    layer, function = construct(case)
+    # One program for both, since compilation takes most of the time.
     actual, expected = jax.jit(lambda x: (layer(x, **SCAN), function(x, **SCAN)))(x)
     assert_close(actual, expected)
 
 
 def test_time_major(x):
-    layer, _ = made(LAYERS["lstm"])
+    layer, _ = construct(LAYERS["lstm"])
     state, ys = layer(np.swapaxes(x, 0, 1), time_major=True)
     assert_close((state, np.swapaxes(ys, 0, 1)), layer(x))
 
 
-def test_the_state_carries_on(x):
-    layer, _ = made(LAYERS["lstm-options"])
+def test_a_run_continues_from_a_returned_state(x):
+    layer, _ = construct(LAYERS["lstm-options"])
     middle, first = layer(x[:, :2])
     end, second = layer(x[:, 2:], middle)
     assert_close((end, np.concatenate([first, second], axis=1)), layer(x))
 
 
 @every_layer
-def test_its_definition_can_be_a_key_of_the_jit_cache(case):
-    definition, other = (nnx.split(made(case)[0])[0] for _ in range(2))
+def test_the_graph_definition_can_be_hashed(case):
+    definition, other = (nnx.split(construct(case)[0])[0] for _ in range(2))
     assert hash(definition) == hash(other) and definition == other
 
 
@@ -106,7 +106,7 @@ def shapes(layer):
     return {name: weight.shape for name, weight in weights.items()}
 
 
-def test_the_names_and_shapes_of_the_weights():
+def test_names_and_shapes_of_the_weights():
     rngs = nnx.Rngs(0)
     assert shapes(nn.RNN(D, H, rngs=rngs)) == {
         "w_xh": (3, 4),
@@ -129,7 +129,7 @@ def test_the_names_and_shapes_of_the_weights():
 
 
 @pytest.mark.parametrize("module", [nn.RNN, nn.GRU, nn.LSTM])
-def test_the_initialisers_and_the_dtype_of_the_weights(module):
+def test_initialisers_and_dtype_of_the_weights(module):
     layer = module(
         D,
         H,
@@ -146,12 +146,12 @@ def test_the_initialisers_and_the_dtype_of_the_weights(module):
     assert ys.dtype == jnp.bfloat16
 
 
-def test_the_forget_bias_stands_in_the_second_block():
+def test_the_forget_bias_is_the_second_block():
     layer = nn.LSTM(D, H, forget_bias=2.5, rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(layer.params.b, np.repeat([0, 2.5, 0, 0], H))
 
 
-def test_errors_of_the_function_come_through(x):
+def test_a_layer_raises_the_errors_of_its_function(x):
     layer = nn.GRU(D, H, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="`x` has 2 features"):
         layer(x[..., :2])

@@ -1,4 +1,4 @@
-"""`nn.Recurrent` runs Flax's cells as Flax does, and steps of one's own."""
+"""`nn.Recurrent` with the cells of Flax, and with custom steps."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def x(rng):
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_values_and_gradients_are_those_of_nnx_rnn(cell, x):
+def test_values_and_gradients_against_nnx_rnn(cell, x):
     lengths = np.array([5, 1, 3])
     cell = disturbed(cell(D, H, rngs=nnx.Rngs(0)))
     definition, params = nnx.split(cell)
@@ -69,7 +69,7 @@ def test_lengths_of_zero_and_resets_give_the_initial_state(x):
     assert_close(run(np.swapaxes(x, 0, 1), start, time_major=True)[0], run(x, start)[0])
 
 
-def test_a_step_of_ones_own(x):
+def test_a_custom_step(x):
     def step(state, x_t):
         total = state + x_t
         return total, 2 * total
@@ -79,7 +79,7 @@ def test_a_step_of_ones_own(x):
 
 
 class Noisy(nnx.Module):
-    """A cell that drops its input at random and adds what is left."""
+    """A cell that applies dropout to its input and adds it to the state."""
 
     def __init__(self):
         self.dropout = nnx.Dropout(0.5, rngs=nnx.Rngs(1))
@@ -89,7 +89,7 @@ class Noisy(nnx.Module):
         return state + y_t, y_t
 
 
-def test_every_step_draws_its_own_random_numbers():
+def test_each_step_draws_other_random_numbers():
     run = nn.Recurrent(Noisy())
     x, start = np.ones((2, 6, 50), np.float32), np.zeros((2, 50), np.float32)
     _, first = run(x, start, lengths=np.array([0, 6]))
@@ -98,7 +98,7 @@ def test_every_step_draws_its_own_random_numbers():
     assert {0.0, 2.0} == set(np.unique(steps).tolist())
     assert len(np.unique(steps, axis=0)) == 18
     run.eval()
-    # Under jit the streams of a module from outside may not move on.
+    # Under jit, the random streams of a module from outside must not change.
     np.testing.assert_array_equal(jax.jit(lambda x: run(x, start)[1])(x), x)
 
 
@@ -139,7 +139,7 @@ def test_taps(cell, names, x):
     loss = lambda params: jnp.sum(nnx.merge(definition, params)(x)[1] ** 2)
     flow = jax.jit(lambda params: measure(loss, params))(params)
     assert set(flow.taps) == names
-    # At the last step the whole of dL/dh_t comes from the output.
+    # At the last step, dL/dh_t comes from the output alone.
     ys = nnx.merge(definition, params)(x)[1]
     last = np.linalg.norm(2 * ys[:, -1])
     np.testing.assert_allclose(flow.taps["cell/h"].norm[-1], last, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Stacked and bidirectional layers: the functions, called one after another."""
+"""Stacked and bidirectional layers against their functions, called in turn."""
 
 import functools
 import json
@@ -26,12 +26,12 @@ def x(rng):
     return rng.normal(size=(3, 5, D)).astype(np.float32)
 
 
-def made(module, **options):
+def construct(module, **options):
     return disturbed(module(D, H, **options, rngs=nnx.Rngs(0)))
 
 
-def test_a_stack_is_its_functions_one_after_another(x):
-    stack = made(nn.GRU, num_layers=2, reset_after=False)
+def test_a_stack_calls_its_functions_in_turn(x):
+    stack = construct(nn.GRU, num_layers=2, reset_after=False)
     scan = {"lengths": np.array([5, 0, 2]), "reverse": True, "reset_after": False}
     (below,), (above,) = stack.layer_params
     start = (np.full((3, H), 0.3, np.float32), np.full((3, H), -0.2, np.float32))
@@ -49,8 +49,8 @@ def test_a_stack_is_its_functions_one_after_another(x):
     np.testing.assert_array_equal([h[1] for h in actual[0]], [s[1] for s in start])
 
 
-def test_both_directions_read_what_is_below_in_both(x):
-    stack = made(nn.LSTM, num_layers=2, bidirectional=True, projection=2)
+def test_both_directions_read_the_concatenated_outputs_of_the_layer_before(x):
+    stack = construct(nn.LSTM, num_layers=2, bidirectional=True, projection=2)
     scan = {
         "lengths": np.array([5, 0, 2]),
         "resets": np.arange(15).reshape(3, 5) % 4 == 2,
@@ -94,7 +94,7 @@ RESETS = np.arange(15).reshape(3, 5) % 4 == 2
 )
 def test_scan_options_reach_every_layer_and_direction(module, bidirectional, scan, x):
     scan = {"lengths": LENGTHS, "resets": RESETS, **scan}
-    stack = made(module, num_layers=2, bidirectional=bidirectional)
+    stack = construct(module, num_layers=2, bidirectional=bidirectional)
     run = getattr(F, module.__name__.lower())
     definition, params = nnx.split(stack)
     plain = {name: scan[name] for name in scan if name != "checkpoint"}
@@ -121,7 +121,7 @@ def test_scan_options_reach_every_layer_and_direction(module, bidirectional, sca
     assert_close(actual, gradients(by_hand))
 
 
-def test_it_computes_what_pytorch_computed_with_its_weights():
+def test_outputs_and_gradients_with_weights_of_pytorch():
     case = json.loads(PYTORCH.read_text())["lstm, 2 layers, 2 directions, projection"]
     array = lambda numbers: np.array(numbers, np.float32)
     weights = {name: array(w) for name, w in case["weights"].items()}
@@ -151,13 +151,13 @@ def test_it_computes_what_pytorch_computed_with_its_weights():
     assert_close(results, (array(case["ys"]), *map(array, case["state"])))
     np.testing.assert_allclose(gradient, array(case["gradients"]["x"]), 1e-5, 2e-6)
     written = interop.to_pytorch(stack.layer_params)
-    # The two biases are one in ours, so the weights are compared.
+    # PyTorch has two biases where we have one, so only the weights are compared.
     assert_close(written["weight_hh_l1_reverse"], weights["weight_hh_l1_reverse"])
 
 
 def test_dropout_acts_between_layers_in_train_mode_only(x):
     # A rate of one leaves the upper layer without any input.
-    stack = made(nn.RNN, num_layers=2, dropout=1.0)
+    stack = construct(nn.RNN, num_layers=2, dropout=1.0)
     state, ys = stack(x)
     (below,), (above,) = stack.layer_params
     first, outputs = F.rnn(below, x)
@@ -168,15 +168,15 @@ def test_dropout_acts_between_layers_in_train_mode_only(x):
     stack.train()
     assert_close(stack(x, deterministic=True)[1], F.rnn(above, outputs)[1])
 
-    random = made(nn.RNN, num_layers=2, dropout=0.5)
+    random = construct(nn.RNN, num_layers=2, dropout=0.5)
     one, other = random(x)[1], random(x)[1]
     assert np.abs(one - other).max() > 1e-3
     again = [random(x, rngs=nnx.Rngs(7))[1] for _ in range(2)]
     np.testing.assert_array_equal(*again)
 
 
-def test_every_layer_and_direction_has_taps_of_its_own(x):
-    stack = made(nn.GRU, num_layers=2, bidirectional=True, name="encoder")
+def test_each_layer_and_direction_has_its_own_taps(x):
+    stack = construct(nn.GRU, num_layers=2, bidirectional=True, name="encoder")
     definition, params = nnx.split(stack)
     loss = lambda params: jnp.sum(nnx.merge(definition, params)(x)[1])
     taps = jax.eval_shape(lambda params: measure(loss, params).taps, params)
@@ -203,15 +203,15 @@ def test_weights_are_named_by_layer_and_direction():
     assert (forward.shape, backward.shape, ys.shape) == ((H,), (H,), (2, 2 * H))
 
 
-def test_models_take_stacks(x):
+def test_models_accept_stacks(x):
     options = {"num_layers": 2, "bidirectional": True, "rngs": nnx.Rngs(0)}
     assert models.ManyToOne(nn.LSTM, D, H, 1, **options)(x).shape == (3, 1)
     model = models.CharacterModel(nn.GRU, 4, H, num_layers=2, rngs=nnx.Rngs(0))
     assert model.generate(np.array([[0, 1]]), 3).shape == (1, 3)
 
 
-def test_one_layer_takes_weights_too(x):
-    layer = made(nn.GRU)
+def test_set_layer_params_of_a_single_layer(x):
+    layer = construct(nn.GRU)
     other = F.init_gru(jax.random.key(5), D, H)._replace(b_hn=None)
     layer.set_layer_params([(other,)])
     assert_close(layer(x), F.gru(other, x))
@@ -231,7 +231,7 @@ def test_errors_name_the_argument(x):
         stack(x, F.LSTMState(np.zeros((3, H)), np.zeros((3, H))))
     with pytest.raises(ValueError, match="`state` has 1 elements; wanted 2"):
         stack(x, (None,))
-    with pytest.raises(ValueError, match="`reverse` has no meaning"):
+    with pytest.raises(ValueError, match="`reverse` is not supported"):
         nn.RNN(D, H, bidirectional=True, rngs=rngs)(x, reverse=True)
     with pytest.raises(ValueError, match="`params` are those of one layer"):
         _ = stack.params

@@ -73,12 +73,12 @@ __all__ = [
 
 
 class CellFunctions(NamedTuple):
-    """The functions of a cell over sequences of vectors, and its description.
+    """The public functions of a cell over sequences of vectors, and its description.
 
     Attributes:
         cell: The description.
-        run: The cell over time.
-        step: One step.
+        run: Runs the cell over time.
+        step: Computes one step.
         init: Draws the parameters.
     """
 

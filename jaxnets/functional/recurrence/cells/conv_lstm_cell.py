@@ -1,4 +1,4 @@
-"""The LSTM whose products are convolutions: its state has a value at every pixel."""
+"""The convolutional LSTM, an LSTM with convolutions in place of matrix products."""
 
 import itertools
 from collections.abc import Sequence
@@ -32,7 +32,10 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents, explained
+from jaxnets.functional.recurrence.time.cotangents import (
+    clip_cotangents,
+    explain_forward_mode_error,
+)
 from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
@@ -45,10 +48,11 @@ class ConvLSTMParams(NamedTuple):
 
     Attributes:
         w_xh: Kernel of the input `(*window, D, 4*H)`.
-        w_hh: Kernel of the last h `(*recurrent_window, H, 4*H)`.
-        b: `(4*H,)`.
-        peephole: `(3, *spatial, H)` in the order i, f, o, a weight for every place; a
-            spatial axis of size 1 is one weight for all places. None is none.
+        w_hh: Kernel of the state h `(*recurrent_window, H, 4*H)`.
+        b: Biases `(4*H,)`.
+        peephole: Weights from the memory cell to i, f and o, in this order,
+            `(3, *spatial, H)`. Along a spatial axis of size 1, all positions share one
+            weight. None is no peepholes.
 
     Example:
         >>> import jax
@@ -77,31 +81,31 @@ def init_conv_lstm(
     recurrent_init: Initializer = recurrent_default,
     dtype: DTypeLike = jnp.float32,
 ) -> ConvLSTMParams:
-    """Draw the weights of `conv_lstm`, by the rules of `init_lstm`.
+    """Draw the weights of `conv_lstm`, with the same initialisers as `init_lstm`.
 
     Args:
         key: Random key.
         in_features: D, channels of the input.
         hidden: H, channels of the state.
-        kernel_size: Window that the input is seen through, one int an axis.
-        recurrent_kernel_size: Window that h is seen through; None is `kernel_size`.
-        forget_bias: Bias of f.
-        peephole_shape: Spatial shape of the peepholes: that of the input for a weight
-            at every place, ones for weights that all places share; None is no
-            peepholes. These weights start at zero.
-        input_init: Rule for each gate's `(*window, D, H)` kernel; by default normal
-            with variance 1/fan_in, truncated.
-        recurrent_init: Rule for each gate's `(*window, H, H)` kernel; by default
-            orthogonal, taken as a matrix of H columns.
+        kernel_size: Window of the input's kernel, one int for each spatial axis.
+        recurrent_kernel_size: Window of the state's kernel; None is `kernel_size`.
+        forget_bias: Initial bias of the forget gate.
+        peephole_shape: Spatial shape of the peepholes: the one of the input for a
+            weight at every position, ones for weights that all positions share; None is
+            no peepholes. These weights start at zero.
+        input_init: Initialiser of the `(*window, D, H)` kernel of each gate; by default
+            a truncated normal distribution with variance 1/fan_in.
+        recurrent_init: Initialiser of the `(*window, H, H)` kernel of each gate; by
+            default orthogonal, as a matrix of H columns.
         dtype: Dtype of the weights.
 
     Returns:
-        `ConvLSTMParams` with zero biases but for the forget gate.
+        `ConvLSTMParams`, with zero biases except for the forget gate.
 
     Raises:
         ValueError: If a size is below 1, windows differ in their number of axes, or
             `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -111,8 +115,8 @@ def init_conv_lstm(
         (3, 8, 9, 5)
 
     Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
-    for Precipitation Nowcasting". Keras's `ConvLSTM2D` starts alike but for the
-    variance of the input's kernel, and draws one matrix for all gates.
+    for Precipitation Nowcasting". Keras's `ConvLSTM2D` draws the kernel of the input
+    with another variance, and one orthogonal matrix for all gates.
     """
     for name, sizes in (
         ("kernel_size", kernel_size),
@@ -124,15 +128,15 @@ def init_conv_lstm(
                 "(3, 3)."
             )
     window = tuple(kernel_size)
-    again = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
-    if len(again) != len(window):
+    h_window = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
+    if len(h_window) != len(window):
         raise ValueError(
-            f"`recurrent_kernel_size` is {again}; wanted {len(window)} sizes, as "
-            f"`kernel_size` = {window} has."
+            f"`recurrent_kernel_size` is {h_window}; wanted {len(window)} sizes, as in "
+            f"`kernel_size` = {window}."
         )
-    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
-    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
-    for size in itertools.chain(window, again):
+    initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
+    for size in itertools.chain(window, h_window):
         check_sizes(kernel_size=size)
     input_key, recurrent_key = jax.random.split(key)
     kernel = lambda init, key, shape: jnp.concatenate(
@@ -143,7 +147,7 @@ def init_conv_lstm(
         peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)
     return ConvLSTMParams(
         w_xh=kernel(input_init, input_key, (*window, in_features)),
-        w_hh=kernel(recurrent_init, recurrent_key, (*again, hidden)),
+        w_hh=kernel(recurrent_init, recurrent_key, (*h_window, hidden)),
         b=jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1),
         peephole=peephole,
     )
@@ -165,11 +169,12 @@ def conv_lstm(
     truncate: int | None = None,
     clip_cotangent: float | None = None,
 ) -> tuple[LSTMState, Inexact[Array, "..."]]:
-    """Run a convolutional LSTM over time: over series of images.
+    """Run a convolutional LSTM over time, for example over sequences of images.
 
-    The equations of `lstm`, with convolutions for products. With `w_xh = [w_xi, w_xf,
-    w_xg, w_xo]`, `w_hh` and `b` alike, and `peephole` rows p_i, p_f and p_o (zero where
-    there are none):
+    The equations are those of `lstm`, with convolutions in place of products. The
+    output channels of the kernels are blocks, one for each gate: `w_xh = [w_xi, w_xf,
+    w_xg, w_xo]`, and `w_hh` and `b` in the same order. The rows of `peephole` are p_i,
+    p_f and p_o; without peepholes they are zero. A step computes
 
         i = gate_activation(conv(x_t, w_xi) + conv(h, w_hi) + b_i + p_i * c)
         f = gate_activation(conv(x_t, w_xf) + conv(h, w_hf) + b_f + p_f * c)
@@ -178,35 +183,43 @@ def conv_lstm(
         o = gate_activation(conv(x_t, w_xo) + conv(h, w_ho) + b_o + p_o * c')
         h' = o * activation(c')
 
-    Padding is "SAME" with zeros, so that maps keep their spatial shape.
+    Padding is "SAME" with zeros, so the spatial shape stays the same.
 
     Args:
-        params: `ConvLSTMParams`. The kernels say how many spatial axes there are.
-        x: `(*batch, T, *spatial, D)`, or `(T, *batch, *spatial, D)` with `time_major`.
-            Any number of batch axes, also none.
+        params: `ConvLSTMParams`; the kernels determine the number of spatial axes.
+        x: Inputs `(*batch, T, *spatial, D)`, or `(T, *batch, *spatial, D)` with
+            `time_major`, with any number of batch axes.
         state: Initial `LSTMState` of h and c `(*batch, *spatial, H)`; None is zeros.
-        activation: Function of the candidate g, and of the cell on its way out.
-        gate_activation: Function of the gates i, f and o.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
+        activation: Activation of the candidate g, and of the memory cell in the output
+            h'.
+        gate_activation: Activation of the gates i, f and o.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
 
     Returns:
-        `(LSTMState(h, c), ys)`: the final state and all h `(*batch, T, *spatial, H)`,
-        with time as in `x`, in the promoted dtype of the arguments.
+        `(LSTMState(h, c), ys)`: the final state, and h of all steps
+        `(*batch, T, *spatial, H)`, with time on the same axis as in `x`. All have the
+        promoted dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    The taps are those of `lstm`: `h`, `c`, `i`, `f`, `g` and `o`.
+    The taps are the same as in `lstm`: `h`, `c`, `i`, `f`, `g` and `o`.
 
     Example:
         >>> import jax
@@ -220,8 +233,8 @@ def conv_lstm(
 
     Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
     for Precipitation Nowcasting", equations 3. Flax's `linen.ConvLSTMCell` and Keras's
-    `ConvLSTM2D` have no peepholes; Keras has strides and dilation, which these have
-    not; PyTorch has none.
+    `ConvLSTM2D` have no peepholes. Keras supports strides and dilation, which this
+    function does not. PyTorch has no convolutional LSTM.
     """
     check_cell_options(activation=activation, gate_activation=gate_activation)
     check_clip_cotangent(clip_cotangent)
@@ -251,38 +264,37 @@ def conv_lstm(
         activation, gate_activation, activation, clip_cotangent=clip_cotangent
     )
     step = lambda state, x_t, _: _step(options, params, state, x_t)
-    with explained(clip_cotangent=clip_cotangent):
+    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
         return scan_steps(step, initial, x, scan_options)
 
 
 def _step(
     options: CellOptions, params: ConvLSTMParams, state: LSTMState, x_t: Array
 ) -> tuple[LSTMState, Array]:
-    """Compute gates, memory cell and output of one step."""
+    """Compute the gates, the memory cell and the output of one step."""
     dtype = x_t.dtype
     sums: dict[str, Any] = {"preferred_element_type": accumulation_dtype(dtype)}
-    # The input's share is computed inside of the loop: a convolution of all steps
-    # before it takes more time and memory on a CPU. No accelerator was tried.
-    total = conv(x_t, params.w_xh, params.b, **sums) + conv(
-        state.h, params.w_hh, **sums
-    )
+    # The convolution of `x_t` is inside the loop, so that no array of all steps with
+    # 4*H channels is stored.
+    total = conv(x_t, params.w_xh, params.b, **sums)
+    total += conv(state.h, params.w_hh, **sums)
     a = dict(zip(LSTM.gates, jnp.split(total, 4, axis=-1), strict=True))
     before = jnp.asarray(state.c).astype(total.dtype)
     hooks = plain_hooks(options)
     c, o = cell_and_output_gate(options, params.peephole, a, before, hooks)
     h = (o * hooks.activate("activation", c)).astype(dtype)
-    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+    h = hooks.tap(clip_cotangents(h, options.clip_cotangent), "h")
     return LSTMState(h, c.astype(dtype)), h
 
 
 def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
-    """Check the shapes of the weights for maps of a spatial shape; return H."""
+    """Check that the weights fit inputs of this spatial shape, and return H."""
     ndim = jnp.ndim(params.w_xh)
     if ndim < 3 or jnp.ndim(params.w_hh) != ndim:
         raise ValueError(
             f"`params.w_xh` has shape {jnp.shape(params.w_xh)} and `params.w_hh` "
             f"{jnp.shape(params.w_hh)}; wanted (*window, D, 4*H) and (*window, H, "
-            "4*H), with as many axes of the window in both."
+            "4*H), with the same number of window axes in both."
         )
     *_, hidden, columns = jnp.shape(params.w_hh)
     if columns != 4 * hidden or jnp.shape(params.w_xh)[-1] != columns:
@@ -301,8 +313,8 @@ def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
         if shape != (3, *shared, hidden) or len(shared) != len(spatial):
             raise ValueError(
                 f"`params.peephole` has shape {shape}; wanted {(3, *spatial, hidden)}, "
-                "one weight of i, f and o for each place and channel, or 1 in the "
-                "place of a spatial axis."
+                "one weight for each of i, f and o, position and channel, or a spatial "
+                "axis of size 1, along which all positions share a weight."
             )
     return hidden
 
@@ -310,7 +322,7 @@ def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
 def _axes(
     params: ConvLSTMParams, x: Any, time_major: bool
 ) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    """Return the time axis of `x`, its batch axes and its spatial ones."""
+    """Return the time axis of `x`, its batch axes and its spatial axes."""
     shape, maps = jnp.shape(x), jnp.ndim(params.w_xh) - 2
     if len(shape) < maps + 2:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""The LSTM of cuDNN, through `jax.experimental.rnn`: when it can run, and the call.
+"""The LSTM of cuDNN, through `jax.experimental.rnn`.
 
-It was compared with JAX's own reference of the same call, and never run on a GPU. So
-it is never chosen: it runs only if `implementation` names it.
+It was tested against the reference implementation in JAX only, never on a GPU. So it
+runs only if `implementation` names it.
 """
 
 from typing import Any
@@ -17,22 +17,24 @@ from jaxnets.tap import is_measuring
 
 
 def _candidate(
-    differs: str | None,
+    nonstandard: str | None,
     x: jax.Array,
     lead: tuple[int, ...],
     options: ScanOptions,
 ) -> Candidate:
-    """Return "cudnn" as it stands for these arguments, on a GPU."""
-    # AMD's GPUs are "gpu" too, and their library orders the gates differently.
+    """Return the candidate "cudnn" for these arguments, on a GPU."""
+    # The platform of AMD's GPUs is "gpu" too, but their library is not cuDNN.
     if "rocm" in backend.get_backend().platform_version.lower():
-        return Candidate("cudnn", _ELSEWHERE, possible=False)
+        return Candidate("cudnn", _REQUIREMENT, possible=False)
     unsupported = {
         "`resets`": options.resets is not None,
         "`checkpoint`": options.segment is not None,
         "`truncate`": options.cuts is not None,
         "taps, which `measure` needs": is_measuring(),
     }
-    found = differs or next((name for name, used in unsupported.items() if used), None)
+    found = nonstandard or next(
+        (name for name, used in unsupported.items() if used), None
+    )
     if found is not None:
         return Candidate("cudnn", f"does not support {found}", possible=False)
     if x.dtype != jnp.float32:
@@ -41,14 +43,14 @@ def _candidate(
     if 0 in lead:
         reason = "needs at least one step and one sequence"
         return Candidate("cudnn", reason, possible=False)
-    return Candidate("cudnn", "was never run on a GPU: runs only if it is named")
+    return Candidate("cudnn", "was never tested on a GPU: runs only if it is named")
 
 
 def _run(
     params: Any, x: jax.Array, state: Any, options: ScanOptions
 ) -> tuple[Any, jax.Array]:
-    """Run the standard LSTM by cuDNN."""
-    # Imported here because the module is experimental and may go.
+    """Run the standard LSTM with cuDNN."""
+    # Imported here because the module is experimental and may be removed.
     from jax.experimental import rnn
 
     moved = jnp.moveaxis(x, options.time_axis, 0)
@@ -62,7 +64,7 @@ def _run(
     sequences = _reversed_if(reverse, jnp.where(mask, rows(moved), 0.0), steps)
     start = [s.reshape(-1, hidden) for s in state]
 
-    # cuDNN needs at least one step. The result of a sequence without any is not used.
+    # cuDNN needs at least one step. The result of a sequence of length 0 is replaced.
     ys, h, c = rnn.lstm(
         sequences,
         start[0][None],
@@ -86,16 +88,16 @@ def _run(
 
 
 def _packed(params: Any) -> jax.Array:
-    """Lay the weights out as cuDNN does: matrices, then two biases.
+    """Concatenate the weights as cuDNN expects: matrices, then two biases.
 
-    The order of its gates is ours.
+    Its gates have the same order as ours.
     """
     matrices = [params.w_xh.T.reshape(-1), params.w_hh.T.reshape(-1)]
     return jnp.concatenate([*matrices, params.b, jnp.zeros_like(params.b)])
 
 
 def _reversed_if(reverse: bool, rows: jax.Array, steps: jax.Array) -> jax.Array:
-    """Reverse the real steps of `rows (batch, time, features)` if that is asked."""
+    """Reverse the steps of `rows (batch, time, features)`, except for padding."""
     if not reverse:
         return rows
     index = jnp.arange(rows.shape[1], dtype=steps.dtype)[None]
@@ -104,5 +106,5 @@ def _reversed_if(reverse: bool, rows: jax.Array, steps: jax.Array) -> jax.Array:
     return jnp.take_along_axis(rows, source[..., None], axis=1)
 
 
-_ELSEWHERE = "needs an NVIDIA GPU"
-CUDNN = Kernel("cudnn", "gpu", _ELSEWHERE, _candidate, _run)
+_REQUIREMENT = "needs an NVIDIA GPU"
+CUDNN = Kernel("cudnn", "gpu", _REQUIREMENT, _candidate, _run)

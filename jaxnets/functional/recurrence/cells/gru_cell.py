@@ -1,4 +1,4 @@
-"""The gated recurrent unit, with the reset gate after or before the product."""
+"""The gated recurrent unit, with its reset gate after or before the product."""
 
 import functools
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.recurrence.activations import Activation, bounded
+from jaxnets.functional.recurrence.activations import Activation, clipped
 from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
@@ -21,21 +21,21 @@ from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
     Draws,
     LayerNormParams,
-    masked,
+    apply_mask,
+    apply_zoneout,
     normalized,
-    zoned,
 )
 from jaxnets.functional.recurrence.cells.gru_params import GRUParams
-from jaxnets.functional.recurrence.products import plus_bias, product
+from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.typing import ArrayLike, Key
 
 
 class _OtherParams(NamedTuple):
-    """The parameters that the update uses.
+    """The parameters of the update, other than the weights of the pre-activations.
 
-    `w_hn` is among them if r multiplies the state, since its product then waits for r.
+    If r multiplies the state, `w_hn` is one of them: its product depends on r.
     """
 
     b: Any
@@ -46,7 +46,7 @@ class _OtherParams(NamedTuple):
 
 
 def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
-    """Return the cell with its parameters."""
+    """Bind the cell to its parameters and options."""
     hidden = jnp.shape(params.w_xh)[1] // 3
     gates, candidate = columns(0, 2, hidden), columns(2, 1, hidden)
     w_hh, w_hn = params.w_hh, None
@@ -79,7 +79,7 @@ def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
             mask,
         ),
         parts=parts,
-        recurrent_input=lambda other, h: masked(h, other.dropout_mask),
+        recurrent_input=lambda other, h: apply_mask(h, other.dropout_mask),
         update=functools.partial(_update, options),
         draws=draws,
     )
@@ -93,29 +93,29 @@ def _update(
         a = _normalized_blocks(other, a)
 
     def gate(name: str) -> jax.Array:
-        bounded_a = bounded(a[name], options.clip)
+        bounded_a = clipped(a[name], options.clip)
         return hooks.tap(hooks.activate("gate_activation", bounded_a, name), name)
 
     r = gate("r")
     if options.reset_after:
-        a_n = a["n"] + r * plus_bias(a["h_n"], other.b_hn)
+        a_n = a["n"] + r * add_bias(a["h_n"], other.b_hn)
     else:
-        reset = (r * masked(h, other.dropout_mask).astype(r.dtype)).astype(h.dtype)
+        reset = (r * apply_mask(h, other.dropout_mask).astype(r.dtype)).astype(h.dtype)
         h_n = product(reset, other.w_hn)
         if other.layer_norm is not None:
             gain_h: Any = other.layer_norm.gain_h
             h_n = normalized(h_n, gain_h[2 * h_n.shape[-1] :])
-        a_n = a["n"] + plus_bias(h_n, other.b_hn)
+        a_n = a["n"] + add_bias(h_n, other.b_hn)
     z = gate("z")
-    n = hooks.tap(hooks.activate("activation", bounded(a_n, options.clip), "n"), "n")
+    n = hooks.tap(hooks.activate("activation", clipped(a_n, options.clip), "n"), "n")
     after = _interpolated(z, n, h.astype(z.dtype)).astype(h.dtype)
-    h = zoned(options.zoneout[0], draws.h, h, after)
-    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+    h = apply_zoneout(options.zoneout[0], draws.h, h, after)
+    h = hooks.tap(clip_cotangents(h, options.clip_cotangent), "h")
     return h, h
 
 
 def _normalized_blocks(other: _OtherParams, a) -> dict[str, jax.Array]:
-    """Normalise the shares of input and state; gates and candidate separately."""
+    """Normalise the projections of input and state, gates and candidate separately."""
     from_x, from_h = a["x"], a["h"]
     norm: Any = other.layer_norm
     size = 2 * from_x.shape[-1] // 3
@@ -123,13 +123,13 @@ def _normalized_blocks(other: _OtherParams, a) -> dict[str, jax.Array]:
     a_rz += normalized(from_h[..., :size], norm.gain_h[:size])
     a_r, a_z = jnp.split(a_rz, 2, axis=-1)
     a_n = normalized(from_x[..., size:], norm.gain_x[size:], other.b[size:])
-    shares = {"r": a_r, "z": a_z, "n": a_n}
+    normed = {"r": a_r, "z": a_z, "n": a_n}
     if from_h.shape[-1] > size:
-        shares["h_n"] = normalized(from_h[..., size:], norm.gain_h[size:])
-    return shares
+        normed["h_n"] = normalized(from_h[..., size:], norm.gain_h[size:])
+    return normed
 
 
-# The checkpoint keeps z, n and h, which are residuals anyway, and not 1 - z.
+# The checkpoint stores z, n and h, which are residuals anyway, but not 1 - z.
 @functools.partial(jax.checkpoint, prevent_cse=False)
 def _interpolated(z: jax.Array, n: jax.Array, h: jax.Array) -> jax.Array:
     return (1 - z) * n + z * h
@@ -167,27 +167,27 @@ def gru_step(
     recurrent_dropout: float | ArrayLike = 0.0,
     key: Key | None = None,
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
-    """Advance a gated recurrent unit by one step; the maths is at `gru`.
+    """Compute one step of a gated recurrent unit; `gru` has the equations.
 
     Args:
         params: `GRUParams`.
         state: `h_{t-1} (*batch, H)`.
         x_t: Input of this step `(*batch, D)`.
-        activation: Function of the candidate n.
-        gate_activation: Function of the gates r and z.
-        clip: Bound of the absolute pre-activations, or None.
-        reset_after: Whether r multiplies the state's product or the state.
+        activation: Activation of the candidate n.
+        gate_activation: Activation of the gates r and z.
+        clip: As in `gru`.
+        reset_after: As in `gru`.
         layer_norm: As in `gru`.
         zoneout: As in `gru`.
-        recurrent_dropout: As in `gru`. A rate is drawn anew from each `key`: for one
-            mask in all steps give the mask.
-        key: As in `gru`; every step needs its own.
+        recurrent_dropout: As in `gru`. A rate draws a new mask from each `key`; pass
+            the mask itself to use the same one in all steps.
+        key: As in `gru`; pass a new key at every step.
 
     Returns:
         `(h_t, y_t)`, the same array twice.
 
     Raises:
-        ValueError: If a shape does not fit the others, naming the argument.
+        ValueError: If the shapes of the arguments do not fit together.
         TypeError: If an activation is not callable or no array is floating point.
 
     Example:
@@ -242,7 +242,8 @@ def gru(
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
     """Run a gated recurrent unit over time.
 
-    With `w_xh = [w_xr, w_xz, w_xn]`, and `w_hh` and `b` alike:
+    The columns of the weights are blocks, one for each gate: `w_xh = [w_xr, w_xz,
+    w_xn]`, and `w_hh` and `b` in the same order. A step computes
 
         r = gate_activation(x_t @ w_xr + h @ w_hr + b_r)
         z = gate_activation(x_t @ w_xz + h @ w_hz + b_z)
@@ -251,47 +252,63 @@ def gru(
         h' = (1 - z) * n + z * h
 
     Args:
-        params: `GRUParams`; several sets at once through `jax.vmap`.
-        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
-            axes, also none.
-        state: Initial `h (*batch, H)`; None is zeros.
-        activation: Function of the candidate n.
-        gate_activation: Function of the gates r and z.
-        clip: Bound of the absolute pre-activations of r, z and n, or None.
-        reset_after: Whether r multiplies the state's product or the state.
-        layer_norm: Layer normalisation: False, True for gains of one, or
-            `LayerNormParams`.
-        zoneout: Probability that a unit of h keeps its last value; see `key`.
-        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
-            steps of a sequence alike, the others being scaled up; or the mask itself,
-            `(*batch, H)`, that h is multiplied with.
-        key: Source of what zoneout and recurrent dropout draw, for training. Without
-            one nothing is drawn: zoneout mixes by its rate, nothing is dropped.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
-        implementation: "in_place" is made for the standard cell on a CPU; "split"
-            computes the gradients of the weights after the backward loop, as "in_place"
-            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
-            every mode. None chooses: `jaxnets.plan` says what and why.
+        params: `GRUParams`. Use `jax.vmap` to run several sets at once.
+        x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
+            number of batch axes.
+        state: Initial state `h (*batch, H)`; None is zeros.
+        activation: Activation of the candidate n.
+        gate_activation: Activation of the gates r and z.
+        clip: Bound of the absolute values of the pre-activations of r, z and n, which
+            are clipped; None is no bound.
+        reset_after: Whether r multiplies the product `h @ w_hn + b_hn` or the state h;
+            see the equations.
+        layer_norm: Whether to normalise the pre-activations: False, True (with gains of
+            one), or the gains as `LayerNormParams`.
+        zoneout: Probability that a unit of h keeps its value of the step before; see
+            `key`.
+        recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`.
+        key: Random key for zoneout and recurrent dropout, for training. Without a key
+            nothing is drawn: zoneout mixes the old and the new state,
+            `rate * h + (1 - rate) * h'`, and a rate of recurrent dropout has no effect.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
+        implementation: "scan" is a loop that JAX differentiates; it supports forward
+            and reverse mode. "split" computes the gradients of the weights after the
+            backward loop. "in_place" does so too and stores its residuals in the memory
+            of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
+            which the activations are tanh, sigmoid or relu, `reset_after` is True, and
+            no other cell option and no `clip_cotangent` is used. Both support reverse
+            mode only. None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
-        `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
-        the promoted dtype of the arguments.
+        `(h, ys)`: the final state `(*batch, H)`, and the states of all steps
+        `(*batch, T, H)`, with time on the same axis as in `x`. Both have the promoted
+        dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the tap `h` sees the whole of `dL/dh_t`; the taps
-    `r`, `z` and `n` see that of the gates and the candidate after their activations.
+    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`, and the
+    taps `r`, `z` and `n` record the derivatives with respect to the gates and the
+    candidate, after their activations.
 
     Example:
         >>> import jax
@@ -304,8 +321,8 @@ def gru(
 
     Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder
     for Statistical Machine Translation" (`reset_after=False`). `reset_after=True` is
-    the form of PyTorch and cuDNN. Flax's `nnx.GRUCell` lacks `b_hn`; Keras has the same
-    maths with the columns z, r, n.
+    the form of PyTorch and cuDNN. Flax's `nnx.GRUCell` has no `b_hn`. Keras computes
+    the same, with columns in the order z, r, n.
     """
     return run_cell(
         GRU,

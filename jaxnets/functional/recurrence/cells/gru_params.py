@@ -20,10 +20,10 @@ class GRUParams(NamedTuple):
     """Weights of a gated recurrent unit, columns in the order r, z, n.
 
     Attributes:
-        w_xh: `(D, 3*H)`, from the input. Row vectors: `x_t @ w_xh`.
-        w_hh: `(H, 3*H)`, from the last state.
-        b: `(3*H,)`.
-        b_hn: `(H,)`, the bias of the state's share of the candidate; None is none.
+        w_xh: Weights of the input `(D, 3*H)`: `x_t @ w_xh`.
+        w_hh: Weights of the state `(H, 3*H)`: `h_{t-1} @ w_hh`.
+        b: Biases `(3*H,)`.
+        b_hn: Bias of the product `h @ w_hn` in the candidate `(H,)`; None is no bias.
 
     Example:
         >>> import jax
@@ -47,24 +47,26 @@ def init_gru(
     recurrent_init: Initializer = recurrent_default,
     dtype: DTypeLike = jnp.float32,
 ) -> GRUParams:
-    """Draw the weights of `gru`, by the same rules as `init_rnn` and `init_lstm`.
+    """Draw the weights of `gru`.
+
+    The default initialisers are the same as in `init_rnn` and `init_lstm`.
 
     Args:
         key: Random key.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
-        input_init: Rule for each gate's `(D, H)` block of `w_xh`; by default normal
-            with variance 1/D, truncated.
-        recurrent_init: Rule for each gate's `(H, H)` block of `w_hh`; by default
-            orthogonal, all singular values 1.
+        input_init: Initialiser of the `(D, H)` block of each gate in `w_xh`; by default
+            a truncated normal distribution with variance 1/D.
+        recurrent_init: Initialiser of the `(H, H)` block of each gate in `w_hh`; by
+            default orthogonal, so that all singular values are 1.
         dtype: Dtype of the weights.
 
     Returns:
-        `GRUParams` with zero biases, `b_hn` among them.
+        `GRUParams`, with zero biases, including `b_hn`.
 
     Raises:
         ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -74,10 +76,11 @@ def init_gru(
 
     Source: Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in
     deep linear neural networks" (orthogonal). Flax's `nnx.GRUCell` and Keras draw one
-    orthogonal matrix for all gates, for singular values of 0.58 in each.
+    orthogonal matrix for all gates, which gives each gate's block singular values of
+    0.58.
     """
-    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
-    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
+    initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return GRUParams(
         w_xh=init_gates(input_init, input_key, in_features, hidden, 3, dtype),

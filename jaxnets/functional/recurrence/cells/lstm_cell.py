@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.recurrence.activations import Activation, bounded
+from jaxnets.functional.recurrence.activations import Activation, clipped
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
@@ -20,9 +20,9 @@ from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
     Draws,
     LayerNormParams,
-    masked,
+    apply_mask,
+    apply_zoneout,
     normalized,
-    zoned,
 )
 from jaxnets.functional.recurrence.cells.cudnn import CUDNN
 from jaxnets.functional.recurrence.cells.lstm_params import (
@@ -33,12 +33,12 @@ from jaxnets.functional.recurrence.cells.lstm_params import (
 )
 from jaxnets.functional.recurrence.products import product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.typing import ArrayLike, Key
 
 
 class _OtherParams(NamedTuple):
-    """The parameters that the update uses."""
+    """The parameters of the update, other than the weights of the pre-activations."""
 
     peephole: Any
     w_hr: Any
@@ -48,7 +48,7 @@ class _OtherParams(NamedTuple):
 
 
 def _bind(params: LSTMParams, options: CellOptions, mask: Any, draws: Draws):
-    """Return the cell with its parameters."""
+    """Bind the cell to its parameters and options."""
     every = columns(0, 4, jnp.shape(params.w_xh)[1] // 4)
     norm = options.layer_norm
     parts = (Part(LSTM.gates, every, every),)
@@ -62,7 +62,7 @@ def _bind(params: LSTMParams, options: CellOptions, mask: Any, draws: Draws):
             params.peephole, params.w_hr, None if norm is None else params.b, norm, mask
         ),
         parts=parts,
-        recurrent_input=lambda other, state: masked(state.h, other.dropout_mask),
+        recurrent_input=lambda other, state: apply_mask(state.h, other.dropout_mask),
         update=functools.partial(_update, options),
         draws=draws,
     )
@@ -89,23 +89,23 @@ def _update(
     if other.w_hr is not None:
         h = product(h, other.w_hr).astype(h.dtype)
     rate_h, rate_c = options.zoneout
-    h = zoned(rate_h, draws.h, jnp.asarray(state.h), h)
-    c = zoned(rate_c, draws.c, before, c)
-    h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+    h = apply_zoneout(rate_h, draws.h, jnp.asarray(state.h), h)
+    c = apply_zoneout(rate_c, draws.c, before, c)
+    h = hooks.tap(clip_cotangents(h, options.clip_cotangent), "h")
     return LSTMState(h, c.astype(state.c.dtype)), h
 
 
 def cell_and_output_gate(
     options: CellOptions, peephole: Any, a, before: jax.Array, hooks: Hooks
 ) -> tuple[jax.Array, jax.Array]:
-    """Compute the new memory cell and the gate o, the heart of every LSTM.
+    """Compute the new memory cell and the gate o; every LSTM uses these equations.
 
     Args:
         options: The cell options.
-        peephole: `(3, ...)` weights from the cell to i, f and o, or None.
+        peephole: Weights from the memory cell to i, f and o `(3, ...)`, or None.
         a: The pre-activations of i, f, g and o, without peepholes.
-        before: The last memory cell, in the dtype of `a`.
-        hooks: How the equations are evaluated.
+        before: The memory cell before the step, in the dtype of `a`.
+        hooks: The activations and taps.
     """
     p_i, p_f, p_o = (None,) * 3 if peephole is None else peephole
 
@@ -113,7 +113,7 @@ def cell_and_output_gate(
         a_gate = a[name]
         if p is not None:
             a_gate = a_gate + jnp.broadcast_to(p, c.shape).astype(c.dtype) * c
-        bounded_a = bounded(a_gate, options.clip)
+        bounded_a = clipped(a_gate, options.clip)
         return hooks.tap(hooks.activate(option, bounded_a, name), name)
 
     i = activate("gate_activation", "i", p_i, before)
@@ -137,7 +137,7 @@ LSTM = Cell(
     activations=("activation", "gate_activation", "output_activation"),
     norms=("gain_h", "gain_x", "gain_c", "bias_c"),
     zero_params=("peephole",),
-    departures=(("peephole", "peepholes"), ("w_hr", "a projection")),
+    nonstandard_params=(("peephole", "peepholes"), ("w_hr", "a projection")),
     kernels=(CUDNN,),
 )
 
@@ -157,29 +157,29 @@ def lstm_step(
     recurrent_dropout: float | ArrayLike = 0.0,
     key: Key | None = None,
 ) -> tuple[LSTMState, Inexact[Array, "*batch outputs"]]:
-    """Advance a long short-term memory by one step; the maths is at `lstm`.
+    """Compute one step of a long short-term memory; `lstm` has the equations.
 
     Args:
         params: `LSTMParams`.
         state: `LSTMState` of `h_{t-1} (*batch, H)`, or `(*batch, P)` with a projection,
             and `c_{t-1} (*batch, H)`.
         x_t: Input of this step `(*batch, D)`.
-        activation: Function of the candidate g.
-        gate_activation: Function of the gates i, f and o.
-        output_activation: Function of the cell on its way out.
-        clip: Bound of the absolute pre-activations, or None.
-        coupled_gates: Whether f is 1 - i.
+        activation: Activation of the candidate g.
+        gate_activation: Activation of the gates i, f and o.
+        output_activation: Activation of the memory cell in the output h'.
+        clip: As in `lstm`.
+        coupled_gates: As in `lstm`.
         layer_norm: As in `lstm`.
         zoneout: As in `lstm`.
-        recurrent_dropout: As in `lstm`. A rate is drawn anew from each `key`: for one
-            mask in all steps give the mask.
-        key: As in `lstm`; every step needs its own.
+        recurrent_dropout: As in `lstm`. A rate draws a new mask from each `key`; pass
+            the mask itself to use the same one in all steps.
+        key: As in `lstm`; pass a new key at every step.
 
     Returns:
         `(LSTMState(h_t, c_t), y_t)`, with `y_t = h_t`.
 
     Raises:
-        ValueError: If a shape does not fit the others, naming the argument.
+        ValueError: If the shapes of the arguments do not fit together.
         TypeError: If an activation is not callable, `state` is not a pair, or no array
             is floating point.
 
@@ -238,65 +238,84 @@ def lstm(
 ) -> tuple[LSTMState, Inexact[Array, "*lead outputs"]]:
     """Run a long short-term memory over time.
 
-    With `w_xh = [w_xi, w_xf, w_xg, w_xo]`, `w_hh` and `b` alike, and `peephole` rows
-    p_i, p_f and p_o (zero where there are none):
+    The columns of the weights are blocks, one for each gate: `w_xh = [w_xi, w_xf, w_xg,
+    w_xo]`, and `w_hh` and `b` in the same order. The rows of `peephole` are p_i, p_f
+    and p_o; without peepholes they are zero. A step computes
 
         i = gate_activation(x_t @ w_xi + h @ w_hi + b_i + p_i * c)
         f = gate_activation(x_t @ w_xf + h @ w_hf + b_f + p_f * c)
         g = activation(x_t @ w_xg + h @ w_hg + b_g)
         c' = f * c + i * g
         o = gate_activation(x_t @ w_xo + h @ w_ho + b_o + p_o * c')
-        h' = o * output_activation(c'),  and with a projection  h' = (...) @ w_hr
+        h' = o * output_activation(c')
+
+    and, with a projection, `h' = (o * output_activation(c')) @ w_hr`.
 
     Args:
-        params: `LSTMParams`; several sets at once through `jax.vmap`.
-        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
-            axes, also none.
+        params: `LSTMParams`. Use `jax.vmap` to run several sets at once.
+        x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
+            number of batch axes.
         state: Initial `LSTMState` of h `(*batch, H)`, or `(*batch, P)` with a
-            projection, and c `(*batch, H)`; None is zeros.
-        activation: Function of the candidate g.
-        gate_activation: Function of the gates i, f and o.
-        output_activation: Function of the cell on its way out.
-        clip: Bound of the absolute pre-activations of i, f, g and o after peepholes, or
-            None. The cell is not bounded.
-        coupled_gates: Whether f is 1 - i. The f columns of the weights are then unread.
-        layer_norm: Layer normalisation: False, True for gains of one, or
-            `LayerNormParams`.
-        zoneout: Probability for h and for c, or one number for both, that a unit keeps
-            its last value; see `key`.
-        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
-            steps of a sequence alike, the others being scaled up; or the mask itself,
-            `(*batch, H)`, that h is multiplied with.
-        key: Source of what zoneout and recurrent dropout draw, for training. Without
-            one nothing is drawn: zoneout mixes by its rates, nothing is dropped.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
-        implementation: "in_place" is made for the standard cell on a CPU; "split"
-            computes the gradients of the weights after the backward loop, as "in_place"
-            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
-            every mode; "cudnn" is NVIDIA's, for float32 and the standard cell, without
-            forward mode, second order and `jax.vmap`, and was never run on a GPU by its
-            authors. None chooses: `jaxnets.plan` says what and why.
+            projection, and c `(*batch, H)`; None is zeros in both.
+        activation: Activation of the candidate g.
+        gate_activation: Activation of the gates i, f and o.
+        output_activation: Activation of the memory cell in the output h'.
+        clip: Bound of the absolute values of the pre-activations of i, f, g and o, with
+            the peepholes, which are clipped; None is no bound. The memory cell is not
+            clipped.
+        coupled_gates: Whether f is 1 - i; the columns of f in the weights are then not
+            used.
+        layer_norm: Whether to normalise the pre-activations: False, True (with gains of
+            one), or the gains as `LayerNormParams`.
+        zoneout: Probability that a unit keeps its value of the step before: one number,
+            or a pair of numbers for h and c; see `key`.
+        recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`, or `(*batch, P)` with a projection.
+        key: Random key for zoneout and recurrent dropout, for training. Without a key
+            nothing is drawn: zoneout mixes the old and the new state,
+            `rate * h + (1 - rate) * h'` and c likewise, and a rate of recurrent dropout
+            has no effect.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
+        implementation: "scan" is a loop that JAX differentiates; it supports forward
+            and reverse mode. "split" computes the gradients of the weights after the
+            backward loop. "in_place" does so too and stores its residuals in the memory
+            of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
+            which the activations are tanh, sigmoid or relu, there are no peepholes and
+            no projection, and no other cell option and no `clip_cotangent` is used.
+            Both support reverse mode only. "cudnn" is NVIDIA's LSTM, for float32 and
+            the standard cell. It supports neither forward mode nor second derivatives
+            nor `jax.vmap`. It was never tested on a GPU, and runs only if it is named.
+            None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
-        `(LSTMState(h, c), ys)`: the final state and all h, with time as in `x`, in the
-        promoted dtype of the arguments.
+        `(LSTMState(h, c), ys)`: the final state, and h of all steps, `(*batch, T, H)`
+        or `(*batch, T, P)`, with time on the same axis as in `x`. All have the promoted
+        dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the taps `h` and `c` see the whole of `dL/dh_t` and
-    `dL/dc_t`; the taps `i`, `f`, `g` and `o` see that of the gates and the candidate
-    after their activations.
+    Under `jaxnets.gradflow.measure` the taps `h` and `c` record the total `dL/dh_t` and
+    `dL/dc_t`, and the taps `i`, `f`, `g` and `o` record the derivatives with respect to
+    the gates and the candidate, after their activations.
 
     Example:
         >>> import jax
@@ -310,9 +329,9 @@ def lstm(
     Source: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; forget gate: Gers
     et al. 2000, "Learning to Forget"; the variants: Greff et al. 2017, "LSTM: A Search
     Space Odyssey"; projection: Sak et al. 2014, "Long Short-Term Memory Recurrent
-    Neural Network Architectures for Large Scale Acoustic Modeling". One bias, where
-    PyTorch has two that are added. Flax and Keras have no peepholes, projection, clip
-    or coupled gates; PyTorch has the projection only.
+    Neural Network Architectures for Large Scale Acoustic Modeling". There is one bias,
+    where PyTorch adds two. Flax and Keras have no peepholes, projection, clip or
+    coupled gates; PyTorch has only the projection.
     """
     return run_cell(
         LSTM,

@@ -21,7 +21,7 @@ from jaxnets.functional.recurrence.initializers import (
 from jaxnets.typing import ArrayLike, Key
 
 
-# The blocks of columns of the weights.
+# The blocks of columns of the weights, in order.
 LSTM_GATES = ("i", "f", "g", "o")
 
 
@@ -51,11 +51,13 @@ class LSTMParams(NamedTuple):
     """Weights of a long short-term memory, columns in the order i, f, g, o.
 
     Attributes:
-        w_xh: `(D, 4*H)`, from the input. Row vectors: `x_t @ w_xh`.
-        w_hh: `(H, 4*H)`, from the last output; `(P, 4*H)` with a projection.
-        b: `(4*H,)`.
-        peephole: `(3, H)`, from the cell to i, f and o; None is none.
-        w_hr: `(H, P)`, projects the output; None is no projection.
+        w_xh: Weights of the input `(D, 4*H)`: `x_t @ w_xh`.
+        w_hh: Weights of the output `(H, 4*H)`, or `(P, 4*H)` with a projection:
+            `h_{t-1} @ w_hh`.
+        b: Biases `(4*H,)`.
+        peephole: Weights from the memory cell to i, f and o `(3, H)`; None is no
+            peepholes.
+        w_hr: Weights of the projection of the output `(H, P)`; None is no projection.
 
     Example:
         >>> import jax
@@ -84,27 +86,32 @@ def init_lstm(
     recurrent_init: Initializer = recurrent_default,
     dtype: DTypeLike = jnp.float32,
 ) -> LSTMParams:
-    """Draw the weights of `lstm`, by the same rules as `init_rnn` and `init_gru`.
+    """Draw the weights of `lstm`.
+
+    The default initialisers are the same as in `init_rnn` and `init_gru`.
 
     Args:
         key: Random key.
         in_features: Size D of `x_t`.
-        hidden: Size H of the cell, and of `h_t` without a projection.
-        forget_bias: Bias of f. At 1 a new network remembers for some steps.
-        peephole: Whether the gates see the cell; these weights start at zero.
-        projection: Size P of `h_t` where it is not H.
-        input_init: Rule for each gate's `(D, H)` block of `w_xh`, and for `w_hr`; by
-            default normal with variance 1/D, truncated.
-        recurrent_init: Rule for each gate's `(H, H)` or `(P, H)` block of `w_hh`; by
-            default orthogonal, all singular values 1.
+        hidden: Size H of the memory cell, and of `h_t` without a projection.
+        forget_bias: Initial bias of the forget gate. With 1, a new network keeps its
+            memory for some steps.
+        peephole: Whether the gates depend on the memory cell; the weights start at
+            zero.
+        projection: Size P of `h_t`, or None for no projection.
+        input_init: Initialiser of the `(D, H)` block of each gate in `w_xh`, and of
+            `w_hr`; by default a truncated normal distribution with variance 1 over the
+            number of rows.
+        recurrent_init: Initialiser of the `(H, H)`, or `(P, H)`, block of each gate in
+            `w_hh`; by default orthogonal, so that all singular values are 1.
         dtype: Dtype of the weights.
 
     Returns:
-        `LSTMParams` with zero biases but for the forget gate.
+        `LSTMParams`, with zero biases except for the forget gate.
 
     Raises:
         ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -114,13 +121,13 @@ def init_lstm(
 
     Source: Jozefowicz et al. 2015, "An Empirical Exploration of Recurrent Network
     Architectures" (forget bias); Saxe et al. 2013, "Exact solutions to the nonlinear
-    dynamics of learning in deep linear neural networks" (orthogonal). Flax starts with
-    forget bias 0; Keras and `nnx.OptimizedLSTMCell` draw one orthogonal matrix for all
-    gates, for singular values of 0.5 in each.
+    dynamics of learning in deep linear neural networks" (orthogonal). The forget bias
+    of Flax starts at 0. Keras and `nnx.OptimizedLSTMCell` draw one orthogonal matrix
+    for all gates, which gives each gate's block singular values of 0.5.
     """
-    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
+    initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
     sizes = {"in_features": in_features, "hidden": hidden, "projection": projection}
-    check_init(key, dtype, rules, **sizes)
+    check_init(key, dtype, initialisers, **sizes)
     input_key, recurrent_key, projection_key = jax.random.split(key, 3)
     outputs = hidden if projection is None else projection
     b = jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1)
@@ -137,19 +144,19 @@ def init_lstm(
 
 
 def lstm_widths(params: Any) -> tuple[int, int]:
-    """Check the shapes of the weights; return the sizes of h and c."""
+    """Check the shapes of the weights, and return the sizes of h and c."""
     check_kind(params, LSTMParams)
     outputs = None
     if params.w_hr is not None:
         if jnp.ndim(params.w_hr) != 2:
             raise ValueError(
                 f"`params.w_hr` has shape {jnp.shape(params.w_hr)}; wanted (H, P), "
-                "from the cell to the output."
+                "weights from the memory cell to the output."
             )
         outputs = jnp.shape(params.w_hr)[1]
     hidden = check_weights(params, LSTMParams, LSTM_GATES, outputs)
     if outputs is not None:
-        why = "from the cell to the output"
+        why = "weights from the memory cell to the output"
         check_shape("params.w_hr", params.w_hr, (hidden, outputs), why)
     if params.peephole is not None:
         why = "one row for each of i, f and o"

@@ -23,8 +23,8 @@ class MinGRUParams(NamedTuple):
     """Weights of a minimal gated recurrent unit, columns in the order z, n.
 
     Attributes:
-        w_xh: `(D, 2*H)`. Row vectors: `x_t @ w_xh`.
-        b: `(2*H,)`.
+        w_xh: Weights of the input `(D, 2*H)`: `x_t @ w_xh`.
+        b: Biases `(2*H,)`.
 
     Example:
         >>> import jax
@@ -51,16 +51,16 @@ def init_min_gru(
         key: Random key.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
-        input_init: Rule for the `(D, H)` block of each of z and n; by default normal
-            with variance 1/D, truncated.
+        input_init: Initialiser of the `(D, H)` block of each gate in `w_xh`; by default
+            a truncated normal distribution with variance 1/D.
         dtype: Dtype of the weights.
 
     Returns:
-        `MinGRUParams` with zero biases.
+        `MinGRUParams`, with zero biases.
 
     Raises:
         ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -68,7 +68,7 @@ def init_min_gru(
         >>> init_min_gru(jax.random.key(0), 4, 3).w_xh.shape
         (4, 6)
 
-    Source: the initialisation is that of `init_gru`. Flax, Keras and PyTorch have no
+    Source: the initialisation is the one of `init_gru`. Flax, Keras and PyTorch have no
     such cell.
     """
     biases: dict[str, float] = {}
@@ -102,7 +102,7 @@ def min_gru_step(
     state: Num[ArrayLike, "*batch_hidden"],
     x_t: Num[ArrayLike, "*batch_features"],
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
-    """Advance a minimal gated recurrent unit by one step; the maths is at `min_gru`.
+    """Compute one step of a minimal gated recurrent unit; `min_gru` has the equations.
 
     Args:
         params: `MinGRUParams`.
@@ -113,8 +113,8 @@ def min_gru_step(
         `(h_t, y_t)`, the same array twice.
 
     Raises:
-        ValueError: If a shape does not fit the others, naming the argument.
-        TypeError: If an argument is of the wrong kind.
+        ValueError: If the shapes of the arguments do not fit together.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -147,45 +147,54 @@ def min_gru(
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
     """Run a minimal gated recurrent unit over time.
 
-    With `w_xh = [w_xz, w_xn]` and `b` alike,
+    The columns of `w_xh` are blocks, `w_xh = [w_xz, w_xn]`, and `b` has the same order.
+    A step computes
 
         z = sigmoid(x_t @ w_xz + b_z)
         n = g(x_t @ w_xn + b_n),  g(a) = a + 1/2 if a >= 0, else sigmoid(a)
         h' = (1 - z) * n + z * h
 
-    No gate depends on h, so that all steps can be computed in parallel. The candidate n
-    is positive, so that this also works on logarithms.
+    No gate depends on h, so all steps can be computed in parallel. The candidate n is
+    positive, so they can also be computed with logarithms.
 
     Args:
-        params: `MinGRUParams`; several sets at once through `jax.vmap`.
-        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
-            axes, also none.
-        state: Initial `h (*batch, H)`, of any sign; None is zeros.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
-        implementation: "scan" is a loop over time; "associative" computes all steps in
-            parallel, and "associative_log" does so on logarithms, which keeps the
-            digits of gates near 0 and 1. Only "scan" has `truncate`, `clip_cotangent`
-            and taps. None chooses: `jaxnets.plan` says what and why.
+        params: `MinGRUParams`. Use `jax.vmap` to run several sets at once.
+        x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
+            number of batch axes.
+        state: Initial state `h (*batch, H)`, of any sign; None is zeros.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
+        implementation: "scan" is a loop over time. "associative" computes all steps in
+            parallel, and "associative_log" does the same with logarithms, which
+            represent gates near 0 and 1 more accurately. Only "scan" supports
+            `truncate`, `clip_cotangent` and taps. None chooses; `jaxnets.plan` says
+            which one runs and why.
 
     Returns:
-        `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
-        the promoted dtype of the arguments.
+        `(h, ys)`: the final state `(*batch, H)`, and the states of all steps
+        `(*batch, T, H)`, with time on the same axis as in `x`. Both have the promoted
+        dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the tap `h` sees the whole of `dL/dh_t`; the taps
-    `z` and `n` see that of the gate and the candidate.
+    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`, and the
+    taps `z` and `n` record the derivatives with respect to the gate and the candidate.
 
     Example:
         >>> import jax
@@ -196,9 +205,10 @@ def min_gru(
         >>> h.shape, ys.shape
         ((2, 3), (2, 5, 3))
 
-    Source: Feng et al. 2024, "Were RNNs All We Needed?", section 3.1 and appendix B.
-    Their z is 1 - z here, as in every `gru` of this library; for their weights change
-    the sign of the columns of z. Flax, Keras and PyTorch have no such cell.
+    Source: Feng et al. 2024, "Were RNNs All We Needed?", section 3.1 and appendix B. As
+    in `gru`, z multiplies the old state; in the paper it multiplies the candidate. To
+    use weights of the paper's form, change the sign of the columns of z. Flax, Keras
+    and PyTorch have no such cell.
     """
     return run_linear_cell(
         MIN_GRU,

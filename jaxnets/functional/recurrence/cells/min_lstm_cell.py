@@ -23,8 +23,8 @@ class MinLSTMParams(NamedTuple):
     """Weights of a minimal LSTM, columns in the order i, f, g.
 
     Attributes:
-        w_xh: `(D, 3*H)`. Row vectors: `x_t @ w_xh`.
-        b: `(3*H,)`.
+        w_xh: Weights of the input `(D, 3*H)`: `x_t @ w_xh`.
+        b: Biases `(3*H,)`.
 
     Example:
         >>> import jax
@@ -52,17 +52,18 @@ def init_min_lstm(
         key: Random key.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
-        forget_bias: Bias of f. At 1 a new network remembers for some steps.
-        input_init: Rule for each gate's `(D, H)` block of `w_xh`; by default normal
-            with variance 1/D, truncated.
+        forget_bias: Initial bias of the forget gate. With 1, a new network keeps its
+            memory for some steps.
+        input_init: Initialiser of the `(D, H)` block of each gate in `w_xh`; by default
+            a truncated normal distribution with variance 1/D.
         dtype: Dtype of the weights.
 
     Returns:
-        `MinLSTMParams` with zero biases but for the forget gate.
+        `MinLSTMParams`, with zero biases except for the forget gate.
 
     Raises:
         ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -70,8 +71,8 @@ def init_min_lstm(
         >>> init_min_lstm(jax.random.key(0), 4, 2).b
         Array([0., 0., 1., 1., 0., 0.], dtype=float32)
 
-    Source: the initialisation is that of `init_lstm`. Flax, Keras and PyTorch have no
-    such cell.
+    Source: the initialisation is the one of `init_lstm`. Flax, Keras and PyTorch have
+    no such cell.
     """
     biases: dict[str, float] = {"f": forget_bias}
     return init_linear_cell(
@@ -94,7 +95,7 @@ def _log_coefficients(a) -> tuple[Array, Array]:
 
 
 def _log_ratio(a) -> Array:
-    """Return `log(sigmoid(a_f) / sigmoid(a_i))`, also where both underflow."""
+    """Return `log(sigmoid(a_f) / sigmoid(a_i))`, even where both underflow."""
     return jax.nn.log_sigmoid(a["f"]) - jax.nn.log_sigmoid(a["i"])
 
 
@@ -112,7 +113,7 @@ def min_lstm_step(
     state: Num[ArrayLike, "*batch_hidden"],
     x_t: Num[ArrayLike, "*batch_features"],
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
-    """Advance a minimal LSTM by one step; the maths is at `min_lstm`.
+    """Compute one step of a minimal LSTM; `min_lstm` has the equations.
 
     Args:
         params: `MinLSTMParams`.
@@ -123,8 +124,8 @@ def min_lstm_step(
         `(h_t, y_t)`, the same array twice.
 
     Raises:
-        ValueError: If a shape does not fit the others, naming the argument.
-        TypeError: If an argument is of the wrong kind.
+        ValueError: If the shapes of the arguments do not fit together.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -157,46 +158,56 @@ def min_lstm(
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
     """Run a minimal LSTM over time.
 
-    With `w_xh = [w_xi, w_xf, w_xg]` and `b` alike, and s the sigmoid,
+    The columns of `w_xh` are blocks, `w_xh = [w_xi, w_xf, w_xg]`, and `b` has the same
+    order. A step computes, with s the sigmoid,
 
         i = s(x_t @ w_xi + b_i) / (s(x_t @ w_xi + b_i) + s(x_t @ w_xf + b_f))
         f = 1 - i
         g = p(x_t @ w_xg + b_g),  p(a) = a + 1/2 if a >= 0, else s(a)
         h' = f * h + i * g
 
-    No gate depends on h, so that all steps can be computed in parallel. The candidate g
-    is positive, so that this also works on logarithms. The state is `h` alone.
+    No gate depends on h, so all steps can be computed in parallel. The candidate g is
+    positive, so they can also be computed with logarithms. The state is `h` alone.
 
     Args:
-        params: `MinLSTMParams`; several sets at once through `jax.vmap`.
-        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
-            axes, also none.
-        state: Initial `h (*batch, H)`, of any sign; None is zeros.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
-        implementation: "scan" is a loop over time; "associative" computes all steps in
-            parallel, and "associative_log" does so on logarithms, which keeps the
-            digits of gates near 0 and 1. Only "scan" has `truncate`, `clip_cotangent`
-            and taps. None chooses: `jaxnets.plan` says what and why.
+        params: `MinLSTMParams`. Use `jax.vmap` to run several sets at once.
+        x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
+            number of batch axes.
+        state: Initial state `h (*batch, H)`, of any sign; None is zeros.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
+        implementation: "scan" is a loop over time. "associative" computes all steps in
+            parallel, and "associative_log" does the same with logarithms, which
+            represent gates near 0 and 1 more accurately. Only "scan" supports
+            `truncate`, `clip_cotangent` and taps. None chooses; `jaxnets.plan` says
+            which one runs and why.
 
     Returns:
-        `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
-        the promoted dtype of the arguments.
+        `(h, ys)`: the final state `(*batch, H)`, and the states of all steps
+        `(*batch, T, H)`, with time on the same axis as in `x`. Both have the promoted
+        dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the tap `h` sees the whole of `dL/dh_t`; the taps
-    `i`, `f` and `g` see that of the gates and the candidate.
+    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`, and the
+    taps `i`, `f` and `g` record the derivatives with respect to the gates and the
+    candidate.
 
     Example:
         >>> import jax

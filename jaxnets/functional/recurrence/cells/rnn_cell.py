@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.recurrence.activations import Activation, bounded
+from jaxnets.functional.recurrence.activations import Activation, clipped
 from jaxnets.functional.recurrence.arguments import check_weights
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
@@ -21,9 +21,9 @@ from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
     Draws,
     LayerNormParams,
-    masked,
+    apply_mask,
+    apply_zoneout,
     normalized,
-    zoned,
 )
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
@@ -33,7 +33,7 @@ from jaxnets.functional.recurrence.initializers import (
     recurrent_default,
 )
 from jaxnets.functional.recurrence.run import run_cell, step_cell
-from jaxnets.functional.recurrence.time.cotangents import bounded_cotangents
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -41,9 +41,9 @@ class RNNParams(NamedTuple):
     """Weights of a simple recurrent network.
 
     Attributes:
-        w_xh: `(D, H)`, from the input. Row vectors: `x_t @ w_xh`.
-        w_hh: `(H, H)`, from the last state.
-        b: `(H,)`.
+        w_xh: Weights of the input `(D, H)`: `x_t @ w_xh`.
+        w_hh: Weights of the state `(H, H)`: `h_{t-1} @ w_hh`.
+        b: Bias `(H,)`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -67,22 +67,26 @@ def init_rnn(
     recurrent_init: Initializer = recurrent_default,
     dtype: DTypeLike = jnp.float32,
 ) -> RNNParams:
-    """Draw the weights of `rnn`, by the same rules as `init_gru` and `init_lstm`.
+    """Draw the weights of `rnn`.
+
+    The default initialisers are the same as in `init_gru` and `init_lstm`.
 
     Args:
-        key: Random key.
+        key: As in `rnn`; pass a new key at every step.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
-        input_init: Rule for `w_xh`; by default normal with variance 1/D, truncated.
-        recurrent_init: Rule for `w_hh`; by default orthogonal, all singular values 1.
+        input_init: Initialiser of `w_xh`; by default a truncated normal distribution
+            with variance 1/D.
+        recurrent_init: Initialiser of `w_hh`; by default orthogonal, so that all
+            singular values are 1.
         dtype: Dtype of the weights.
 
     Returns:
-        `RNNParams` with zero bias.
+        `RNNParams`, with a bias of zero.
 
     Raises:
         ValueError: If a size is below 1, or `dtype` is not floating point.
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> import jax
@@ -91,11 +95,12 @@ def init_rnn(
         (4, 3)
 
     Source: Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in
-    deep linear neural networks" (orthogonal). PyTorch draws all weights uniformly from
-    plus and minus 1/sqrt(H), for a spectral radius near 0.58.
+    deep linear neural networks" (orthogonal). PyTorch draws all weights from a uniform
+    distribution between minus and plus 1/sqrt(H), which gives a spectral radius near
+    0.58.
     """
-    rules = {"input_init": input_init, "recurrent_init": recurrent_init}
-    check_init(key, dtype, rules, in_features=in_features, hidden=hidden)
+    initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
+    check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return RNNParams(
         w_xh=init_gates(input_init, input_key, in_features, hidden, 1, dtype),
@@ -105,7 +110,7 @@ def init_rnn(
 
 
 class _OtherParams(NamedTuple):
-    """The parameters that the update uses."""
+    """The parameters of the update, other than the weights of the pre-activations."""
 
     b: Any
     layer_norm: LayerNormParams | None
@@ -113,7 +118,7 @@ class _OtherParams(NamedTuple):
 
 
 def _bind(params: RNNParams, options: CellOptions, mask: Any, draws: Draws):
-    """Return the cell with its parameters."""
+    """Bind the cell to its parameters and options."""
     every = columns(0, 1, jnp.shape(params.w_xh)[1])
     norm = options.layer_norm
 
@@ -121,9 +126,9 @@ def _bind(params: RNNParams, options: CellOptions, mask: Any, draws: Draws):
         a_t = a["h"]
         if other.layer_norm is not None:
             a_t = normalized(a_t, other.layer_norm.gain_h, other.b)
-        after = hooks.activate("activation", bounded(a_t, options.clip), "h")
-        h = zoned(options.zoneout[0], draws_t.h, h, after.astype(h.dtype))
-        h = hooks.tap(bounded_cotangents(h, options.clip_cotangent), "h")
+        after = hooks.activate("activation", clipped(a_t, options.clip), "h")
+        h = apply_zoneout(options.zoneout[0], draws_t.h, h, after.astype(h.dtype))
+        h = hooks.tap(clip_cotangents(h, options.clip_cotangent), "h")
         return h, h
 
     return BoundCell(
@@ -132,7 +137,7 @@ def _bind(params: RNNParams, options: CellOptions, mask: Any, draws: Draws):
         weights=Weights(params.w_xh, params.w_hh, params.b if norm is None else None),
         other_params=_OtherParams(None if norm is None else params.b, norm, mask),
         parts=(Part(("h",), every, every),),
-        recurrent_input=lambda other, h: masked(h, other.dropout_mask),
+        recurrent_input=lambda other, h: apply_mask(h, other.dropout_mask),
         update=update,
         draws=draws,
     )
@@ -162,7 +167,7 @@ def rnn_step(
     recurrent_dropout: float | ArrayLike = 0.0,
     key: Key | None = None,
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*batch hidden"]]:
-    """Advance a simple recurrent network by one step.
+    """Compute one step of a simple recurrent network.
 
     `h_t = activation(x_t @ w_xh + h_{t-1} @ w_hh + b)`, and `y_t = h_t`.
 
@@ -170,19 +175,19 @@ def rnn_step(
         params: `RNNParams`.
         state: `h_{t-1} (*batch, H)`.
         x_t: Input of this step `(*batch, D)`.
-        activation: Elementwise function.
-        clip: Bound of the absolute pre-activation, or None.
+        activation: Elementwise function, such as `jnp.tanh`.
+        clip: As in `rnn`.
         layer_norm: As in `rnn`.
         zoneout: As in `rnn`.
-        recurrent_dropout: As in `rnn`. A rate is drawn anew from each `key`: for one
-            mask in all steps give the mask.
-        key: As in `rnn`; every step needs its own.
+        recurrent_dropout: As in `rnn`. A rate draws a new mask from each `key`; pass
+            the mask itself to use the same one in all steps.
+        key: As in `rnn`; pass a new key at every step.
 
     Returns:
         `(h_t, y_t)`, the same array twice.
 
     Raises:
-        ValueError: If a shape does not fit the others, naming the argument.
+        ValueError: If the shapes of the arguments do not fit together.
         TypeError: If `activation` is not callable or no array is floating point.
 
     Example:
@@ -194,8 +199,8 @@ def rnn_step(
         >>> h.shape
         (2, 3)
 
-    Source: Elman 1990, "Finding Structure in Time". One bias, where PyTorch has two
-    that are added.
+    Source: Elman 1990, "Finding Structure in Time". There is one bias, where PyTorch
+    adds two.
     """
     return step_cell(
         RNN,
@@ -234,48 +239,63 @@ def rnn(
 ) -> tuple[Inexact[Array, "*batch hidden"], Inexact[Array, "*lead hidden"]]:
     """Run a simple recurrent network over time.
 
-    `h_t = activation(x_t @ w_xh + h_{t-1} @ w_hh + b)`, and `ys[t] = h_t`.
+    Step t computes `h_t = activation(x_t @ w_xh + h_{t-1} @ w_hh + b)`, and the output
+    is the state, `ys[t] = h_t`.
 
     Args:
-        params: `RNNParams`; several sets at once through `jax.vmap`.
-        x: `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`. Any number of batch
-            axes, also none.
-        state: Initial `h (*batch, H)`; None is zeros.
-        activation: Elementwise function.
-        clip: Bound of the absolute pre-activation, or None.
-        layer_norm: Layer normalisation: False, True for gains of one, or
-            `LayerNormParams`.
-        zoneout: Probability that a unit of h keeps its last value; see `key`.
-        recurrent_dropout: Probability that a unit of h is not seen by `w_hh`, in all
-            steps of a sequence alike, the others being scaled up; or the mask itself,
-            `(*batch, H)`, that h is multiplied with.
-        key: Source of what zoneout and recurrent dropout draw, for training. Without
-            one nothing is drawn: zoneout mixes by its rate, nothing is dropped.
-        lengths: Number of real steps of each sequence, shape `batch`; see `recur`.
-        resets: Where an episode begins, `(*batch, T)`; see `recur`.
-        reverse: Read time backwards; see `recur`.
-        time_major: Whether time is the first axis.
-        unroll: Steps in one iteration of the compiled loop.
-        checkpoint: None, "sqrt" or a segment's length: memory against recomputing; see
-            `recur`.
-        truncate: Backpropagate through at most so many steps; see `recur`.
-        clip_cotangent: Bound of the absolute `dL/dh_t` as it passes each step, element
-            by element; None bounds nothing. It has no forward mode.
-        implementation: "in_place" is made for the standard cell on a CPU; "split"
-            computes the gradients of the weights after the backward loop, as "in_place"
-            does. Both have no forward mode; "scan" leaves the derivative to JAX and has
-            every mode. None chooses: `jaxnets.plan` says what and why.
+        params: `RNNParams`. Use `jax.vmap` to run several sets at once.
+        x: Inputs `(*batch, T, D)`, or `(T, *batch, D)` with `time_major`, with any
+            number of batch axes.
+        state: Initial state `h (*batch, H)`; None is zeros.
+        activation: Elementwise function, such as `jnp.tanh`.
+        clip: Bound of the absolute value of the pre-activation, which is clipped; None
+            is no bound.
+        layer_norm: Whether to normalise the pre-activations: False, True (with gains of
+            one), or the gains as `LayerNormParams`.
+        zoneout: Probability that a unit of h keeps its value of the step before; see
+            `key`.
+        recurrent_dropout: Probability that a unit of h is replaced by zero where `w_hh`
+            multiplies it. The same units are dropped in all steps of a sequence, and
+            the others are divided by one minus the rate. Or the mask itself, which
+            multiplies h, `(*batch, H)`.
+        key: Random key for zoneout and recurrent dropout, for training. Without a key
+            nothing is drawn: zoneout mixes the old and the new state,
+            `rate * h + (1 - rate) * h'`, and a rate of recurrent dropout has no effect.
+        lengths: Integers of shape `batch`: the number of steps of each sequence, the
+            rest of which is padding; see `recur`.
+        resets: Booleans `(*batch, T)`, or `(T, *batch)` with `time_major`: the steps
+            before which the state is reset to the initial state; see `recur`.
+        reverse: Whether the last step is computed first; see `recur`.
+        time_major: Whether time is the first axis of `x`, `resets` and `ys`.
+        unroll: Number of steps in one iteration of the compiled loop.
+        checkpoint: Trades memory for recomputation: None stores the residuals of every
+            step; an int is the number of steps of a segment that is recomputed in the
+            backward pass; "sqrt" is sqrt(T) steps. See `recur`.
+        truncate: Number of steps that a cotangent passes through at most (truncated
+            backpropagation through time), or None; see `recur`.
+        clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
+            step of the backward pass; None is no bound. With a bound, forward mode is
+            not supported.
+        implementation: "scan" is a loop that JAX differentiates; it supports forward
+            and reverse mode. "split" computes the gradients of the weights after the
+            backward loop. "in_place" does so too and stores its residuals in the memory
+            of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
+            which the activation is tanh, sigmoid or relu, and no other cell option and
+            no `clip_cotangent` is used. Both support reverse mode only. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
-        `(h, ys)`: the final state `(*batch, H)` and all states, with time as in `x`, in
-        the promoted dtype of the arguments.
+        `(h, ys)`: the final state `(*batch, H)`, and the states of all steps
+        `(*batch, T, H)`, with time on the same axis as in `x`. Both have the promoted
+        dtype of the arguments.
 
     Raises:
-        ValueError: If a shape does not fit the others or an option is out of range.
-        TypeError: If an argument is of the wrong kind, such as float lengths.
+        ValueError: If the shapes of the arguments do not fit together, or an option is
+            out of range.
+        TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the tap `h` sees the whole of `dL/dh_t`, what comes
-    from `ys[t]` and what comes through the later steps.
+    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`: the sum of
+    what comes from `ys[t]` and what comes through the later steps.
 
     Example:
         >>> import jax
@@ -287,8 +307,8 @@ def rnn(
         ((2, 3), (2, 5, 3))
 
     Source: Elman 1990, "Finding Structure in Time". Flax's `nnx.SimpleCell` in
-    `nnx.RNN` is this without resets and with other outputs at padding; PyTorch has two
-    biases and time first by default.
+    `nnx.RNN` computes the same, but has no resets and returns other outputs at padding.
+    PyTorch has two biases, and time first by default.
     """
     return run_cell(
         RNN,

@@ -1,13 +1,13 @@
 """Linear recurrences `h_t = decay_t * h_{t-1} + value_t` by an associative scan.
 
-Two steps in a row are one step of the same form, with the decay `d_1 * d_2` and the
-value `d_2 * v_1 + v_2`. So all T states come from O(log T) levels of elementwise
-operations instead of T steps in turn.
+Two consecutive steps are one step of the same form, with the decay `d_1 * d_2` and the
+value `d_2 * v_1 + v_2`. So all T states are computed in O(log T) levels of elementwise
+operations, rather than in T steps.
 
-Source: Blelloch 1990, "Prefix Sums and Their Applications", section 1.4; in log-space
-Heinsen 2023, "Efficient Parallelization of a Ubiquitous Sequential Computation". The
-log form here adds logarithms pair by pair, where Heinsen subtracts the sum of all
-earlier ones, which loses the digits of float32 over long sequences.
+Source: Blelloch 1990, "Prefix Sums and Their Applications", section 1.4; with
+logarithms, Heinsen 2023, "Efficient Parallelization of a Ubiquitous Sequential
+Computation". Heinsen subtracts the sum of all earlier logarithms, which loses the
+precision of float32 over long sequences; here logarithms are added pair by pair.
 """
 
 import jax
@@ -18,8 +18,8 @@ from jaxnets.functional.recurrence.time.options import Masks
 from jaxnets.functional.recurrence.time.segments import broadcastable, zero_unless
 
 
-# The logarithm of zero. The derivatives of minus infinity would be NaN, and sums of
-# this number stay within float32's range for 10^8 steps.
+# Stands for the logarithm of zero. With minus infinity, derivatives would be NaN. Sums
+# of this number stay finite in float32 for 10^8 steps.
 _LOG_ZERO = -1e30
 
 
@@ -35,9 +35,9 @@ def solve(
     """Return all states of a linear recurrence.
 
     Args:
-        decay: What multiplies the last state, between 0 and 1.
-        value: What is added to it.
-        initial: The state that resets return to.
+        decay: The factor of the state before the step, between 0 and 1.
+        value: The term that is added.
+        initial: The state after a reset.
         state: The state before the first step.
         masks: Padding and resets.
         reverse: Whether the last step is computed first.
@@ -56,14 +56,14 @@ def solve_in_logs(
     *,
     reverse: bool,
 ) -> Float[Array, "time *features"]:
-    """Return the same from logarithms of positive decays and values.
+    """Return the same from the logarithms of positive decays and values.
 
-    Gates near 0 and 1 keep their digits. The states `initial` and `state` may have any
-    sign: what they add to `h_t` is computed apart.
+    Logarithms represent gates near 0 and 1 accurately. `initial` and `state` may have
+    any sign: their contributions to `h_t` are computed separately.
     """
     from_initial = jnp.zeros_like(log_value)
     if masks.resets is not None:
-        # The weight of `initial` in each state: decay_t at a reset, and then decaying.
+        # The factor of `initial` in each state: decay_t at a reset, then decaying.
         decay = jnp.exp(log_decay)
         decay, weight = _with_masks(decay, 0 * decay, jnp.ones_like(initial), masks)
         pair = jax.lax.associative_scan(_combine, (decay, weight), reverse=reverse)
@@ -84,7 +84,7 @@ def solve_in_logs(
 def _with_masks(
     decay: Array, value: Array, initial: Array, masks: Masks
 ) -> tuple[Array, Array]:
-    """Return coefficients of steps that reset the state, or keep it at padding."""
+    """Return coefficients that reset the state, and do not change it at padding."""
     if masks.resets is not None:
         resets = broadcastable(masks.resets, decay)
         restarted = decay * _every_step(initial, decay) + value
@@ -106,5 +106,5 @@ def _combine(first: tuple[Array, Array], second: tuple[Array, Array]):
 
 
 def _combine_logs(first: tuple[Array, Array], second: tuple[Array, Array]):
-    """Return two steps as one, all numbers as logarithms."""
+    """Return two steps as one, with all coefficients as logarithms."""
     return first[0] + second[0], jnp.logaddexp(second[0] + first[1], second[1])

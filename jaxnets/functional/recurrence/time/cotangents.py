@@ -1,8 +1,8 @@
-"""`clip_cotangent`, and what is said where forward mode meets it.
+"""Clipping of cotangents, and the error message for forward mode.
 
-Reverse mode alone has a place for a bound on cotangents, and an implementation with a
-backward pass of its own has no forward one. JAX says so without naming the option that
-brought it about, so `explained` adds that.
+Forward mode cannot clip cotangents, and cannot differentiate an implementation with its
+own backward pass. JAX's error does not name the option that is the cause, so
+`explain_forward_mode_error` does.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 
-def bounded_cotangents(tree: Any, bound: float | None) -> Any:
-    """Return `tree`, whose cotangents are bounded to `[-bound, bound]` by element."""
+def clip_cotangents(tree: Any, bound: float | None) -> Any:
+    """Return `tree`, with cotangents clipped to `bound` unless that is None."""
     if bound is None:
         return tree
     floating = lambda a: jnp.issubdtype(jnp.result_type(a), jnp.floating)
@@ -41,10 +41,10 @@ _clipped.defvjp(_forward, _backward)
 
 
 @contextlib.contextmanager
-def explained(
+def explain_forward_mode_error(
     *, clip_cotangent: float | None = None, implementation: str | None = None
 ) -> Iterator[None]:
-    """Name the option that has no forward mode, where JAX raises for it."""
+    """Re-raise JAX's error about forward mode with the options that are the cause."""
     try:
         yield
     except TypeError as error:
@@ -53,12 +53,12 @@ def explained(
         reasons = []
         if clip_cotangent is not None:
             reasons.append(
-                f"`clip_cotangent` is {clip_cotangent}, which bounds cotangents and "
-                "has no forward mode; wanted None under jax.jvp and jax.jacfwd."
+                f"`clip_cotangent` is {clip_cotangent}, which does not support forward "
+                "mode; wanted None under jax.jvp and jax.jacfwd."
             )
         if implementation is not None:
             reasons.append(
-                f"`implementation` {implementation!r} has a backward pass of its own "
-                "and no forward mode; pass implementation='scan'."
+                f"`implementation` {implementation!r} does not support forward mode, "
+                "as in jax.jvp and jax.jacfwd; pass implementation='scan'."
             )
         raise TypeError(" ".join(reasons) or str(error)) from error

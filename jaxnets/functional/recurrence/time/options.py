@@ -1,4 +1,4 @@
-"""The scan options of every recurrence, parsed once to one form: time first."""
+"""The scan options that all recurrences share, and their parsed form."""
 
 import math
 from typing import Any, NamedTuple
@@ -12,17 +12,19 @@ from jaxnets.functional.shared.arguments import as_count, as_switch
 
 
 class ScanOptions(NamedTuple):
-    """The scan options of a recurrence, parsed; the masks have time first.
+    """The parsed scan options of a recurrence.
 
     Attributes:
-        valid: True at real steps, false at padding `(time, *batch)`; None: all real.
-        resets: True where the state starts anew `(time, *batch)`; None: nowhere.
+        valid: True at real steps and false at padding, `(time, *batch)`; None if there
+            is no padding.
+        resets: True where the state is reset, `(time, *batch)`; None if it never is.
         cuts: True where no cotangent passes to the step before, `(time,)` or
-            `(time, *batch)`; None: nowhere.
+            `(time, *batch)`; None if it always passes.
         reverse: Whether the last step is computed first.
-        unroll: Steps in one iteration of the compiled loop.
-        segment: Steps between two stored states; None stores the residuals of all.
-        time_axis: Where the user's input and outputs have time.
+        unroll: Number of steps in one iteration of the compiled loop.
+        segment: Number of steps of a segment that is recomputed; None stores the
+            residuals of all steps.
+        time_axis: Time axis of the user's inputs and outputs.
     """
 
     valid: jax.Array | None
@@ -35,12 +37,12 @@ class ScanOptions(NamedTuple):
 
     @property
     def masks(self) -> "Masks":
-        """The masks, which differ from step to step."""
+        """The options that are arrays with one element for each step."""
         return Masks(self.valid, self.resets, self.cuts)
 
 
 class Masks(NamedTuple):
-    """The masks of a `ScanOptions`, of all steps or of one."""
+    """The masks of `ScanOptions`, of all steps or of one."""
 
     valid: jax.Array | None
     resets: jax.Array | None
@@ -59,7 +61,7 @@ def parse_scan(
     checkpoint: Any = None,
     truncate: Any = None,
 ) -> ScanOptions:
-    """Check the user's scan options for `time` steps of a `batch` and parse them."""
+    """Check and parse scan options, for `time` steps and the batch axes `batch`."""
     reverse = as_switch(reverse, "reverse")
     time_major = as_switch(time_major, "time_major")
     return ScanOptions(
@@ -74,7 +76,7 @@ def parse_scan(
 
 
 def _valid_steps(lengths, time, batch) -> jax.Array | None:
-    """Compare the step numbers with `lengths`, without looking at their values."""
+    """Return the mask of real steps; the values of `lengths` may be traced."""
     if lengths is None:
         return None
     dtype, shape = _dtype(lengths), np.shape(lengths)
@@ -113,14 +115,14 @@ def _time_major_resets(resets, time, batch, time_major) -> jax.Array | None:
 
 
 def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
-    """Mark every step that begins a further window of `truncate` steps.
+    """Return the mask of the steps that begin a window of `truncate` steps.
 
-    The count starts at the first real step: with `reverse`, that is the last one of
-    each sequence.
+    The first window is not in the mask. Windows are counted in the order of
+    computation: with `reverse`, from the last real step of each sequence.
     """
     if truncate is None:
         return None
-    meaning = "the steps that a cotangent passes through, or None"
+    meaning = "the steps that a cotangent passes through at most, or None"
     window = as_count(truncate, "truncate", meaning=meaning)
     steps = jnp.arange(time)
     if reverse and lengths is not None:
@@ -132,7 +134,7 @@ def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
 
 
 def check_clip_cotangent(bound: Any) -> None:
-    """Raise unless `clip_cotangent` is None or a positive bound."""
+    """Raise unless `clip_cotangent` is None or a positive number."""
     check_bound("clip_cotangent", bound, "`dL/dh_t`")
 
 
@@ -143,7 +145,7 @@ def _segment_length(checkpoint, time) -> int | None:
     if isinstance(checkpoint, str):
         if checkpoint != "sqrt":
             raise ValueError(
-                f"`checkpoint` is {checkpoint!r}; wanted None (store everything), "
+                f"`checkpoint` is {checkpoint!r}; wanted None (no recomputation), "
                 '"sqrt", or the number of steps of a segment.'
             )
         return max(1, math.isqrt(time))

@@ -1,4 +1,4 @@
-"""A pullback taken apart, so that a scan can stack its residuals over time."""
+"""Pullbacks in a form that a scan can stack over time, without duplicate arrays."""
 
 import dataclasses
 import functools
@@ -14,12 +14,12 @@ import jax
 )
 @dataclasses.dataclass(frozen=True)
 class FlatPullback:
-    """The residuals of a pullback of `jax.vjp`, each once.
+    """A pullback of `jax.vjp` with each of its residuals once.
 
     Attributes:
-        arrays: Its arrays, without those that the caller has anyway.
+        arrays: The residuals, without the arrays that the caller stores anyway.
         structure: The tree structure of the pullback.
-        indices: For each leaf of the tree, its index in the list of the caller's
+        indices: For each leaf of the pullback, its index in the list of the caller's
             arrays followed by `arrays`.
     """
 
@@ -33,9 +33,9 @@ class FlatPullback:
         """Call the pullback; return the cotangents and the logs of its taps.
 
         Args:
-            known: The tree that `flatten_pullback` was given.
-            cotangents: Those of the function's result.
-            measured: Whether there are taps in the function.
+            known: The tree that was passed to `flatten_pullback`.
+            cotangents: The cotangents of the function's result.
+            measured: Whether the function has taps that are measured.
         """
         arrays = [*jax.tree.leaves(known), *self.arrays]
         leaves = [arrays[index] for index in self.indices]
@@ -46,14 +46,14 @@ class FlatPullback:
 
 
 def flatten_pullback(pullback: Any, known: Any) -> FlatPullback:
-    """Take a pullback apart.
+    """Return a pullback with each of its residuals once.
 
-    Arrays are compared by identity: a value that two derivatives use is one object
-    while JAX traces them.
+    Arrays are compared by identity: while JAX traces, a value that two derivatives use
+    is one object.
 
     Args:
         pullback: The function that `jax.vjp` returns.
-        known: Pytree of arrays that need not be stored.
+        known: Pytree of arrays that the caller stores anyway.
     """
     leaves, structure = jax.tree.flatten(pullback)
     arrays = list(jax.tree.leaves(known))

@@ -1,8 +1,9 @@
-"""Time cut into segments, each of which is recomputed in the backward pass.
+"""Scans over segments of time, each of which is recomputed in the backward pass.
 
-An array with the batch first is never transposed as a whole. Each segment is sliced,
-transposed and run, and its outputs are written to their positions. So beside arguments
-and results a program stores the states between segments and the residuals of one.
+Each segment is sliced from the inputs, transposed and run, and its outputs are written
+into the array of all outputs. So no copy of all inputs is made. Beside its arguments
+and results, a program stores the states between segments and the residuals of one
+segment.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,17 @@ from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.tap import scope
 
 
-# Takes a state and what lies over time, time first: xs, masks and draws; returns the
-# state and the outputs, time first.
+# `scan(state, xs, masks, draws) -> (state, ys)`; all but the states have time first.
 Scan = Callable[[Any, Any, Masks, Any], tuple[Any, Any]]
 
 
 def in_segments(
     scan: Scan, state: Any, xs: Any, draws: Any, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run `scan` over all time, or segment by segment.
+    """Run `scan` over all steps, or over one segment after another.
 
     Args:
-        scan: The scan of a part of time.
+        scan: Scans a part of the steps.
         state: Initial state.
         xs: Pytree of arrays with time at `options.time_axis`. Padding is replaced by
             zero.
@@ -42,13 +42,13 @@ def in_segments(
         if masks.valid is not None:
             first = zero_unless(masks.valid, first)
         state, ys = scan(state, first, masks, draws)
-        return state, jax.tree.map(lambda y: _restored(y, options.time_axis), ys)
+        return state, jax.tree.map(lambda y: _move_time_back(y, options.time_axis), ys)
 
     if options.segment is None:
         return run_part(state, xs, options.masks, draws)
 
     def segment_of(steps: int) -> Callable[[Any, Any], tuple[Any, Any]]:
-        """Return a function of a state and of the step that its segment begins with."""
+        """Return a function of the state and the first step of a segment."""
 
         def run(state: Any, start: Any) -> tuple[Any, Any]:
             at = lambda axis: (
@@ -63,19 +63,19 @@ def in_segments(
 
 
 def zero_unless(mask: jax.Array, tree: Any) -> Any:
-    """Put zero where `mask`, which has the leading axes of all arrays, is false."""
+    """Replace by zero where `mask` is false; it has the first axes of all arrays."""
     return jax.tree.map(
         lambda a: jnp.where(broadcastable(mask, a), a, jnp.zeros_like(a)), tree
     )
 
 
 def broadcastable(mask: jax.Array, array: jax.Array) -> jax.Array:
-    """Return `mask` with axes of size 1 for those that `array` has behind its own."""
+    """Append axes of size 1 to `mask`, so that it has as many as `array`."""
     return mask.reshape(mask.shape + (1,) * (jnp.ndim(array) - mask.ndim))
 
 
 def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: int):
-    """Scan whole segments and then the shorter rest, and recompute each backwards."""
+    """Scan the segments, then the shorter rest; recompute each in the backward pass."""
     axis = options.time_axis
     time = jnp.shape(jax.tree.leaves(xs)[0])[axis]
     count, rest = divmod(time, segment)
@@ -88,9 +88,9 @@ def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: in
     def body(carry, start):
         state, ys = carry
         state, own = whole(state, start)
-        return (state, _put(ys, own, start, axis)), None
+        return (state, _write_segment(ys, own, start, axis)), None
 
-    # The rest is what the scan reaches last: the end, or with `reverse` the beginning.
+    # The rest is computed last: it is at the end or, with `reverse`, at the beginning.
     starts = segment * jnp.arange(count) + (rest if options.reverse else 0)
     if count:
         (state, ys), _ = jax.lax.scan(
@@ -100,12 +100,12 @@ def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: in
         start = 0 if options.reverse else count * segment
         with scope("rest"):
             state, own = jax.checkpoint(segment_of(rest))(state, start)
-        ys = _put(ys, own, start, axis)
+        ys = _write_segment(ys, own, start, axis)
     return state, ys
 
 
-def _put(ys: Any, own: Any, start: Any, axis: int) -> Any:
-    """Write a segment's outputs, which begin at step `start`, into `ys`."""
+def _write_segment(ys: Any, own: Any, start: Any, axis: int) -> Any:
+    """Write the outputs of the segment from step `start` on into `ys`."""
 
     def put(all_steps: jax.Array, some: jax.Array) -> jax.Array:
         write = lambda array: jax.lax.dynamic_update_slice_in_dim(
@@ -113,18 +113,19 @@ def _put(ys: Any, own: Any, start: Any, axis: int) -> Any:
         )
         if not jnp.issubdtype(some.dtype, jnp.inexact):
             return write(all_steps)
-        # The transpose of an update copies all cotangents to write zeros into them;
-        # the transpose of a sum does not. The compiler adds to this segment only.
+        # The transpose of an update would copy the cotangents of all steps, to write
+        # zeros into them; the transpose of a sum does not. XLA adds only this segment.
         return all_steps + write(jnp.zeros_like(all_steps))
 
     return jax.tree.map(put, ys, own)
 
 
-def _restored(y: jax.Array, axis: int) -> jax.Array:
-    """Move the time axis from the front to where the input has it."""
+def _move_time_back(y: jax.Array, axis: int) -> jax.Array:
+    """Move the time axis from the front to the time axis of the input."""
     if jnp.ndim(y) <= axis:
         raise ValueError(
             f"`step` returns an output of shape {jnp.shape(y)[1:]}; wanted one that "
-            f"begins with the {axis} batch axes of the input, or time_major=True."
+            f"begins with the {axis} batch axes of the input. For outputs without "
+            "them, put time first and pass time_major=True."
         )
     return jnp.moveaxis(y, 0, axis)

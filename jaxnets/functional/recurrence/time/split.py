@@ -1,17 +1,17 @@
-"""A scan over a cell whose backward pass is split in two.
+"""A scan over a cell with a backward pass in two stages.
 
-Differentiated as it stands, a loop multiplies in every step for every gradient: for
-`dL/dh_{t-1}`, on which the step before waits, but also for `dw_xh`, `dw_hh` and
-`dL/dx_t`, on which nothing waits. Here the loop computes the cotangents of the
-pre-activations only, `da_t`, and when it is over
+JAX's derivative of a scan computes products for all gradients in every step: for
+`dL/dh_{t-1}`, which the step before needs, but also for `dw_xh`, `dw_hh` and `dL/dx_t`,
+which no step needs. Here the backward loop computes only the cotangents of the
+pre-activations, `da_t`, and after it
 
     dw_xh = sum over t of x_t^T da_t,   dw_hh = sum over t of h_{t-1}^T da_t,
     dL/dx_t = da_t w_xh^T
 
 are one product each, over all steps at once. The CUDA kernels of haste do the same.
 
-The derivative of the update is JAX's own, step by step, so that every cell option and
-every tap works. An array that several derivatives need is stored once.
+JAX differentiates the update of each step, so every cell option and every tap is
+supported. An array that several derivatives need is stored once.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from jaxnets.functional.recurrence.cell import (
     plain_hooks,
 )
 from jaxnets.functional.recurrence.products import (
-    input_share,
+    input_projection,
     preactivations,
     product,
     projects_all_steps_at_once,
@@ -47,13 +47,13 @@ _Update = Callable[[Any, tuple[jax.Array, ...], Any, Any], tuple[Any, Any]]
 
 
 class _Inputs(NamedTuple):
-    """The arguments of the scan over a part of time, time first.
+    """The arguments of the scan over a part of the steps, time first.
 
     Attributes:
-        weights: Of the pre-activations.
+        weights: The weights of the pre-activations.
         learned: The other parameters, and the arrays that the update closes over.
-        initial: The state that resets return to.
-        state: The state that this part of time starts from.
+        initial: The state after a reset.
+        state: The state before the first of these steps.
         x: The inputs.
         masks: The masks.
         draws: The random draws.
@@ -69,12 +69,12 @@ class _Inputs(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-    """What the backward pass needs.
+    """The residuals of the forward pass.
 
     Attributes:
         inputs: The arguments.
         ys: The outputs.
-        h: What `w_hh` multiplied.
+        h: The arrays that `w_hh` multiplied.
         updates: The pullbacks of the updates, without `ys` and `h`.
     """
 
@@ -87,9 +87,9 @@ class _Residuals(NamedTuple):
 def split_scan(
     cell: BoundCell, state: Any, x: Any, options: ScanOptions, initial: Any = None
 ) -> tuple[Any, Any]:
-    """Run `cell` over `x`, which has time at `options.time_axis`, from `state`.
+    """Run `cell` from `state` over `x`, which has time at `options.time_axis`.
 
-    Resets return to `initial`, which is `state` unless it is given.
+    `initial` is the state after a reset; None is `state`.
     """
     initial = state if initial is None else initial
 
@@ -102,9 +102,9 @@ def split_scan(
 def _differentiable_scan(
     cell: BoundCell, options: ScanOptions, initial, state, x, masks, draws
 ):
-    """Run over one part of time, with the derivative of this file.
+    """Run over a part of the steps, with the backward pass of this file.
 
-    Resets return to `initial`, which is not the state that a later part starts from.
+    `initial` is the state after a reset, and `state` the one before these steps.
     """
     learned, update = _closure_as_argument(cell, initial, x, draws)
 
@@ -127,15 +127,16 @@ def _differentiable_scan(
 
 
 def _closure_as_argument(cell: BoundCell, initial, x, draws) -> tuple[Any, _Update]:
-    """Return the update with all arrays that it closes over as its first argument.
+    """Return the update with the arrays that it closes over as its first argument.
 
-    An activation of the user's may close over a parameter, which must get its gradient.
+    The user's activation may close over a parameter, which must receive its gradient.
     """
     hooks = plain_hooks(cell.options, from_result)
 
     def parts_of(initial, x_t):
         h = cell.recurrent_input(cell.other_params, initial)
-        return preactivations(cell, input_share(cell.weights, x_t), h, cell.weights)
+        from_x = input_projection(cell.weights, x_t)
+        return preactivations(cell, from_x, h, cell.weights)
 
     def plain_update(other_params, parts, state, draws_t):
         return cell.update(other_params, blocks(cell, parts), state, draws_t, hooks)
@@ -164,7 +165,7 @@ def _forward(
     *,
     store: bool,
 ) -> Any:
-    """Scan forward; with `store` return, beside the outputs, what `_backward` needs."""
+    """Run the forward pass; with `store`, also return the residuals of each step."""
     weights, learned, initial, state, x, masks, draws = inputs
     at_once = projects_all_steps_at_once()
 
@@ -172,7 +173,7 @@ def _forward(
         x_t, masks_t, draws_t = inputs
         start = start_of_step(masks_t, initial, state)
         h = cell.recurrent_input(learned[0], start)
-        from_x = x_t if at_once else input_share(weights, x_t)
+        from_x = x_t if at_once else input_projection(weights, x_t)
         parts = preactivations(cell, from_x, h, weights)
         updated = lambda learned, parts, start: update(learned, parts, start, draws_t)
         if store:
@@ -183,7 +184,7 @@ def _forward(
         state, y_t = end_of_step(masks_t, state, after, y_t)
         return state, (y_t, stored)
 
-    xs = input_share(weights, x) if at_once else x
+    xs = input_projection(weights, x) if at_once else x
     return jax.lax.scan(
         step, state, (xs, masks, draws), reverse=options.reverse, unroll=options.unroll
     )
@@ -209,7 +210,7 @@ def _backward(
         (ct_update, ct_parts, ct_start), logs = pullback.pull(
             (learned, y_t, h), (ct_after, ct_y), measured=measured
         )
-        ct_h = _of_recurrent_input(ct_parts, cell, w_hh).astype(h.dtype)
+        ct_h = _recurrent_input_cotangent(ct_parts, cell, w_hh).astype(h.dtype)
         zeros = jax.tree.map(jnp.zeros_like, initial)
         ct_start = _sum(ct_start, *jax.vjp(recurrent_input, zeros)[1](ct_h))
         ct_reset, ct_state = pull_back_start(masks_t, ct_start)
@@ -227,31 +228,31 @@ def _backward(
         unroll=options.unroll,
     )
     ct_weights, ct_x = weight_gradients(cell, weights, x, residuals.h, ct_parts)
-    ct_masks, ct_draws = jax.tree.map(no_cotangent, (inputs.masks, inputs.draws))
+    ct_masks, ct_draws = jax.tree.map(float0_zeros, (inputs.masks, inputs.draws))
     gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, ct_masks, ct_draws
     return _Inputs(*gradients), logs
 
 
 def pull_back_end(masks_t: Masks, ct_state: Any, ct_y: Any) -> tuple[Any, Any, Any]:
-    """Pull back through `end_of_step`: to the state before and after, and to y_t."""
+    """Return the cotangents of `before`, `after` and `y_t` in `end_of_step`."""
     zeros = jax.tree.map(jnp.zeros_like, (ct_state, ct_state, ct_y))
     return jax.vjp(lambda *s: end_of_step(masks_t, *s), *zeros)[1]((ct_state, ct_y))
 
 
 def pull_back_start(masks_t: Masks, ct_start: Any) -> tuple[Any, Any]:
-    """Pull back through `start_of_step`: to the initial state and to the last."""
+    """Return the cotangents of `initial` and `state` in `start_of_step`."""
     zeros = jax.tree.map(jnp.zeros_like, (ct_start, ct_start))
     return jax.vjp(lambda *s: start_of_step(masks_t, *s), *zeros)[1](ct_start)
 
 
-def _of_recurrent_input(ct_parts, cell: BoundCell, w_hh: jax.Array) -> jax.Array:
-    """Return the cotangent of what `w_hh` multiplied."""
+def _recurrent_input_cotangent(ct_parts, cell: BoundCell, w_hh: jax.Array) -> jax.Array:
+    """Return the cotangent of the array that `w_hh` multiplied."""
     of_w_hh = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
     return product(jnp.concatenate(of_w_hh, axis=-1).astype(w_hh.dtype), w_hh)
 
 
-def no_cotangent(mask: jax.Array) -> np.ndarray:
-    """Return the cotangent that JAX wants for a boolean."""
+def float0_zeros(mask: jax.Array) -> np.ndarray:
+    """Return the cotangent of a boolean array, which JAX requires to be float0."""
     return np.zeros(mask.shape, jax.dtypes.float0)
 
 

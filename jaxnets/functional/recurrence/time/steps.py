@@ -1,8 +1,7 @@
-"""`scan_steps`: a step repeated over time, with padding, resets and segments.
+"""A scan of a step, with padding, resets, truncation and segments.
 
-Every recurrence runs through this file or through its functions for the start and the
-end of a step, so that the meaning of `lengths`, `resets` and `truncate` is written
-once.
+All loops over time use the functions for the start and the end of a step from this
+file, so that `lengths`, `resets` and `truncate` mean the same in all of them.
 """
 
 from collections.abc import Callable
@@ -37,15 +36,15 @@ def scan_steps(
         options: The scan options.
         draws: Pytree of arrays, time first.
         prepare: A function of many steps at once, time first. With checkpoints it is
-            applied to one segment at a time, so that its result is never stored for
-            all of time.
+            applied to one segment at a time, so its result is never stored for all
+            steps.
 
     Returns:
         The final state, and the outputs with time at `options.time_axis`.
     """
     initial = state
 
-    def guarded(state, inputs):
+    def masked_step(state, inputs):
         x_t, masks, draws_t = inputs
         start = start_of_step(masks, initial, state)
         after, y_t = step(start, x_t, draws_t)
@@ -53,7 +52,7 @@ def scan_steps(
 
     def scan(state, xs, masks, draws):
         return jax.lax.scan(
-            guarded,
+            masked_step,
             state,
             (prepare(xs), masks, draws),
             reverse=options.reverse,
@@ -71,7 +70,7 @@ def start_of_step(masks: Masks, initial: Any, state: Any) -> Any:
 
 
 def end_of_step(masks: Masks, before: Any, after: Any, y_t: Any) -> tuple[Any, Any]:
-    """Return state and output of a step; padding keeps the state, its output is 0."""
+    """Return state and output of a step; at padding, the old state and zero."""
     if masks.valid is None:
         return after, y_t
     return _select(masks.valid, after, before), zero_unless(masks.valid, y_t)

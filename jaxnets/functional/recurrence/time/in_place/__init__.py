@@ -1,1 +1,1 @@
-"""The loop that writes its residuals in place, and its chunks."""
+"""The loops that store their residuals in place."""

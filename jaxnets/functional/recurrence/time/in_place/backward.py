@@ -28,7 +28,7 @@ from jaxnets.functional.recurrence.time.steps import start_of_step
 from jaxnets.tap import Tapped
 
 
-# What summarises the values and cotangents of taps, for a log.
+# Returns the logs of taps from their values and cotangents.
 Summarise = Callable[[Tapped], dict[str, Any]]
 
 NO_MASKS = Masks(None, None, None)
@@ -44,16 +44,16 @@ def backward_pass(
 ) -> tuple[Inputs, dict[str, Any]]:
     """Return the cotangents of `inputs`, and the logs of the taps.
 
-    The masks of what is returned are None: a function cannot return the type that the
-    cotangent of a boolean has.
+    The masks in the result are None, since the cotangent of a boolean has a type that
+    cannot be returned here.
 
     Args:
         cell: The cell.
         loops: How the loops run.
-        inputs: Those of the forward pass.
-        residuals: Those of the forward pass.
-        cotangents: Of the final state and of `ys`.
-        summarise: What summarises the taps; None if nothing measures.
+        inputs: The inputs of the forward pass.
+        residuals: The residuals of the forward pass.
+        cotangents: The cotangents of the final state and of `ys`.
+        summarise: Returns the logs of the taps; None if nothing is measured.
     """
     weights, initial, _, x, masks = inputs
     ct_state, ct_ys = cotangents
@@ -93,7 +93,7 @@ def _backward_step(
     chunk: Chunk,
     summarise: Summarise | None,
 ) -> Callable[[Any, jax.Array, Masks], tuple[Any, dict[str, Any]]]:
-    """Return a step that replaces the stored gates by cotangents of pre-activations."""
+    """Return a step that replaces the gates by cotangents of the pre-activations."""
     initial = inputs.initial
     through_w_hh = _transposed_product(inputs.weights.w_hh)
     taps = () if summarise is None else cell.kind.taps
@@ -110,8 +110,8 @@ def _backward_step(
             cell, stored, start, (ct_after, ct_y), taps
         )
         ct_parts, ct_start = barrier((ct_parts, ct_start))
-        ct_h = through_w_hh(_of_w_hh(cell, ct_parts))
-        ct_reset, ct_state = pull_back_start(masks_t, _plus_hidden(ct_start, ct_h))
+        ct_h = through_w_hh(_w_hh_columns(cell, ct_parts))
+        ct_reset, ct_state = pull_back_start(masks_t, _add_to_hidden(ct_start, ct_h))
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
         slots = write_each(slots, ct_parts, t - chunk.start, 0)
@@ -121,18 +121,19 @@ def _backward_step(
     return step
 
 
-def _of_w_hh(cell: BoundCell, ct_parts: Sequence[Sequence[jax.Array]]) -> jax.Array:
+def _w_hh_columns(
+    cell: BoundCell, ct_parts: Sequence[Sequence[jax.Array]]
+) -> jax.Array:
     """Concatenate the cotangents of the columns of `w_hh`."""
-    seen = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
-    return jnp.concatenate([block for blocks in seen for block in blocks], axis=-1)
+    cts = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
+    return jnp.concatenate([block for blocks in cts for block in blocks], axis=-1)
 
 
 def _transposed_product(w: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """Return the function `ct -> ct @ w.T`."""
     inner, outer = w.shape
     if outer > inner and w.size >= 2**18:
-        # XLA's library for CPUs multiplies large wide matrices faster in this order,
-        # but not small or square ones.
+        # The order of XLA's matrix library for CPUs for large wide matrices.
         return lambda ct: barrier(product(w, ct.T)).T
     w_transposed = w.T  # once, before the loop
     return lambda ct: product(ct, w_transposed)
@@ -141,7 +142,7 @@ def _transposed_product(w: jax.Array) -> Callable[[jax.Array], jax.Array]:
 def _state_before(
     t: jax.Array, inputs: Inputs, residuals: Residuals, loops: Loops
 ) -> Any:
-    """Read the state that step `t` started from."""
+    """Return the state before step `t`, from the residuals."""
     leaves, structure = jax.tree.flatten(inputs.state)
     last = inputs.x.shape[loops.axis] - 1
     first, before = (last, t + 1) if loops.reverse else (0, t - 1)
@@ -150,8 +151,8 @@ def _state_before(
     last_state += [read(a, before, 0) for a in residuals.others]
     valid = inputs.masks.valid
     if valid is not None:
-        # The output of a padded step is zero. With `reverse` such a step comes before
-        # the real ones, and the state is still the initial one.
+        # The output at padding is zero. With `reverse`, padding is computed before the
+        # real steps, and there the state is still the initial one.
         real = valid[before][:, None]
         last_state[0] = jnp.where(real, last_state[0], leaves[0])
     pairs = zip(leaves, last_state, strict=True)
@@ -161,7 +162,7 @@ def _state_before(
 def _hidden_before(
     inputs: Inputs, residuals: Residuals, chunk: Chunk, loops: Loops
 ) -> jax.Array:
-    """Return what `w_hh` multiplied in the real steps of a chunk, time first."""
+    """Return the arrays that `w_hh` multiplied in a chunk, time first."""
     axis, (valid, resets, _) = loops.axis, inputs.masks
     time = inputs.x.shape[axis]
     back = 1 if loops.reverse else -1
@@ -186,8 +187,8 @@ def _hidden_before(
     return h
 
 
-def _plus_hidden(state: Any, h: jax.Array) -> Any:
-    """Add `h` to the first array of a state."""
+def _add_to_hidden(state: Any, h: jax.Array) -> Any:
+    """Add `h` to the first array of a state, which is the output."""
     (first, *others), structure = jax.tree.flatten(state)
     return jax.tree.unflatten(structure, [first + h, *others])
 

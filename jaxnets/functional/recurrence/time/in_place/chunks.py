@@ -1,4 +1,4 @@
-"""Time cut into chunks, each of which is a loop of its own."""
+"""Chunks of time, each of which has its own loop."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ class Loops(NamedTuple):
     """How the loops run over `x`.
 
     Attributes:
-        axis: The time axis, 0 or 1 of three.
+        axis: The time axis of `x`, 0 or 1.
         reverse: Whether the last step is computed first.
-        unroll: Steps in one iteration of a compiled loop.
+        unroll: Number of steps in one iteration of a compiled loop.
         count: Number of chunks.
     """
 
@@ -26,11 +26,11 @@ class Loops(NamedTuple):
 
 
 def chunk_count(time: int) -> int:
-    """Return into how many chunks to cut the steps of a program.
+    """Return the number of chunks for so many steps.
 
-    With a single chunk the products wait for the loop, and many chunks take long to
-    compile: more than six gained little. Loops of less than 16 steps lose more than
-    they gain.
+    With a single chunk, the products of all steps cannot run at the same time as the
+    loop; many chunks take long to compile. So there are at most six, of at least 16
+    steps each.
     """
     return max(1, min(6, time // 16))
 
@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
 
 
 def chunks_in_order(loops: Loops, time: int) -> list[Chunk]:
-    """Cut all steps into chunks, in the order in which they are computed."""
+    """Return the chunks of all steps, in the order in which they are computed."""
     bounds = [time * index // loops.count for index in range(loops.count + 1)]
     cut = list(map(Chunk, bounds[:-1], bounds[1:]))
     return cut[::-1] if loops.reverse else cut
@@ -63,10 +63,10 @@ def scan_chunk(
     *,
     descending: bool,
 ) -> tuple[Any, dict[str, Any]]:
-    """Scan `step(carry, t, masks_t)` over a chunk, the last first if `descending`."""
+    """Scan `step(carry, t, masks_t)` over a chunk, from its end if `descending`."""
 
     def counted(carry, masks_t):
-        # A counter is cheaper than the numbers of all steps, read one by one.
+        # A counter, so that the loop reads no array of step numbers.
         count, carry = carry
         t = chunk.stop - 1 - count if descending else chunk.start + count
         carry, logs = step(carry, t, masks_t)

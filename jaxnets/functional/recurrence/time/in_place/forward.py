@@ -1,10 +1,10 @@
 """The forward loops of the in-place scan, and the residuals that they store.
 
-Arguments and results have time on the axis `Loops.axis`; all else has it first. Each
-loop runs over a chunk of time. The products of a chunk, before its loop on the way
-forward and after it on the way back, do not depend on the other loops, so that they run
-beside these: on a CPU, XLA computes a loop step by step, and most of a step on one
-core.
+Arguments and results have time on the axis `Loops.axis`; all other arrays have it
+first. Each loop runs over a chunk of time. The products of a chunk, which come before
+its loop in the forward pass and after it in the backward pass, do not depend on the
+loops of other chunks. So XLA on CPUs can compute them at the same time as these loops,
+most of whose steps run on one core.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ from jaxnets.functional.recurrence.cell import (
 )
 from jaxnets.functional.recurrence.cell_options import Draws
 from jaxnets.functional.recurrence.products import (
-    input_share,
-    plus_bias,
+    add_bias,
+    input_projection,
     product,
     projects_all_steps_at_once,
-    sums_of_shares,
+    sum_projections,
 )
 from jaxnets.functional.recurrence.time.in_place.chunks import (
     Chunk,
@@ -52,13 +52,13 @@ class Inputs(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """What the backward pass needs of every step.
+    """The residuals of the forward pass, without its inputs.
 
     Attributes:
-        ys: The outputs, which are the first array of each state, with time as in `x`.
-        others: The other arrays of each state.
-        slots: For each chunk and each part of the pre-activations, what was stored in
-            its slots.
+        ys: The outputs, which are the first array of the states, with time as in `x`.
+        others: The other arrays of the states.
+        slots: The gates, for each chunk and each part of the pre-activations; see
+            `gates`.
     """
 
     ys: jax.Array
@@ -69,7 +69,7 @@ class Residuals(NamedTuple):
 def forward_pass(
     cell: BoundCell, loops: Loops, inputs: Inputs, *, store: bool
 ) -> tuple[Any, Residuals]:
-    """Return the final state and `ys`; with `store`, all of `Residuals`."""
+    """Return the final state and the residuals; without `store`, only `ys` of these."""
     weights, _, state, x, _ = inputs
     at_once = store or projects_all_steps_at_once()
     h, *rest = jax.tree.leaves(state)
@@ -101,7 +101,7 @@ def _forward_step(
     *,
     store: bool,
 ) -> Callable[[Any, jax.Array, Masks], tuple[Any, dict[str, Any]]]:
-    """Return the step of a chunk; `products` are the input's, if they are computed."""
+    """Return the step of a chunk; `products` are its input projections, if computed."""
     weights, initial, _, x, _ = inputs
 
     def step(carry, t, masks_t):
@@ -109,11 +109,11 @@ def _forward_step(
         start = start_of_step(masks_t, initial, state)
         if products:
             own = [read(a, t - chunk.start, 0) for a in slots or products]
-            shares = _with_bias(cell, weights, own)
+            by_part = _with_bias(cell, weights, own)
         else:
-            from_x = input_share(weights, read(x, t, loops.axis))
-            shares = [None if p.x is None else from_x[..., p.x] for p in cell.parts]
-        parts = sums_of_shares(cell, shares, jax.tree.leaves(start)[0], weights)
+            from_x = input_projection(weights, read(x, t, loops.axis))
+            by_part = [None if p.x is None else from_x[..., p.x] for p in cell.parts]
+        parts = sum_projections(cell, by_part, jax.tree.leaves(start)[0], weights)
         if store:
             after, y_t, stored = update_and_store(cell, parts, start)
         else:
@@ -132,7 +132,7 @@ def _forward_step(
 
 
 def _input_products(cell: BoundCell, weights: Weights, x: jax.Array) -> list[jax.Array]:
-    """Multiply all of `x`, part by part; a part without the input's share has zeros."""
+    """Return `x @ w_xh` for each part; zeros for a part that does not depend on `x`."""
 
     def slots(part: Part) -> jax.Array:
         if part.x is not None:
@@ -146,9 +146,9 @@ def _input_products(cell: BoundCell, weights: Weights, x: jax.Array) -> list[jax
 def _with_bias(
     cell: BoundCell, weights: Weights, products: Sequence[jax.Array]
 ) -> list[jax.Array | None]:
-    """Complete the input's share of each part; None where it has none."""
+    """Add the bias to the input projection of each part; None if it has none."""
     b = weights.b
     return [
-        plus_bias(a, None if b is None else b[part.x]) if part.x else None
+        add_bias(a, None if b is None else b[part.x]) if part.x else None
         for a, part in zip(products, cell.parts, strict=True)
     ]

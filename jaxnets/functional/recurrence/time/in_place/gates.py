@@ -1,9 +1,8 @@
 """The update of a cell, with the results of its gates as the only residuals.
 
-On the way forward each gate's result is stored in the slot of its pre-activation. On
-the way back the same equations are differentiated by JAX, with the stored results for
-the gates: the slope of an activation follows from its result, so that no pre-activation
-is needed.
+The forward pass stores the result of each gate in the slot of its pre-activation. In
+the backward pass, JAX differentiates the same equations with the stored gates: the
+derivative of an activation follows from its result, so no pre-activation is needed.
 """
 
 from collections.abc import Sequence
@@ -22,10 +21,10 @@ from jaxnets.tap import Tapped
 def update_and_store(
     cell: BoundCell, parts: tuple[jax.Array, ...], state: Any
 ) -> tuple[Any, jax.Array, list[list[jax.Array]]]:
-    """Return the new state, the output, and what to store in the slots of each part.
+    """Return the new state, the output, and the arrays to store for each part.
 
-    A slot stores, for each block of its part, the result of the gate of that name, or
-    the block itself if there is no such gate.
+    These are, for each block of the part, the gate of that name, or the block itself if
+    there is no such gate.
     """
     a = blocks(cell, parts)
     stored = {name: barrier(a[name]) for name in a if name not in cell.kind.gates}
@@ -38,7 +37,7 @@ def update_and_store(
 
     hooks = Hooks(activate, lambda x, name: x)
     after, y_t = cell.update(cell.other_params, a | stored, state, Draws(), hooks)
-    # No slot is written before all have been read.
+    # All slots are read before one is written.
     stored = barrier(stored)
     return after, y_t, [[stored[name] for name in part.names] for part in cell.parts]
 
@@ -50,21 +49,21 @@ def pull_back_update(
     cotangents: tuple[Any, jax.Array],
     taps: tuple[str, ...],
 ) -> tuple[list[list[jax.Array]], Any, Tapped]:
-    """Pull cotangents of the new state and the output back through the update.
+    """Return the cotangents of the arguments of the update, and its taps.
 
     Args:
         cell: The cell.
-        slots: What `update_and_store` stored, one array for each part.
+        slots: The arrays that `update_and_store` returned, one for each part.
         state: The state before the step.
-        cotangents: Of the new state and of the output.
-        taps: The names of the taps that are measured; empty if nothing measures.
+        cotangents: The cotangents of the new state and of the output.
+        taps: The names of the taps that are measured.
 
     Returns:
-        The cotangents of the blocks of each part, that of `state`, and by the name of
-        each tap its value and its cotangent.
+        The cotangents of the blocks of each part, the cotangent of `state`, and the
+        value and cotangent of each tap, by name.
     """
     stored = blocks(cell, slots)
-    # The cotangent of a probe, which is zero and added at a tap, is that of the tap.
+    # A probe is zero and added at a tap, so its cotangent is that of the tap.
     probes = dict.fromkeys(taps, jnp.zeros_like(next(iter(stored.values()))))
 
     def update(a: dict[str, jax.Array], state: Any, probes: dict[str, jax.Array]):
@@ -85,7 +84,7 @@ def pull_back_update(
         hooks = Hooks(activate, tap)
         return cell.update(cell.other_params, a, state, Draws(), hooks), values
 
-    # Where a gate's result is known its pre-activation is not read: any value serves.
+    # `known_result` does not use the pre-activation, so the stored gate is passed.
     _, pullback, values = jax.vjp(update, stored, state, probes, has_aux=True)
     ct_a, ct_state, ct_taps = pullback(cotangents)
     ct_parts = [[ct_a[name] for name in part.names] for part in cell.parts]

@@ -1,12 +1,10 @@
-"""A scan that stores its residuals where the products of the input stood.
+"""A scan that stores its residuals in the memory of the input projection.
 
-The split scan stacks the arrays that the derivative of the update needs one by one, and
-needs time first. Here the product `x @ w_xh` of many steps, which is one of the largest
-arrays of a program, is reused: step t reads its slot and stores the results of its
-gates there. The backward pass reads the gates and stores the cotangents of the
-pre-activations in the same slot.
-
-What this saves is memory that was not touched before, which is slow on a CPU.
+The split scan stacks each residual in an array of its own, and needs time first. Here
+the product `x @ w_xh` of many steps, one of the largest arrays of a program, is reused.
+Step t reads its slot of this array and then stores its gates there. The backward pass
+reads the gates and then stores the cotangents of the pre-activations in the same slot.
+So less memory is allocated.
 """
 
 import math
@@ -30,14 +28,14 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
 )
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.segments import in_segments
-from jaxnets.functional.recurrence.time.split import no_cotangent, split_scan
+from jaxnets.functional.recurrence.time.split import float0_zeros, split_scan
 from jaxnets.tap import is_measuring, taps_by_hand
 
 
 def in_place_scan(
     cell: BoundCell, state: Any, x: Any, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run `cell`, which must be in its standard form.
+    """Run `cell`, which must have its standard form.
 
     Args:
         cell: The cell.
@@ -68,22 +66,22 @@ def _scan(
     x: jax.Array,
     masks: Masks,
 ) -> tuple[Any, jax.Array]:
-    """Run with all batch axes flattened to one."""
+    """Run over a part of the steps, with all batch axes flattened to one."""
     lead = list(x.shape[:-1])
     time = lead.pop(options.time_axis)
     rows = math.prod(lead)
     flat = lambda tree: jax.tree.map(lambda a: a.reshape(rows, a.shape[-1]), tree)
-    # A mask of time alone holds for all sequences.
+    # A mask without batch axes is the same for all sequences.
     each = lambda m: m.reshape(time, rows) if m.ndim == 1 + len(lead) else m
     masks = jax.tree.map(each, masks)
     axis = min(options.time_axis, 1) if lead else 1
     sizes = (rows, time) if axis else (time, rows)
     sequences = x.reshape(*sizes, x.shape[-1])
     if masks.valid is not None:
-        # Padding may hold anything, also NaN.
+        # Padding may have any values, also NaN.
         real = jnp.moveaxis(masks.valid, 0, axis)[..., None]
         sequences = jnp.where(real, sequences, 0)
-    # A segment runs inside of a loop, where XLA computes nothing in parallel with it.
+    # A segment runs inside a loop, where XLA on CPUs has no parallelism to gain.
     count = chunk_count(time) if options.segment is None else 1
     loops = Loops(axis, options.reverse, options.unroll, count)
     options = options._replace(time_axis=axis, segment=None)
@@ -97,7 +95,7 @@ def _scan(
 def _differentiable_scan(
     cell: BoundCell, options: ScanOptions, loops: Loops
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
-    """Return the scan, whose derivative is the backward pass in place."""
+    """Return the scan with its own backward pass."""
     summarise = taps_by_hand(cell.kind.taps) if is_measuring() else None
     forward_rule, backward_rule = _with_second_order(cell, options, loops, summarise)
 
@@ -113,7 +111,7 @@ def _differentiable_scan(
     def backward(saved: tuple[Inputs, Residuals], cotangents: Any) -> Any:
         inputs, residuals = saved
         ct_inputs, logs = backward_rule(inputs, residuals, cotangents)
-        ct_masks = jax.tree.map(no_cotangent, inputs.masks)
+        ct_masks = jax.tree.map(float0_zeros, inputs.masks)
         ct_inputs = ct_inputs._replace(masks=ct_masks)
         return (ct_inputs,) if summarise is None else ((ct_inputs,), logs)
 
@@ -127,12 +125,12 @@ def _with_second_order(
     loops: Loops,
     summarise: Summarise | None,
 ) -> tuple[Any, Any]:
-    """Return both passes as functions whose own derivatives are the split scan's.
+    """Return both passes as functions that are differentiated as the split scan.
 
-    JAX would differentiate loops that write in place by storing, for every step, all
-    that they write to. These derivatives are used only for a derivative of second
-    order. (On JAX 0.11 identities with a derivative of their own are wrong, without an
-    error, inside of a scan that carries the state; so both passes are whole functions.)
+    These derivatives are needed only for derivatives of second order. JAX's own would
+    store the arrays that a loop writes to once for every step. (Both passes are whole
+    functions: with JAX 0.11, the derivative of a `custom_vjp` identity inside a scan
+    that carries the state is silently wrong.)
 
     Returns:
         `forward_rule(inputs) -> ((state, ys), residuals)`, and `backward_rule(inputs,
@@ -158,7 +156,7 @@ def _with_second_order(
     def _(primals, tangents):
         (inputs,), (t_inputs,) = primals, tangents
         result, residuals = forward_rule(inputs)
-        # The transpose of the linear map that pulls back: split has no forward mode.
+        # `split_scan` does not support forward mode, so its pullback is transposed.
         pull = lambda cotangents: pulled_back(inputs, cotangents)
         floats = t_inputs._replace(masks=NO_MASKS)
         t_result = jax.vjp(pull, _zeros(result))[1](floats)[0]

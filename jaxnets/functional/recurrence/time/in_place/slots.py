@@ -1,4 +1,4 @@
-"""Arrays of all steps that a loop carries: reading the slot of a step, and writing."""
+"""Arrays with a slot for each step, which a loop carries, reads and writes."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 
-# The compiler computes what is behind a barrier once. Without one it reads and computes
-# again wherever a value is used; after a step has written where it has read, that would
-# take a copy of the array of all steps.
+# XLA computes the argument of a barrier once. Without one it may read a slot again
+# wherever the value is used. After the step has written to that slot, this would need a
+# copy of the whole array.
 barrier = jax.lax.optimization_barrier
 
 
@@ -23,7 +23,7 @@ def write(
     array: jax.Array, blocks: Sequence[jax.Array], t: jax.Array, axis: int
 ) -> jax.Array:
     """Write blocks of columns, side by side, into the slot of step `t`."""
-    # With x64 a Python integer is wider than the counter, and all must be of one type.
+    # All indices must have the dtype of `t`; with x64, Python integers have another.
     index = t.dtype.type
     column = 0
     for block in blocks:

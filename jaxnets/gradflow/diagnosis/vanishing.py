@@ -32,7 +32,7 @@ CUT_REMEDY = (
     "Look there for ReLUs that are zero at every input, a step, rounding or argmax, or "
     "a stop_gradient."
 )
-CUT_REASON = "What multiplies with zero learns nothing, at any learning rate."
+CUT_REASON = "A layer whose gradient is zero learns nothing, at any learning rate."
 CUT_CAUSE = (
     "A layer whose weights start at zero passes nothing back before its first update."
 )
@@ -90,7 +90,7 @@ def _outstanding(profile: Profile, kind: str) -> Span | None:
     if kind in SIGNS:
         span = widest(profile.norms, SIGNS[kind])
         step = steepest(profile.norms, SIGNS[kind])
-        # One step of many makes at least half of the change: it is what stands out.
+        # One step of many makes at least half of the change, so it is named.
         found = span and step and _makes_half(step, span) and profile.length > 2
         return step if found else None
     # The rate over all positions is within tenfold or not certain. That of a part of
@@ -172,8 +172,8 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         factor.mean,
         power_of_ten(-TENFOLD if vanishing else TENFOLD),
         f"On its way back {way} the gradient {'shrinks' if vanishing else 'grows'} by "
-        f"a factor of {format_estimate(factor)}, most of all that it "
-        f"{'loses' if vanishing else 'gains'}: {effect}.",
+        f"a factor of {format_estimate(factor)}, which is most of its "
+        f"{'loss' if vanishing else 'growth'}: {effect}.",
         "",
         "vanishing" if vanishing else "exploding",
         study,

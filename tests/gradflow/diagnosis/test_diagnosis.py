@@ -183,7 +183,7 @@ def test_saturation_is_seen_by_the_taps_themselves(measured):
 def test_a_number_that_is_not_finite_is_traced_to_its_layer():
     records = judged_mlp(jax.nn.relu, at_layer(6, np.nan, HE))
     verdict = one(verdicts(records), kind="non-finite")
-    assert "on the way forward at layer6" in verdict.where
+    assert "in the forward pass at layer6" in verdict.where
     assert verdict.number > verdict.threshold == 0
     np.testing.assert_allclose(ends(verdict), verdict.number)
     assert "broken example" in verdict.other_cause
@@ -226,7 +226,7 @@ def test_convolutions_plain_against_residual():
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def gradients_at_inputs(residual, depth, weights, x):
-    """Per input, with the statistics of BatchNorm held fixed on the way back."""
+    """Per input, with the statistics of BatchNorm held fixed in the backward pass."""
 
     def output(x):
         h = x

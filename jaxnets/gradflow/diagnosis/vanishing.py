@@ -192,8 +192,11 @@ def _along(
     sentence = _sentence(kind, factor, rate.mean * length, length, unit)
     begins = onset(profile.norms, sign) if kind in SIGNS else None
     if begins is not None:
-        side = "above ten times" if kind == "exploding" else "below a tenth of"
-        sentence += f" From {label(profile, begins, unit)} back it is {side} the last."
+        side = "exceeds ten times" if kind == "exploding" else "falls below a tenth of"
+        sentence += (
+            f" At {label(profile, begins, unit)} it first {side} its size at the last "
+            f"{unit}."
+        )
     if profile.zeros:
         sentence += (
             f" At {profile.zeros} positions it was too small for the number format and "

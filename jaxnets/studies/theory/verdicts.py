@@ -130,7 +130,7 @@ def _less(value: Estimate, number: float) -> Estimate:
 
 
 def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
-    """Whether the gap is within the tolerance, or its interval holds 0."""
+    """Return whether the gap is within the tolerance or its interval contains 0."""
     low, high = gap.interval
     tolerance = max(claim.tolerance, claim.relative_tolerance * abs(predicted))
     return abs(gap.mean) <= tolerance or low <= 0.0 <= high

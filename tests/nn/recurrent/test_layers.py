@@ -1,4 +1,4 @@
-"""The recurrent layers are their functions, with weights and options held."""
+"""The recurrent layers call their functions with their own weights and options."""
 
 import jax
 import jax.numpy as jnp

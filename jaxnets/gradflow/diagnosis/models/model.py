@@ -135,9 +135,11 @@ def _along_depth(records: list[Record], name: str, step: int) -> Verdict | None:
 
 def _counted(records: list[Record]) -> Profile | None:
     """Return the profile along a series, with positions counted from 0 without gaps."""
-    placed = [(r, r.position) for r in records if r.position is not None]
-    count = {p: n for n, p in enumerate(sorted({position for _, position in placed}))}
-    return profile([r._replace(position=count[position]) for r, position in placed])
+    positioned = [(r, r.position) for r in records if r.position is not None]
+    count = {
+        p: n for n, p in enumerate(sorted({position for _, position in positioned}))
+    }
+    return profile([r._replace(position=count[position]) for r, position in positioned])
 
 
 def _along_time(

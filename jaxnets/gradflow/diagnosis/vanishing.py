@@ -68,7 +68,7 @@ def profile_verdict(
         # The loss reaches h of an LSTM at the last step directly, but at earlier steps
         # only through gates. So the last step is not part of the way through time.
         inner = _without_the_last(profile) if unit == "step" else profile
-        span = _outstanding(inner, kind)
+        span = _span_at_fault(inner, kind)
         if span is None:
             verdict = _along(profile, rate, kind, study, where, unit)
         else:
@@ -80,7 +80,7 @@ def profile_verdict(
     )
 
 
-def _outstanding(profile: Profile, kind: str) -> Span | None:
+def _span_at_fault(profile: Profile, kind: str) -> Span | None:
     """Return the span that makes the fault, or None if all positions share it.
 
     Args:

@@ -138,16 +138,16 @@ def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
     With stages of several axes the elements are in row-major order.
 
     A slice with a stride would transpose to a pad with gaps, so that each element of
-    the gradient is a sum over all elements of a window. Here an axis is split into its
-    residues modulo the stride. That transposes to a concatenation, where each element
-    is a sum over the elements of windows that read it.
+    the gradient is a sum over all elements of a window. Here an axis is split by the
+    index modulo the stride. That transposes to a concatenation, where each element is
+    a sum over the elements of windows that read it.
     """
     parts: dict[tuple[int, ...], jax.Array] = {(): x}
     for stage in stages:
         parts = {
-            (*before, residue): part
+            (*before, remainder): part
             for before, whole in parts.items()
-            for residue, part in _residues(whole, stage).items()
+            for remainder, part in _by_remainder(whole, stage).items()
         }
     slices = []
     for offsets in itertools.product(*(stage.offsets for stage in stages)):
@@ -161,15 +161,15 @@ def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
     return slices
 
 
-def _residues(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
-    """Return the parts of `x` that a stage reads, by residue modulo its stride."""
+def _by_remainder(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
+    """Return the parts of `x` that a stage reads, by remainder modulo its stride."""
     axis, stride = stage.axis, stage.stride
     blocks = stage.out + stage.offsets[-1] // stride
     x = resize_axis(x, axis, blocks * stride)
     if stride == 1:
         return {0: x}
     read = {offset % stride for offset in stage.offsets}
-    cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
+    cuts = sorted({0, stride, *read, *(remainder + 1 for remainder in read)})
     x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
     parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
     # Parts that are read have size one; the gaps between them may be larger.

@@ -296,7 +296,7 @@ def test_time_is_judged_by_the_states_and_contrasted():
     found = verdicts(rnn + lstm)
     lost = one(found, where="RNN, h, before training")
     assert lost.kind == "vanishing" and "LSTM or GRU" in lost.remedy
-    assert "From step " in lost.sentence
+    assert "it first falls below a tenth" in lost.sentence
     assert one(found, where="LSTM, c, before training").kind == "healthy"
     # Its forget gate is so far open that it is saturated, which is no fault.
     assert not any("LSTM, f" in verdict.where for verdict in found)

@@ -1,6 +1,6 @@
 """Convolution, pooling and recurrence as pure JAX functions, and their gradient flow.
 
-The packages load when they are first used, so `import jaxnets` is cheap:
+The packages load when they are first used, so `import jaxnets` does not import JAX:
 
 - `jaxnets.functional`: convolution, pooling and recurrence as pure functions.
 - `jaxnets.gradflow`: measures how gradients flow, with theory and verdicts in words.

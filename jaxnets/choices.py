@@ -84,7 +84,7 @@ class Plan(NamedTuple):
 class _Recorder:
     """Collects choices.
 
-    It is compared by identity, so JAX does not reuse a trace made under another one.
+    It is compared by identity, so JAX does not reuse a trace made for another recorder.
     """
 
     def __init__(self):

@@ -128,7 +128,7 @@ def test_docstring_names_every_argument(room, name, signature):
     thing = public(room, name)
     docstring = inspect.getdoc(thing) or ""
     first, _, rest = docstring.partition("\n")
-    if re.search(r"Takes\s+the\s+(arguments|options)\s+of\s", rest):
+    if re.search(r"The\s+(arguments|options)\s[^.]*\bare\s+those\s+of\s", rest):
         return
     for parameter in parameters_of(thing):
         written = str(parameter).partition("=")[0]

@@ -1,4 +1,4 @@
-"""The README's code runs as it stands."""
+"""The README's code runs unchanged."""
 
 import pathlib
 import re

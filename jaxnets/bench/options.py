@@ -16,20 +16,21 @@ QUICK = (3, 0.005)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What to time, beside whom, and where to write it.
+    """What to time, which peers to compare with, and where to write the results.
 
     Attributes:
         suite: What to time: single operations, recurrences, a training step, or what
             measuring gradient flow adds to one.
-        rows: Only rows whose name or group contains this; shell wildcards, several
-            with commas.
+        rows: Only rows whose name or group contains this text, which may have shell
+            wildcards; commas separate several.
         rounds: How many rounds to take the median of.
-        quick: Three rounds of short samples: a first look.
-        peers: Beside whom, such as flax,torch; by default all that are installed.
+        quick: Run three rounds of short samples, for a first look.
+        peers: Peers to compare with, such as flax,torch; by default all that are
+            installed.
         batch: Batch size of every row, in place of the grid's.
         dtype: Number type of every row, in place of the grid's.
         torch_python: Python interpreter that has PyTorch; by default
-            $JAXNETS_TORCH_PYTHON, or this one if it has it.
+            $JAXNETS_TORCH_PYTHON, or this interpreter if it has PyTorch.
         json: File to write every sample into.
         markdown: File to write the tables into.
         list: Print the rows instead of timing them.

@@ -28,7 +28,7 @@ class Contrast:
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="STUDY",
-            help=f"Any of all, {', '.join(STUDIES)}; all stands for those that train.",
+            help=f"One or more of {', '.join(STUDIES)}; all means those that train.",
         ),
     ] = ("all",)
     scale: Annotated[

@@ -39,7 +39,7 @@ def cifar10(
     """Read CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes.
 
     The test split is the official one (10,000 images). The training and validation
-    splits are 90 and 10 per cent of the official training set (45,000 and 5,000, as in
+    splits are 90 and 10 percent of the official training set (45,000 and 5,000, as in
     He et al. 2015, section 4.2), stratified by class; they depend on `seed` only. The
     classes are, in order: airplane, automobile, bird, cat, deer, dog, frog, horse,
     ship, truck.

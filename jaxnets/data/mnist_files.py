@@ -46,7 +46,7 @@ def mnist(
     """Read MNIST: 70,000 handwritten digits of 28x28 pixels.
 
     The test split is the official one (10,000 images). The training and validation
-    splits are 90 and 10 per cent of the official training set (54,000 and 6,000),
+    splits are 90 and 10 percent of the official training set (54,000 and 6,000),
     stratified by digit; they depend on `seed` only. A data set with files of the same
     names and format, such as Fashion-MNIST, can be read from its own `folder`.
 
@@ -88,7 +88,7 @@ def mnist(
 
 
 def _find(folder: Path, download: bool) -> dict[str, Path]:
-    """Return the path of each of the four files; download them if told to."""
+    """Return the paths of the four files; download missing ones if `download`."""
     found = {}
     for name, sha256 in SHA256.items():
         plain, zipped = folder / name, folder / f"{name}.gz"

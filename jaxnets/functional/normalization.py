@@ -109,16 +109,17 @@ def _normalised(x, scale, bias, epsilon, axis_name):
 def _normalised_jvp(epsilon, axis_name, primals, tangents):
     x, scale, bias = primals
     dx, dscale, dbias = tangents
-    # Transposed, this barrier is around the cotangent that both gradients of the
-    # convolution before it read. XLA would compute it again inside the transpose for
-    # the kernel's gradient, which reads it in another order than it is stored in.
+    # The transpose of this barrier makes XLA compute the cotangent once for both
+    # gradients of the preceding convolution. Otherwise XLA would compute it again
+    # inside the transposition for the kernel's gradient, which reads it in another
+    # order than that of memory.
     dx = computed_once(dx)
     results, centred, rstd = _with_intermediates(x, scale, bias, epsilon, axis_name)
     gain = scale * rstd
     dmean = _mean(dx, axis_name)
     covariance = _mean(dx * centred, axis_name)
-    # Collected by powers of the data. So the transpose needs only two sums for all five
-    # terms: of the cotangent, and of its product with `centred`.
+    # The terms are collected by powers of the data, so the transpose needs only two
+    # sums for all five of them: of the cotangent, and of its product with `centred`.
     slope = rstd * dscale - gain * rstd**2 * covariance
     shift = dbias - gain * dmean
     dy = _by_channel(gain, x) * dx + centred * _by_channel(slope, x)

@@ -136,8 +136,8 @@ def adjoint_parts(
             d_t.exponent,
         )
         carry = (
-            _normalized(pull(lambda_t)),
-            _normalized(direct_path),
+            _normalised(pull(lambda_t)),
+            _normalised(direct_path),
             _sum(pull(r_t), leaving),
         )
         return carry, log_norms(carry)
@@ -148,8 +148,8 @@ def adjoint_parts(
     leaves, rebuild = split_inexact(cotangent)
     wide = wide_dtype(*leaves)
     leaves = [jnp.asarray(leaf).astype(wide) for leaf in leaves]
-    last = _normalized(_Scaled(leaves, jnp.int32(0)))
-    zero = _normalized(_Scaled([0 * leaf for leaf in leaves], jnp.int32(0)))
+    last = _normalised(_Scaled(leaves, jnp.int32(0)))
+    zero = _normalised(_Scaled([0 * leaf for leaf in leaves], jnp.int32(0)))
     start = (last, last, zero)
 
     _, saved = jax.lax.scan(forward, state, xs)
@@ -177,7 +177,7 @@ def _pullback(
     return apply
 
 
-def _normalized(vector: _Scaled) -> _Scaled:
+def _normalised(vector: _Scaled) -> _Scaled:
     """Scale the largest entry to magnitude 1/2 to 1, and adapt the exponent."""
     peak = jnp.max(jnp.stack([jnp.max(jnp.abs(v), initial=0) for v in vector.leaves]))
     shift = jnp.clip(jnp.frexp(peak)[1], -126, 126)
@@ -191,7 +191,7 @@ def _sum(a: _Scaled, b: _Scaled) -> _Scaled:
         jnp.ldexp(x, a.exponent - exponent) + jnp.ldexp(y, b.exponent - exponent)
         for x, y in zip(a.leaves, b.leaves, strict=True)
     ]
-    return _normalized(_Scaled(leaves, exponent))
+    return _normalised(_Scaled(leaves, exponent))
 
 
 def _log_norm(

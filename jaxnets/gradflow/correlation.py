@@ -54,6 +54,6 @@ def gradient_correlation(
     # Divided by the maximum first, so that squares of tiny gradients do not underflow.
     units = rows / one_for_zero(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
     units = units / one_for_zero(jnp.linalg.norm(units, axis=1, keepdims=True))
-    # The squared norm of the sum has every pair twice, and every gradient with itself.
+    # The squared norm of the sum contains every pair twice and every gradient's square.
     total, own = jnp.sum(jnp.sum(units, axis=0) ** 2), jnp.sum(units**2)
     return (total - own) / (batch * (batch - 1))

@@ -1,4 +1,4 @@
-"""The logs of a traced loss, in order and of the branches that were taken."""
+"""The logs of a traced loss, in order, from the branches that were taken."""
 
 import contextlib
 import weakref

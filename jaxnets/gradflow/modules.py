@@ -30,10 +30,10 @@ def measure_module(
 ) -> Flow:
     """Evaluate `loss(model, *args)`, its gradient, and the flow through every module.
 
-    Use it in the place of `nnx.value_and_grad`: the value, the gradient by every
-    `nnx.Param` and the updates of the model's variables (BatchNorm statistics, counts
-    of random keys) are the same. In addition the output of each `__call__` is tapped,
-    under the path of its module:
+    Use it in place of `nnx.value_and_grad`: the value, the gradient with respect to
+    every `nnx.Param`, and the updates of the model's variables (BatchNorm statistics,
+    counts of random keys) are the same. In addition the output of each `__call__` is
+    tapped, under the path of its module:
 
     - `layers/0/conv` is the module `model.layers[0].conv`; `__call__` is the model.
     - The second call of a module is `#2`, the third `#3`, in the order of the calls. A
@@ -59,7 +59,7 @@ def measure_module(
     Args:
         loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
             `has_aux=True`.
-        model: Any `nnx.Module`, also one of Flax's own layers only.
+        model: Any `nnx.Module`, including one that has only Flax's own layers.
         *args: Further arguments. Modules and `nnx.Rngs` among them are updated as
             `model` is; they are neither differentiated nor tapped.
         has_aux: Whether `loss` returns `(scalar, aux)`.

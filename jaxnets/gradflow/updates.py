@@ -62,7 +62,7 @@ def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
 
 
 class GradientNoise(NamedTuple):
-    """The noise scale of a gradient, and the two estimates that it is the ratio of.
+    """The noise scale of a gradient, and the two estimates whose ratio it is.
 
     Attributes:
         scale: `trace / squared_norm`, a number of examples. It is infinity if

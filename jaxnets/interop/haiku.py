@@ -55,7 +55,7 @@ def from_haiku(
 
     Returns:
         One tuple `(forward,)` per core. Haiku's cores have no direction: if the second
-        of two cores reads time backwards, rearrange them as `[(first, second)]`.
+        of two cores runs backwards in time, rearrange them as `[(first, second)]`.
 
     Raises:
         ValueError: If there is no such core, a name is missing or unknown, or a shape

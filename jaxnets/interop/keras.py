@@ -91,7 +91,7 @@ def to_keras(
     """Write weights as those of Keras's `SimpleRNN`, `GRU` or `LSTM` layers.
 
     This is the inverse of `from_keras`. With `reset_after=True` the bias of a GRU is
-    `(2, 3*H)`: the first row is `b`, the second is zero but for `b_hn`. With
+    `(2, 3*H)`: the first row is `b`, the second is zero except for `b_hn`. With
     `reset_after=False` it is `(3*H,)`; then r does not multiply `b_hn`, which is added
     to `b`.
 

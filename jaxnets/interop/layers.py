@@ -112,7 +112,7 @@ def added_biases(
 def split_biases(params: Any) -> tuple[jax.Array, jax.Array]:
     """Return a bias of the input product, `b`, and one of the state product.
 
-    The second is zero but for `b_hn` of a GRU.
+    The second is zero except for `b_hn` of a GRU.
     """
     b_h = jnp.zeros_like(params.b)
     b_hn = getattr(params, "b_hn", None)

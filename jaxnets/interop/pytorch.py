@@ -95,7 +95,7 @@ def to_pytorch(
     """Write weights as the state dict of PyTorch's `nn.RNN`, `nn.GRU` or `nn.LSTM`.
 
     This is the inverse of `from_pytorch`: the matrices are transposed, `bias_ih` is
-    `b`, and `bias_hh` is zero but for `b_hn` in the candidate of a GRU.
+    `b`, and `bias_hh` is zero except for `b_hn` in the candidate of a GRU.
 
     Args:
         layers: One tuple per layer, `(forward,)` or `(forward, backward)`. All have the

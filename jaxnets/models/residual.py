@@ -108,8 +108,8 @@ class PlainNet(_BlockNet):
 class ResNet(_BlockNet):
     """A residual network: a shortcut connection skips every two convolutions.
 
-    `ResNet(20, 3, 10, rngs=rngs)` is the paper's ResNet-20 for CIFAR-10. Takes the
-    arguments of `PlainNet` and has the same parameters. Without BatchNorm each branch
+    `ResNet(20, 3, 10, rngs=rngs)` is the paper's ResNet-20 for CIFAR-10. The
+    arguments and the parameters are those of `PlainNet`. Without BatchNorm each branch
     is multiplied by `1 / sqrt(blocks)` (see `jaxnets.nn.ResidualBlock`).
 
     Raises:

@@ -82,7 +82,7 @@ class ConvBranch(Module):
 class PlainBlock(Module):
     """`y = relu(F(x))`: two convolutions without a shortcut.
 
-    Takes the arguments of `ConvBranch`.
+    The arguments are those of `ConvBranch`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -140,12 +140,12 @@ class Conv(Convolution):
 class ConvTranspose(Convolution):
     """Transposed convolution with a learned kernel: `conv_transpose(x, kernel) + bias`.
 
-    It reverses the change of shape of a convolution with the same options, and so
-    enlarges images: with `strides=2` and padding "SAME" to twice their size.
+    It reverses the change of shape of a convolution with the same options. So it
+    enlarges images: `strides=2` and padding "SAME" double their size.
 
-    Takes the options of `jaxnets.functional.conv_transpose`; the other arguments, the
-    attributes and the errors are those of `Conv`. The default initialiser computes the
-    fan-in from the kernel's shape, whatever the strides.
+    The options are those of `jaxnets.functional.conv_transpose`; the other arguments,
+    the attributes and the errors are those of `Conv`. The default initialiser
+    computes the fan-in from the kernel's shape, whatever the strides.
 
     Example:
         >>> import jax.numpy as jnp
@@ -156,7 +156,7 @@ class ConvTranspose(Convolution):
         (2, 16, 16, 3)
 
     It differs from `flax.nnx.ConvTranspose` as the functions do: the kernel is flipped,
-    there are groups and `output_padding`, and explicit padding is what is cut off.
+    there are groups and `output_padding`, and explicit padding crops the output.
     """
 
     _function = F.conv_transpose
@@ -184,7 +184,7 @@ class CausalConv(Convolution):
     """Convolution over time with a learned kernel; no output depends on later inputs.
 
     `kernel_size` is one int k, the length of the kernel in time, and `kernel_dilation`
-    d the distance between its elements. Takes the options of
+    d the distance between its elements. The options are those of
     `jaxnets.functional.causal_conv`; the other arguments and the errors are those of
     `Conv`.
 

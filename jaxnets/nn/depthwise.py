@@ -25,9 +25,9 @@ from jaxnets.nn.parameters import (
 class DepthwiseConv(Convolution):
     """Convolution of each channel with learned kernels of its own.
 
-    `multiplier` is M, the number of kernels of each channel. Takes the options of
-    `jaxnets.functional.depthwise_conv`; the other arguments and the errors are those of
-    `Conv`. `kernel_init` gets the shape `(*kernel_size, 1, C * M)` of a grouped
+    `multiplier` is M, the number of kernels of each channel. The options are those
+    of `jaxnets.functional.depthwise_conv`; the other arguments and the errors are those
+    of `Conv`. `kernel_init` gets the shape `(*kernel_size, 1, C * M)` of a grouped
     convolution, so the fan-in is one channel's window.
 
     Attributes:
@@ -78,8 +78,8 @@ class DepthwiseConv(Convolution):
 class SeparableConv(Convolution):
     """Depthwise convolution, then a mix of the channels at each position, both learned.
 
-    `multiplier` is M, the number of depthwise kernels of each channel. Takes the
-    options of `jaxnets.functional.separable_conv`; the other arguments and the errors
+    `multiplier` is M, the number of depthwise kernels of each channel. The options
+    are those of `jaxnets.functional.separable_conv`; the other arguments and the errors
     are those of `Conv`, with an initialiser for each of the two kernels.
     `depthwise_init` gets the shape `(*kernel_size, 1, C * M)`, so the fan-in is one
     channel's window.

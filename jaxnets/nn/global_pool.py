@@ -24,7 +24,7 @@ class _GlobalPool(Pool):
 class GlobalMaxPool(_GlobalPool):
     """The maximum of each feature map: `jaxnets.functional.global_max_pool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -40,7 +40,7 @@ class GlobalMaxPool(_GlobalPool):
 class GlobalAvgPool(_GlobalPool):
     """The mean of each feature map: `jaxnets.functional.global_avg_pool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -56,7 +56,7 @@ class GlobalAvgPool(_GlobalPool):
 class GlobalSumPool(_GlobalPool):
     """The sum of each feature map: `jaxnets.functional.global_sum_pool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp

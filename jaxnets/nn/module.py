@@ -12,7 +12,7 @@ class _ConstructorSignature:
 
     def __get__(self, instance: object, owner: type) -> inspect.Signature:
         if instance is not None:
-            # An instance is called by its `__call__`, which `inspect` finds itself.
+            # For an instance `inspect` then uses the signature of its `__call__`.
             raise AttributeError("__signature__")
         parameters = inspect.signature(owner.__init__).parameters.values()
         return inspect.Signature([_without_init_var(p) for p in parameters][1:])
@@ -45,6 +45,6 @@ def layer[M: type[nnx.Module]](cls: M) -> M:
     cls = dataclasses.dataclass(cls, eq=False, repr=False)
     for name, annotation in cls.__annotations__.items():
         if isinstance(annotation, dataclasses.InitVar) and name in vars(cls):
-            # Its default would be read as the value of every instance.
+            # Every instance would seem to have the default as its value.
             delattr(cls, name)
     return cls

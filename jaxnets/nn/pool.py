@@ -53,7 +53,7 @@ class _WindowPool(_WindowOptions):
 class MaxPool(_WindowPool):
     """Max pooling: `jaxnets.functional.max_pool` as a layer.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -70,7 +70,7 @@ class MaxPool(_WindowPool):
 class SumPool(_WindowPool):
     """Sum pooling: `jaxnets.functional.sum_pool` as a layer.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -86,7 +86,7 @@ class SumPool(_WindowPool):
 class AvgPool(_WindowPool):
     """Average pooling: `jaxnets.functional.avg_pool` as a layer.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -104,7 +104,7 @@ class AvgPool(_WindowPool):
 class LpPool(_WindowPool):
     """Lp pooling: `jaxnets.functional.lp_pool` as a layer.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -121,7 +121,7 @@ class LpPool(_WindowPool):
 class LogSumExpPool(_WindowPool):
     """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` as a layer.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -137,7 +137,7 @@ class LogSumExpPool(_WindowPool):
 class MaxPoolWithIndices(_WindowOptions):
     """Max pooling with indices: `jaxnets.functional.max_pool_with_indices`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp

@@ -24,7 +24,7 @@ class _AdaptivePool(Pool):
 class AdaptiveMaxPool(_AdaptivePool):
     """Adaptive max pooling: `jaxnets.functional.adaptive_max_pool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -40,7 +40,7 @@ class AdaptiveMaxPool(_AdaptivePool):
 class AdaptiveAvgPool(_AdaptivePool):
     """Adaptive average pooling: `jaxnets.functional.adaptive_avg_pool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp
@@ -55,7 +55,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 class FractionalMaxPool(Module):
     """Fractional max pooling: `jaxnets.functional.fractional_max_pool`.
 
-    Every call draws new windows, also in evaluation mode, where the paper averages the
+    Every call draws new windows, even in evaluation mode, where the paper averages the
     predictions of several calls.
 
     Args:
@@ -96,7 +96,7 @@ class FractionalMaxPool(Module):
 class MaxUnpool(Module):
     """Max unpooling: `jaxnets.functional.max_unpool`.
 
-    Takes the options of the function.
+    The options are those of the function.
 
     Example:
         >>> import jax.numpy as jnp

@@ -66,7 +66,7 @@ def _specifications(sections: list[Section]) -> Iterator[tuple[str, dict[str, An
                 while name in taken:
                     name += "-b"
                 taken.add(name)
-                yield name, _standing_alone(figure, panel)
+                yield name, _standalone(figure, panel)
 
 
 def _file_name(figure: AnyFigure, panel: Panel) -> str:
@@ -74,7 +74,7 @@ def _file_name(figure: AnyFigure, panel: Panel) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
 
 
-def _standing_alone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:
+def _standalone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:
     """Return the chart of a panel with a fixed size, a heading and a legend."""
     return {
         **figure.chart(panel, legend=True),

@@ -52,7 +52,7 @@ CLAIMS = {
     "he": Claim(
         name="Initialiser",
         statement="With He's initialiser ReLU layers keep the signal and the gradient; "
-        "with variance 1/n they lose a factor of 1.41 a layer.",
+        "with variance 1/n they lose a factor of 1.41 per layer.",
         source="He et al. 2015",
         title="He's initialiser keeps the signal, 1/n loses it",
         reading="Root mean square of the signal, and norm of the gradient, after a "
@@ -68,8 +68,8 @@ CLAIMS = {
     ),
     "chi": Claim(
         name="chi_1",
-        statement="In tanh networks a squared gradient changes by the factor chi_1 a "
-        "layer.",
+        statement="In tanh networks a squared gradient changes by the factor chi_1 "
+        "per layer.",
         source="Schoenholz et al. 2017",
         title="The factor chi_1 sets the rate of tanh networks",
         reading="Slope of the logarithm of the squared gradient, per layer. Below 0 "
@@ -78,7 +78,7 @@ CLAIMS = {
         x_axis="standard deviation of weights, times √n",
         y_axis="nats per layer",
         varied="gain",
-        unit="nats a layer",
+        unit="nats per layer",
         tolerance=0.03,
     ),
     "residual": Claim(
@@ -136,8 +136,8 @@ CLAIMS = {
     ),
     "rnn": Claim(
         name="RNN",
-        statement="The gradient of an RNN changes by log g a step at rest, and by less "
-        "where input pushes its units into saturation.",
+        statement="The logarithm of an RNN's gradient changes by log g per step at "
+        "rest, and by less where input pushes its units into saturation.",
         source="Pascanu et al. 2013",
         title="An RNN forgets by its gain and by its saturation",
         reading="Slope of the gradient's logarithm per step back in time. A gain above "
@@ -146,12 +146,13 @@ CLAIMS = {
         x_axis="gain of the orthogonal recurrent matrix",
         y_axis="nats per step",
         varied="gain",
-        unit="nats a step",
+        unit="nats per step",
         tolerance=0.005,
     ),
     "forget": Claim(
         name="Forget bias",
-        statement="The direct path through an LSTM's cell keeps log sigmoid(b) a step.",
+        statement="Along the direct path through an LSTM's cell the logarithm of the "
+        "gradient changes by log sigmoid(b) per step.",
         source="Gers et al. 2000; Jozefowicz et al. 2015",
         title="The forget bias sets the memory of an LSTM",
         reading="Slope of the logarithm of dL/dc: along the direct path alone, where "
@@ -161,7 +162,7 @@ CLAIMS = {
         x_axis="bias b of the forget gate",
         y_axis="nats per step",
         varied="bias",
-        unit="nats a step",
+        unit="nats per step",
         tolerance=0.01,
     ),
     "lyapunov": Claim(
@@ -177,7 +178,7 @@ CLAIMS = {
         x_axis="gain of the Gaussian recurrent matrix",
         y_axis="nats per step",
         varied="gain",
-        unit="nats a step",
+        unit="nats per step",
         tolerance=0.01,
     ),
     "width": Claim(

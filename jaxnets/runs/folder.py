@@ -1,7 +1,7 @@
 """The folder of a run: its files are written and parsed here and nowhere else.
 
-`config.json` is what was asked for, `records.csv` what was measured, and `summary.json`
-what follows from that: verdicts, the state of each arm, the machine.
+`config.json` says what was asked for and `records.csv` what was measured.
+`summary.json` has the verdicts, the state of each arm, and the machine.
 """
 
 import dataclasses
@@ -178,8 +178,8 @@ class RunFolder:
             remarks.append(f"{RECORDS} is empty, so there is nothing to draw.")
         if summary is None:
             remarks.append(
-                f"This run has no {SUMMARY}: verdicts and the account of what ran "
-                "where are missing."
+                f"This run has no {SUMMARY}: the verdicts are missing, and so is what "
+                "ran where."
             )
         if config is None:
             remarks.append(

@@ -1,6 +1,6 @@
-"""Records: a run writes them, and what draws or judges a run reads them.
+"""Records: a run writes them; its report and its verdicts are made from them.
 
-There is one number in a row, so that any tool for tables can use `records.csv`.
+Each row has one number, so any tool for tables can use `records.csv`.
 """
 
 import csv
@@ -30,11 +30,11 @@ class Record(NamedTuple):
               `predicted_low_log10_gradient_norm` and `predicted_high_...`: the band
               around that line in which narrow networks lie.
             - `response_std`, `gradient_correlation`, `path_length`.
-            - `gate_timescale` in steps, `lyapunov_exponent` in nats a step.
+            - `gate_timescale` in steps, `lyapunov_exponent` in nats per step.
             - `saturated_share`, and `dead_share` of ReLU units that are zero at all
               inputs.
             - `solved`, which is 0 or 1.
-            - `log_chi_1`, in nats a layer, of a squared gradient.
+            - `log_chi_1`, in nats per layer, of a squared gradient.
             - `weight_variance` and `bias_variance`: where a network lies in the plane
               of its activation. `critical_weight_variance` and
               `critical_bias_variance`: the points of the line on which chi_1 is 1.

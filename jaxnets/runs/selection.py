@@ -45,9 +45,9 @@ def by_position(records: Iterable[Record]) -> list[Record]:
 
 def ends(records: Iterable[Record], choose=min) -> list[Record]:
     """Return the records at each arm's first position, or last with `choose=max`."""
-    placed = [(r, r.position) for r in records if r.position is not None]
+    positioned = [(r, r.position) for r in records if r.position is not None]
     found: dict[tuple[str, str], int] = {}
-    for record, position in placed:
+    for record, position in positioned:
         key = record.arm, record.metric
         found[key] = choose(found.get(key, position), position)
-    return [r for r, position in placed if position == found[r.arm, r.metric]]
+    return [r for r, position in positioned if position == found[r.arm, r.metric]]

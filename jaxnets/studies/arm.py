@@ -96,7 +96,7 @@ class Recorder:
                 self._add(seed, step, metric, place, position, value)
 
     def prediction(self, metric: str, values, *, places: Iterable[str]) -> None:
-        """Record a line that theory predicts before training, for no seed."""
+        """Record a line that theory predicts before training; it has no seed."""
         for position, (place, value) in enumerate(zip(places, values, strict=True)):
             self._add(-1, 0, metric, place, position, float(value))
 

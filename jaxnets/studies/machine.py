@@ -25,8 +25,8 @@ def environment() -> dict[str, Any]:
     Returns:
         Values by name, such as `{"jax": "0.12.0", "cores": 2}`. `cpus` counts the
         processor cores of the machine, `cores` those that this process may use, and
-        `load` is the machine's load average over the last minute. What this machine
-        cannot tell is left out.
+        `load` is the machine's load average over the last minute. Values that this
+        machine does not provide are left out.
 
     Example:
         >>> environment()["cores"] > 0
@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
     devices = jax.devices()
     facts = {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
-        # The metadata would not do: a source tree that is not installed has none.
+        # Not from package metadata, which an uninstalled source tree does not have.
         "jaxnets": __version__,
         "revision": _revision(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},

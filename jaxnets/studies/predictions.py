@@ -22,13 +22,14 @@ def record_prediction(
 ) -> None:
     """Record the line that theory predicts, and its band if it has one.
 
-    The line and the mean of the measured ones agree in their last position.
+    The line is shifted so that it agrees with the mean of the measured lines at the
+    last position.
 
-    According to `theory.finite_width_spread`, the mean of so many networks lies in the
-    band in 95 of 100 runs. That law is for the gradient at a single input. The mean
-    gradient of a batch scatters less and lies higher: the less alike its inputs are,
-    the nearer it is to the limit of wide layers. So the band reaches from the lower end
-    for a single input to the upper end around the wide limit.
+    According to `theory.finite_width_spread`, the mean of this number of networks lies
+    in the band in 95 of 100 runs. That law is for the gradient at a single input. The
+    mean gradient of a batch scatters less and lies higher: the less alike its inputs
+    are, the nearer it is to the limit of wide layers. So the band reaches from the
+    lower end for a single input to the upper end around the wide limit.
 
     Args:
         recorder: Recorder of the arm.

@@ -95,7 +95,7 @@ def contrast(
     """
     folder = RunFolder(path)
     if any(STUDIES[name].images for name in config.studies):
-        # Before anything is written, so that missing files leave no empty run.
+        # Loaded before anything is written, so that missing files leave no empty run.
         datasets.load(config.dataset)
     if not resume:
         folder.create(config)
@@ -156,7 +156,7 @@ def _run_arms(run: "_Run", progress: RunProgress) -> None:
                 [pool.submit(run_arm, a) for a in run.remaining()]
             ):
                 arm, outcome, seconds = done.result()
-                run.keep(arm, outcome, seconds)
+                run.add(arm, outcome, seconds)
                 progress.end(arm, seconds, outcome.message)
         finally:
             # After Ctrl-C or an error, arms end at their next epoch or do not begin.
@@ -201,7 +201,7 @@ class _Run:
         }
         return [arm for arm in self.arms if arm.name not in ended]
 
-    def keep(self, arm: Arm, outcome: Outcome, seconds: float) -> None:
+    def add(self, arm: Arm, outcome: Outcome, seconds: float) -> None:
         """Add the outcome of an arm, and save."""
         self.records += outcome.records
         self.states[arm.name] = {

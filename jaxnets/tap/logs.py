@@ -20,8 +20,8 @@ class TapLog(NamedTuple):
     Attributes:
         response: Statistics of the tapped array.
         cotangent: Statistics of its cotangent.
-        shard_marker: Inside `shard_map` an array of shape `(1,)`, from which
-            `logs_by_name` tells where the axis of shards is; otherwise None.
+        shard_marker: Inside `shard_map` an array of shape `(1,)`, by which
+            `logs_by_name` finds the axis of shards; otherwise None.
     """
 
     response: ResponseStats

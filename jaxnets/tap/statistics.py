@@ -41,8 +41,8 @@ class ResponseStats(NamedTuple):
         max_abs: Largest absolute value.
         zero_fraction: Fraction of exact zeros; for ReLU the inactive units.
         saturated_fraction: Fraction of values with a magnitude above 0.97. A tap does
-            not know the activation before it: these values are saturated after a tanh,
-            and at the upper end of a sigmoid.
+            not know which activation precedes it. After a tanh these are the saturated
+            values; after a sigmoid only those at its upper end.
         shut_fraction: Fraction of values of at least 0 and below 0.03, the lower end of
             a sigmoid.
         nonfinite_fraction: Fraction of NaN and infinities.

@@ -5,8 +5,8 @@ Taps are inserted at trace time, and only while something measures. User context
 compiled without taps is traced again under `measure`, and its taps are found.
 
 JAX returns the logs of a backward pass in a dictionary, without their order. So the key
-of a log holds the number of the tap in its trace, from which the order of the calls is
-known. It also holds the number of the trace, because a function in JAX's cache comes
+of a log contains the number of the tap in its trace, which gives the order of the
+calls. It also contains the number of the trace, because a function in JAX's cache comes
 with the keys of an earlier trace.
 """
 
@@ -25,8 +25,8 @@ class Recording:
 
     Attributes:
         number: The number of the trace.
-        names: The names of all taps that the trace met, in order, also of those that no
-            pattern matches. They are the keys of a dictionary.
+        names: The names of all taps in the trace, in order, including those that no
+            pattern matches: the keys of a dictionary, whose values are None.
         taps: Counts the taps.
         calls: Counts the calls of modules.
     """

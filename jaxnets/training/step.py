@@ -146,12 +146,12 @@ def make_step(
         graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
         optimizer: Any Optax transform.
-        watch: `watch(taps, responses) -> pytree` picks what the report keeps of the
-            statistics of the module's taps (`jaxnets.gradflow.measure`).
-            What it leaves out is not computed. None measures nothing.
+        watch: `watch(taps, responses) -> pytree` selects the statistics of the module's
+            taps (see `jaxnets.gradflow.measure`) that are reported. The others are not
+            computed. None measures nothing.
         schedule: The steps to measure in, such as `jaxnets.gradflow.every(64)`; None
-            measures in all. The others run the step without measuring. Under `jax.vmap`
-            over states every step runs both; under `jax.lax.map` it does not.
+            measures in all. The other steps run without measuring. Under `jax.vmap`
+            over states every step runs both ways; under `jax.lax.map` it does not.
 
     Returns:
         The step. It is not jitted; compose it with `jax.jit`, `lax.scan` or `vmap`.

@@ -1,4 +1,4 @@
-"""The grids: they hold all agreed rows, and options choose among them."""
+"""The grids: they have all agreed rows, and options choose among them."""
 
 import pytest
 

@@ -198,7 +198,7 @@ class Named(nnx.Module):
 
 
 class Sharing(nnx.Module):
-    """Calls one module twice, and holds it in two places."""
+    """Calls one module twice, and has it under two paths."""
 
     def __init__(self):
         self.layers = nnx.List([nnx.Linear(3, 3, rngs=nnx.Rngs(0))])

@@ -50,7 +50,7 @@ def test_an_unmeasured_tap_compiles_to_the_program_without_it(rnn_arguments):
 
 
 @pytest.mark.parametrize("implementation", ["split", "in_place"])
-def test_responses_that_nobody_reads_are_not_computed(
+def test_responses_that_are_not_used_are_not_computed(
     implementation, rnn_arguments, monkeypatch
 ):
     w_hh, xs = jnp.ones((5, 20)), rnn_arguments[1]

@@ -173,7 +173,7 @@ def prepared_step(spec):
 
 
 def seconds(work, calls, before):
-    """Return the mean seconds of so many calls, after others that are not timed."""
+    """Return the mean seconds of a call, after other calls that are not timed."""
     wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     gc.collect()
     gc.disable()

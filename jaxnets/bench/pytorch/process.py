@@ -14,12 +14,12 @@ from jaxnets.bench.cases import Case
 
 VARIABLE = "JAXNETS_TORCH_PYTHON"
 # After a call, the threads of PyTorch spin while they wait for the next one, for some
-# 8 ms by default. That default is kept, and the next contender starts after it.
+# 8 ms by default. The default is not changed; the next contender starts after it.
 SETTLING = 0.02
 
 
 class PeerError(Exception):
-    """The PyTorch process cannot do what it was asked to do; the text says why."""
+    """The PyTorch process cannot answer a request; the text says why."""
 
 
 def find_python(option: Path | None) -> str:

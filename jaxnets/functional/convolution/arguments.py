@@ -57,7 +57,7 @@ def checked_precision(precision: Any) -> jax.lax.PrecisionLike:
     """Return `precision` in a hashable form that JAX accepts.
 
     Raises:
-        TypeError: If it is not a name, a value of JAX's or a pair of these.
+        TypeError: If it is neither a name, a precision of JAX, nor a pair of these.
         ValueError: If it is a name that JAX does not know.
 
     Example:

@@ -37,7 +37,7 @@ def choose_conv(
     *,
     function: str = "conv",
 ) -> str:
-    """Return the name in `CONV_IMPLEMENTATIONS` of the implementation that runs.
+    """Return the name of the implementation that runs, of `CONV_IMPLEMENTATIONS`.
 
     In order of preference on CPUs:
 
@@ -57,13 +57,13 @@ def choose_conv(
     groups, elements = options.groups, math.prod(window)
     against: dict[str, str] = {}
     if elements > 1 or groups > 1:
-        against["product"] = "for ungrouped windows of one element"
+        against["product"] = "only for ungrouped windows of one element"
     if groups == 1 or channels != 1:
-        against["shifts"] = "for depthwise convolution, one channel in each group"
+        against["shifts"] = "only for depthwise convolution, one channel a group"
     if groups == 1:
-        against["blocks"] = "for grouped convolution"
+        against["blocks"] = "only for grouped convolution"
     if groups > 1 or len(window) != 3:
-        against["planes"] = "for ungrouped convolution of three spatial axes"
+        against["planes"] = "only for ungrouped convolution of three spatial axes"
     impossible = set(against)
     if elements > _MOST_SHIFTS:
         against.setdefault("shifts", f"{elements} shifts, more than {_MOST_SHIFTS}")

@@ -126,7 +126,8 @@ def separable_conv(
         padding_mode: Values of the padding.
         kernel_dilation: Distance between the elements of the depthwise window.
         precision: As in `jax.lax.conv_general_dilated`, for both convolutions.
-        implementation: Of the depthwise convolution, as in `depthwise_conv`.
+        implementation: Implementation of the depthwise convolution, as in
+            `depthwise_conv`.
 
     Returns:
         `(*batch, *out, F)` in the promoted dtype of the arguments.

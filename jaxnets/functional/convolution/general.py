@@ -64,19 +64,19 @@ def conv(
         kernel: `(*window, channels // feature_group_count, features)`.
         bias: `(features,)`.
         strides: Distance between positions of the window: an int, or one per axis.
-        padding: "SAME" (an output of `ceil(n / s)`; of an odd number of elements one
-            more at the high end), "SAME_LOWER" (one more at the low end), "VALID" (no
-            padding), "CAUSAL" (one spatial axis; no output depends on a later input),
-            an int, or an int or `(low, high)` per axis.
+        padding: "SAME" (an output of `ceil(n / s)`; if the number of padding elements
+            is odd, the high end gets one more), "SAME_LOWER" (the low end gets one
+            more), "VALID" (no padding), "CAUSAL" (one spatial axis; no output depends
+            on a later input), an int, or an int or `(low, high)` per axis.
         padding_mode: Values of the padding: "zeros", "reflect" (mirrored without the
             edge), "symmetric" (mirrored with the edge), "replicate" (the edge) or
             "circular" (wrapped around from the other end).
         input_dilation: Distance between elements of `x`, with zeros between them. The
             padding is added to the dilated input and takes its values from it.
         kernel_dilation: Distance between the elements of the window.
-        feature_group_count: Number of groups. Channels and features are split into so
-            many groups, in order, and each group of features depends on its own group
-            of channels.
+        feature_group_count: Number of groups. Channels and features are split into
+            groups, in order, and each group of features depends on its own group of
+            channels.
         precision: As in `jax.lax.conv_general_dilated`: None, a name such as
             "highest", a `jax.lax.Precision`, a pair of these, or a
             `jax.lax.DotAlgorithmPreset`.
@@ -109,10 +109,10 @@ def conv(
         (2, 3, 4, 4, 16)
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
-    2016, for the geometry. Unlike in Flax every `padding_mode` can be combined with
-    every `padding`, and "circular" and "reflect" pad as "SAME" does; unlike in PyTorch
-    arrays are channels last, low and high padding may differ and "SAME" allows strides;
-    unlike in Keras strides and dilation may both exceed one.
+    2016, for the geometry. Unlike in Flax, every `padding_mode` can be combined with
+    every `padding`, and "circular" and "reflect" pad as "SAME" does. Unlike in PyTorch,
+    arrays are channels last, low and high padding may differ, and "SAME" allows
+    strides. Unlike in Keras, strides and dilation may both exceed one.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias = as_optional_array(bias, "bias")

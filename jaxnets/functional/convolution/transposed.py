@@ -64,8 +64,8 @@ def conv_transpose(
 
         sum(conv(a, kernel_t) * x) == sum(a * conv_transpose(x, kernel))
 
-    The number of spatial axes is `kernel.ndim - 2`. `padding` is that of the
-    convolution which is transposed, with zeros. So it makes the output smaller here.
+    The number of spatial axes is `kernel.ndim - 2`. `padding` is the zero padding of
+    the convolution that is transposed, so here it makes the output smaller.
 
     Args:
         x: `(*batch, *spatial, channels)`, with any number of batch axes.
@@ -81,15 +81,15 @@ def conv_transpose(
             of each axis, of any size. They are the elements that `padding` would crop,
             or zeros.
         kernel_dilation: Distance between the elements of the window.
-        feature_group_count: Number of groups. Channels and features are split into so
-            many groups, in order, and each group of features depends on its own group
-            of channels.
+        feature_group_count: Number of groups. Channels and features are split into
+            groups, in order, and each group of features depends on its own group of
+            channels.
         precision: As in `jax.lax.conv_general_dilated`.
         implementation: "phases" computes the elements of all phases `p % s` as features
             of one ordinary convolution. "library" uses XLA's transposed convolution,
             and ordinary convolutions for its gradients. "lax" is the same with JAX's
             own derivative. None chooses: on CPUs "phases" where it adds no zeros to the
-            kernel or XLA has no fast transposed convolution, otherwise "library".
+            kernel or XLA's library has no transposed convolution, otherwise "library".
 
     Returns:
         `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
@@ -144,7 +144,7 @@ def _crop(
     dilation: Sequence[int],
     extra: Sequence[int],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the number of elements cropped at the low end and kept, of each axis."""
+    """Return, for each axis, how many elements are cropped at its start and remain."""
     if isinstance(padding, str) and padding == "CAUSAL":
         raise ValueError(
             "`padding` is 'CAUSAL', whose transpose is not causal; wanted 'SAME', "
@@ -180,7 +180,7 @@ def _choose(
 ) -> str:
     """Return the name in `_IMPLEMENTATIONS` of the implementation that runs."""
     cpu = jax.default_backend() == "cpu"
-    # For these XLA's library for CPUs supports an input with gaps.
+    # In these cases XLA's library for CPUs supports a dilated input.
     library_on_cpu = len(window) < 3 and options.groups == 1
     adds_no_zeros = all(
         s == 1 or (d == 1 and (k % s == 0 or k < s))
@@ -199,7 +199,8 @@ def _choose(
         Candidate("library"),
         Candidate(
             "lax",
-            "its gradient of the kernel has gaps, which XLA's libraries do not support",
+            "its gradient of the kernel has a dilated window, which XLA's libraries do "
+            "not support",
         ),
     ]
     return choose("conv_transpose", implementation, candidates)

@@ -31,12 +31,12 @@ SUM_IMPLEMENTATIONS = {
     "reduce_window": sums_by_reduce_window,
 }
 
-# Sums over more elements are not computed by "shifts", in windows that do not overlap
-# and in windows that do. The gradient of the latter is the most expensive.
+# The largest windows, in elements, whose sums "shifts" computes: if windows do not
+# overlap, and if they do.
 _MOST_SHIFTS_APART = 64
 _MOST_SHIFTS_OVERLAPPING = 9
-# Maxima over more elements are computed by "reduce_window" if windows do not overlap,
-# and if there are channels enough to compare in vectors.
+# Maxima over more elements are computed by "reduce_window" if windows do not overlap
+# and if there are at least this many channels, which are compared in vectors.
 _MOST_SHIFTS_OF_A_VALUE = 16
 _CHANNELS_OF_A_VECTOR = 16
 
@@ -51,7 +51,7 @@ def choose_max(
     """Return the name of the implementation of `max_pool` and similar pools that runs.
 
     - "reduce_window", on CPUs only: the value of large windows that do not overlap, if
-      there are channels enough. When differentiated it runs "shifts".
+      there are enough channels. When differentiated it runs "shifts".
     - "shifts": everything else. Its derivative adds in the same order every time.
 
     The `max_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
@@ -64,11 +64,14 @@ def choose_max(
     large_and_apart = not windows.overlap and elements > _MOST_SHIFTS_OF_A_VALUE
     against_shifts = against_reduce_window = None
     if not large_and_apart or channels < _CHANNELS_OF_A_VECTOR:
-        against_reduce_window = "slower, and its derivative is that of 'shifts'"
+        against_reduce_window = (
+            f"only for windows of more than {_MOST_SHIFTS_OF_A_VALUE} elements that do "
+            f"not overlap, and for {_CHANNELS_OF_A_VECTOR} channels or more"
+        )
     elif jax.default_backend() != "cpu":
         against_reduce_window = "tuned for CPUs"
     else:
-        against_shifts = "slower, except for the derivative, which is computed by it"
+        against_shifts = "'reduce_window' is preferred; 'shifts' is its derivative"
     candidates = [
         Candidate("shifts", against_shifts),
         Candidate("reduce_window", against_reduce_window),

@@ -193,8 +193,8 @@ def _add(values: jax.Array, indices: jax.Array, count: int) -> jax.Array:
     """Add up values of equal index, always in the same order.
 
     On GPUs a scatter would add them in no fixed order. Here each iteration adds the
-    first remaining value of every index, so there are as many iterations as an index
-    occurs.
+    first remaining value of every index, so the number of iterations is the number of
+    times that the most frequent index occurs.
     """
     wide = values.astype(accumulation_dtype(values.dtype))
     total = jnp.zeros((values.shape[0], count, values.shape[2]), wide.dtype)

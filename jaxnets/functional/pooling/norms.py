@@ -188,8 +188,8 @@ def _checked_exponent(p: Any) -> float:
     return exponent
 
 
-# With checkpoints the only residual of both functions is their argument. What they
-# compute again for the derivative is cheap.
+# With checkpoints the only residual of both functions is their argument. The derivative
+# computes their elementwise operations again.
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=1)
 def _powers(x: jax.Array, p: float) -> jax.Array:
     """Return `abs(x)^p`, whose derivatives are 0 where they do not exist."""

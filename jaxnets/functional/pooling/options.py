@@ -1,4 +1,4 @@
-"""Pooling options in canonical form, and the padding that they ask for."""
+"""Pooling options in canonical form, and the padding that they imply."""
 
 import math
 from typing import Any, NamedTuple
@@ -147,7 +147,7 @@ def padded_for_windows(
 ) -> Shaped[Array, "..."]:
     """Pad `x` for its windows; what only `ceil_mode` reaches is filled with `fill`.
 
-    Elements after the last window stay, since to crop them would copy all others.
+    Elements after the last window are not cropped, since that would copy all others.
     """
     x = padded(x, windows.pairs, mode, fill=fill)
     for axis, size in enumerate(windows.covered_sizes, x.ndim - 1 - windows.ndim):
@@ -160,15 +160,16 @@ def for_reduce_window(
 ) -> Shaped[Array, "..."]:
     """Prepare the padded `x` for `reduce_window` without padding.
 
-    Axes that have room for more windows than `out` are cropped. Other axes keep what
-    lies after the last window, since a crop copies the whole array.
+    Axes that have room for more windows than `out` are cropped. On other axes the
+    elements after the last window remain, since a crop copies the whole array.
     """
     steps = zip(windows.covered_sizes, windows.strides, strict=True)
     for axis, (size, stride) in enumerate(steps, x.ndim - 1 - windows.ndim):
         if x.shape[axis] >= size + stride:
             x = resize_axis(x, axis, size)
-    # XLA on CPUs fuses the padding into the reduction. The only element of an axis is
-    # then read where a dilated window has a gap, too. A barrier prevents the fusion.
+    # On CPUs XLA fuses the padding into the reduction. On an axis of one element it
+    # then reads this element in the gaps of a dilated window too. A barrier prevents
+    # that.
     axes = zip(windows.sizes, windows.dilation, strict=True)
     misread = any(size == 1 and dilation > 1 for size, dilation in axes)
     return jax.lax.optimization_barrier(x) if misread else x

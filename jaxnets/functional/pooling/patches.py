@@ -106,7 +106,7 @@ def fold(
     Elements in the padding are dropped.
 
     Args:
-        patches: Shape (*B, *out, K, C), as `unfold` returns them. Numbers.
+        patches: Shape (*B, *out, K, C), as `unfold` returns them, of numbers.
         spatial_shape: Sizes of the spatial axes of the result, one int each.
         window_shape: Size of the window: an int, or one int per spatial axis.
         strides: Distance between windows.

@@ -1,7 +1,7 @@
 """Max, sum and average pooling over windows of the spatial axes.
 
 `x` is `(*batch, *spatial, channels)`: channels last, with any number of batch axes. The
-options have the same meaning in all pools over windows, also in those of `norms` and
+options have the same meaning in all pools over windows, including those of `norms` and
 `indices`:
 
 - `window_shape`: an int for the `x.ndim - 2` axes between batch and channels, or one

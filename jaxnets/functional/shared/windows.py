@@ -81,14 +81,14 @@ def padding_pairs(
 
     On an axis of n elements with window k, stride s and dilation d, SAME pads
     `max((ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0)` elements in total, so that the
-    output has `ceil(n / s)`. Of an odd number SAME puts one more at the high end,
+    output has `ceil(n / s)`. If the total is odd, SAME puts one more at the high end,
     SAME_LOWER at the low end. CAUSAL pads `d * (k - 1)` at the low end, so that no
     output depends on a later input.
 
     Args:
         padding: "SAME", "SAME_LOWER", "VALID", "CAUSAL" (one spatial axis only), an
             int, or a sequence with an int or a `(low, high)` pair per axis. `(1, 2)`
-            is one int per axis; pairs are nested, also on one axis: `((1, 2),)`.
+            is one int per axis; pairs are nested, even on one axis: `((1, 2),)`.
         name: The name of the caller's option, for error messages.
         sizes: Sizes of the spatial axes.
         window: Sizes of the window before dilation.
@@ -104,7 +104,8 @@ def padding_pairs(
         >>> padding_pairs("SAME", sizes=[6], window=[3], strides=[2], dilation=[1])
         ((0, 1),)
 
-    Unlike in JAX strings are case-sensitive; unlike in PyTorch low and high may differ.
+    Unlike in JAX, strings are case-sensitive; unlike in PyTorch, low and high may
+    differ.
     """
     ndim = len(sizes)
     reaches = [d * (k - 1) for k, d in zip(window, dilation, strict=True)]

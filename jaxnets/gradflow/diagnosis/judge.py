@@ -1,4 +1,4 @@
-"""`verdicts`: all that the records of a run allow to say, in words."""
+"""`verdicts`: what the records of a run show, in words."""
 
 import importlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from jaxnets.runs.records import Record
 def verdicts(records: Iterable[Record]) -> list[Verdict]:
     """Judge the records of a run.
 
-    - `depth` and `time`: the rate at which the gradient's norm changes on its way back,
+    - `depth` and `time`: the rate at which the gradient's norm changes backwards,
       `d log10 ||g|| / d position` by least squares for each seed, at the deepest or
       longest size, before and after training. `number` is the factor per block or time
       step, `10^rate`. The gradient vanishes or explodes if the 95 % interval over seeds
@@ -62,8 +62,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
 
     Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
     neural networks", and He et al. 2015, "Deep Residual Learning for Image
-    Recognition", section 4.1, for what to expect. The thresholds are ours; their
-    reasons stand beside them.
+    Recognition", section 4.1, for what to expect. The thresholds are our own;
+    `Verdict.reason` gives the reason for each.
     """
     found = list(records)
     return [

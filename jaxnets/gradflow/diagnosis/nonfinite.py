@@ -72,14 +72,14 @@ def _origin(broken: list[Record]) -> tuple[Record, str]:
     In the forward pass it starts at the lowest position. If only gradients fail, it
     starts in the backward pass, at the highest position.
     """
-    placed = [record for record in broken if record.position is not None]
-    forward = [r for r in placed if not r.metric.endswith("gradient_norm")]
+    positioned = [record for record in broken if record.position is not None]
+    forward = [r for r in positioned if not r.metric.endswith("gradient_norm")]
     if forward:
         first = min(forward, key=lambda record: record.position or 0)
-        return first, f"on the way forward at {_name(first, forward)}"
-    if placed:
-        first = max(placed, key=lambda record: record.position or 0)
-        return first, f"on the way back at {_name(first, placed)}"
+        return first, f"in the forward pass at {_name(first, forward)}"
+    if positioned:
+        first = max(positioned, key=lambda record: record.position or 0)
+        return first, f"in the backward pass at {_name(first, positioned)}"
     return broken[0], ""
 
 

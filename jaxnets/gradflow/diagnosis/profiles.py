@@ -24,8 +24,8 @@ class Profile(NamedTuple):
     Attributes:
         norms: By seed, by position: log10 of the norm.
         names: By position: the name of the tap.
-        rates: By seed: the change of log10 of the norm per position on the way back,
-            by least squares over its finite values.
+        rates: By seed: the change of log10 of the norm per position towards the
+            input, by least squares over its finite values.
         arrivals: By seed: log10 of the norm at the first position over that at the
             last.
         length: Number of positions from the first to the last.
@@ -67,7 +67,7 @@ def profile(records: list[Record], **fields) -> Profile | None:
 
 
 def _rate(norms: dict[int, float]) -> float:
-    """Return the change of log10 of the norm per position on the way back.
+    """Return the change of log10 of the norm per position towards the input.
 
     Returns NaN if fewer than two norms are finite.
     """

@@ -45,7 +45,7 @@ def steepest(norms: Norms, sign: int) -> Span | None:
 
     Args:
         norms: The norms of a profile.
-        sign: -1 for the largest loss on the way back, 1 for the largest growth.
+        sign: -1 for the largest decrease towards the input, 1 for the largest growth.
 
     Returns:
         The span, or None if the mean changes nowhere in this direction.

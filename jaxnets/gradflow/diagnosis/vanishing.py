@@ -32,7 +32,7 @@ CUT_REMEDY = (
     "Look there for ReLUs that are zero at every input, a step, rounding or argmax, or "
     "a stop_gradient."
 )
-CUT_REASON = "What multiplies with zero learns nothing, at any learning rate."
+CUT_REASON = "A layer whose gradient is zero learns nothing, at any learning rate."
 CUT_CAUSE = (
     "A layer whose weights start at zero passes nothing back before its first update."
 )
@@ -68,7 +68,7 @@ def profile_verdict(
         # The loss reaches h of an LSTM at the last step directly, but at earlier steps
         # only through gates. So the last step is not part of the way through time.
         inner = _without_the_last(profile) if unit == "step" else profile
-        span = _outstanding(inner, kind)
+        span = _span_at_fault(inner, kind)
         if span is None:
             verdict = _along(profile, rate, kind, study, where, unit)
         else:
@@ -80,7 +80,7 @@ def profile_verdict(
     )
 
 
-def _outstanding(profile: Profile, kind: str) -> Span | None:
+def _span_at_fault(profile: Profile, kind: str) -> Span | None:
     """Return the span that makes the fault, or None if all positions share it.
 
     Args:
@@ -90,7 +90,7 @@ def _outstanding(profile: Profile, kind: str) -> Span | None:
     if kind in SIGNS:
         span = widest(profile.norms, SIGNS[kind])
         step = steepest(profile.norms, SIGNS[kind])
-        # One step of many makes at least half of the change: it is what stands out.
+        # One step of many makes at least half of the change, so it is named.
         found = span and step and _makes_half(step, span) and profile.length > 2
         return step if found else None
     # The rate over all positions is within tenfold or not certain. That of a part of
@@ -172,8 +172,8 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         factor.mean,
         power_of_ten(-TENFOLD if vanishing else TENFOLD),
         f"On its way back {way} the gradient {'shrinks' if vanishing else 'grows'} by "
-        f"a factor of {format_estimate(factor)}, most of all that it "
-        f"{'loses' if vanishing else 'gains'}: {effect}.",
+        f"a factor of {format_estimate(factor)}, which is most of its "
+        f"{'loss' if vanishing else 'growth'}: {effect}.",
         "",
         "vanishing" if vanishing else "exploding",
         study,
@@ -192,8 +192,11 @@ def _along(
     sentence = _sentence(kind, factor, rate.mean * length, length, unit)
     begins = onset(profile.norms, sign) if kind in SIGNS else None
     if begins is not None:
-        side = "above ten times" if kind == "exploding" else "below a tenth of"
-        sentence += f" From {label(profile, begins, unit)} back it is {side} the last."
+        side = "exceeds ten times" if kind == "exploding" else "falls below a tenth of"
+        sentence += (
+            f" At {label(profile, begins, unit)} it first {side} its size at the last "
+            f"{unit}."
+        )
     if profile.zeros:
         sentence += (
             f" At {profile.zeros} positions it was too small for the number format and "

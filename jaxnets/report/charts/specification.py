@@ -32,7 +32,7 @@ def to_specification(
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
-    # Validation would take most of the time of a report; the tests validate.
+    # The tests validate all specifications, so a report need not.
     specification = chart.to_dict(validate=False)
     if controls:
         own = specification.get("params", [])

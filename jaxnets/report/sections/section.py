@@ -152,7 +152,7 @@ def as_correlation(records: list[Record]) -> str:
 
 
 def as_percent(records: list[Record]) -> str:
-    """Write the mean and the interval of a share, in per cent."""
+    """Write the mean and the interval of a share, in percent."""
     return as_bounded(records, SHARE, share=True)
 
 

@@ -170,8 +170,8 @@ def shattering(sizes: DepthSizes, networks: Networks) -> Measurement:
             (gradients,) = jax.vmap(pullback)(cotangents)
             return jnp.mean(jax.vmap(gradient_correlation)(gradients))
 
-        plain = lambda x, w: jax.nn.relu(_normalized(x @ w))
-        residual = lambda x, w: x + jax.nn.relu(_normalized(x)) @ w
+        plain = lambda x, w: jax.nn.relu(_normalised(x @ w))
+        residual = lambda x, w: x + jax.nn.relu(_normalised(x)) @ w
         return jnp.concatenate(
             [
                 jax.lax.map(functools.partial(correlation, plain), jnp.array(shallow)),
@@ -275,7 +275,7 @@ def _rms(x):
     return jnp.sqrt(jnp.mean(jnp.square(x), axis=-1))
 
 
-def _normalized(x):
+def _normalised(x):
     """Apply BatchNorm over the inputs, with statistics fixed in the backward pass."""
     mean, std = jnp.mean(x, axis=0), jnp.std(x, axis=0)
     return (x - jax.lax.stop_gradient(mean)) / jax.lax.stop_gradient(std + 1e-5)

@@ -37,7 +37,7 @@ INPUT_STD = 0.5
 
 
 def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
-    """Claim 6: the gradient changes by log g a step at rest, and by less with input.
+    """Claim 6: log ||gradient|| changes by log g per step at rest, by less with input.
 
     Input pushes the units into saturation.
     """
@@ -77,12 +77,12 @@ def rnn(sizes: TimeSizes, networks: Networks) -> Measurement:
 
 
 def forget_bias(sizes: TimeSizes, networks: Networks) -> Measurement:
-    """Claim 7: the direct path through the cell of an LSTM keeps log sigmoid(b) a step.
+    """Claim 7: the direct path through an LSTM's cell has slope log sigmoid(b).
 
-    The LSTM is at rest and its recurrent weights are 0.5 times orthogonal matrices. The
-    other paths go through the candidate g and its gate. With them the Jacobian of
-    `dL/dc` is `sigmoid(b) + Q / 8`, with Q orthogonal: they can turn forgetting into
-    growth.
+    The slope is that of `log ||dL/dc||`, per step. The LSTM is at rest, and its
+    recurrent weights are 0.5 times orthogonal matrices. The other paths go through the
+    candidate g and its gate. With them the Jacobian of `dL/dc` is `sigmoid(b) + Q / 8`,
+    with Q orthogonal: they can turn forgetting into growth.
     """
     n, steps = max(4, sizes.hidden // 2), sizes.steps
     biases = (0.0, 1.0, 2.0, 4.0)

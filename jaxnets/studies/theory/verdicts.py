@@ -11,7 +11,7 @@ from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 
 
-# A claim that is not met at all of its points holds in part from this share of them on.
+# A claim that is not met at every point holds in part if at least this share meets it.
 PART = 0.5
 MEASURED, PREDICTED, REFINED = "claim", "predicted_claim", "refined_claim"
 
@@ -86,7 +86,7 @@ def claim_verdicts(records: Iterable[Record]) -> list[ClaimVerdict]:
 
 
 def _points(claim: Claim, records: list[Record]) -> list[_Judged]:
-    # By family and size, then by metric, then by seed.
+    # The values by family and size, then by metric, then by seed.
     values: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
     for r in records:
         by_metric = values.setdefault((r.family, r.size), defaultdict(dict))
@@ -130,7 +130,7 @@ def _less(value: Estimate, number: float) -> Estimate:
 
 
 def _met(claim: Claim, gap: Estimate, predicted: float) -> bool:
-    """Whether the gap is within the tolerance, or its interval holds 0."""
+    """Return whether the gap is within the tolerance or its interval contains 0."""
     low, high = gap.interval
     tolerance = max(claim.tolerance, claim.relative_tolerance * abs(predicted))
     return abs(gap.mean) <= tolerance or low <= 0.0 <= high

@@ -26,7 +26,7 @@ def rnn_slope(weight_variance: float, hidden: int, length: int) -> float:
 
 
 def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -> float:
-    """Return the slope that theory predicts for a GRU or LSTM, in nats a step.
+    """Return the slope that theory predicts for a GRU or LSTM, in nats per step.
 
     It follows from the values of the gates on `x (B, T, D)`, without any gradient.
 

@@ -124,7 +124,7 @@ def test_the_choice_on_cpus(x_shape, kernel_shape, options, name):
 
 def test_an_implementation_that_does_not_apply_says_so():
     x, kernel = jnp.ones((2, 8, 4)), jnp.ones((3, 4, 8))
-    with pytest.raises(ValueError, match="cannot run here: for depthwise conv"):
+    with pytest.raises(ValueError, match="cannot run here: only for depthwise conv"):
         conv(x, kernel, implementation="shifts")
 
 

@@ -6,7 +6,7 @@ from jaxnets.runs.records import Record
 
 
 def norms(study, family, size, rate, *, seeds=3, step=0, noise=0.0, places=None):
-    """Norms that change by `rate` powers of ten per place on the way back."""
+    """Norms that change by `rate` powers of ten per position towards the input."""
     generator = np.random.default_rng(7)
     last = int(size) if places is None else places
     return [

@@ -183,7 +183,7 @@ def test_saturation_is_seen_by_the_taps_themselves(measured):
 def test_a_number_that_is_not_finite_is_traced_to_its_layer():
     records = judged_mlp(jax.nn.relu, at_layer(6, np.nan, HE))
     verdict = one(verdicts(records), kind="non-finite")
-    assert "on the way forward at layer6" in verdict.where
+    assert "in the forward pass at layer6" in verdict.where
     assert verdict.number > verdict.threshold == 0
     np.testing.assert_allclose(ends(verdict), verdict.number)
     assert "broken example" in verdict.other_cause
@@ -226,7 +226,7 @@ def test_convolutions_plain_against_residual():
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def gradients_at_inputs(residual, depth, weights, x):
-    """Per input, with the statistics of BatchNorm held fixed on the way back."""
+    """Per input, with the statistics of BatchNorm held fixed in the backward pass."""
 
     def output(x):
         h = x
@@ -296,7 +296,7 @@ def test_time_is_judged_by_the_states_and_contrasted():
     found = verdicts(rnn + lstm)
     lost = one(found, where="RNN, h, before training")
     assert lost.kind == "vanishing" and "LSTM or GRU" in lost.remedy
-    assert "From step " in lost.sentence
+    assert "it first falls below a tenth" in lost.sentence
     assert one(found, where="LSTM, c, before training").kind == "healthy"
     # Its forget gate is so far open that it is saturated, which is no fault.
     assert not any("LSTM, f" in verdict.where for verdict in found)

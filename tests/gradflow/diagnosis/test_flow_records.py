@@ -1,4 +1,4 @@
-"""Records of measured networks: their places, and which taps are judged together."""
+"""Records of measured networks: their positions, and which taps belong together."""
 
 import math
 

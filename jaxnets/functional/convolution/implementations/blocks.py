@@ -18,8 +18,8 @@ from jaxnets.functional.convolution.implementations.product import conv_by_produ
 from jaxnets.functional.shared.barriers import computed_once
 
 
-# With fewer channels the library's vectors would be partly empty. So a block has so
-# many or more, and its kernel is zero between groups.
+# A block has at least this many channels, and its kernel is zero between groups. With
+# fewer channels the library's vectors would be partly empty.
 _BLOCK_CHANNELS = 16
 # Each block is a convolution, and the time to compile grows with their number.
 _MOST_BLOCKS = 64

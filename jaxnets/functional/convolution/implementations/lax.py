@@ -56,11 +56,11 @@ def convolve(
     options: ConvOptions,
     layout: ConvDimensionNumbers,
 ) -> Num[Array, "..."]:
-    """Call `jax.lax.conv_general_dilated`, also with sizes that XLA cannot compile.
+    """Call `jax.lax.conv_general_dilated`, around sizes that XLA cannot compile.
 
     XLA swaps the input and the window where the window is larger. Then it misreads an
     axis with window k, input dilation k, stride k - 1 and no padding as one of k
-    groups, also if its size is not k, and aborts the process with "Window dimensions do
+    groups, even if its size is not k, and aborts the process with "Window dimensions do
     not match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded by one stride,
     and the additional output is cropped.
 

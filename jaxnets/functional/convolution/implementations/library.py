@@ -15,9 +15,9 @@ from jaxnets.functional.convolution.implementations.lax import (
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 
 
-# With up to so many groups the gradient of the kernel is one convolution per group, and
-# not JAX's own, which is grouped over the batch: a layout that XLA's library for CPUs
-# does not support. Many small convolutions would take long to compile.
+# Up to this number of groups the gradient of the kernel is one convolution per group.
+# JAX's own gradient is grouped over the batch, which XLA's library for CPUs does not
+# support. More groups would be too many small convolutions to compile.
 _MOST_SEPARATE_GROUPS = 8
 
 
@@ -141,8 +141,8 @@ def _grouped_kernel_gradient(dy, x, options: ConvOptions, like):
 def _input_as_window(x, dy, options) -> bool:
     """Return whether the kernel's gradient has `x` as the window and `dy` as the image.
 
-    In a loop `x` is a slice of the stacked residuals of all steps. To make it a window
-    only whole rows of channels are moved, which the copy of the slice does anyway.
+    In a loop `x` is a slice of the stacked residuals of all steps. Making it the
+    window moves only whole rows of channels, which the copy of the slice does anyway.
     XLA's library wants a window that is no larger than the image, and many features
     rather than few.
     """

@@ -23,8 +23,9 @@ from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.shared.linear_maps import product_rule
 
 
-# The gradient of a kernel element is a sum over the batch and all positions. It first
-# adds up so many parts of the batch, which XLA vectorises, and then sums the rest.
+# The gradient of a kernel element is a sum over the batch and all positions. The batch
+# is cut into this many parts. They are added elementwise, which XLA vectorises, before
+# the rest is summed.
 _BATCH_PARTS = 16
 
 
@@ -67,8 +68,9 @@ def conv_by_shifts(
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
     )
     weights = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
-    # XLA would compute what it fuses into the sum once for each of its terms: the layer
-    # before, and in a scan the slice of these weights from the stack of all layers.
+    # Without this barrier XLA would fuse the previous layer, and in a scan the slice of
+    # these weights from those of all layers, into the sum, and compute them once for
+    # each of its terms.
     x, weights = jax.lax.optimization_barrier((x, weights))
     y = _weighted_sum(x, weights, shifts)
     return jax.lax.optimization_barrier(y).astype(result)
@@ -118,7 +120,7 @@ def _sum_for_weight_gradient(
 ) -> jax.Array:
     """Compute `_weighted_sum` so that its transpose in `weights` adds the batch first.
 
-    All parts of the batch share one broadcast copy of each weight. So the transpose
+    All parts of the batch share one broadcast copy of each weight, so the transpose
     adds the cotangents of the parts before it sums over positions. The checkpoint
     stores `x` as a residual instead of all its shifts.
     """

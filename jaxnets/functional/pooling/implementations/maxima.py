@@ -31,8 +31,8 @@ from jaxnets.functional.pooling.options import (
 )
 
 
-# Windows of up to so many elements are reduced at once if they do not overlap, and if
-# they do; in the second case only if an element is in few windows.
+# The largest windows, in elements, that are reduced at once: if windows do not overlap,
+# and if they do. In the second case an element may be in at most this many windows.
 _MOST_APART = 16
 _MOST_OVERLAPPING = 9
 _MOST_READS = 4
@@ -158,9 +158,9 @@ def _reductions(windows: PoolWindows, mode: str) -> list[tuple[Stage, ...]]:
 def _at_once(windows: PoolWindows) -> bool:
     """Return whether all elements of a window are compared at once.
 
-    No intermediate result is stored between two axes then, which is the larger part of
-    the work for a small window. But an element is compared once for each window that
-    reads it.
+    Then no intermediate result between two axes is stored, which for a small window
+    would be the larger part of the work. But an element is compared once for each
+    window that reads it.
     """
     elements, strides = math.prod(windows.window), math.prod(windows.strides)
     if not windows.overlap:
@@ -204,7 +204,7 @@ def _argmax(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Arr
         # A NaN is larger than every number, and no number is larger than a NaN.
         larger = (maxima == maxima) & ~(values <= maxima)
         if np.any(empty & ~padding):
-            # An element is the first maximum also if it equals the padding before it.
+            # An element is the first maximum even if it equals the padding before it.
             larger = larger | jnp.asarray(empty & ~padding)
         maxima = jnp.where(larger, values, maxima)
         winners = jnp.where(larger, jnp.int8(i), winners)

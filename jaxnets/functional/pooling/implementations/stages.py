@@ -44,8 +44,8 @@ class Stage(NamedTuple):
 def covering_offsets(window: int) -> list[list[int]]:
     """Return offsets for each stage whose sums are 0 to `window - 1`, some twice.
 
-    The last element of a stage may overlap the one before it. That changes no maximum,
-    nor which element is the first that holds it.
+    The last offset of a stage may overlap the one before it. That changes neither a
+    maximum nor which element is the first maximum.
 
     Example:
         >>> covering_offsets(11)
@@ -54,7 +54,7 @@ def covering_offsets(window: int) -> list[list[int]]:
     count = 1
     while MOST_OFFSETS**count < window:
         count += 1
-    # The smallest number of offsets that so many stages allow.
+    # The smallest number of offsets per stage with this number of stages.
     radix = next(r for r in range(1, window + 1) if r**count >= window)
     stages, width = [], 1
     while width < window:
@@ -86,7 +86,7 @@ def axis_stages(
 ) -> list[Stage]:
     """Return a stage for each entry of `offsets`, for the windows of one spatial axis.
 
-    After each stage an element stands for a larger part of the window. All stages but
+    After each stage an element represents a larger part of the window. All stages but
     the last compute only the elements that a later one reads: those at multiples of
     `grid` of the input axis.
     """
@@ -118,7 +118,7 @@ def whole_window_stages(windows: PoolWindows, mode: str) -> tuple[Stage, ...]:
 
 
 def padding_masks(ndim: int, *stages: Stage) -> list[np.ndarray]:
-    """Return for each slice of `shifted_slices` where it holds only padding.
+    """Return for each slice of `shifted_slices` where it contains only padding.
 
     The masks broadcast to the slices, which have `ndim` axes.
     """
@@ -138,16 +138,16 @@ def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
     With stages of several axes the elements are in row-major order.
 
     A slice with a stride would transpose to a pad with gaps, so that each element of
-    the gradient is a sum over all elements of a window. Here an axis is split into its
-    residues modulo the stride. That transposes to a concatenation, where each element
-    is a sum over the elements of windows that read it.
+    the gradient is a sum over all elements of a window. Here an axis is split by the
+    index modulo the stride. That transposes to a concatenation, where each element is
+    a sum over the elements of windows that read it.
     """
     parts: dict[tuple[int, ...], jax.Array] = {(): x}
     for stage in stages:
         parts = {
-            (*before, residue): part
+            (*before, remainder): part
             for before, whole in parts.items()
-            for residue, part in _residues(whole, stage).items()
+            for remainder, part in _by_remainder(whole, stage).items()
         }
     slices = []
     for offsets in itertools.product(*(stage.offsets for stage in stages)):
@@ -161,15 +161,15 @@ def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
     return slices
 
 
-def _residues(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
-    """Return the parts of `x` that a stage reads, by residue modulo its stride."""
+def _by_remainder(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
+    """Return the parts of `x` that a stage reads, by remainder modulo its stride."""
     axis, stride = stage.axis, stage.stride
     blocks = stage.out + stage.offsets[-1] // stride
     x = resize_axis(x, axis, blocks * stride)
     if stride == 1:
         return {0: x}
     read = {offset % stride for offset in stage.offsets}
-    cuts = sorted({0, stride, *read, *(residue + 1 for residue in read)})
+    cuts = sorted({0, stride, *read, *(remainder + 1 for remainder in read)})
     x = x.reshape((*x.shape[:axis], blocks, stride, *x.shape[axis + 1 :]))
     parts = jax.lax.split(x, np.diff(cuts).tolist(), axis + 1)
     # Parts that are read have size one; the gaps between them may be larger.
@@ -187,7 +187,7 @@ def _values_at_offsets(values: np.ndarray, stage: Stage) -> list[np.ndarray]:
 
 
 def _padding(windows: PoolWindows, axis: int, mode: str) -> np.ndarray:
-    """Return where the padded axis holds the identity of the reduction."""
+    """Return where the padded axis contains the identity of the reduction."""
     low, high = windows.pairs[axis]
     first, last = low, low + windows.sizes[axis]
     if mode != "zeros":

@@ -1,4 +1,4 @@
-"""Which taps of a user's network lie one behind the other, as their names tell."""
+"""Which taps of a user's network follow each other, according to their names."""
 
 import re
 from collections import defaultdict

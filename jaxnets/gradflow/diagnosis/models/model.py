@@ -65,7 +65,7 @@ def _network_verdicts(records: list[Record], name: str, step: int) -> list[Verdi
     verdicts += [v for v in inner if v and v.kind in {"vanishing", "exploding"} - known]
     for tap, rows in time.items():
         verdicts.append(_along_time(rows, name, tap, step))
-    # Gates are left out: a gate that is wide open is saturated, and keeps its state.
+    # Gates are left out: an open gate is saturated, but passes its state on.
     judged = {record.place for record in depth} | time.keys()
     activations = [record for record in records if record.place in judged]
     verdicts += [
@@ -88,7 +88,7 @@ def _finite_forward(records: list[Record]) -> list[Record]:
 def _differ(records: list[Record]) -> bool:
     """Return whether the gradients of one role differ so much that it is a fault.
 
-    These taps do not lie one behind the other. The gradient at each is the one that
+    These taps do not follow each other. The gradient at each is the one that
     arrives at its block, times a factor of the block's own branch. Tenfold is no fault
     of either, so a hundredfold is no fault of the product. In a Transformer of six
     blocks with layer norm first, the gradients of the queries differ by a factor of 18
@@ -135,9 +135,11 @@ def _along_depth(records: list[Record], name: str, step: int) -> Verdict | None:
 
 def _counted(records: list[Record]) -> Profile | None:
     """Return the profile along a series, with positions counted from 0 without gaps."""
-    placed = [(r, r.position) for r in records if r.position is not None]
-    count = {p: n for n, p in enumerate(sorted({position for _, position in placed}))}
-    return profile([r._replace(position=count[position]) for r, position in placed])
+    positioned = [(r, r.position) for r in records if r.position is not None]
+    count = {
+        p: n for n, p in enumerate(sorted({position for _, position in positioned}))
+    }
+    return profile([r._replace(position=count[position]) for r, position in positioned])
 
 
 def _along_time(

@@ -129,8 +129,8 @@ def _response(stats: ResponseStats, field: str) -> Any:
         if not np.all(np.asarray(stats.max_abs) <= 1):
             return None
         upper = np.asarray(stats.saturated_fraction)
-        # If so many values are at 1 and none beyond, the activation saturates there.
-        # Then values next to 0 are the lower end of a sigmoid; a tanh has few of them.
+        # If this share of the values is at 1 and none beyond, the activation saturates
+        # there. Values next to 0 are then the lower end of a sigmoid; a tanh has few.
         return upper + np.where(upper >= UPPER_END, stats.shut_fraction, 0.0)
     return getattr(stats, field)
 

@@ -60,8 +60,8 @@ def saturated_verdict(
         if not flat:
             continue
         tap, share = flat[0], shares[flat[0]]
-        more = f" So it is at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
-        # Nothing will ever pass through a layer that gives nothing but zeros.
+        more = f" This holds at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
+        # No gradient will ever pass through a layer whose outputs are all zero.
         dead = metric == "zero_share" and share.interval[0] == 1
         return Verdict(
             f"{where}, {moment(found[0].step)}, {tap}",
@@ -91,13 +91,13 @@ def _without_zero_starts(
 ) -> dict[str, Estimate]:
     """Leave out taps that are zero in every block, if the gradient gets around them.
 
-    The branches of residual blocks may start at zero. A tap that is dead in the
-    gradient's way lets nothing through to the taps before it.
+    The branches of residual blocks may start at zero. A dead tap without a shortcut
+    around it passes no gradient to the taps before it.
     """
     roles: defaultdict[str, list[str]] = defaultdict(list)
     for tap in shares:
         roles[role(tap)].append(tap)
-    # Taps behind one that a gradient reaches.
+    # Taps that come after one that a gradient reaches.
     passed, arrives = set(), False
     norms = select(records, metric="log10_gradient_norm")
     for tap in dict.fromkeys(record.place for record in norms):

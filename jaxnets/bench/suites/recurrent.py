@@ -12,7 +12,7 @@ from jaxnets.bench.cases import Case, Program, with_gradients
 from jaxnets.bench.flax import recurrence as flax_recurrent
 from jaxnets.bench.grid import Row
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.functional.recurrence.linear import LinearCell
+from jaxnets.functional.recurrence.linear_cell import LinearCell
 
 
 # The implementations that a row with `forms` compares, by whether the gates of the cell

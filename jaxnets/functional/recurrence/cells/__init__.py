@@ -41,7 +41,7 @@ from jaxnets.functional.recurrence.cells.rnn_cell import (
     rnn,
     rnn_step,
 )
-from jaxnets.functional.recurrence.linear import LinearCell
+from jaxnets.functional.recurrence.linear_cell import LinearCell
 
 
 __all__ = [

@@ -24,13 +24,13 @@ from jaxnets.functional.recurrence.cell_options import (
     apply_zoneout,
     normalized,
 )
-from jaxnets.functional.recurrence.cells.cudnn import CUDNN
 from jaxnets.functional.recurrence.cells.lstm_params import (
     LSTM_GATES,
     LSTMParams,
     LSTMState,
     lstm_widths,
 )
+from jaxnets.functional.recurrence.cudnn import CUDNN
 from jaxnets.functional.recurrence.products import product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents

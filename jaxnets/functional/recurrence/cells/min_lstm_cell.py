@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxnets.functional.recurrence.initializers import Initializer, input_default
-from jaxnets.functional.recurrence.linear import (
+from jaxnets.functional.recurrence.linear_cell import (
     LinearCell,
     init_linear_cell,
     log_positive,

@@ -1,13 +1,18 @@
 """The table of recurrent cells for the tests, with one row for each cell.
 
-A row has the oracle of the cell and, as in `tests/signatures.py`, its signatures. The
-tests of oracles, transformations, layers and signatures run over this table.
+A row has the oracle of the cell, its forms and, as in `tests/signatures.py`, its
+signatures. The tests of oracles, transformations, layers and signatures run over it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import pytest
 
 from jaxnets import nn
 from jaxnets.functional.recurrence.cells import CELLS
+from jaxnets.functional.recurrence.linear_cell import LinearCell
 from tests.oracles import recurrent as oracle
 
 
@@ -23,9 +28,18 @@ INPUT_INIT = "input_init=variance_scaling"
 INIT = f"{INPUT_INIT}, recurrent_init=orthogonal"
 TO_HIDDEN = "in_features, hidden, *"
 LAYERS = f"{TO_HIDDEN}, num_layers=1, bidirectional=False, dropout=0.0"
-# The implementations of a cell whose gates depend on the state, or do not.
-LOOPS = ("scan", "split")
-PARALLEL = ("scan", "associative", "associative_log")
+
+
+class Variant(NamedTuple):
+    """A form of a cell that its oracle has too.
+
+    Attributes:
+        options: Options of the function and of the oracle.
+        params: Options of `draw_params`, which the constructor of the layer has too.
+    """
+
+    options: Mapping[str, Any] = MappingProxyType({})
+    params: Mapping[str, Any] = MappingProxyType({})
 
 
 class Family(NamedTuple):
@@ -35,17 +49,31 @@ class Family(NamedTuple):
         name: Its name in `CELLS`.
         layer: Its layer in `nn`.
         oracle_step: Its step in NumPy.
-        implementations: The values of `implementation` to test.
         functions: The signatures of its functions and parameters.
         constructor: The signature of its layer.
+        variants: Its forms.
     """
 
     name: str
     layer: Any
     oracle_step: Any
-    implementations: tuple[str, ...]
     functions: list[str]
     constructor: str
+    variants: tuple[Variant, ...] = (Variant(),)
+
+    @property
+    def cell(self) -> Any:
+        return CELLS[self.name].cell
+
+    @property
+    def linear(self) -> bool:
+        """Whether its gates depend on the input only."""
+        return isinstance(self.cell, LinearCell)
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """The values of `implementation` that support every option of the cell."""
+        return tuple(name for name in self.cell.implementations if name != "in_place")
 
     @property
     def run(self) -> Any:
@@ -57,18 +85,17 @@ class Family(NamedTuple):
 
     @property
     def params(self) -> Any:
-        return CELLS[self.name].cell.params
+        return self.cell.params
 
     @property
     def gates(self) -> int:
-        return len(CELLS[self.name].cell.gates)
+        return len(self.cell.gates)
 
 
 RNN = Family(
     "rnn",
     nn.RNN,
     oracle.rnn_step,
-    LOOPS,
     [
         "RNNParams(w_xh, w_hh, b)",
         f"init_rnn(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
@@ -78,12 +105,12 @@ RNN = Family(
     ],
     f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
     "implementation=None, name='rnn', rngs)",
+    (Variant(), Variant({"clip": 0.4})),
 )
 GRU = Family(
     "gru",
     nn.GRU,
     oracle.gru_step,
-    LOOPS,
     [
         "GRUParams(w_xh, w_hh, b, b_hn=None)",
         f"init_gru(key, {TO_HIDDEN}, {INIT}, dtype=float32)",
@@ -94,12 +121,17 @@ GRU = Family(
     ],
     f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
     "param_dtype=float32, implementation=None, name='gru', rngs)",
+    (
+        Variant(),
+        Variant({"clip": 0.4}),
+        Variant({"reset_after": False}),
+        Variant({"reset_after": False, "clip": 0.4}),
+    ),
 )
 LSTM = Family(
     "lstm",
     nn.LSTM,
     oracle.lstm_step,
-    LOOPS,
     [
         "LSTMParams(w_xh, w_hh, b, peephole=None, w_hr=None)",
         "LSTMState(h, c)",
@@ -112,12 +144,17 @@ LSTM = Family(
     f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
     f"projection=None, {INIT}, param_dtype=float32, implementation=None, "
     "name='lstm', rngs)",
+    (
+        Variant(),
+        Variant({"coupled_gates": True}),
+        Variant({"clip": 0.4}, {"peephole": True}),
+        Variant({"coupled_gates": True}, {"peephole": True, "projection": 2}),
+    ),
 )
 MIN_GRU = Family(
     "min_gru",
     nn.MinGRU,
     oracle.min_gru_step,
-    PARALLEL,
     [
         "MinGRUParams(w_xh, b)",
         f"init_min_gru(key, {TO_HIDDEN}, {INPUT_INIT}, dtype=float32)",
@@ -131,7 +168,6 @@ MIN_LSTM = Family(
     "min_lstm",
     nn.MinLSTM,
     oracle.min_lstm_step,
-    PARALLEL,
     [
         "MinLSTMParams(w_xh, b)",
         f"init_min_lstm(key, {TO_HIDDEN}, forget_bias=1.0, {INPUT_INIT}, "
@@ -144,5 +180,11 @@ MIN_LSTM = Family(
 )
 EVERY = [RNN, GRU, LSTM, MIN_GRU, MIN_LSTM]
 # Cells whose gates depend on the state, and cells whose gates do not.
-FAMILIES = [family for family in EVERY if family.implementations is LOOPS]
-LINEAR = [family for family in EVERY if family.implementations is PARALLEL]
+FAMILIES = [family for family in EVERY if not family.linear]
+LINEAR = [family for family in EVERY if family.linear]
+# Every form of every cell, as the arguments of `pytest.mark.parametrize`.
+FORMS = [
+    pytest.param(family, variant, id=f"{family.name}-{number}")
+    for family in EVERY
+    for number, variant in enumerate(family.variants)
+]

@@ -51,6 +51,7 @@ def parse_layers(
         ValueError: If kinds are mixed, if shapes do not fit, or if a field is set that
             `library` does not support.
     """
+    _refuse_other_cells(layers, library)
     if not layers or not all(_is_layer(layer) for layer in layers):
         raise TypeError(
             f"`layers` is {_types(layers)}; wanted a list with one tuple per layer, "
@@ -117,6 +118,19 @@ def split_biases(params: Any) -> tuple[jax.Array, jax.Array]:
     b_h = jnp.zeros_like(params.b)
     b_hn = getattr(params, "b_hn", None)
     return params.b, b_h if b_hn is None else b_h.at[-b_hn.shape[0] :].set(b_hn)
+
+
+def _refuse_other_cells(layers: Sequence[Any], library: str) -> None:
+    """Raise TypeError for parameters of a cell that no other library has."""
+    ours = tuple(functions.cell.params for functions in CELLS.values())
+    for layer in layers:
+        for params in layer if isinstance(layer, tuple | list) else ():
+            if isinstance(params, ours) and kind_of(params) is None:
+                wanted = ", ".join(kind.__name__ for kind in TYPES.values())
+                raise TypeError(
+                    f"`layers` has {type(params).__name__}, and {library} has no such "
+                    f"cell; wanted {wanted}."
+                )
 
 
 def _is_layer(layer: Any) -> bool:

@@ -17,8 +17,11 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10
-from jaxnets.studies.phase_plane import critical_line_records, variance_records
-from jaxnets.studies.predictions import record_prediction
+from jaxnets.studies.predictions import (
+    critical_line_records,
+    record_prediction,
+    variance_records,
+)
 from jaxnets.studies.theory.points import slopes
 from jaxnets.studies.training_run import train
 

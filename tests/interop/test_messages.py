@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnets import interop
-from jaxnets.functional import init_gru, init_lstm
+from jaxnets.functional import init_gru, init_lstm, init_min_gru
 
 
 KEY = jax.random.key(0)
@@ -43,6 +43,8 @@ def test_every_library_refuses_what_it_does_not_support(write, text):
     for wrong in ([], [LSTM], [(LSTM,) * 3], [(jnp.ones(2),)]):
         with pytest.raises(TypeError, match="wanted a list with one tuple per layer"):
             write(wrong)
+    with pytest.raises(TypeError, match=f"has MinGRUParams, and {text} has no such"):
+        write([(init_min_gru(KEY, 3, 2),)])
     with pytest.raises(ValueError, match=r"`params.w_hh` has shape \(5, 5\)"):
         write([(LSTM._replace(w_hh=MATRIX),)])
 

@@ -40,13 +40,26 @@ def clipped(a: Array, clip: float | None) -> Array:
     return a if clip is None else jnp.clip(a, -clip, clip)
 
 
+# The activations of standard cells.
+TANH: tuple[Activation, ...] = (jnp.tanh, jax.nn.tanh)
+SIGMOID: tuple[Activation, ...] = (jax.nn.sigmoid,)
+
+
+def has_slope(activation: Activation) -> bool:
+    """Return whether `SLOPES` has the derivative of `activation`."""
+    try:
+        return activation in SLOPES
+    except TypeError:  # a callable that cannot be hashed
+        return False
+
+
 def from_result(activation: Activation) -> Activation:
     """Return the same function with a derivative whose only residual is its result.
 
     The result is a residual anyway, because gates are factors of products. JAX's own
     derivative would store another array.
     """
-    if activation not in SLOPES:
+    if not has_slope(activation):
         return activation
     return functools.partial(_from_result, activation)
 

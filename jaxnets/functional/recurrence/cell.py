@@ -6,14 +6,20 @@ computed after the loop. The update computes the new state from them, element by
 element.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxnets.choices import Candidate
-from jaxnets.functional.recurrence.activations import Activation, activated
+from jaxnets.functional.recurrence.activations import (
+    SIGMOID,
+    TANH,
+    Activation,
+    activated,
+)
 from jaxnets.functional.recurrence.cell_options import CellOptions, Draws
 from jaxnets.tap import tap
 
@@ -124,7 +130,10 @@ class Cell(NamedTuple):
         bind: `bind(params, options, mask, draws)` returns the `BoundCell`; `mask` is
             the mask of recurrent dropout, or None.
         state: The NamedTuple type of the state; None if the state is `h` alone.
-        activations: Names of the options that are activations.
+        activations: The options that are activations, with the functions that they
+            are in its standard form.
+        switches: The options that only this cell has and that are true or false, with
+            their values in its standard form.
         norms: Names of the fields of `LayerNormParams` that it uses.
         zero_params: Names of the parameters for which None means zeros.
         nonstandard_params: Parameters that the standard form of the cell does not have,
@@ -139,11 +148,45 @@ class Cell(NamedTuple):
     widths: Callable[[Any], tuple[int, ...]]
     bind: Callable[[Any, CellOptions, Any, Draws], BoundCell]
     state: type | None = None
-    activations: tuple[str, ...] = ("activation", "gate_activation")
+    activations: Mapping[str, tuple[Activation, ...]] = MappingProxyType(
+        {"activation": TANH, "gate_activation": SIGMOID}
+    )
+    switches: Mapping[str, bool] = MappingProxyType({})
     norms: tuple[str, ...] = ("gain_h", "gain_x")
     zero_params: tuple[str, ...] = ()
     nonstandard_params: tuple[tuple[str, str], ...] = ()
     kernels: tuple[Kernel, ...] = ()
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """The names that force an implementation, without kernels."""
+        return ("in_place", "split", "scan")
+
+
+def nonstandard_feature(
+    cell: Cell, options: CellOptions, params: Any, mask: Any
+) -> str | None:
+    """Name a feature that the standard form of the cell does not have, or return None.
+
+    Args:
+        cell: The description of the cell.
+        options: The parsed options.
+        params: The parameters.
+        mask: The mask of recurrent dropout, or None.
+    """
+    features = {
+        "`clip`": options.clip is not None,
+        "`layer_norm`": options.layer_norm is not None,
+        "`zoneout`": any(options.zoneout),
+        "`recurrent_dropout`": mask is not None,
+        "`clip_cotangent`": options.clip_cotangent is not None,
+    }
+    for name, standard in cell.switches.items():
+        value = options.switches[name]
+        features[f"`{name}={value}`"] = value != standard
+    for field, text in cell.nonstandard_params:
+        features[text] = getattr(params, field) is not None
+    return next((name for name, used in features.items() if used), None)
 
 
 def blocks(cell: BoundCell, parts: Sequence[Array]) -> dict[str, Array]:

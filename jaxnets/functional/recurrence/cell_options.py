@@ -5,13 +5,15 @@ Regularizing RNNs by Randomly Preserving Hidden Activations"; Gal and Ghahramani
 "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks".
 """
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.functional.recurrence.activations import SLOPES, Activation
+from jaxnets.functional.recurrence.activations import Activation
 from jaxnets.functional.recurrence.arguments import (
     check_array,
     check_bound,
@@ -63,22 +65,20 @@ class CellOptions(NamedTuple):
         gate_activation: Activation of the gates.
         output_activation: Activation of the memory cell in the output.
         clip: Bound of the pre-activations, or None.
-        coupled_gates: Whether f of the LSTM is 1 - i.
-        reset_after: Whether r of the GRU multiplies the product or the state.
         layer_norm: `LayerNormParams`, or None.
         zoneout: A rate for each array of the state.
         clip_cotangent: Bound of `dL/dh_t`, or None.
+        switches: The switches that only this kind of cell has, by name.
     """
 
     activation: Activation = jnp.tanh
     gate_activation: Activation = jax.nn.sigmoid
     output_activation: Activation = jnp.tanh
     clip: float | None = None
-    coupled_gates: bool = False
-    reset_after: bool = True
     layer_norm: LayerNormParams | None = None
     zoneout: tuple[float, ...] = (0.0, 0.0)
     clip_cotangent: float | None = None
+    switches: Mapping[str, bool] = MappingProxyType({})
 
 
 class Draws(NamedTuple):
@@ -97,20 +97,26 @@ _EPSILON = 1e-5
 
 
 def check_cell_options(
-    *,
-    clip: Any = None,
-    coupled_gates: Any = False,
-    reset_after: Any = True,
-    **activations: Any,
-) -> None:
-    """Check the values of cell options; layers call this in their constructor."""
-    check_callables(**activations)
+    switches: Iterable[str], *, clip: Any = None, **options: Any
+) -> dict[str, bool]:
+    """Check the values of cell options; layers call this in their constructor.
+
+    Args:
+        switches: The names of those of `options` that are true or false.
+        clip: The user's option.
+        **options: The switches, and the activations.
+
+    Returns:
+        The switches.
+    """
+    values = {name: as_switch(options.pop(name), name) for name in switches}
+    check_callables(**options)
     check_clip(clip)
-    as_switch(coupled_gates, "coupled_gates")
-    as_switch(reset_after, "reset_after")
+    return values
 
 
 def parse_cell_options(
+    switches: Iterable[str],
     sizes: dict[str, int],
     dtype: Any,
     state_arrays: int,
@@ -123,53 +129,24 @@ def parse_cell_options(
     """Check the cell options of a call and return them parsed.
 
     Args:
+        switches: The names of the cell's switches.
         sizes: Size of each field of `LayerNormParams` that the cell uses.
         dtype: Dtype of the gains for `layer_norm=True`.
         state_arrays: Number of arrays of the state; each has its zoneout rate.
         layer_norm: The user's option.
         zoneout: The user's option.
         clip_cotangent: The user's option.
-        **options: The other fields of `CellOptions`.
+        **options: The switches and the other fields of `CellOptions`.
     """
-    check_cell_options(**options)
+    values = check_cell_options(switches, **options)
     check_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`")
     return CellOptions(
-        **options,
+        **{name: option for name, option in options.items() if name not in values},
+        switches=values,
         layer_norm=parse_layer_norm(layer_norm, dtype, sizes),
         zoneout=parse_zoneout(zoneout, state_arrays),
         clip_cotangent=clip_cotangent,
     )
-
-
-def nonstandard_feature(
-    options: CellOptions,
-    mask: Any,
-    activations: tuple[str, ...],
-    extra_params: dict[str, Any],
-) -> str | None:
-    """Name a feature of a cell that its standard form does not have, or return None.
-
-    Args:
-        options: The parsed options.
-        mask: The mask of recurrent dropout, or None.
-        activations: Names of the options that are activations of the cell.
-        extra_params: Parameters that the standard form does not have, by their names
-            in messages; None for parameters that are not used.
-    """
-    for name in activations:
-        if getattr(options, name) not in SLOPES:
-            return f"`{name}` other than tanh, sigmoid and relu"
-    features = {
-        "`clip`": options.clip is not None,
-        "`coupled_gates`": options.coupled_gates,
-        "`reset_after=False`": not options.reset_after,
-        "`layer_norm`": options.layer_norm is not None,
-        "`zoneout`": any(options.zoneout),
-        "`recurrent_dropout`": mask is not None,
-        "`clip_cotangent`": options.clip_cotangent is not None,
-        **{name: param is not None for name, param in extra_params.items()},
-    }
-    return next((name for name, used in features.items() if used), None)
 
 
 def parse_layer_norm(

@@ -7,7 +7,8 @@ Source: Feng et al. 2024, "Were RNNs All We Needed?".
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -55,7 +56,8 @@ class LinearCell(NamedTuple):
         gates: Names of the G blocks of columns, in order.
         coefficients: `coefficients(a, tap) -> (decay, value)`, where `a` maps the names
             of the blocks to pre-activations, and `tap` is applied to the gates.
-        log_coefficients: `log_coefficients(a)` returns the logarithms of both.
+        log_coefficients: `log_coefficients(a)` returns the logarithms of both; None if
+            values may be negative.
         state: None, because the state is `h` alone; as in `Cell`.
         zero_params: As in `Cell`.
     """
@@ -64,9 +66,22 @@ class LinearCell(NamedTuple):
     params: type
     gates: tuple[str, ...]
     coefficients: Callable[..., tuple[Array, Array]]
-    log_coefficients: Callable[[dict[str, Array]], tuple[Array, Array]]
+    log_coefficients: Callable[[dict[str, Array]], tuple[Array, Array]] | None = None
     state: None = None
+    switches: Mapping[str, bool] = MappingProxyType({})
+    norms: tuple[str, ...] = ()
     zero_params: tuple[str, ...] = ()
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The names of its taps, in the order of the forward pass."""
+        return (*self.gates, "h")
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """The names that force an implementation."""
+        logs = () if self.log_coefficients is None else ("associative_log",)
+        return ("scan", "associative", *logs)
 
     def widths(self, params: Any) -> tuple[int, ...]:
         """Check the parameters; return the number of features of the state."""
@@ -80,7 +95,8 @@ def positive(x: Array) -> Array:
 
 def log_positive(x: Array) -> Array:
     """Return the logarithm of `positive(x)`."""
-    above = jnp.log(jnp.maximum(x, 0.0) + 0.5)
+    # Not `maximum`, whose derivative at zero is 1/2.
+    above = jnp.log(jnp.where(x >= 0, x, 0.0) + 0.5)
     return jnp.where(x >= 0, above, jax.nn.log_sigmoid(x))
 
 
@@ -118,6 +134,8 @@ def run_linear_cell(
     - "scan": a loop over time, which supports every option and taps;
     - "associative": all steps in parallel, by an associative scan;
     - "associative_log": the same with logarithms.
+
+    While something measures, "scan" runs in the place of the others.
     """
     check_clip_cotangent(clip_cotangent)
     time_major = as_switch(scan_options["time_major"], "time_major")
@@ -130,9 +148,11 @@ def run_linear_cell(
     unsupported = {
         "`truncate`": options.cuts is not None,
         "`clip_cotangent`": clip_cotangent is not None,
-        "taps, which `measure` needs": is_measuring(),
+        "a symbolic number of steps": not isinstance(time, int),
     }
-    chosen = choose(cell.name, implementation, _candidates(unsupported))
+    chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
+    if is_measuring():
+        chosen = "scan"  # the one in which taps see every step
     project = lambda x: add_bias(product(x, params.w_xh), params.b)
     if chosen == "scan":
         step = functools.partial(_step, cell, clip_cotangent)
@@ -141,14 +161,13 @@ def run_linear_cell(
     if time == 0:
         return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
     in_logs = chosen == "associative_log"
+    log_coefficients: Any = cell.log_coefficients
     solver: Any = solve_in_logs if in_logs else solve
 
     def scan(state: Array, x: Array, masks: Masks, draws: None) -> tuple[Array, Array]:
         del draws
         a = _blocks(cell, project(x))
-        decay, value = (
-            cell.log_coefficients(a) if in_logs else cell.coefficients(a, tap)
-        )
+        decay, value = log_coefficients(a) if in_logs else cell.coefficients(a, tap)
         starts = h.astype(decay.dtype), state.astype(decay.dtype)
         states = solver(decay, value, *starts, masks, reverse=options.reverse)
         states = states.astype(x.dtype)
@@ -179,17 +198,16 @@ def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
     return params, x, jnp.zeros(shape, x.dtype) if state is None else state
 
 
-def _candidates(unsupported: dict[str, bool]) -> list[Candidate]:
+def _candidates(cell: LinearCell, unsupported: dict[str, bool]) -> list[Candidate]:
     """Return the implementations for these arguments, the preferred one first."""
     found = next((name for name, used in unsupported.items() if used), None)
     reason = None if found is None else f"does not support {found}"
     parallel = [
         Candidate(name, reason, possible=found is None)
-        for name in ("associative", "associative_log")
+        for name in cell.implementations[1:]
     ]
     loop = Candidate("scan")
-    # On CPUs the loop is preferred; the rows min_gru and min_lstm of the benchmark
-    # `recurrent` compare both.
+    # The group `forms` of the benchmark `recurrent` compares them.
     return [*parallel, loop] if jax.default_backend() != "cpu" else [loop, *parallel]
 
 

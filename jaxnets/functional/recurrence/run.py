@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
+from jaxnets.functional.recurrence.activations import has_slope
 from jaxnets.functional.recurrence.arguments import (
     batch_of,
     check_features,
@@ -21,6 +22,7 @@ from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
     blocks,
+    nonstandard_feature,
     plain_hooks,
 )
 from jaxnets.functional.recurrence.cell_options import (
@@ -28,7 +30,6 @@ from jaxnets.functional.recurrence.cell_options import (
     Draws,
     draw_zoneout,
     dropout_mask,
-    nonstandard_feature,
     parse_cell_options,
 )
 from jaxnets.functional.recurrence.products import (
@@ -127,11 +128,12 @@ def run_cell(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    chosen = choose(cell.name, implementation, _candidates(cell, given, options))
+    bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    candidates = _candidates(cell, given, bound, options)
+    chosen = choose(cell.name, implementation, candidates)
     for kernel in cell.kernels:
         if kernel.name == chosen:
             return kernel.run(given.params, given.x, given.state, options)
-    bound = cell.bind(given.params, given.options, given.mask, given.draws)
     no_forward_mode: dict[str, Any] = {"clip_cotangent": given.options.clip_cotangent}
     if chosen != "scan":
         no_forward_mode["implementation"] = chosen
@@ -166,7 +168,9 @@ def _parse_arguments(
     sizes = {"gain_h": columns, "gain_x": columns, "gain_c": widths[-1]}
     sizes["bias_c"] = widths[-1]
     norms = {name: sizes[name] for name in cell.norms}
-    parsed = parse_cell_options(norms, params.b.dtype, len(widths), **options)
+    parsed = parse_cell_options(
+        cell.switches, norms, params.b.dtype, len(widths), **options
+    )
 
     step = time_major is None
     lead = "(time, *batch, " if time_major else "(*batch, time, "
@@ -188,20 +192,28 @@ def _parse_arguments(
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 
 
-def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
+def _candidates(
+    cell: Cell, given: _Arguments, bound: BoundCell, options: ScanOptions
+) -> list[Candidate]:
     """Return all implementations for these arguments, the preferred one first."""
-    extra = {
-        text: getattr(given.params, name) for name, text in cell.nonstandard_params
-    }
-    nonstandard = nonstandard_feature(
-        given.options, given.mask, cell.activations, extra
-    )
+    nonstandard = nonstandard_feature(cell, given.options, given.params, given.mask)
+    own = [
+        name
+        for name, standard in cell.activations.items()
+        if getattr(given.options, name) not in standard
+    ]
+    other = f"`{own[0]}` other than the standard one" if own else nonstandard
     kernels = [
-        kernel.candidate(nonstandard, given.x, (*given.time, *given.batch), options)
+        kernel.candidate(other, given.x, (*given.time, *given.batch), options)
         if jax.default_backend() == kernel.platform
         else Candidate(kernel.name, kernel.requirement, possible=False)
         for kernel in cell.kernels
     ]
+    unknown = [name for name in own if not has_slope(getattr(given.options, name))]
+    if unknown:
+        nonstandard = f"`{unknown[0]}` other than tanh, sigmoid and relu"
+    elif nonstandard is None and jax.tree.leaves(bound.other_params):
+        nonstandard = "parameters outside of the products"
     in_place = _in_place_candidate(nonstandard, given.x.dtype, *given.time)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 

@@ -53,7 +53,7 @@ class RecurrentStack(OneDirection):
         as_count(num_layers, "num_layers", minimum=1)
         as_switch(bidirectional, "bidirectional")
         cell_options = {n: o for n, o in options.items() if n != "implementation"}
-        check_cell_options(**cell_options)
+        check_cell_options(CELLS[cell].cell.switches, **cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
         masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))
@@ -165,10 +165,10 @@ class RecurrentStack(OneDirection):
                 constructor.
             **options: Other options of the function in `jaxnets.functional`: those of
                 the scan (`lengths`, `resets`, `reverse`, `checkpoint`, `truncate`,
-                `implementation` and so on), and `layer_norm`, `zoneout`,
-                `recurrent_dropout` and `key`. They are the same for all layers and
-                directions, except that `key` is split. `reverse` cannot be combined
-                with `bidirectional`.
+                `implementation` and so on) and, if the cell has them, `layer_norm`,
+                `zoneout`, `recurrent_dropout` and `key`. They are the same for all
+                layers and directions, except that `key` is split. `reverse` cannot be
+                combined with `bidirectional`.
 
         Returns:
             The final state, with the structure of `state`, and the outputs of all steps
@@ -180,15 +180,16 @@ class RecurrentStack(OneDirection):
         layers, finals = list(self.layers), []
         ys: Any = x
         states = _layer_states(state, len(layers))
-        key = options.pop("key", None)
-        keys = (
-            [None] * len(layers) if key is None else jax.random.split(key, len(layers))
-        )
+        # Not every cell has random options: without a key none is passed.
+        each: list[dict[str, Any]] = [dict(options) for _ in layers]
+        if options.get("key") is not None:
+            keys = jax.random.split(options["key"], len(layers))
+            each = [own | {"key": key} for own, key in zip(each, keys, strict=True)]
         with scope(self.name):
             for number, layer in enumerate(layers):
                 if number and self.dropout is not None:
                     ys = self.dropout(ys, deterministic=deterministic, rngs=rngs)
-                final, ys = layer(ys, states[number], key=keys[number], **options)
+                final, ys = layer(ys, states[number], **each[number])
                 finals.append(final)
         return tuple(finals), ys
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxnets.gradflow import log_adjoint_norms, theory
 from jaxnets.runs.records import Record
 from jaxnets.studies.arm import Arm
-from jaxnets.studies.phase_plane import critical_line_records, variance_records
+from jaxnets.studies.predictions import critical_line_records, variance_records
 from jaxnets.studies.theory.depth import DepthSizes, draw_network
 from jaxnets.studies.theory.points import Measurement, Networks, Point, slopes
 

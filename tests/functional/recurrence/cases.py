@@ -1,23 +1,13 @@
 """Cases of recurrences for the tests of JAX's transformations."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional import (
-    GRUParams,
-    LSTMParams,
-    LSTMState,
-    RNNParams,
-    gru,
-    gru_step,
-    lstm,
-    lstm_step,
-    recur,
-    rnn,
-    rnn_step,
-)
+from jaxnets.functional import GRUParams, LSTMParams, gru, lstm, recur
 from tests.cases import Case
-from tests.cells import LINEAR, PARALLEL
+from tests.cells import EVERY
+from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 
 
 BATCH, TIME, FEATURES, HIDDEN, OUTPUTS = 2, 4, 3, 3, 2
@@ -49,22 +39,50 @@ def custom_step(x, h, w):
     return recur(step, h, x, lengths=LENGTHS, resets=RESETS, checkpoint=2)
 
 
-def runs(implementation):
-    """Return the cases of one implementation; only "scan" supports forward mode."""
+def standard(family, implementation):
+    """Return a case of a cell in its standard form, with all masks."""
+    rng = np.random.default_rng(0)
+    drawn = (
+        draw_params(family, rng, FEATURES, HIDDEN),
+        draw_state(family, rng, (BATCH,), HIDDEN),
+    )
+    leaves, structure = jax.tree.flatten(as_float32(drawn))
+    options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
+    options["implementation"] = implementation
+
+    def run(x, *leaves):
+        params, state = jax.tree.unflatten(structure, leaves)
+        return family.run(params, x, state, **options)
+
+    return Case(
+        f"{family.name}-{implementation}",
+        run,
+        (*draw(SEQUENCE), *leaves),
+        forward_mode=implementation not in ("split", "in_place"),
+        half_precision=implementation != "in_place",
+    )
+
+
+def one_step(family):
+    """Return a case of one step of a cell."""
+    rng = np.random.default_rng(0)
+    drawn = (
+        draw_params(family, rng, FEATURES, HIDDEN),
+        draw_state(family, rng, (BATCH,), HIDDEN),
+    )
+    leaves, structure = jax.tree.flatten(as_float32(drawn))
+
+    def step(x_t, *leaves):
+        params, state = jax.tree.unflatten(structure, leaves)
+        return family.step(params, state, x_t)
+
+    return Case(f"{family.name}-step", step, (*draw((BATCH, FEATURES)), *leaves))
+
+
+def with_options(implementation):
+    """Return cases of cells with options; only "scan" supports forward mode."""
     how = {"implementation": implementation}
     cases = [
-        (
-            "rnn",
-            lambda x, h, *w: rnn(
-                RNNParams(*w), x, h, resets=RESETS, zoneout=0.2, **how
-            ),
-            draw(SEQUENCE, STATE, *weights(1)),
-        ),
-        (
-            "gru-reset-after",
-            lambda x, h, *w: gru(GRUParams(*w), x, h, unroll=2, **how),
-            draw(SEQUENCE, STATE, *weights(3), (HIDDEN,)),
-        ),
         (
             "gru-reset-before",
             lambda x, h, *w: gru(
@@ -74,16 +92,11 @@ def runs(implementation):
                 reset_after=False,
                 time_major=True,
                 layer_norm=True,
+                zoneout=0.2,
+                unroll=2,
                 **how,
             ),
             draw((TIME, BATCH, FEATURES), STATE, *weights(3)),
-        ),
-        (
-            "lstm-lengths-reverse",
-            lambda x, h, c, *w: lstm(
-                LSTMParams(*w), x, LSTMState(h, c), lengths=LENGTHS, reverse=True, **how
-            ),
-            draw(SEQUENCE, STATE, STATE, *weights(4)),
         ),
         (
             "lstm-peephole-projection-coupled-clip",
@@ -91,58 +104,21 @@ def runs(implementation):
             draw(SEQUENCE, *weights(4, OUTPUTS), (3, HIDDEN), (HIDDEN, OUTPUTS)),
         ),
     ]
-    if implementation == "in_place":
-        standard = ("gru-reset-after", "lstm-lengths-reverse")
-        cases = [case for case in cases if case[0] in standard]
+    forward = implementation == "scan"
     return [
-        Case(
-            f"{name}-{implementation}",
-            function,
-            arrays,
-            forward_mode=implementation == "scan",
-            half_precision=implementation != "in_place",
-        )
+        Case(f"{name}-{implementation}", function, arrays, forward_mode=forward)
         for name, function, arrays in cases
     ]
 
 
-def linear(family, implementation):
-    """Return a case of a linear cell, whose implementations support every mode."""
-    options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
-    options["implementation"] = implementation
-    run = lambda x, h, *w: family.run(family.params(*w), x, h, **options)
-    columns = family.gates * HIDDEN
-    arrays = draw(SEQUENCE, STATE, (FEATURES, columns), (columns,))
-    return Case(f"{family.name}-{implementation}", run, arrays)
-
-
-def linear_step(family):
-    step = lambda x, h, *w: family.step(family.params(*w), h, x)
-    columns = family.gates * HIDDEN
-    arrays = draw((BATCH, FEATURES), STATE, (FEATURES, columns), (columns,))
-    return Case(f"{family.name}-step", step, arrays)
-
-
 CASES = [
-    *(linear(family, how) for family in LINEAR for how in PARALLEL),
-    *map(linear_step, LINEAR),
-    *runs("scan"),
-    *runs("split"),
-    *runs("in_place"),
+    *(
+        standard(family, implementation)
+        for family in EVERY
+        for implementation in family.cell.implementations
+    ),
+    *map(one_step, EVERY),
+    *with_options("scan"),
+    *with_options("split"),
     Case("recur", custom_step, draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN))),
-    Case(
-        "rnn-step",
-        lambda x, h, *w: rnn_step(RNNParams(*w), h, x),
-        draw((BATCH, FEATURES), STATE, *weights(1)),
-    ),
-    Case(
-        "gru-step",
-        lambda x, h, *w: gru_step(GRUParams(*w), h, x),
-        draw((BATCH, FEATURES), STATE, *weights(3), (HIDDEN,)),
-    ),
-    Case(
-        "lstm-step",
-        lambda x, h, c, *w: lstm_step(LSTMParams(*w), LSTMState(h, c), x),
-        draw((BATCH, FEATURES), STATE, STATE, *weights(4), (3, HIDDEN)),
-    ),
 ]

@@ -25,13 +25,10 @@ def drawn(family, rng, time=5):
 
 
 def gains(family, rng):
-    normal = lambda *shape: 1 + 0.3 * rng.standard_normal(shape)
+    normal = lambda size: 1 + 0.3 * rng.standard_normal(size)
     wide = 2 * family.gates
-    if family is RNN:
-        return LayerNormParams(normal(2))
-    if family is GRU:
-        return LayerNormParams(normal(wide), normal(wide))
-    return LayerNormParams(normal(wide), normal(wide), normal(2), normal(2))
+    sizes = {"gain_h": wide, "gain_x": wide, "gain_c": 2, "bias_c": 2}
+    return LayerNormParams(**{name: normal(sizes[name]) for name in family.cell.norms})
 
 
 def compare(family, arguments, ours, theirs, implementation):
@@ -223,6 +220,22 @@ def test_vmap_of_gradients_over_examples_and_parameters(family, rng):
         lambda e, *a: np.testing.assert_allclose(a, [e, e], rtol=1e-4, atol=1e-5),
         *results,
     )
+
+
+def test_a_callable_that_cannot_be_hashed_is_an_activation(rng):
+    class Activation:
+        __hash__ = None  # pyright: ignore
+
+        def __call__(self, a):
+            return jnp.tanh(a)
+
+    params, x, _ = as_float32(drawn(RNN, rng))
+    plan = jaxnets.plan(rnn, params, x, activation=Activation())
+    assert plan.implementation == "split"
+    expected = rnn(params, x)[1]
+    for implementation in ("split", "scan"):
+        _, ys = rnn(params, x, activation=Activation(), implementation=implementation)
+        np.testing.assert_allclose(ys, expected, rtol=1e-6)
 
 
 def test_the_error_of_forward_mode_names_the_option(rng):

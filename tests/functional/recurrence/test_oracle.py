@@ -12,7 +12,7 @@ from hypothesis import given
 from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
-from tests.cells import EVERY, FAMILIES, GRU, LINEAR, LSTM, PARALLEL, RNN
+from tests.cells import EVERY, FAMILIES, FORMS
 from tests.functional.recurrence.setup import (
     draw_params,
     draw_state,
@@ -79,41 +79,13 @@ def compare(family, sizes, draws, cell, **extras):
         np.testing.assert_allclose(np.vdot(leaf, directions[k]), slope, atol=1e-7)
 
 
+@pytest.mark.parametrize(("family", "variant"), FORMS)
 @few_examples
-@given(draws=scans(), clip=st.sampled_from([None, 0.4]))
-def test_rnn_against_plain_loops(draws, clip):
+@given(data=st.data())
+def test_cells_against_plain_loops(family, variant, data):
+    draws = data.draw(scans(family.implementations))
     with jax.enable_x64(True):
-        compare(RNN, (3, 2), draws, {"clip": clip})
-
-
-@few_examples
-@given(draws=scans(), clip=st.sampled_from([None, 0.4]), reset_after=st.booleans())
-def test_gru_against_plain_loops(draws, clip, reset_after):
-    with jax.enable_x64(True):
-        compare(GRU, (2, 3), draws, {"clip": clip, "reset_after": reset_after})
-
-
-@few_examples
-@given(
-    draws=scans(),
-    clip=st.sampled_from([None, 0.4]),
-    coupled_gates=st.booleans(),
-    peephole=st.booleans(),
-    projection=st.sampled_from([None, 2]),
-)
-def test_lstm_against_plain_loops(draws, clip, coupled_gates, peephole, projection):
-    cell = {"clip": clip, "coupled_gates": coupled_gates}
-    extras = {"peephole": peephole, "projection": projection}
-    with jax.enable_x64(True):
-        compare(LSTM, (2, 3), draws, cell, **extras)
-
-
-@pytest.mark.parametrize("family", LINEAR, ids=lambda f: f.name)
-@few_examples
-@given(draws=scans(PARALLEL))
-def test_linear_cells_against_plain_loops(family, draws):
-    with jax.enable_x64(True):
-        compare(family, (3, 2), draws, {})
+        compare(family, (2, 3), draws, dict(variant.options), **variant.params)
 
 
 @every_cell

@@ -9,36 +9,37 @@ from flax.nnx import initializers
 
 from jaxnets import functional as F
 from jaxnets import nn
+from tests.cells import EVERY
 
 
 D, H = 3, 4
 LAYERS = {
-    "rnn": (nn.RNN, F.rnn, {}, {}),
-    "rnn-options": (nn.RNN, F.rnn, {"activation": jax.nn.relu, "clip": 0.6}, {}),
-    "gru": (nn.GRU, F.gru, {}, {}),
-    "gru-options": (
+    **{
+        f"{family.name}-{number}": (
+            family.layer,
+            family.run,
+            dict(variant.options),
+            dict(variant.params),
+        )
+        for family in EVERY
+        for number, variant in enumerate(family.variants)
+    },
+    "rnn-activation": (nn.RNN, F.rnn, {"activation": jax.nn.relu}, {}),
+    "gru-activations": (
         nn.GRU,
         F.gru,
-        {
-            "activation": jnp.sin,
-            "gate_activation": jax.nn.hard_sigmoid,
-            "reset_after": False,
-            "clip": 0.6,
-        },
+        {"activation": jnp.sin, "gate_activation": jax.nn.hard_sigmoid},
         {},
     ),
-    "lstm": (nn.LSTM, F.lstm, {}, {}),
-    "lstm-options": (
+    "lstm-activations": (
         nn.LSTM,
         F.lstm,
         {
             "activation": jnp.sin,
             "gate_activation": jax.nn.hard_sigmoid,
             "output_activation": jax.nn.relu,
-            "clip": 0.6,
-            "coupled_gates": True,
         },
-        {"peephole": True, "projection": 2},
+        {},
     ),
 }
 SCAN = {
@@ -83,13 +84,13 @@ def test_a_layer_calls_its_function_with_its_parameters(case, x):
 
 
 def test_time_major(x):
-    layer, _ = construct(LAYERS["lstm"])
+    layer, _ = construct(LAYERS["lstm-0"])
     state, ys = layer(np.swapaxes(x, 0, 1), time_major=True)
     assert_close((state, np.swapaxes(ys, 0, 1)), layer(x))
 
 
 def test_a_run_continues_from_a_returned_state(x):
-    layer, _ = construct(LAYERS["lstm-options"])
+    layer, _ = construct(LAYERS["lstm-3"])
     middle, first = layer(x[:, :2])
     end, second = layer(x[:, 2:], middle)
     assert_close((end, np.concatenate([first, second], axis=1)), layer(x))

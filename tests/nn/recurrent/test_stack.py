@@ -14,6 +14,7 @@ from flax import nnx
 from jaxnets import functional as F
 from jaxnets import interop, models, nn
 from jaxnets.gradflow import measure
+from tests.cells import EVERY
 from tests.nn.recurrent.test_layers import assert_close, disturbed
 
 
@@ -47,6 +48,15 @@ def test_a_stack_calls_its_functions_in_turn(x):
     assert_close(stack.last_h(actual[0]), actual[0][1])
     # Length 0 gives the initial state, in every layer.
     np.testing.assert_array_equal([h[1] for h in actual[0]], [s[1] for s in start])
+
+
+@pytest.mark.parametrize("family", EVERY, ids=lambda f: f.name)
+def test_every_cell_stacks_in_both_directions(family, x):
+    stack = construct(family.layer, num_layers=2, bidirectional=True, dropout=0.1)
+    stack.eval()
+    state, ys = stack(x)
+    assert len(state) == 2 and ys.shape == (3, 5, 2 * H)
+    assert_close(stack.last_h(state)[:, :H], ys[:, -1, :H])
 
 
 def test_both_directions_read_the_concatenated_outputs_of_the_layer_before(x):

@@ -13,18 +13,16 @@ from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.recurrence.activations import Activation
 from jaxnets.functional.recurrence.arguments import (
     check_array,
+    check_callables,
     check_kind,
     check_shape,
     check_state,
     same_dtype,
 )
 from jaxnets.functional.recurrence.cell import plain_hooks
-from jaxnets.functional.recurrence.cell_options import CellOptions, check_cell_options
-from jaxnets.functional.recurrence.cells.lstm_cell import (
-    LSTM,
-    LSTMState,
-    cell_and_output_gate,
-)
+from jaxnets.functional.recurrence.cell_options import CellOptions
+from jaxnets.functional.recurrence.cells.lstm_cell import LSTM, cell_and_output_gate
+from jaxnets.functional.recurrence.cells.lstm_params import LSTMState
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -236,7 +234,7 @@ def conv_lstm(
     `ConvLSTM2D` have no peepholes. Keras supports strides and dilation, which this
     function does not. PyTorch has no convolutional LSTM.
     """
-    check_cell_options(activation=activation, gate_activation=gate_activation)
+    check_callables(activation=activation, gate_activation=gate_activation)
     check_clip_cotangent(clip_cotangent)
     check_kind(params, ConvLSTMParams)
     check_array("x", x)

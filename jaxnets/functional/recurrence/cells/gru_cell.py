@@ -50,7 +50,8 @@ def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
     hidden = jnp.shape(params.w_xh)[1] // 3
     gates, candidate = columns(0, 2, hidden), columns(2, 1, hidden)
     w_hh, w_hn = params.w_hh, None
-    if not options.reset_after:
+    reset_after = options.switches["reset_after"]
+    if not reset_after:
         w_hh, w_hn = jnp.split(w_hh, [2 * hidden], axis=1)
     norm = options.layer_norm
     if norm is not None:
@@ -60,8 +61,8 @@ def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
         )
     else:
         parts = (Part(("r", "z"), gates, gates), Part(("n",), candidate, None))
-        parts += (Part(("h_n",), None, candidate),) if options.reset_after else ()
-    in_product = norm is None and options.reset_after
+        parts += (Part(("h_n",), None, candidate),) if reset_after else ()
+    in_product = norm is None and reset_after
     return BoundCell(
         kind=GRU,
         options=options,
@@ -97,7 +98,7 @@ def _update(
         return hooks.tap(hooks.activate("gate_activation", bounded_a, name), name)
 
     r = gate("r")
-    if options.reset_after:
+    if options.switches["reset_after"]:
         a_n = a["n"] + r * add_bias(a["h_n"], other.b_hn)
     else:
         reset = (r * apply_mask(h, other.dropout_mask).astype(r.dtype)).astype(h.dtype)
@@ -149,6 +150,7 @@ GRU = Cell(
     taps=("r", "z", "n", "h"),
     widths=_widths,
     bind=_bind,
+    switches={"reset_after": True},
     zero_params=("b_hn",),
 )
 

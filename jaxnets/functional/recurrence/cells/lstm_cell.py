@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.recurrence.activations import Activation, clipped
+from jaxnets.functional.recurrence.activations import SIGMOID, TANH, Activation, clipped
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
@@ -117,7 +117,7 @@ def cell_and_output_gate(
         return hooks.tap(hooks.activate(option, bounded_a, name), name)
 
     i = activate("gate_activation", "i", p_i, before)
-    if options.coupled_gates:
+    if options.switches.get("coupled_gates"):
         f = hooks.tap(1 - i, "f")
     else:
         f = activate("gate_activation", "f", p_f, before)
@@ -134,7 +134,12 @@ LSTM = Cell(
     widths=lstm_widths,
     bind=_bind,
     state=LSTMState,
-    activations=("activation", "gate_activation", "output_activation"),
+    activations={
+        "activation": TANH,
+        "gate_activation": SIGMOID,
+        "output_activation": TANH,
+    },
+    switches={"coupled_gates": False},
     norms=("gain_h", "gain_x", "gain_c", "bias_c"),
     zero_params=("peephole",),
     nonstandard_params=(("peephole", "peepholes"), ("w_hr", "a projection")),

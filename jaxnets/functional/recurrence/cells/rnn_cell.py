@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
-from jaxnets.functional.recurrence.activations import Activation, clipped
+from jaxnets.functional.recurrence.activations import TANH, Activation, clipped
 from jaxnets.functional.recurrence.arguments import check_weights
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
@@ -150,7 +150,7 @@ RNN = Cell(
     taps=("h",),
     widths=lambda params: (check_weights(params, RNNParams, ("h",)),),
     bind=_bind,
-    activations=("activation",),
+    activations={"activation": TANH},
     norms=("gain_h",),
 )
 

@@ -50,7 +50,7 @@ class Masks(NamedTuple):
 
 
 def parse_scan(
-    time: int,
+    time: Any,
     batch: tuple[int, ...],
     *,
     lengths: Any = None,

@@ -36,6 +36,14 @@ def pool_and_unpool(x):
     return max_unpool(y, indices, x.shape[-3:-1])
 
 
+# Every pool over windows: its function, its name in the oracle and further options.
+WINDOW_POOLS = {
+    "max_pool": (max_pool, "max", {}),
+    "sum_pool": (sum_pool, "sum", {}),
+    "avg_pool": (avg_pool, "avg", {}),
+    "lp_pool": (lp_pool, "lp", {"p": 3.0}),
+    "logsumexp_pool": (logsumexp_pool, "logsumexp", {}),
+}
 CASES = [
     Case(
         "max-pool",

@@ -1,6 +1,7 @@
 """Max, sum and average pooling against plain loops."""
 
 import functools
+import inspect
 from typing import Any
 
 import hypothesis
@@ -10,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnets import functional as F
 from jaxnets.functional.pooling.window import avg_pool, max_pool, sum_pool
+from tests.functional.pooling.cases import WINDOW_POOLS
 from tests.functional.pooling.setup import (
     assert_all_close,
     cotangent,
@@ -85,6 +88,27 @@ def test_sums_over_windows_that_do_not_overlap(implementation, dilation, rng):
 def test_the_first_maximum_whether_reduced_at_once_or_by_axis(window, strides, rng):
     x = with_ties(rng, (1, 19, 20, 2))
     assert_is_the_oracle("max", x, window, strides=strides, padding=3)
+
+
+@pytest.mark.parametrize("name", WINDOW_POOLS)
+def test_every_window_pool_against_plain_loops(name, rng):
+    """One problem with every option; a new pool is tested by its row of the table."""
+    pool, kind, own = WINDOW_POOLS[name]
+    x = rng.normal(size=(2, 6, 5, 3))
+    options = {"strides": (2, 1), "padding": ((1, 0), (1, 1)), "ceil_mode": True}
+    options |= {"padding_mode": "replicate", "window_dilation": (1, 2)}
+    run = functools.partial(pool, window_shape=(3, 2), **options, **own)
+    expected = oracle.pool(kind, x, cotangent, (3, 2), **oracle_options(options), **own)
+    assert_all_close(value_and_pullback(run, x), expected)
+
+
+def test_the_table_has_every_window_pool():
+    takes_a_window = lambda name: (
+        list(inspect.signature(getattr(F, name)).parameters)[1:2] == ["window_shape"]
+    )
+    pools = {name for name in F.__all__ if name.endswith("_pool")}
+    windows = set(filter(takes_a_window, pools)) - {"fractional_max_pool"}
+    assert windows == set(WINDOW_POOLS)
 
 
 def test_max_pool_of_the_textbook():

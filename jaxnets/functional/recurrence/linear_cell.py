@@ -6,7 +6,6 @@ h_{t-1} + value_t`.
 Source: Feng et al. 2024, "Were RNNs All We Needed?".
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -37,6 +36,7 @@ from jaxnets.functional.recurrence.time.cotangents import (
 )
 from jaxnets.functional.recurrence.time.options import (
     Masks,
+    ScanOptions,
     check_clip_cotangent,
     parse_scan,
 )
@@ -153,20 +153,56 @@ def run_linear_cell(
     chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
     if is_measuring():
         chosen = "scan"  # the one in which taps see every step
-    project = lambda x: add_bias(product(x, params.w_xh), params.b)
+    project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
     if chosen == "scan":
-        step = functools.partial(_step, cell, clip_cotangent)
         with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-            return scan_steps(step, h, x, options, prepare=project)
+            return _loop(cell, project, h, x, options, clip_cotangent)
     if time == 0:
         return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
-    in_logs = chosen == "associative_log"
+    return _in_parallel(cell, project, h, x, options, chosen == "associative_log")
+
+
+def _loop(
+    cell: LinearCell,
+    project: Callable[[Array], dict[str, Array]],
+    h: Array,
+    x: Array,
+    options: ScanOptions,
+    clip_cotangent: float | None,
+) -> tuple[Array, Array]:
+    """Run the cell step by step."""
+    coefficients = lambda a: cell.coefficients(a, tap)
+
+    def update(h: Array, pair: tuple[Array, Array], _: Any) -> tuple[Array, Array]:
+        return _update(h, *pair, clip_cotangent)
+
+    if is_measuring():
+        # In the loop the taps of the gates record every step.
+        measured = lambda h, a_t, _: update(h, coefficients(a_t), _)
+        return scan_steps(measured, h, x, options, prepare=project)
+    # XLA's CPU compiler takes a loop of elementwise operations for a small one, in
+    # which the gates are slow. Before the loop, the forward pass of the benchmark
+    # `recurrent`, row `min_lstm 32x512x128-128 forms`, took 28 ms instead of 121 (two
+    # cores of an AMD EPYC, JAX 0.12.0.1).
+    prepare = lambda x: coefficients(project(x))
+    return scan_steps(update, h, x, options, prepare=prepare)
+
+
+def _in_parallel(
+    cell: LinearCell,
+    project: Callable[[Array], dict[str, Array]],
+    h: Array,
+    x: Array,
+    options: ScanOptions,
+    in_logs: bool,
+) -> tuple[Array, Array]:
+    """Run all steps of the cell, or of each segment, by an associative scan."""
     log_coefficients: Any = cell.log_coefficients
     solver: Any = solve_in_logs if in_logs else solve
 
     def scan(state: Array, x: Array, masks: Masks, draws: None) -> tuple[Array, Array]:
         del draws
-        a = _blocks(cell, project(x))
+        a = project(x)
         decay, value = log_coefficients(a) if in_logs else cell.coefficients(a, tap)
         starts = h.astype(decay.dtype), state.astype(decay.dtype)
         states = solver(decay, value, *starts, masks, reverse=options.reverse)
@@ -187,7 +223,8 @@ def step_linear_cell(
     shape = (*jnp.shape(x_t)[:-1], hidden)
     check_state(state, [shape], None)
     params, x_t, h = _converted(params, x_t, state, shape)
-    return _step(cell, None, h, add_bias(product(x_t, params.w_xh), params.b))
+    a_t = _blocks(cell, add_bias(product(x_t, params.w_xh), params.b))
+    return _update(h, *cell.coefficients(a_t, tap), None)
 
 
 def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
@@ -216,16 +253,10 @@ def _blocks(cell: LinearCell, a: Array) -> dict[str, Array]:
     return dict(zip(cell.gates, split, strict=True))
 
 
-def _step(
-    cell: LinearCell,
-    clip_cotangent: float | None,
-    h: Array,
-    a_t: Array,
-    draws_t: None = None,
+def _update(
+    h: Array, decay: Array, value: Array, clip_cotangent: float | None
 ) -> tuple[Array, Array]:
-    """Compute one step from its pre-activations."""
-    del draws_t
-    decay, value = cell.coefficients(_blocks(cell, a_t), tap)
+    """Compute one step from its coefficients."""
     after = (decay * h.astype(decay.dtype) + value).astype(h.dtype)
     after = tap(clip_cotangents(after, clip_cotangent), "h")
     return after, after

@@ -102,7 +102,7 @@ class Bench(Options):
 
     ops: convolutions and pools, forward and with all gradients.
 
-    recurrent: RNN, GRU and LSTM over time, forward and with all gradients.
+    recurrent: recurrent cells over time, forward and with all gradients.
 
     training: one training step of ResNet-20.
 

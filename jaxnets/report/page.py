@@ -74,7 +74,7 @@ def _body(run: Run) -> Markup:
     sections = study_sections(run)
     links = [
         ("verdicts", "Verdicts"),
-        ("words", "Words"),
+        ("words", "Glossary"),
         *((section.study, STUDIES[section.study].title) for section in sections),
         ("provenance", "What ran where"),
     ]
@@ -94,7 +94,7 @@ def _body(run: Run) -> Markup:
             tag(
                 "main",
                 _part("verdicts", "Verdicts", verdicts_html(run), "summary"),
-                _part("words", "Words", glossary_html()),
+                _part("words", "Glossary", glossary_html()),
                 *_studies(run, sections),
                 _part("provenance", "What ran where", provenance_html(run)),
             ),

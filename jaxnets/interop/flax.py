@@ -36,7 +36,7 @@ class _Cell(NamedTuple):
 
 _LSTM_STATES = ("hi", "hf", "hg", "ho")
 _LINEN_LSTM = _Cell("lstm", ("ii", "if", "ig", "io"), _LSTM_STATES, _LSTM_STATES)
-CELLS = {
+FLAX_CELLS = {
     "nnx.LSTMCell": _LINEN_LSTM._replace(inputs=("ii", "if_", "ig", "io")),
     "nnx.OptimizedLSTMCell": _Cell("lstm", ("dense_i",), ("dense_h",), ("dense_h",)),
     "nnx.GRUCell": _Cell("gru", ("dense_i",), ("dense_h",), ("dense_i",)),
@@ -162,9 +162,9 @@ def to_flax(layers: Sequence[Any], cell: str) -> list[dict[str, Any]]:
 
 
 def _cell(name: str) -> _Cell:
-    if name not in CELLS:
-        raise ValueError(f"`cell` is {name!r}; wanted one of {', '.join(CELLS)}.")
-    return CELLS[name]
+    if name not in FLAX_CELLS:
+        raise ValueError(f"`cell` is {name!r}; wanted one of {', '.join(FLAX_CELLS)}.")
+    return FLAX_CELLS[name]
 
 
 def _params(cell: _Cell, tree: Mapping[str, Any], where: str) -> Any:

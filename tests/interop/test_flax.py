@@ -11,7 +11,7 @@ from flax import linen, nnx
 
 from jaxnets import interop
 from jaxnets.functional import gru, lstm, rnn
-from jaxnets.interop.flax import CELLS
+from jaxnets.interop.flax import FLAX_CELLS
 
 
 RUN = {"rnn": rnn, "gru": gru, "lstm": lstm}
@@ -66,14 +66,14 @@ def weighted_sum(array):
 
 @pytest.mark.parametrize(
     ("cell", "bidirectional"),
-    [(cell, False) for cell in CELLS]
+    [(cell, False) for cell in FLAX_CELLS]
     + [("nnx.OptimizedLSTMCell", True), ("linen.GRUCell", True)],
 )
 def test_outputs_states_and_gradients_equal_those_of_flax(cell, bidirectional, rng):
     tree = drawn_tree(cell, bidirectional, rng)
     theirs = functools.partial(run_flax, cell, bidirectional)
     x = jnp.asarray(rng.standard_normal((2, 5, FEATURES)), jnp.float32)
-    kind = CELLS[cell].kind
+    kind = FLAX_CELLS[cell].kind
 
     def differentiate(run):
         def loss(tree, x):

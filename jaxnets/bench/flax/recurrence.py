@@ -11,7 +11,7 @@ from jaxnets import functional as F
 
 # `OptimizedLSTMCell` computes the same as `LSTMCell`; README.md of benchmarks/ compares
 # their times.
-CELLS = {
+FLAX_CELLS = {
     F.RNNParams: nnx.SimpleCell,
     F.GRUParams: nnx.GRUCell,
     F.LSTMParams: nnx.OptimizedLSTMCell,
@@ -41,7 +41,7 @@ def layer(params: Any) -> nnx.RNN:
     in_features, hidden = params.w_xh.shape[0], params.w_hh.shape[0]
     dtype = params.w_xh.dtype
     zeros = nnx.initializers.zeros_init()
-    cell = CELLS[type(params)](
+    cell = FLAX_CELLS[type(params)](
         in_features,
         hidden,
         dtype=dtype,

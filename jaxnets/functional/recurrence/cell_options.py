@@ -217,7 +217,7 @@ def parse_zoneout(zoneout: Any, count: int) -> tuple[float, ...]:
 
 
 def draw_zoneout(
-    key: Any, rates: tuple[float, ...], shapes: list[tuple[int, ...]]
+    key: Any, rates: tuple[float, ...], shapes: list[tuple[Any, ...]]
 ) -> Draws:
     """Draw which units keep their value; without a key, or at rate 0, none does."""
     if key is None:

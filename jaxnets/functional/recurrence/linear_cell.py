@@ -58,7 +58,7 @@ class LinearCell(NamedTuple):
             of the blocks to pre-activations, and `tap` is applied to the gates.
         log_coefficients: `log_coefficients(a)` returns the logarithms of both; None if
             values may be negative.
-        state: None, because the state is `h` alone; as in `Cell`.
+        switches: As in `Cell`.
         zero_params: As in `Cell`.
     """
 
@@ -67,9 +67,7 @@ class LinearCell(NamedTuple):
     gates: tuple[str, ...]
     coefficients: Callable[..., tuple[Array, Array]]
     log_coefficients: Callable[[dict[str, Array]], tuple[Array, Array]] | None = None
-    state: None = None
     switches: Mapping[str, bool] = MappingProxyType({})
-    norms: tuple[str, ...] = ()
     zero_params: tuple[str, ...] = ()
 
     @property
@@ -150,9 +148,9 @@ def run_linear_cell(
         "`clip_cotangent`": clip_cotangent is not None,
         "a symbolic number of steps": not isinstance(time, int),
     }
+    if is_measuring() and implementation in cell.implementations:
+        implementation = "scan"  # the one in which taps record every step
     chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
-    if is_measuring():
-        chosen = "scan"  # the one in which taps see every step
     project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
     if chosen == "scan":
         with explain_forward_mode_error(clip_cotangent=clip_cotangent):
@@ -245,7 +243,8 @@ def _candidates(cell: LinearCell, unsupported: dict[str, bool]) -> list[Candidat
     ]
     loop = Candidate("scan")
     # The group `forms` of the benchmark `recurrent` compares them.
-    return [*parallel, loop] if jax.default_backend() != "cpu" else [loop, *parallel]
+    loop_first = is_measuring() or jax.default_backend() == "cpu"
+    return [loop, *parallel] if loop_first else [*parallel, loop]
 
 
 def _blocks(cell: LinearCell, a: Array) -> dict[str, Array]:

@@ -5,13 +5,14 @@ The functions `rnn`, `gru` and `lstm` and their steps have signatures and docume
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxnets.choices import Candidate, choose
-from jaxnets.functional.recurrence.activations import has_slope
+from jaxnets.functional.recurrence.activations import Activation, has_slope
 from jaxnets.functional.recurrence.arguments import (
     batch_of,
     check_features,
@@ -56,7 +57,7 @@ class _Arguments(NamedTuple):
         mask: The mask of recurrent dropout, or None.
         draws: Random draws, time first.
         batch: The batch axes.
-        time: Number of steps, in a tuple; empty for a single step.
+        time: Number of steps, also symbolic, in a tuple; empty for a single step.
     """
 
     params: Any
@@ -66,7 +67,7 @@ class _Arguments(NamedTuple):
     mask: Any
     draws: Draws
     batch: tuple[int, ...]
-    time: tuple[int, ...]
+    time: tuple[Any, ...]
 
 
 def run_cell(
@@ -196,35 +197,48 @@ def _candidates(
     cell: Cell, given: _Arguments, bound: BoundCell, options: ScanOptions
 ) -> list[Candidate]:
     """Return all implementations for these arguments, the preferred one first."""
-    nonstandard = nonstandard_feature(cell, given.options, given.params, given.mask)
-    own = [
-        name
-        for name, standard in cell.activations.items()
-        if getattr(given.options, name) not in standard
-    ]
-    other = f"`{own[0]}` other than the standard one" if own else nonstandard
+    feature = nonstandard_feature(cell, given.options, given.params, given.mask)
+    activations = {name: getattr(given.options, name) for name in cell.activations}
+    standard = lambda name, f: f in cell.activations[name]
+    nonstandard = _other_activation(activations, standard, "the standard one")
     kernels = [
-        kernel.candidate(other, given.x, (*given.time, *given.batch), options)
+        kernel.candidate(
+            nonstandard or feature, given.x, (*given.time, *given.batch), options
+        )
         if jax.default_backend() == kernel.platform
         else Candidate(kernel.name, kernel.requirement, possible=False)
         for kernel in cell.kernels
     ]
-    unknown = [name for name in own if not has_slope(getattr(given.options, name))]
-    if unknown:
-        nonstandard = f"`{unknown[0]}` other than tanh, sigmoid and relu"
-    elif nonstandard is None and jax.tree.leaves(bound.other_params):
-        nonstandard = "parameters outside of the products"
-    in_place = _in_place_candidate(nonstandard, given.x.dtype, *given.time)
+    known = lambda name, f: has_slope(f)
+    unknown = _other_activation(activations, known, "tanh, sigmoid and relu")
+    in_place = _in_place_candidate(unknown or feature, given, bound)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 
 
-def _in_place_candidate(nonstandard: str | None, dtype: Any, time: int) -> Candidate:
-    """Return the candidate "in_place"; see `Kernel.candidate` for `nonstandard`."""
+def _other_activation(
+    activations: dict[str, Activation],
+    supported: Callable[[str, Activation], bool],
+    names: str,
+) -> str | None:
+    """Name the first activation that is not supported, or return None."""
+    others = [name for name, f in activations.items() if not supported(name, f)]
+    return f"`{others[0]}` other than {names}" if others else None
+
+
+def _in_place_candidate(
+    unsupported: str | None, given: _Arguments, bound: BoundCell
+) -> Candidate:
+    """Return the candidate "in_place"; `unsupported` names a feature of the cell."""
+    (time,) = given.time
+    # The loops in place do not compute the gradients of these.
+    others = bool(jax.tree.leaves(bound.other_params))
     obstacles = {
-        f"does not support {nonstandard}": nonstandard is not None,
-        f"supports float32 and float64 only, not {dtype}": dtype
+        f"does not support {unsupported}": unsupported is not None,
+        "does not support parameters outside of the products": others,
+        f"supports float32 and float64 only, not {given.x.dtype}": given.x.dtype
         not in (jnp.float32, jnp.float64),
-        "needs at least one step": time == 0,
+        "does not support a symbolic number of steps": not isinstance(time, int),
+        "needs at least one step": isinstance(time, int) and time == 0,
     }
     reason = next((reason for reason, found in obstacles.items() if found), None)
     if reason is not None:

@@ -181,15 +181,15 @@ class RecurrentStack(OneDirection):
         ys: Any = x
         states = _layer_states(state, len(layers))
         # Not every cell has random options: without a key none is passed.
-        each: list[dict[str, Any]] = [dict(options) for _ in layers]
-        if options.get("key") is not None:
-            keys = jax.random.split(options["key"], len(layers))
-            each = [own | {"key": key} for own, key in zip(each, keys, strict=True)]
+        key = options.pop("key", None)
+        keys = [{} for _ in layers]
+        if key is not None:
+            keys = [{"key": own} for own in jax.random.split(key, len(layers))]
         with scope(self.name):
             for number, layer in enumerate(layers):
                 if number and self.dropout is not None:
                     ys = self.dropout(ys, deterministic=deterministic, rngs=rngs)
-                final, ys = layer(ys, states[number], **each[number])
+                final, ys = layer(ys, states[number], **keys[number], **options)
                 finals.append(final)
         return tuple(finals), ys
 

@@ -4,7 +4,6 @@
 """
 
 import jax
-import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -122,6 +121,8 @@ def test_taps_record_every_step(family, implementation, rng):
     how = {"implementation": implementation}
     loss = lambda params: jnp.sum(jnp.sin(family.run(params, x, **how)[1]))
     taps = measure(loss, params).taps
+    measured = jaxnets.plan(lambda params: measure(loss, params).taps, params)
+    assert measured.implementation == "scan"
     assert set(taps) == {*CELLS[family.name].cell.gates, "h"}
     assert {tap.norm.shape for tap in taps.values()} == {(5,)}
     # At the last step, dL/dh_t comes from the output alone.
@@ -144,16 +145,3 @@ def test_plan_and_unsupported_options(family, rng):
         family.run(params._replace(w_xh=params.w_xh[:, 1:]), x)
     with pytest.raises(ValueError, match=r"`state` has shape \(3,\); wanted \(2, 2\)"):
         family.step(params, np.ones(3, np.float32), x[:, 0])
-
-
-@every_cell
-def test_a_symbolic_number_of_steps_runs_in_the_loop(family, rng):
-    params = as_float32(draw_params(family, rng))
-    time, *_ = jax.export.symbolic_shape("t")
-    x = jax.ShapeDtypeStruct((2, time, 3), np.float32)
-    others = jaxnets.plan(family.run, params, x).others
-    assert others["associative"] == "does not support a symbolic number of steps"
-    exported = jax.export.export(jax.jit(lambda x: family.run(params, x)[1]))(x)
-    x = as_float32(rng.standard_normal((2, 5, 3)))
-    expected = family.run(params, x)[1]
-    np.testing.assert_allclose(exported.call(x), expected, rtol=1e-6)

@@ -4,16 +4,19 @@ import functools
 
 import hypothesis.strategies as st
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 
+import jaxnets
 from jaxnets.functional.recurrence import run as run_module
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.cells import EVERY, FAMILIES, FORMS
 from tests.functional.recurrence.setup import (
+    as_float32,
     draw_params,
     draw_state,
     few_examples,
@@ -148,3 +151,20 @@ def test_steps_in_turn_give_the_same_as_a_run(family, rng):
 def draw_zeros(state):
     zeros = [np.zeros(leaf.shape) for leaf in jax.tree.leaves(state)]
     return tuple(zeros) if len(zeros) > 1 else zeros[0]
+
+
+@every_cell
+def test_a_symbolic_number_of_steps(family, rng):
+    params, state = draw_params(family, rng), draw_state(family, rng, (2,))
+    params, state = as_float32((params, state))
+    time, *_ = jax.export.symbolic_shape("t")
+    shape = jax.ShapeDtypeStruct((2, time, 3), np.float32)
+    others = jaxnets.plan(family.run, params, shape).others
+    unsupported = "does not support a symbolic number of steps"
+    assert unsupported in (others.get("in_place"), others.get("associative"))
+    gradient = lambda x: jax.grad(
+        lambda x: jnp.sum(jnp.sin(family.run(params, x, state)[1]))
+    )(x)
+    exported = jax.export.export(jax.jit(gradient))(shape)
+    x = as_float32(rng.standard_normal((2, 5, 3)))
+    assert_close(exported.call(x), gradient(x), 1e-5)

@@ -3,14 +3,16 @@
 import os
 
 
-# Before JAX is imported: the suite needs no accelerator, and two forced host devices
-# would only slow it down.
+# Before JAX is imported: the suite needs no accelerator.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import numpy as np
 import pytest
 
+
+# For the tests of several devices. The others run on the first.
+jax.config.update("jax_num_cpu_devices", 2)
 
 # The programs of the tests run for a moment and take far longer to compile. This
 # leaves out LLVM's optimisations; XLA's own passes run as ever. What a test starts as

@@ -20,6 +20,7 @@ CASES = [
         "batch-norm",
         normalised,
         (random(3, 2, 3, 2), random(4)[:2], random(5)[:2]),
+        batched={},
     ),
     Case(
         "batch-norm-given-statistics",

@@ -57,6 +57,7 @@ CASES = [
         "conv-lax-unbatched",
         lambda x, kernel: conv(x, kernel, padding="SAME_LOWER", implementation="lax"),
         arrays(5, (6, 5, 2), (2, 3, 2, 3)),
+        batched={},
     ),
     Case(
         "conv-transpose-grouped",
@@ -86,6 +87,7 @@ CASES = [
         "causal-with-state",
         lambda x, kernel, state: causal_conv(x, kernel, state=state, kernel_dilation=2),
         arrays(9, (2, 3, 2), (3, 2, 4), (2, 4, 2)),
+        batched={0: 0, 2: 0},
     ),
     Case(
         "unfold-strided",

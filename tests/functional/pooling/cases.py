@@ -130,6 +130,7 @@ CASES = [
         "max-unpool",
         functools.partial(max_unpool, indices=INDICES, spatial_shape=(12,)),
         (distinct(2, 2, 2),),
+        examples={"indices": INDICES},
     ),
     Case("max-pool-and-unpool", pool_and_unpool, (distinct(2, 6, 5, 2),)),
     Case(
@@ -148,6 +149,7 @@ CASES = [
             fractional_max_pool, window_shape=2, output_shape=(5, 3), samples=SAMPLES
         ),
         (distinct(2, 7, 5, 3),),
+        examples={"samples": SAMPLES},
     ),
     Case("global-avg-pool", global_avg_pool, (distinct(2, 3, 5, 3),)),
     Case("global-max-pool", global_max_pool, (distinct(2, 3, 5, 3),)),

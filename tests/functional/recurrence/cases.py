@@ -31,12 +31,18 @@ SEQUENCE = (BATCH, TIME, FEATURES)
 STATE = (BATCH, HIDDEN)
 
 
-def custom_step(x, h, w):
+def custom_step(x, h, w, lengths=LENGTHS, resets=RESETS):
     def step(h, x_t):
         h = jnp.sin(h @ w + x_t)
         return h, h * h
 
-    return recur(step, h, x, lengths=LENGTHS, resets=RESETS, checkpoint=2)
+    return recur(step, h, x, lengths=lengths, resets=resets, checkpoint=2)
+
+
+def batch_axes(drawn):
+    """Return the batch axes of the input and the state; the parameters have none."""
+    params, state = (len(jax.tree.leaves(tree)) for tree in drawn)
+    return dict.fromkeys((0, *range(1 + params, 1 + params + state)), 0)
 
 
 def standard(family, implementation):
@@ -47,12 +53,12 @@ def standard(family, implementation):
         draw_state(family, rng, (BATCH,), HIDDEN),
     )
     leaves, structure = jax.tree.flatten(as_float32(drawn))
-    options = {"resets": RESETS, "lengths": LENGTHS, "reverse": True}
-    options["implementation"] = implementation
+    masks = {"lengths": LENGTHS, "resets": RESETS}
+    options = {"reverse": True, "implementation": implementation}
 
-    def run(x, *leaves):
+    def run(x, *leaves, lengths=LENGTHS, resets=RESETS):
         params, state = jax.tree.unflatten(structure, leaves)
-        return family.run(params, x, state, **options)
+        return family.run(params, x, state, lengths=lengths, resets=resets, **options)
 
     return Case(
         f"{family.name}-{implementation}",
@@ -60,6 +66,8 @@ def standard(family, implementation):
         (*draw(SEQUENCE), *leaves),
         forward_mode=implementation not in ("split", "in_place"),
         half_precision=implementation != "in_place",
+        batched=batch_axes(drawn),
+        examples=masks,
     )
 
 
@@ -76,7 +84,12 @@ def one_step(family):
         params, state = jax.tree.unflatten(structure, leaves)
         return family.step(params, state, x_t)
 
-    return Case(f"{family.name}-step", step, (*draw((BATCH, FEATURES)), *leaves))
+    return Case(
+        f"{family.name}-step",
+        step,
+        (*draw((BATCH, FEATURES)), *leaves),
+        batched=batch_axes(drawn),
+    )
 
 
 def with_options(implementation):
@@ -97,17 +110,25 @@ def with_options(implementation):
                 **how,
             ),
             draw((TIME, BATCH, FEATURES), STATE, *weights(3)),
+            {0: 1, 1: 0},
         ),
         (
             "lstm-peephole-projection-coupled-clip",
             lambda x, *w: lstm(LSTMParams(*w), x, coupled_gates=True, clip=0.7, **how),
             draw(SEQUENCE, *weights(4, OUTPUTS), (3, HIDDEN), (HIDDEN, OUTPUTS)),
+            {0: 0},
         ),
     ]
     forward = implementation == "scan"
     return [
-        Case(f"{name}-{implementation}", function, arrays, forward_mode=forward)
-        for name, function, arrays in cases
+        Case(
+            f"{name}-{implementation}",
+            function,
+            arrays,
+            forward_mode=forward,
+            batched=batched,
+        )
+        for name, function, arrays, batched in cases
     ]
 
 
@@ -120,5 +141,11 @@ CASES = [
     *map(one_step, EVERY),
     *with_options("scan"),
     *with_options("split"),
-    Case("recur", custom_step, draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN))),
+    Case(
+        "recur",
+        custom_step,
+        draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN)),
+        batched={0: 0, 1: 0},
+        examples={"lengths": LENGTHS, "resets": RESETS},
+    ),
 ]

@@ -1,0 +1,148 @@
+"""Every pure function with its batch on two devices, and exported with a symbolic one.
+
+`tests/conftest.py` asks for two CPU devices. The batch of a case is doubled, so that
+each device has one of its size. The objective is a sum over examples, so its gradients
+are those of one device, and nothing but the gradients of parameters needs to travel.
+"""
+
+import functools
+import re
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tests.functional import cases_distribution, test_transforms
+
+
+CASES = [
+    case for case in [*test_transforms.CASES, *cases_distribution.CASES] if case.batched
+]
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# Operations of a compiled program that move data between devices.
+COLLECTIVE = re.compile(
+    r" (all-gather|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
+    r"|ragged-all-to-all)(?:-start)?\("
+)
+
+
+def objective(case, arrays, examples):
+    """A sum over examples and positions, nonlinear so that cotangents differ."""
+    total = jnp.zeros((), jnp.float32)
+    for leaf in test_transforms.floats(case.function(*arrays, **examples)):
+        weights = np.cos(np.arange(leaf.shape[-1])).astype(leaf.dtype)
+        total += jnp.dot(jnp.sin(leaf), weights).sum()
+    return total
+
+
+def value_and_gradients(case):
+    return jax.value_and_grad(functools.partial(objective, case))
+
+
+def doubled(case):
+    """Return the arrays and examples, with twice as many examples."""
+    arrays = tuple(
+        np.concatenate([a, 0.5 * a], case.batched[i]) if i in case.batched else a
+        for i, a in enumerate(case.arrays)
+    )
+    examples = {n: np.concatenate([a, a[::-1]]) for n, a in case.examples.items()}
+    return arrays, examples
+
+
+def specs(case, axis):
+    """Return the partition of the arrays and of the examples over a mesh axis."""
+    spec = lambda position: PartitionSpec(*[None] * position, axis)
+    arrays = tuple(
+        spec(case.batched[i]) if i in case.batched else PartitionSpec()
+        for i in range(len(case.arrays))
+    )
+    return arrays, dict.fromkeys(case.examples, spec(0))
+
+
+@functools.cache
+def expected(name):
+    """Return value and gradients on one device."""
+    case = next(case for case in CASES if case.name == name)
+    return jax.jit(value_and_gradients(case))(*doubled(case))
+
+
+def mesh_of(kind):
+    return jax.make_mesh((2,), ("data",), axis_types=(kind,))
+
+
+def placed(mesh, case):
+    place = lambda spec, a: jax.device_put(a, NamedSharding(mesh, spec))
+    is_spec = lambda leaf: isinstance(leaf, PartitionSpec)
+    return jax.tree.map(place, specs(case, "data"), doubled(case), is_leaf=is_spec)
+
+
+def assert_close(actual, wanted):
+    test_transforms.assert_close(actual, wanted, 1e-4)
+
+
+@every_case
+def test_data_parallel_step_only_reduces_gradients(case):
+    step = jax.jit(value_and_gradients(case))
+    arguments = placed(mesh_of(AxisType.Auto), case)
+    compiled = step.lower(*arguments).compile()
+    assert set(COLLECTIVE.findall(compiled.as_text())) == set()
+    assert_close(compiled(*arguments), expected(case.name))
+
+
+@every_case
+def test_explicit_mesh(case):
+    mesh = mesh_of(AxisType.Explicit)
+    with jax.set_mesh(mesh):
+        value, gradients = jax.jit(value_and_gradients(case))(*placed(mesh, case))
+    assert_close((value, gradients), expected(case.name))
+    arrays, _ = specs(case, "data")
+    for spec, gradient in zip(arrays, gradients, strict=True):
+        assert gradient.sharding.is_equivalent_to(
+            NamedSharding(mesh, spec), gradient.ndim
+        )
+
+
+@every_case
+def test_shard_map(case):
+    """Differentiate around the `shard_map` and inside of it."""
+    mesh = mesh_of(AxisType.Auto)
+    in_specs = specs(case, "data")
+    sharded = functools.partial(jax.shard_map, mesh=mesh, in_specs=in_specs)
+
+    def local(arrays, examples):
+        return jax.lax.psum(objective(case, arrays, examples), "data")
+
+    def inside(arrays, examples):
+        value, gradients = value_and_gradients(case)(arrays, examples)
+        return jax.lax.psum(value, "data"), gradients
+
+    @jax.jit
+    def both(arrays, examples):
+        around = jax.value_and_grad(sharded(local, out_specs=PartitionSpec()))
+        within = sharded(inside, out_specs=(PartitionSpec(), in_specs[0]))
+        return around(arrays, examples), within(arrays, examples)
+
+    for found in both(*doubled(case)):
+        assert_close(found, expected(case.name))
+
+
+@every_case
+def test_export_with_symbolic_batch(case):
+    arrays, examples = doubled(case)
+    (batch,) = jax.export.symbolic_shape("batch")
+
+    def symbolic(a, axis):
+        shape = (
+            a.shape if axis is None else (*a.shape[:axis], batch, *a.shape[axis + 1 :])
+        )
+        return jax.ShapeDtypeStruct(shape, a.dtype)
+
+    arguments = (
+        tuple(symbolic(a, case.batched.get(i)) for i, a in enumerate(arrays)),
+        {name: symbolic(a, 0) for name, a in examples.items()},
+    )
+    exported = jax.export.export(jax.jit(value_and_gradients(case)))(*arguments)
+    assert_close(exported.call(arrays, examples), expected(case.name))

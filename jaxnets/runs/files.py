@@ -4,11 +4,13 @@ Everything that the library writes for a user goes through `write_bytes`.
 """
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import stat
 from pathlib import Path
+from typing import Any
 
 
 # Control characters but tab and the ends of lines, which can steer a terminal, and
@@ -16,6 +18,9 @@ from pathlib import Path
 # not UTF-8. UTF-8 has no code for those.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# The files of a run have five levels.
+MOST_NESTED = 16
+LARGEST = 2**63 - 1
 # Folders of devices and of the pipes that a shell opens.
 DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")
 
@@ -83,11 +88,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         ...     path.read_text(), len(list(path.parent.iterdir()))
         ('new', 1)
     """
-    if str(path.parent) in DEVICES:
-        path.write_bytes(data)
-        return
     kind = _kind(path)
-    if kind not in (None, "file", "link"):
+    device = str(path.parent) in DEVICES
+    if kind not in (None, "file", "link") and not device:
         raise FileExistsError(
             f"{path} is a {kind} and not a file, so it is not replaced. Choose another "
             "name, or move it away."
@@ -95,6 +98,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     # What a killed process leaves has a name that is not taken for a result.
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
+        if device:
+            path.write_bytes(data)
+            return
         with partial.open("xb") as file:
             file.write(data)
             file.flush()
@@ -102,7 +108,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -134,6 +140,61 @@ def read_text(path: Path) -> str | None:
             f"{path} is not UTF-8 text: byte {error.start} is "
             f"0x{error.object[error.start]:02x}. Save it as UTF-8, or move it away."
         ) from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None if nothing is there.
+
+    All texts in it are made printable.
+
+    Raises:
+        ValueError: If it is not JSON, not an object, or nested without sense.
+        OSError: If the file may not be read.
+    """
+    text = read_text(path)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}). The file may have been cut off; delete it "
+            "to draw the run without it."
+        ) from error
+    if not isinstance(found, dict):
+        kind = "null" if found is None else type(found).__name__
+        raise ValueError(
+            f"{path} holds a {kind}; wanted an object with names. Is it the file of a "
+            "jaxnets run?"
+        )
+    try:
+        return _plain(found, "", MOST_NESTED)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} Is it the file of a jaxnets run?") from error
+
+
+def _plain(value: Any, where: str, levels: int) -> Any:
+    """Return a value of JSON with printable texts, if the rest of the code can take it.
+
+    Args:
+        value: The value.
+        where: Where it stands, such as `arms[3].size`, for the error.
+        levels: How many levels of lists and objects it may have.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"`{where}` is a whole number beyond 2^63 - 1.")
+    if isinstance(value, dict | list) and levels == 0:
+        raise ValueError(f"`{where}` is nested deeper than {MOST_NESTED} levels.")
+    if isinstance(value, list):
+        entries = enumerate(value)
+        return [_plain(entry, f"{where}[{n}]", levels - 1) for n, entry in entries]
+    if isinstance(value, dict):
+        prefix = f"{where}." if where else ""
+        named = ((printable(name), entry) for name, entry in value.items())
+        return {n: _plain(entry, f"{prefix}{n}", levels - 1) for n, entry in named}
+    return value
 
 
 def _kind(path: Path) -> str | None:

@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from jaxnets.bench.options import Options
-from jaxnets.runs.catalogue import StudyName
 
 
-Scale = Literal["smoke", "laptop", "accelerator"]
 Format = Literal["html", "png", "svg"]
-SCALES: tuple[Scale, ...] = get_args(Scale)
 FORMATS: tuple[Format, ...] = get_args(Format)
-DATASETS = ("digits", "mnist", "cifar10")
 # More networks than this are a slip of the hand: their figures do not change.
 MOST_SEEDS = 1000
 
@@ -36,8 +32,8 @@ class Contrast:
         resume: Folder of an interrupted run.
     """
 
-    studies: tuple[Literal["all"] | StudyName, ...] = ()
-    scale: Scale | None = None
+    studies: tuple[str, ...] = ()
+    scale: str | None = None
     seeds: int | None = None
     dataset: str | None = None
     out: Path | None = None

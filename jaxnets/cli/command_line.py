@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from jaxnets.cli.signals import Signals
 
+
+# As in typing; nothing is imported here that takes a moment.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from jaxnets.cli.streams import Stream

@@ -46,7 +46,7 @@ def run_contrast(command: Contrast, words: Sequence[str], signals: Signals) -> i
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     _print_verdicts(result.verdicts)
-    _print_claims(summary["claims"])
+    _print_claims(summary.get("claims", []))
     if result.interrupted:
         print(f"\nInterrupted. Finish with: jaxnets contrast --resume {_word(folder)}")
         print(f"Report so far: {_shown(page)}")
@@ -57,40 +57,17 @@ def run_contrast(command: Contrast, words: Sequence[str], signals: Signals) -> i
 
 def _folder_of(command: Contrast) -> tuple[Path, ContrastConfig | None]:
     """Return the folder of the run, and its configuration if it is to be resumed."""
-    if command.resume is None:
-        now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
-        folder = command.out or Path("runs") / now
-        _check_new(folder)
-        return folder, None
     try:
+        if command.resume is None:
+            now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+            folder = command.out or Path("runs") / now
+            RunFolder(folder).check_free()
+            return folder, None
         config = RunFolder(command.resume).config()
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     _check_same(command, config)
     return command.resume, config
-
-
-def _check_new(folder: Path) -> None:
-    """Check that a run can be written into `folder`, before anything is computed."""
-    try:
-        if (folder / CONFIG).exists():
-            raise UsageError(
-                f"{folder} already holds a run. Finish it with --resume {folder}, or "
-                "choose another --out."
-            )
-        # The nearest folder that is there already.
-        found = next(path for path in (folder, *folder.parents) if path.exists())
-        if not found.is_dir():
-            raise UsageError(f"--out is {folder}, but {found} is no folder.")
-        if found == folder and any(folder.iterdir()):
-            raise UsageError(
-                f"{folder} holds files, but no run; choose another --out, which is "
-                "empty or does not exist."
-            )
-        if not os.access(found, os.W_OK | os.X_OK):
-            raise UsageError(f"--out is {folder}, but {found} cannot be written.")
-    except OSError as error:
-        raise UsageError(f"--out is {folder}: {error.strerror}.") from error
 
 
 def _check_same(command: Contrast, config: ContrastConfig) -> None:

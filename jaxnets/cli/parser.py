@@ -13,16 +13,14 @@ from typing import Any, Never
 from jaxnets._version import __version__
 from jaxnets.bench.options import DTYPES, SUITES, Options
 from jaxnets.cli.arguments import (
-    DATASETS,
     FORMATS,
-    SCALES,
     Bench,
     Contrast,
     Doctor,
     Report,
     UsageError,
 )
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
 
 
 Command = Contrast | Report | Bench | Doctor
@@ -123,7 +121,7 @@ def _contrast(words: Sequence[str]) -> Contrast:
         "that have ended are not repeated.",
     )
     found = vars(parser.parse(words))
-    return Contrast(**found | {"studies": tuple(found["studies"])})
+    return Contrast(studies=tuple(found.pop("studies")), **found)
 
 
 def _report(words: Sequence[str]) -> Report:

@@ -31,6 +31,7 @@ class Signals:
         self._received = 0
         self._saving = False
         self._repeated = False
+        self._said = threading.Event()
 
     @property
     def exit_code(self) -> int:
@@ -66,7 +67,8 @@ class Signals:
                 self._repeated = False
             elif self._saving and not self._received:
                 self._received = number
-                self.say("Stopping. What was measured is kept; Ctrl-C again ends now.")
+                self.say("Stopping; Ctrl-C again ends at once.")
+                self._said.set()
             else:
                 # The progress display may have hidden the cursor.
                 shown = "\x1b[?25h\n" if os.isatty(2) else ""
@@ -77,6 +79,8 @@ class Signals:
         """Interrupt the main thread, in which Python calls this."""
         del number, frame
         if self._saving:
+            # So that the process does not end before the user is told.
+            self._said.wait(1)
             raise KeyboardInterrupt
 
     def _repeat(self, lost) -> None:

@@ -17,7 +17,7 @@ from jaxnets._version import __version__
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def devices() -> list[jax.Device]:
+def devices() -> list[Any]:
     """Return the devices that JAX computes on.
 
     Raises:

@@ -48,7 +48,7 @@ def run_contrast(command: Contrast, words: Sequence[str], signals: Signals) -> i
     _print_verdicts(result.verdicts)
     _print_claims(summary.get("claims", []))
     if result.interrupted:
-        print(f"\nInterrupted. Finish with: jaxnets contrast --resume {_word(folder)}")
+        print(f"\nInterrupted. Finish with: jaxnets contrast --resume {quoted(folder)}")
         print(f"Report so far: {_shown(page)}")
         return signals.exit_code
     print(f"\nReport: {_shown(page)}")
@@ -73,7 +73,7 @@ def _folder_of(command: Contrast) -> tuple[Path, ContrastConfig | None]:
 def _check_same(command: Contrast, config: ContrastConfig) -> None:
     """Refuse to resume a run with other arguments than those that it began with."""
     given = {
-        "studies": _chosen(command) if command.studies else None,
+        "studies": chosen_studies(command) if command.studies else None,
         "scale": command.scale,
         "seeds": command.seeds,
         "dataset": command.dataset,
@@ -98,7 +98,7 @@ def _check_same(command: Contrast, config: ContrastConfig) -> None:
         )
 
 
-def _chosen(command: Contrast) -> tuple[str, ...]:
+def chosen_studies(command: Contrast) -> tuple[str, ...]:
     """Return the studies to run, in the order of the catalogue."""
     named = set(command.studies or ["all"])
     if "all" in named:
@@ -110,7 +110,7 @@ def _config(command: Contrast, studies: ModuleType) -> ContrastConfig:
     """Return the configuration of the run that the arguments ask for."""
     scale = command.scale or SCALE
     return ContrastConfig(
-        studies=_chosen(command),
+        studies=chosen_studies(command),
         scale=scale,
         seeds=tuple(range(command.seeds or SEEDS)),
         dataset=command.dataset or studies.default_dataset(scale),
@@ -176,7 +176,7 @@ def _shown(path: Path) -> str:
     return line(path) if sys.stdout.isatty() else str(path)
 
 
-def _word(path: Path) -> str:
+def quoted(path: str | Path) -> str:
     """Return a path as a word of a command, which can be copied from a terminal."""
     if line(path) == str(path):
         return shlex.quote(str(path))

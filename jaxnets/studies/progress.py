@@ -1,6 +1,6 @@
 """The progress of a run, as the terminal shows it."""
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -56,6 +56,11 @@ class RunProgress:
 
     def __exit__(self, *exception) -> None:
         self._progress.stop()
+
+    @property
+    def renderable(self) -> RenderableType:
+        """What the terminal shows now."""
+        return self._progress.get_renderable()
 
     def begin(self, arm: Arm) -> None:
         """Show that `arm` is being compiled."""

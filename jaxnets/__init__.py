@@ -21,12 +21,17 @@ Example:
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from jaxnets._version import __version__ as __version__
 
 
+# As in typing, whose import takes longer than everything else here. The command can
+# answer Ctrl-C only after this file is imported.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from jaxnets import (
         data,
         functional,
@@ -55,7 +60,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in ("Plan", "plan"):
         return getattr(importlib.import_module("jaxnets.choices"), name)
     if name in __all__:

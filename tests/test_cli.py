@@ -8,50 +8,45 @@ import time
 
 import pytest
 
+from jaxnets._version import __version__
 from jaxnets.cli import main
 
 
 RUN = ["contrast", "overfitting", "--scale", "smoke", "--seeds", "2", "--out"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "contrast"),
-        (["frobnicate"], "frobnicate"),
-        (["contrast", "nonsense"], "nonsense"),
-        (["contrast", "--scale", "huge"], "huge"),
-        (["contrast", "--seeds", "many"], "many"),
-        (["contrast", "--seeds", "0"], "--seeds is 0; wanted at least 1"),
-        (["contrast", "--dataset", "imagenet"], "imagenet"),
-        (["contrast", "--resume", "no-such-folder"], "holds no run"),
-        (["contrast", "--resume", "a", "--out", "b"], "give one of them"),
-        (["report", "no-such-folder"], "no-such-folder"),
-        (["report", "a", "--format", "gif"], "gif"),
-        (["bench", "everything"], "everything"),
-        (["bench", "--rounds", "0"], "--rounds is 0; wanted at least 1"),
-        (["bench", "--peers", "flax,keras"], "--peers names 'keras'"),
-        (["bench", "--rows", "dense"], "no row of ops matches"),
-        (["bench", "--json", "no-such-folder/a.json"], "in a folder that exists"),
-        (["bench", "--torch-python", "no-such-python"], "no-such-python"),
-        (["bench", "training", "--dtype", "bfloat16"], "wanted float32"),
-        (["bench", "gradflow", "--peers", "flax"], "times this library alone"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, capsys):
-    assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1 and words in said.err
+COMMANDS = ["contrast", "report", "bench", "doctor"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["contrast", "--help"]])
-def test_help_teaches(arguments, capsys):
+def help_of(capsys, *command):
     with pytest.raises(SystemExit) as leaving:
-        main(arguments)
+        main([*command, "--help"])
     assert leaving.value.code == 0
-    said = capsys.readouterr().out
-    assert "plain and residual networks" in said and "RNN, GRU and LSTM" in said
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [80, 64])
+def test_help_fits_the_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in [[], *([name] for name in COMMANDS)]:
+        lines = help_of(capsys, *command).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert not any("None" in line for line in lines)
+
+
+def test_help_lists_the_commands_and_explains_each_in_its_own(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    short = help_of(capsys)
+    assert all(f"\n  {name} " in short for name in COMMANDS)
+    assert short.count("\n") <= 16 and "RNN" not in short
+    long = help_of(capsys, "contrast")
+    assert "plain and residual networks" in long and "RNN, GRU and LSTM" in long
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"jaxnets {__version__}\n"
 
 
 def test_help_imports_nothing_heavy():
@@ -85,22 +80,23 @@ def test_doctor_finds_this_machine_well(capsys):
     assert "jaxlib" in said and "failed" not in said
 
 
-def test_ctrl_c_leaves_a_readable_run_that_resume_finishes(tmp_path):
+def test_a_signal_leaves_a_readable_run_that_resume_finishes(tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "jaxnets", "contrast", "saturation"]
     command += ["overfitting", "--scale", "smoke", "--seeds", "2", "--out", str(folder)]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "default"}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
-    # The records of the first arm are written when it ends. Then comes Ctrl-C.
+    # The records of the first arm are written when it ends. Then comes `kill`.
     deadline = time.monotonic() + 240
     while not (folder / "records.csv").exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=240)[0].decode()
-    assert process.returncode == 130, said
+    process.send_signal(signal.SIGTERM)
+    said, progress = (each.decode() for each in process.communicate(timeout=240))
+    assert process.returncode == 143, said
+    assert "Stopping; Ctrl-C again ends at once." in progress
     assert f"Finish with: jaxnets contrast --resume {folder}" in said
     assert (folder / "report.html").is_file()
     assert '"pending"' in (folder / "summary.json").read_text()

@@ -49,7 +49,7 @@ FORBIDDEN = {
     "models": {"optax", "altair", "sklearn"},
     "training": {"altair", "sklearn"},
     "studies": {"altair"},
-    "bench": {"altair", "sklearn", "tyro"},
+    "bench": {"altair", "sklearn"},
     "report": {"jax", "flax", "optax"},
     "cli": {"jax", "flax", "optax", "altair"},
 }

@@ -113,11 +113,13 @@ def chosen_rows(options: Options) -> list[Row]:
         row = Row(row.group, row.spec | changes)
         if all(row.spec != earlier.spec for earlier in rows):
             rows.append(row)
-    patterns = [f"*{pattern.strip()}*" for pattern in options.rows.split(",")]
     chosen = [
         row
         for row in rows
-        if any(fnmatch.fnmatch(f"{row.group}: {row.name}", p) for p in patterns)
+        if any(
+            fnmatch.fnmatch(f"{row.group}: {row.name}", f"*{pattern}*")
+            for pattern in options.patterns
+        )
     ]
     if not chosen:
         raise ValueError(

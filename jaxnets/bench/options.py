@@ -1,8 +1,11 @@
-"""The options of `jaxnets bench`. Imports the standard library only, for `--help`."""
+"""The options of `jaxnets bench`. Nothing heavy is imported, for `--help`."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Literal, get_args
+
+from jaxnets.runs.files import DEVICES
 
 
 Suite = Literal["ops", "recurrent", "training", "gradflow"]
@@ -12,6 +15,9 @@ DTYPES: tuple[str, ...] = get_args(DType)
 PEERS = ("flax", "torch")
 # The rounds, and the least seconds of a sample, that `--quick` asks for.
 QUICK = (3, 0.005)
+# The largest values that make sense: more rounds say nothing new, and the arrays of a
+# larger batch fit nowhere.
+MOST = {"rounds": 1000, "batch": 1_000_000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +26,10 @@ class Options:
 
     Attributes:
         suite: What to time: single operations, recurrences, a training step, or what
-            measuring gradient flow adds to one.
+            measuring gradient flow adds to one; ops by default.
         rows: Only rows whose name or group contains this text, which may have shell
             wildcards; commas separate several.
-        rounds: How many rounds to take the median of.
+        rounds: How many rounds to take the median of; 7 by default.
         quick: Run three rounds of short samples, for a first look.
         peers: Peers to compare with, such as flax,torch; by default all that are
             installed.
@@ -56,9 +62,11 @@ class Options:
     list: bool = False
 
     def __post_init__(self):
-        for name, number in (("rounds", self.rounds), ("batch", self.batch)):
-            if number is not None and number < 1:
-                raise ValueError(f"--{name} is {number}; wanted at least 1.")
+        for name, most in MOST.items():
+            number = getattr(self, name)
+            if number is not None and not 1 <= number <= most:
+                wanted = "at least 1" if number < 1 else f"at most {most}"
+                raise ValueError(f"--{name} is {number}; wanted {wanted}.")
         for name, value, wanted in (
             ("suite", self.suite, SUITES),
             ("dtype", self.dtype, DTYPES),
@@ -73,11 +81,41 @@ class Options:
             raise ValueError(
                 f"--peers names {unknown[0]!r}; wanted some of {', '.join(PEERS)}."
             )
+        if self.peers is not None and not self.named_peers:
+            raise ValueError(
+                f"--peers is {self.peers!r}; wanted some of {', '.join(PEERS)}."
+            )
+        if not self.patterns:
+            raise ValueError(
+                f"--rows is {self.rows!r}; wanted a text to look for in the names of "
+                "rows; --list shows them."
+            )
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Check that the results can be written, before anything is timed."""
         for name, path in (("json", self.json), ("markdown", self.markdown)):
-            if path is not None and not path.parent.is_dir():
+            if path is None:
+                continue
+            if str(path.parent) in DEVICES:
+                continue
+            there = path.is_file() if path.exists() else path.parent.is_dir()
+            if not there:
                 raise ValueError(
                     f"--{name} is {path}; wanted a file in a folder that exists."
                 )
+            try:
+                with tempfile.TemporaryFile(dir=path.parent):
+                    pass
+            except OSError as error:
+                raise ValueError(
+                    f"--{name} is {path}; wanted a file in a folder that can be "
+                    f"written ({error.strerror})."
+                ) from error
+        if self.json is not None and self.json == self.markdown:
+            raise ValueError(
+                f"--json and --markdown are both {self.json}; name two files."
+            )
 
     def _check_networks(self) -> None:
         """Check the options that the suites of whole networks do not support."""
@@ -96,9 +134,19 @@ class Options:
     @property
     def named_peers(self) -> tuple[str, ...]:
         """The peers that were asked for by name."""
-        return tuple(filter(None, (self.peers or "").split(",")))
+        return _words(self.peers or "")
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The texts to look for in the names of rows."""
+        return _words(self.rows)
 
     @property
     def sampling(self) -> tuple[int, float]:
         """The number of rounds, and the least seconds of a sample."""
         return QUICK if self.quick else (self.rounds, 0.02)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words between commas, each once."""
+    return tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))

@@ -16,7 +16,8 @@ from jaxnets.bench.record import BenchmarkRecord
 from jaxnets.bench.suites import gradflow, ops, recurrent, training
 from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
-from jaxnets.studies.machine import cores, environment
+from jaxnets.runs.files import printable, write_text
+from jaxnets.studies.machine import cores, devices, environment
 
 
 # For each suite, the function that turns a row of its grid into cases.
@@ -45,7 +46,8 @@ def run(options: Options) -> None:
         options: What to time and where to write it.
 
     Raises:
-        ValueError: If no row matches, or a peer that was named is not installed.
+        ValueError: If no row matches, a peer that was named is not installed, or JAX
+            has no device.
 
     Example:
         >>> from jaxnets.bench.options import Options
@@ -56,6 +58,8 @@ def run(options: Options) -> None:
     if options.list:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
         return
+    # Raises if there are none, before anything is started.
+    devices()
     default = () if options.suite == "gradflow" else PEERS
     peers = options.named_peers or default
     with contextlib.ExitStack() as stack:
@@ -66,7 +70,7 @@ def run(options: Options) -> None:
             except PeerError as error:
                 if "torch" in options.named_peers or options.torch_python:
                     raise ValueError(f"PyTorch cannot run: {error}") from error
-                print(f"PyTorch is left out: {error}.")
+                print(f"PyTorch is left out: {printable(str(error))}.")
                 peers = tuple(peer for peer in peers if peer != "torch")
         facts = environment() | (torch.facts if torch else {})
         record = BenchmarkRecord(options.suite, _settings(options, peers), facts, [])
@@ -121,13 +125,13 @@ def _measure_all(
             cells = tables.cells(measurement, peers, variants)
             print(tables.aligned(cells, widths), flush=True)
             for who, reason in measurement.skipped.items():
-                print(f"  {who} is left out: {reason}", flush=True)
+                print(f"  {who} is left out: {printable(reason)}", flush=True)
 
 
 def _write(record: BenchmarkRecord, options: Options) -> None:
     """Write the files that the options name."""
     if options.json is not None:
         text = json.dumps(dataclasses.asdict(record), indent=1)
-        options.json.write_text(text + "\n")
+        write_text(options.json, text + "\n")
     if options.markdown is not None:
-        options.markdown.write_text(tables.markdown_page(record))
+        write_text(options.markdown, tables.markdown_page(record))

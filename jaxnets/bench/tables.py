@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxnets.bench.measurement import LEVEL, Measurement, Ratio, Summary, summaries
 from jaxnets.bench.record import BenchmarkRecord
+from jaxnets.runs.files import printable
 
 
 LEGENDS = {
@@ -127,7 +128,11 @@ def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def facts(environment: dict[str, Any]) -> str:
     """Return the environment, one fact a line."""
-    return "\n".join(f"{k}: {v}" for k, v in environment.items() if v is not None)
+    return "\n".join(
+        f"{name}: {printable(str(value))}"
+        for name, value in environment.items()
+        if value is not None
+    )
 
 
 def summary_table(found: Sequence[Summary]) -> str:

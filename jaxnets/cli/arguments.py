@@ -1,14 +1,16 @@
-"""The arguments of each command, which tyro reads from the command line."""
+"""The commands with their arguments, as the rest of the command line gets them."""
 
 import dataclasses
-import inspect
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
-import tyro
+from jaxnets.bench.options import Options
 
-from jaxnets.bench.options import Options, Suite
-from jaxnets.runs.catalogue import STUDIES, StudyName
+
+Format = Literal["html", "png", "svg"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+# More networks than this are a slip of the hand: their figures do not change.
+MOST_SEEDS = 1000
 
 
 class UsageError(Exception):
@@ -17,101 +19,50 @@ class UsageError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Contrast:
-    """Contrast networks by how gradients flow in them, and write a report.
+    """Contrast networks by how gradients flow in them.
 
-    Trains every arm of the chosen studies with several seeds, measures the gradient at
-    each layer or time step, and ends with report.html and its verdicts.
+    None, or no study, stands for what the user did not give.
+
+    Attributes:
+        studies: Names of studies, or `all` for those that train.
+        scale: Size of the run.
+        seeds: Number of networks in each arm.
+        dataset: Images for the studies that need some.
+        out: Folder of a new run.
+        resume: Folder of an interrupted run.
     """
 
-    studies: Annotated[
-        tuple[Literal["all", StudyName], ...],
-        tyro.conf.Positional,
-        tyro.conf.arg(
-            metavar="STUDY",
-            help=f"One or more of {', '.join(STUDIES)}; all means those that train.",
-        ),
-    ] = ("all",)
-    scale: Annotated[
-        Literal["smoke", "laptop", "accelerator"],
-        tyro.conf.arg(
-            help="Size of the run: smoke only tries everything out, laptop takes "
-            "minutes on a CPU, accelerator goes to depth 110 and 1,000 time steps and "
-            "needs a GPU or TPU."
-        ),
-    ] = "laptop"
-    seeds: Annotated[
-        int,
-        tyro.conf.arg(
-            help="Number of networks in each arm; figures have an interval over them."
-        ),
-    ] = 3
-    dataset: Annotated[
-        Literal["digits", "mnist", "cifar10"] | None,
-        tyro.conf.arg(
-            metavar="{digits,mnist,cifar10}",
-            help=f"Images for {', '.join(n for n, s in STUDIES.items() if s.images)}. "
-            "The default is scikit-learn's digits, or CIFAR-10 at accelerator scale if "
-            "its files are in the data folder.",
-        ),
-    ] = None
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            metavar="FOLDER",
-            help="Folder of the run; the default is runs/ followed by the date and "
-            "time.",
-        ),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            metavar="FOLDER",
-            help="Finish the interrupted run in this folder with its own arguments. "
-            "Arms that have ended are not repeated.",
-        ),
-    ] = None
+    studies: tuple[str, ...] = ()
+    scale: str | None = None
+    seeds: int | None = None
+    dataset: str | None = None
+    out: Path | None = None
+    resume: Path | None = None
 
-
-# The rest of the help comes from the catalogue.
-Contrast.__doc__ = "\n\n".join(
-    [
-        inspect.cleandoc(Contrast.__doc__ or ""),
-        *(f"{study.name}: {study.arms}" for study in STUDIES.values()),
-        "Without arguments, the studies that train run at laptop scale.",
-    ]
-)
+    def __post_init__(self):
+        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
+            wanted = "at least 1" if self.seeds < 1 else f"at most {MOST_SEEDS}"
+            raise UsageError(f"--seeds is {self.seeds}; wanted {wanted}.")
+        if self.resume is not None and self.out is not None:
+            raise UsageError("--resume and --out both name a folder; give one of them.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Draw the report of a run again, or write its charts as files."""
+    """Draw the report of a run again, or write its charts as files.
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """Folder of the run."""
+    Attributes:
+        run: Folder of the run.
+        format: What to write.
+    """
 
-    format: Literal["html", "png", "svg"] = "html"
-    """html writes report.html; png and svg write every chart into charts/."""
+    run: Path
+    format: Format = "html"
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench(Options):
-    """Time this library beside Flax and PyTorch and print the ratios.
-
-    Every function is compiled first; then ours and its peers run in turn, round by
-    round. A ratio is a peer's time over ours in the same round: above 1 we are faster.
-
-    ops: convolutions and pools, forward and with all gradients.
-
-    recurrent: recurrent cells over time, forward and with all gradients.
-
-    training: one training step of ResNet-20.
-
-    gradflow: training steps that measure gradient flow, beside the same without it.
-
-    benchmarks/README.md explains the columns.
-    """
-
-    suite: Annotated[Suite, tyro.conf.Positional] = "ops"
+    """Time this library beside Flax and PyTorch."""
 
 
 @dataclasses.dataclass(frozen=True)

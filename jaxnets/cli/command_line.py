@@ -1,66 +1,71 @@
 """The command line: it is parsed and run, and mistakes are reported in one line."""
 
-import contextlib
-import io
-import itertools
-import shlex
 import sys
 from collections.abc import Sequence
 
-import tyro
+from jaxnets.cli.signals import Signals
 
-from jaxnets.cli import commands
-from jaxnets.cli.arguments import Bench, Contrast, Doctor, Report, UsageError
+
+# As in typing; nothing is imported here that takes a moment.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from jaxnets.cli.streams import Stream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: Command line without the program's name. None takes `sys.argv`.
+        arguments: Command line without the program's name. None takes `sys.argv`, and
+            the signals that end the process are answered until it ends.
 
     Returns:
-        0 for success, 1 if `doctor` found a problem, 2 for a mistake in the arguments,
-        130 if Ctrl-C ended the run.
+        0 for success, 1 if `doctor` found a problem or the output could not be written,
+        2 for a mistake in the arguments, 130 if Ctrl-C ended the run, and 143 if
+        SIGTERM did.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    signals = Signals()
+    if arguments is None:
+        # First of all: what follows takes a moment to import.
+        signals.catch()
+    from jaxnets.cli.streams import standard_streams
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    leaving = None
+    with standard_streams() as output:
+        try:
+            code = _run(words, signals, output)
+        except SystemExit as error:
+            # After --help or --version.
+            leaving, code = error, 0
+        except KeyboardInterrupt:
+            code = signals.exit_code
+        output.flush()
+        if output.failure and not isinstance(output.failure, BrokenPipeError):
+            reason = output.failure.strerror
+            print(f"jaxnets: the output cannot be written: {reason}.", file=sys.stderr)
+            return code or 1
+    if leaving is not None:
+        raise leaving
+    return code
+
+
+def _run(words: list[str], signals: Signals, output: "Stream") -> int:
+    from jaxnets.cli import commands
+    from jaxnets.cli.arguments import Bench, Contrast, Report, UsageError
+    from jaxnets.cli.parser import parse
+    from jaxnets.cli.streams import line
+
     try:
-        command = _parsed(arguments)
+        command = parse(words)
         if isinstance(command, Contrast):
-            return commands.run_contrast(command, shlex.join(["jaxnets", *arguments]))
+            return commands.run_contrast(command, words, signals)
         if isinstance(command, Bench):
-            return commands.run_bench(command)
+            return commands.run_bench(command, signals, output)
         if isinstance(command, Report):
             return commands.draw_report(command)
         return commands.examine()
     except UsageError as error:
-        print(f"jaxnets: {error}", file=sys.stderr)
+        print(f"jaxnets: {line(error)}", file=sys.stderr)
         return 2
-
-
-def _parsed(arguments: list[str]) -> Contrast | Report | Bench | Doctor:
-    """Return the command; turn tyro's box around a mistake into a `UsageError`."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.extras.subcommand_cli_from_dict(
-                {
-                    "contrast": Contrast,
-                    "report": Report,
-                    "bench": Bench,
-                    "doctor": Doctor,
-                },
-                prog="jaxnets",
-                description="See how gradients flow through networks. Start with "
-                "`jaxnets contrast`; `jaxnets contrast --help` explains it.",
-                args=arguments,
-            )
-    except SystemExit as leaving:
-        if not leaving.code:
-            raise
-        lines = [line.strip("│ ").strip() for line in said.getvalue().splitlines()]
-        # The first section of the box says what is wrong; a horizontal rule ends it.
-        inside = itertools.dropwhile(lambda line: line.startswith("╭"), lines)
-        first = itertools.takewhile(lambda line: line[:1] not in ("─", "╰"), inside)
-        text = " ".join(filter(None, first)).partition("Argument helptext")[0]
-        raise UsageError(f"{text.strip(' .')}. Try --help.") from None

@@ -28,6 +28,7 @@ def epoch_batches(
         Indices (steps, batch_size) int32. No index occurs twice.
 
     Raises:
+        TypeError: If `count` or `batch_size` is not an integer.
         ValueError: If `count` or `batch_size` is below 1, or `batch_size` is above
             `count`.
 

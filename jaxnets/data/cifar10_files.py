@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnets.data.arguments import check_data_set
 from jaxnets.data.files import (
     RemoteFile,
     damaged_file,
@@ -64,7 +65,10 @@ def cifar10(
 
     Raises:
         FileNotFoundError: If files are missing and `download` is false.
-        ValueError: If a file is damaged or has other content than its name says.
+        TypeError: If `folder`, `download` or `seed` has a wrong type.
+        ValueError: If a file is damaged, has other content than its name says, or has
+            too few images; or if `folder` is no folder, or `seed` not from 0 to
+            2^32 - 1.
         OSError: If a download fails.
 
     Example:
@@ -75,12 +79,14 @@ def cifar10(
     Keras and torchvision read a pickled version of the same pixels. Unpickling a file
     can run code that is in it; reading the binary files cannot.
     """
-    contents = _read_files(data_folder(folder, "cifar10"), download)
+    check_data_set(folder, download, seed)
+    place = data_folder(folder, "cifar10")
+    contents = _read_files(place, download)
     parts = {path.name: _decode(path, content) for path, content in contents.items()}
     x = np.concatenate([parts[name].x for name in TRAIN])
     y = np.concatenate([parts[name].y for name in TRAIN])
     # Split while the pixels are bytes, which take a quarter of the memory of float32.
-    train, validation = split_off(x, y, 0.1, seed)
+    train, validation = split_off(x, y, 0.1, seed, f"CIFAR-10 in {place}")
     test = parts[TEST]
     return Splits(unit_interval(train), unit_interval(validation), unit_interval(test))
 
@@ -109,9 +115,13 @@ def _read_archive(archive: Path, names: list[str]) -> dict[Path, bytes]:
         with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped) as tar:
             for member in tar:
                 name = Path(member.name).name
-                stream = tar.extractfile(member) if name in names else None
-                if stream is not None:
-                    contents[archive / name] = stream.read()
+                if name not in names:
+                    continue
+                # A link is not followed, and of two files neither is preferred.
+                if not member.isfile() or archive / name in contents:
+                    raise tarfile.TarError(f"{name} is a link, or is there twice")
+                stream = tar.extractfile(member)
+                contents[archive / name] = stream.read() if stream else b""
             # The checksum is at the very end, after all that tarfile reads.
             unzipped.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:

@@ -100,7 +100,8 @@ def missing_files(data_set: str, folder: Path, names: list[str]) -> FileNotFound
     """Return the error for files of `data_set` that are not in `folder`."""
     return FileNotFoundError(
         f"{data_set}: {folder} has no {', '.join(names)}. Pass the `folder` that holds "
-        "the official files, or `download=True` to fetch them."
+        "the official files, name the folder above it in JAXNETS_DATA, or pass "
+        "`download=True` to fetch them."
     )
 
 

@@ -29,6 +29,7 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
         and marker; `y` (B, 1) float32 in [0, 2), of the shape of a network's output.
 
     Raises:
+        TypeError: If `count` or `length` is not an integer.
         ValueError: If `count` is below 1 or `length` below 2.
 
     Example:
@@ -87,6 +88,7 @@ def copy_memory(
         `Labelled(x, y)`, JAX arrays of int32, both (B, lag + 2 * payload).
 
     Raises:
+        TypeError: If one of them is not an integer.
         ValueError: If `count`, `lag` or `payload` is below 1, or `symbols` below 2.
 
     Example:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnets.data.arguments import check_data_set
 from jaxnets.data.files import (
     RemoteFile,
     damaged_file,
@@ -69,7 +70,10 @@ def mnist(
 
     Raises:
         FileNotFoundError: If files are missing and `download` is false.
-        ValueError: If a file is damaged or has other content than its name says.
+        TypeError: If `folder`, `download` or `seed` has a wrong type.
+        ValueError: If a file is damaged, has other content than its name says, or has
+            too few images; or if `folder` is no folder, or `seed` not from 0 to
+            2^32 - 1.
         OSError: If a download fails.
 
     Example:
@@ -79,11 +83,13 @@ def mnist(
     Source: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-Based Learning Applied to
     Document Recognition".
     """
-    paths = _find(data_folder(folder, "mnist"), download)
+    check_data_set(folder, download, seed)
+    place = data_folder(folder, "mnist")
+    paths = _find(place, download)
     official = _read_split(paths, "train")
     test = _read_split(paths, "t10k")
     x, y = np.asarray(official.x), np.asarray(official.y)
-    train, validation = split_off(x, y, 0.1, seed)
+    train, validation = split_off(x, y, 0.1, seed, f"MNIST in {place}")
     return Splits(unit_interval(train), unit_interval(validation), unit_interval(test))
 
 
@@ -107,6 +113,8 @@ def _read_split(paths: dict[str, Path], split: str) -> Labelled:
     image_path = paths[f"{split}-images-idx3-ubyte"]
     label_path = paths[f"{split}-labels-idx1-ubyte"]
     images, labels = _read_idx(image_path, 3), _read_idx(label_path, 1)
+    if not len(images):
+        raise damaged_file(image_path, "no images in it")
     if images.shape[1:] != (28, 28):
         raise damaged_file(
             image_path, f"the images have {images.shape[1:]} pixels; wanted (28, 28)"

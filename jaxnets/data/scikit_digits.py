@@ -1,7 +1,10 @@
 """Handwritten digits that come with scikit-learn: real images without a download."""
 
+import functools
+
 import numpy as np
 
+from jaxnets.data.arguments import check_seed
 from jaxnets.data.splits import Labelled, Splits, split_off
 
 
@@ -18,6 +21,10 @@ def digits(*, seed: int = 0) -> Splits:
         `Splits` of `Labelled(x, y)`, NumPy arrays: `x` (N, 8, 8, 1) float32 in [0, 1],
         in steps of 1/16, where 1 is full ink; `y` (N,) int32, 0 to 9.
 
+    Raises:
+        TypeError: If `seed` is not an integer.
+        ValueError: If `seed` is not from 0 to 2^32 - 1.
+
     Example:
         >>> from jaxnets.data import digits
         >>> train, validation, test = digits()
@@ -28,12 +35,14 @@ def digits(*, seed: int = 0) -> Splits:
     UCI Machine Learning Repository, as in `sklearn.datasets.load_digits`. scikit-learn
     has the repository's test set only, so results differ from those of its papers.
     """
+    check_seed(seed)
     from sklearn.datasets import load_digits
 
     x, y = (np.asarray(array) for array in load_digits(return_X_y=True))
     images = (x / 16.0).astype(np.float32).reshape(-1, 8, 8, 1)
-    rest, test = split_off(images, y.astype(np.int32), 0.2, seed)
-    train, validation = split_off(np.asarray(rest.x), np.asarray(rest.y), 0.25, seed)
+    split = functools.partial(split_off, seed=seed, source="digits")
+    rest, test = split(images, y.astype(np.int32), 0.2)
+    train, validation = split(np.asarray(rest.x), np.asarray(rest.y), 0.25)
     return Splits(train, validation, test)
 
 
@@ -50,6 +59,10 @@ def digits_by_pixel(*, seed: int = 0) -> Splits:
     Returns:
         `Splits` of `Labelled(x, y)`, NumPy arrays: `x` (N, 64, 1) float32 in [0, 1],
         with the axes batch, time and features; `y` (N,) int32, 0 to 9.
+
+    Raises:
+        TypeError: If `seed` is not an integer.
+        ValueError: If `seed` is not from 0 to 2^32 - 1.
 
     Example:
         >>> from jaxnets.data import digits_by_pixel

@@ -1,5 +1,6 @@
 """The types that data sets are returned as, and how a data set is split."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class Splits(NamedTuple):
 
 
 def split_off(
-    x: np.ndarray, y: np.ndarray, share: float, seed: int
+    x: np.ndarray, y: np.ndarray, share: float, seed: int, source: str
 ) -> tuple[Labelled, Labelled]:
     """Shuffle `(x, y)` and split off the share `share`, stratified by class.
 
@@ -56,15 +57,25 @@ def split_off(
         y: (N,) integer labels.
         share: Share that is split off, between 0 and 1, rounded up to whole examples.
         seed: Seed of the shuffle.
+        source: Where the examples come from, for the error.
 
     Returns:
         The remaining examples, and those that were split off.
 
     Raises:
-        ValueError: If a class has too few examples for both.
+        ValueError: If there are too few examples for both to have every class.
     """
     from sklearn.model_selection import train_test_split
 
+    split = math.ceil(share * len(y))
+    classes, counts = np.unique(y, return_counts=True)
+    smallest = min(counts, default=0)
+    if smallest < 2 or min(split, len(y) - split) < len(classes):
+        raise ValueError(
+            f"{source}: {len(y)} examples of {len(classes)} classes are too few; "
+            "wanted at least two of each class, so that the part that is split off "
+            f"({share:.0%}) and the rest have all classes. Is the data set complete?"
+        )
     rows = np.arange(len(y))
     rest, off = train_test_split(rows, test_size=share, stratify=y, random_state=seed)
     return Labelled(x[rest], y[rest]), Labelled(x[off], y[off])

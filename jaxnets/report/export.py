@@ -1,5 +1,6 @@
 """Every chart of a run as a separate file, for slides and papers."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,16 @@ from jaxnets.report.charts.figures import Panel
 from jaxnets.report.charts.style import LIGHT, vega_config
 from jaxnets.report.sections.section import AnyFigure, Section
 from jaxnets.report.studies import study_sections
+from jaxnets.runs.files import as_path, write_bytes
 from jaxnets.runs.folder import RunFolder
 
 
 WIDTH, HEIGHT = 640, 360
+# Characters of a file's name, which file systems limit to about 250.
+LONGEST = 120
 
 
-def export_charts(run: Path, format: str = "png") -> list[Path]:
+def export_charts(run: str | os.PathLike[str], format: str = "png") -> list[Path]:
     """Write every chart of the run in the folder `run` into `run/charts/`.
 
     Args:
@@ -29,7 +33,10 @@ def export_charts(run: Path, format: str = "png") -> list[Path]:
         The files in the order of the report; none if nothing can be drawn.
 
     Raises:
-        ValueError: If `format` is neither `png` nor `svg`, or the run cannot be read.
+        OSError: If a chart cannot be written.
+        TypeError: If `run` is no path.
+        ValueError: If `format` is neither `png` nor `svg`, the run cannot be read, or
+            `charts` is not a folder.
 
     Example:
         >>> import tempfile
@@ -46,12 +53,19 @@ def export_charts(run: Path, format: str = "png") -> list[Path]:
     """
     if format not in ("png", "svg"):
         raise ValueError(f'`format` is {format!r}; wanted "png" or "svg".')
-    folder = run / "charts"
+    within = as_path(run, "run")
+    sections = study_sections(RunFolder(within).read())
+    folder = within / "charts"
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(
+            f"{folder} is not a folder but a link or a file, so no charts are written "
+            "there. Move it away."
+        )
     paths = []
-    for name, specification in _specifications(study_sections(RunFolder(run).read())):
+    for name, specification in _specifications(sections):
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.{format}"
-        path.write_bytes(_convert(specification, format))
+        write_bytes(path, _convert(specification, format))
         paths.append(path)
     return paths
 
@@ -71,7 +85,7 @@ def _specifications(sections: list[Section]) -> Iterator[tuple[str, dict[str, An
 
 def _file_name(figure: AnyFigure, panel: Panel) -> str:
     words = f"{figure.study} {figure.plot.name} {panel.title}".lower()
-    return re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
+    return re.sub(r"[^a-z0-9.]+", "-", words[:LONGEST]).strip("-.")
 
 
 def _standalone(figure: AnyFigure, panel: Panel) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The report: one HTML file that contains everything it needs."""
 
+import os
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +18,11 @@ from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
 from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.files import as_path, write_text
 from jaxnets.runs.folder import Run, RunFolder, items
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: str | os.PathLike[str]) -> Path:
     """Draw the run in the folder `run` as the page `run/report.html`.
 
     The page is one file, with its text, its charts and the JavaScript that draws them.
@@ -28,22 +30,28 @@ def write_report(run: Path) -> Path:
     the page says what is missing.
 
     Args:
-        run: The folder that `jaxnets contrast` wrote. Each of its files `records.csv`,
-            `summary.json` and `config.json` may be missing.
+        run: The folder that `jaxnets contrast` wrote. Of its files `records.csv`,
+            `summary.json` and `config.json` some may be missing, but not all.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: If `run` is not a folder, or a file in it cannot be parsed.
+        OSError: If the page cannot be written.
+        TypeError: If `run` is no path.
+        ValueError: If `run` is not the folder of a run, or a file in it cannot be
+            parsed.
 
     Example:
         >>> import tempfile
+        >>> from jaxnets.runs.records import write_records
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_report(Path(folder)).name
+        ...     write_records(Path(folder, "records.csv"), [])
+        ...     write_report(folder).name
         'report.html'
     """
-    found = RunFolder(run).read()
+    folder = as_path(run, "run")
+    found = RunFolder(folder).read()
     page = Template(_resource("page.html")).substitute(
         title="How gradients flowed",
         light=css_variables(LIGHT),
@@ -54,8 +62,8 @@ def write_report(run: Path) -> Path:
         bundle=_bundle(),
         script=_resource("page.js"),
     )
-    path = run / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path = folder / "report.html"
+    write_text(path, page)
     return path
 
 

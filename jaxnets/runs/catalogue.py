@@ -10,6 +10,8 @@ The rest of the library finds the parts of a study by its name:
 from typing import Literal, NamedTuple
 
 
+SCALES = ("smoke", "laptop", "accelerator")
+DATASETS = ("digits", "mnist", "cifar10")
 StudyName = Literal["depth", "time", "saturation", "overfitting", "theory"]
 
 

@@ -4,41 +4,28 @@
 `summary.json` has the verdicts, the state of each arm, and the machine.
 """
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import math
+import os
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.configuration import ContrastConfig
+from jaxnets.runs.files import as_path, read_json, write_bytes, write_text
+from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
+from jaxnets.runs.summary import damaged_arms, sound_summary
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class ContrastConfig:
-    """What a run was asked for.
-
-    Attributes:
-        studies: Names of the studies, in order.
-        scale: `smoke`, `laptop` or `accelerator`.
-        seeds: Seeds of the networks of every arm.
-        dataset: Name of the data set for the studies that need images.
-
-    Example:
-        >>> from jaxnets.studies import ContrastConfig
-        >>> config = ContrastConfig(("depth",), "laptop", (0, 1, 2), "digits")
-        >>> len(config.seeds)
-        3
-    """
-
-    studies: tuple[str, ...]
-    scale: str
-    seeds: tuple[int, ...]
-    dataset: str
+# An error names at most this many wrong fields.
+MOST_FAULTS = 3
 
 
 class Run(NamedTuple):
@@ -84,6 +71,10 @@ class RunFolder:
     Args:
         path: The folder; it need not exist yet.
 
+    Raises:
+        TypeError: If `path` is not a path.
+        ValueError: If it is empty.
+
     Example:
         >>> import tempfile
         >>> from pathlib import Path
@@ -95,22 +86,53 @@ class RunFolder:
         (('time',), [])
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = as_path(path)
+
+    def check_free(self) -> None:
+        """Check that a run can begin here: in a new folder or an empty one.
+
+        Files whose names begin with a dot do not count.
+
+        Raises:
+            FileExistsError: If the folder already holds a run or something else.
+            ValueError: If `path` is not a folder.
+        """
+        if not os.path.lexists(self.path):
+            return
+        names = {name for name in self._names("path") if name[0] != "."}
+        if CONFIG in names:
+            raise FileExistsError(
+                f"{self.path} already holds a run. Finish it with --resume "
+                f"{self.path}, or choose another --out."
+            )
+        if names:
+            raise FileExistsError(
+                f"{self.path} holds {min(names)!r} and no run; wanted a new folder or "
+                "an empty one. Choose another --out."
+            )
 
     def create(self, config: ContrastConfig) -> None:
         """Begin a run.
 
         Raises:
-            FileExistsError: If the folder already holds a run.
+            FileExistsError: If the folder already holds a run or something else.
+            ValueError: If `path` is not a folder.
         """
-        if (self.path / CONFIG).exists():
-            raise FileExistsError(
-                f"{self.path} already holds a run. Finish it with --resume "
-                f"{self.path}, or choose another --out."
-            )
+        self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
         self._write_json(CONFIG, dataclasses.asdict(config))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from running in this folder, which is made if needed.
+
+        Raises:
+            BlockingIOError: If another process runs in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with run_lock(self.path):
+            yield
 
     def config(self) -> ContrastConfig:
         """Return what the run was asked for.
@@ -121,62 +143,92 @@ class RunFolder:
         """
         file = self.path / CONFIG
         try:
-            values = self._read_json(CONFIG)
+            values = read_json(file)
             if values is None:
                 raise FileNotFoundError(
                     f"{self.path} holds no run: there is no {CONFIG} in it. Give the "
                     "folder that `jaxnets contrast` printed."
                 )
-            return ContrastConfig(
-                tuple(values["studies"]),
-                values["scale"],
-                tuple(values["seeds"]),
-                values["dataset"],
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            return ContrastConfig.parse(values)
+        except (ValueError, TypeError) as error:
             raise ValueError(
-                f"{file} cannot be read as the configuration of a run ({error!r})."
+                f"{file} cannot be read as the configuration of a run: {error} Correct "
+                "the file, or begin a new run."
             ) from error
 
     def records(self) -> list[Record]:
-        """Return what was measured so far."""
+        """Return what was measured so far.
+
+        Raises:
+            ValueError: If a row of `records.csv` is not a record.
+        """
         file = self.path / RECORDS
-        return read_records(file) if file.is_file() else []
+        return read_records(file) if os.path.lexists(file) else []
 
     def summary(self) -> dict[str, Any]:
-        """Return the summary so far."""
-        return self._read_json(SUMMARY) or {}
+        """Return the summary so far.
 
-    def save(self, records: list[Record], summary: dict[str, Any]) -> None:
+        Raises:
+            ValueError: If a field of `summary.json` does not hold what it should.
+        """
+        file = self.path / SUMMARY
+        summary, faults = sound_summary(read_json(file) or {})
+        if faults:
+            raise ValueError(
+                f"{file}: {'; '.join(faults[:MOST_FAULTS])}. Correct the file, or move "
+                "it away: then all arms run again."
+            )
+        return summary
+
+    def save(self, records: Iterable[Record], summary: dict[str, Any]) -> None:
         """Write records and summary."""
         write_records(self.path / RECORDS, records)
         self._write_json(SUMMARY, summary)
 
+    def keep_records(self) -> Path:
+        """Copy `records.csv` to a name of its own, and return it.
+
+        The same contents get the same name.
+        """
+        data = (self.path / RECORDS).read_bytes()
+        digest = hashlib.blake2b(data, digest_size=4).hexdigest()
+        kept = self.path / f"records-before-{digest}.csv"
+        write_bytes(kept, data)
+        return kept
+
     def read(self) -> Run:
         """Read everything that is there, of a complete or an interrupted run.
 
+        Fields of `summary.json` that do not hold what they should are left out, and a
+        remark names them.
+
         Raises:
-            ValueError: If the folder does not exist, or a file in it cannot be parsed.
+            ValueError: If the folder does not exist or holds no run, or a file in it
+                cannot be parsed.
 
         Example:
             >>> import tempfile
+            >>> from jaxnets.studies import ContrastConfig
             >>> with tempfile.TemporaryDirectory() as path:
-            ...     RunFolder(Path(path)).read().remarks[0]
+            ...     folder = RunFolder(Path(path))
+            ...     folder.create(ContrastConfig(("time",), "smoke", (0,), "digits"))
+            ...     folder.read().remarks[0]
             'This run has no records.csv, so there is nothing to draw.'
         """
-        if not self.path.is_dir():
+        if not {CONFIG, RECORDS, SUMMARY} & self._names("run"):
             raise ValueError(
-                f"`run` is {self.path}, which is not a folder; wanted the folder that "
-                f"`jaxnets contrast` wrote, with {RECORDS} in it."
+                f"`run` is {self.path}, which holds no run; wanted the folder "
+                f"that `jaxnets contrast` wrote, with {RECORDS} in it."
             )
         records = self.records()
-        summary, config = self._read_json(SUMMARY), self._read_json(CONFIG)
+        found, config = (read_json(self.path / name) for name in (SUMMARY, CONFIG))
+        summary, faults = sound_summary(found or {})
         remarks = []
-        if not (self.path / RECORDS).is_file():
+        if not os.path.lexists(self.path / RECORDS):
             remarks.append(f"This run has no {RECORDS}, so there is nothing to draw.")
         elif not records:
             remarks.append(f"{RECORDS} is empty, so there is nothing to draw.")
-        if summary is None:
+        if found is None:
             remarks.append(
                 f"This run has no {SUMMARY}: the verdicts are missing, and so is what "
                 "ran where."
@@ -185,33 +237,23 @@ class RunFolder:
             remarks.append(
                 f"This run has no {CONFIG}: the configuration of the run is not known."
             )
+        remarks += [f"Left out of {SUMMARY}: {fault}." for fault in faults]
+        remarks += damaged_arms(summary, records)
         remarks += _mixed_arms(records)
-        return Run(records, summary or {}, config or {}, remarks)
+        return Run(records, summary, config or {}, remarks)
 
-    def _read_json(self, name: str) -> dict[str, Any] | None:
-        """Return the object in a file, or None if there is no file."""
-        file = self.path / name
-        if not file.is_file():
-            return None
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+    def _names(self, argument: str) -> set[str]:
+        """Return the names of what is in the folder, which `argument` names."""
+        if not self.path.is_dir():
             raise ValueError(
-                f"{file} is not JSON ({error}). The file may have been cut off; delete "
-                "it to draw the run without it."
-            ) from error
-        if not isinstance(found, dict):
-            raise ValueError(
-                f"{file} holds a {type(found).__name__}; wanted an object with names. "
-                "Is it the file of a jaxnets run?"
+                f"`{argument}` is {self.path}, which is not a folder; wanted the "
+                "folder of a run."
             )
-        return found
+        return set(os.listdir(self.path))
 
     def _write_json(self, name: str, value: Any) -> None:
-        partial = self.path / f"{name}.partial"
         text = json.dumps(_without_nonfinite(value), indent=2, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self.path / name)
+        write_text(self.path / name, text + "\n")
 
 
 def items(found: object) -> list[Any]:

@@ -4,9 +4,17 @@ Each row has one number, so any tool for tables can use `records.csv`.
 """
 
 import csv
-from collections.abc import Iterable
+import io
+import math
+import reprlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from jaxnets.runs.files import LARGEST, printable, read_text, write_text
+
+
+REMEDY = "The file may have been cut off; delete the line and draw again."
 
 
 class Record(NamedTuple):
@@ -63,19 +71,22 @@ class Record(NamedTuple):
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write `records` to the CSV file `path`, which is replaced as a whole."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Record._fields)
-        writer.writerows(records)
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(Record._fields)
+    writer.writerows(records)
+    write_text(path, text.getvalue())
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read the records that `write_records` wrote.
+    r"""Read the records that `write_records` wrote.
+
+    Control characters in texts become escapes, such as `\x1b`.
 
     Raises:
-        ValueError: If the header or a row of the file is not that of a `Record`.
+        FileNotFoundError: If there is no file.
+        ValueError: If the header or a row of the file is not that of a `Record`, or if
+            the file is no text.
 
     Example:
         >>> import tempfile
@@ -88,34 +99,85 @@ def read_records(path: Path) -> list[Record]:
         ...     read_records(path) == [record]
         True
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
+    text = read_text(path)
+    if text is None:
+        raise FileNotFoundError(f"There is no {path}.")
+    rows = csv.reader(io.StringIO(printable(text), newline=""), strict=True)
+    records: list[Record] = []
+    try:
         header = tuple(next(rows, ()))
         if header != Record._fields:
             raise ValueError(
-                f"{path}: the first row is {header}; wanted {Record._fields}. "
-                "Is it the records.csv of a jaxnets run?"
+                f"{path}: the first row is {reprlib.repr(header)}; wanted "
+                f"{','.join(Record._fields)}. Is it the records.csv of a jaxnets run?"
             )
-        return [_parse(row, path, number) for number, row in enumerate(rows, 2)]
-
-
-def _parse(row: list[str], path: Path, number: int) -> Record:
-    try:
-        study, arm, family, size, seed, step, metric, place, position, value = row
-        return Record(
-            study,
-            arm,
-            family,
-            float(size),
-            int(seed),
-            int(step),
-            metric,
-            place,
-            int(position) if position else None,
-            float(value),
-        )
-    except ValueError as error:
+        for row in rows:
+            records.append(_parse(row, path, rows.line_num))
+    except csv.Error as error:
         raise ValueError(
-            f"{path}, line {number}: {row} is not a record ({error}). "
-            "The file may have been cut off; delete the line and draw again."
+            f"{path}, line {rows.line_num}: it is not CSV ({error}). {REMEDY}"
         ) from error
+    return records
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty; wanted a name")
+    return text
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value) and "inf" not in text.lower():
+        raise ValueError(f"{text} is too large for a number of 64 bits")
+    return value
+
+
+def _size(text: str) -> float:
+    if not math.isfinite(value := _number(text)):
+        raise ValueError(f"{text} is not finite")
+    return value
+
+
+def _whole(text: str, least: int = 0) -> int:
+    if not least <= (value := int(text)) < LARGEST:
+        raise ValueError(f"{text} is not from {least} to 2^63 - 1")
+    return value
+
+
+def _seed(text: str) -> int:
+    return _whole(text, -1)
+
+
+def _position(text: str) -> int | None:
+    return _whole(text) if text else None
+
+
+# For each field the function that parses it.
+PARSERS: tuple[Callable[[str], Any], ...] = (
+    _name,
+    _name,
+    str,
+    _size,
+    _seed,
+    _whole,
+    _name,
+    str,
+    _position,
+    _number,
+)
+
+
+def _parse(row: list[str], path: Path, line: int) -> Record:
+    reason = f"it has {len(row)} fields; wanted {len(PARSERS)}"
+    if len(row) == len(PARSERS):
+        values = []
+        try:
+            for parse, text in zip(PARSERS, row, strict=True):
+                values.append(parse(text))
+            return Record(*values)
+        except ValueError as error:
+            reason = f"`{Record._fields[len(values)]}`: {error}"
+    raise ValueError(
+        f"{path}, line {line}: {reprlib.repr(row)} is not a record ({reason}). {REMEDY}"
+    )

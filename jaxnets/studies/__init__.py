@@ -1,6 +1,7 @@
 """The contrasts: a configuration becomes networks, training and records."""
 
-from jaxnets.runs.folder import ContrastConfig, RunFolder
+from jaxnets.runs.configuration import ContrastConfig
+from jaxnets.runs.folder import RunFolder
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.datasets import default_dataset
 from jaxnets.studies.machine import environment

@@ -3,9 +3,7 @@
 import functools
 
 from jaxnets import data
-
-
-NAMES = ("digits", "mnist", "cifar10")
+from jaxnets.runs.catalogue import DATASETS
 
 
 @functools.cache
@@ -18,7 +16,7 @@ def load(name: str) -> data.Splits:
     """
     loaders = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
     if name not in loaders:
-        raise ValueError(f"`dataset` is {name!r}; wanted one of {', '.join(NAMES)}.")
+        raise ValueError(f"`dataset` is {name!r}; wanted one of {', '.join(DATASETS)}.")
     return loaders[name]()
 
 

@@ -17,6 +17,24 @@ from jaxnets._version import __version__
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
+def devices() -> list[Any]:
+    """Return the devices that JAX computes on.
+
+    Raises:
+        ValueError: If JAX has none, as for a wrong name in JAX_PLATFORMS.
+    """
+    try:
+        return jax.devices()
+    except Exception as error:
+        # Which exception it is depends on the platform; some have no text.
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise ValueError(
+            f"JAX finds no device to compute on; JAX_PLATFORMS is {asked!r}, which has "
+            "to name platforms of this machine, such as cpu. "
+            f"JAX says: {str(error) or type(error).__name__}"
+        ) from error
+
+
 def environment() -> dict[str, Any]:
     """Return versions, devices and processors, and how busy the machine is.
 
@@ -32,7 +50,7 @@ def environment() -> dict[str, Any]:
         >>> environment()["cores"] > 0
         True
     """
-    devices = jax.devices()
+    found = devices()
     facts = {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
         # Not from package metadata, which an uninstalled source tree does not have.
@@ -41,8 +59,8 @@ def environment() -> dict[str, Any]:
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": f"{jax.default_backend()} ({devices[0].device_kind})",
-        "devices": len(devices),
+        "device": f"{jax.default_backend()} ({found[0].device_kind})",
+        "devices": len(found),
         "processor": _processor(),
         "cpus": os.cpu_count() or 1,
         "cores": cores(),

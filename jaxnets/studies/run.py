@@ -1,42 +1,29 @@
 """A run: every arm of the chosen studies, with its results saved when it ends."""
 
 import contextlib
-import datetime
-import importlib
 import os
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from rich.console import Console
 
 from jaxnets import gradflow
 from jaxnets.runs.catalogue import STUDIES
-from jaxnets.runs.folder import ContrastConfig, RunFolder
+from jaxnets.runs.configuration import ContrastConfig
+from jaxnets.runs.folder import RunFolder
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, Outcome
-from jaxnets.studies.machine import environment
 from jaxnets.studies.progress import RunProgress
-from jaxnets.studies.theory.verdicts import claim_verdicts
+from jaxnets.studies.run_state import RunState, study_module
 
 
 # The largest number of arms that run at a time on CPUs.
 SIDE_BY_SIDE = 4
-
-
-def study_module(name: str) -> ModuleType:
-    """Return `jaxnets.studies.NAME`, the module of a study.
-
-    It has two functions, `arms(scale, dataset) -> list[Arm]` and
-    `run(arm, seeds, on_epoch) -> Outcome`, and two texts for the report: `INITIALISER`,
-    how its networks are initialised, and `NOTES`, further paragraphs.
-    """
-    return importlib.import_module(f"jaxnets.studies.{name}")
 
 
 class RunResult(NamedTuple):
@@ -44,7 +31,7 @@ class RunResult(NamedTuple):
 
     Attributes:
         path: Its folder.
-        interrupted: Whether Ctrl-C ended it.
+        interrupted: Whether Ctrl-C or another `KeyboardInterrupt` ended it.
         verdicts: What its records say so far.
 
     Example:
@@ -61,7 +48,7 @@ class RunResult(NamedTuple):
 
 def contrast(
     config: ContrastConfig,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     resume: bool = False,
     command: str = "",
@@ -70,11 +57,14 @@ def contrast(
     """Run the studies of `config` into the folder `path`.
 
     Records and summary are written after every arm, so that an interrupted run can be
-    read and, with `resume`, finished: arms that have ended are not run again.
+    read and, with `resume`, finished: arms that have ended are not run again. An arm
+    counts as ended if all its records are in `records.csv`, according to their number
+    and checksum in `summary.json`. Otherwise it runs again: the console says so, and
+    what was in `records.csv` is kept under another name that is said too.
 
     Args:
-        config: What to run.
-        path: Folder of the run.
+        config: What to run. With `resume` it is what the run was asked for.
+        path: Folder of the run: a new or an empty one, unless it is resumed.
         resume: Whether the folder holds a run to be finished.
         command: The command that asked for it, for the report.
         console: Where progress is shown; None is the terminal's error stream.
@@ -83,8 +73,13 @@ def contrast(
         The `RunResult`.
 
     Raises:
-        FileExistsError: If the folder holds a run and `resume` is not asked for.
-        FileNotFoundError: If the files of the data set are not there.
+        BlockingIOError: If another process runs in the folder.
+        FileExistsError: If the folder is not empty and `resume` is not asked for.
+        FileNotFoundError: If the files of the data set are not there, or the folder
+            that is to be resumed holds no run.
+        TypeError: If `config` is no `ContrastConfig`, or `path` no path.
+        ValueError: If `path` is not a folder; or if the run to be resumed was asked
+            for something else, or its files cannot be read.
 
     Example:
         Some seconds of work, so this one is not run as a test:
@@ -93,23 +88,45 @@ def contrast(
             result = contrast(config, Path("runs/first"))
             records = read_records(result.path / "records.csv")
     """
+    if not isinstance(config, ContrastConfig):
+        raise TypeError(
+            f"`config` is {config!r}; wanted a ContrastConfig, such as "
+            'ContrastConfig(("time",), "smoke", (0, 1, 2), "digits").'
+        )
     folder = RunFolder(path)
+    if not resume:
+        folder.check_free()
+    elif differences := config.differences(folder.config()):
+        raise ValueError(
+            f"`config` is not that of the run in {folder.path}: {differences}. Resume "
+            "it with `RunFolder(path).config()`, or choose another folder."
+        )
     if any(STUDIES[name].images for name in config.studies):
         # Loaded before anything is written, so that missing files leave no empty run.
         datasets.load(config.dataset)
-    if not resume:
-        folder.create(config)
-    run = _Run(config, folder, command)
-    console = console or Console(stderr=True)
+    with folder.lock():
+        if not resume:
+            folder.create(config)
+        run = RunState(config, folder, command)
+        return _finish(run, console or Console(stderr=True))
+
+
+def _finish(run: RunState, console: Console) -> RunResult:
+    """Run the remaining arms, and save what was measured however that ends."""
+    for remark in run.remarks:
+        console.print(remark, markup=False, highlight=False)
+    path = run.folder.path
     try:
         with (
-            _compiler_options_of(config.scale),
+            _compiler_options_of(run.config.scale),
             RunProgress(console, len(run.arms), run.ended) as progress,
         ):
-            _run_arms(run, progress)
+            _run_arms(run, progress, console)
         run.save()
     except KeyboardInterrupt:
-        run.save()
+        # A second one ends the saving; each file is then either the old or the new one.
+        with contextlib.suppress(KeyboardInterrupt):
+            run.save()
         return RunResult(path, True, run.verdicts())
     return RunResult(path, False, run.verdicts())
 
@@ -126,7 +143,7 @@ def _compiler_options_of(scale: str) -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _run_arms(run: "_Run", progress: RunProgress) -> None:
+def _run_arms(run: RunState, progress: RunProgress, console: Console) -> None:
     """Run the remaining arms, and save the outcome of each when it ends.
 
     A network of this size keeps one CPU core busy. So on CPUs as many arms run at a
@@ -158,6 +175,10 @@ def _run_arms(run: "_Run", progress: RunProgress) -> None:
                 arm, outcome, seconds = done.result()
                 run.add(arm, outcome, seconds)
                 progress.end(arm, seconds, outcome.message)
+        except KeyboardInterrupt:
+            stop.set()
+            console.print("Stopping: arms that are running end at their next epoch.")
+            raise
         finally:
             # After Ctrl-C or an error, arms end at their next epoch or do not begin.
             stop.set()
@@ -165,92 +186,3 @@ def _run_arms(run: "_Run", progress: RunProgress) -> None:
 
 class _Stopped(Exception):
     """Raised inside an arm to end it when the run has been interrupted."""
-
-
-class _Run:
-    """The state of a run between two arms."""
-
-    def __init__(self, config: ContrastConfig, folder: RunFolder, command: str):
-        self.config = config
-        self.folder = folder
-        self.arms = [
-            arm
-            for name in config.studies
-            for arm in study_module(name).arms(config.scale, config.dataset)
-        ]
-        before = folder.summary()
-        self.states = {row["arm"]: row for row in before.get("arms", [])}
-        # Records are written before the summary. If the run was killed in between,
-        # there are records of an arm that will run again.
-        again = {arm.name for arm in self.remaining()}
-        self.records = [r for r in folder.records() if r.arm not in again]
-        self.seconds_before = before.get("seconds", 0.0)
-        self.began = time.perf_counter()
-        self.started = before.get("started", _now())
-        self.command = before.get("command", command)
-
-    @property
-    def ended(self) -> int:
-        """How many arms have ended."""
-        return len(self.arms) - len(self.remaining())
-
-    def remaining(self) -> list[Arm]:
-        """Return the arms that have not ended."""
-        ended = {
-            name for name, row in self.states.items() if row["status"] != "pending"
-        }
-        return [arm for arm in self.arms if arm.name not in ended]
-
-    def add(self, arm: Arm, outcome: Outcome, seconds: float) -> None:
-        """Add the outcome of an arm, and save."""
-        self.records += outcome.records
-        self.states[arm.name] = {
-            **_row(arm, "stopped" if outcome.message else "finished"),
-            "message": outcome.message,
-            "seconds": seconds,
-            "compile_seconds": outcome.compile_seconds,
-            "parameters": outcome.parameters,
-        }
-        self.save()
-
-    def verdicts(self) -> list[gradflow.Verdict]:
-        """Judge what was measured so far."""
-        return gradflow.verdicts(self.records)
-
-    def save(self) -> None:
-        """Write records and summary in the order of the arms, whichever ended first."""
-        order = {arm.name: index for index, arm in enumerate(self.arms)}
-        self.records.sort(key=lambda record: order[record.arm])
-        self.folder.save(self.records, self._summary())
-
-    def _summary(self) -> dict[str, Any]:
-        states = [self.states.get(a.name, _row(a, "pending")) for a in self.arms]
-        studies = {name: study_module(name) for name in self.config.studies}
-        return {
-            "verdicts": [verdict._asdict() for verdict in self.verdicts()],
-            "claims": [verdict._asdict() for verdict in claim_verdicts(self.records)],
-            "arms": states,
-            "environment": environment(),
-            "command": self.command,
-            "started": self.started,
-            "seconds": self.seconds_before + time.perf_counter() - self.began,
-            "notes": {name: study.NOTES for name, study in studies.items()},
-            "initialisers": {
-                name: study.INITIALISER for name, study in studies.items()
-            },
-        }
-
-
-def _row(arm: Arm, status: str) -> dict[str, Any]:
-    study, name, family, size, _ = arm
-    return {
-        "study": study,
-        "arm": name,
-        "family": family,
-        "size": size,
-        "status": status,
-    }
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

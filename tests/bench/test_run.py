@@ -83,11 +83,11 @@ def test_an_interpreter_without_pytorch_is_told_in_one_line(tmp_path, capsys):
     assert said.err == "jaxnets: PyTorch cannot run: No module named torch\n"
 
 
-def test_a_script_needs_no_plotting_and_no_command_line_library():
+def test_a_script_needs_no_plotting_library():
     # benchmarks/README.md shows this for machines that have none of these.
     program = """
 import sys
-sys.modules.update(dict.fromkeys(["tyro", "sklearn", "altair", "torch"]))
+sys.modules.update(dict.fromkeys(["sklearn", "altair", "torch"]))
 from jaxnets.bench import options, runs
 runs.run(options.Options("training", batch=2, list=True))
 try:

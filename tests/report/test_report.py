@@ -136,7 +136,8 @@ def test_a_missing_summary_is_mentioned(tmp_path):
     assert "This run has no verdicts" in words
 
 
-def test_an_empty_folder_and_empty_records(tmp_path):
+def test_no_records_and_empty_records(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
     words = read(write_report(tmp_path)).words()
     assert "no records.csv, so there is nothing to draw" in words
     words = read(write_report(write_run(tmp_path, []))).words()

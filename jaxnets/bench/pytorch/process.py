@@ -41,7 +41,8 @@ def find_python(option: Path | None) -> str:
         if not Path(named).is_file():
             source = "--torch-python" if option else VARIABLE
             raise PeerError(f"{source} is {named}; wanted a Python interpreter.")
-        return str(named)
+        # Without a folder it would be looked for in PATH.
+        return str(Path(named).absolute())
     if importlib.util.find_spec("torch") is None:
         raise PeerError(
             "this Python has no PyTorch; name one that has by --torch-python or "
@@ -83,13 +84,16 @@ class TorchProcess:
         environment = dict(os.environ)
         # A policy of active waiting would take the cores from the other contenders.
         environment.pop("OMP_WAIT_POLICY", None)
-        self._process = subprocess.Popen(
-            [python, str(script), device, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [python, str(script), device, str(threads)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        except OSError as error:
+            raise PeerError(f"{python}: {error.strerror}") from error
         try:
             self.facts = self._answer()
         except PeerError:
@@ -133,7 +137,10 @@ class TorchProcess:
         line = self._process.stdout.readline()
         if not line:
             raise PeerError(f"it ended with exit code {self._process.wait()}")
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            raise PeerError(f"it printed {line[:80]!r}; is it Python?") from error
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer

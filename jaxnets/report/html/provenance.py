@@ -112,7 +112,7 @@ def unfinished(arms: Iterable[dict[str, Any]]) -> list[str]:
         status = arm.get("status")
         if status == "finished":
             continue
-        verb = verbs.get(str(status), f"has the status {status}")
+        verb = verbs.get(str(status), f"has the status {status or 'unknown'}")
         message = arm.get("message")
         end = f": {message}" if message else "."
         sentences.append(f"{arm.get('arm', 'An arm')} {verb}{end}")

@@ -1,0 +1,267 @@
+"""The words of a command line become a command with its arguments."""
+
+import argparse
+import difflib
+import itertools
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Never
+
+from jaxnets._version import __version__
+from jaxnets.bench.options import DTYPES, SUITES, Options
+from jaxnets.cli.arguments import (
+    FORMATS,
+    Bench,
+    Contrast,
+    Doctor,
+    Report,
+    UsageError,
+)
+from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
+
+
+Command = Contrast | Report | Bench | Doctor
+# Each command in a line, as `jaxnets --help` lists them.
+COMMANDS = {
+    "contrast": "Contrast networks by how gradients flow in them.",
+    "report": "Draw the report of a run again, or write its charts as files.",
+    "bench": "Time this library beside Flax and PyTorch.",
+    "doctor": "Show versions and devices, and check that the library works.",
+}
+SUITE_HELP = {
+    "ops": "convolutions and pools, forward and with all gradients.",
+    "recurrent": "recurrent cells over time, forward and with all gradients.",
+    "training": "one training step of ResNet-20.",
+    "gradflow": "training steps that measure gradient flow, beside the same without "
+    "it.",
+}
+
+
+def parse(words: Sequence[str]) -> Command:
+    """Return the command that `words`, a command line without `jaxnets`, ask for.
+
+    Raises:
+        UsageError: If they are not a command line.
+        SystemExit: After `--help` or `--version` is printed.
+    """
+    top = _Parser(
+        "jaxnets",
+        "See how gradients flow through networks. Start with `jaxnets contrast`.",
+        {"commands": COMMANDS},
+        "`jaxnets COMMAND --help` explains a command.",
+        usage="jaxnets [-h] [--version] COMMAND ...",
+    )
+    top.add_argument("--version", action="version", version=f"jaxnets {__version__}")
+    top.add_argument("command", nargs="?", choices=COMMANDS, help=argparse.SUPPRESS)
+    name = top.parse(words[:1]).command
+    if name is None:
+        top.error(f"a command is missing; wanted one of {', '.join(COMMANDS)}")
+    parsers = {
+        "contrast": _contrast,
+        "report": _report,
+        "bench": _bench,
+        "doctor": _doctor,
+    }
+    return parsers[name](words[1:])
+
+
+def _contrast(words: Sequence[str]) -> Contrast:
+    images = ", ".join(name for name, study in STUDIES.items() if study.images)
+    parser = _Parser(
+        "jaxnets contrast",
+        "Contrast networks by how gradients flow in them, and write a report. Every "
+        "arm of the chosen studies is trained with several seeds, and the gradient is "
+        "measured at each layer or time step.",
+        {
+            "studies": {study.name: study.arms for study in STUDIES.values()}
+            | {"all": "the studies that train, which is the default."}
+        },
+    )
+    parser.add_argument(
+        "studies",
+        nargs="*",
+        type=_one_of(["all", *STUDIES]),
+        metavar="STUDY",
+        help="One or more of the studies below.",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=SCALES,
+        help="Size of the run: smoke only tries everything out, laptop (the default) "
+        "takes minutes on a CPU, accelerator goes to depth 110 and 1,000 time steps "
+        "and needs a GPU or TPU.",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="Number of networks in each arm, 3 by default; figures have an interval "
+        "over them.",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        help=f"Images for {images}; by default scikit-learn's digits, or CIFAR-10 at "
+        "accelerator scale if its files are in the data folder.",
+    )
+    parser.add_argument(
+        "--out",
+        type=_path,
+        metavar="FOLDER",
+        help="Folder of the run; by default runs/ followed by the date and time.",
+    )
+    parser.add_argument(
+        "--resume",
+        type=_path,
+        metavar="FOLDER",
+        help="Finish the interrupted run in this folder with its own arguments; arms "
+        "that have ended are not repeated.",
+    )
+    found = vars(parser.parse(words))
+    return Contrast(studies=tuple(found.pop("studies")), **found)
+
+
+def _report(words: Sequence[str]) -> Report:
+    parser = _Parser("jaxnets report", COMMANDS["report"])
+    parser.add_argument("run", type=_path, metavar="FOLDER", help="Folder of the run.")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="html",
+        help="html (the default) writes report.html; png and svg write every chart "
+        "into charts/.",
+    )
+    return Report(**vars(parser.parse(words)))
+
+
+def _bench(words: Sequence[str]) -> Bench:
+    parser = _Parser(
+        "jaxnets bench",
+        "Time this library beside Flax and PyTorch and print the ratios. Every "
+        "function is compiled first; then ours and its peers run in turn, round by "
+        "round. A ratio is a peer's time over ours in the same round: above 1 we are "
+        "faster.",
+        {"suites": SUITE_HELP},
+        "benchmarks/README.md explains the columns.",
+    )
+    explained = _attributes(Options)
+    kinds: dict[str, dict[str, Any]] = {
+        "suite": {"nargs": "?", "choices": SUITES, "metavar": "SUITE"},
+        "rows": {"metavar": "TEXT"},
+        "rounds": {"type": int, "metavar": "N"},
+        "quick": {"action": "store_true"},
+        "peers": {"metavar": "NAMES"},
+        "batch": {"type": int, "metavar": "N"},
+        "dtype": {"choices": DTYPES},
+        "torch_python": {"type": _path, "metavar": "FILE"},
+        "json": {"type": _path, "metavar": "FILE"},
+        "markdown": {"type": _path, "metavar": "FILE"},
+        "list": {"action": "store_true"},
+    }
+    for name, kind in kinds.items():
+        default = getattr(Options, name)
+        flag = name if name == "suite" else f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=default, help=explained.get(name), **kind)
+    try:
+        return Bench(**vars(parser.parse(words)))
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _doctor(words: Sequence[str]) -> Doctor:
+    _Parser("jaxnets doctor", COMMANDS["doctor"]).parse(words)
+    return Doctor()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises mistakes, and whose help fits the terminal.
+
+    Args:
+        name: The command, such as `jaxnets report`.
+        description: What it does.
+        lists: Titles of lists of words that are explained below the options.
+        end: The end of the help.
+        usage: How the command is called, if argparse cannot tell.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        lists: Mapping[str, Mapping[str, str]] | None = None,
+        end: str = "",
+        usage: str | None = None,
+    ):
+        columns = shutil.get_terminal_size().columns - 2
+        after = [_listing(*each, columns) for each in (lists or {}).items()]
+        super().__init__(
+            name,
+            usage=usage,
+            description=textwrap.fill(description, columns),
+            epilog="\n\n".join([*after, *filter(None, [textwrap.fill(end, columns)])]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the arguments, in any order.
+
+        An option that does not exist is named first: the word after it, which argparse
+        takes for something else, may be its value.
+        """
+        options = self._option_string_actions
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in options:
+                near = difflib.get_close_matches(name, options, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                self.error(f"there is no option {name}{hint}")
+        return self.parse_intermixed_args(words)
+
+    def error(self, message: str) -> Never:
+        """Raise the mistake instead of printing the usage."""
+        end = "" if message.endswith("?") else "."
+        raise UsageError(f"{message}{end} Try {self.prog} --help.")
+
+
+def _listing(title: str, rows: Mapping[str, str], columns: int) -> str:
+    """Return a list of words with their explanations, as argparse lays out options."""
+    indent = max(map(len, rows)) + 4
+    lines = [
+        textwrap.fill(
+            text,
+            columns,
+            initial_indent=f"  {name}".ljust(indent),
+            subsequent_indent=" " * indent,
+        )
+        for name, text in rows.items()
+    ]
+    return "\n".join([f"{title}:", *lines])
+
+
+def _attributes(cls: type) -> dict[str, str]:
+    """Return what the docstring of a class says about each of its attributes."""
+    section = (cls.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
+    pairs = (text.partition(": ") for text in re.split(r"\n {8}(?=\w)", section))
+    return {name: " ".join(text.split()) for name, _, text in pairs}
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return the type of an argument that may be repeated, for which `choices` fail."""
+
+    def parsed(word: str) -> str:
+        if word not in names:
+            wanted = ", ".join(names)
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {wanted}")
+        return word
+
+    return parsed
+
+
+def _path(word: str) -> Path:
+    if not word:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(word)

@@ -1,0 +1,116 @@
+"""The lock of a run folder: one process at a time writes a run."""
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxnets.runs.files import printable
+
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK = ".lock"
+# What a file system without locks answers.
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder; it is released at the end, however that comes.
+
+    The operating system holds the lock and releases it when a process ends, so the file
+    that a killed process leaves locks nothing, also if another process has its number
+    by now. The file says who holds the lock. Where the system or the file system has no
+    locks, nothing is refused.
+
+    Args:
+        folder: The folder, which exists.
+
+    Raises:
+        BlockingIOError: If another process holds the lock, or one of another host left
+            its file: such a lock cannot be checked from here.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     with run_lock(Path(path)):
+        ...         (Path(path) / LOCK).exists()
+        ...     (Path(path) / LOCK).exists()
+        True
+        False
+    """
+    path = folder / LOCK
+    if fcntl is None:
+        yield
+        return
+    file = _locked(path)
+    try:
+        host, now = platform.node(), datetime.datetime.now(datetime.UTC)
+        holder = {"pid": os.getpid(), "host": host, "since": now.isoformat()[:19]}
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        # Removed while it is still locked, so that no other process holds it.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(file)
+
+
+def _locked(path: Path) -> int:
+    """Return the descriptor of the lock's file, locked."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            _lock(file, path)
+            # The process that held the lock may have removed the file meanwhile.
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file)):
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _lock(file: int, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        refused = False
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            return
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        refused = True
+    holder = _holder(file)
+    host = holder.get("host")
+    elsewhere = host not in (None, platform.node())
+    if not refused and not elsewhere:
+        return
+    raise BlockingIOError(
+        f"{path.parent} is in use: process {holder.get('pid', 'unknown')} on "
+        f"{host or 'this machine'} has been writing it since "
+        f"{holder.get('since', 'just now')} (UTC). Wait until it has ended"
+        + (f", or, if it was killed, delete {path}." if elsewhere else ".")
+    )
+
+
+def _holder(file: int) -> dict[str, str]:
+    """Return what the file says of who holds the lock, as far as it can be read."""
+    try:
+        found = json.loads(os.pread(file, 1000, 0))
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: printable(str(value)) for name, value in found.items()}

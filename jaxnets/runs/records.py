@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 from jaxnets.runs.files import LARGEST, printable, read_text, write_text
 
 
-REMEDY = "The file may have been cut off; delete the line and draw again."
+REMEDY = (
+    "The file may have been cut off; delete the line, and then draw the run "
+    "again or resume it."
+)
 
 
 class Record(NamedTuple):

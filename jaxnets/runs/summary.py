@@ -192,13 +192,13 @@ def damaged_arms(summary: dict[str, Any], records: Iterable[Record]) -> list[str
         "again."
         for arm in summary.get("arms") or []
         if arm.get("arm") is not None and arm.get("status") in ("finished", "stopped")
-        if (reason := missing(arm, of_arm[arm["arm"]]))
+        if (reason := missing(arm, of_arm.get(arm["arm"], [])))
     ]
 
 
-def by_arm(records: Iterable[Record]) -> defaultdict[str, list[Record]]:
+def by_arm(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return the records of each arm, in their order."""
     of_arm: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         of_arm[record.arm].append(record)
-    return of_arm
+    return dict(of_arm)

@@ -79,12 +79,13 @@ class RunState:
         for name, entry in entries.items():
             if entry.get("status") not in ("finished", "stopped"):
                 continue
-            if reason := missing(entry, records[name]):
+            found = records.get(name, [])
+            if reason := missing(entry, found):
                 self.remarks.append(f"{name} runs again: {reason}.")
                 continue
             if entry.get("checksum") is None:
                 unchecked.append(name)
-            self._ended[name] = Ended(entry, records[name])
+            self._ended[name] = Ended(entry, found)
         if unchecked:
             self.remarks.append(
                 "An older version of jaxnets began this run and wrote no checksums, so "

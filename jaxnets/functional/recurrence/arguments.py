@@ -4,10 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
-from jaxnets.functional.shared.arguments import described
+from jaxnets.arguments import check_key as check_key
+from jaxnets.arguments import check_number, described
 
 
 def check_weights(
@@ -68,30 +67,6 @@ def check_array(name: str, array: Any) -> None:
         raise TypeError(
             f"`{name}` is {described(array)}; wanted an array of numbers. Convert it, "
             f"for example with `jnp.asarray({name}, jnp.float32)`."
-        )
-
-
-def check_number(name: str, number: Any, wanted: str) -> None:
-    """Raise TypeError unless `number` is a number that is not traced."""
-    if isinstance(number, Tracer):
-        raise TypeError(
-            f"`{name}` is traced; wanted a number that is known while JAX traces: "
-            f"{wanted}. Close over it, or name it in `static_argnames` of `jax.jit`."
-        )
-    kinds = int, float, np.number, np.ndarray, jax.Array
-    if isinstance(number, bool) or not isinstance(number, kinds) or jnp.ndim(number):
-        raise TypeError(f"`{name}` is {number!r}; wanted {wanted}.")
-
-
-def check_key(key: Any) -> None:
-    """Raise TypeError unless `key` is a single JAX random key."""
-    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and ndim == 0) and not (dtype == jnp.uint32 and ndim == 1):
-        several = " several keys," if typed else ""
-        raise TypeError(
-            f"`key` is{several} {described(key)}; wanted one JAX random key, such as "
-            "`jax.random.key(0)`. Use `jax.vmap` for several keys."
         )
 
 

@@ -64,8 +64,15 @@ def list_or_none(value: Any) -> list[Any] | None:
         return None
 
 
-def as_count(value: Any, name: str, *, minimum: int = 1, meaning: str = "") -> int:
-    """Return a whole number that is at least `minimum`.
+def as_count(
+    value: Any,
+    name: str,
+    *,
+    minimum: int = 1,
+    maximum: int | None = None,
+    meaning: str = "",
+) -> int:
+    """Return a whole number that is at least `minimum`, and at most `maximum`.
 
     Every function checks whole numbers by this rule: any integer type is accepted, also
     an array of shape (); floats, strings, booleans and None are of the wrong type.
@@ -74,11 +81,12 @@ def as_count(value: Any, name: str, *, minimum: int = 1, meaning: str = "") -> i
         value: What the caller passed.
         name: The name of the caller's argument.
         minimum: The smallest number that is accepted.
+        maximum: The largest number that is accepted; None for no limit.
         meaning: What the number stands for, added to the error message.
 
     Raises:
         TypeError: If `value` is not an integer.
-        ValueError: If it is less than `minimum`.
+        ValueError: If it is less than `minimum` or more than `maximum`.
 
     Example:
         >>> as_count(np.int64(3), "feature_group_count")
@@ -88,9 +96,28 @@ def as_count(value: Any, name: str, *, minimum: int = 1, meaning: str = "") -> i
     reason = f": {meaning}" if meaning else ""
     if number is None:
         raise TypeError(f"`{name}` is {value!r}; wanted an int{reason}.")
-    if number < minimum:
-        raise ValueError(f"`{name}` is {value!r}; wanted {minimum} or more{reason}.")
+    if number < minimum or (maximum is not None and number > maximum):
+        limits = "or more" if maximum is None else f"to {maximum}"
+        raise ValueError(f"`{name}` is {value!r}; wanted {minimum} {limits}{reason}.")
     return number
+
+
+def as_seed(value: Any, name: str) -> int:
+    """Return a whole number from 0 to 2^32 - 1.
+
+    Unless x64 is on, JAX uses the last 32 bits of a seed, so without this check the
+    seeds 0 and 2^32 would give the same random numbers.
+
+    Raises:
+        TypeError: If `value` is not an integer.
+        ValueError: If it is negative or above 2^32 - 1.
+
+    Example:
+        >>> as_seed(7, "seed")
+        7
+    """
+    meaning = "seeds of the same last 32 bits give the same random numbers"
+    return as_count(value, name, minimum=0, maximum=2**32 - 1, meaning=meaning)
 
 
 def as_switch(value: Any, name: str) -> bool:
@@ -128,15 +155,29 @@ def as_dtype(value: Any, name: str) -> np.dtype:
 
 
 def check_number(name: str, number: Any, wanted: str) -> None:
-    """Raise TypeError unless `number` is a number that is not traced."""
+    """Raise TypeError unless `number` is a real number that is not traced."""
     if isinstance(number, Tracer):
         raise TypeError(
             f"`{name}` is traced; wanted a number that is known while JAX traces: "
             f"{wanted}. Close over it, or name it in `static_argnames` of `jax.jit`."
         )
-    kinds = int, float, np.number, np.ndarray, jax.Array
-    if isinstance(number, bool) or not isinstance(number, kinds) or jnp.ndim(number):
+    if isinstance(number, np.generic | np.ndarray | jax.Array):
+        dtype = number.dtype
+        real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+        accepted = real and number.ndim == 0
+    else:
+        accepted = isinstance(number, int | float) and not isinstance(number, bool)
+    if not accepted:
         raise TypeError(f"`{name}` is {number!r}; wanted {wanted}.")
+
+
+def check_callable(name: str, function: Any, wanted: str) -> None:
+    """Raise TypeError unless `function` can be called."""
+    if not callable(function):
+        given = repr(function)
+        if len(given) > 40:
+            given = described(function)
+        raise TypeError(f"`{name}` is {given}; wanted {wanted}.")
 
 
 def check_key(key: Any) -> None:

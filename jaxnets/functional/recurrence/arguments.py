@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxnets.arguments import check_callable, check_number, described
 from jaxnets.arguments import check_key as check_key
-from jaxnets.arguments import check_number, described
 
 
 def check_weights(
@@ -73,12 +73,7 @@ def check_array(name: str, array: Any) -> None:
 def check_callables(**functions: object) -> None:
     """Raise TypeError for the first of `functions` that cannot be called."""
     for name, function in functions.items():
-        if not callable(function):
-            wanted = _CALLED.get(name, _CALLED["activation"])
-            given = repr(function)
-            if len(given) > 40:
-                given = described(function)
-            raise TypeError(f"`{name}` is {given}; wanted {wanted}.")
+        check_callable(name, function, _CALLED.get(name, _CALLED["activation"]))
 
 
 _CALLED = {

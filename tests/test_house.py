@@ -18,6 +18,7 @@ PACKAGE = ROOT / "jaxnets"
 GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
 FLOORS = {
     "_version": 0,
+    "arguments": 0,
     "choices": 0,
     "runs": 0,
     "tap": 0,

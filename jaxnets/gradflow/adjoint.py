@@ -7,7 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import split_inexact, unit_and_norm
+from jaxnets.arguments import check_callable
+from jaxnets.gradflow.trees import check_arrays, split_inexact, unit_and_norm
+
+
+STEP = "a function `step(state, x_t) -> (state, y_t)`, the body of a `lax.scan`"
 
 
 def log_adjoint_norms(
@@ -39,8 +43,11 @@ def log_adjoint_norms(
         minus infinity if the gradient is exactly zero.
 
     Raises:
-        ValueError: If `cotangent` does not have the structure and shapes of `state`,
-            `state` has no floating-point array, or `xs` has no step.
+        TypeError: If `step` is not a function that returns a pair, or an argument does
+            not consist of arrays.
+        ValueError: If `cotangent`, or the state that `step` returns, does not have the
+            structure and shapes of `state`, `state` has no floating-point array, or
+            `xs` has no step.
 
     Example:
         >>> import jax.numpy as jnp
@@ -54,17 +61,17 @@ def log_adjoint_norms(
     difficulty of training recurrent neural networks", section 2, for the product of
     Jacobians. Flax, Keras and PyTorch have no counterpart.
     """
-    check_recurrence(state, xs, cotangent)
+    check_recurrence(step, state, xs, cotangent)
 
     def forward(state, x_t):
-        return step(state, x_t)[0], (state, x_t)
+        return next_state(step, state, x_t), (state, x_t)
 
     def backward(unit, saved):
         before, x_t = saved
         leaves, rebuild = split_inexact(before)
 
         def next_leaves(leaves):
-            return split_inexact(step(rebuild(leaves), x_t)[0])[0]
+            return split_inexact(next_state(step, rebuild(leaves), x_t))[0]
 
         _, pullback = jax.vjp(next_leaves, leaves)
         unit, norm = unit_and_norm(pullback(unit)[0])
@@ -79,8 +86,11 @@ def log_adjoint_norms(
     return jnp.log(norm) + jnp.append(totals, 0.0)
 
 
-def check_recurrence(state: Any, xs: Any, cotangent: Any) -> None:
-    """Raise a ValueError unless the arguments fit each other."""
+def check_recurrence(step: Any, state: Any, xs: Any, cotangent: Any) -> None:
+    """Raise an error unless the arguments fit each other."""
+    check_callable("step", step, STEP)
+    check_arrays("state", state)
+    check_arrays("cotangent", cotangent)
     wanted = jax.tree.map(jnp.shape, state)
     came = jax.tree.map(jnp.shape, cotangent)
     if came != wanted:
@@ -88,7 +98,14 @@ def check_recurrence(state: Any, xs: Any, cotangent: Any) -> None:
             f"`cotangent` has the shapes {came}; wanted those of `state`, {wanted}. "
             "Pass dL/d(final state), such as `jax.grad(loss)(final_state)`."
         )
-    if not split_inexact(state)[0]:
+    leaves = split_inexact(state)[0]
+    if len(split_inexact(cotangent)[0]) < len(leaves):
+        came, wanted = (jax.tree.map(jnp.result_type, t) for t in (cotangent, state))
+        raise TypeError(
+            f"`cotangent` has the dtypes {came}; wanted floating point where `state` "
+            f"has it: {wanted}. Convert it with `.astype(jnp.float32)`."
+        )
+    if not leaves:
         raise ValueError(
             "`state` has no floating-point array, so no gradient passes through it; "
             "wanted at least one, such as `jnp.zeros((batch, hidden))`."
@@ -96,10 +113,39 @@ def check_recurrence(state: Any, xs: Any, cotangent: Any) -> None:
     check_steps(xs)
 
 
-def check_steps(xs: Any) -> None:
-    """Raise a ValueError unless `xs` has a time axis of at least one step."""
-    if not all(jnp.ndim(x) and jnp.shape(x)[0] for x in jax.tree.leaves(xs)):
+def next_state(step: Any, state: Any, x_t: Any, name: str = "step") -> Any:
+    """Return the state after a step; raise an error unless it is like `state`.
+
+    Args:
+        step: The user's function of a state and an input.
+        state: The state before the step.
+        x_t: The input.
+        name: The name of the argument that `step` is.
+    """
+    result = step(state, x_t)
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"`{name}` returned a value of type {type(result).__name__}; wanted the "
+            "pair `(state, y_t)`, as the body of `lax.scan` returns it. y_t may be "
+            "None."
+        )
+    after = result[0]
+    came, wanted = (jax.tree.map(jnp.shape, each) for each in (after, state))
+    if came != wanted:
         raise ValueError(
-            f"`xs` has the shapes {jax.tree.map(jnp.shape, xs)}; wanted a leading time "
-            "axis of at least one step. Put time first: (time, batch, features)."
+            f"`{name}` returns a state of the shapes {came}; wanted those of `state`, "
+            f"{wanted}. Return `(state, y_t)`; y_t may be None."
+        )
+    return after
+
+
+def check_steps(xs: Any) -> None:
+    """Raise an error unless `xs` has a time axis of at least one step."""
+    check_arrays("xs", xs)
+    lengths = {jnp.shape(x)[:1] for x in jax.tree.leaves(xs)}
+    if len(lengths) != 1 or not all(lengths.pop() or (0,)):
+        raise ValueError(
+            f"`xs` has the shapes {jax.tree.map(jnp.shape, xs)}; wanted one or several "
+            "arrays with the same leading time axis of at least one step. Put time "
+            "first: (time, batch, features)."
         )

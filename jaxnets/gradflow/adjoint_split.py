@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnets.gradflow.adjoint import check_recurrence
+from jaxnets.arguments import check_callable
+from jaxnets.gradflow.adjoint import check_recurrence, next_state
 from jaxnets.gradflow.trees import split_inexact, unit_and_norm, wide_dtype
 
 
@@ -86,9 +87,11 @@ def adjoint_parts(
         to the state *after* step t. It is minus infinity if a part is exactly zero.
 
     Raises:
-        ValueError: If `cotangent` or the state that `direct` returns does not have the
-            structure and shapes of `state`, the selection has no floating-point array,
-            or `xs` has no step.
+        TypeError: If `step` or `direct` is not a function that returns a pair, `select`
+            is not a function, or an argument does not consist of arrays.
+        ValueError: If `cotangent`, or the state that `step` or `direct` returns, does
+            not have the structure and shapes of `state`, the selection has no
+            floating-point array, or `xs` has no step.
 
     Example:
         In an LSTM all paths but the direct one start at h:
@@ -119,17 +122,28 @@ def adjoint_parts(
     stop the gradient there too to exclude that path. Flax, Keras and PyTorch have no
     counterpart.
     """
-    check_recurrence(state, xs, cotangent)
+    check_recurrence(step, state, xs, cotangent)
+    check_callable("direct", direct, "a function with the arguments of `step`")
     pick = select or (lambda state: state)
-    _check_direct_and_select(direct, pick, state, xs)
+    check_callable(
+        "select", pick, "None, or a function such as `lambda state: state.c`"
+    )
+    if not split_inexact(pick(state))[0]:
+        raise ValueError(
+            "`select` returns no floating-point array, so there is no adjoint to "
+            "report; wanted at least one. Pass for example `lambda state: state.c`."
+        )
+    first = jax.tree.map(lambda a: a[0], xs)
+    jax.eval_shape(lambda s, x: next_state(direct, s, x, "direct"), state, first)
 
     def forward(state, x_t):
-        return step(state, x_t)[0], (state, x_t)
+        return next_state(step, state, x_t), (state, x_t)
 
     def backward(carry, saved):
         lambda_t, d_t, r_t = carry
         before, x_t = saved
-        pull, pull_direct = (_pullback(fun, before, x_t) for fun in (step, direct))
+        pull = _pullback(step, before, x_t, "step")
+        pull_direct = _pullback(direct, before, x_t, "direct")
         all_paths, direct_path = pull(d_t), pull_direct(d_t)
         leaving = _Scaled(
             [a - b for a, b in zip(all_paths.leaves, direct_path.leaves, strict=True)],
@@ -159,12 +173,13 @@ def adjoint_parts(
 
 
 def _pullback(
-    fun: Callable[[Any, Any], tuple[Any, Any]], before: Any, x_t: Any
+    fun: Callable[[Any, Any], tuple[Any, Any]], before: Any, x_t: Any, name: str
 ) -> Callable[[_Scaled], _Scaled]:
     """Return the function that maps the state's cotangent to that before the step."""
     leaves, rebuild = split_inexact(before)
     outputs, pull = jax.vjp(
-        lambda leaves: split_inexact(fun(rebuild(leaves), x_t)[0])[0], leaves
+        lambda leaves: split_inexact(next_state(fun, rebuild(leaves), x_t, name))[0],
+        leaves,
     )
 
     def apply(vector: _Scaled) -> _Scaled:
@@ -202,25 +217,3 @@ def _log_norm(
     picked = split_inexact(pick(rebuild(vector.leaves)))[0]
     log_scale = vector.exponent.astype(jnp.float32) * jnp.log(2.0)
     return jnp.log(unit_and_norm(picked)[1]).astype(jnp.float32) + log_scale
-
-
-def _check_direct_and_select(
-    direct: Callable[[Any, Any], tuple[Any, Any]],
-    pick: Callable[[Any], Any],
-    state: Any,
-    xs: Any,
-) -> None:
-    """Raise a ValueError if `direct` or `select` does not fit the state."""
-    first = jax.tree.map(lambda a: a[0], xs)
-    wanted = jax.tree.map(jnp.shape, state)
-    came = jax.tree.map(jnp.shape, jax.eval_shape(direct, state, first)[0])
-    if came != wanted:
-        raise ValueError(
-            f"`direct` returns a state of the shapes {came}; wanted those of `state`, "
-            f"{wanted}. Return `(state, y_t)` as `step` does; y_t may be None."
-        )
-    if not split_inexact(pick(state))[0]:
-        raise ValueError(
-            "`select` returns no floating-point array, so there is no adjoint to "
-            "report; wanted at least one. Pass for example `lambda state: state.c`."
-        )

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import one_for_zero, wide_dtype
+from jaxnets.gradflow.trees import as_floats, one_for_zero
 from jaxnets.typing import ArrayLike
 
 
@@ -31,7 +31,8 @@ def gradient_correlation(
         gradients. A gradient of exactly zero has correlation zero with all others.
 
     Raises:
-        ValueError: If there are fewer than two gradients.
+        TypeError: If `gradients` is not a floating-point array.
+        ValueError: If there are fewer than two gradients, or they are empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -43,14 +44,14 @@ def gradient_correlation(
     answer, then what is the question?", sections 2 and 3. A plain stack without
     BatchNorm or centred inputs makes all inputs collinear and hides the effect.
     """
-    batch = jnp.shape(gradients)[0]
-    if batch < 2:
+    values = as_floats(gradients, "gradients")
+    if values.shape[:1] < (2,) or values.size == 0:
         raise ValueError(
-            f"`gradients` has shape {jnp.shape(gradients)}; wanted gradients at two or "
-            "more inputs on the first axis, such as `jax.vmap(jax.grad(f))(x)`."
+            f"`gradients` has shape {values.shape}; wanted gradients at two or more "
+            "inputs on the first axis, such as `jax.vmap(jax.grad(f))(x)`."
         )
-    rows = jnp.asarray(gradients)
-    rows = rows.astype(wide_dtype(rows)).reshape(batch, -1)
+    batch = values.shape[0]
+    rows = values.reshape(batch, -1)
     # Divided by the maximum first, so that squares of tiny gradients do not underflow.
     units = rows / one_for_zero(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
     units = units / one_for_zero(jnp.linalg.norm(units, axis=1, keepdims=True))

@@ -44,14 +44,8 @@ def value_grad_and_logs(
     """
     with record_taps(patterns, retrace=retrace) as recording:
         value, pullback, *aux = jax.vjp(
-            lambda p: loss(p, *args), params, has_aux=has_aux
+            lambda p: _checked(loss(p, *args), has_aux), params, has_aux=has_aux
         )
-        if jnp.shape(value) != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise TypeError(
-                f"`loss` returned an array of shape {jnp.shape(value)} and dtype "
-                f"{value.dtype}; wanted one real number. Reduce it with `jnp.mean` or "
-                "`jnp.sum`, and return extras through `has_aux=True`."
-            )
         try:
             (grads,), found = pullback.with_logs(jnp.ones_like(value))
         except ValueError as error:
@@ -67,6 +61,33 @@ def value_grad_and_logs(
     return LoggedGradient(
         value, aux[0] if has_aux else None, grads, logs, recording.names
     )
+
+
+def _checked(result: Any, has_aux: bool) -> Any:
+    """Return what a loss returned; raise a TypeError unless it is as `has_aux` says."""
+    value, aux = as_pair(result) if has_aux else (result, None)
+    if isinstance(value, float):
+        value = jnp.float32(value)
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or value.shape != () or not jnp.issubdtype(dtype, jnp.floating):
+        kind = f"a value of type {type(value).__name__}"
+        if dtype is not None:
+            kind = f"an array of shape {value.shape} and dtype {dtype}"
+        raise TypeError(
+            f"`loss` returned {kind}; wanted one real number. Reduce it with "
+            "`jnp.mean` or `jnp.sum`, and return extras through `has_aux=True`."
+        )
+    return (value, aux) if has_aux else value
+
+
+def as_pair(result: Any) -> tuple[Any, Any]:
+    """Return the pair that a loss returned; raise a TypeError if it is none."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"`loss` returned a value of type {type(result).__name__}; wanted the pair "
+            "`(scalar, aux)`, because `has_aux` is True."
+        )
+    return result[0], result[1]
 
 
 def _is_in_order(

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnets.arguments import as_switch, check_callable, list_or_none
 from jaxnets.gradflow.logs import select_branch, value_grad_and_logs
+from jaxnets.gradflow.trees import check_arrays
 from jaxnets.tap import ResponseStats, TapStats, logs_by_name
 
 
@@ -71,8 +73,9 @@ def measure(
         `Flow(value, aux, grads, taps, responses)`.
 
     Raises:
-        TypeError: If `loss` does not return a real scalar, or `only` is neither a
-            string nor a sequence of strings.
+        TypeError: If `loss` is not a function that returns a real scalar, or
+            `(scalar, aux)` with `has_aux=True`; `params` does not consist of arrays;
+            or `only` is neither a string nor a sequence of strings.
         ValueError: If one traced function with a tap is called twice, so that its calls
             cannot be told apart, or if `only` matches no tap.
 
@@ -95,7 +98,10 @@ def measure(
     analysis of responses. Unlike Flax's `nnx.perturb` and `sow`, it adds no zeros of
     the activation's size, and it needs no extra memory inside a scan.
     """
-    patterns = _patterns(only)
+    check_callable("loss", loss, "a pure function `loss(params, *args)`")
+    check_arrays("params", params)
+    has_aux = as_switch(has_aux, "has_aux")
+    patterns = None if only is None else as_patterns(only, "only")
     differentiate = functools.partial(
         value_grad_and_logs, loss, params, args, has_aux, patterns
     )
@@ -119,14 +125,17 @@ def measure(
     return Flow(value, aux, grads, taps, responses)
 
 
-def _patterns(only: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the patterns of `only` as a tuple; None stands for all taps."""
-    if only is None:
-        return None
-    patterns = (only,) if isinstance(only, str) else tuple(only)
-    if not all(isinstance(pattern, str) for pattern in patterns):
+def as_patterns(value: Any, name: str) -> tuple[str, ...]:
+    """Return one or several patterns of names as a tuple.
+
+    Example:
+        >>> as_patterns("*/h", "only")
+        ('*/h',)
+    """
+    patterns = [value] if isinstance(value, str) else list_or_none(value)
+    if patterns is None or not all(isinstance(pattern, str) for pattern in patterns):
         raise TypeError(
-            f"`only` is {only!r}; wanted a pattern of names such as '*/h', or a "
+            f"`{name}` is {value!r}; wanted a pattern of names such as '*/h', or a "
             "sequence of them."
         )
-    return patterns
+    return tuple(patterns)

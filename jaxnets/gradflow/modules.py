@@ -17,6 +17,8 @@ from typing import Any
 
 import jax
 
+from jaxnets.arguments import as_switch, check_callable
+from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow, measure
 from jaxnets.tap import next_call_number, scope, tap
 
@@ -96,6 +98,9 @@ def measure_module(
             "pure function use `jaxnets.gradflow.measure`."
         )
 
+    check_callable("loss", loss, "a function `loss(model, *args)`")
+    has_aux = as_switch(has_aux, "has_aux")
+
     def is_param_of_model(path, leaf) -> bool:
         return path[0] == 0 and isinstance(leaf, nnx.Param)
 
@@ -109,7 +114,7 @@ def measure_module(
         copy, copied_args = merged
         _insert_taps(copy)
         result = loss(copy, *copied_args)
-        value, aux = result if has_aux else (result, None)
+        value, aux = as_pair(result) if has_aux else (result, None)
         _, params_after, variables, _ = nnx.split(merged, *kinds)
         # Some layers change their own weights, such as `nnx.SpectralNorm`.
         changed = _changed_variables(params, params_after)

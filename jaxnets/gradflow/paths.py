@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import split_inexact, unit_and_norm
+from jaxnets.arguments import check_callable
+from jaxnets.gradflow.trees import check_arrays, split_inexact, unit_and_norm
 
 
 def effective_path_length(
@@ -38,6 +39,7 @@ def effective_path_length(
         The length, in branches; NaN if the gradient is zero.
 
     Raises:
+        TypeError: If `input_gradient` is not a function that returns arrays.
         ValueError: If `input_gradient` returns no floating-point array.
 
     Example:
@@ -54,9 +56,13 @@ def effective_path_length(
     Relatively Shallow Networks", section 4. They sample paths and weight each length by
     the norm of its gradient; here paths of opposite sign cancel.
     """
+    wanted = "a function of `branch_scale` that returns dL/dx"
+    check_callable("input_gradient", input_gradient, wanted)
 
     def leaves(branch_scale):
-        return split_inexact(input_gradient(branch_scale))[0]
+        found = input_gradient(branch_scale)
+        check_arrays("input_gradient(branch_scale)", found)
+        return split_inexact(found)[0]
 
     gradient, slope = jax.jvp(leaves, (jnp.float32(1.0),), (jnp.float32(1.0),))
     if not gradient:

@@ -1,10 +1,13 @@
 """When to measure: functions from a step number to a boolean, usable inside jit."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxnets.arguments import as_array, as_count, described
 
 
 Schedule = Callable[[jax.Array | int], jax.Array]
@@ -23,6 +26,7 @@ def every(steps: int) -> Schedule:
         `schedule(step) -> bool`, a pure function of an int or an integer array.
 
     Raises:
+        TypeError: If `steps` is not an int.
         ValueError: If `steps` is below 1.
 
     Example:
@@ -33,9 +37,8 @@ def every(steps: int) -> Schedule:
 
     Source: Schneider et al. 2021, "Cockpit", whose schedule is called `linear`.
     """
-    if steps < 1:
-        raise ValueError(f"`steps` is {steps}; wanted at least 1, such as 64.")
-    return lambda step: jnp.asarray(step) % steps == 0
+    steps = as_count(steps, "steps")
+    return lambda step: _number(step) % steps == 0
 
 
 def log_spaced(per_decade: int) -> Schedule:
@@ -54,6 +57,7 @@ def log_spaced(per_decade: int) -> Schedule:
         `schedule(step) -> bool`, a pure function of an int or an integer array.
 
     Raises:
+        TypeError: If `per_decade` is not an int.
         ValueError: If `per_decade` is below 1.
 
     Example:
@@ -65,11 +69,19 @@ def log_spaced(per_decade: int) -> Schedule:
     Source: Schneider et al. 2021, "Cockpit", whose schedule `logarithmic` also takes a
     range of steps.
     """
-    if per_decade < 1:
-        raise ValueError(
-            f"`per_decade` is {per_decade}; wanted at least 1, such as 10."
-        )
+    per_decade = as_count(per_decade, "per_decade")
     count = int(np.log10(LAST_STEP) * per_decade) + 1
     spaced = np.rint(10.0 ** (np.arange(count) / per_decade))
     steps = np.unique(np.append(spaced, 0)).astype(np.int32)
-    return lambda step: jnp.any(jnp.asarray(step)[..., None] == steps, axis=-1)
+    return lambda step: jnp.any(_number(step)[..., None] == steps, axis=-1)
+
+
+def _number(step: Any) -> jax.Array:
+    """Return a step number as an array; raise a TypeError unless it is an integer."""
+    number = as_array(step, "step")
+    if not jnp.issubdtype(number.dtype, jnp.integer):
+        raise TypeError(
+            f"`step` is {described(step)}; wanted an int or an array of integers, the "
+            "number of updates so far."
+        )
+    return number

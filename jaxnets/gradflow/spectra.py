@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.adjoint import check_steps
-from jaxnets.gradflow.trees import split_inexact, wide_dtype
+from jaxnets.arguments import as_count, check_callable, check_key
+from jaxnets.gradflow.adjoint import STEP, check_steps, next_state
+from jaxnets.gradflow.trees import check_arrays, split_inexact, wide_dtype
 
 
 def jacobian_spectrum(
@@ -41,6 +42,8 @@ def jacobian_spectrum(
         `(rank,)` singular values in descending order, in float32 or float64.
 
     Raises:
+        TypeError: If `fun` is not a function, `x` or its result does not consist of
+            arrays, `key` is not a key, or `rank` or `iterations` not an int.
         ValueError: If `rank` is not between 1 and `min(M, N)`, or `iterations` < 0.
 
     Example:
@@ -57,16 +60,15 @@ def jacobian_spectrum(
     Source: Musco and Musco 2015, "Randomized Block Krylov Methods for Stronger and
     Faster Approximate Singular Value Decomposition", algorithm 2.
     """
+    check_callable("fun", fun, "a differentiable function of `x`")
+    check_arrays("x", x)
+    check_key(key)
+    iterations = as_count(iterations, "iterations", minimum=0)
     flat, apply = _flat_function(fun, x)
     outputs, push = jax.linearize(apply, flat)
     limit = min(flat.size, outputs.size)
-    if not 1 <= rank <= limit:
-        raise ValueError(
-            f"`rank` is {rank}; wanted 1 to {limit}, because the Jacobian is "
-            f"{outputs.size} x {flat.size}. Ask for fewer singular values."
-        )
-    if iterations < 0:
-        raise ValueError(f"`iterations` is {iterations}; wanted 0 or more. Try 8.")
+    why = f"the Jacobian is {outputs.size} x {flat.size}"
+    rank = as_count(rank, "rank", maximum=limit, meaning=why)
     pull = jax.linear_transpose(push, flat)
     times_j = jax.vmap(push, in_axes=1, out_axes=1)
     times_j_transposed = jax.vmap(lambda u: pull(u)[0], in_axes=1, out_axes=1)
@@ -109,8 +111,10 @@ def lyapunov_spectrum(
         but always the same.
 
     Raises:
-        ValueError: If `count` is not between 1 and the size of the state, or `xs` has
-            no step.
+        TypeError: If `step` is not a function that returns a pair, `count` is not an
+            int, or `state` or `xs` does not consist of arrays.
+        ValueError: If `count` is not between 1 and the size of the state, the state
+            that `step` returns has other shapes, or `xs` has no step.
 
     Example:
         >>> import jax.numpy as jnp
@@ -125,17 +129,16 @@ def lyapunov_spectrum(
     dynamical systems", for the method; Vogt et al. 2020, "On Lyapunov Exponents for
     RNNs", for recurrent networks.
     """
+    check_callable("step", step, STEP)
+    check_arrays("state", state)
     size = sum(jnp.size(leaf) for leaf in split_inexact(state)[0])
-    if not 1 <= count <= size:
-        raise ValueError(
-            f"`count` is {count}; wanted 1 to {size}, the number of floating-point "
-            "values in `state`. Ask for fewer exponents."
-        )
+    why = "`state` has this number of floating-point values"
+    count = as_count(count, "count", maximum=size, meaning=why)
     check_steps(xs)
 
     def body(carry, x_t):
         state, directions = carry
-        flat, apply = _flat_function(lambda s: step(s, x_t)[0], state)
+        flat, apply = _flat_function(lambda s: next_state(step, s, x_t), state)
         _, push = jax.linearize(apply, flat)
         directions, r = jnp.linalg.qr(jax.vmap(push, 1, 1)(directions))
         logs = jnp.log(jnp.abs(jnp.diagonal(r)))
@@ -159,7 +162,9 @@ def _flat_function(
             a.astype(jnp.result_type(leaf))
             for a, leaf in zip(unravel(vector), leaves, strict=True)
         ]
-        outputs = split_inexact(fun(rebuild(narrow)))[0]
+        found = fun(rebuild(narrow))
+        check_arrays("fun(x)", found)
+        outputs = split_inexact(found)[0]
         return ravel_pytree(_widened(outputs))[0]
 
     return flat, apply

@@ -6,7 +6,46 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from jaxnets.arguments import as_array, described
+
+
+def check_arrays(name: str, tree: Any) -> None:
+    """Raise a TypeError unless all leaves of `tree` are numbers, arrays or keys.
+
+    Args:
+        name: The name of the caller's argument.
+        tree: A pytree.
+
+    Example:
+        >>> check_arrays("params", {"w": "abc"})
+        Traceback (most recent call last):
+        TypeError: `params['w']` is of type str; wanted an array of numbers.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        dtype = getattr(leaf, "dtype", None)
+        numeric = isinstance(leaf, bool | int | float | complex)
+        if dtype is not None:
+            # JAX's own kinds of numbers, such as bfloat16 and keys, are no NumPy kinds.
+            numeric = not isinstance(dtype, np.dtype) or dtype.kind not in "OSUMm"
+        if not numeric:
+            place = name + jax.tree_util.keystr(path)
+            raise TypeError(
+                f"`{place}` is {described(leaf)}; wanted an array of numbers."
+            )
+
+
+def as_floats(values: Any, name: str) -> Array:
+    """Return `values` in float32 or float64; raise a TypeError for other kinds."""
+    array = as_array(values, name)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"`{name}` has dtype {array.dtype}; wanted a floating-point array. Pass "
+            "the values themselves, not counts or masks."
+        )
+    return array.astype(wide_dtype(array))
 
 
 def split_inexact(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:

@@ -1,9 +1,11 @@
 """Statistics of single units: time scales of gates, saturated and dead activations."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import wide_dtype
+from jaxnets.gradflow.trees import as_floats
 from jaxnets.tap import SATURATED
 from jaxnets.typing import ArrayLike
 
@@ -30,7 +32,8 @@ def gate_timescales(gate: Float[ArrayLike, "*steps hidden"]) -> Float[Array, " h
 
     Returns:
         `(H,)` time scales in steps: 0 for a gate that is always closed, infinity for
-        one that is always open.
+        one that is always open. NaN if a value is NaN or the mean is not between 0 and
+        1, as that of pre-activations may be.
 
     Raises:
         TypeError: If `gate` is not a floating-point array.
@@ -47,15 +50,17 @@ def gate_timescales(gate: Float[ArrayLike, "*steps hidden"]) -> Float[Array, " h
     slow gates. Keras defines the GRU's `z` as here; Cho et al. 2014 swap `z` and
     `1 - z`.
     """
-    values = _float_values(gate, "gate")
+    values = as_floats(gate, "gate")
     if values.ndim == 0 or values.size == 0:
         raise ValueError(
             f"`gate` has the shape {values.shape}; wanted (..., hidden) with at least "
             "one value per unit. Pass the gate of a whole sequence."
         )
     mean = jnp.mean(values, axis=tuple(range(values.ndim - 1)))
+    # Rounding may carry the mean of a gate that is always open slightly above 1.
+    possible = (mean >= 0) & (mean <= 1 + 1e-3)
     # abs, because -1 / log(1) would be minus infinity.
-    return 1.0 / jnp.abs(jnp.log(mean))
+    return jnp.where(possible, 1.0 / jnp.abs(jnp.log(mean)), jnp.nan)
 
 
 def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Array, ""]:
@@ -70,11 +75,13 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
         kind: `"sigmoid"`, `"tanh"` or `"relu"`, in upper or lower case.
 
     Returns:
-        A fraction between 0 and 1. NaN counts as not saturated.
+        A fraction between 0 and 1; NaN if an activation is NaN, because it is neither
+        saturated nor not.
 
     Raises:
-        TypeError: If `activations` is not a floating-point array.
-        ValueError: If `kind` is none of the three.
+        TypeError: If `activations` is not a floating-point array, or `kind` not a
+            string.
+        ValueError: If `kind` is none of the three, or `activations` is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -86,8 +93,8 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
     feedforward neural networks", section 3, for the effect; the thresholds are a
     convention. Delve uses the word for another measure, an intrinsic rank.
     """
-    values = _float_values(activations, "activations")
-    name = kind.lower()
+    values = _some_floats(activations, "any shape")
+    name = kind.lower() if isinstance(kind, str) else None
     if name == "tanh":
         saturated = jnp.abs(values) > SATURATED
     elif name == "sigmoid":
@@ -95,11 +102,12 @@ def saturation(activations: Float[ArrayLike, "*shape"], kind: str) -> Float[Arra
     elif name == "relu":
         saturated = values == 0
     else:
-        raise ValueError(
+        error = ValueError if isinstance(kind, str) else TypeError
+        raise error(
             f"`kind` is {kind!r}; wanted one of {KINDS}. Choose the function that "
             "returned `activations`."
         )
-    return jnp.mean(saturated, dtype=jnp.float32)
+    return jnp.mean(_or_nan(saturated, jnp.isnan(values)))
 
 
 def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""]:
@@ -113,10 +121,11 @@ def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""
             all leading axes, of batch, space or time.
 
     Returns:
-        A fraction between 0 and 1.
+        A fraction between 0 and 1; NaN if an activation is NaN.
 
     Raises:
         TypeError: If `activations` is not a floating-point array.
+        ValueError: If `activations` has no axis or is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -124,17 +133,23 @@ def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""
         >>> dead_units(jnp.array([[0.0, 0.0], [0.0, 2.0]]))
         Array(0.5, dtype=float32)
     """
-    values = _float_values(activations, "activations")
-    dead = jnp.all(values == 0, axis=tuple(range(values.ndim - 1)))
-    return jnp.mean(dead, dtype=jnp.float32)
+    values = _some_floats(activations, "(..., units)", axes=1)
+    batch = tuple(range(values.ndim - 1))
+    dead = jnp.all(values == 0, axis=batch)
+    return jnp.mean(_or_nan(dead, jnp.any(jnp.isnan(values), axis=batch)))
 
 
-def _float_values(values: ArrayLike, name: str) -> Array:
-    """Return `values` in float32 or float64; raise a TypeError for other kinds."""
-    dtype = jnp.result_type(values)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(
-            f"`{name}` has dtype {dtype}; wanted a floating-point array. Pass the "
-            "values themselves, not counts or masks."
+def _some_floats(activations: Any, wanted: str, axes: int = 0) -> Array:
+    """Return `activations` in float32 or float64; raise an error if there are none."""
+    values = as_floats(activations, "activations")
+    if values.ndim < axes or values.size == 0:
+        raise ValueError(
+            f"`activations` has the shape {values.shape}; wanted {wanted}, with at "
+            "least one value."
         )
-    return jnp.asarray(values).astype(wide_dtype(values))
+    return values
+
+
+def _or_nan(truth: Array, unknown: Array) -> Array:
+    """Return 1.0 for true, 0.0 for false and NaN for unknown."""
+    return jnp.where(unknown, jnp.float32(jnp.nan), truth.astype(jnp.float32))

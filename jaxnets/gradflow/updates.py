@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import split_inexact, unit_and_norm, wide_dtype
+from jaxnets.arguments import as_count
+from jaxnets.gradflow.trees import (
+    check_arrays,
+    split_inexact,
+    unit_and_norm,
+    wide_dtype,
+)
 
 
 def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
@@ -29,6 +35,7 @@ def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
         update is zero.
 
     Raises:
+        TypeError: If `updates` or `params` does not consist of arrays.
         ValueError: If `updates` does not have the structure and shapes of `params`.
 
     Example:
@@ -43,6 +50,8 @@ def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
     standard deviations of weight matrices; for a mean of zero this ratio of norms is
     the same, and it is also defined for biases and gains.
     """
+    check_arrays("updates", updates)
+    check_arrays("params", params)
     wanted = jax.tree.map(jnp.shape, params)
     came = jax.tree.map(jnp.shape, updates)
     if came != wanted:
@@ -106,6 +115,8 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
         `GradientNoise(scale, trace, squared_norm)`, in float32 or float64.
 
     Raises:
+        TypeError: If `gradients` does not consist of arrays, or `batch_size` is not an
+            int.
         ValueError: If there are fewer than two gradients, their number differs between
             arrays, or `batch_size` is below 1.
 
@@ -120,6 +131,7 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
     Training" (arXiv 1812.06162), section 2.2 and appendix A.1: their estimates for a
     small batch of b examples and a large batch of K b examples.
     """
+    check_arrays("gradients", gradients)
     leaves = split_inexact(gradients)[0]
     counts = {jnp.shape(leaf)[:1] for leaf in leaves}
     if len(counts) != 1 or min(counts) < (2,):
@@ -128,8 +140,7 @@ def gradient_noise_scale(gradients: Any, *, batch_size: int = 1) -> GradientNois
             "arrays with one leading axis of at least two gradients, such as "
             "`jax.vmap(jax.grad(loss), (None, 0))(params, batch)`."
         )
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` is {batch_size}; wanted at least 1 example.")
+    batch_size = as_count(batch_size, "batch_size")
     count = counts.pop()[0]
     wide = wide_dtype(*leaves)
     rows = [jnp.asarray(leaf).astype(wide).reshape(count, -1) for leaf in leaves]

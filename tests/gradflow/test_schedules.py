@@ -35,5 +35,5 @@ def test_log_spaced_reaches_the_last_step_numbers():
 
 @pytest.mark.parametrize("make", [every, log_spaced])
 def test_a_count_below_one_is_an_error(make):
-    with pytest.raises(ValueError, match=r"is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match=r"is 0; wanted 1 or more"):
         make(0)

@@ -4,10 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
-from jaxnets.functional.shared.arguments import described
+from jaxnets.arguments import check_callable, check_number, described
+from jaxnets.arguments import check_key as check_key
 
 
 def check_weights(
@@ -71,39 +70,10 @@ def check_array(name: str, array: Any) -> None:
         )
 
 
-def check_number(name: str, number: Any, wanted: str) -> None:
-    """Raise TypeError unless `number` is a number that is not traced."""
-    if isinstance(number, Tracer):
-        raise TypeError(
-            f"`{name}` is traced; wanted a number that is known while JAX traces: "
-            f"{wanted}. Close over it, or name it in `static_argnames` of `jax.jit`."
-        )
-    kinds = int, float, np.number, np.ndarray, jax.Array
-    if isinstance(number, bool) or not isinstance(number, kinds) or jnp.ndim(number):
-        raise TypeError(f"`{name}` is {number!r}; wanted {wanted}.")
-
-
-def check_key(key: Any) -> None:
-    """Raise TypeError unless `key` is a single JAX random key."""
-    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and ndim == 0) and not (dtype == jnp.uint32 and ndim == 1):
-        several = " several keys," if typed else ""
-        raise TypeError(
-            f"`key` is{several} {described(key)}; wanted one JAX random key, such as "
-            "`jax.random.key(0)`. Use `jax.vmap` for several keys."
-        )
-
-
 def check_callables(**functions: object) -> None:
     """Raise TypeError for the first of `functions` that cannot be called."""
     for name, function in functions.items():
-        if not callable(function):
-            wanted = _CALLED.get(name, _CALLED["activation"])
-            given = repr(function)
-            if len(given) > 40:
-                given = described(function)
-            raise TypeError(f"`{name}` is {given}; wanted {wanted}.")
+        check_callable(name, function, _CALLED.get(name, _CALLED["activation"]))
 
 
 _CALLED = {

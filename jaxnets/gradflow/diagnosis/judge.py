@@ -2,12 +2,28 @@
 
 import importlib
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
+
+from jaxnets.arguments import list_or_none
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
 from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.records import Record
+
+
+# The fields of a record that are numbers, and the types of such numbers.
+_INT = (int, np.integer)
+_FLOAT = (*_INT, float, np.floating)
+_NUMBERS = {
+    "size": _FLOAT,
+    "seed": _INT,
+    "step": _INT,
+    "position": (*_INT, type(None)),
+    "value": _FLOAT,
+}
 
 
 def verdicts(records: Iterable[Record]) -> list[Verdict]:
@@ -48,6 +64,9 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     Returns:
         Verdicts, those on non-finite numbers first, then study by study.
 
+    Raises:
+        TypeError: If `records` does not consist of `Record`s whose numbers are numbers.
+
     Example:
         >>> norms = [
         ...     Record(
@@ -65,12 +84,34 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     Recognition", section 4.1, for what to expect. The thresholds are our own;
     `Verdict.reason` gives the reason for each.
     """
-    found = list(records)
+    found = _checked(records)
     return [
         *nonfinite_verdicts(found),
         *_study_verdicts(found),
         *model_verdicts(select(found, study="model")),
     ]
+
+
+def _checked(records: Any) -> list[Record]:
+    """Return the records as a list; raise a TypeError unless each is a `Record`."""
+    wanted = (
+        "wanted the `Record`s of one run, such as `flow_records(flow)` or "
+        "`jaxnets.runs.records.read_records(path)`"
+    )
+    found = list_or_none(records)
+    if found is None or isinstance(records, Record):
+        raise TypeError(f"`records` is of type {type(records).__name__}; {wanted}.")
+    for index, record in enumerate(found):
+        if not isinstance(record, Record):
+            kind = type(record).__name__
+            raise TypeError(f"`records[{index}]` is of type {kind}; {wanted}.")
+        for field, kinds in _NUMBERS.items():
+            value = getattr(record, field)
+            if not isinstance(value, kinds):
+                raise TypeError(
+                    f"`records[{index}].{field}` is {value!r}; wanted a number."
+                )
+    return found
 
 
 def _study_verdicts(records: list[Record]) -> list[Verdict]:

@@ -29,6 +29,7 @@ def batch_norm_slope(activation: Activation = jax.nn.relu) -> float:
         function.
 
     Raises:
+        TypeError: If `activation` is not elementwise.
         ValueError: If `activation` is constant.
 
     Example:
@@ -45,7 +46,8 @@ def batch_norm_slope(activation: Activation = jax.nn.relu) -> float:
     unit = {"weight_variance": 1.0, "bias_variance": 0.0}
     square = length_map(activation, 1.0, **unit)
     with jax.enable_x64(True):
-        values = np.asarray(activation(jax.numpy.asarray(mean_field.NODES)), np.float64)
+        nodes = jax.numpy.asarray(mean_field.NODES)
+        values = np.asarray(mean_field.elementwise(activation, nodes), np.float64)
     variance = square - float(mean_field.DENSITY @ values) ** 2
     if variance <= 1e-12 * square or square == 0.0:
         raise ValueError(

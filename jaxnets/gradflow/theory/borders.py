@@ -1,8 +1,11 @@
 """The loss of signal and gradient at the zero-padded border of an image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from jaxnets.arguments import as_count, list_or_none
 
 
 def conv_border_fraction(
@@ -27,6 +30,7 @@ def conv_border_fraction(
         The fraction, above 0 and at most 1.
 
     Raises:
+        TypeError: If an entry is not an int.
         ValueError: If an entry is below 1 or the lengths differ.
 
     Example:
@@ -55,6 +59,7 @@ def conv_border_rate(size: int | Sequence[int], window: int | Sequence[int]) -> 
         The rate, above 0 and at most 1.
 
     Raises:
+        TypeError: If an entry is not an int.
         ValueError: If an entry is below 1 or the lengths differ.
 
     Example:
@@ -65,18 +70,23 @@ def conv_border_rate(size: int | Sequence[int], window: int | Sequence[int]) -> 
     return float(np.prod([np.abs(np.linalg.eigvals(m)).max() for m in maps]))
 
 
-def _border_maps(
-    size: int | Sequence[int], window: int | Sequence[int]
-) -> list[np.ndarray]:
+def _border_maps(size: Any, window: Any) -> list[np.ndarray]:
     """Return for each axis the matrix that averages over the window in the image."""
-    sizes = (size,) if isinstance(size, int) else tuple(size)
-    windows = (window,) if isinstance(window, int) else tuple(window)
-    if len(sizes) != len(windows) or min((*sizes, *windows), default=0) < 1:
+    sizes, windows = _axes(size, "size"), _axes(window, "window")
+    if len(sizes) != len(windows) or not sizes:
         raise ValueError(
             f"`size` is {size} and `window` is {window}; wanted one positive int per "
             "spatial axis in both, such as (8, 8) and (3, 3)."
         )
     return [_border_map(n, k) for n, k in zip(sizes, windows, strict=True)]
+
+
+def _axes(value: Any, name: str) -> list[int]:
+    """Return one positive int per spatial axis."""
+    axes = list_or_none(value)
+    if axes is None:
+        return [as_count(value, name)]
+    return [as_count(n, f"{name}[{axis}]") for axis, n in enumerate(axes)]
 
 
 def _border_map(size: int, window: int) -> np.ndarray:

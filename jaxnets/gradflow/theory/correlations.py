@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import check_number
 from jaxnets.gradflow.theory import mean_field
 from jaxnets.gradflow.theory.mean_field import (
     Activation,
     Real,
     check_not_negative,
+    elementwise,
     fixed_point_length,
     length_map,
 )
@@ -53,6 +55,8 @@ def correlation_map(
         The correlation c'; NaN if the next layer is exactly zero.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative, c is not between -1 and 1, or `q` is None
             and there is no fixed point.
 
@@ -106,6 +110,8 @@ def correlation_slope(
         The slope.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative, c is not between -1 and 1, or `q` is None
             and there is no fixed point.
 
@@ -146,6 +152,8 @@ def fixed_point_correlation(
         c* near 1.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or the length map has no fixed point.
 
     Example:
@@ -194,6 +202,8 @@ def length_slope(
         The slope; 1 or more if q* is not stable.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or the length map has no fixed point.
 
     Example:
@@ -216,7 +226,7 @@ def length_slope(
     )
     with jax.enable_x64(True):
         z = mean_field.NODES
-        squares = jnp.square(activation(jnp.sqrt(q) * jnp.asarray(z)))
+        squares = jnp.square(elementwise(activation, jnp.sqrt(q) * jnp.asarray(z)))
         squares = squares - jnp.square(activation(jnp.zeros(())))
         mean = float(jnp.sum(mean_field.DENSITY * (z**2 - 1) * squares))
     return float(weight_variance * mean / (2 * q))
@@ -231,6 +241,7 @@ def _length(
 ) -> Real:
     """Check the arguments and return q, which is q* for None."""
     check_not_negative(weight_variance=weight_variance, bias_variance=bias_variance)
+    check_number("c", c, "a correlation from -1 to 1")
     if not -1.0 <= c <= 1.0:
         raise ValueError(f"`c` is {c}; wanted a correlation from -1 to 1.")
     if q is None:
@@ -252,11 +263,12 @@ def _mean_product(
     """
     own_share = max(1.0 - abs(c), NEAR_ONE)
     s, e, weight, own_weight = map(jnp.asarray, _grid())
-    values = activation(jnp.sqrt(q) * (jnp.sqrt(abs(c)) * s + jnp.sqrt(1 - abs(c)) * e))
+    apply = functools.partial(elementwise, activation)
+    values = apply(jnp.sqrt(q) * (jnp.sqrt(abs(c)) * s + jnp.sqrt(1 - abs(c)) * e))
     mean = jnp.sum(own_weight * values, axis=1)
     u = jnp.sqrt(q) * (jnp.sqrt(1 - own_share) * s + jnp.sqrt(own_share) * e)
     # The value at e = 0 contributes only errors: times e its mean is 0.
-    change = activation(u) - activation(jnp.sqrt(q) * jnp.sqrt(1 - own_share) * s)
+    change = apply(u) - apply(jnp.sqrt(q) * jnp.sqrt(1 - own_share) * s)
     slope = jnp.sum(own_weight * e * change, axis=1) / jnp.sqrt(q * own_share)
     sign = 1 if c >= 0 else -1
     product = jnp.sum(weight * mean * mean[::sign])

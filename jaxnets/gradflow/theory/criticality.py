@@ -40,6 +40,8 @@ def critical_line(activation: Activation, bias_variance: Real) -> float:
         The weight variance: the fan-in times the variance of a weight.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If `bias_variance` is negative, or no weight variance is critical.
 
     Example:

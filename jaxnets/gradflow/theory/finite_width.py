@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
+from jaxnets.arguments import as_count, list_or_none
+
 
 class Spread(NamedTuple):
     """Mean and standard deviation of `log(||gradient||^2)` relative to the wide limit.
@@ -57,6 +59,7 @@ def finite_width_spread(widths: Sequence[int], *, window: int = 1) -> Spread:
         `Spread(mean, std)` in nats, given that every layer has an active unit.
 
     Raises:
+        TypeError: If `widths` is not a sequence of ints, or `window` not an int.
         ValueError: If a width or `window` is below 1.
 
     Example:
@@ -70,14 +73,15 @@ def finite_width_spread(widths: Sequence[int], *, window: int = 1) -> Spread:
     Vanishing Gradients?", for the sum over layers. The moments are those of the
     logarithm of a chi-square variable.
     """
-    if min(widths, default=1) < 1:
-        raise ValueError(f"`widths` is {widths}; wanted at least 1 unit in each.")
-    if window < 1:
-        raise ValueError(
-            f"`window` is {window}; wanted the number of elements in the window of a "
-            "convolution, such as 9, or 1 for a fully connected layer."
+    layers = list_or_none(widths)
+    if layers is None:
+        raise TypeError(
+            f"`widths` is {widths!r}; wanted a sequence of ints, such as [64, 64]."
         )
-    moments = np.array([_layer_moments(int(n), window) for n in widths]).reshape(-1, 2)
+    counts = [as_count(n, f"widths[{i}]") for i, n in enumerate(layers)]
+    elements = "the number of elements in the window, 1 for a fully connected layer"
+    window = as_count(window, "window", meaning=elements)
+    moments = np.array([_layer_moments(n, window) for n in counts]).reshape(-1, 2)
     mean, variance = moments.sum(axis=0)
     return Spread(mean=float(mean), std=float(variance**0.5))
 

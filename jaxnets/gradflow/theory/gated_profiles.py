@@ -17,8 +17,12 @@ enough. Here that would leave out paths that pass the weights at different times
 the predicted gradient would decay too fast, by 0.1 per step or more.
 """
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import described
 from jaxnets.gradflow.theory.mean_field import Real, check_not_negative
 from jaxnets.typing import ArrayLike
 
@@ -66,7 +70,9 @@ def lstm_gradient_profile(
         from the output of the same step, as for a tap on c.
 
     Raises:
-        ValueError: If the shapes differ, there are fewer than two steps, or
+        TypeError: If an argument does not consist of real numbers.
+        ValueError: If the shapes differ, there are fewer than two steps or no unit, a
+            gate or candidate has values that no sigmoid or tanh has, or
             `weight_variance` is negative.
 
     Example:
@@ -84,6 +90,8 @@ def lstm_gradient_profile(
     """
     check_not_negative(weight_variance=weight_variance)
     i, f, g, o, c = _series(i=i, f=f, g=g, o=o, c=c)
+    _check_range(0.0, "a sigmoid", i=i, f=f, o=o)
+    _check_range(-1.0, "a tanh", g=g)
     before = np.concatenate([np.zeros_like(c[:1]), c[:-1]])
     tanh_c = np.tanh(c)
     through = [before * f * (1 - f), g * i * (1 - i), i * (1 - g**2)]
@@ -123,7 +131,9 @@ def gru_gradient_profile(
         `(T,)` nats in float64, relative to the last step.
 
     Raises:
-        ValueError: If the shapes differ, there are fewer than two steps, or
+        TypeError: If an argument does not consist of real numbers.
+        ValueError: If the shapes differ, there are fewer than two steps or no unit, a
+            gate or candidate has values that no sigmoid or tanh has, or
             `weight_variance` is negative.
 
     Example:
@@ -141,6 +151,8 @@ def gru_gradient_profile(
     """
     check_not_negative(weight_variance=weight_variance)
     r, z, n, h = _series(r=r, z=z, n=n, h=h)
+    _check_range(0.0, "a sigmoid", r=r, z=z)
+    _check_range(-1.0, "a tanh", n=n)
     before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
     m = np.sqrt(weight_variance * np.mean(np.square(before), axis=1, keepdims=True))
     candidate = (1 - z) * (1 - n**2)
@@ -193,13 +205,35 @@ def _profile(
         return np.append(np.cumsum(np.log(factors[-2::-1]))[::-1], 0.0)
 
 
-def _series(**arrays: ArrayLike) -> list[np.ndarray]:
+def _series(**arrays: Any) -> list[np.ndarray]:
     """Return the arrays as (time, units) in float64; check that the shapes agree."""
-    shapes = {name: np.shape(array) for name, array in arrays.items()}
+    # NumPy's arrays, because JAX's would lose the digits of float64.
+    values = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in values.items():
+        kinds = (jnp.floating, jnp.integer)
+        if not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            raise TypeError(
+                f"`{name}` is {described(array)}; wanted an array of real numbers."
+            )
+    shapes = {f"`{name}`": array.shape for name, array in values.items()}
     first = next(iter(shapes.values()))
-    if any(shape != first for shape in shapes.values()) or first[:1] < (2,):
+    differ = any(shape != first for shape in shapes.values())
+    if differ or first[:1] < (2,) or 0 in first:
+        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(
-            f"The gates have the shapes {shapes}; wanted one shape (time, ..., hidden) "
-            "with at least two steps. Put time first."
+            f"The shapes are {given}; wanted one shape (time, ..., hidden) with at "
+            "least two steps. Put time first."
         )
-    return [np.asarray(a, np.float64).reshape(first[0], -1) for a in arrays.values()]
+    return [np.asarray(a, np.float64).reshape(first[0], -1) for a in values.values()]
+
+
+def _check_range(low: float, function: str, **arrays: np.ndarray) -> None:
+    """Raise a ValueError for values outside of those of the function; NaN passes."""
+    for name, array in arrays.items():
+        # The functions of some devices exceed their bounds by rounding.
+        if np.any((array < low - 1e-3) | (array > 1 + 1e-3)):
+            raise ValueError(
+                f"`{name}` has values from {np.nanmin(array):.3g} to "
+                f"{np.nanmax(array):.3g}; wanted those of {function}, from {low:g} to "
+                "1. Pass the values after the activation."
+            )

@@ -4,7 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.gradflow.theory.mean_field import DENSITY, NODES, Real, check_not_negative
+from jaxnets.gradflow.theory.mean_field import (
+    DENSITY,
+    NODES,
+    Real,
+    check_finite,
+    check_not_negative,
+)
 
 
 class GateSlopes(NamedTuple):
@@ -46,7 +52,8 @@ def gate_slopes(bias: Real, variance: Real = 0.0) -> GateSlopes:
         `GateSlopes(typical, mean, mean_square)`, all below 0.
 
     Raises:
-        ValueError: If `variance` is negative or not finite.
+        TypeError: If an argument is not a number.
+        ValueError: If `bias` is not finite, or `variance` is negative or not finite.
 
     Example:
         >>> [round(slope, 3) for slope in gate_slopes(1.0)]
@@ -58,6 +65,7 @@ def gate_slopes(bias: Real, variance: Real = 0.0) -> GateSlopes:
     Theory of RNNs", for these averages; Jozefowicz, Zaremba and Sutskever 2015, "An
     Empirical Exploration of Recurrent Network Architectures", for the bias.
     """
+    check_finite("bias", bias)
     check_not_negative(variance=variance)
     log_f = -np.logaddexp(0.0, -(bias + np.sqrt(variance) * NODES))
     mean_power = lambda k: np.log(np.sum(DENSITY * np.exp(k * log_f)))

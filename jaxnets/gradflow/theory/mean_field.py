@@ -1,10 +1,13 @@
 """Mean-field theory of wide networks: variances of signals, chi_1, depth scale."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxnets.arguments import check_callable, check_number, described
 
 
 # To a run-time type checker, ints and NumPy's float32 are not `float`.
@@ -39,6 +42,8 @@ def length_map(
         The variance q'.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or not finite.
 
     Example:
@@ -73,6 +78,8 @@ def fixed_point_length(
         The variance q*; nearly 0 if signals vanish.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or not finite, or if the iterated length
             map does not converge.
 
@@ -105,7 +112,7 @@ def fixed_point_length(
         )
         before, q = map(float, lengths)
     # The tolerance is absolute below 1: some maps converge to zero very slowly.
-    if abs(q - before) > 1e-6 * max(q, 1.0):
+    if not abs(q - before) <= 1e-6 * max(q, 1.0):
         raise ValueError(
             f"`activation` with `weight_variance` {weight_variance} and "
             f"`bias_variance` {bias_variance} has no fixed point: the variance of its "
@@ -139,6 +146,8 @@ def chi_1(
         The factor chi_1.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or not finite, or `q` is None and there is
             no fixed point.
 
@@ -157,7 +166,8 @@ def chi_1(
         q=q, weight_variance=weight_variance, bias_variance=bias_variance
     )
     # The function is elementwise, so the VJP of ones is the derivative at every node.
-    derivative = lambda x: jax.vjp(activation, x)[1](jnp.ones_like(x))[0]
+    values = lambda x: elementwise(activation, x)
+    derivative = lambda x: jax.vjp(values, x)[1](jnp.ones_like(x))[0]
     with jax.enable_x64(True):
         mean_square = float(_gaussian_mean_square(derivative, jnp.float64(q)))
     return float(weight_variance * mean_square)
@@ -177,6 +187,7 @@ def depth_scale(chi: Real) -> float:
         A number of layers; infinity at the edge of chaos, where chi is 1.
 
     Raises:
+        TypeError: If an argument is not a number.
         ValueError: If `chi` is negative or not finite.
 
     Example:
@@ -192,15 +203,42 @@ def depth_scale(chi: Real) -> float:
 
 def _gaussian_mean_square(activation: Activation, q: jax.Array) -> jax.Array:
     """Return `E[activation(sqrt(q) z)^2]` for z standard normal, in float64."""
-    values = activation(jnp.sqrt(q) * jnp.asarray(NODES))
+    values = elementwise(activation, jnp.sqrt(q) * jnp.asarray(NODES))
     return jnp.sum(jnp.asarray(DENSITY) * jnp.square(values))
 
 
-def check_not_negative(**arguments: Real) -> None:
-    """Raise a ValueError for an argument that is negative or not finite."""
+def elementwise(activation: Any, x: jax.Array) -> jax.Array:
+    """Return `activation(x)`; raise an error unless it is elementwise."""
+    wanted = "an elementwise function of JAX arrays, such as `jnp.tanh`"
+    check_callable("activation", activation, wanted)
+    y = activation(x)
+    if not hasattr(y, "dtype") or not jnp.issubdtype(y.dtype, jnp.floating):
+        raise TypeError(
+            f"`activation` returned a value that is {described(y)}; wanted {wanted}, "
+            "which returns floating-point numbers."
+        )
+    if y.shape != x.shape:
+        raise ValueError(
+            f"`activation` returned shape {y.shape} for an argument of shape "
+            f"{x.shape}; wanted {wanted}."
+        )
+    return y
+
+
+def check_not_negative(**arguments: Any) -> None:
+    """Raise an error for an argument that is not a finite number of at least 0."""
+    wanted = (
+        "a finite number of at least 0. Variances of weights are multiplied by the "
+        "fan-in, such as 2.0 for He's weights"
+    )
     for name, value in arguments.items():
+        check_number(name, value, wanted)
         if not 0.0 <= value < np.inf:
-            raise ValueError(
-                f"`{name}` is {value}; wanted a finite number of at least 0. Variances "
-                "of weights are multiplied by the fan-in, such as 2.0 for He's weights."
-            )
+            raise ValueError(f"`{name}` is {value}; wanted {wanted}.")
+
+
+def check_finite(name: str, value: Any) -> None:
+    """Raise an error unless `value` is a finite number."""
+    check_number(name, value, "a finite number")
+    if not np.isfinite(value):
+        raise ValueError(f"`{name}` is {value}; wanted a finite number.")

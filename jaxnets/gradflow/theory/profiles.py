@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxnets.arguments import as_count
 from jaxnets.gradflow.theory.mean_field import (
     Activation,
     Real,
@@ -43,6 +44,8 @@ def plain_gradient_profile(
         that no gradient reaches.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or not finite, or `layers` is below 1.
 
     Example:
@@ -56,12 +59,13 @@ def plain_gradient_profile(
     """
     variances = {"weight_variance": weight_variance, "bias_variance": bias_variance}
     check_not_negative(**variances, q=q)
+    count = as_count(layers, "layers")
 
     def layer(q: float) -> tuple[float, float]:
         factor = chi_1(activation, **variances, q=q)
         return factor, length_map(activation, q, **variances)
 
-    return _profile(layer, float(q), layers)
+    return _profile(layer, float(q), count)
 
 
 def residual_gradient_profile(
@@ -104,6 +108,8 @@ def residual_gradient_profile(
         `(L + 1,)` nats in float64 for `dL/dx_l`; the last is 0, and none is negative.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If a variance is negative or not finite, or `blocks` is below 1.
 
     Example:
@@ -124,6 +130,7 @@ def residual_gradient_profile(
         output_bias_variance=output_bias_variance,
         p=p,
     )
+    count = as_count(blocks, "blocks")
     branch = {"bias_variance": 0.0, "weight_variance": output_weight_variance}
 
     def block(p: float) -> tuple[float, float]:
@@ -132,23 +139,14 @@ def residual_gradient_profile(
         added = length_map(activation, q, **branch) + output_bias_variance
         return float(1.0 + gain), float(p + added)
 
-    return _profile(block, float(p), blocks)
-
-
-def check_depth(count: int) -> int:
-    """Return `count`; raise a ValueError if it is below 1."""
-    if count < 1:
-        raise ValueError(
-            f"The number of layers or blocks is {count}; wanted 1 or more, such as 20."
-        )
-    return count
+    return _profile(block, float(p), count)
 
 
 def _profile(
     layer: Callable[[float], tuple[float, float]], length: float, count: int
 ) -> np.ndarray:
     """Return the log norm at every layer, from each layer's factor of the square."""
-    factors = np.empty(check_depth(count))
+    factors = np.empty(count)
     for index in range(count):
         factors[index], length = layer(length)
     with np.errstate(divide="ignore"):

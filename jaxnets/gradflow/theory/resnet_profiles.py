@@ -5,9 +5,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from jaxnets.arguments import as_count
 from jaxnets.gradflow.theory.batch_norm import batch_norm_slope
-from jaxnets.gradflow.theory.mean_field import Real, check_not_negative
-from jaxnets.gradflow.theory.profiles import check_depth
+from jaxnets.gradflow.theory.mean_field import Real, check_finite, check_not_negative
 
 
 # The number of units that represent an infinitely wide layer.
@@ -48,8 +48,9 @@ def resnet_gradient_profile(
         0.02.
 
     Raises:
-        ValueError: If `weight_variance` is negative or not finite, or `blocks` or
-            `layers` is below 1.
+        TypeError: If an argument is not a number, or `blocks` or `layers` not an int.
+        ValueError: If `weight_variance` is negative or not finite, `branch_scale` is
+            not finite, or `blocks` or `layers` is below 1.
 
     Example:
         Without a branch, half of the units stay at zero, where ReLU passes no gradient:
@@ -63,7 +64,8 @@ def resnet_gradient_profile(
     2018, "How to Start Training", for the branch scale.
     """
     check_not_negative(weight_variance=weight_variance)
-    _check_layers(layers)
+    check_finite("branch_scale", branch_scale)
+    blocks, layers = as_count(blocks, "blocks"), as_count(layers, "layers")
     gain = weight_variance * (weight_variance / 2) ** (layers - 1)
     kappa = float(branch_scale**2 * gain)
 
@@ -99,6 +101,7 @@ def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
         0.02.
 
     Raises:
+        TypeError: If an argument is not a number, or a count not an int.
         ValueError: If `blocks` or `layers` is below 1.
 
     Example:
@@ -110,14 +113,9 @@ def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
     Identity Function in Deep Networks", for the growth of x; Yang et al. 2019, "A Mean
     Field Theory of Batch Normalization", for the factor of a layer.
     """
-    _check_layers(layers)
+    blocks, layers = as_count(blocks, "blocks"), as_count(layers, "layers")
     gain = np.exp(2 * batch_norm_slope(jax.nn.relu) * (layers - 1))
     return _simulate(lambda x: (x, 1.0, float(gain / np.var(x))), blocks)
-
-
-def _check_layers(layers: int) -> None:
-    if layers < 1:
-        raise ValueError(f"`layers` is {layers}; wanted 1 or more, such as 2.")
 
 
 def _simulate(
@@ -137,7 +135,7 @@ def _simulate(
     generator = np.random.default_rng(0)
     x = np.maximum(generator.normal(size=UNITS), 0.0)
     passed = []
-    for _ in range(check_depth(blocks)):
+    for _ in range(blocks):
         x, added, kappa = block(x)
         u = x + np.sqrt(added) * generator.normal(size=UNITS)
         passed.append((u > 0, kappa))

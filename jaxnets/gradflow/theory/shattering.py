@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from jaxnets.arguments import as_count
 from jaxnets.gradflow.theory.mean_field import Real, check_not_negative
-from jaxnets.gradflow.theory.profiles import check_depth
 
 
 def residual_gradient_correlation(
@@ -35,6 +35,7 @@ def residual_gradient_correlation(
         `(L,)` in float64, rho_1 to rho_L.
 
     Raises:
+        TypeError: If an argument is not a number, or a count not an int.
         ValueError: If `weight_variance` is negative or not finite, `variance` is not
             above 0, or `blocks` is below 1.
 
@@ -48,7 +49,7 @@ def residual_gradient_correlation(
     check_not_negative(weight_variance=weight_variance, variance=variance)
     if variance == 0.0:
         raise ValueError("`variance` is 0; wanted the variance of the inputs, above 0.")
-    block = np.arange(check_depth(blocks))
+    block = np.arange(as_count(blocks, "blocks"))
     added = weight_variance * (1 - 1 / np.pi) / 2
     a = weight_variance / (2 * (variance + added * block))
     return np.cumprod((1 + a / 2) / (1 + a))

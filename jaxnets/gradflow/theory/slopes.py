@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import as_count
 from jaxnets.gradflow.theory.mean_field import (
     Activation,
     Real,
+    check_finite,
     check_not_negative,
     chi_1,
 )
@@ -35,6 +37,8 @@ def rnn_slope(
         Nats per step; negative if gradients vanish.
 
     Raises:
+        TypeError: If `activation` is not elementwise, or another argument not a
+            number.
         ValueError: If `gain` or `input_variance` is negative or not finite, or there is
             no fixed point.
 
@@ -65,6 +69,10 @@ def forget_gate_slope(bias: Real) -> float:
     Returns:
         Nats per step, below 0.
 
+    Raises:
+        TypeError: If `bias` is not a number.
+        ValueError: If `bias` is not finite.
+
     Example:
         >>> [round(forget_gate_slope(b), 3) for b in (0.0, 1.0, 4.0)]
         [-0.693, -0.313, -0.018]
@@ -73,6 +81,7 @@ def forget_gate_slope(bias: Real) -> float:
     Jozefowicz, Zaremba and Sutskever 2015, "An Empirical Exploration of Recurrent
     Network Architectures", for the bias. The slope holds for a GRU's `z` too.
     """
+    check_finite("bias", bias)
     return -float(np.logaddexp(0.0, -bias))
 
 
@@ -92,6 +101,7 @@ def plain_relu_slope(weight_variance: Real) -> float:
         Nats per layer.
 
     Raises:
+        TypeError: If an argument is not a number.
         ValueError: If `weight_variance` is negative or not finite.
 
     Example:
@@ -127,6 +137,7 @@ def residual_relu_slope(weight_variance: Real, layers: int = 2) -> float:
         Nats per block.
 
     Raises:
+        TypeError: If an argument is not a number, or a count not an int.
         ValueError: If `weight_variance` is negative or not finite, or `layers` is below
             1.
 
@@ -139,6 +150,5 @@ def residual_relu_slope(weight_variance: Real, layers: int = 2) -> float:
     scaling the branch.
     """
     check_not_negative(weight_variance=weight_variance)
-    if layers < 1:
-        raise ValueError(f"`layers` is {layers}; wanted 1 or more, such as 2.")
+    layers = as_count(layers, "layers")
     return float(0.5 * np.log1p((weight_variance / 2.0) ** layers))

@@ -125,7 +125,7 @@ def test_errors_name_the_argument():
     ones = np.ones((4, 3))
     with pytest.raises(ValueError, match=r"`variance` is -1"):
         theory.gate_slopes(0.0, -1.0)
-    with pytest.raises(ValueError, match=r"shapes .*'n': \(4, 2\).* wanted one shape"):
+    with pytest.raises(ValueError, match=r"shapes .*`n` \(4, 2\).* wanted one shape"):
         theory.gru_gradient_profile(ones, ones, ones[:, :2], ones, weight_variance=1.0)
     with pytest.raises(ValueError, match="at least two steps"):
         theory.gru_gradient_profile(*np.ones((4, 1, 3)), weight_variance=1.0)

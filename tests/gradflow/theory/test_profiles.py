@@ -124,9 +124,9 @@ def test_a_step_function_passes_gradients_over_shortcuts_only():
 
 def test_errors_name_the_argument():
     arguments = {"weight_variance": 2.0, "bias_variance": 0.0}
-    with pytest.raises(ValueError, match=r"number of layers or blocks is 0"):
+    with pytest.raises(ValueError, match=r"`blocks` is 0"):
         theory.residual_gradient_profile(jnp.tanh, 0, **arguments)
-    with pytest.raises(ValueError, match=r"number of layers or blocks is 0"):
+    with pytest.raises(ValueError, match=r"`blocks` is 0"):
         theory.resnet_gradient_profile(0, weight_variance=2.0)
     with pytest.raises(ValueError, match=r"`layers` is 0"):
         theory.resnet_gradient_profile(3, weight_variance=2.0, layers=0)

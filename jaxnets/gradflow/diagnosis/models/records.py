@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from jaxnets.gradflow.measurement import Flow
+from jaxnets.arguments import as_count, check_number, described
+from jaxnets.gradflow.measurement import Flow, as_patterns
 from jaxnets.runs.records import Record
 from jaxnets.tap import ResponseStats
 
@@ -66,7 +69,9 @@ def flow_records(
         Records; `position` is the position along the depth, or the time step.
 
     Raises:
-        ValueError: If a statistic has more than two axes, or `metrics` names no tap.
+        TypeError: If an argument has the wrong type, or `flow` is traced.
+        ValueError: If `seed` or `step` is negative, a statistic has more than two axes,
+            or `metrics` names no tap or has a wrong shape.
 
     Example:
         >>> import jax
@@ -81,7 +86,11 @@ def flow_records(
         >>> verdict.kind, round(verdict.number, 3)
         ('vanishing', 0.1)
     """
-    patterns = (stacks,) if isinstance(stacks, str) else tuple(stacks)
+    _check_flow(flow, name)
+    seed = as_count(seed, "seed", minimum=0)
+    step = as_count(step, "step", minimum=0, meaning="the number of updates so far")
+    patterns = as_patterns(stacks, "stacks")
+    given = _checked_metrics(metrics)
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
     coordinates = _coordinates(norms, patterns)
     size = float(sum(len(found) for found in coordinates.values() if _is_depth(found)))
@@ -94,6 +103,11 @@ def flow_records(
 
     def spread(metric: str, tap: str, values: Any) -> Iterator[Record]:
         shape = np.shape(norms[tap])
+        if np.shape(values) not in ((), shape):
+            raise ValueError(
+                f"`metrics[{metric!r}][{tap!r}]` has shape {np.shape(values)}; wanted "
+                f"{shape}, that of the statistics of the tap, or one number."
+            )
         flat = np.broadcast_to(np.asarray(values, np.float64), shape).ravel()
         for (place, position), value in zip(coordinates[tap], flat, strict=True):
             yield record(metric, place, position, value)
@@ -101,7 +115,6 @@ def flow_records(
     records = [record("loss", "", None, flow.value)]
     count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(flow.grads))
     records.append(record("parameter_count", "", None, count))
-    given = metrics or {}
     for tap, stats in flow.taps.items():
         records += spread("log10_gradient_norm", tap, _log10(stats.norm))
         for field, metric in RESPONSE_METRICS.items() if tap in flow.responses else ():
@@ -120,6 +133,53 @@ def flow_records(
                 )
             records += spread(metric, tap, value)
     return records
+
+
+def _check_flow(flow: Any, name: Any) -> None:
+    """Raise an error unless `flow` measured one network, and `name` is a string."""
+    if not isinstance(name, str):
+        raise TypeError(f"`name` is {name!r}; wanted a string, such as 'my network'.")
+    if not isinstance(flow, Flow):
+        raise TypeError(
+            f"`flow` is of type {type(flow).__name__}; wanted what `measure` or "
+            "`measure_module` returned, a `Flow`."
+        )
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(flow)):
+        raise TypeError(
+            "`flow` is traced; wanted the numbers. Return the flow from the jitted "
+            "function, and call `flow_records` on the result."
+        )
+    if np.shape(flow.value):
+        raise ValueError(
+            f"`flow` has a loss of shape {np.shape(flow.value)}; wanted one number. "
+            "Under `vmap` take one example or seed at a time: "
+            "`jax.tree.map(lambda values: values[0], flow)`."
+        )
+
+
+def _checked_metrics(metrics: Any) -> Mapping[str, Any]:
+    """Return the `metrics`; raise a TypeError unless they are numbers by name."""
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"`metrics` is of type {type(metrics).__name__}; wanted a dictionary of "
+            "numbers by metric, such as {'train_accuracy': 0.9}."
+        )
+    for metric, values in metrics.items():
+        if not isinstance(metric, str):
+            raise TypeError(f"`metrics` has the key {metric!r}; wanted a string.")
+        if not isinstance(values, Mapping):
+            check_number(f"metrics[{metric!r}]", values, "a number, or numbers by tap")
+            continue
+        for tap, value in values.items():
+            array = np.asarray(value)
+            if not jnp.issubdtype(array.dtype, jnp.number):
+                raise TypeError(
+                    f"`metrics[{metric!r}][{tap!r}]` is {described(value)}; wanted a "
+                    "number, or an array of them."
+                )
+    return metrics
 
 
 def _response(stats: ResponseStats, field: str) -> Any:

@@ -94,7 +94,7 @@ def fractional_max_pool(
     _check_room(sizes, window, out)
     flat, batch = flatten_batch(x, len(sizes), "x")
     samples = _samples((*batch, x.shape[-1], len(sizes)), key, samples)
-    samples = samples.reshape((len(flat), x.shape[-1], len(sizes)))
+    samples = samples.reshape((flat.shape[0], x.shape[-1], len(sizes)))
     y = flat.astype(accumulation_dtype(x.dtype))
     for axis in reversed(range(len(sizes))):
         y = _pool_axis(y, axis + 1, window[axis], out[axis], samples[..., axis])

@@ -5,12 +5,12 @@ pair per spatial axis of `x (*batch, *spatial, channels)`. The errors for bad va
 raised here too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import int_or_none, list_or_none
@@ -229,7 +229,7 @@ def flatten_batch(
         )
     batch = x.shape[:batch_ndim]
     # The size is computed since -1 is ambiguous for an empty batch.
-    return x.reshape((int(np.prod(batch)), *x.shape[batch_ndim:])), batch
+    return x.reshape((math.prod(batch), *x.shape[batch_ndim:])), batch
 
 
 def restore_batch(

@@ -152,4 +152,4 @@ def conv(
 
 
 def _dilated_sizes(sizes: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
-    return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, dilation, strict=True))
+    return tuple(jax.core.max_dim((n - 1) * d + 1, 0) for n, d in zip(sizes, dilation, strict=True))

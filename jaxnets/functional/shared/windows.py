@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import int_or_none, list_or_none
+from jaxnets.functional.shared.sizes import certainly
 from jaxnets.typing import ArrayLike
 
 
@@ -151,7 +152,7 @@ def output_sizes(
     reaches = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     totals = [n + sum(pair) for n, pair in zip(sizes, pairs, strict=True)]
     for axis, (total, reach) in enumerate(zip(totals, reaches, strict=True)):
-        if total < reach:
+        if certainly(lambda n=total, k=reach: n < k):
             raise ValueError(
                 f"The window spans {reach} elements of spatial axis {axis}, which has "
                 f"{total} with its `padding`; wanted {reach} or more. Pad more, or "
@@ -275,7 +276,7 @@ def _named_pairs(
         return ((reaches[0], 0),)
     pairs = []
     for n, reach, s in zip(sizes, reaches, strides, strict=True):
-        total = max((-(-n // s) - 1) * s + reach + 1 - n, 0)
+        total = jax.core.max_dim((-(-n // s) - 1) * s + reach + 1 - n, 0)
         less, more = total // 2, total - total // 2
         pairs.append((less, more) if padding == "SAME" else (more, less))
     return tuple(pairs)
@@ -284,9 +285,10 @@ def _named_pairs(
 def _check_room(sizes: Sequence[int], pairs: Pairs, mode: str) -> None:
     """Raise if `mode` needs more elements of an axis than it has."""
     for axis, (n, pair) in enumerate(zip(sizes, pairs, strict=True)):
-        room = max(n - 1, 0) if mode == "reflect" else n
+        room = jax.core.max_dim(n - 1, 0) if mode == "reflect" else n
         # "replicate" needs a single element, however wide the padding is.
-        if max(pair) > room and not (mode == "replicate" and n):
+        more = certainly(lambda pair=pair, room=room: max(pair) > room)
+        if more and not (mode == "replicate" and n):
             raise ValueError(
                 f"`padding_mode` is {mode!r} and `padding` {pair} on spatial axis "
                 f"{axis} of {n} elements, which allows at most {room} on each side. "

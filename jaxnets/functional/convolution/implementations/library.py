@@ -14,6 +14,7 @@ from jaxnets.functional.convolution.implementations.lax import (
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 from jaxnets.functional.shared.sharding import same_varying_axes
+from jaxnets.functional.shared.sizes import certainly
 
 
 # Up to this number of groups the gradient of the kernel is one convolution per group.
@@ -78,7 +79,7 @@ def _input_gradient(dy, kernel, *, options: ConvOptions, like):
     steps = zip(*options[:4], strict=True)
     pairs = []
     for (size, out, k), (stride, (low, _), gap, step) in zip(sizes, steps, strict=True):
-        dilated_size = max((size - 1) * gap + 1, 0)
+        dilated_size = jax.core.max_dim((size - 1) * gap + 1, 0)
         high = dilated_size + low - (out - 1) * stride - 1
         pairs.append((step * (k - 1) - low, high))
     transposed = options._replace(
@@ -149,7 +150,7 @@ def _input_as_window(x, dy, options) -> bool:
     rather than few.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
-    fits = max(options.strides) == 1 and all(n <= m for n, m in sizes)
+    fits = max(options.strides) == 1 and all(certainly(lambda n=n, m=m: n <= m) for n, m in sizes)
     return fits and x.shape[-1] >= dy.shape[-1]
 
 

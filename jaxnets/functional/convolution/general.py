@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+from jax.core import max_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
@@ -152,4 +153,5 @@ def conv(
 
 
 def _dilated_sizes(sizes: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
-    return tuple(jax.core.max_dim((n - 1) * d + 1, 0) for n, d in zip(sizes, dilation, strict=True))
+    pairs = zip(sizes, dilation, strict=True)
+    return tuple(max_dim((n - 1) * d + 1, 0) for n, d in pairs)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Shaped
 from jaxnets.functional.pooling.dtypes import check_ordered
 from jaxnets.functional.pooling.implementations.maxima import maxima_with_indices
 from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
-from jaxnets.functional.shared.arguments import as_array
+from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.sharding import (
@@ -23,6 +23,7 @@ from jaxnets.functional.shared.sharding import (
     partition,
     same_varying_axes,
 )
+from jaxnets.functional.shared.sizes import certainly, check_known
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -147,6 +148,8 @@ def max_unpool(
         indices = np.asarray(indices)
     _check_indices(y, indices)
     ndim = len(spatial_sizes(y, spatial_shape, "spatial_shape", array="y"))
+    check_known(list_or_none(spatial_shape) or (), "spatial_shape", "for an index")
+    check_known(y.shape[y.ndim - 1 - ndim : -1], "y", "to write elements in order")
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
     _check_size(sizes, "spatial_shape")
     count = math.prod(sizes)
@@ -273,7 +276,7 @@ def _check_range(indices: ArrayLike, sizes: tuple[int, ...]) -> None:
 
 def _check_size(sizes: tuple[int, ...], name: str) -> None:
     """Raise if spatial axes of `sizes` have more elements than int32 can count."""
-    if math.prod(sizes) >= 2**31:
+    if certainly(lambda: math.prod(sizes) >= 2**31):
         raise ValueError(
             f"`{name}` has spatial axes of {sizes}; wanted fewer than 2**31 elements, "
             "since indices are int32. Pool parts of it."

@@ -77,6 +77,7 @@ def divided_by_xla(
     if mesh is None:
         return function(*arrays)
     sharding = NamedSharding(mesh, PartitionSpec(*result))
-    return jax.sharding.auto_axes(
+    run: Any = jax.sharding.auto_axes(
         function, axes=mesh.explicit_axes, out_sharding=sharding
-    )(*arrays)
+    )
+    return run(*arrays)

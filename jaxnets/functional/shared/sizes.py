@@ -4,6 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from jaxnets.typing import ArrayLike
 
 
 def certainly(condition: Callable[[], Any]) -> bool:
@@ -30,6 +35,16 @@ def is_known(*sizes: Any) -> bool:
         (True, False)
     """
     return not any(jax.export.is_symbolic_dim(size) for size in sizes)
+
+
+def index_range(size: Any) -> Int[ArrayLike, " size"]:
+    """Return the indices of an axis, as a JAX array only if its size is symbolic.
+
+    Example:
+        >>> index_range(3)
+        array([0, 1, 2])
+    """
+    return np.arange(size) if is_known(size) else jnp.arange(size)
 
 
 def check_known(sizes: Sequence[Any], name: str, reason: str) -> None:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import int_or_none, list_or_none
-from jaxnets.functional.shared.sizes import certainly
+from jaxnets.functional.shared.sizes import certainly, is_known
 from jaxnets.typing import ArrayLike
 
 
@@ -197,8 +198,20 @@ def padded(
     if mode == "zeros":
         config = [(low, high, 0) for low, high in widths]
         return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
-    _check_room(x.shape[first:-1], pairs, mode)
+    sizes = x.shape[first:-1]
+    _check_room(sizes, pairs, mode)
+    if mode == "circular" and not is_known(*sizes):
+        return _wrapped(x, pairs)
     return jnp.pad(x, widths, mode=_JNP_MODES[mode])
+
+
+def _wrapped(x: jax.Array, pairs: Pairs) -> jax.Array:
+    """Pad as "circular" does, also an axis of symbolic size; `jnp.pad` refuses it."""
+    for axis, (low, high) in enumerate(pairs, x.ndim - 1 - len(pairs)):
+        end = jax.lax.slice_in_dim(x, x.shape[axis] - low, None, axis=axis)
+        start = jax.lax.slice_in_dim(x, 0, high, axis=axis)
+        x = jnp.concatenate([end, x, start], axis)
+    return x
 
 
 def flatten_batch(
@@ -276,7 +289,7 @@ def _named_pairs(
         return ((reaches[0], 0),)
     pairs = []
     for n, reach, s in zip(sizes, reaches, strides, strict=True):
-        total = jax.core.max_dim((-(-n // s) - 1) * s + reach + 1 - n, 0)
+        total = max_dim((-(-n // s) - 1) * s + reach + 1 - n, 0)
         less, more = total // 2, total - total // 2
         pairs.append((less, more) if padding == "SAME" else (more, less))
     return tuple(pairs)
@@ -285,12 +298,20 @@ def _named_pairs(
 def _check_room(sizes: Sequence[int], pairs: Pairs, mode: str) -> None:
     """Raise if `mode` needs more elements of an axis than it has."""
     for axis, (n, pair) in enumerate(zip(sizes, pairs, strict=True)):
-        room = jax.core.max_dim(n - 1, 0) if mode == "reflect" else n
+        room = n - 1 if mode == "reflect" else n
         # "replicate" needs a single element, however wide the padding is.
-        more = certainly(lambda pair=pair, room=room: max(pair) > room)
-        if more and not (mode == "replicate" and n):
+        least = max_dim(*pair)
+        least = min_dim(least, 1) if mode == "replicate" else least
+        if not certainly(lambda room=room, least=least: least == 0 or room >= least):
+            wanted = f"'{n} >= {least + n - room}'"
+            remedy = (
+                f"allows at most {max(room, 0)} on each side. Pad less, or use "
+                '"zeros" or "replicate".'
+                if is_known(n)
+                else f"may be too few. To export, pass `constraints=[{wanted}]` to "
+                "`jax.export.symbolic_shape`."
+            )
             raise ValueError(
                 f"`padding_mode` is {mode!r} and `padding` {pair} on spatial axis "
-                f"{axis} of {n} elements, which allows at most {room} on each side. "
-                'Pad less, or use "zeros" or "replicate".'
+                f"{axis} of {n} elements, which {remedy}"
             )

@@ -75,8 +75,8 @@ def convolve(
     if not is_known(*itertools.chain(*options.pairs)):
         # JAX's convolution takes numbers only, its `pad` also symbolic sizes.
         config = [(0, 0, 0)] * x.ndim
-        axes = zip(layout.lhs_spec[2:], options.pairs, options.input_dilation, strict=True)
-        for axis, (low, high), gap in axes:
+        steps = zip(options.pairs, options.input_dilation, strict=True)
+        for axis, ((low, high), gap) in zip(layout.lhs_spec[2:], steps, strict=True):
             config[axis] = (low, high, gap - 1)
         x = jax.lax.pad(x, jnp.zeros((), x.dtype), config)
         n = len(config) - 2

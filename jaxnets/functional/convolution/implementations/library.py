@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.implementations.lax import (
@@ -79,7 +80,7 @@ def _input_gradient(dy, kernel, *, options: ConvOptions, like):
     steps = zip(*options[:4], strict=True)
     pairs = []
     for (size, out, k), (stride, (low, _), gap, step) in zip(sizes, steps, strict=True):
-        dilated_size = jax.core.max_dim((size - 1) * gap + 1, 0)
+        dilated_size = max_dim((size - 1) * gap + 1, 0)
         high = dilated_size + low - (out - 1) * stride - 1
         pairs.append((step * (k - 1) - low, high))
     transposed = options._replace(
@@ -150,8 +151,8 @@ def _input_as_window(x, dy, options) -> bool:
     rather than few.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
-    fits = max(options.strides) == 1 and all(certainly(lambda n=n, m=m: n <= m) for n, m in sizes)
-    return fits and x.shape[-1] >= dy.shape[-1]
+    fits = all(certainly(lambda n=n, m=m: n <= m) for n, m in sizes)
+    return fits and max(options.strides) == 1 and x.shape[-1] >= dy.shape[-1]
 
 
 def _swapped_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):

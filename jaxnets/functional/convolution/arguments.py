@@ -1,5 +1,6 @@
 """Checks of the arguments that all convolutions share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import as_count, list_or_none
+from jaxnets.functional.shared.sharding import divided_by_xla, partition
 from jaxnets.typing import ArrayLike
 
 
@@ -125,6 +127,24 @@ def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
             f"takes {shape[-2]} in each of {groups} groups; wanted "
             "x.shape[-1] == kernel.shape[-2] * feature_group_count."
         )
+
+
+def on_any_mesh(
+    run: Callable[[jax.Array, jax.Array], jax.Array],
+    name: str,
+    x: Shaped[Array, "batch *spatial channels"],
+    kernel: Shaped[Array, "*window channels_per_group features"],
+) -> Shaped[Array, "batch *out features"]:
+    """Return `run(x, kernel)`, also where a mesh with explicit axes divides the batch.
+
+    "lax" is left to JAX, which then divides the spatial axes too. `name` is that of the
+    implementation.
+    """
+    if name == "lax":
+        return run(x, kernel)
+    spatial = [None] * (x.ndim - 2)
+    result = (partition(x)[0], *spatial, partition(kernel)[-1])
+    return divided_by_xla(run, (x, kernel), result)
 
 
 def add_bias(

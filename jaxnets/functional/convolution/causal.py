@@ -7,6 +7,7 @@ from jaxtyping import Array, Shaped
 from jaxnets.functional.convolution.general import conv
 from jaxnets.functional.shared.arguments import as_array, as_count, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype
+from jaxnets.functional.shared.windows import padded
 from jaxnets.typing import ArrayLike
 
 
@@ -78,14 +79,15 @@ def causal_conv(
     x = x.astype(dtype)
     *batch, _, channels = x.shape
     wanted = (*batch, dilation * max(shape[0] - 1, 0), channels)
-    if state is None:
-        state = jnp.zeros(wanted, dtype)
-    if state.shape != wanted:
+    if state is not None and state.shape != wanted:
         raise ValueError(
             f"`state` has shape {state.shape}; wanted {wanted}, the last "
             "kernel_dilation * (window - 1) inputs. None starts from zeros."
         )
-    inputs = jnp.concatenate([state.astype(dtype), x], axis=-2)
+    if state is None:
+        inputs = padded(x, ((wanted[-2], 0),), "zeros")
+    else:
+        inputs = jnp.concatenate([state.astype(dtype), x], axis=-2)
     # The state replaces the padding, except that a window does not fit an empty `x`.
     padding = ((0, 0),) if x.shape[-2] else ((0, 1),)
     y = conv(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+from jax.core import max_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
@@ -12,6 +13,7 @@ from jaxnets.functional.convolution.arguments import (
     check_kernel,
     checked_precision,
     checked_result_dtype,
+    on_any_mesh,
 )
 from jaxnets.functional.convolution.choice import (
     CONV_IMPLEMENTATIONS,
@@ -145,9 +147,11 @@ def conv(
     )
     kernel = kernel.astype(dtype)
     name = choose_conv(implementation, kernel, options)
-    y = CONV_IMPLEMENTATIONS[name](x.astype(dtype), kernel, options)
+    run = lambda x, kernel: CONV_IMPLEMENTATIONS[name](x, kernel, options)
+    y = on_any_mesh(run, name, x.astype(dtype), kernel)
     return restore_batch(add_bias(y, bias), batch)
 
 
 def _dilated_sizes(sizes: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
-    return tuple(max((n - 1) * d + 1, 0) for n, d in zip(sizes, dilation, strict=True))
+    pairs = zip(sizes, dilation, strict=True)
+    return tuple(max_dim((n - 1) * d + 1, 0) for n, d in pairs)

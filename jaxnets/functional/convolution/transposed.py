@@ -11,6 +11,7 @@ from jaxnets.functional.convolution.arguments import (
     check_channels,
     check_kernel,
     checked_precision,
+    on_any_mesh,
 )
 from jaxnets.functional.convolution.implementations.transposed import (
     TransposeOptions,
@@ -132,7 +133,8 @@ def conv_transpose(
     groups, precision = int(feature_group_count), checked_precision(precision)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
     name = _choose(implementation, window, options)
-    y = _IMPLEMENTATIONS[name](x.astype(dtype), kernel.astype(dtype), options)
+    run = lambda x, kernel: _IMPLEMENTATIONS[name](x, kernel, options)
+    y = on_any_mesh(run, name, x.astype(dtype), kernel.astype(dtype))
     return restore_batch(add_bias(y, bias), batch)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.dtypes import check_divisible, check_ordered, lowest
@@ -14,6 +15,7 @@ from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.pooling.window import avg_pool, max_pool
 from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.sizes import check_known, is_known
 from jaxnets.functional.shared.windows import per_axis
 from jaxnets.typing import ArrayLike
 
@@ -62,11 +64,14 @@ def adaptive_max_pool(
     x = as_array(x, "x")
     check_ordered(x)
     axes = _axes(x, output_shape)
-    if all(size and size % windows == 0 for size, windows in axes.values()):
+    if _regular(axes):
         return max_pool(x, [size // windows for size, windows in axes.values()])
     y = x.astype(accumulation_dtype(x.dtype))
     for axis, (size, windows) in reversed(axes.items()):
         if size != windows:
+            if windows == 1:
+                y = jnp.expand_dims(first_max(y, axis), axis)
+                continue
             intervals = _intervals(size, windows)
             view = interval_view(y, axis, intervals, lowest(y.dtype))
             y = first_max(view, axis + 1)
@@ -108,11 +113,14 @@ def adaptive_avg_pool(
     x = as_array(x, "x")
     check_divisible(x)
     axes = _axes(x, output_shape)
-    if all(size and size % windows == 0 for size, windows in axes.values()):
+    if _regular(axes):
         return avg_pool(x, [size // windows for size, windows in axes.values()])
     y = x.astype(accumulation_dtype(x.dtype))
     for axis, (size, windows) in axes.items():
         if size != windows:
+            if windows == 1:
+                y = jnp.sum(y, axis=axis, keepdims=True) / max_dim(size, 1)
+                continue
             intervals = _intervals(size, windows)
             sums = jnp.sum(interval_view(y, axis, intervals), axis=axis + 1)
             shape = [1] * y.ndim
@@ -134,7 +142,18 @@ def _axes(x: Array, output_shape: Any) -> dict[int, tuple[int, int]]:
         per_axis(known, len(sizes), "output_shape")
         pairs = zip(sizes, entries, strict=True)
         numbers = [size if number is None else int(number) for size, number in pairs]
-    return dict(enumerate(zip(sizes, numbers, strict=True), first))
+    pairs = list(zip(sizes, numbers, strict=True))
+    divided = [0 if m in (1, n) else n for n, m in pairs]
+    check_known(divided, "x", "to place more than one window")
+    return dict(enumerate(pairs, first))
+
+
+def _regular(axes: dict[int, tuple[int, int]]) -> bool:
+    """Return whether the windows of each axis have one size and do not overlap."""
+    return all(
+        is_known(size) and size and size % windows == 0
+        for size, windows in axes.values()
+    )
 
 
 def _intervals(size: int, windows: int) -> Intervals:

@@ -15,6 +15,7 @@ from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, described, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.sizes import check_known
 from jaxnets.functional.shared.windows import (
     PerAxis,
     flatten_batch,
@@ -91,10 +92,11 @@ def fractional_max_pool(
         sizes = spatial_sizes(x, window_shape, "window_shape")
     window = per_axis(window_shape, len(sizes), "window_shape")
     out = per_axis(output_shape, len(sizes), "output_shape")
+    check_known(sizes, "x", "to place the windows")
     _check_room(sizes, window, out)
     flat, batch = flatten_batch(x, len(sizes), "x")
     samples = _samples((*batch, x.shape[-1], len(sizes)), key, samples)
-    samples = samples.reshape((len(flat), x.shape[-1], len(sizes)))
+    samples = samples.reshape((flat.shape[0], x.shape[-1], len(sizes)))
     y = flat.astype(accumulation_dtype(x.dtype))
     for axis in reversed(range(len(sizes))):
         y = _pool_axis(y, axis + 1, window[axis], out[axis], samples[..., axis])

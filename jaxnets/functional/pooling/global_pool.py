@@ -1,8 +1,9 @@
 """Global pooling over all spatial axes."""
 
+import math
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.dtypes import (
@@ -159,5 +160,5 @@ def _flatten_spatial(
     batch, spatial, channels = x.shape[:first], x.shape[first:-1], x.shape[-1]
     ones = (1,) * ndim if as_switch(keepdims, "keepdims") else ()
     # The size is computed since -1 is ambiguous for an empty batch.
-    flat = x.reshape((*batch, int(np.prod(spatial)), channels))
+    flat = x.reshape((*batch, math.prod(spatial), channels))
     return flat, (*batch, *ones, channels)

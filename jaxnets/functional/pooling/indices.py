@@ -15,9 +15,15 @@ from jaxtyping import Array, Shaped
 from jaxnets.functional.pooling.dtypes import check_ordered
 from jaxnets.functional.pooling.implementations.maxima import maxima_with_indices
 from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
-from jaxnets.functional.shared.arguments import as_array
+from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
+from jaxnets.functional.shared.sharding import (
+    divided_by_xla,
+    partition,
+    same_varying_axes,
+)
+from jaxnets.functional.shared.sizes import certainly, check_known
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -142,6 +148,8 @@ def max_unpool(
         indices = np.asarray(indices)
     _check_indices(y, indices)
     ndim = len(spatial_sizes(y, spatial_shape, "spatial_shape", array="y"))
+    check_known(list_or_none(spatial_shape) or (), "spatial_shape", "for an index")
+    check_known(y.shape[y.ndim - 1 - ndim : -1], "y", "to write elements in order")
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
     _check_size(sizes, "spatial_shape")
     count = math.prod(sizes)
@@ -150,14 +158,18 @@ def max_unpool(
         # All are in range. Without the cast JAX might warn that it truncates int64.
         indices = jnp.asarray(indices.astype(np.int32))
     values, batch = flatten_batch(y, ndim, "y")
-    shape = (len(values), math.prod(values.shape[1:-1]), values.shape[-1])
+    shape = (values.shape[0], math.prod(values.shape[1:-1]), values.shape[-1])
     limits = jnp.iinfo(indices.dtype)
     # In the dtype of the indices, whose range may be smaller or larger than int32's.
     indices = jnp.clip(indices, max(limits.min, -1), min(limits.max, count))
     indices = indices.astype(jnp.int32).reshape(shape)
     # JAX drops an index past the end; a negative one would count from the end.
     indices = jnp.where(indices < 0, count, indices)
-    out = _write(values.reshape(shape), indices, count)
+    out = divided_by_xla(
+        functools.partial(_write, count=count),
+        same_varying_axes(values.reshape(shape), indices),
+        (partition(values)[0], None, partition(values)[-1]),
+    )
     return restore_batch(out.reshape((shape[0], *sizes, shape[2])), batch)
 
 
@@ -171,7 +183,7 @@ def _write(values: jax.Array, indices: jax.Array, count: int) -> jax.Array:
     if not values.shape[1]:
         return jnp.zeros((values.shape[0], count, values.shape[2]), values.dtype)
     order = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
-    unset = jnp.full((values.shape[0], count, values.shape[2]), -1, jnp.int32)
+    unset = _filled(indices, count, -1)
     last = unset.at[_along_axis(indices)].max(order, mode="drop")
     written = values.at[_along_axis(jnp.maximum(last, 0))].get(mode="clip")
     return jnp.where(last >= 0, written, jnp.zeros((), values.dtype))
@@ -197,12 +209,12 @@ def _add(values: jax.Array, indices: jax.Array, count: int) -> jax.Array:
     times that the most frequent index occurs.
     """
     wide = values.astype(accumulation_dtype(values.dtype))
-    total = jnp.zeros((values.shape[0], count, values.shape[2]), wide.dtype)
+    total = _filled(wide, count, 0)
     number = values.shape[1]
     if not number:
         return total.astype(values.dtype)
     order = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
-    none = jnp.full(total.shape, number, jnp.int32)
+    none = _filled(indices, count, number)
 
     def add_first(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         total, remaining = state
@@ -214,6 +226,15 @@ def _add(values: jax.Array, indices: jax.Array, count: int) -> jax.Array:
     state = (total, indices < count)
     total, _ = jax.lax.while_loop(lambda state: jnp.any(state[1]), add_first, state)
     return total.astype(values.dtype)
+
+
+def _filled(like: jax.Array, count: int, value: int) -> jax.Array:
+    """Return an array of `value` with `count` elements on axis 1 of `like`.
+
+    In `jax.shard_map` it varies over the same mesh axes as `like`.
+    """
+    full = jnp.full((like.shape[0], count, like.shape[2]), value, like.dtype)
+    return same_varying_axes(full, like)[0]
 
 
 def _along_axis(indices: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -255,7 +276,7 @@ def _check_range(indices: ArrayLike, sizes: tuple[int, ...]) -> None:
 
 def _check_size(sizes: tuple[int, ...], name: str) -> None:
     """Raise if spatial axes of `sizes` have more elements than int32 can count."""
-    if math.prod(sizes) >= 2**31:
+    if certainly(lambda: math.prod(sizes) >= 2**31):
         raise ValueError(
             f"`{name}` has spatial axes of {sizes}; wanted fewer than 2**31 elements, "
             "since indices are int32. Pool parts of it."

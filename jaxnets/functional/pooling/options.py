@@ -1,14 +1,15 @@
 """Pooling options in canonical form, and the padding that they imply."""
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import as_switch, list_or_none
+from jaxnets.functional.shared.sizes import certainly, index_range
 from jaxnets.functional.shared.windows import (
     Padding,
     Pairs,
@@ -105,7 +106,7 @@ def pool_windows(
         return PoolWindows(sizes, window, steps, dilation, pairs, out)
     axes = zip(sizes, pairs, window, steps, dilation, strict=True)
     out = tuple(_ceil_size(*options) for options in axes)
-    if min(out) < 1:
+    if any(certainly(lambda n=n: n < 1) for n in out):
         raise ValueError(
             f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
             "wanted one or more on each. Pad more with `padding`, or use a smaller "
@@ -151,7 +152,7 @@ def padded_for_windows(
     """
     x = padded(x, windows.pairs, mode, fill=fill)
     for axis, size in enumerate(windows.covered_sizes, x.ndim - 1 - windows.ndim):
-        x = resize_axis(x, axis, max(size, x.shape[axis]), fill=fill)
+        x = resize_axis(x, axis, max_dim(size, x.shape[axis]), fill=fill)
     return x
 
 
@@ -165,7 +166,7 @@ def for_reduce_window(
     """
     steps = zip(windows.covered_sizes, windows.strides, strict=True)
     for axis, (size, stride) in enumerate(steps, x.ndim - 1 - windows.ndim):
-        if x.shape[axis] >= size + stride:
+        if not certainly(lambda n=x.shape[axis], end=size + stride: n < end):
             x = resize_axis(x, axis, size)
     # On CPUs XLA fuses the padding into the reduction. On an axis of one element it
     # then reads this element in the gaps of a dilated window too. A barrier prevents
@@ -186,8 +187,8 @@ def resize_axis(
     return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
 
 
-def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
-    """Count the elements in each window, on each axis.
+def element_counts(windows: PoolWindows, include_pad: bool) -> list[ArrayLike]:
+    """Count the elements in each window, on each axis; symbolic sizes on the device.
 
     The outer product of the counts is the number of elements in a window. What only
     `ceil_mode` reaches never counts; padding counts if `include_pad`.
@@ -197,10 +198,10 @@ def element_counts(windows: PoolWindows, include_pad: bool) -> list[np.ndarray]:
         low, high = windows.pairs[axis]
         first = 0 if include_pad else low
         last = low + windows.sizes[axis] + (high if include_pad else 0)
-        starts = windows.strides[axis] * np.arange(windows.out[axis])
+        starts = windows.strides[axis] * index_range(windows.out[axis])
         offsets = windows.dilation[axis] * np.arange(windows.window[axis])
         indices = starts[:, None] + offsets[None, :]
-        counts.append(np.sum((indices >= first) & (indices < last), axis=1))
+        counts.append(((indices >= first) & (indices < last)).sum(axis=1))
     return counts
 
 
@@ -209,6 +210,8 @@ def _ceil_size(
 ) -> int:
     """Return the number of windows on an axis with `ceil_mode`."""
     low, high = pair
-    out = math.ceil((size + low + high - dilation * (window - 1) - 1) / stride) + 1
-    # A window that starts after the last element would contain padding only.
-    return out - 1 if (out - 1) * stride >= low + size else out
+    out = 1 - (dilation * (window - 1) + 1 - size - low - high) // stride
+    # A window that starts after the last element would contain padding only. Without
+    # a comparison, since sizes may be symbolic.
+    after = (out - 1) * stride - (low + size) + 1
+    return out - min_dim(max_dim(after, 0), 1)

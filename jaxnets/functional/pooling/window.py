@@ -25,7 +25,6 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.choice import pool_maxima, pool_sums
@@ -249,9 +248,9 @@ def avg_pool(
     first = sums.ndim - 1 - windows.ndim
     for axis, counts in enumerate(element_counts(windows, count_include_pad), first):
         shape = [1] * sums.ndim
-        shape[axis] = counts.size
+        shape[axis] = counts.shape[0]
         # The sum of an empty window is 0, whatever it is divided by.
-        at_least_one = jnp.asarray(np.maximum(counts, 1), sums.dtype)
+        at_least_one = jnp.asarray(counts.clip(min=1), sums.dtype)
         divisors = divisors * at_least_one.reshape(shape)
     return (sums / divisors).astype(x.dtype)
 

@@ -17,6 +17,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.shared.sharding import same_varying_axes
 from jaxnets.typing import ArrayLike
 
 
@@ -45,7 +46,8 @@ def linear_map(
         >>> jax.grad(twice)(jnp.ones(()))
         Array(2., dtype=float32)
     """
-    return _linear_map.bind(x, *others, forward=forward, transpose=transpose)
+    arguments = same_varying_axes(x, *others)
+    return _linear_map.bind(*arguments, forward=forward, transpose=transpose)
 
 
 def product_rule(

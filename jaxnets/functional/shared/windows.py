@@ -5,15 +5,17 @@ pair per spatial axis of `x (*batch, *spatial, channels)`. The errors for bad va
 raised here too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import int_or_none, list_or_none
+from jaxnets.functional.shared.sizes import certainly, is_known
 from jaxnets.typing import ArrayLike
 
 
@@ -151,7 +153,7 @@ def output_sizes(
     reaches = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     totals = [n + sum(pair) for n, pair in zip(sizes, pairs, strict=True)]
     for axis, (total, reach) in enumerate(zip(totals, reaches, strict=True)):
-        if total < reach:
+        if certainly(lambda n=total, k=reach: n < k):
             raise ValueError(
                 f"The window spans {reach} elements of spatial axis {axis}, which has "
                 f"{total} with its `padding`; wanted {reach} or more. Pad more, or "
@@ -196,8 +198,20 @@ def padded(
     if mode == "zeros":
         config = [(low, high, 0) for low, high in widths]
         return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
-    _check_room(x.shape[first:-1], pairs, mode)
+    sizes = x.shape[first:-1]
+    _check_room(sizes, pairs, mode)
+    if mode == "circular" and not is_known(*sizes):
+        return _wrapped(x, pairs)
     return jnp.pad(x, widths, mode=_JNP_MODES[mode])
+
+
+def _wrapped(x: jax.Array, pairs: Pairs) -> jax.Array:
+    """Pad as "circular" does, also an axis of symbolic size; `jnp.pad` refuses it."""
+    for axis, (low, high) in enumerate(pairs, x.ndim - 1 - len(pairs)):
+        end = jax.lax.slice_in_dim(x, x.shape[axis] - low, None, axis=axis)
+        start = jax.lax.slice_in_dim(x, 0, high, axis=axis)
+        x = jnp.concatenate([end, x, start], axis)
+    return x
 
 
 def flatten_batch(
@@ -229,7 +243,7 @@ def flatten_batch(
         )
     batch = x.shape[:batch_ndim]
     # The size is computed since -1 is ambiguous for an empty batch.
-    return x.reshape((int(np.prod(batch)), *x.shape[batch_ndim:])), batch
+    return x.reshape((math.prod(batch), *x.shape[batch_ndim:])), batch
 
 
 def restore_batch(
@@ -275,7 +289,7 @@ def _named_pairs(
         return ((reaches[0], 0),)
     pairs = []
     for n, reach, s in zip(sizes, reaches, strides, strict=True):
-        total = max((-(-n // s) - 1) * s + reach + 1 - n, 0)
+        total = max_dim((-(-n // s) - 1) * s + reach + 1 - n, 0)
         less, more = total // 2, total - total // 2
         pairs.append((less, more) if padding == "SAME" else (more, less))
     return tuple(pairs)
@@ -284,11 +298,20 @@ def _named_pairs(
 def _check_room(sizes: Sequence[int], pairs: Pairs, mode: str) -> None:
     """Raise if `mode` needs more elements of an axis than it has."""
     for axis, (n, pair) in enumerate(zip(sizes, pairs, strict=True)):
-        room = max(n - 1, 0) if mode == "reflect" else n
+        room = n - 1 if mode == "reflect" else n
         # "replicate" needs a single element, however wide the padding is.
-        if max(pair) > room and not (mode == "replicate" and n):
+        least = max_dim(*pair)
+        least = min_dim(least, 1) if mode == "replicate" else least
+        if not certainly(lambda room=room, least=least: least == 0 or room >= least):
+            wanted = f"'{n} >= {least + n - room}'"
+            remedy = (
+                f"allows at most {max(room, 0)} on each side. Pad less, or use "
+                '"zeros" or "replicate".'
+                if is_known(n)
+                else f"may be too few. To export, pass `constraints=[{wanted}]` to "
+                "`jax.export.symbolic_shape`."
+            )
             raise ValueError(
                 f"`padding_mode` is {mode!r} and `padding` {pair} on spatial axis "
-                f"{axis} of {n} elements, which allows at most {room} on each side. "
-                'Pad less, or use "zeros" or "replicate".'
+                f"{axis} of {n} elements, which {remedy}"
             )

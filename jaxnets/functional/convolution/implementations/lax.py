@@ -1,5 +1,6 @@
 """JAX's own convolution, with a workaround for sizes that XLA cannot compile."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.sizes import certainly, is_known
 from jaxnets.functional.shared.windows import Pairs
 
 
@@ -70,9 +72,20 @@ def convolve(
         options: Options of the convolution.
         layout: The order of the axes.
     """
+    if not is_known(*itertools.chain(*options.pairs)):
+        # JAX's convolution takes numbers only, its `pad` also symbolic sizes.
+        config = [(0, 0, 0)] * x.ndim
+        steps = zip(options.pairs, options.input_dilation, strict=True)
+        for axis, ((low, high), gap) in zip(layout.lhs_spec[2:], steps, strict=True):
+            config[axis] = (low, high, gap - 1)
+        x = jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+        n = len(config) - 2
+        options = options._replace(pairs=((0, 0),) * n, input_dilation=(1,) * n)
     sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
     window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
-    larger = any(k > n for k, n in zip(window, sizes, strict=True))
+    larger = any(
+        certainly(lambda k=k, n=n: k > n) for k, n in zip(window, sizes, strict=True)
+    )
     swapped = options.groups == 1 and larger
     misread = [
         swapped and n != k and step == (k - 1, (0, 0), k, 1)

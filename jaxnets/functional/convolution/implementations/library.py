@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.implementations.lax import (
@@ -13,6 +14,8 @@ from jaxnets.functional.convolution.implementations.lax import (
     dilated,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
+from jaxnets.functional.shared.sharding import same_varying_axes
+from jaxnets.functional.shared.sizes import certainly
 
 
 # Up to this number of groups the gradient of the kernel is one convolution per group.
@@ -77,7 +80,7 @@ def _input_gradient(dy, kernel, *, options: ConvOptions, like):
     steps = zip(*options[:4], strict=True)
     pairs = []
     for (size, out, k), (stride, (low, _), gap, step) in zip(sizes, steps, strict=True):
-        dilated_size = max((size - 1) * gap + 1, 0)
+        dilated_size = max_dim((size - 1) * gap + 1, 0)
         high = dilated_size + low - (out - 1) * stride - 1
         pairs.append((step * (k - 1) - low, high))
     transposed = options._replace(
@@ -102,7 +105,8 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
         return _grouped_kernel_gradient(dy, x, options, like)
     if groups > 1:
         of_kernel = lambda kernel: conv_by_lax(x, kernel, options)
-        return jax.linear_transpose(of_kernel, like)(dy)[0]
+        kernel, x, dy = same_varying_axes(jnp.zeros(like.shape, like.dtype), x, dy)
+        return jax.linear_transpose(of_kernel, kernel)(dy)[0]
     x = dilated(x.astype(dy.dtype), options.input_dilation)
     if _input_as_window(x, dy, options):
         gradient = _swapped_kernel_gradient(dy, x, options, like.shape[:-2])
@@ -147,8 +151,8 @@ def _input_as_window(x, dy, options) -> bool:
     rather than few.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
-    fits = max(options.strides) == 1 and all(n <= m for n, m in sizes)
-    return fits and x.shape[-1] >= dy.shape[-1]
+    fits = all(certainly(lambda n=n, m=m: n <= m) for n, m in sizes)
+    return fits and max(options.strides) == 1 and x.shape[-1] >= dy.shape[-1]
 
 
 def _swapped_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):

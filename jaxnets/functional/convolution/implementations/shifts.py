@@ -23,10 +23,11 @@ from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.shared.linear_maps import product_rule
 
 
-# The gradient of a kernel element is a sum over the batch and all positions. The batch
-# is cut into this many parts. They are added elementwise, which XLA vectorises, before
-# the rest is summed.
-_BATCH_PARTS = 16
+# The gradient of a kernel element is a sum over the batch and all positions. The
+# positions along one axis are cut into this many parts. They are added elementwise,
+# which XLA vectorises, before the rest is summed. The batch is not cut: it may be
+# divided among devices, which would have to send each other their parts.
+_PARTS = 16
 
 
 class _Shifts(NamedTuple):
@@ -118,30 +119,51 @@ def _sum_for_input_gradient(
 def _sum_for_weight_gradient(
     x: jax.Array, weights: jax.Array, shifts: _Shifts
 ) -> jax.Array:
-    """Compute `_weighted_sum` so that its transpose in `weights` adds the batch first.
+    """Compute `_weighted_sum` so that its transpose in `weights` adds parts first.
 
-    All parts of the batch share one broadcast copy of each weight, so the transpose
-    adds the cotangents of the parts before it sums over positions. The checkpoint
-    stores `x` as a residual instead of all its shifts.
+    All parts of the positions share one broadcast copy of each weight, so the transpose
+    adds the cotangents of the parts before it sums over the rest. The checkpoint stores
+    `x` as a residual instead of all its shifts.
     """
     # In a loop `x` is a slice of the stacked residuals of all steps: read it once.
     x = jax.lax.optimization_barrier(x)
-    batch = x.shape[0]
-    size = max(1, -(-batch // _BATCH_PARTS))
-    count = max(1, -(-batch // size))
-    fill = [(0, count * size - batch, 0), *[(0, 0, 0)] * (x.ndim - 1)]
+    axis, count, size = _parts(shifts.out)
+    step = size * shifts.strides[axis]
+    reach = (count - 1) * step + (size - 1) * shifts.strides[axis] + 1
+    fill = [(0, 0, 0)] * x.ndim
+    missing = reach + shifts.offsets[-1][axis] - x.shape[axis + 1]
+    fill[axis + 1] = (0, max(missing, 0) if count > 1 else 0, 0)
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), fill)
-    shape = (size, *shifts.out, x.shape[-1])
+    sizes = (*shifts.out[:axis], size, *shifts.out[axis + 1 :])
     # Without the barriers XLA would change the order of summation.
     broadcast = [
-        jax.lax.optimization_barrier(jnp.broadcast_to(weight, shape))
-        for weight in jnp.unstack(weights)
+        jax.lax.optimization_barrier(
+            jnp.broadcast_to(w, (x.shape[0], *sizes, w.shape[-1]))
+        )
+        for w in jnp.unstack(weights)
     ]
-    sums = [
-        _sum(map(lambda o, w: _shifted(part, o, shifts) * w, shifts.offsets, broadcast))
-        for part in jnp.split(x, count)
-    ]
-    return jnp.concatenate(sums)[:batch]
+    sums = []
+    for i in range(count):
+        start = [i * step if a == axis else 0 for a in range(len(sizes))]
+        offsets = (tuple(map(operator.add, start, o)) for o in shifts.offsets)
+        part = shifts._replace(offsets=tuple(offsets), out=sizes)
+        pairs = zip(part.offsets, broadcast, strict=True)
+        sums.append(
+            _sum(_shifted(x, offset, part) * weight for offset, weight in pairs)
+        )
+    total = jnp.concatenate(sums, axis + 1)
+    return jax.lax.slice_in_dim(total, 0, shifts.out[axis], axis=axis + 1)
+
+
+def _parts(out: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the longest axis of `out`, the number of its parts, and their size.
+
+    Axes of a symbolic size are not cut.
+    """
+    known = [0 if jax.export.is_symbolic_dim(size) else size for size in out]
+    axis = known.index(max(known))
+    size = -(-known[axis] // _PARTS)
+    return (axis, -(-known[axis] // size), size) if size else (0, 1, out[0])
 
 
 def _shifted(x: jax.Array, offset: tuple[int, ...], shifts: _Shifts) -> jax.Array:

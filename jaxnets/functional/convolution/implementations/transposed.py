@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 from jax.lax import ConvDimensionNumbers
 from jaxtyping import Array, Num
 
@@ -146,7 +147,7 @@ def _conv_dilated_input(x, kernel, options, kernel_spec):
     for size, stride, low, out, reach in zip(
         x.shape[1:-1], options.strides, options.low, options.out, reaches, strict=True
     ):
-        dilated = max((size - 1) * stride + 1, 0)
+        dilated = max_dim((size - 1) * stride + 1, 0)
         pairs.append((reach - low, out + low - dilated))
     data = (0, n + 1, *range(1, n + 1))
     conv_options = ConvOptions(

@@ -55,8 +55,9 @@ def maxima_with_indices(
 
     An index counts in the flattened spatial axes; it is -1 for an empty window.
     """
-    indices = np.arange(math.prod(windows.sizes), dtype=np.int32)
-    indices = jnp.asarray(indices.reshape((1, *windows.sizes, 1)))
+    # As one of the program's operations. As a constant it would be part of the program.
+    indices = jnp.arange(math.prod(windows.sizes), dtype=jnp.int32)
+    indices = indices.reshape((1, *windows.sizes, 1))
     indices = padded_for_windows(indices, windows, mode, fill=-1)
     x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
     for stages in _reductions(windows, mode):
@@ -203,7 +204,7 @@ def _argmax(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Arr
     for i, (values, padding) in enumerate(zip(slices, masks, strict=True), 1):
         # A NaN is larger than every number, and no number is larger than a NaN.
         larger = (maxima == maxima) & ~(values <= maxima)
-        if np.any(empty & ~padding):
+        if isinstance(empty & ~padding, jax.Array) or np.any(empty & ~padding):
             # An element is the first maximum even if it equals the padding before it.
             larger = larger | jnp.asarray(empty & ~padding)
         maxima = jnp.where(larger, values, maxima)

@@ -9,13 +9,17 @@ derivative scatters, and it adds in the same order every time.
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from jaxnets.functional.pooling.options import PoolWindows, resize_axis
+from jaxnets.functional.shared.sizes import certainly, index_range
+from jaxnets.typing import ArrayLike
 
 
 # A window with more elements on an axis is reduced in stages, for smaller programs.
@@ -30,15 +34,21 @@ class Stage(NamedTuple):
         offsets: Where the elements of a window lie from its start, increasing.
         stride: Distance between windows.
         out: Number of windows.
-        padding: For each index of the input axis, whether only padding was reduced to
-            that element.
+        grid: Distance between the elements of the input axis, counted in elements of
+            the padded axis of the pool.
+        reduced: Which elements of the padded axis were reduced to one of the input
+            axis, counted from it.
+        filled: The number of elements of the padded axis before those that are not
+            padding, and up to their end.
     """
 
     axis: int
     offsets: tuple[int, ...]
     stride: int
     out: int
-    padding: tuple[bool, ...]
+    grid: int
+    reduced: tuple[int, ...]
+    filled: tuple[int, int]
 
 
 def covering_offsets(window: int) -> list[list[int]]:
@@ -91,8 +101,10 @@ def axis_stages(
     `grid` of the input axis.
     """
     stride, dilation = windows.strides[axis], windows.dilation[axis]
-    padding = _padding(windows, axis, mode)
-    stages, grid = [], 1
+    low, high = windows.pairs[axis]
+    end = low + windows.sizes[axis]
+    filled = (low, end) if mode == "zeros" else (0, end + high)
+    stages, grid, reduced = [], 1, (0,)
     for i, stage_offsets in enumerate(offsets):
         later = offsets[i + 1 :]
         coarser = math.gcd(stride, *(dilation * o for rest in later for o in rest))
@@ -102,11 +114,13 @@ def axis_stages(
             offsets=tuple(dilation * offset // grid for offset in stage_offsets),
             stride=coarser // grid,
             out=last // coarser + 1,
-            padding=tuple(padding.tolist()),
+            grid=grid,
+            reduced=reduced,
+            filled=filled,
         )
         stages.append(stage)
-        padding = np.all(_values_at_offsets(padding, stage), axis=0)
-        grid = coarser
+        sums = {r + dilation * offset for r in reduced for offset in stage_offsets}
+        grid, reduced = coarser, tuple(sorted(sums))
     return stages
 
 
@@ -117,19 +131,17 @@ def whole_window_stages(windows: PoolWindows, mode: str) -> tuple[Stage, ...]:
     return tuple(stage for (stage,) in stages)
 
 
-def padding_masks(ndim: int, *stages: Stage) -> list[np.ndarray]:
+def padding_masks(ndim: int, *stages: Stage) -> list[Bool[ArrayLike, "..."]]:
     """Return for each slice of `shifted_slices` where it contains only padding.
 
-    The masks broadcast to the slices, which have `ndim` axes.
+    The masks broadcast to the slices, which have `ndim` axes. They are NumPy arrays
+    unless they depend on symbolic sizes.
     """
     masks = []
     for stage in stages:
-        shape = [1] * ndim
-        shape[stage.axis] = stage.out
-        values = _values_at_offsets(np.asarray(stage.padding), stage)
-        masks.append([mask.reshape(shape) for mask in values])
+        masks.append([_padding_mask(ndim, stage, offset) for offset in stage.offsets])
     combinations = itertools.product(*masks)
-    return [functools.reduce(np.logical_or, masks) for masks in combinations]
+    return [functools.reduce(operator.or_, masks) for masks in combinations]
 
 
 def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
@@ -180,17 +192,14 @@ def _by_remainder(x: jax.Array, stage: Stage) -> dict[int, jax.Array]:
     }
 
 
-def _values_at_offsets(values: np.ndarray, stage: Stage) -> list[np.ndarray]:
-    """Return for each offset of a stage the values that it reads along its axis."""
-    starts = stage.stride * np.arange(stage.out)
-    return [values[starts + offset] for offset in stage.offsets]
-
-
-def _padding(windows: PoolWindows, axis: int, mode: str) -> np.ndarray:
-    """Return where the padded axis contains the identity of the reduction."""
-    low, high = windows.pairs[axis]
-    first, last = low, low + windows.sizes[axis]
-    if mode != "zeros":
-        first, last = 0, last + high
-    indices = np.arange(windows.covered_sizes[axis])
-    return (indices < first) | (indices >= last)
+def _padding_mask(ndim: int, stage: Stage, offset: int) -> Bool[ArrayLike, "..."]:
+    """Return where the slice at an offset of a stage contains only padding."""
+    first, end = stage.filled
+    reach = stage.grid * (stage.stride * (stage.out - 1) + offset) + stage.reduced[-1]
+    if first == 0 and certainly(lambda: reach < end):
+        return np.zeros((1,) * ndim, np.bool_)
+    starts = stage.grid * (stage.stride * index_range(stage.out) + offset)
+    elements = starts[:, None] + np.asarray(stage.reduced)
+    shape = [1] * ndim
+    shape[stage.axis] = stage.out
+    return ((elements < first) | (elements >= end)).all(axis=1).reshape(shape)

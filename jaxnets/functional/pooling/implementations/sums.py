@@ -22,6 +22,7 @@ from jaxnets.functional.pooling.options import (
     padded_for_windows,
     resize_axis,
 )
+from jaxnets.functional.shared.sharding import divided_by_xla, partition
 
 
 def sums_by_shifts(
@@ -66,7 +67,11 @@ def sums_by_reshape(
         x = resize_axis(x, axis + 1, windows.out[axis] * stride)
         shape += [windows.out[axis], stride]
         in_window += [slice(None), slice(0, dilation * windows.window[axis], dilation)]
-    blocks = x.reshape((*shape, x.shape[-1]))[tuple(in_window)]
+    shape = (*shape, x.shape[-1])
+    # Otherwise JAX would not know how a mesh with explicit axes divides the blocks.
+    divided = partition(x)[0], *[None] * (len(shape) - 2), partition(x)[-1]
+    blocks = divided_by_xla(lambda x: x.reshape(shape), (x,), divided)
+    blocks = blocks[tuple(in_window)]
     axes = tuple(range(2, 2 * windows.ndim + 1, 2))
     return jnp.sum(blocks, axis=axes, dtype=x.dtype)
 

@@ -17,8 +17,13 @@ from jaxnets.functional.recurrence.time.cotangents import (
     clip_cotangents,
     explain_forward_mode_error,
 )
-from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
-from jaxnets.functional.recurrence.time.steps import scan_steps
+from jaxnets.functional.recurrence.time.options import (
+    check_clip_cotangent,
+    parse_scan,
+    time_first,
+)
+from jaxnets.functional.recurrence.time.steps import placed_as_returned, scan_steps
+from jaxnets.functional.shared.placement import placed_alike, varying_alike
 from jaxnets.typing import ArrayLike
 
 
@@ -190,12 +195,12 @@ def _run_steps(
     """
     check_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
-    axis = 0 if time_major else len(batch)
-    time = jax.tree.leaves(xs)[0].shape[axis]
-    parsed = parse_scan(time, batch, time_major=time_major, **options)
-    check_leading("xs", xs, (*batch[:axis], time, *batch[axis:]))
+    first, axis = jax.tree.leaves(xs)[0], 0 if time_major else len(batch)
+    check_leading("xs", xs, (*batch[:axis], first.shape[axis], *batch[axis:]))
+    parsed = parse_scan(first, batch, time_major=time_major, **options)
     if parsed.valid is not None or parsed.resets is not None:
         check_leading("state", state, batch)
+        state = placed_alike(state, first, time_first(axis, len(batch))[1:])
 
     # With time first and without lengths, the number of batch axes is not known.
     lead = () if time_major and parsed.valid is None else batch
@@ -205,5 +210,7 @@ def _run_steps(
         check_returned(returned, state, lead)
         return returned
 
+    state, _ = varying_alike(state, parsed.masks)
+    state = placed_as_returned(lambda *s: bounded_step(*s, None), state, xs, axis)
     with explain_forward_mode_error(clip_cotangent=clip_cotangent):
         return scan_steps(bounded_step, state, xs, parsed)

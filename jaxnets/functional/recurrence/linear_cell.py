@@ -39,10 +39,12 @@ from jaxnets.functional.recurrence.time.options import (
     ScanOptions,
     check_clip_cotangent,
     parse_scan,
+    time_first,
 )
 from jaxnets.functional.recurrence.time.segments import in_segments, zero_unless
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
+from jaxnets.functional.shared.placement import placed_alike, varying_alike
 from jaxnets.tap import is_measuring, tap
 from jaxnets.typing import Key
 
@@ -142,7 +144,9 @@ def run_linear_cell(
     check_features("x", x, params.w_xh, axes)
     batch, time = batch_of(x, time_major), jnp.shape(x)[0 if time_major else -2]
     params, x, h = _converted(params, x, state, (*batch, hidden))
-    options = parse_scan(time, batch, **scan_options)
+    options = parse_scan(x, batch, **scan_options)
+    h = placed_alike(h, x, time_first(options.time_axis, len(batch))[1:])
+    params, x, h, _ = varying_alike(params, x, h, options.masks)
     unsupported = {
         "`truncate`": options.cuts is not None,
         "`clip_cotangent`": clip_cotangent is not None,
@@ -156,7 +160,8 @@ def run_linear_cell(
         with explain_forward_mode_error(clip_cotangent=clip_cotangent):
             return _loop(cell, project, h, x, options, clip_cotangent)
     if time == 0:
-        return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
+        ys = jnp.zeros((*x.shape[:-1], hidden), x.dtype)
+        return h, placed_alike(ys, x, range(x.ndim - 1))
     return _in_parallel(cell, project, h, x, options, chosen == "associative_log")
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from jaxnets.functional.recurrence.cell import BoundCell, Weights
+from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 
 
@@ -75,10 +76,9 @@ def weight_gradients(
     """
     # Arguments of 16 bits were multiplied in 16 bits, and so are their cotangents.
     narrow = [ct.astype(x.dtype) for ct in ct_parts]
-    flat = lambda a: a.reshape(-1, a.shape[-1])
-    over_time = lambda a, cts: jnp.concatenate(
-        [product(flat(a).T, flat(ct)) for ct in cts], axis=-1
-    )
+    over_time = lambda a, cts, w: jnp.concatenate(
+        [_sum_of_products(a, ct, w) for ct in cts], axis=-1
+    ).astype(w.dtype)
     select = lambda cts, wanted: [
         ct for ct, part in zip(cts, cell.parts, strict=True) if wanted(part)
     ]
@@ -92,14 +92,30 @@ def weight_gradients(
     from_x = select(narrow, lambda part: part.x)
     from_h = select(narrow, lambda part: part.h)
     ct_weights = Weights(
-        over_time(x, from_x).astype(weights.w_xh.dtype),
-        over_time(h, from_h).astype(weights.w_hh.dtype),
+        over_time(x, from_x, weights.w_xh),
+        over_time(h, from_h, weights.w_hh),
         of_bias(weights.b, select(ct_parts, lambda part: part.x)),
         of_bias(weights.b_h, select(ct_parts, lambda part: not part.x)),
     )
     w_xh = [weights.w_xh[:, part.x] for part in cell.parts if part.x]
     first, *others = [product(ct, w.T) for ct, w in zip(from_x, w_xh, strict=True)]
     return ct_weights, sum(others, first).astype(x.dtype)
+
+
+def _sum_of_products(a: Array, ct: Array, w: Array) -> Array:
+    """Return the sum of `a^T ct` over all axes but the last, sharded as `w`.
+
+    The sum is over several axes. To flatten them to one first would gather a batch that
+    is sharded. Without the barrier, XLA transposes `a` where it is multiplied.
+    """
+    lead = tuple(range(a.ndim - 1))
+    return jax.lax.dot_general(
+        computed_once(a),
+        ct,
+        ((lead, lead), ((), ())),
+        preferred_element_type=accumulation_dtype(a.dtype),
+        out_sharding=jax.typeof(w).sharding,
+    )
 
 
 def projects_all_steps_at_once() -> bool:

@@ -40,10 +40,15 @@ from jaxnets.functional.recurrence.products import (
 )
 from jaxnets.functional.recurrence.time.cotangents import explain_forward_mode_error
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
-from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
+from jaxnets.functional.recurrence.time.options import (
+    ScanOptions,
+    parse_scan,
+    time_first,
+)
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
+from jaxnets.functional.shared.placement import placed_alike, varying_alike
 
 
 class _Arguments(NamedTuple):
@@ -117,9 +122,8 @@ def run_cell(
     """
     time_major = as_switch(time_major, "time_major")
     given = _parse_arguments(cell, params, x, state, cell_options, time_major)
-    (time,) = given.time
     options = parse_scan(
-        time,
+        given.x,
         given.batch,
         lengths=lengths,
         resets=resets,
@@ -129,6 +133,7 @@ def run_cell(
         checkpoint=checkpoint,
         truncate=truncate,
     )
+    given, _ = varying_alike(given, options.masks)
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
     candidates = _candidates(cell, given, bound, options)
     chosen = choose(cell.name, implementation, candidates)
@@ -148,6 +153,7 @@ def step_cell(
 ) -> tuple[Any, Any]:
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
+    given, _ = varying_alike(given, options.masks)
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
     from_x = input_projection(bound.weights, given.x)
     return _compute_step(bound, given.state, from_x, given.draws)
@@ -189,6 +195,9 @@ def _parse_arguments(
         zeros = [jnp.zeros(shape, x.dtype) for shape in shapes]
         state = zeros[0] if cell.state is None else cell.state(*zeros)
     draws = draw_zoneout(key, parsed.zoneout, [(*time, *shape) for shape in shapes])
+    axes = time_first(0 if time_major else len(batch), len(batch))
+    state, mask = placed_alike((state, mask), x, axes[1:])
+    draws = placed_alike(draws, x, axes[1:] if step else axes)
     parsed = parsed._replace(layer_norm=norm)
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 

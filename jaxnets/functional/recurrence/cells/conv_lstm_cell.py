@@ -34,10 +34,15 @@ from jaxnets.functional.recurrence.time.cotangents import (
     clip_cotangents,
     explain_forward_mode_error,
 )
-from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
+from jaxnets.functional.recurrence.time.options import (
+    check_clip_cotangent,
+    parse_scan,
+    time_first,
+)
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.placement import placed_alike, varying_alike
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -242,7 +247,7 @@ def conv_lstm(
     hidden = _check_params(params, spatial)
     _check_features(params, x)
     scan_options = parse_scan(
-        jnp.shape(x)[axis],
+        x,
         batch,
         lengths=lengths,
         resets=resets,
@@ -258,6 +263,9 @@ def conv_lstm(
     params, x, state = same_dtype(params, x, state)
     zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
     initial = LSTMState(zeros, zeros) if state is None else state
+    lead = time_first(axis, len(batch))[1:]
+    initial = placed_alike(initial, x, lead)
+    params, x, initial, _ = varying_alike(params, x, initial, scan_options.masks)
     options = CellOptions(
         activation, gate_activation, activation, clip_cotangent=clip_cotangent
     )

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import InconclusiveDimensionOperation
 
 from jaxnets.functional.recurrence.arguments import check_bound
 from jaxnets.functional.shared.arguments import as_count, as_switch
+from jaxnets.functional.shared.placement import placed_alike
 
 
 class ScanOptions(NamedTuple):
@@ -50,7 +52,7 @@ class Masks(NamedTuple):
 
 
 def parse_scan(
-    time: Any,
+    x: Any,
     batch: tuple[int, ...],
     *,
     lengths: Any = None,
@@ -61,18 +63,28 @@ def parse_scan(
     checkpoint: Any = None,
     truncate: Any = None,
 ) -> ScanOptions:
-    """Check and parse scan options, for `time` steps and the batch axes `batch`."""
+    """Check and parse scan options, for an input `x` with the batch axes `batch`."""
     reverse = as_switch(reverse, "reverse")
     time_major = as_switch(time_major, "time_major")
-    return ScanOptions(
+    axis = 0 if time_major else len(batch)
+    time = jnp.shape(x)[axis]
+    masks = (
         _valid_steps(lengths, time, batch),
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
+    )
+    return ScanOptions(
+        *placed_alike(masks, x, time_first(axis, len(batch))),
         reverse,
         as_count(unroll, "unroll", meaning="the steps of one iteration of the loop"),
         _segment_length(checkpoint, time),
-        0 if time_major else len(batch),
+        axis,
     )
+
+
+def time_first(axis: int, batch_ndim: int) -> list[int]:
+    """Return the time axis and the batch axes of an array with time on `axis`."""
+    return [axis, *(i for i in range(batch_ndim + 1) if i != axis)]
 
 
 def _valid_steps(lengths, time, batch) -> jax.Array | None:
@@ -148,9 +160,30 @@ def _segment_length(checkpoint, time) -> int | None:
                 f"`checkpoint` is {checkpoint!r}; wanted None (no recomputation), "
                 '"sqrt", or the number of steps of a segment.'
             )
+        if not isinstance(time, int):
+            raise ValueError(
+                f'`checkpoint` is "sqrt", but the number of steps is the symbol {time}, '
+                "which has no square root; wanted the number of steps of a segment."
+            )
         return max(1, math.isqrt(time))
     meaning = 'the steps of a segment, or None or "sqrt"'
-    return as_count(checkpoint, "checkpoint", meaning=meaning)
+    segment = as_count(checkpoint, "checkpoint", meaning=meaning)
+    if not isinstance(time, int) and not _surely_at_least(time, segment):
+        raise ValueError(
+            f"`checkpoint` is {segment}, but the number of steps is the symbol {time}, "
+            f"which may be smaller; wanted at least {segment} steps. Make the symbol "
+            "with this constraint, as in jax.export.symbolic_shape("
+            f"'t', constraints=['t >= {segment}']), or pass checkpoint=None."
+        )
+    return segment
+
+
+def _surely_at_least(time: Any, bound: int) -> bool:
+    """Return whether a symbolic number of steps has this bound."""
+    try:
+        return bool(time >= bound)
+    except InconclusiveDimensionOperation:
+        return False
 
 
 def _dtype(array: Any) -> np.dtype:

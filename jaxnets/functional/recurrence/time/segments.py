@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
+from jaxnets.functional.shared.placement import placed_alike
 from jaxnets.tap import scope
 
 
@@ -79,10 +80,8 @@ def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: in
     axis = options.time_axis
     time = jnp.shape(jax.tree.leaves(xs)[0])[axis]
     count, rest = divmod(time, segment)
-    _, y = jax.eval_shape(segment_of(min(1, time)), state, 0)
-    ys = jax.tree.map(
-        lambda y: jnp.zeros((*y.shape[:axis], time, *y.shape[axis + 1 :]), y.dtype), y
-    )
+    _, y = jax.eval_shape(segment_of(1 if count or rest else 0), state, 0)
+    ys = jax.tree.map(lambda y: _zeros_for_steps(y, time, axis), y)
     whole = jax.checkpoint(segment_of(segment), prevent_cse=False)
 
     def body(carry, start):
@@ -102,6 +101,12 @@ def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: in
             state, own = jax.checkpoint(segment_of(rest))(state, start)
         ys = _write_segment(ys, own, start, axis)
     return state, ys
+
+
+def _zeros_for_steps(y: Any, time: Any, axis: int) -> jax.Array:
+    """Return zeros as `y`, which is abstract, with `time` steps on `axis`."""
+    zeros = jnp.zeros((*y.shape[:axis], time, *y.shape[axis + 1 :]), y.dtype)
+    return placed_alike(zeros, y, range(y.ndim))
 
 
 def _write_segment(ys: Any, own: Any, start: Any, axis: int) -> Any:

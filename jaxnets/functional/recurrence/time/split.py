@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxnets.functional.recurrence.activations import from_result
 from jaxnets.functional.recurrence.cell import (
@@ -38,7 +37,11 @@ from jaxnets.functional.recurrence.products import (
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.residuals import FlatPullback, flatten_pullback
 from jaxnets.functional.recurrence.time.segments import in_segments
-from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
+from jaxnets.functional.recurrence.time.steps import (
+    end_of_step,
+    one_step,
+    start_of_step,
+)
 from jaxnets.tap import is_measuring
 
 
@@ -64,7 +67,7 @@ class _Inputs(NamedTuple):
     initial: Any
     state: Any
     x: jax.Array
-    masks: Masks
+    masks: Masks | None
     draws: Any
 
 
@@ -141,17 +144,14 @@ def _closure_as_argument(cell: BoundCell, initial, x, draws) -> tuple[Any, _Upda
     def plain_update(other_params, parts, state, draws_t):
         return cell.update(other_params, blocks(cell, parts), state, draws_t, hooks)
 
-    one_step = lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
-    shapes = lambda tree: jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree
-    )
-    parts = jax.eval_shape(parts_of, initial, one_step(x))
+    types = lambda tree: jax.eval_shape(lambda tree: tree, tree)
+    x_t, draws_t = one_step((x, draws))
     converted, closed_over = jax.closure_convert(
         plain_update,
-        shapes(cell.other_params),
-        parts,
-        shapes(initial),
-        jax.tree.map(one_step, draws),
+        types(cell.other_params),
+        jax.eval_shape(parts_of, initial, x_t),
+        types(initial),
+        draws_t,
     )
     update = lambda learned, *rest: converted(learned[0], *rest, *learned[1])
     return (cell.other_params, closed_over), update
@@ -228,8 +228,8 @@ def _backward(
         unroll=options.unroll,
     )
     ct_weights, ct_x = weight_gradients(cell, weights, x, residuals.h, ct_parts)
-    ct_masks, ct_draws = jax.tree.map(float0_zeros, (inputs.masks, inputs.draws))
-    gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, ct_masks, ct_draws
+    # None stands for the cotangents of booleans.
+    gradients = ct_weights, ct_learned, ct_initial, ct_state, ct_x, None, None
     return _Inputs(*gradients), logs
 
 
@@ -249,11 +249,6 @@ def _recurrent_input_cotangent(ct_parts, cell: BoundCell, w_hh: jax.Array) -> ja
     """Return the cotangent of the array that `w_hh` multiplied."""
     of_w_hh = [ct for ct, part in zip(ct_parts, cell.parts, strict=True) if part.h]
     return product(jnp.concatenate(of_w_hh, axis=-1).astype(w_hh.dtype), w_hh)
-
-
-def float0_zeros(mask: jax.Array) -> np.ndarray:
-    """Return the cotangent of a boolean array, which JAX requires to be float0."""
-    return np.zeros(mask.shape, jax.dtypes.float0)
 
 
 def _sum(a: Any, b: Any) -> Any:

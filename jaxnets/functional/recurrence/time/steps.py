@@ -17,6 +17,7 @@ from jaxnets.functional.recurrence.time.segments import (
     in_segments,
     zero_unless,
 )
+from jaxnets.functional.shared.placement import placed_alike
 
 
 def scan_steps(
@@ -60,6 +61,38 @@ def scan_steps(
         )
 
     return in_segments(scan, state, xs, draws, options)
+
+
+def one_step(tree: Any, axis: int = 0) -> Any:
+    """Return the types of a step of arrays with time on `axis`."""
+
+    def first(a: jax.Array) -> jax.Array:
+        if a.shape[axis] != 0:
+            return jax.lax.index_in_dim(a, 0, axis, keepdims=False)
+        return jnp.sum(a, axis, dtype=a.dtype)
+
+    return jax.eval_shape(lambda tree: jax.tree.map(first, tree), tree)
+
+
+def placed_as_returned(
+    step: Callable[[Any, Any], tuple[Any, Any]], state: Any, xs: Any, axis: int
+) -> Any:
+    """Place a state as the one that `step(state, x_t)` returns, if there is a mesh.
+
+    A state of zeros is not sharded, and does not vary over a mesh. The inputs, or the
+    arrays that the step closes over, may.
+
+    Args:
+        step: The step.
+        state: The initial state.
+        xs: Pytree of inputs, with time on `axis`.
+        axis: The time axis.
+    """
+    if all(jax.typeof(a).sharding.mesh.empty for a in jax.tree.leaves((state, xs))):
+        return state
+    after, _ = jax.eval_shape(step, state, one_step(xs, axis))
+    place = lambda a, like: placed_alike(a, like, range(like.ndim))
+    return jax.tree.map(place, state, after)
 
 
 def start_of_step(masks: Masks, initial: Any, state: Any) -> Any:

@@ -134,7 +134,7 @@ def _transposed_product(w: jax.Array) -> Callable[[jax.Array], jax.Array]:
     inner, outer = w.shape
     if outer > inner and w.size >= 2**18:
         # The order of XLA's matrix library for CPUs for large wide matrices.
-        return lambda ct: barrier(product(w, ct.T)).T
+        return lambda ct: jnp.moveaxis(barrier(jnp.tensordot(w, ct, (1, -1))), 0, -1)
     w_transposed = w.T  # once, before the loop
     return lambda ct: product(ct, w_transposed)
 
@@ -153,7 +153,7 @@ def _state_before(
     if valid is not None:
         # The output at padding is zero. With `reverse`, padding is computed before the
         # real steps, and there the state is still the initial one.
-        real = valid[before][:, None]
+        real = valid[before][..., None]
         last_state[0] = jnp.where(real, last_state[0], leaves[0])
     pairs = zip(leaves, last_state, strict=True)
     return jax.tree.unflatten(structure, [jnp.where(t == first, *p) for p in pairs])
@@ -183,7 +183,7 @@ def _hidden_before(
         h = jnp.where(real[..., None], h, h_start)
     if resets is not None:
         h_initial = jax.tree.leaves(inputs.initial)[0]
-        h = jnp.where(resets[slice(*chunk), :, None], h_initial, h)
+        h = jnp.where(resets[slice(*chunk), ..., None], h_initial, h)
     return h
 
 

@@ -36,13 +36,20 @@ from jaxnets.functional.recurrence.time.in_place.chunks import (
     slice_chunk,
 )
 from jaxnets.functional.recurrence.time.in_place.gates import update_and_store
-from jaxnets.functional.recurrence.time.in_place.slots import read, write, write_each
+from jaxnets.functional.recurrence.time.in_place.slots import (
+    read,
+    write,
+    write_each,
+    zeros_for_steps,
+)
 from jaxnets.functional.recurrence.time.options import Masks
 from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
 
 
 class Inputs(NamedTuple):
-    """The arguments of the loops; `x` is `(N, T, D)` or `(T, N, D)`, masks `(T, N)`."""
+    """The arguments of the loops: `x (*batch, T, D)` or `(T, *batch, D)`, masks with
+    time first.
+    """
 
     weights: Weights
     initial: Any
@@ -73,9 +80,10 @@ def forward_pass(
     weights, _, state, x, _ = inputs
     at_once = store or projects_all_steps_at_once()
     h, *rest = jax.tree.leaves(state)
-    time, rows = x.shape[loops.axis], x.shape[1 - loops.axis]
-    ys = jnp.zeros((*x.shape[:2], h.shape[-1]), h.dtype)
-    others = [jnp.zeros((time, rows, a.shape[-1]), a.dtype) for a in rest if store]
+    time = x.shape[loops.axis]
+    ys = zeros_for_steps(x, h.shape[-1], h.dtype)
+    first = jax.eval_shape(lambda x: jnp.moveaxis(x, loops.axis, 0), x)
+    others = [zeros_for_steps(first, a.shape[-1], a.dtype) for a in rest if store]
     arrays, stored = (ys, others), []
     for chunk in chunks_in_order(loops, time) if store else [Chunk(0, time)]:
         slots = []
@@ -138,7 +146,7 @@ def _input_products(cell: BoundCell, weights: Weights, x: jax.Array) -> list[jax
         if part.x is not None:
             return product(x, weights.w_xh[:, part.x])
         width = weights.w_hh[:, part.h].shape[1]
-        return jnp.zeros((*x.shape[:2], width), x.dtype)
+        return zeros_for_steps(x, width, x.dtype)
 
     return [slots(part) for part in cell.parts]
 

@@ -7,7 +7,6 @@ reads the gates and then stores the cotangents of the pre-activations in the sam
 So less memory is allocated.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,7 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
 )
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.segments import in_segments
-from jaxnets.functional.recurrence.time.split import float0_zeros, split_scan
+from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.tap import is_measuring, taps_by_hand
 
 
@@ -66,30 +65,24 @@ def _scan(
     x: jax.Array,
     masks: Masks,
 ) -> tuple[Any, jax.Array]:
-    """Run over a part of the steps, with all batch axes flattened to one."""
-    lead = list(x.shape[:-1])
-    time = lead.pop(options.time_axis)
-    rows = math.prod(lead)
-    flat = lambda tree: jax.tree.map(lambda a: a.reshape(rows, a.shape[-1]), tree)
-    # A mask without batch axes is the same for all sequences.
-    each = lambda m: m.reshape(time, rows) if m.ndim == 1 + len(lead) else m
-    masks = jax.tree.map(each, masks)
-    axis = min(options.time_axis, 1) if lead else 1
-    sizes = (rows, time) if axis else (time, rows)
-    sequences = x.reshape(*sizes, x.shape[-1])
+    """Run over a part of the steps."""
+    if x.ndim == 2:
+        # A product with a matrix of one row is faster than one with a vector.
+        rows = lambda tree, axis: jax.tree.map(lambda a: jnp.expand_dims(a, axis), tree)
+        options = options._replace(time_axis=1)
+        own = rows(initial, 0), rows(state, 0), x[None], rows(masks, 1)
+        state, ys = _scan(cell, options, *own)
+        return jax.tree.map(lambda a: a[0], (state, ys))
+    axis = options.time_axis
     if masks.valid is not None:
         # Padding may have any values, also NaN.
         real = jnp.moveaxis(masks.valid, 0, axis)[..., None]
-        sequences = jnp.where(real, sequences, 0)
+        x = jnp.where(real, x, 0)
     # A segment runs inside a loop, where XLA on CPUs has no parallelism to gain.
-    count = chunk_count(time) if options.segment is None else 1
+    count = chunk_count(x.shape[axis]) if options.segment is None else 1
     loops = Loops(axis, options.reverse, options.unroll, count)
-    options = options._replace(time_axis=axis, segment=None)
-    run = _differentiable_scan(cell, options, loops)
-    inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
-    state, ys = run(inputs)
-    state = jax.tree.map(lambda a: a.reshape(*lead, a.shape[-1]), state)
-    return state, ys.reshape(*x.shape[:-1], ys.shape[-1])
+    run = _differentiable_scan(cell, options._replace(segment=None), loops)
+    return run(Inputs(cell.weights, initial, state, x, masks))
 
 
 def _differentiable_scan(
@@ -111,8 +104,6 @@ def _differentiable_scan(
     def backward(saved: tuple[Inputs, Residuals], cotangents: Any) -> Any:
         inputs, residuals = saved
         ct_inputs, logs = backward_rule(inputs, residuals, cotangents)
-        ct_masks = jax.tree.map(float0_zeros, inputs.masks)
-        ct_inputs = ct_inputs._replace(masks=ct_masks)
         return (ct_inputs,) if summarise is None else ((ct_inputs,), logs)
 
     (run.defvjp if summarise is None else run.defvjp_with_logs)(forward, backward)

@@ -1,15 +1,24 @@
 """Arrays with a slot for each step, which a loop carries, reads and writes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from jaxnets.functional.shared.placement import placed_alike
 
 
 # XLA computes the argument of a barrier once. Without one it may read a slot again
 # wherever the value is used. After the step has written to that slot, this would need a
 # copy of the whole array.
 barrier = jax.lax.optimization_barrier
+
+
+def zeros_for_steps(x: Any, width: int, dtype: Any) -> jax.Array:
+    """Return zeros with the axes of `x`, which may be abstract, except for the last."""
+    zeros = jnp.zeros((*x.shape[:-1], width), dtype)
+    return placed_alike(zeros, x, range(x.ndim - 1))
 
 
 def read(array: jax.Array, t: jax.Array, axis: int) -> jax.Array:
@@ -27,12 +36,10 @@ def write(
     index = t.dtype.type
     column = 0
     for block in blocks:
-        lead = (t, index(0)) if axis == 0 else (index(0), t)
+        start: list[Any] = [index(0)] * array.ndim
+        start[axis], start[-1] = t, index(column)
         array = jax.lax.dynamic_update_slice(
-            array,
-            jnp.expand_dims(block, axis),
-            (*lead, index(column)),
-            allow_negative_indices=False,
+            array, jnp.expand_dims(block, axis), start, allow_negative_indices=False
         )
         column += block.shape[-1]
     return array

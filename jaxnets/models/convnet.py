@@ -7,12 +7,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.nn.module import Module
+from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class ConvNet(Module):
+class ConvNet(CompiledModule):
     """Stages of convolution, ReLU and 2x2 max pooling; then two fully connected layers.
 
     The model returns logits, as Optax's losses expect them; `softmax(model(x))` are the

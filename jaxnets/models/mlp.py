@@ -8,12 +8,12 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.nn.module import Module
+from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class MLP(Module):
+class MLP(CompiledModule):
     """Fully connected layers with one activation: `h_l = phi(W_l h_{l-1} + b_l)`.
 
     Args:

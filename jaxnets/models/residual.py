@@ -9,12 +9,12 @@ from jaxtyping import Array, Float
 
 from jaxnets import nn
 from jaxnets.nn.blocks import relu
-from jaxnets.nn.module import Module
+from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 
 
-class _BlockNet(Module):
+class _BlockNet(CompiledModule):
     """Stem, stages of blocks, global average pooling and a linear classifier."""
 
     block: ClassVar[type[nn.PlainBlock] | type[nn.ResidualBlock]]

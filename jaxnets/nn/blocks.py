@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.convolution import Conv
-from jaxnets.nn.module import Module
+from jaxnets.nn.module import CompiledModule
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.nn.options import stream
 from jaxnets.tap import branch, tap
@@ -25,7 +25,7 @@ Outputs = Float[Array, "batch out_height out_width out_channels"]
 _MAX_UNROLLED = 4
 
 
-class ConvBranch(Module):
+class ConvBranch(CompiledModule):
     """The branch `F(x)` of He et al. 2015: convolution, ReLU, convolution.
 
     Args:
@@ -79,7 +79,7 @@ class ConvBranch(Module):
         return self.second_norm(self.second(x))
 
 
-class PlainBlock(Module):
+class PlainBlock(CompiledModule):
     """`y = relu(F(x))`: two convolutions without a shortcut.
 
     The arguments are those of `ConvBranch`.
@@ -104,7 +104,7 @@ class PlainBlock(Module):
         return tap(relu(self.branch(x)), "block")
 
 
-class ResidualBlock(Module):
+class ResidualBlock(CompiledModule):
     """`y = relu(shortcut(x) + s F(x))`: two convolutions and a shortcut connection.
 
     The shortcut is the identity. If the block has strides or more output channels, the
@@ -170,7 +170,7 @@ class ResidualBlock(Module):
         return tap(relu(shortcut + residual), "block")
 
 
-class Stack(Module):
+class Stack(CompiledModule):
     """Equal blocks in sequence, applied by a scan, so depth adds no compile time.
 
     A stack of up to four blocks is unrolled, which avoids copying the residuals of
@@ -209,10 +209,15 @@ class Stack(Module):
     ):
         if count < 1:
             raise ValueError(f"`count` is {count}; wanted at least 1 block.")
-        make_state = lambda key: nnx.split(make_block(nnx.Rngs(key)))[1]
+        definitions: list[Any] = []
+
+        def make_state(key: jax.Array) -> Any:
+            definition, state = nnx.split(make_block(nnx.Rngs(key)))
+            definitions.append(definition)
+            return state
+
         states = jax.vmap(make_state)(jax.random.split(stream(rngs, "params")(), count))
-        one = nnx.eval_shape(lambda: make_block(nnx.Rngs(0)))
-        self.blocks = nnx.merge(nnx.split(one)[0], states)
+        self.blocks = nnx.merge(definitions[-1], states)
         self.count = count
 
     def __call__(

@@ -24,7 +24,8 @@ def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M
 
     The constructor runs as it is if `rngs` is traced, since a program is then being
     made already; if a mesh is set or a parameter has a sharding, since the text of a
-    jaxpr does not name devices; and if an initialiser needs the values of its key.
+    jaxpr does not name devices; and if tracing it raises an error, either its own, or
+    one of an initialiser that needs the value of its key.
     """
     if not isinstance(rngs, nnx.Rngs) or jax.config.jax_disable_jit:
         return construct(rngs)
@@ -41,10 +42,10 @@ def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M
 
     try:
         jaxpr, shapes = jax.make_jaxpr(draw, return_shape=True)(*leaves)
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
-        return construct(rngs)
+    except Exception:
+        jaxpr, shapes = None, None
     text = str(jaxpr)
-    if "sharding_constraint" in text:
+    if jaxpr is None or "sharding_constraint" in text:
         return construct(rngs)
     arrays = _program(text, jaxpr)(jaxpr.consts, leaves)
     state = jax.tree.unflatten(jax.tree.structure(shapes), arrays)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,11 @@ def check_sizes(value: Any, name: str, ndim: int | None = None, least: int = 1) 
 
 
 def check_range(
-    value: Any, name: str, low: float, high: float = math.inf, meaning: str = ""
+    value: Any,
+    name: str,
+    low: int | float,
+    high: int | float = math.inf,
+    meaning: str = "",
 ) -> None:
     """Raise unless `value` is a number from `low` to `high`, which may be infinite."""
     numbers = f"{low} or more" if high == math.inf else f"{low} to {high}"
@@ -58,6 +62,14 @@ def check_range(
     check_number(name, value, wanted)
     if not low <= value <= high:
         raise ValueError(f"`{name}` is {value}; wanted {wanted}.")
+
+
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
+    """Raise unless `value` is None or one of the names `choices`."""
+    check_name(value, name)
+    if value is not None and value not in choices:
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"`{name}` is {value!r}; wanted None or one of {known}.")
 
 
 def check_name(value: Any, name: str) -> None:

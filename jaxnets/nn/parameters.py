@@ -57,8 +57,8 @@ def check_counts(**counts: Any) -> None:
 def check_groups(groups: int, in_features: int, out_features: int) -> None:
     """Raise unless the groups divide both numbers of channels."""
     check_counts(in_features=in_features, out_features=out_features)
-    check_counts(feature_group_count=groups)
-    if in_features % groups or out_features % groups:
+    as_count(groups, "feature_group_count", minimum=0)
+    if not groups or in_features % groups or out_features % groups:
         raise ValueError(
             f"`feature_group_count` is {groups}; wanted a divisor of both "
             f"`in_features` = {in_features} and `out_features` = {out_features}."

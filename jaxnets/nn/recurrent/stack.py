@@ -9,7 +9,7 @@ from jaxtyping import Array
 from jaxnets.functional.recurrence.cell_options import check_cell_options
 from jaxnets.functional.recurrence.cells import CELLS
 from jaxnets.functional.shared.arguments import as_switch, described, list_or_none
-from jaxnets.nn.options import check_name, check_range, stream
+from jaxnets.nn.options import check_choice, check_name, check_range, stream
 from jaxnets.nn.parameters import as_float_or_none, check_counts, drawn_weights
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
@@ -50,8 +50,11 @@ class RecurrentStack(OneDirection):
         as_switch(bidirectional, "bidirectional")
         check_name(name, "name")
         cell_options = {n: o for n, o in options.items() if n != "implementation"}
-        check_name(options["implementation"], "implementation")
-        check_cell_options(CELLS[cell].cell.switches, **cell_options)
+        kind = CELLS[cell].cell
+        kernels = [kernel.name for kernel in getattr(kind, "kernels", ())]
+        implementations = [*kind.implementations, *kernels]
+        check_choice(options["implementation"], "implementation", implementations)
+        check_cell_options(kind.switches, **cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
         masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))

@@ -75,8 +75,8 @@ def from_flax(trees: Sequence[Any], cell: str) -> Layers:
 
     Raises:
         TypeError: If `trees` is not a list with one dict per layer.
-        ValueError: If `trees` is empty, `cell` or a name is unknown, a name is missing, or a shape does
-            not fit.
+        ValueError: If `trees` is empty, `cell` or a name is unknown, a name is missing,
+            or a shape does not fit.
 
     Example:
         >>> import jax.numpy as jnp

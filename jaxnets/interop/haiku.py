@@ -163,6 +163,7 @@ def _params(kind: str, modules: dict[str, Any], core: str) -> Any:
     check_names(f"The modules of `{core}`", modules, MODULES[kind])
     for module, names in MODULES[kind].items():
         arrays = modules[module]
+        check_mapping(arrays, core + module, "a dict of arrays")
         one_bias = module == "/linear_1" and "b" not in arrays
         check_names(f"`{core}{module}`", arrays, ("w",) if one_bias else names)
         for name in sorted({*names} - {"b"}):

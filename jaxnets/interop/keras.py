@@ -49,7 +49,8 @@ def from_keras(weights: Sequence[Any], kind: str) -> Layers:
 
     Raises:
         TypeError: If `weights` is not a list with one list of arrays per layer.
-        ValueError: If `weights` is empty, a layer has the wrong number of arrays, or a shape does not fit.
+        ValueError: If `weights` is empty, a layer has the wrong number of arrays, or a
+            shape does not fit.
 
     Example:
         >>> import numpy as np

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.functional.recurrence.arguments import check_array
 from jaxnets.functional.recurrence.cells import CELLS
@@ -123,7 +124,8 @@ def check_names(what: str, found: Iterable[str], wanted: Iterable[str]) -> None:
 
 def check_matrix(name: str, array: Any) -> None:
     """Raise unless `array` is an array of numbers with two axes."""
-    check_array(name, array)
+    if isinstance(array, np.ndarray) or not hasattr(array, "shape"):
+        check_array(name, array)
     if jnp.ndim(array) != 2:
         raise ValueError(f"`{name}` has shape {jnp.shape(array)}; wanted two axes.")
 

@@ -103,7 +103,7 @@ RNN = Family(
         f"rnn(params, x, state=None, *, {CELL}, clip=None, {SHARED}, {SCAN}, "
         "implementation=None)",
     ],
-    f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, param_dtype=float32, "
+    f"RNN({LAYERS}, {CELL}, clip=None, {INIT}, dtype=None, param_dtype=float32, "
     "implementation=None, name='rnn', rngs)",
     (Variant(), Variant({"clip": 0.4})),
 )
@@ -120,7 +120,7 @@ GRU = Family(
         f"{SHARED}, {SCAN}, implementation=None)",
     ],
     f"GRU({LAYERS}, {GATED}, reset_after=True, clip=None, {INIT}, "
-    "param_dtype=float32, implementation=None, name='gru', rngs)",
+    "dtype=None, param_dtype=float32, implementation=None, name='gru', rngs)",
     (
         Variant(),
         Variant({"clip": 0.4}),
@@ -142,7 +142,7 @@ LSTM = Family(
         "implementation=None)",
     ],
     f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
-    f"projection=None, {INIT}, param_dtype=float32, implementation=None, "
+    f"projection=None, {INIT}, dtype=None, param_dtype=float32, implementation=None, "
     "name='lstm', rngs)",
     (
         Variant(),
@@ -161,7 +161,7 @@ MIN_GRU = Family(
         "min_gru_step(params, state, x_t)",
         f"min_gru(params, x, state=None, *, {SCAN}, implementation=None)",
     ],
-    f"MinGRU({LAYERS}, {INPUT_INIT}, param_dtype=float32, implementation=None, "
+    f"MinGRU({LAYERS}, {INPUT_INIT}, dtype=None, param_dtype=float32, implementation=None, "
     "name='min_gru', rngs)",
 )
 MIN_LSTM = Family(
@@ -175,7 +175,7 @@ MIN_LSTM = Family(
         "min_lstm_step(params, state, x_t)",
         f"min_lstm(params, x, state=None, *, {SCAN}, implementation=None)",
     ],
-    f"MinLSTM({LAYERS}, forget_bias=1.0, {INPUT_INIT}, param_dtype=float32, "
+    f"MinLSTM({LAYERS}, forget_bias=1.0, {INPUT_INIT}, dtype=None, param_dtype=float32, "
     "implementation=None, name='min_lstm', rngs)",
 )
 EVERY = [RNN, GRU, LSTM, MIN_GRU, MIN_LSTM]

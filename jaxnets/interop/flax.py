@@ -12,9 +12,11 @@ from jaxnets.interop.layers import (
     GATES,
     TYPES,
     Layers,
+    check_mapping,
     check_matrix,
     check_names,
     parse_layers,
+    rows_of,
 )
 
 
@@ -73,8 +75,8 @@ def from_flax(trees: Sequence[Any], cell: str) -> Layers:
 
     Raises:
         TypeError: If `trees` is not a list with one dict per layer.
-        ValueError: If `cell` or a name is unknown, a name is missing, or a shape does
-            not fit.
+        ValueError: If `trees` is empty, `cell` or a name is unknown, a name is missing,
+            or a shape does not fit.
 
     Example:
         >>> import jax.numpy as jnp
@@ -92,18 +94,19 @@ def from_flax(trees: Sequence[Any], cell: str) -> Layers:
     """
     layout = _cell(cell)
     layers: Layers = []
-    for number, tree in enumerate(trees):
+    single = "Pass a single layer as [tree]."
+    for number, tree in enumerate(rows_of(trees, "trees", single)):
         if not isinstance(tree, Mapping):
             raise TypeError(
                 f"`trees[{number}]` is of type {type(tree).__name__}; wanted one dict "
-                "of arrays per layer. Pass a single layer as [tree]."
+                f"of arrays per layer. {single}"
             )
         where = f"trees[{number}]"
         directions = [name for name in DIRECTIONS if name in tree]
         modules = {f"{where}.{name}": tree[name] for name in directions}
         layers.append(
             tuple(
-                _params(layout, module.get("cell", module), name)
+                _params(layout, _cell_tree(module), name)
                 for name, module in (modules or {where: tree}).items()
             )
         )
@@ -162,9 +165,14 @@ def to_flax(layers: Sequence[Any], cell: str) -> list[dict[str, Any]]:
 
 
 def _cell(name: str) -> _Cell:
-    if name not in FLAX_CELLS:
+    if not isinstance(name, str) or name not in FLAX_CELLS:
         raise ValueError(f"`cell` is {name!r}; wanted one of {', '.join(FLAX_CELLS)}.")
     return FLAX_CELLS[name]
+
+
+def _cell_tree(module: Any) -> Any:
+    """Return the tree of a cell for the one of the cell or of its `RNN`."""
+    return module.get("cell", module) if isinstance(module, Mapping) else module
 
 
 def _params(cell: _Cell, tree: Mapping[str, Any], where: str) -> Any:
@@ -210,8 +218,10 @@ def _tree(cell: _Cell, params: Any, name: str) -> dict[str, dict[str, jax.Array]
 def _check(cell: _Cell, tree: Mapping[str, Any], where: str) -> None:
     """Raise ValueError unless the names and shapes of one cell's tree are right."""
     linears = (*cell.inputs, *cell.states)
+    check_mapping(tree, where, f"a dict with {', '.join(linears)}")
     check_names(f"`{where}`", tree, linears)
     for linear in linears:
+        check_mapping(tree[linear], f"{where}.{linear}", "a dict of arrays")
         arrays = ["kernel", "bias"] if linear in cell.biased else ["kernel"]
         check_names(f"`{where}.{linear}`", tree[linear], arrays)
         check_matrix(f"{where}.{linear}.kernel", tree[linear]["kernel"])

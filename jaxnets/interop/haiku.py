@@ -11,8 +11,10 @@ from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.interop.layers import (
     GATES,
     Layers,
+    check_mapping,
     check_matrix,
     check_names,
+    check_string,
     gates_of,
     parse_layers,
     reordered,
@@ -77,7 +79,8 @@ def from_haiku(
     the RNN with `activation=jax.nn.relu`, as Haiku does.
     """
     gates_of(kind)
-    core = NAMES[kind] if name is None else name
+    check_mapping(params, "params", "a dict of the modules, each a dict of arrays")
+    core = _core(kind, name)
     layers: Layers = []
     while modules := _modules(params, kind, _numbered(core, len(layers))):
         layers.append((_params(kind, modules, _numbered(core, len(layers))),))
@@ -124,7 +127,7 @@ def to_haiku(
     Source: as `from_haiku`.
     """
     kind, parsed = parse_layers(layers, "Haiku", ("b_hn",))
-    core = NAMES[kind] if name is None else name
+    core = _core(kind, name)
     written = {}
     for number, layer in enumerate(parsed):
         if len(layer) != 1:
@@ -136,6 +139,13 @@ def to_haiku(
         for module, arrays in _arrays(kind, layer[0]).items():
             written[_numbered(core, number) + module] = arrays
     return written
+
+
+def _core(kind: str, name: str | None) -> str:
+    """Return the path of the first core."""
+    if name is not None:
+        check_string(name, "name", 'the path of the core, such as "encoder/~/lstm"')
+    return NAMES[kind] if name is None else name
 
 
 def _numbered(core: str, number: int) -> str:
@@ -153,6 +163,7 @@ def _params(kind: str, modules: dict[str, Any], core: str) -> Any:
     check_names(f"The modules of `{core}`", modules, MODULES[kind])
     for module, names in MODULES[kind].items():
         arrays = modules[module]
+        check_mapping(arrays, core + module, "a dict of arrays")
         one_bias = module == "/linear_1" and "b" not in arrays
         check_names(f"`{core}{module}`", arrays, ("w",) if one_bias else names)
         for name in sorted({*names} - {"b"}):

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnets.functional import GRUParams
 from jaxnets.functional.recurrence.arguments import check_shape
+from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.interop.layers import (
     GATES,
     TYPES,
@@ -18,6 +19,7 @@ from jaxnets.interop.layers import (
     gates_of,
     parse_layers,
     reordered,
+    rows_of,
     split_biases,
 )
 
@@ -47,7 +49,8 @@ def from_keras(weights: Sequence[Any], kind: str) -> Layers:
 
     Raises:
         TypeError: If `weights` is not a list with one list of arrays per layer.
-        ValueError: If a layer has the wrong number of arrays, or a shape does not fit.
+        ValueError: If `weights` is empty, a layer has the wrong number of arrays, or a
+            shape does not fit.
 
     Example:
         >>> import numpy as np
@@ -65,12 +68,13 @@ def from_keras(weights: Sequence[Any], kind: str) -> Layers:
     """
     gates_of(kind)
     per_layer = []
-    for number, arrays in enumerate(weights):
+    single = "Pass a single layer as [layer.get_weights()]."
+    for number, arrays in enumerate(rows_of(weights, "weights", single)):
         name = f"weights[{number}]"
         if not isinstance(arrays, list | tuple):
             raise TypeError(
                 f"`{name}` is of type {type(arrays).__name__}; wanted one list of "
-                "arrays per layer. Pass a single layer as [layer.get_weights()]."
+                f"arrays per layer. {single}"
             )
         if len(arrays) not in (2, 3, 4, 6):
             raise ValueError(
@@ -119,6 +123,8 @@ def to_keras(
 
     Source: as `from_keras`.
     """
+    as_switch(use_bias, "use_bias")
+    as_switch(reset_after, "reset_after")
     kind, parsed = parse_layers(layers, "Keras", ("b_hn",))
     return [
         [

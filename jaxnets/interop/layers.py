@@ -1,12 +1,15 @@
 """Layers of recurrent weights: checks, the order of the gates, and biases."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxnets.functional.recurrence.arguments import check_array
 from jaxnets.functional.recurrence.cells import CELLS
+from jaxnets.functional.shared.arguments import described, list_or_none
 
 
 # One tuple per layer, (forward,) or (forward, backward), of one of the types below.
@@ -22,7 +25,7 @@ GATES = {kind: "".join(CELLS[kind].cell.gates) for kind in KINDS}
 
 def gates_of(kind: str) -> str:
     """Return the letters of the gates; raise ValueError if `kind` is unknown."""
-    if kind not in GATES:
+    if not isinstance(kind, str) or kind not in GATES:
         raise ValueError(f'`kind` is {kind!r}; wanted "rnn", "gru" or "lstm".')
     return GATES[kind]
 
@@ -51,14 +54,19 @@ def parse_layers(
         ValueError: If kinds are mixed, if shapes do not fit, or if a field is set that
             `library` does not support.
     """
-    _refuse_other_cells(layers, library)
-    if not layers or not all(_is_layer(layer) for layer in layers):
+    rows = list_or_none(layers) or []
+    _refuse_other_cells(rows, library)
+    if (
+        not rows
+        or isinstance(layers, Mapping)
+        or not all(_is_layer(layer) for layer in rows)
+    ):
         raise TypeError(
             f"`layers` is {_types(layers)}; wanted a list with one tuple per layer, "
             "(forward,) or (forward, backward), of RNNParams, GRUParams or LSTMParams. "
             "Pass a single layer of one direction as [(params,)]."
         )
-    every = [params for layer in layers for params in layer]
+    every = [params for layer in rows for params in layer]
     kinds = {kind_of(params): params for params in every}
     if len(kinds) > 1:
         names = ", ".join(type(params).__name__ for params in kinds.values())
@@ -73,7 +81,36 @@ def parse_layers(
                     f"`layers` has {type(params).__name__} with `{field}`, which "
                     f"{library} does not support; wanted None."
                 )
-    return kind, [jax.tree.map(jnp.asarray, tuple(layer)) for layer in layers]
+    return kind, [jax.tree.map(jnp.asarray, tuple(layer)) for layer in rows]
+
+
+def rows_of(value: Any, name: str, single: str) -> list[Any]:
+    """Return the list of the layers' weights that a `from_` function reads.
+
+    Raises:
+        TypeError: If `value` is no list, or a single layer; `single` says how to pass
+            one.
+        ValueError: If it is empty.
+    """
+    rows = None if isinstance(value, Mapping) else list_or_none(value)
+    wanted = f"wanted a list with the weights of one or more layers. {single}"
+    if rows is None:
+        raise TypeError(f"`{name}` is {described(value)}; {wanted}")
+    if not rows:
+        raise ValueError(f"`{name}` is empty; {wanted}")
+    return rows
+
+
+def check_mapping(value: Any, name: str, wanted: str) -> None:
+    """Raise TypeError unless `value` is a dict, or another mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"`{name}` is {described(value)}; wanted {wanted}.")
+
+
+def check_string(value: Any, name: str, wanted: str) -> None:
+    """Raise TypeError unless `value` is a string."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` is {value!r}; wanted {wanted}.")
 
 
 def check_names(what: str, found: Iterable[str], wanted: Iterable[str]) -> None:
@@ -86,7 +123,9 @@ def check_names(what: str, found: Iterable[str], wanted: Iterable[str]) -> None:
 
 
 def check_matrix(name: str, array: Any) -> None:
-    """Raise ValueError unless `array` has two axes."""
+    """Raise unless `array` is an array of numbers with two axes."""
+    if isinstance(array, np.ndarray) or not hasattr(array, "shape"):
+        check_array(name, array)
     if jnp.ndim(array) != 2:
         raise ValueError(f"`{name}` has shape {jnp.shape(array)}; wanted two axes.")
 
@@ -141,5 +180,8 @@ def _is_layer(layer: Any) -> bool:
 
 def _types(layers: Any) -> str:
     """Return the type of `layers` and of its items, in words."""
-    inner = sorted({type(layer).__name__ for layer in layers})
+    rows = list_or_none(layers)
+    if rows is None:
+        return described(layers)
+    inner = sorted({type(layer).__name__ for layer in rows})
     return f"a {type(layers).__name__} of {', '.join(inner) or 'nothing'}"

@@ -9,11 +9,14 @@ import numpy as np
 
 from jaxnets.functional import GRUParams, LSTMParams, RNNParams
 from jaxnets.functional.recurrence.arguments import check_shape
+from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.interop.layers import (
     Layers,
     added_biases,
+    check_mapping,
     check_matrix,
     check_names,
+    check_string,
     gates_of,
     parse_layers,
     split_biases,
@@ -72,6 +75,13 @@ def from_pytorch(
     `nonlinearity="relu"` run `rnn` with `activation=jax.nn.relu`.
     """
     gates_of(kind)
+    check_mapping(
+        state_dict,
+        "state_dict",
+        "a dict of arrays: `{name: w.numpy() for name, w in "
+        "module.state_dict().items()}`",
+    )
+    check_string(prefix, "prefix", 'a string, such as "encoder.lstm."')
     found = {
         name.removeprefix(prefix): array
         for name, array in state_dict.items()
@@ -105,7 +115,9 @@ def to_pytorch(
 
     Returns:
         NumPy arrays by name, in PyTorch's order, for `module.load_state_dict({name:
-        torch.from_numpy(w) for name, w in state_dict.items()})`.
+        torch.from_numpy(w) for name, w in state_dict.items()})`. Weights in bfloat16,
+        which NumPy and `torch.from_numpy` do not have, become float32; PyTorch rounds
+        them to the dtype of the module when it loads them, which is exact for bfloat16.
 
     Raises:
         TypeError: If `layers` is not a list of tuples of recurrent parameters.
@@ -127,9 +139,10 @@ def to_pytorch(
         weight_hr_l0 (2, 3)
 
     Source: as `from_pytorch`. PyTorch's GRU is `gru(..., reset_after=True)`. PyTorch
-    supports neither `clip` nor `coupled_gates`. Convert bfloat16 weights to float32
-    first, since `torch.from_numpy` does not take bfloat16.
+    supports neither `clip` nor `coupled_gates`.
     """
+    as_switch(bias, "bias")
+    check_string(prefix, "prefix", 'a string, such as "encoder.lstm."')
     kind, parsed = parse_layers(layers, "PyTorch", ("b_hn", "w_hr"))
     if len({len(layer) for layer in parsed}) > 1:
         raise ValueError(
@@ -142,7 +155,13 @@ def to_pytorch(
             for name, array in _arrays(params, bias).items():
                 state_dict[f"{name}_l{number}{direction}"] = array
     _check(state_dict, kind)
-    return {prefix + name: np.array(array) for name, array in state_dict.items()}
+    return {prefix + name: _numpy(array) for name, array in state_dict.items()}
+
+
+def _numpy(array: jax.Array) -> np.ndarray:
+    """Return an array that `torch.from_numpy` takes."""
+    # The dtypes that are not NumPy's own, such as bfloat16, fit into float32.
+    return np.array(array, None if array.dtype.isbuiltin == 1 else np.float32)
 
 
 def _params(weights: Mapping[str, jax.Array], kind: str, suffix: str) -> Any:

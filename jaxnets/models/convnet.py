@@ -7,12 +7,17 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.nn.module import Module
+from jaxnets.functional.recurrence.arguments import check_callables
+from jaxnets.functional.shared.arguments import as_count
+from jaxnets.models.arguments import as_image_shape, as_widths
+from jaxnets.nn.inputs import as_images
+from jaxnets.nn.module import CompiledModule
+from jaxnets.nn.options import check_range
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class ConvNet(Module):
+class ConvNet(CompiledModule):
     """Stages of convolution, ReLU and 2x2 max pooling; then two fully connected layers.
 
     The model returns logits, as Optax's losses expect them; `softmax(model(x))` are the
@@ -28,7 +33,9 @@ class ConvNet(Module):
         rngs: Source of randomness; its `params` and `dropout` streams are used.
 
     Raises:
-        ValueError: If the image is too small for the number of stages.
+        TypeError: If an argument has the wrong type, such as an int for `image_shape`.
+        ValueError: If the image is too small for the number of stages, or a size is
+            below 1; in a call, if the images have another shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -53,7 +60,13 @@ class ConvNet(Module):
         activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
         rngs: nnx.Rngs,
     ):
-        height, width, channels = image_shape
+        height, width, channels = as_image_shape(image_shape)
+        widths = as_widths(widths, "stage", least=0)
+        as_count(classes, "classes")
+        as_count(hidden, "hidden")
+        check_range(dropout, "dropout", 0, 1)
+        check_callables(activation=activation)
+        self.image_shape = (height, width, channels)
         reduction = 2 ** len(widths)
         if min(height, width) < reduction:
             raise ValueError(
@@ -78,6 +91,8 @@ class ConvNet(Module):
         self, x: Float[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
+        *size, channels = self.image_shape
+        x = as_images(x, channels, tuple(size))
         for number, convolution in enumerate(self.convolutions, 1):
             x = tap(self.activation(convolution(x)), f"conv{number}")
             x = self.pool(x)

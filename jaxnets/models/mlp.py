@@ -3,17 +3,22 @@
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.nn.module import Module
+from jaxnets.functional.recurrence.arguments import check_callables
+from jaxnets.functional.shared.arguments import as_count
+from jaxnets.models.arguments import as_features, as_widths
+from jaxnets.nn.module import CompiledModule
+from jaxnets.nn.options import check_range
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
 
-class MLP(Module):
+class MLP(CompiledModule):
     """Fully connected layers with one activation: `h_l = phi(W_l h_{l-1} + b_l)`.
 
     Args:
@@ -27,7 +32,9 @@ class MLP(Module):
         rngs: Source of randomness; its `params` and `dropout` streams are used.
 
     Raises:
-        ValueError: If `widths` is empty.
+        TypeError: If an argument has the wrong type, such as a shape for `in_features`.
+        ValueError: If `widths` is empty or a size is below 1; in a call, if an example
+            has another number of features.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,8 +58,17 @@ class MLP(Module):
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ):
-        if not widths:
-            raise ValueError("`widths` is empty; wanted at least one hidden layer.")
+        in_features = as_features(
+            in_features,
+            "the number of features of a flattened example",
+            "MLP({product}, ...)",
+        )
+        as_count(classes, "classes")
+        widths = as_widths(widths, "hidden layer")
+        check_callables(activation=activation)
+        check_range(gain, "gain", 0)
+        check_range(dropout, "dropout", 0, 1)
+        self.in_features = in_features
         features = [in_features, *widths]
         kernel_init = initializers.variance_scaling(gain**2, "fan_in", "normal")
         self.flatten = nn.Flatten()
@@ -73,6 +89,11 @@ class MLP(Module):
     def hidden(self, x: Float[ArrayLike, "batch *features"]) -> list[jax.Array]:
         """Return the activations `(B, units)` of every hidden layer."""
         h = self.flatten(x)
+        if h.shape[1] != self.in_features:
+            raise ValueError(
+                f"`x` has shape {jnp.shape(x)}, which is {h.shape[1]} features after "
+                f"the batch axis; wanted {self.in_features}, as in `in_features`."
+            )
         activations = []
         for number, layer in enumerate(self.layers, 1):
             h = h if number == 1 else self.dropout(h)

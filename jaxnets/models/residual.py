@@ -8,13 +8,16 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.functional.shared.arguments import as_count, as_switch, int_or_none
+from jaxnets.models.arguments import as_features, as_widths
 from jaxnets.nn.blocks import relu
-from jaxnets.nn.module import Module
+from jaxnets.nn.inputs import as_images
+from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import scope, tap
 from jaxnets.typing import ArrayLike
 
 
-class _BlockNet(Module):
+class _BlockNet(CompiledModule):
     """Stem, stages of blocks, global average pooling and a linear classifier."""
 
     block: ClassVar[type[nn.PlainBlock] | type[nn.ResidualBlock]]
@@ -30,7 +33,16 @@ class _BlockNet(Module):
         kernel_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         rngs: nnx.Rngs,
     ):
+        as_switch(batch_norm, "batch_norm")
+        widths = as_widths(widths, "stage")
         blocks = blocks_in_a_stage(depth, len(widths))
+        in_features = as_features(
+            in_features,
+            "the channels of the images, which may have any height and width",
+            f"{type(self).__name__}({depth}, {{last}}, {classes}, ...)",
+        )
+        as_count(classes, "classes")
+        self.in_features = in_features
         options = {"batch_norm": batch_norm, "kernel_init": kernel_init}
         options |= self._block_options(blocks * len(widths), batch_norm)
         self.stem = nn.Conv(
@@ -66,6 +78,7 @@ class _BlockNet(Module):
         self, x: Float[ArrayLike, "batch height width channels"], *block_arguments
     ) -> Float[Array, "batch classes"]:
         """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
+        x = as_images(x, self.in_features)
         x = tap(relu(self.stem_norm(self.stem(x))), "stem")
         for number, stage in enumerate(self.stages, 1):
             with scope(f"stage{number}"):
@@ -89,7 +102,9 @@ class PlainNet(_BlockNet):
         rngs: Source of randomness; its `params` stream is used.
 
     Raises:
-        ValueError: If `depth` does not correspond to a whole number of blocks.
+        TypeError: If an argument has the wrong type, such as a shape for `in_features`.
+        ValueError: If `depth` does not correspond to a whole number of blocks, or a
+            size is below 1; in a call, if the images have other channels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -113,7 +128,9 @@ class ResNet(_BlockNet):
     is multiplied by `1 / sqrt(blocks)` (see `jaxnets.nn.ResidualBlock`).
 
     Raises:
-        ValueError: If `depth` does not correspond to a whole number of blocks.
+        TypeError: If an argument has the wrong type, such as a shape for `in_features`.
+        ValueError: If `depth` does not correspond to a whole number of blocks, or a
+            size is below 1; in a call, if the images have other channels.
 
     Example:
         >>> import jax.numpy as jnp
@@ -135,9 +152,13 @@ class ResNet(_BlockNet):
 
 def blocks_in_a_stage(depth: int, stages: int) -> int:
     """Return the number of blocks in each stage of a network of `depth` layers."""
-    if stages < 1:
-        raise ValueError("`widths` is empty; wanted one width for each stage.")
-    blocks, rest = divmod(depth - 2, 2 * stages)
+    layers = int_or_none(depth)
+    if layers is None:
+        raise TypeError(
+            f"`depth` is {depth!r}; wanted an int, the number of layers with weights, "
+            "such as 20 in `ResNet(20, 3, 10, rngs=rngs)`."
+        )
+    blocks, rest = divmod(layers - 2, 2 * stages)
     if rest or blocks < 1:
         lower = max(1, blocks)
         nearest = [2 * stages * n + 2 for n in (lower, lower + 1)]

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxnets.functional.recurrence.arguments import check_key
+from jaxnets.functional.shared.arguments import as_array, as_count, described
 from jaxnets.nn.module import Module
 from jaxnets.nn.recurrent.stack import RecurrentStack
 from jaxnets.typing import ArrayLike, Key
@@ -30,6 +32,10 @@ class ManyToOne(Module):
         rngs: Source of randomness; its `params` stream is used.
         **options: Further arguments of `layer`, such as its initialisers.
 
+    Raises:
+        TypeError: If `layer` does not make a recurrent layer, or a size is not an int.
+        ValueError: If a size is below 1.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
@@ -49,7 +55,9 @@ class ManyToOne(Module):
         rngs: nnx.Rngs,
         **options: Any,
     ):
-        self.recurrent = layer(in_features, hidden, rngs=rngs, **options)
+        as_count(in_features, "in_features")
+        as_count(outputs, "outputs")
+        self.recurrent = _recurrent(layer, in_features, hidden, rngs, options)
         self.output = nnx.Linear(self.recurrent.out_features, outputs, rngs=rngs)
 
     def __call__(
@@ -71,7 +79,9 @@ class CharacterModel(Module):
     """A recurrent network that predicts the next character: many-to-many.
 
     Each character is a one-hot vector `x_t`; `y_t = W_hy h_t + b` are the logits of the
-    next character.
+    next character. Characters are ids from 0 to `vocabulary - 1`; others raise an
+    error. Under `jax.jit` the ids are not known: there `x_t` is zero for an id outside
+    the vocabulary.
 
     Args:
         layer: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `nn.MinGRU` or `nn.MinLSTM`.
@@ -79,6 +89,12 @@ class CharacterModel(Module):
         hidden: H, units of the recurrent layer.
         rngs: Source of randomness; its `params` stream is used.
         **options: Further arguments of `layer`, such as its initialisers.
+
+    Raises:
+        TypeError: If an argument has the wrong type; in a call, if the characters are
+            not integers.
+        ValueError: If a size is below 1; in a call, if the characters do not have the
+            shape `(B, T)` or an id is outside the vocabulary.
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,8 +114,8 @@ class CharacterModel(Module):
         rngs: nnx.Rngs,
         **options: Any,
     ):
-        self.vocabulary = vocabulary
-        self.recurrent = layer(vocabulary, hidden, rngs=rngs, **options)
+        self.vocabulary = as_count(vocabulary, "vocabulary")
+        self.recurrent = _recurrent(layer, vocabulary, hidden, rngs, options)
         self.output = nnx.Linear(self.recurrent.out_features, vocabulary, rngs=rngs)
 
     def __call__(
@@ -119,6 +135,7 @@ class CharacterModel(Module):
         Returns:
             The state after them, and the logits `(B, T, vocabulary)`.
         """
+        characters = self._checked(characters, "characters")
         x = jax.nn.one_hot(characters, self.vocabulary)
         state, ys = self.recurrent(x, state)
         return state, self.output(ys)
@@ -138,8 +155,14 @@ class CharacterModel(Module):
             The generated characters `(B, count)`.
 
         Raises:
-            ValueError: If `start` has no character.
+            TypeError: If `start` does not hold integers, or `count` is not an int.
+            ValueError: If `start` has no character, or `count` is negative; and as
+                the model does for ids outside the vocabulary.
         """
+        start = self._checked(start, "start")
+        count = as_count(count, "count", minimum=0)
+        if key is not None:
+            check_key(key)
         if start.shape[1] < 1:
             raise ValueError(
                 "`start` has no character; wanted at least one in each row, which the "
@@ -159,3 +182,35 @@ class CharacterModel(Module):
         keys = None if key is None else jax.random.split(key, count)
         _, generated = jax.lax.scan(step, (state, logits[:, -1]), keys, length=count)
         return jnp.swapaxes(generated, 0, 1).astype(jnp.int32)
+
+    def _checked(self, characters: Any, name: str) -> Array:
+        """Return characters as an array; raise unless they are ids of shape (B, T)."""
+        ids = as_array(characters, name)
+        wanted = (
+            f"integers of shape (batch, time), the ids 0 to {self.vocabulary - 1} of "
+            "the characters"
+        )
+        if not jnp.issubdtype(ids.dtype, jnp.integer):
+            raise TypeError(f"`{name}` has dtype {ids.dtype}; wanted {wanted}.")
+        if ids.ndim != 2:
+            one = " Add the batch axis of one text with `x[None]`." * (ids.ndim == 1)
+            raise ValueError(f"`{name}` has shape {ids.shape}; wanted {wanted}.{one}")
+        if ids.size and not isinstance(ids, jax.core.Tracer):
+            least, most = int(ids.min()), int(ids.max())
+            if least < 0 or most >= self.vocabulary:
+                found = least if least < 0 else most
+                raise ValueError(f"`{name}` has the id {found}; wanted {wanted}.")
+        return ids
+
+
+def _recurrent(
+    layer: Any, features: int, hidden: int, rngs: nnx.Rngs, options: dict[str, Any]
+) -> RecurrentStack:
+    """Return the recurrent layer of a network."""
+    wanted = "wanted a class of recurrent layers, such as `nn.LSTM`"
+    if not callable(layer) or isinstance(layer, nnx.Module):
+        raise TypeError(f"`layer` is {described(layer)}; {wanted}.")
+    made = layer(features, hidden, rngs=rngs, **options)
+    if not hasattr(made, "last_h"):
+        raise TypeError(f"`layer` makes a {type(made).__name__}; {wanted}.")
+    return made

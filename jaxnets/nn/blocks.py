@@ -1,6 +1,8 @@
 """Plain and residual blocks of two convolutions, and stacks of them."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +10,19 @@ from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
+from jaxnets.functional.shared.arguments import (
+    as_array,
+    as_count,
+    as_switch,
+    described,
+)
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.convolution import Conv
-from jaxnets.nn.module import Module
+from jaxnets.nn.inputs import as_images, check_preserved
+from jaxnets.nn.module import CompiledModule
 from jaxnets.nn.normalization import BatchNorm
-from jaxnets.nn.options import stream
+from jaxnets.nn.options import check_range, stream
+from jaxnets.nn.parameters import check_counts
 from jaxnets.tap import branch, tap
 from jaxnets.typing import ArrayLike
 
@@ -25,7 +35,7 @@ Outputs = Float[Array, "batch out_height out_width out_channels"]
 _MAX_UNROLLED = 4
 
 
-class ConvBranch(Module):
+class ConvBranch(CompiledModule):
     """The branch `F(x)` of He et al. 2015: convolution, ReLU, convolution.
 
     Args:
@@ -57,6 +67,11 @@ class ConvBranch(Module):
         kernel_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         rngs: nnx.Rngs,
     ):
+        as_switch(batch_norm, "batch_norm")
+        check_counts(in_features=in_features, out_features=out_features)
+        as_count(strides, "strides", meaning="the same on both axes")
+        self.in_features = in_features
+
         def conv(features: int, strides: int) -> Conv:
             return Conv(
                 features,
@@ -75,11 +90,12 @@ class ConvBranch(Module):
 
     def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
+        x = as_images(x, self.in_features)
         x = relu(self.first_norm(self.first(x)))
         return self.second_norm(self.second(x))
 
 
-class PlainBlock(Module):
+class PlainBlock(CompiledModule):
     """`y = relu(F(x))`: two convolutions without a shortcut.
 
     The arguments are those of `ConvBranch`.
@@ -104,7 +120,7 @@ class PlainBlock(Module):
         return tap(relu(self.branch(x)), "block")
 
 
-class ResidualBlock(Module):
+class ResidualBlock(CompiledModule):
     """`y = relu(shortcut(x) + s F(x))`: two convolutions and a shortcut connection.
 
     The shortcut is the identity. If the block has strides or more output channels, the
@@ -144,6 +160,8 @@ class ResidualBlock(Module):
         branch_scale: float = 1.0,
         **options,
     ):
+        check_counts(in_features=in_features, out_features=out_features)
+        check_range(branch_scale, "branch_scale", -math.inf)
         if out_features < in_features:
             raise ValueError(
                 f"`out_features` is {out_features}; wanted at least `in_features` = "
@@ -162,6 +180,7 @@ class ResidualBlock(Module):
             gradient_scale: Factor of the gradient through the branch, for
                 `jaxnets.gradflow.effective_path_length`. It does not change the output.
         """
+        x = as_images(x, self.branch.in_features)
         residual = branch(self.branch_scale * self.branch(x), gradient_scale)
         shortcut = x[:, :: self.strides, :: self.strides]
         if self.padded_features:
@@ -170,7 +189,7 @@ class ResidualBlock(Module):
         return tap(relu(shortcut + residual), "block")
 
 
-class Stack(Module):
+class Stack(CompiledModule):
     """Equal blocks in sequence, applied by a scan, so depth adds no compile time.
 
     A stack of up to four blocks is unrolled, which avoids copying the residuals of
@@ -186,7 +205,9 @@ class Stack(Module):
         blocks: One block whose parameters have a leading axis of length `count`.
 
     Raises:
-        ValueError: If `count` is below 1.
+        TypeError: If `count` is not an int, or `make_block` does not make a module.
+        ValueError: If `count` is below 1; in a call, if a block changes the shape or
+            the dtype of its input.
 
     Example:
         >>> import jax.numpy as jnp
@@ -207,12 +228,32 @@ class Stack(Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if count < 1:
-            raise ValueError(f"`count` is {count}; wanted at least 1 block.")
-        make_state = lambda key: nnx.split(make_block(nnx.Rngs(key)))[1]
+        count = as_count(count, "count", meaning="the number of blocks")
+        if not callable(make_block) or isinstance(make_block, nnx.Module):
+            raise TypeError(
+                f"`make_block` is {described(make_block)}; wanted a function that "
+                "makes a block, such as `lambda rngs: nn.PlainBlock(8, 8, rngs=rngs)`."
+            )
+        definitions: list[Any] = []
+
+        def make_state(key: jax.Array) -> Any:
+            block = make_block(nnx.Rngs(key))
+            if not isinstance(block, nnx.Module):
+                raise TypeError(
+                    f"`make_block` returns {described(block)}; wanted an `nnx.Module`."
+                )
+            definition, state = nnx.split(block)
+            definitions.append(definition)
+            return state
+
         states = jax.vmap(make_state)(jax.random.split(stream(rngs, "params")(), count))
-        one = nnx.eval_shape(lambda: make_block(nnx.Rngs(0)))
-        self.blocks = nnx.merge(nnx.split(one)[0], states)
+        self.blocks = nnx.merge(definitions[-1], states)
+        for _, variable in nnx.iter_graph(self.blocks):
+            if isinstance(variable, nnx.Variable):
+                # The first axis of a parameter is now that of the blocks.
+                sharding = variable.get_metadata().get("out_sharding")
+                if sharding:
+                    variable.set_metadata(out_sharding=(None, *sharding))
         self.count = count
 
     def __call__(
@@ -224,11 +265,13 @@ class Stack(Module):
             x: Input of the first block.
             *block_arguments: Further arguments, passed to every block.
         """
+        x = as_array(x, "x")
         definition, params, rest = nnx.split(self.blocks, nnx.Param, ...)
 
         def apply(x, states):
             block = nnx.merge(definition, *states)
             y = block(x, *block_arguments)
+            check_preserved(x, y)
             return y, nnx.split(block, nnx.Param, ...)[2]
 
         short = self.count <= _MAX_UNROLLED
@@ -255,7 +298,7 @@ def norm(features: int, batch_norm: bool, *, rngs: nnx.Rngs) -> Callable:
         >>> nn.norm(2, False, rngs=nnx.Rngs(0))(jnp.array([3.0, 4.0]))
         Array([3., 4.], dtype=float32)
     """
-    if not batch_norm:
+    if not as_switch(batch_norm, "batch_norm"):
         return identity
     return BatchNorm(features, rngs=rngs)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Shaped
 from jaxnets import functional as F
 from jaxnets.functional.shared.arguments import as_count
 from jaxnets.functional.shared.windows import Padding, PerAxis
-from jaxnets.nn.module import Module, layer
+from jaxnets.nn.module import CompiledModule, layer
 from jaxnets.nn.options import freeze_options, options_of
 from jaxnets.nn.parameters import (
     bias_or_none,
@@ -26,7 +26,7 @@ from jaxnets.nn.parameters import (
 from jaxnets.typing import ArrayLike
 
 
-class Convolution(Module):
+class Convolution(CompiledModule):
     """What the convolutional layers share: they hold kernels and call a function.
 
     The fields of the subclasses, which are dataclasses, are the function's options.
@@ -46,9 +46,9 @@ class Convolution(Module):
         self._initialise(shape, *others)
 
     def _initialise(self, shape, use_bias, kernel_init, bias_init, param_dtype, rngs):
-        self.kernel = parameter(kernel_init, shape, param_dtype, rngs)
+        freeze_options(self, len(shape) - 2)
+        self.kernel = parameter("kernel_init", kernel_init, shape, param_dtype, rngs)
         self.bias = bias_or_none(use_bias, bias_init, shape[-1], param_dtype, rngs)
-        freeze_options(self)
 
     def __call__(
         self, x: Shaped[ArrayLike, "*batch_spatial_features"]

@@ -68,10 +68,18 @@ class DepthwiseConv(Convolution):
 
     def __post_init__(self, in_features, kernel_size, multiplier, *others):
         check_counts(in_features=in_features, multiplier=multiplier)
-        window = window_of(kernel_size)
-        self._initialise((*window, 1, in_features * multiplier), *others)
-        shape = (*window, in_features, multiplier)
-        self.kernel = nnx.Param(self.kernel[...].reshape(shape))
+        use_bias, kernel_init, bias_init, dtype, rngs = others
+        window, features = window_of(kernel_size), in_features * multiplier
+        freeze_options(self, len(window))
+        self.kernel = parameter(
+            "kernel_init",
+            kernel_init,
+            (*window, 1, features),
+            dtype,
+            rngs,
+            stored_as=(*window, in_features, multiplier),
+        )
+        self.bias = bias_or_none(use_bias, bias_init, features, dtype, rngs)
 
 
 @layer
@@ -130,10 +138,17 @@ class SeparableConv(Convolution):
             in_features=in_features, out_features=out_features, multiplier=multiplier
         )
         window, features = window_of(kernel_size), in_features * multiplier
-        grouped = parameter(depthwise_init, (*window, 1, features), dtype, rngs)
-        shape = (*window, in_features, multiplier)
-        self.depthwise_kernel = nnx.Param(grouped[...].reshape(shape))
+        freeze_options(self, len(window))
+        self.depthwise_kernel = parameter(
+            "depthwise_init",
+            depthwise_init,
+            (*window, 1, features),
+            dtype,
+            rngs,
+            stored_as=(*window, in_features, multiplier),
+        )
         shape = (*(1 for _ in window), features, out_features)
-        self.pointwise_kernel = parameter(pointwise_init, shape, dtype, rngs)
+        self.pointwise_kernel = parameter(
+            "pointwise_init", pointwise_init, shape, dtype, rngs
+        )
         self.bias = bias_or_none(use_bias, bias_init, out_features, dtype, rngs)
-        freeze_options(self)

@@ -1,7 +1,7 @@
 """Global pooling and flattening: from feature maps to one vector per example."""
 
-import dataclasses
 import math
+from dataclasses import KW_ONLY
 
 from jaxtyping import Array, Shaped
 
@@ -12,15 +12,16 @@ from jaxnets.nn.pool import Pool
 from jaxnets.typing import ArrayLike
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class _GlobalPool(Pool):
     """The options that all global pools share."""
 
+    _: KW_ONLY
     spatial_ndim: int | None = None
     keepdims: bool = False
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class GlobalMaxPool(_GlobalPool):
     """The maximum of each feature map: `jaxnets.functional.global_max_pool`.
 
@@ -36,7 +37,7 @@ class GlobalMaxPool(_GlobalPool):
     _function = F.global_max_pool
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class GlobalAvgPool(_GlobalPool):
     """The mean of each feature map: `jaxnets.functional.global_avg_pool`.
 
@@ -52,7 +53,7 @@ class GlobalAvgPool(_GlobalPool):
     _function = F.global_avg_pool
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class GlobalSumPool(_GlobalPool):
     """The sum of each feature map: `jaxnets.functional.global_sum_pool`.
 

@@ -6,6 +6,8 @@ import typing
 
 from flax import nnx
 
+from jaxnets.nn.construction import in_one_program
+
 
 class _ConstructorSignature:
     """The signature of a class as `inspect` shows it: that of its constructor."""
@@ -34,6 +36,30 @@ class Module(nnx.Module):
     """
 
     __signature__ = _ConstructorSignature()
+
+
+class _InOneProgram(type(nnx.Module)):
+    """Constructs the modules of this library in one compiled program each.
+
+    A subclass that a user writes is constructed as Flax does it: its constructor may
+    read the values of weights, which a program that is being traced does not have.
+    """
+
+    def __call__(cls, *args: typing.Any, **options: typing.Any) -> typing.Any:
+        construct = super().__call__
+        if not cls.__module__.startswith("jaxnets.") or "rngs" not in options:
+            return construct(*args, **options)
+        rngs = options.pop("rngs")
+        return in_one_program(lambda r: construct(*args, rngs=r, **options), rngs)
+
+
+class CompiledModule(Module, metaclass=_InOneProgram):
+    """A module that one compiled program constructs, however many parameters it has.
+
+    The recurrent layers are plain modules: their initialisers draw small blocks of few
+    shapes, whose programs JAX keeps, and a program of their own for every layer takes
+    longer to compile.
+    """
 
 
 @typing.dataclass_transform(field_specifiers=(dataclasses.field,))

@@ -7,8 +7,9 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.nn.module import Module
+from jaxnets.functional.shared.arguments import as_dtype, as_switch
+from jaxnets.nn.module import CompiledModule
+from jaxnets.nn.options import check_name, check_range
 from jaxnets.nn.parameters import (
     bias_or_none,
     cast,
@@ -18,7 +19,7 @@ from jaxnets.nn.parameters import (
 from jaxnets.typing import ArrayLike
 
 
-class BatchNorm(Module):
+class BatchNorm(CompiledModule):
     """Batch normalisation: `jaxnets.functional.batch_norm` with learned parameters.
 
     In training mode it uses the statistics of the batch and moves the running ones
@@ -79,12 +80,19 @@ class BatchNorm(Module):
         rngs: nnx.Rngs,
     ):
         check_counts(num_features=num_features)
+        check_range(momentum, "momentum", 0, 1, "the weight of the old statistics")
+        check_range(epsilon, "epsilon", 0, meaning="it is added to the variance")
+        as_switch(use_running_average, "use_running_average")
+        if not isinstance(axis_name, tuple):
+            check_name(axis_name, "axis_name")
+        if dtype is not None:
+            as_dtype(dtype, "dtype")
         shape = (num_features,)
         self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
         self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
 
         scaled = as_switch(use_scale, "use_scale")
-        scale = lambda: parameter(scale_init, shape, param_dtype, rngs)
+        scale = lambda: parameter("scale_init", scale_init, shape, param_dtype, rngs)
         self.scale = scale() if scaled else None
         self.bias = bias_or_none(use_bias, bias_init, num_features, param_dtype, rngs)
         self.use_running_average = use_running_average

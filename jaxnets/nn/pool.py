@@ -1,13 +1,15 @@
 """Pooling over windows as Flax NNX modules, for use in a sequence of layers."""
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import KW_ONLY
 from typing import ClassVar
 
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.module import Module
+from jaxnets.functional.shared.arguments import list_or_none
+from jaxnets.functional.shared.windows import Padding, PerAxis
+from jaxnets.nn.module import Module, layer
 from jaxnets.nn.options import freeze_options, options_of
 from jaxnets.typing import ArrayLike
 
@@ -21,7 +23,8 @@ class Pool(Module):
     _function: ClassVar[Callable]
 
     def __post_init__(self):
-        freeze_options(self)
+        window = list_or_none(getattr(self, "window_shape", None))
+        freeze_options(self, None if window is None else len(window))
 
     def __call__(
         self, x: Shaped[ArrayLike, "*batch_spatial channels"]
@@ -30,26 +33,28 @@ class Pool(Module):
         return type(self)._function(x, **options_of(self))
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class _WindowOptions(Pool):
     """The options of all window pools."""
 
-    window_shape: int | Sequence[int] = dataclasses.field(kw_only=False)
-    strides: int | Sequence[int] | None = None
-    padding: str | int | Sequence = "VALID"
+    window_shape: PerAxis
+    _: KW_ONLY
+    strides: PerAxis | None = None
+    padding: Padding = "VALID"
     padding_mode: str = "zeros"
-    window_dilation: int | Sequence[int] = 1
+    window_dilation: PerAxis = 1
     ceil_mode: bool = False
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class _WindowPool(_WindowOptions):
     """Window pools with several implementations."""
 
+    _: KW_ONLY
     implementation: str | None = None
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class MaxPool(_WindowPool):
     """Max pooling: `jaxnets.functional.max_pool` as a layer.
 
@@ -66,7 +71,7 @@ class MaxPool(_WindowPool):
     _function = F.max_pool
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class SumPool(_WindowPool):
     """Sum pooling: `jaxnets.functional.sum_pool` as a layer.
 
@@ -82,7 +87,7 @@ class SumPool(_WindowPool):
     _function = F.sum_pool
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class AvgPool(_WindowPool):
     """Average pooling: `jaxnets.functional.avg_pool` as a layer.
 
@@ -96,11 +101,12 @@ class AvgPool(_WindowPool):
     """
 
     _function = F.avg_pool
+    _: KW_ONLY
     count_include_pad: bool = True
     divisor: int | float | None = None
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class LpPool(_WindowPool):
     """Lp pooling: `jaxnets.functional.lp_pool` as a layer.
 
@@ -114,10 +120,11 @@ class LpPool(_WindowPool):
     """
 
     _function = F.lp_pool
+    _: KW_ONLY
     p: int | float = 2.0
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class LogSumExpPool(_WindowPool):
     """Log-sum-exp pooling: `jaxnets.functional.logsumexp_pool` as a layer.
 
@@ -133,7 +140,7 @@ class LogSumExpPool(_WindowPool):
     _function = F.logsumexp_pool
 
 
-@dataclasses.dataclass(kw_only=True)
+@layer
 class MaxPoolWithIndices(_WindowOptions):
     """Max pooling with indices: `jaxnets.functional.max_pool_with_indices`.
 

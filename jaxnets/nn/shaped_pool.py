@@ -1,26 +1,25 @@
 """Pooling to a given shape as Flax NNX modules: adaptive, fractional, and unpooling."""
 
-import dataclasses
 from collections.abc import Sequence
 
 from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.nn.module import Module
-from jaxnets.nn.options import frozen, stream
+from jaxnets.nn.module import Module, layer
+from jaxnets.nn.options import check_sizes, freeze_options, frozen, stream
 from jaxnets.nn.pool import Pool
 from jaxnets.typing import ArrayLike
 
 
-@dataclasses.dataclass
+@layer
 class _AdaptivePool(Pool):
     """The option that adaptive pools share."""
 
     output_shape: int | Sequence[int | None]
 
 
-@dataclasses.dataclass
+@layer
 class AdaptiveMaxPool(_AdaptivePool):
     """Adaptive max pooling: `jaxnets.functional.adaptive_max_pool`.
 
@@ -36,7 +35,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     _function = F.adaptive_max_pool
 
 
-@dataclasses.dataclass
+@layer
 class AdaptiveAvgPool(_AdaptivePool):
     """Adaptive average pooling: `jaxnets.functional.adaptive_avg_pool`.
 
@@ -79,6 +78,8 @@ class FractionalMaxPool(Module):
         *,
         rngs: nnx.Rngs,
     ):
+        check_sizes(window_shape, "window_shape")
+        check_sizes(output_shape, "output_shape")
         self.window_shape = frozen(window_shape)
         self.output_shape = frozen(output_shape)
         self.rngs = stream(rngs, "pool").fork()
@@ -92,7 +93,7 @@ class FractionalMaxPool(Module):
         )
 
 
-@dataclasses.dataclass
+@layer
 class MaxUnpool(Module):
     """Max unpooling: `jaxnets.functional.max_unpool`.
 
@@ -109,7 +110,7 @@ class MaxUnpool(Module):
     spatial_shape: int | Sequence[int]
 
     def __post_init__(self):
-        self.spatial_shape = frozen(self.spatial_shape)
+        freeze_options(self)
 
     def __call__(
         self,

@@ -38,9 +38,16 @@ def init_gates(
     singular values of 1/sqrt(G). The blocks are drawn in at least float32, which a QR
     decomposition needs, and rounded to `dtype`.
     """
+    return init_blocks(init, key, (rows, columns), gates, dtype)
+
+
+def init_blocks(
+    init: Initializer, key: Key, shape: tuple[int, ...], gates: int, dtype: DTypeLike
+) -> Inexact[Array, "..."]:
+    """Draw a block of any rank for each gate, as `init_gates` does."""
     wide = accumulation_dtype(dtype)
-    blocks = [init(k, (rows, columns), wide) for k in jax.random.split(key, gates)]
-    return jnp.concatenate(blocks, axis=1).astype(dtype)
+    blocks = [init(k, shape, wide) for k in jax.random.split(key, gates)]
+    return jnp.concatenate(blocks, axis=-1).astype(dtype)
 
 
 def check_init(

@@ -10,9 +10,17 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
+from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.nn.module import Module
-from jaxnets.nn.options import stream
-from jaxnets.nn.parameters import value_or_none, window_of
+from jaxnets.nn.options import check_name, stream
+from jaxnets.nn.parameters import (
+    as_float_or_none,
+    cast,
+    check_counts,
+    drawn_weights,
+    value_or_none,
+    window_of,
+)
 from jaxnets.nn.recurrent.layer import Activation
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
@@ -35,6 +43,7 @@ class ConvLSTM(Module):
             peepholes.
         input_init: Initialiser of the kernel of each gate in `w_xh`.
         recurrent_init: Initialiser of the kernel of each gate in `w_hh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         name: Scope of its taps.
         rngs: Source of randomness, with the stream `params`.
@@ -78,28 +87,36 @@ class ConvLSTM(Module):
         peephole_shape: Sequence[int] | None = None,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         name: str = "conv_lstm",
         rngs: nnx.Rngs,
     ):
         if recurrent_kernel_size is None:
             recurrent_kernel_size = kernel_size
-        params = F.init_conv_lstm(
+        check_callables(activation=activation, gate_activation=gate_activation)
+        check_counts(in_features=in_features, hidden=hidden)
+        check_name(name, "name")
+        if peephole_shape is not None:
+            peephole_shape = window_of(peephole_shape, "peephole_shape")
+        weights = drawn_weights(
+            F.init_conv_lstm,
             stream(rngs, "params")(),
             in_features,
             hidden,
             window_of(kernel_size),
-            recurrent_kernel_size=window_of(recurrent_kernel_size),
+            recurrent_kernel_size=window_of(
+                recurrent_kernel_size, "recurrent_kernel_size"
+            ),
             forget_bias=forget_bias,
             peephole_shape=peephole_shape,
             input_init=input_init,
             recurrent_init=recurrent_init,
             dtype=param_dtype,
         )
-        self.w_xh = nnx.Param(params.w_xh)
-        self.w_hh = nnx.Param(params.w_hh)
-        self.b = nnx.Param(params.b)
-        self.peephole = None if params.peephole is None else nnx.Param(params.peephole)
+        for field, param in weights.items():
+            setattr(self, field, param)
+        self.dtype = as_float_or_none(dtype)
         self.activation = activation
         self.gate_activation = gate_activation
         self.name = name
@@ -128,9 +145,10 @@ class ConvLSTM(Module):
         Returns:
             The final state and the outputs of every step `(*batch, T, *spatial, H)`.
         """
+        params, x, state = cast(self.dtype, self.params, x, state)
         with scope(self.name):
             return F.conv_lstm(
-                self.params,
+                params,
                 x,
                 state,
                 activation=self.activation,

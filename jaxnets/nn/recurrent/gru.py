@@ -26,6 +26,7 @@ class GRU(RecurrentStack):
         clip: Bound to which the pre-activations are clipped; None is no bound.
         input_init: Initialiser of the block of each gate in `w_xh`.
         recurrent_init: Initialiser of the block of each gate in `w_hh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         implementation: Name of an implementation of `jaxnets.functional.gru`; None
             chooses.
@@ -73,6 +74,7 @@ class GRU(RecurrentStack):
         clip: float | None = None,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         implementation: str | None = None,
         name: str = "gru",
@@ -97,6 +99,7 @@ class GRU(RecurrentStack):
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            dtype=dtype,
             name=name,
             rngs=rngs,
         )

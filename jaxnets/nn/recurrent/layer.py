@@ -16,6 +16,7 @@ from jaxnets import functional as F
 from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.functional.recurrence.cells import CELLS
 from jaxnets.nn.module import Module
+from jaxnets.nn.parameters import cast
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
 
@@ -30,13 +31,16 @@ class Recipe(NamedTuple):
 
     Attributes:
         cell: The name of its row in `CELLS`.
-        draw: `draw(in_features)` draws the weights for this number of features.
+        draw: `draw(in_features)` draws the weights for this number of features, by
+            name.
         options: The options of the cell, and `implementation`.
+        dtype: The dtype to compute in, or None.
     """
 
     cell: str
-    draw: Callable[[int], Any]
+    draw: Callable[[int], dict[str, nnx.Param | None]]
     options: dict[str, Any]
+    dtype: Any
 
 
 class OneDirection(Module):
@@ -53,14 +57,14 @@ class OneDirection(Module):
 
     def _init_weights(self, recipe: Recipe, in_features: int, name: str) -> None:
         """Draw the weights, and set them and the options as attributes."""
-        params = recipe.draw(in_features)
-        for field, array in params._asdict().items():
-            setattr(self, field, None if array is None else nnx.Param(array))
+        for field, param in recipe.draw(in_features).items():
+            setattr(self, field, param)
         for option, value in recipe.options.items():
             setattr(self, option, value)
         self.cell = recipe.cell
+        self.dtype = recipe.dtype
         self.name = name
-        self.out_features = CELLS[recipe.cell].cell.widths(params)[0]
+        self.out_features = CELLS[recipe.cell].cell.widths(self.params)[0]
         # A tuple, not a dict, because the graph definition of a module is hashed.
         self._options = tuple(recipe.options)
 
@@ -108,8 +112,9 @@ class OneDirection(Module):
     ) -> tuple[Any, Outputs]:
         """Run over the time axis of `x (*batch, T, D)`; `options` override its own."""
         own = {option: getattr(self, option) for option in self._options}
+        params, x, state = cast(self.dtype, self.params, x, state)
         with scope(self.name):
-            return CELLS[self.cell].run(self.params, x, state, **(own | options))
+            return CELLS[self.cell].run(params, x, state, **(own | options))
 
 
 class BothDirections(Module):

@@ -29,6 +29,7 @@ class LSTM(RecurrentStack):
         projection: P, features of the output with a projection; None is no projection.
         input_init: Initialiser of the block of each gate in `w_xh`.
         recurrent_init: Initialiser of the block of each gate in `w_hh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         implementation: Name of an implementation of `jaxnets.functional.lstm`; None
             chooses.
@@ -85,6 +86,7 @@ class LSTM(RecurrentStack):
         projection: int | None = None,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         implementation: str | None = None,
         name: str = "lstm",
@@ -113,6 +115,7 @@ class LSTM(RecurrentStack):
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            dtype=dtype,
             name=name,
             rngs=rngs,
         )

@@ -18,6 +18,7 @@ class MinGRU(RecurrentStack):
             for each. The outputs of both are concatenated to `2*H` features.
         dropout: Rate of dropout between layers, in train mode.
         input_init: Initialiser of the block of each gate in `w_xh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         implementation: Name of an implementation of `jaxnets.functional.min_gru`; None
             chooses.
@@ -54,6 +55,7 @@ class MinGRU(RecurrentStack):
         bidirectional: bool = False,
         dropout: float = 0.0,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         implementation: str | None = None,
         name: str = "min_gru",
@@ -71,6 +73,7 @@ class MinGRU(RecurrentStack):
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            dtype=dtype,
             name=name,
             rngs=rngs,
         )

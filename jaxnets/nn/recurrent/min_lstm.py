@@ -19,6 +19,7 @@ class MinLSTM(RecurrentStack):
         dropout: Rate of dropout between layers, in train mode.
         forget_bias: Initial bias of the forget gate.
         input_init: Initialiser of the block of each gate in `w_xh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         implementation: Name of an implementation of `jaxnets.functional.min_lstm`; None
             chooses.
@@ -56,6 +57,7 @@ class MinLSTM(RecurrentStack):
         dropout: float = 0.0,
         forget_bias: float = 1.0,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         implementation: str | None = None,
         name: str = "min_lstm",
@@ -74,6 +76,7 @@ class MinLSTM(RecurrentStack):
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            dtype=dtype,
             name=name,
             rngs=rngs,
         )

@@ -22,6 +22,7 @@ class RNN(RecurrentStack):
         clip: Bound to which the pre-activation is clipped; None is no bound.
         input_init: Initialiser of `w_xh`.
         recurrent_init: Initialiser of `w_hh`.
+        dtype: Dtype of the computation; None promotes those of input and weights.
         param_dtype: Dtype of the weights.
         implementation: Name of an implementation of `jaxnets.functional.rnn`; None
             chooses.
@@ -68,6 +69,7 @@ class RNN(RecurrentStack):
         clip: float | None = None,
         input_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
         recurrent_init: nnx.Initializer = initializers.orthogonal(),  # noqa: B008
+        dtype=None,
         param_dtype=jnp.float32,
         implementation: str | None = None,
         name: str = "rnn",
@@ -90,6 +92,7 @@ class RNN(RecurrentStack):
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            dtype=dtype,
             name=name,
             rngs=rngs,
         )

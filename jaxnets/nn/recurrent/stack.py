@@ -6,16 +6,11 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from jaxnets.functional.recurrence.arguments import check_number
 from jaxnets.functional.recurrence.cell_options import check_cell_options
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.functional.shared.arguments import (
-    as_count,
-    as_switch,
-    described,
-    list_or_none,
-)
-from jaxnets.nn.options import stream
+from jaxnets.functional.shared.arguments import as_switch, described, list_or_none
+from jaxnets.nn.options import check_choice, check_name, check_range, stream
+from jaxnets.nn.parameters import as_float_or_none, check_counts, drawn_weights
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
     OneDirection,
@@ -47,23 +42,29 @@ class RecurrentStack(OneDirection):
         num_layers: int,
         bidirectional: bool,
         dropout: float,
+        dtype: Any,
         name: str,
         rngs: nnx.Rngs,
     ):
-        as_count(num_layers, "num_layers", minimum=1)
+        check_counts(in_features=in_features, hidden=hidden, num_layers=num_layers)
         as_switch(bidirectional, "bidirectional")
+        check_name(name, "name")
         cell_options = {n: o for n, o in options.items() if n != "implementation"}
-        check_cell_options(CELLS[cell].cell.switches, **cell_options)
+        kind = CELLS[cell].cell
+        kernels = [kernel.name for kernel in getattr(kind, "kernels", ())]
+        implementations = [*kind.implementations, *kernels]
+        check_choice(options["implementation"], "implementation", implementations)
+        check_cell_options(kind.switches, **cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
         masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))
         self.dropout = masks() if dropout else None
 
-        def draw(features: int) -> Any:
-            key = stream(rngs, "params")()
-            return CELLS[cell].init(key, features, hidden, **init_options)
+        def draw(features: int) -> dict[str, nnx.Param | None]:
+            init, key = CELLS[cell].init, stream(rngs, "params")()
+            return drawn_weights(init, key, features, hidden, **init_options)
 
-        recipe = Recipe(cell, draw, options)
+        recipe = Recipe(cell, draw, options, as_float_or_none(dtype))
         if num_layers == 1 and not bidirectional:
             self.layers = None
             self._init_weights(recipe, in_features, name)
@@ -199,12 +200,10 @@ class RecurrentStack(OneDirection):
 
 
 def _check_dropout(rate: Any, num_layers: int) -> None:
-    check_number("dropout", rate, "a probability, 0 to 1")
-    if not 0 <= rate <= 1:
-        raise ValueError(
-            f"`dropout` is {rate}; wanted a probability, 0 to 1, with which an output "
-            "is replaced by zero before the next layer."
-        )
+    meaning = (
+        "a probability, with which an output is replaced by zero before the next layer"
+    )
+    check_range(rate, "dropout", 0, 1, meaning)
     if rate and num_layers == 1:
         raise ValueError(
             f"`dropout` is {rate}, but it acts between layers and there is only one. "

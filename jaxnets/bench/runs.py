@@ -46,8 +46,8 @@ def run(options: Options) -> None:
         options: What to time and where to write it.
 
     Raises:
-        ValueError: If no row matches, a peer that was named is not installed, or JAX
-            has no device.
+        ValueError: If no row matches, a peer that was named is not installed, JAX has
+            no device, or the arrays of a row do not fit into memory.
 
     Example:
         >>> from jaxnets.bench.options import Options
@@ -78,6 +78,13 @@ def run(options: Options) -> None:
         print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)
         try:
             _measure_all(rows, options, record, torch)
+        except jax.errors.JaxRuntimeError as error:
+            if "memory" not in str(error):
+                raise
+            raise ValueError(
+                "The arrays of a row do not fit into memory. Pass a smaller --batch, "
+                f"or name other --rows. JAX says: {error}"
+            ) from error
         finally:
             _write(record, options)
     if found := summaries(record.measurements, peers):

@@ -1,14 +1,10 @@
 """The words of a command line become a command with its arguments."""
 
 import argparse
-import difflib
-import itertools
 import re
-import shutil
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 from jaxnets._version import __version__
 from jaxnets.bench.options import DTYPES, SUITES, Options
@@ -20,6 +16,7 @@ from jaxnets.cli.arguments import (
     Report,
     UsageError,
 )
+from jaxnets.cli.command_parser import CommandParser
 from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
 
 
@@ -47,7 +44,7 @@ def parse(words: Sequence[str]) -> Command:
         UsageError: If they are not a command line.
         SystemExit: After `--help` or `--version` is printed.
     """
-    top = _Parser(
+    top = CommandParser(
         "jaxnets",
         "See how gradients flow through networks. Start with `jaxnets contrast`.",
         {"commands": COMMANDS},
@@ -70,7 +67,7 @@ def parse(words: Sequence[str]) -> Command:
 
 def _contrast(words: Sequence[str]) -> Contrast:
     images = ", ".join(name for name, study in STUDIES.items() if study.images)
-    parser = _Parser(
+    parser = CommandParser(
         "jaxnets contrast",
         "Contrast networks by how gradients flow in them, and write a report. Every "
         "arm of the chosen studies is trained with several seeds, and the gradient is "
@@ -125,7 +122,7 @@ def _contrast(words: Sequence[str]) -> Contrast:
 
 
 def _report(words: Sequence[str]) -> Report:
-    parser = _Parser("jaxnets report", COMMANDS["report"])
+    parser = CommandParser("jaxnets report", COMMANDS["report"])
     parser.add_argument("run", type=_path, metavar="FOLDER", help="Folder of the run.")
     parser.add_argument(
         "--format",
@@ -138,7 +135,7 @@ def _report(words: Sequence[str]) -> Report:
 
 
 def _bench(words: Sequence[str]) -> Bench:
-    parser = _Parser(
+    parser = CommandParser(
         "jaxnets bench",
         "Time this library beside Flax and PyTorch and print the ratios. Every "
         "function is compiled first; then ours and its peers run in turn, round by "
@@ -172,74 +169,8 @@ def _bench(words: Sequence[str]) -> Bench:
 
 
 def _doctor(words: Sequence[str]) -> Doctor:
-    _Parser("jaxnets doctor", COMMANDS["doctor"]).parse(words)
+    CommandParser("jaxnets doctor", COMMANDS["doctor"]).parse(words)
     return Doctor()
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises mistakes, and whose help fits the terminal.
-
-    Args:
-        name: The command, such as `jaxnets report`.
-        description: What it does.
-        lists: Titles of lists of words that are explained below the options.
-        end: The end of the help.
-        usage: How the command is called, if argparse cannot tell.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        description: str,
-        lists: Mapping[str, Mapping[str, str]] | None = None,
-        end: str = "",
-        usage: str | None = None,
-    ):
-        columns = shutil.get_terminal_size().columns - 2
-        after = [_listing(*each, columns) for each in (lists or {}).items()]
-        super().__init__(
-            name,
-            usage=usage,
-            description=textwrap.fill(description, columns),
-            epilog="\n\n".join([*after, *filter(None, [textwrap.fill(end, columns)])]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the arguments, in any order.
-
-        An option that does not exist is named first: the word after it, which argparse
-        takes for something else, may be its value.
-        """
-        options = self._option_string_actions
-        for word in itertools.takewhile(lambda word: word != "--", words):
-            name = word.partition("=")[0]
-            if name.startswith("--") and name not in options:
-                near = difflib.get_close_matches(name, options, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                self.error(f"there is no option {name}{hint}")
-        return self.parse_intermixed_args(words)
-
-    def error(self, message: str) -> Never:
-        """Raise the mistake instead of printing the usage."""
-        end = "" if message.endswith("?") else "."
-        raise UsageError(f"{message}{end} Try {self.prog} --help.")
-
-
-def _listing(title: str, rows: Mapping[str, str], columns: int) -> str:
-    """Return a list of words with their explanations, as argparse lays out options."""
-    indent = max(map(len, rows)) + 4
-    lines = [
-        textwrap.fill(
-            text,
-            columns,
-            initial_indent=f"  {name}".ljust(indent),
-            subsequent_indent=" " * indent,
-        )
-        for name, text in rows.items()
-    ]
-    return "\n".join([f"{title}:", *lines])
 
 
 def _attributes(cls: type) -> dict[str, str]:

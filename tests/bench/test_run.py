@@ -4,8 +4,10 @@ import re
 import subprocess
 import sys
 
+import jax
 import pytest
 
+from jaxnets.bench.grid import chosen_rows
 from jaxnets.bench.measurement import Measurement
 from jaxnets.bench.options import Options
 from jaxnets.bench.pytorch.process import VARIABLE, PeerError, find_python
@@ -42,6 +44,20 @@ def test_a_run_prints_and_writes_what_it_measured(tmp_path, capsys):
         name = "max_pool 1x64x64x16 k8 s8"
         assert measurement.name == name and name in said
         assert name in files["--markdown"].read_text()
+
+
+def test_rows_that_do_not_fit_are_told_in_one_line(capsys, monkeypatch):
+    def time_case(case, **options):
+        raise jax.errors.JaxRuntimeError("INTERNAL: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr("jaxnets.bench.runs.time_case", time_case)
+    assert main(["bench", "--rows", "max_pool*k8", "--peers", "flax"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Pass a smaller --batch" in said
+
+
+def test_a_comma_at_the_end_does_not_match_everything():
+    assert len(chosen_rows(Options("ops", rows=" avg*k8 ,"))) == 1
 
 
 def test_list_shows_the_rows_and_runs_nothing(capsys):

@@ -106,7 +106,6 @@ def read_records(path: Path) -> list[Record]:
     if text is None:
         raise FileNotFoundError(f"There is no {path}.")
     rows = csv.reader(io.StringIO(printable(text), newline=""), strict=True)
-    records: list[Record] = []
     try:
         header = tuple(next(rows, ()))
         if header != Record._fields:
@@ -114,13 +113,21 @@ def read_records(path: Path) -> list[Record]:
                 f"{path}: the first row is {reprlib.repr(header)}; wanted "
                 f"{','.join(Record._fields)}. Is it the records.csv of a jaxnets run?"
             )
+        lines, found = [], []
         for row in rows:
-            records.append(_parse(row, path, rows.line_num))
+            lines.append(rows.line_num)
+            found.append(row)
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {rows.line_num}: it is not CSV ({error}). {REMEDY}"
         ) from error
-    return records
+    try:
+        columns = zip(*found, strict=True)
+        parsed = [_column(*each) for each in zip(PARSERS, columns, strict=True)]
+        return list(map(Record._make, zip(*parsed, strict=True)))
+    except ValueError:
+        # Row by row, so that the error names the line and the field.
+        return [_parse(*each, path) for each in zip(found, lines, strict=True)]
 
 
 def _name(text: str) -> str:
@@ -171,13 +178,19 @@ PARSERS: tuple[Callable[[str], Any], ...] = (
 )
 
 
-def _parse(row: list[str], path: Path, line: int) -> Record:
+def _column(parse: Callable[[str], Any], texts: Iterable[str]) -> list[Any]:
+    """Return the parsed texts of a field; most fields have few different ones."""
+    texts = tuple(texts)
+    values = {text: parse(text) for text in set(texts)}
+    return [values[text] for text in texts]
+
+
+def _parse(row: list[str], line: int, path: Path) -> Record:
     reason = f"it has {len(row)} fields; wanted {len(PARSERS)}"
     if len(row) == len(PARSERS):
         values = []
         try:
-            for parse, text in zip(PARSERS, row, strict=True):
-                values.append(parse(text))
+            values.extend(parse(text) for parse, text in zip(PARSERS, row, strict=True))
             return Record(*values)
         except ValueError as error:
             reason = f"`{Record._fields[len(values)]}`: {error}"

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,21 +167,26 @@ def _run_arms(run: RunState, progress: RunProgress, console: Console) -> None:
 
     cores = os.cpu_count() or 1
     workers = min(cores, SIDE_BY_SIDE) if jax.default_backend() == "cpu" else 1
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for done in as_completed(
-                [pool.submit(run_arm, a) for a in run.remaining()]
-            ):
-                arm, outcome, seconds = done.result()
-                run.add(arm, outcome, seconds)
-                progress.end(arm, seconds, outcome.message)
-        except KeyboardInterrupt:
-            stop.set()
-            console.print("Stopping: arms that are running end at their next epoch.")
-            raise
-        finally:
-            # After Ctrl-C or an error, arms end at their next epoch or do not begin.
-            stop.set()
+    pool = ThreadPoolExecutor(workers)
+    begun: list[Future[tuple[Arm, Outcome, float]]] = []
+    try:
+        begun.extend(pool.submit(run_arm, arm) for arm in run.remaining())
+        for done in as_completed(begun):
+            arm, outcome, seconds = done.result()
+            run.add(arm, outcome, seconds)
+            progress.end(arm, seconds, outcome.message)
+    except KeyboardInterrupt:
+        stop.set()
+        console.print("Stopping: arms that are running end at their next epoch.")
+        raise
+    finally:
+        # After Ctrl-C or an error, arms end at their next epoch or do not begin.
+        stop.set()
+        pool.shutdown(wait=False)
+        # For the arms and not for the threads: if a second Ctrl-C interrupts the wait
+        # for a thread, Python 3.12 forgets that it runs, and the process crashes at
+        # its end.
+        wait(begun)
 
 
 class _Stopped(Exception):

@@ -6,6 +6,7 @@ from jaxnets import data
 
 
 NAMES = ("digits", "mnist", "cifar10")
+SCALES = ("smoke", "laptop", "accelerator")
 
 
 @functools.cache
@@ -37,11 +38,16 @@ def default_dataset(scale: str) -> str:
     Returns:
         `digits` or `cifar10`.
 
+    Raises:
+        ValueError: If `scale` is none of the three.
+
     Example:
         >>> from jaxnets.studies import default_dataset
         >>> default_dataset("laptop")
         'digits'
     """
+    if scale not in SCALES:
+        raise ValueError(f"`scale` is {scale!r}; wanted one of {', '.join(SCALES)}.")
     if scale != "accelerator":
         return "digits"
     try:

@@ -125,9 +125,7 @@ def adjoint_parts(
     check_recurrence(step, state, xs, cotangent)
     check_callable("direct", direct, "a function with the arguments of `step`")
     pick = select or (lambda state: state)
-    check_callable(
-        "select", pick, "None, or a function such as `lambda state: state.c`"
-    )
+    check_callable("select", pick, "None or a function, such as `lambda s: s.c`")
     if not split_inexact(pick(state))[0]:
         raise ValueError(
             "`select` returns no floating-point array, so there is no adjoint to "

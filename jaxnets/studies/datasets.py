@@ -3,7 +3,7 @@
 import functools
 
 from jaxnets import data
-from jaxnets.runs.catalogue import DATASETS
+from jaxnets.runs.catalogue import DATASETS, SCALES
 
 
 @functools.cache
@@ -35,11 +35,16 @@ def default_dataset(scale: str) -> str:
     Returns:
         `digits` or `cifar10`.
 
+    Raises:
+        ValueError: If `scale` is none of the three.
+
     Example:
         >>> from jaxnets.studies import default_dataset
         >>> default_dataset("laptop")
         'digits'
     """
+    if scale not in SCALES:
+        raise ValueError(f"`scale` is {scale!r}; wanted one of {', '.join(SCALES)}.")
     if scale != "accelerator":
         return "digits"
     try:

@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxnets.arguments import as_count, check_callable, check_key
 from jaxnets.data import Labelled, epoch_batches
+from jaxnets.training.arguments import check_batch, leading_axis
 
 
 # `batches(key)` returns one epoch: a pytree with the leading axes `(steps, batch)`.
@@ -28,6 +30,12 @@ def shuffled(data: Labelled, batch_size: int) -> Batches:
     Returns:
         `batches(key) -> Labelled` with the leading axes `(steps, batch_size)`.
 
+    Raises:
+        TypeError: If `data` has no `x` and `y`, which are arrays, or `batch_size` is
+            not an int.
+        ValueError: If `x` and `y` differ in the number of examples, or `batch_size` is
+            not between 1 and N.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
@@ -37,10 +45,15 @@ def shuffled(data: Labelled, batch_size: int) -> Batches:
         >>> batches(jax.random.key(0)).x.shape
         (2, 4)
     """
+    check_batch("data", data)
+    count = leading_axis("`data`", data, "one row for each example")
+    few = f"`data` has {count} examples"
+    batch_size = as_count(batch_size, "batch_size", maximum=count, meaning=few)
     data = jax.tree.map(jnp.asarray, data)
 
     def draw(key: jax.Array) -> Labelled:
-        rows = epoch_batches(key, len(data.y), batch_size)
+        check_key(key)
+        rows = epoch_batches(key, count, batch_size)
         return jax.tree.map(lambda array: array[rows], data)
 
     return draw
@@ -60,6 +73,12 @@ def generated(
         `batches(key)`, which returns the pytree of `make` with the leading axes
         `(steps, batch_size)`.
 
+    Raises:
+        TypeError: If `make` is not a function that returns arrays, or a number is not
+            an int.
+        ValueError: If a number is below 1, or `make` returns another number of
+            examples.
+
     Example:
         >>> import functools
         >>> import jax
@@ -69,9 +88,19 @@ def generated(
         >>> generated(make, steps=5, batch_size=8)(jax.random.key(0)).x.shape
         (5, 8, 20, 2)
     """
+    check_callable("make", make, "a function `make(key, count)` of batches")
+    steps, batch_size = as_count(steps, "steps"), as_count(batch_size, "batch_size")
+    count = steps * batch_size
 
     def draw(key: jax.Array) -> Any:
+        check_key(key)
+        made = make(key, count)
+        found = leading_axis("What `make` returned", made, "one row for each example")
+        if found != count:
+            raise ValueError(
+                f"`make` returned {found} examples; wanted `count`, {count}."
+            )
         split = lambda array: array.reshape(steps, batch_size, *array.shape[1:])
-        return jax.tree.map(split, make(key, steps * batch_size))
+        return jax.tree.map(split, made)
 
     return draw

@@ -1,12 +1,14 @@
 """Training for a number of epochs, which stops at a loss that is not finite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxnets.arguments import as_count, as_seed, check_callable, described
 from jaxnets.gradflow import measure
+from jaxnets.training.arguments import check_optional_callable
 from jaxnets.training.program import Program, random_key
 from jaxnets.training.step import StepReport, TrainState
 
@@ -81,7 +83,8 @@ def fit(
 
     Raises:
         NonFiniteLoss: If the loss of a seed is not finite.
-        ValueError: If `epochs` is below 1.
+        TypeError: If an argument has the wrong type.
+        ValueError: If `epochs` is below 1, or `data_seed` not from 0 to 2^32 - 1.
 
     Example:
         >>> import jax.numpy as jnp
@@ -99,8 +102,20 @@ def fit(
         >>> history.reports.loss.shape, history.figures["validation_loss"].shape
         ((2, 15), (2, 5))
     """
-    if epochs < 1:
-        raise ValueError(f"`epochs` is {epochs}; wanted an integer of at least 1.")
+    if not isinstance(program, Program):
+        raise TypeError(
+            f"`program` is {described(program)}; wanted what `compile_program` "
+            "returned."
+        )
+    epochs, data_seed = as_count(epochs, "epochs"), as_seed(data_seed, "data_seed")
+    if not isinstance(evaluation, Mapping) or not all(
+        isinstance(name, str) for name in evaluation
+    ):
+        raise TypeError(
+            f"`evaluation` is {described(evaluation)}; wanted a dictionary of batches "
+            "by name, such as {'validation': data}, or {}."
+        )
+    check_optional_callable("on_epoch", on_epoch, "`on_epoch(number, figures)`")
     state, seen = program.initial, []
     key = random_key(data_seed)
     for number in range(1, epochs + 1):
@@ -152,6 +167,9 @@ def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
         The name of the tap, with the index of the layer or time step if the tap is in
         a loop; None if the values of all taps are finite.
 
+    Raises:
+        TypeError: If `objective` is not a function.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.gradflow import tap
@@ -162,6 +180,8 @@ def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
         >>> first_nonfinite_layer(objective, jnp.array([10.0]))
         'second'
     """
+    wanted = "a function `objective(params, ...) -> (loss, aux)`"
+    check_callable("objective", objective, wanted)
     # Not under jit, which would return the taps in the order of their names.
     flow = measure(objective, *arguments, has_aux=True)
     for name, response in flow.responses.items():

@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from jaxnets.arguments import as_seed, check_callable, list_or_none
 from jaxnets.gradflow import Schedule
+from jaxnets.training.arguments import (
+    check_loss,
+    check_module,
+    check_optimizer,
+    leading_axis,
+)
 from jaxnets.training.batches import Batches
 from jaxnets.training.step import (
     Loss,
@@ -85,7 +92,10 @@ def compile_program(
         The `Program`.
 
     Raises:
-        ValueError: If `over_seeds` is unknown or `seeds` is empty.
+        TypeError: If an argument has the wrong type, or a function returns something
+            else than it should.
+        ValueError: If `over_seeds` is unknown, `seeds` is empty, or a seed is not from
+            0 to 2^32 - 1.
 
     Example:
         >>> import jax
@@ -108,8 +118,16 @@ def compile_program(
     """
     if over_seeds not in ("map", "vmap"):
         raise ValueError(f"`over_seeds` is {over_seeds!r}; wanted 'map' or 'vmap'.")
-    if not seeds:
-        raise ValueError("`seeds` is empty; wanted at least one, such as (0,).")
+    if isinstance(make_model, nnx.Module):
+        raise TypeError(
+            "`make_model` is a network; wanted a function that makes one, "
+            "`make_model(rngs)`, because each seed has its own."
+        )
+    check_callable("make_model", make_model, "a function `make_model(rngs)`")
+    check_loss(loss)
+    check_optimizer(optimizer)
+    check_callable("batches", batches, "a function of a key, as `shuffled` returns it")
+    seeds = _checked_seeds(seeds)
     started = time.perf_counter()
     graphdef, initial = _initial_states(make_model, optimizer, seeds)
     step = make_step(graphdef, loss, optimizer, watch=watch, schedule=schedule)
@@ -129,7 +147,9 @@ def compile_program(
         batch = jax.tree.map(lambda array: array[steps], drawn)
         return make_objective(graphdef, loss), (state.params, state.rest, batch)
 
-    compiled = jax.jit(epoch).lower(initial, batches(random_key(0))).compile()
+    drawn = batches(random_key(0))
+    leading_axis("What `batches` returned", drawn, "one entry for each step")
+    compiled = jax.jit(epoch).lower(initial, drawn).compile()
     seconds = time.perf_counter() - started
     return Program(
         graphdef, initial, batches, compiled, jax.jit(evaluate), replay, seconds
@@ -143,17 +163,33 @@ def random_key(seed: int) -> jax.Array:
     program of many operations, which XLA compiles anew for each shape.
 
     Args:
-        seed: The seed of the key.
+        seed: The seed of the key, from 0 to 2^32 - 1.
 
     Returns:
         A typed key, shape ().
+
+    Raises:
+        TypeError: If `seed` is not an int.
+        ValueError: If it is negative or above 2^32 - 1.
 
     Example:
         >>> from jaxnets.training import random_key
         >>> random_key(0).dtype
         key<rbg>
     """
-    return jax.random.key(seed, impl="rbg")
+    return jax.random.key(as_seed(seed, "seed"), impl="rbg")
+
+
+def _checked_seeds(seeds: Any) -> list[int]:
+    """Return the seeds as a list of ints."""
+    found = list_or_none(seeds)
+    if found is None:
+        raise TypeError(
+            f"`seeds` is {seeds!r}; wanted a sequence of ints, such as (0,)."
+        )
+    if not found:
+        raise ValueError("`seeds` is empty; wanted at least one, such as (0,).")
+    return [as_seed(seed, f"seeds[{index}]") for index, seed in enumerate(found)]
 
 
 def _in_turn(function: Callable) -> Callable:
@@ -169,9 +205,11 @@ def _initial_states(
     This is not jitted, so that JAX compiles each operation of the initialisers once,
     and not one program for each network.
     """
-    made = [
-        train_state(make_model(nnx.Rngs(random_key(seed))), optimizer) for seed in seeds
-    ]
+    made = []
+    for seed in seeds:
+        model = make_model(nnx.Rngs(random_key(seed)))
+        check_module("make_model(rngs)", model)
+        made.append(train_state(model, optimizer))
     stack = lambda *arrays: jnp.stack(arrays)
     return made[0][0], jax.tree.map(stack, *[state for _, state in made])
 

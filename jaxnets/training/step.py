@@ -9,7 +9,17 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from jaxnets.arguments import described
 from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure
+from jaxnets.training.arguments import (
+    check_boolean,
+    check_graphdef,
+    check_loss,
+    check_module,
+    check_optimizer,
+    check_optional_callable,
+    checked_loss,
+)
 
 
 Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
@@ -82,6 +92,9 @@ def train_state(
         The graph definition, which training does not change, and the state before the
         first step.
 
+    Raises:
+        TypeError: If `model` is not an `nnx.Module`, or `optimizer` no Optax transform.
+
     Example:
         >>> import optax
         >>> from flax import nnx
@@ -90,6 +103,8 @@ def train_state(
         >>> int(state.step)
         0
     """
+    check_module("model", model)
+    check_optimizer(optimizer)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     step = jnp.zeros((), jnp.int32)
     return graphdef, TrainState(params, rest, optimizer.init(params), step)
@@ -108,6 +123,10 @@ def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
     Returns:
         The objective.
 
+    Raises:
+        TypeError: If `graphdef` is not a graph definition, or `loss` not a function.
+            The objective raises it if `loss` does not return such a pair.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
@@ -123,10 +142,12 @@ def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
         >>> gradient(state.params, state.rest, batch)[0]["bias"].shape
         (1,)
     """
+    check_graphdef(graphdef)
+    check_loss(loss)
 
     def objective(params, rest, batch):
         model = nnx.merge(graphdef, params, rest, copy=True)
-        value, figures = loss(model, batch)
+        value, figures = checked_loss(loss(model, batch))
         return value, (figures, nnx.split(model, nnx.Param, ...)[2])
 
     return objective
@@ -156,6 +177,10 @@ def make_step(
     Returns:
         The step. It is not jitted; compose it with `jax.jit`, `lax.scan` or `vmap`.
 
+    Raises:
+        TypeError: If an argument has the wrong type. The step raises it if `state` is
+            not a `TrainState`, or a function returns something else than it should.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
@@ -172,6 +197,11 @@ def make_step(
         >>> bool(second.loss < first.loss)
         True
     """
+    check_graphdef(graphdef)
+    check_loss(loss)
+    check_optimizer(optimizer)
+    check_optional_callable("watch", watch, "`watch(taps, responses)`")
+    check_optional_callable("schedule", schedule, "of the step, such as `every(64)`")
     objective = make_objective(graphdef, loss)
 
     def plain(*arguments):
@@ -192,9 +222,12 @@ def make_step(
             return measured(*arguments)
         shapes = jax.eval_shape(measured, *arguments)[-1]
         unmeasured = lambda *arguments: (*plain(*arguments)[:-1], _blank(shapes))
-        return jax.lax.cond(schedule(number), measured, unmeasured, *arguments)
+        chosen = schedule(number)
+        check_boolean("schedule(step)", chosen)
+        return jax.lax.cond(chosen, measured, unmeasured, *arguments)
 
     def step(state: TrainState, batch) -> tuple[TrainState, StepReport]:
+        check_state(state)
         value, figures, rest, grads, watched = differentiated(
             state.step, state.params, state.rest, batch
         )
@@ -204,6 +237,15 @@ def make_step(
         return state, StepReport(value, figures, watched)
 
     return step
+
+
+def check_state(state: Any) -> None:
+    """Raise a TypeError unless `state` is a `TrainState`."""
+    if not isinstance(state, TrainState):
+        raise TypeError(
+            f"`state` is {described(state)}; wanted a `TrainState`: "
+            "`graphdef, state = train_state(model, optimizer)`."
+        )
 
 
 def _blank(shapes: Any) -> Any:
@@ -231,6 +273,9 @@ def make_evaluation(
     Returns:
         The evaluation. It is not jitted.
 
+    Raises:
+        TypeError: If `graphdef` is not a graph definition, or `loss` not a function.
+
     Example:
         >>> import jax.numpy as jnp
         >>> import optax
@@ -243,11 +288,14 @@ def make_evaluation(
         >>> list(evaluate(state, Labelled(jnp.ones((4, 2)), jnp.ones((4, 1)))))
         ['loss', 'accuracy']
     """
+    check_graphdef(graphdef)
+    check_loss(loss)
 
     def evaluate(state: TrainState, batch) -> dict[str, jax.Array]:
+        check_state(state)
         model = nnx.merge(graphdef, state.params, state.rest, copy=True)
         model.eval()
-        value, figures = loss(model, batch)
+        value, figures = checked_loss(loss(model, batch))
         return {"loss": value, **figures}
 
     return evaluate

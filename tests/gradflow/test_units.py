@@ -90,7 +90,6 @@ def test_a_forget_bias_of_one_remembers_three_steps():
         ("tanh", [-0.98, -0.96, 0.0, 0.971], 0.5),
         ("sigmoid", [0.02, 0.04, 0.96, 0.98], 0.5),
         ("ReLU", [0.0, 0.0, 0.0, 0.1], 0.75),
-        ("tanh", [np.nan, 1.0], 0.5),
     ],
 )
 def test_saturation(kind, values, expected):

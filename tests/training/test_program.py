@@ -168,7 +168,7 @@ def test_arguments_are_checked_before_anything_is_compiled(program):
         compiled("pmap")
     with pytest.raises(ValueError, match="`seeds` is empty; wanted at least one"):
         compiled("map", ())
-    with pytest.raises(ValueError, match="`epochs` is 0; wanted an integer"):
+    with pytest.raises(ValueError, match="`epochs` is 0; wanted 1 or more"):
         fit(program[1], 0, {})
-    with pytest.raises(ValueError, match="`batch_size` is 15, but there are only"):
+    with pytest.raises(ValueError, match="`batch_size` is 15; wanted 1 to"):
         compiled("map", batches=shuffled(DATA, 15))

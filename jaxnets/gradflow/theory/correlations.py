@@ -1,6 +1,7 @@
 """Mean-field theory of two inputs: how their correlation changes with depth."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -233,11 +234,7 @@ def length_slope(
 
 
 def _length(
-    activation: Activation,
-    c: Real,
-    weight_variance: Real,
-    bias_variance: Real,
-    q: Real | None,
+    activation: Activation, c: Any, weight_variance: Any, bias_variance: Any, q: Any
 ) -> Real:
     """Check the arguments and return q, which is q* for None."""
     check_not_negative(weight_variance=weight_variance, bias_variance=bias_variance)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import max_dim
 from jaxtyping import Array, Float, Shaped
 
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
@@ -49,8 +51,9 @@ def batch_norm(
         scale: `(channels,)`; None is 1.
         bias: `(channels,)`; None is 0.
         mean: `(channels,)`, passed together with `var`.
-        var: `(channels,)`.
-        epsilon: Added to the variance.
+        var: `(channels,)`, 0 or more. NumPy arrays are checked. JAX arrays may be on a
+            device or have no values yet: a channel with `var + epsilon < 0` is NaN.
+        epsilon: Added to the variance: a finite number, 0 or more.
         axis_name: Name of a mapped axis (of `jax.vmap` or `jax.shard_map`). The
             statistics of the batch are taken over this axis too. It has no effect if
             `mean` and `var` are passed.
@@ -62,11 +65,12 @@ def batch_norm(
 
     Raises:
         TypeError: If an argument is not a floating-point array.
-        ValueError: If a shape is wrong, `epsilon` is negative, or only one of `mean`
-            and `var` is passed.
+        ValueError: If a shape is wrong, `epsilon` or a known `var` is negative, or only
+            one of `mean` and `var` is passed.
 
     Example:
         >>> import jax.numpy as jnp
+    import numpy as np
         >>> y, mean, var = batch_norm(jnp.array([[1.0], [3.0]]), epsilon=0.0)
         >>> y.ravel(), mean, var
         (Array([-1.,  1.], dtype=float32), Array([2.], dtype=float32),
@@ -80,9 +84,11 @@ def batch_norm(
     """
     x = as_array(x, "x")
     scale, bias = as_optional_array(scale, "scale"), as_optional_array(bias, "bias")
+    known_var = None if isinstance(var, jax.Array) else var
     mean, var = as_optional_array(mean, "mean"), as_optional_array(var, "var")
     _check_arguments(x, {"scale": scale, "bias": bias, "mean": mean, "var": var})
     _check_epsilon(epsilon)
+    _check_var(known_var)
     dtype = jnp.result_type(*(a for a in (x, scale, bias) if a is not None))
     wide = accumulation_dtype(dtype)
     x = jnp.asarray(x, wide)
@@ -139,7 +145,7 @@ def _with_intermediates(x, scale, bias, epsilon, axis_name):
 
 def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
     """Return the mean of each channel, and zero for an empty batch."""
-    count = max(math.prod(x.shape[:-1]), 1)
+    count = max_dim(math.prod(x.shape[:-1]), 1)
     mean = jnp.sum(x, axis=tuple(range(x.ndim - 1))) / count
     return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
@@ -153,8 +159,17 @@ def _check_epsilon(epsilon: Any) -> None:
     wanted = "0 or more, such as 1e-5, so that the variance stays positive"
     if not isinstance(epsilon, numbers.Real) or isinstance(epsilon, bool):
         raise TypeError(f"`epsilon` is {epsilon!r}; wanted a real number, {wanted}.")
-    if not float(epsilon) >= 0:
+    if not 0 <= float(epsilon) < math.inf:
         raise ValueError(f"`epsilon` is {epsilon}; wanted {wanted}.")
+
+
+def _check_var(var: Any) -> None:
+    """Raise a ValueError if a variance that is known on the host is negative."""
+    if var is not None and (np.asarray(var) < 0).any():
+        raise ValueError(
+            f"`var` holds {np.min(np.asarray(var))}; wanted variances of 0 or more. "
+            "Pass the variance itself, not its logarithm."
+        )
 
 
 def _check_arguments(x: ArrayLike, vectors: dict[str, ArrayLike | None]) -> None:

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import as_count, list_or_none
+from jaxnets.functional.shared.dtypes import sum_dtype
 from jaxnets.functional.shared.sharding import divided_by_xla, partition
 from jaxnets.typing import ArrayLike
 
@@ -19,6 +20,8 @@ def checked_result_dtype(
     preferred: DTypeLike | None, operands: np.dtype
 ) -> np.dtype | None:
     """Return the dtype of the sum and the result; None if it is that of the operands.
+
+    Unless `preferred` says otherwise it is `sum_dtype` of the operands.
 
     Raises:
         TypeError: If `preferred`, the caller's `preferred_element_type`, is not a
@@ -29,7 +32,8 @@ def checked_result_dtype(
         dtype('int32')
     """
     if preferred is None:
-        return None
+        result = sum_dtype(operands)
+        return None if result == operands else result
     wanted = "a dtype at least as wide that can represent their products"
     try:
         result = jax.dtypes.canonicalize_dtype(preferred)

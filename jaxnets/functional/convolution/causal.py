@@ -46,7 +46,8 @@ def causal_conv(
 
     Returns:
         `(state, y)`, in the order of a `jax.lax.scan` body: the state after `x`, and
-        `y (*batch, T, F)`, both in the promoted dtype of the arguments.
+        `y (*batch, T, F)`, both in the promoted dtype of the arguments. If that is an
+        integer of fewer than 32 bits, `y` has 32.
 
     Raises:
         TypeError: If an option has the wrong type, or an array does not hold numbers.

@@ -50,7 +50,8 @@ def depthwise_conv(
         implementation: As in `conv`. On CPUs None chooses "shifts" for most windows.
 
     Returns:
-        `(*batch, *out, C * M)` in the promoted dtype of the arguments.
+        `(*batch, *out, C * M)` in the promoted dtype of the arguments; int32 or uint32
+        for integers of fewer bits.
 
     Raises:
         TypeError: If an option has the wrong type, or an array does not hold numbers.
@@ -130,7 +131,8 @@ def separable_conv(
             `depthwise_conv`.
 
     Returns:
-        `(*batch, *out, F)` in the promoted dtype of the arguments.
+        `(*batch, *out, F)` in the promoted dtype of the arguments; int32 or uint32 for
+        integers of fewer bits.
 
     Raises:
         TypeError: If an option has the wrong type, or an array does not hold numbers.

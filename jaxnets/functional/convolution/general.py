@@ -83,8 +83,9 @@ def conv(
             "highest", a `jax.lax.Precision`, a pair of these, or a
             `jax.lax.DotAlgorithmPreset`.
         preferred_element_type: Dtype of the sum and the result, at least as wide as the
-            promoted dtype of the arguments; for example int32 for int8 arguments. None
-            is the promoted dtype.
+            promoted dtype of the arguments. None is the promoted dtype, or 32 bits if
+            these are integers of fewer bits. With int8 given for int8 arguments the sum
+            wraps around.
         implementation: "lax" is JAX's convolution with JAX's derivative. "library"
             writes both gradients in the layout that XLA's convolution library for CPUs
             supports inside loops too. "product" (windows of one element), "shifts"
@@ -94,7 +95,8 @@ def conv(
 
     Returns:
         `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
-        are summed in float32 and rounded once, before the bias is added.
+        are summed in float32 and rounded once, before the bias is added. The sum of
+        integers of fewer than 32 bits, such as int8, has the dtype int32 or uint32.
 
     Raises:
         TypeError: If an option has the wrong type, or an array does not hold numbers.

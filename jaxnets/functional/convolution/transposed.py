@@ -20,7 +20,7 @@ from jaxnets.functional.convolution.implementations.transposed import (
     conv_transpose_by_phases,
 )
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
-from jaxnets.functional.shared.dtypes import promoted_dtype
+from jaxnets.functional.shared.dtypes import promoted_dtype, sum_dtype
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -94,7 +94,8 @@ def conv_transpose(
 
     Returns:
         `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
-        are summed in float32 and rounded once, before the bias is added.
+        are summed in float32 and rounded once, before the bias is added. The sum of
+        integers of fewer than 32 bits, such as int8, has the dtype int32 or uint32.
 
     Raises:
         TypeError: If an option has the wrong type, or an array does not hold numbers.
@@ -120,7 +121,7 @@ def conv_transpose(
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias = as_optional_array(bias, "bias")
-    dtype = promoted_dtype(x, kernel, bias)
+    dtype = sum_dtype(promoted_dtype(x, kernel, bias))
     check_kernel(kernel, bias, feature_group_count)
     window = kernel.shape[:-2]
     ndim = len(window)

@@ -8,7 +8,12 @@ import numpy as np
 from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.dtypes import check_divisible, check_ordered, lowest
+from jaxnets.functional.pooling.dtypes import (
+    check_divisible,
+    check_ordered,
+    lowest,
+    narrowed,
+)
 from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
 from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
@@ -51,7 +56,8 @@ def adaptive_max_pool(
 
     Raises:
         TypeError: If `x` is complex, or `output_shape` has a wrong type.
-        ValueError: If `output_shape` has a wrong length or a number below 1.
+        ValueError: If `output_shape` has a wrong length or a number below 1, or an axis
+            of symbolic size would have several windows.
 
     Example:
         >>> import jax.numpy as jnp
@@ -75,7 +81,7 @@ def adaptive_max_pool(
             intervals = _intervals(size, windows)
             view = interval_view(y, axis, intervals, lowest(y.dtype))
             y = first_max(view, axis + 1)
-    return y.astype(x.dtype)
+    return narrowed(y, x.dtype)
 
 
 def adaptive_avg_pool(
@@ -100,7 +106,8 @@ def adaptive_avg_pool(
     Raises:
         TypeError: If `x` holds integers or booleans, or `output_shape` has a wrong
             type.
-        ValueError: If `output_shape` has a wrong length or a number below 1.
+        ValueError: If `output_shape` has a wrong length or a number below 1, or an axis
+            of symbolic size would have several windows.
 
     Example:
         >>> import jax.numpy as jnp

@@ -6,6 +6,7 @@ import jax
 from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, choose
+from jaxnets.functional.pooling.dtypes import narrowed
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
     maxima_by_shifts,
@@ -17,7 +18,7 @@ from jaxnets.functional.pooling.implementations.sums import (
     sums_by_shifts,
 )
 from jaxnets.functional.pooling.options import PoolWindows
-from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.functional.shared.windows import flatten_batch, restore_batch
 
 
@@ -129,7 +130,7 @@ def pool_maxima(
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))
     maxima = MAX_IMPLEMENTATIONS[name](wide, windows, mode)
-    return restore_batch(maxima.astype(x.dtype), batch)
+    return restore_batch(narrowed(maxima, x.dtype), batch)
 
 
 def pool_sums(
@@ -141,12 +142,12 @@ def pool_sums(
 ) -> Shaped[Array, "..."]:
     """Return the sums over windows of `x (*batch, *spatial, channels)`.
 
-    They have the dtype of accumulation. `function` is the name that `jaxnets.plan`
-    shows.
+    They have the dtype in which they are summed. `function` is the name that
+    `jaxnets.plan` shows.
     """
     name = choose_sum(implementation, windows, function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
-    wide = flat.astype(accumulation_dtype(x.dtype))
+    wide = flat.astype(accumulation_dtype(sum_dtype(x.dtype)))
     return restore_batch(SUM_IMPLEMENTATIONS[name](wide, windows, mode), batch)
 
 
@@ -165,4 +166,4 @@ def pool_logsumexps(
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))
     sums = logsumexps_by_shifts(wide, windows, mode)
-    return restore_batch(sums.astype(x.dtype), batch)
+    return restore_batch(narrowed(sums, x.dtype), batch)

@@ -8,10 +8,26 @@ import numpy as np
 
 
 def lowest(dtype: Any) -> Any:
-    """Return the identity of the maximum: minus infinity, or the smallest integer."""
+    """Return the identity of the maximum: minus infinity, or the smallest number.
+
+    Integers and some floats of 8 bits or fewer have no infinity.
+
+    Example:
+        >>> lowest(jnp.bfloat16), lowest(jnp.int8), lowest(jnp.float8_e4m3fn)
+        (-inf, -128, -448.0)
+    """
     if jnp.issubdtype(dtype, jnp.floating):
-        return -np.inf
+        infinite = np.isneginf(np.asarray(-np.inf, dtype).astype(np.float32))
+        return -np.inf if infinite else float(jnp.finfo(dtype).min)
     return False if dtype == jnp.bool_ else jnp.iinfo(dtype).min
+
+
+def narrowed(y: jax.Array, dtype: Any) -> jax.Array:
+    """Return maxima as `dtype`; minus infinity becomes its smallest number."""
+    smallest = lowest(dtype)
+    if jnp.issubdtype(dtype, jnp.floating) and np.isfinite(smallest):
+        y = jnp.where(y == -jnp.inf, jnp.asarray(smallest, y.dtype), y)
+    return y.astype(dtype)
 
 
 def check_ordered(x: jax.Array) -> None:

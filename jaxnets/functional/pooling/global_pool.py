@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.dtypes import (
@@ -13,7 +14,7 @@ from jaxnets.functional.pooling.dtypes import (
 )
 from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
-from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.typing import ArrayLike
 
 
@@ -97,7 +98,7 @@ def global_avg_pool(
     check_divisible(x)
     flat, shape = _flatten_spatial(x, spatial_ndim, keepdims)
     sums = jnp.sum(flat, axis=-2, dtype=accumulation_dtype(x.dtype))
-    return (sums / max(flat.shape[-2], 1)).astype(x.dtype).reshape(shape)
+    return (sums / max_dim(flat.shape[-2], 1)).astype(x.dtype).reshape(shape)
 
 
 def global_sum_pool(
@@ -109,7 +110,7 @@ def global_sum_pool(
     """Take the sum of each channel over all spatial axes.
 
     `y[b, c] = sum over i of x[b, i, c]`, where `i` runs over all spatial axes. 16-bit
-    floats are summed in float32; integers wrap around in their own dtype.
+    floats are summed in float32, integers of fewer than 32 bits in 32 bits.
 
     Args:
         x: Shape (*B, *spatial, C). Any numbers, but no booleans.
@@ -118,7 +119,8 @@ def global_sum_pool(
         keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`.
+        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`, or int32
+        or uint32 if these are integers of fewer bits, as with `jax.numpy.sum`.
 
     Raises:
         TypeError: If `x` is boolean, or `spatial_ndim` is not an int.
@@ -135,8 +137,9 @@ def global_sum_pool(
     x = as_array(x, "x")
     check_summable(x)
     flat, shape = _flatten_spatial(x, spatial_ndim, keepdims)
-    sums = jnp.sum(flat, axis=-2, dtype=accumulation_dtype(x.dtype))
-    return sums.astype(x.dtype).reshape(shape)
+    dtype = sum_dtype(x.dtype)
+    sums = jnp.sum(flat, axis=-2, dtype=accumulation_dtype(dtype))
+    return sums.astype(dtype).reshape(shape)
 
 
 def _flatten_spatial(

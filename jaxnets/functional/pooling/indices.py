@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.pooling.dtypes import check_ordered
+from jaxnets.functional.pooling.dtypes import check_ordered, narrowed
 from jaxnets.functional.pooling.implementations.maxima import maxima_with_indices
 from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, list_or_none
@@ -96,7 +96,7 @@ def max_pool_with_indices(
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))
     y, indices = maxima_with_indices(wide, windows, padding_mode)
-    return restore_batch(y.astype(x.dtype), batch), restore_batch(indices, batch)
+    return restore_batch(narrowed(y, x.dtype), batch), restore_batch(indices, batch)
 
 
 def max_unpool(
@@ -128,9 +128,10 @@ def max_unpool(
     Raises:
         TypeError: If `indices` does not hold integers, or `spatial_shape` is neither an
             int nor a sequence of ints.
-        ValueError: If the shapes of `y` and `indices` differ, or an index is out of
-            range. Under `jax.jit` and other transformations the values of `indices` are
-            unknown, and elements with such an index are dropped.
+        ValueError: If the shapes of `y` and `indices` differ, an index is out of
+            range, or a spatial size is symbolic. Under `jax.jit` and other
+            transformations the values of `indices` are unknown, and elements with such
+            an index are dropped.
 
     Example:
         >>> import jax.numpy as jnp

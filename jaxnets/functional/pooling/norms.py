@@ -17,7 +17,7 @@ from jaxnets.functional.pooling.choice import (
     pool_maxima,
     pool_sums,
 )
-from jaxnets.functional.pooling.dtypes import check_real
+from jaxnets.functional.pooling.dtypes import check_real, lowest
 from jaxnets.functional.pooling.options import pool_windows
 from jaxnets.functional.shared.arguments import as_array
 from jaxnets.functional.shared.dtypes import accumulation_dtype
@@ -104,7 +104,7 @@ def lp_pool(
         largest = pool_maxima(
             magnitudes, windows, padding_mode, implementation, "lp_pool"
         )
-        return jnp.where(largest == -jnp.inf, 0, largest)
+        return jnp.where(largest == lowest(x.dtype), 0, largest)
     powers = _powers(x.astype(accumulation_dtype(x.dtype)), exponent)
     sums = pool_sums(powers, windows, padding_mode, implementation, "lp_pool")
     return _root(sums, exponent).astype(x.dtype)

@@ -8,7 +8,11 @@ from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.options import PoolWindows, spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, list_or_none
-from jaxnets.functional.shared.dtypes import accumulation_dtype, promoted_dtype
+from jaxnets.functional.shared.dtypes import (
+    accumulation_dtype,
+    promoted_dtype,
+    sum_dtype,
+)
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -114,8 +118,8 @@ def fold(
         window_dilation: Distance between the elements of a window.
 
     Returns:
-        Shape (*B, *spatial_shape, C), the dtype of `patches`. 16-bit floats are summed
-        in float32.
+        Shape (*B, *spatial_shape, C), the dtype of `patches`; int32 or uint32 if these
+        are integers of fewer bits. 16-bit floats are summed in float32.
 
     Raises:
         TypeError: If an option has a wrong type, or `patches` does not hold numbers.
@@ -130,7 +134,7 @@ def fold(
     PyTorch differs as in `unfold`. Flax and Keras have no such function.
     """
     patches = as_array(patches, "patches")
-    dtype = promoted_dtype(patches)
+    dtype = sum_dtype(promoted_dtype(patches))
     ndim = len(list_or_none(spatial_shape) or [spatial_shape])
     sizes = per_axis(spatial_shape, ndim, "spatial_shape")
     windows = _windows(sizes, window_shape, strides, padding, window_dilation)

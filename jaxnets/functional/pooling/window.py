@@ -5,7 +5,9 @@ options have the same meaning in all pools over windows, including those of `nor
 `indices`:
 
 - `window_shape`: an int for the `x.ndim - 2` axes between batch and channels, or one
-  int per spatial axis.
+  int per spatial axis. Its length says how many axes are spatial: with `(2, 2)` the
+  axes of `x (2, 8, 8, 3)` are batch, height, width and channels; with `(2, 2, 2)` all
+  but the channels are spatial, and there is no batch axis.
 - `strides`: None is the size of the window, so that windows lie side by side.
 - `padding`: "VALID", "SAME", "SAME_LOWER", "CAUSAL" (one spatial axis), an int, or an
   int or `(low, high)` pair per axis.
@@ -35,6 +37,7 @@ from jaxnets.functional.pooling.dtypes import (
 )
 from jaxnets.functional.pooling.options import element_counts, pool_windows
 from jaxnets.functional.shared.arguments import as_array, as_switch
+from jaxnets.functional.shared.dtypes import sum_dtype
 from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -69,7 +72,9 @@ def max_pool(
     Args:
         x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
-        window_shape: Size of the window.
+        window_shape: Size of the window: an int for the axes between a first batch axis
+            and the channels, or one int per spatial axis. With `(2, 2, 2)` an `x` of
+            shape (2, 8, 8, 3) has three spatial axes and no batch axis.
         strides: Distance between windows; None for `window_shape`.
         padding: Padding of the spatial axes.
         padding_mode: Values of the padding.
@@ -127,7 +132,7 @@ def sum_pool(
 
     `y[b, i, c] = sum over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
 
-    16-bit floats are summed in float32; integers wrap around in their own dtype. The
+    16-bit floats are summed in float32, integers of fewer than 32 bits in 32 bits. The
     sum of an empty window is 0.
 
     Args:
@@ -143,7 +148,8 @@ def sum_pool(
             "reshape" (for windows that do not overlap) or "reduce_window".
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`.
+        Shape (*B, *out, C), the dtype of `x`; int32 or uint32 if these are integers of
+        fewer bits, as with `jax.numpy.sum`.
 
     Raises:
         TypeError: If `x` is boolean, or an option has a wrong type.
@@ -168,7 +174,7 @@ def sum_pool(
         ceil_mode=ceil_mode,
     )
     sums = pool_sums(x, windows, padding_mode, implementation, "sum_pool")
-    return sums.astype(x.dtype)
+    return sums.astype(sum_dtype(x.dtype))
 
 
 def avg_pool(

@@ -30,8 +30,8 @@ def promoted_dtype(*arrays: ArrayLike | None) -> np.dtype:
 def accumulation_dtype(dtype: Any) -> np.dtype:
     """Return the dtype in which numbers of `dtype` are summed.
 
-    Floats of fewer than 32 bits are summed in float32. Every other dtype, integers
-    included, is summed in itself: integers wrap around, as everywhere in JAX.
+    Floats of fewer than 32 bits are summed in float32, every other dtype in itself. For
+    integers that is the dtype that `sum_dtype` returns.
 
     Example:
         >>> accumulation_dtype(jnp.bfloat16), accumulation_dtype(jnp.int8)
@@ -40,3 +40,21 @@ def accumulation_dtype(dtype: Any) -> np.dtype:
     dtype = jnp.dtype(dtype)
     narrow = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
     return jnp.dtype(jnp.float32) if narrow else dtype
+
+
+def sum_dtype(dtype: Any) -> np.dtype:
+    """Return the dtype of sums of numbers of `dtype`.
+
+    Sums of integers of fewer than 32 bits would soon be out of their range. They have
+    32 bits, as those of `jax.numpy.sum`. Every other dtype is kept; integers of 32 bits
+    and more wrap around, as everywhere in JAX.
+
+    Example:
+        >>> sum_dtype(jnp.int8), sum_dtype(jnp.uint16), sum_dtype(jnp.bfloat16)
+        (dtype('int32'), dtype('uint32'), dtype(bfloat16))
+    """
+    dtype = jnp.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.integer) or jnp.iinfo(dtype).bits >= 32:
+        return dtype
+    signed = jnp.issubdtype(dtype, jnp.signedinteger)
+    return jnp.dtype(jnp.int32 if signed else jnp.uint32)

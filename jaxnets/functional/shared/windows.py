@@ -155,9 +155,9 @@ def output_sizes(
     for axis, (total, reach) in enumerate(zip(totals, reaches, strict=True)):
         if certainly(lambda n=total, k=reach: n < k):
             raise ValueError(
-                f"The window spans {reach} elements of spatial axis {axis}, which has "
-                f"{total} with its `padding`; wanted {reach} or more. Pad more, or "
-                "use a smaller window or dilation."
+                f"The window spans {reach} elements of spatial axis {axis} of sizes "
+                f"{tuple(sizes)}, which has {total} with its `padding`; wanted {reach} "
+                "or more. Pad more, or use a smaller window or dilation."
             )
     return tuple(
         (total - reach) // stride + 1

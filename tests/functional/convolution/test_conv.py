@@ -105,10 +105,11 @@ def test_16_bit_sums_accumulate_in_float32(dtype, groups, in_loop):
 
 def test_dtypes_promote_and_preferred_element_type_wins():
     x, kernel = np.ones((5, 2), np.int8), np.full((3, 2, 1), 100, np.int8)
-    assert conv(x, kernel).dtype == jnp.int8
-    wide = conv(x, kernel, preferred_element_type=jnp.int32)
+    wide = conv(x, kernel)
     assert wide.dtype == jnp.int32
     np.testing.assert_array_equal(wide.ravel(), [400, 600, 600, 600, 400])
+    narrow = conv(x, kernel, preferred_element_type=jnp.int8)
+    np.testing.assert_array_equal(narrow, np.asarray(wide).astype(np.int8))
     with jax.numpy_dtype_promotion("standard"):
         assert conv(x, kernel.astype(np.float32)).dtype == jnp.float32
         assert conv(x, kernel, np.ones(1, np.float16)).dtype == jnp.float16
@@ -168,7 +169,7 @@ IMAGES, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.flo
             (IMAGES, KERNEL),
             {"padding": "VALID", "kernel_dilation": 3},
             ValueError,
-            "spans 7 elements of spatial axis 0, which has 5",
+            r"spans 7 elements of spatial axis 0 of sizes \(5, 5\), which has 5",
         ),
         (
             (IMAGES, KERNEL),

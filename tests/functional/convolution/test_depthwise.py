@@ -97,7 +97,8 @@ def test_dtypes_and_empty_batches():
     np.testing.assert_array_equal(y, np.ones((2, 5, 4)))
     x = np.full((4, 2), 100, np.int8)
     kernel = np.full((2, 2, 1), 2, np.int8)
-    y = depthwise_conv(x, kernel, padding="VALID", preferred_element_type=jnp.int32)
+    y = depthwise_conv(x, kernel, padding="VALID")
+    assert y.dtype == jnp.int32
     np.testing.assert_array_equal(y, np.full((3, 2), 400))
     # If the second kernel is wider, the first convolution is not rounded either.
     x, first = np.full((1, 1), 1.001, np.float32), np.ones((1, 1, 1), np.float16)

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 
 from jaxnets import functional as F
+from jaxnets.functional.pooling.adaptive import adaptive_max_pool
+from jaxnets.functional.pooling.global_pool import global_max_pool
+from jaxnets.functional.pooling.indices import max_pool_with_indices
+from jaxnets.functional.pooling.norms import logsumexp_pool
 from jaxnets.functional.pooling.window import avg_pool, max_pool, sum_pool
 from tests.functional.pooling.cases import WINDOW_POOLS
 from tests.functional.pooling.setup import (
@@ -167,12 +171,38 @@ def test_an_empty_window_has_a_gradient_of_zero():
         np.testing.assert_array_equal(back, np.zeros((3, 1)))
 
 
+@pytest.mark.parametrize("dtype", [jnp.float8_e4m3fn, jnp.float8_e5m2], ids=str)
+def test_floats_without_infinity_have_their_smallest_number(dtype):
+    x = jnp.asarray([[1.0], [-2.0], [0.5], [-4.0]]).astype(dtype)
+    smallest = jnp.asarray(-np.inf if dtype == jnp.float8_e5m2 else -448.0, jnp.float32)
+    indices = lambda *arguments, **options: max_pool_with_indices(
+        *arguments, **options
+    )[0]
+    for pool in (max_pool, indices, logsumexp_pool):
+        # The first window lies in the padding.
+        y = pool(x, (1,), strides=3, padding=((1, 0),)).astype(jnp.float32)
+        np.testing.assert_array_equal(y[:, 0], [smallest, 0.5])
+    assert global_max_pool(x, spatial_ndim=1).item() == 1.0
+    assert adaptive_max_pool(x, (1,)).item() == 1.0
+
+
+def test_axes_of_the_window_are_those_of_the_array():
+    x = jnp.ones((2, 8, 8, 3))
+    assert max_pool(x, (2, 2)).shape == (2, 4, 4, 3)
+    assert max_pool(x, (2, 2, 2)).shape == (1, 4, 4, 3)
+    with pytest.raises(ValueError, match=r"spatial axis 0 of sizes \(1, 8, 8\)"):
+        max_pool(x[:1], (2, 2, 2))
+
+
 def test_integers_and_booleans_keep_their_dtype():
     x = np.array([[-3], [-7], [5], [100]], np.int8)
     y = max_pool(x, (3,), padding=1)
     assert y.dtype == jnp.int8
     np.testing.assert_array_equal(y[:, 0], [-3, 100])
-    np.testing.assert_array_equal(sum_pool(x, (2,))[:, 0], [-10, 105])
+    for name in ("shifts", "reshape", "reduce_window"):
+        sums = sum_pool(np.full((4, 1), 100, np.int8), (2,), implementation=name)
+        assert sums.dtype == jnp.int32
+        np.testing.assert_array_equal(sums[:, 0], [200, 200])
     assert max_pool(x, (1,), padding=1)[0, 0] == -128
     assert max_pool(x.astype(np.uint8), (2,), padding=1).dtype == jnp.uint8
     np.testing.assert_array_equal(max_pool(x > 0, (2,))[:, 0], [False, True])

@@ -1,5 +1,7 @@
 """Weights that cannot be converted are refused, with the reason."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -164,50 +166,54 @@ def test_weights_that_cannot_be_read(read, text):
         read()
 
 
+# Without types, since the calls are wrong on purpose.
+UNTYPED: Any = interop
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "text"),
     [
-        (lambda: interop.from_keras([], "lstm"), ValueError, "`weights` is empty"),
-        (lambda: interop.from_keras(None, "lstm"), TypeError, "`weights` is of type N"),
-        (lambda: interop.from_keras({"a": 1}, "lstm"), TypeError, "`weights` is of"),
-        (lambda: interop.from_keras([KERAS], ["lstm"]), ValueError, "`kind` is"),
+        (lambda: UNTYPED.from_keras([], "lstm"), ValueError, "`weights` is empty"),
+        (lambda: UNTYPED.from_keras(None, "lstm"), TypeError, "`weights` is of type N"),
+        (lambda: UNTYPED.from_keras({"a": 1}, "lstm"), TypeError, "`weights` is of"),
+        (lambda: UNTYPED.from_keras([KERAS], ["lstm"]), ValueError, "`kind` is"),
         (
-            lambda: interop.from_keras([["a", "b", "c"]], "lstm"),
+            lambda: UNTYPED.from_keras([["a", "b", "c"]], "lstm"),
             TypeError,
             r"`weights\[0\]\[0\]` is of type str; wanted an array",
         ),
-        (lambda: interop.from_flax([], "nnx.GRUCell"), ValueError, "`trees` is empty"),
-        (lambda: interop.from_flax(3, "nnx.GRUCell"), TypeError, "`trees` is of type"),
-        (lambda: interop.from_flax([FLAX], None), ValueError, "`cell` is None"),
+        (lambda: UNTYPED.from_flax([], "nnx.GRUCell"), ValueError, "`trees` is empty"),
+        (lambda: UNTYPED.from_flax(3, "nnx.GRUCell"), TypeError, "`trees` is of type"),
+        (lambda: UNTYPED.from_flax([FLAX], None), ValueError, "`cell` is None"),
         (
-            lambda: interop.from_flax([{"forward_rnn": 3}], "linen.LSTMCell"),
+            lambda: UNTYPED.from_flax([{"forward_rnn": 3}], "linen.LSTMCell"),
             TypeError,
             r"`trees\[0\].forward_rnn` is of type int; wanted a dict",
         ),
         (
-            lambda: interop.from_flax([FLAX["cell"] | {"ii": 3}], "linen.LSTMCell"),
+            lambda: UNTYPED.from_flax([FLAX["cell"] | {"ii": 3}], "linen.LSTMCell"),
             TypeError,
             r"`trees\[0\].ii` is of type int; wanted a dict",
         ),
-        (lambda: interop.from_haiku([], "lstm"), TypeError, "`params` is of type list"),
+        (lambda: UNTYPED.from_haiku([], "lstm"), TypeError, "`params` is of type list"),
         (
-            lambda: interop.from_haiku({"lstm/linear": 3}, "lstm"),
+            lambda: UNTYPED.from_haiku({"lstm/linear": 3}, "lstm"),
             TypeError,
             "`lstm/linear` is of type int; wanted a dict",
         ),
-        (lambda: interop.from_haiku(HAIKU, "lstm", name=3), TypeError, "`name` is 3"),
-        (lambda: interop.from_pytorch([], "lstm"), TypeError, "`state_dict` is of"),
+        (lambda: UNTYPED.from_haiku(HAIKU, "lstm", name=3), TypeError, "`name` is 3"),
+        (lambda: UNTYPED.from_pytorch([], "lstm"), TypeError, "`state_dict` is of"),
         (
-            lambda: interop.from_pytorch(TORCH, "lstm", prefix=3),
+            lambda: UNTYPED.from_pytorch(TORCH, "lstm", prefix=3),
             TypeError,
             "`prefix` is 3",
         ),
-        (lambda: interop.to_pytorch(None), TypeError, "`layers` is of type NoneType"),
-        (lambda: interop.to_keras(3), TypeError, "`layers` is of type int; wanted"),
-        (lambda: interop.to_haiku({"a": 1}), TypeError, "`layers` is a dict of str"),
-        (lambda: interop.to_pytorch([(LSTM,)], bias=1), TypeError, "`bias` is 1"),
-        (lambda: interop.to_keras([(LSTM,)], use_bias=1), TypeError, "`use_bias` is"),
-        (lambda: interop.to_keras([(GRU,)], reset_after=1), TypeError, "`reset_after`"),
+        (lambda: UNTYPED.to_pytorch(None), TypeError, "`layers` is of type NoneType"),
+        (lambda: UNTYPED.to_keras(3), TypeError, "`layers` is of type int; wanted"),
+        (lambda: UNTYPED.to_haiku({"a": 1}), TypeError, "`layers` is a dict of str"),
+        (lambda: UNTYPED.to_pytorch([(LSTM,)], bias=1), TypeError, "`bias` is 1"),
+        (lambda: UNTYPED.to_keras([(LSTM,)], use_bias=1), TypeError, "`use_bias` is"),
+        (lambda: UNTYPED.to_keras([(GRU,)], reset_after=1), TypeError, "`reset_after`"),
     ],
 )
 def test_arguments_of_a_wrong_type(call, kind, text, unchecked_annotations):

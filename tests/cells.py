@@ -142,8 +142,8 @@ LSTM = Family(
         "implementation=None)",
     ],
     f"LSTM({LAYERS}, {LSTM_CELL}, forget_bias=1.0, peephole=False, "
-    f"projection=None, {INIT}, dtype=None, param_dtype=float32, implementation=None, "
-    "name='lstm', rngs)",
+    f"projection=None, {INIT}, dtype=None, param_dtype=float32, "
+    "implementation=None, name='lstm', rngs)",
     (
         Variant(),
         Variant({"coupled_gates": True}),
@@ -161,8 +161,8 @@ MIN_GRU = Family(
         "min_gru_step(params, state, x_t)",
         f"min_gru(params, x, state=None, *, {SCAN}, implementation=None)",
     ],
-    f"MinGRU({LAYERS}, {INPUT_INIT}, dtype=None, param_dtype=float32, implementation=None, "
-    "name='min_gru', rngs)",
+    f"MinGRU({LAYERS}, {INPUT_INIT}, dtype=None, param_dtype=float32, "
+    "implementation=None, name='min_gru', rngs)",
 )
 MIN_LSTM = Family(
     "min_lstm",
@@ -175,8 +175,8 @@ MIN_LSTM = Family(
         "min_lstm_step(params, state, x_t)",
         f"min_lstm(params, x, state=None, *, {SCAN}, implementation=None)",
     ],
-    f"MinLSTM({LAYERS}, forget_bias=1.0, {INPUT_INIT}, dtype=None, param_dtype=float32, "
-    "implementation=None, name='min_lstm', rngs)",
+    f"MinLSTM({LAYERS}, forget_bias=1.0, {INPUT_INIT}, dtype=None, "
+    "param_dtype=float32, implementation=None, name='min_lstm', rngs)",
 )
 EVERY = [RNN, GRU, LSTM, MIN_GRU, MIN_LSTM]
 # Cells whose gates depend on the state, and cells whose gates do not.

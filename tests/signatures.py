@@ -179,7 +179,7 @@ SIGNATURES = {
         "Recurrent(cell, *, name='recurrent')",
         "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
         f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "
-        "param_dtype=float32, name='conv_lstm', rngs)",
+        "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
         "PlainBlock(in_features, out_features, **options)",

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxnets.functional.recurrence.arguments import check_key
@@ -195,7 +196,7 @@ class CharacterModel(Module):
         if ids.ndim != 2:
             one = " Add the batch axis of one text with `x[None]`." * (ids.ndim == 1)
             raise ValueError(f"`{name}` has shape {ids.shape}; wanted {wanted}.{one}")
-        if ids.size and not isinstance(ids, jax.core.Tracer):
+        if ids.size and not isinstance(ids, Tracer):
             least, most = int(ids.min()), int(ids.max())
             if least < 0 or most >= self.vocabulary:
                 found = least if least < 0 else most
@@ -210,7 +211,7 @@ def _recurrent(
     wanted = "wanted a class of recurrent layers, such as `nn.LSTM`"
     if not callable(layer) or isinstance(layer, nnx.Module):
         raise TypeError(f"`layer` is {described(layer)}; {wanted}.")
-    made = layer(features, hidden, rngs=rngs, **options)
+    made: Any = layer(features, hidden, rngs=rngs, **options)
     if not hasattr(made, "last_h"):
         raise TypeError(f"`layer` makes a {type(made).__name__}; {wanted}.")
     return made

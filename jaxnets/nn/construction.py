@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 from flax import nnx
+from jax.core import Tracer, eval_jaxpr
 
 
 # XLA's compiler for CPUs takes ten times longer at its default level, most of it for
@@ -31,7 +32,7 @@ def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M
         return construct(rngs)
     definition, state = nnx.split(rngs)
     leaves, structure = jax.tree.flatten(state)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or _mesh_is_set():
+    if any(isinstance(leaf, Tracer) for leaf in leaves) or _mesh_is_set():
         return construct(rngs)
     constructed: list[Any] = []
 
@@ -58,7 +59,7 @@ def _program(text: str, jaxpr: Any) -> Callable[..., Any]:
     """Return the compiled program of a jaxpr, from an earlier call if there is one."""
     kept = _PROGRAMS.pop(text, None)
     if kept is None:
-        run = lambda consts, leaves: jax.core.eval_jaxpr(jaxpr.jaxpr, consts, *leaves)
+        run = lambda consts, leaves: eval_jaxpr(jaxpr.jaxpr, consts, *leaves)
         on_cpu = jax.default_backend() == "cpu"
         program = jax.jit(run, compiler_options=_CPU_OPTIONS if on_cpu else None)
         # With the jaxpr the objects stay alive whose addresses its text may have.

@@ -85,7 +85,7 @@ class Initialiser:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Draw an array of the dtype, computed in 32 bits or more."""
-        drawn = self._init(key, shape, accumulation_dtype(dtype))
+        drawn: Any = self._init(key, shape, accumulation_dtype(dtype))
         if isinstance(drawn, meta.Partitioned):
             sharding = {"out_sharding": drawn.names, "mesh": drawn.mesh}
             drawn = nnx.VariableMetadata(drawn.value, metadata=sharding)
@@ -206,7 +206,7 @@ def value_or_none(param: nnx.Param | None) -> jax.Array | None:
     return None if param is None else param[...]
 
 
-def cast(dtype, *arrays):
+def cast(dtype: Any, *arrays: Any) -> tuple[Any, ...]:
     """Cast the arrays to the dtype that a layer computes in; None leaves them.
 
     Raises:

@@ -1,12 +1,23 @@
 """Weights that cannot be converted are refused, with the reason."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import config
 
 from jaxnets import interop
 from jaxnets.functional import init_gru, init_lstm, init_min_gru
+
+
+@pytest.fixture
+def unchecked_annotations():
+    """Annotations would raise before the library's own errors."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 KEY = jax.random.key(0)
@@ -153,6 +164,61 @@ def test_weights_that_one_library_refuses(write, text):
 def test_weights_that_cannot_be_read(read, text):
     with pytest.raises(ValueError, match=text):
         read()
+
+
+# Without types, since the calls are wrong on purpose.
+UNTYPED: Any = interop
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: UNTYPED.from_keras([], "lstm"), ValueError, "`weights` is empty"),
+        (lambda: UNTYPED.from_keras(None, "lstm"), TypeError, "`weights` is of type N"),
+        (lambda: UNTYPED.from_keras({"a": 1}, "lstm"), TypeError, "`weights` is of"),
+        (lambda: UNTYPED.from_keras([KERAS], ["lstm"]), ValueError, "`kind` is"),
+        (
+            lambda: UNTYPED.from_keras([["a", "b", "c"]], "lstm"),
+            TypeError,
+            r"`weights\[0\]\[0\]` is of type str; wanted an array",
+        ),
+        (lambda: UNTYPED.from_flax([], "nnx.GRUCell"), ValueError, "`trees` is empty"),
+        (lambda: UNTYPED.from_flax(3, "nnx.GRUCell"), TypeError, "`trees` is of type"),
+        (lambda: UNTYPED.from_flax([FLAX], None), ValueError, "`cell` is None"),
+        (
+            lambda: UNTYPED.from_flax([{"forward_rnn": 3}], "linen.LSTMCell"),
+            TypeError,
+            r"`trees\[0\].forward_rnn` is of type int; wanted a dict",
+        ),
+        (
+            lambda: UNTYPED.from_flax([FLAX["cell"] | {"ii": 3}], "linen.LSTMCell"),
+            TypeError,
+            r"`trees\[0\].ii` is of type int; wanted a dict",
+        ),
+        (lambda: UNTYPED.from_haiku([], "lstm"), TypeError, "`params` is of type list"),
+        (
+            lambda: UNTYPED.from_haiku({"lstm/linear": 3}, "lstm"),
+            TypeError,
+            "`lstm/linear` is of type int; wanted a dict",
+        ),
+        (lambda: UNTYPED.from_haiku(HAIKU, "lstm", name=3), TypeError, "`name` is 3"),
+        (lambda: UNTYPED.from_pytorch([], "lstm"), TypeError, "`state_dict` is of"),
+        (
+            lambda: UNTYPED.from_pytorch(TORCH, "lstm", prefix=3),
+            TypeError,
+            "`prefix` is 3",
+        ),
+        (lambda: UNTYPED.to_pytorch(None), TypeError, "`layers` is of type NoneType"),
+        (lambda: UNTYPED.to_keras(3), TypeError, "`layers` is of type int; wanted"),
+        (lambda: UNTYPED.to_haiku({"a": 1}), TypeError, "`layers` is a dict of str"),
+        (lambda: UNTYPED.to_pytorch([(LSTM,)], bias=1), TypeError, "`bias` is 1"),
+        (lambda: UNTYPED.to_keras([(LSTM,)], use_bias=1), TypeError, "`use_bias` is"),
+        (lambda: UNTYPED.to_keras([(GRU,)], reset_after=1), TypeError, "`reset_after`"),
+    ],
+)
+def test_arguments_of_a_wrong_type(call, kind, text, unchecked_annotations):
+    with pytest.raises(kind, match=text):
+        call()
 
 
 def test_a_single_layer_must_be_in_a_list():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jaxnets import interop
-from jaxnets.functional import gru, init_gru, lstm, rnn
+from jaxnets.functional import gru, init_gru, init_lstm, lstm, rnn
 
 
 class Library(NamedTuple):
@@ -171,3 +171,11 @@ def test_the_weights_of_a_layer_are_found_in_those_of_a_larger_model():
         assert all(name.startswith("net") for name in written)
         larger = written | {"head": {"w": np.ones(2)} if not prefix else np.ones(2)}
         assert_close(read(larger, case["kind"], **where), layers, rtol=0)
+
+
+def test_weights_in_bfloat16_are_written_in_float32():
+    params = init_lstm(jax.random.key(0), 3, 2, dtype=jnp.bfloat16)
+    written = interop.to_pytorch([(params,)])
+    assert {array.dtype for array in written.values()} == {np.dtype(np.float32)}
+    [(read,)] = interop.from_pytorch(written, "lstm")
+    np.testing.assert_array_equal(read.w_hh.astype(jnp.bfloat16), params.w_hh)

@@ -166,7 +166,5 @@ def test_a_stack_without_statistics_may_be_closed_over(x):
 
 
 def test_at_least_one_block():
-    with pytest.raises(
-        ValueError, match="`count` is 0; wanted 1 or more: the number of blocks"
-    ):
+    with pytest.raises(ValueError, match="`count` is 0; wanted 1 or more"):
         nn.Stack(lambda rngs: nn.PlainBlock(3, 3, rngs=rngs), 0, rngs=nnx.Rngs(0))

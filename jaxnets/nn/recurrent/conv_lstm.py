@@ -74,6 +74,11 @@ class ConvLSTM(Module):
     `flax.nnx` has no such cell.
     """
 
+    w_xh: nnx.Param
+    w_hh: nnx.Param
+    b: nnx.Param
+    peephole: nnx.Param | None
+
     def __init__(
         self,
         in_features: int,

@@ -17,7 +17,7 @@ def compiled() -> list[str]:
     """The programs that JAX has compiled from the first call of this function on."""
     found: list[str] = []
 
-    def note(event, duration, **about):
+    def note(event: str, duration_secs: float, **about: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             found.append(str(about.get("fun_name")))
 

@@ -62,12 +62,36 @@ def test_the_program_draws_what_the_initialisers_draw():
     assert rngs.params() == other.params()
 
 
-def test_values_inside_an_initialiser_are_not_confused():
-    filled = lambda value: (
-        lambda key, shape, dtype: jnp.asarray(np.full(shape, value, dtype))
+def in_a_constant(array):
+    return lambda key, shape, dtype: jnp.asarray(array)
+
+
+def in_a_jitted_function(array):
+    return jax.jit(
+        lambda key, shape, dtype: array + 0 * jax.random.uniform(key),
+        static_argnums=(1, 2),
     )
-    for value in (1.0, 2.0):
-        layer = nn.Conv(1, 2, (3,), kernel_init=filled(value), rngs=nnx.Rngs(0))
+
+
+def in_a_loop(array):
+    return lambda key, shape, dtype: jax.lax.fori_loop(
+        0, 2, lambda _, sum_: sum_ + array / 2, jnp.zeros(shape, dtype)
+    )
+
+
+def in_a_callback(array):
+    return lambda key, shape, dtype: jax.pure_callback(
+        lambda: array, jax.ShapeDtypeStruct(shape, dtype)
+    )
+
+
+@pytest.mark.parametrize(
+    "init", [in_a_constant, in_a_jitted_function, in_a_loop, in_a_callback]
+)
+def test_values_that_an_initialiser_holds_are_not_confused(init):
+    for value in (1.0, 2.0, 3.0):
+        array = np.full((3, 1, 2), value, np.float32)
+        layer = nn.Conv(1, 2, (3,), kernel_init=init(array), rngs=nnx.Rngs(0))
         np.testing.assert_array_equal(layer.kernel[...], value)
 
 

@@ -52,7 +52,7 @@ def int_or_none(value: Any) -> int | None:
     """Return an integer as an int, and None for anything else, booleans included."""
     try:
         return None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
+    except (TypeError, jax.errors.InconclusiveDimensionOperation):
         return None
 
 

@@ -6,7 +6,6 @@ from jaxnets import data
 
 
 NAMES = ("digits", "mnist", "cifar10")
-SCALES = ("smoke", "laptop", "accelerator")
 
 
 @functools.cache
@@ -46,8 +45,9 @@ def default_dataset(scale: str) -> str:
         >>> default_dataset("laptop")
         'digits'
     """
-    if scale not in SCALES:
-        raise ValueError(f"`scale` is {scale!r}; wanted one of {', '.join(SCALES)}.")
+    scales = ("smoke", "laptop", "accelerator")
+    if scale not in scales:
+        raise ValueError(f"`scale` is {scale!r}; wanted one of {', '.join(scales)}.")
     if scale != "accelerator":
         return "digits"
     try:

@@ -61,10 +61,6 @@ def judged(**changes):
     return G.verdicts([RECORD, RECORD._replace(**changes)])
 
 
-def scoped(name):
-    next(G.scope(name))
-
-
 def lstm(weight_variance=1.0, **gates):
     all_gates = dict.fromkeys("ifgoc", HALF) | gates
     return TH.lstm_gradient_profile(**all_gates, weight_variance=weight_variance)
@@ -131,9 +127,6 @@ INSTRUMENTS = [
     (lambda: G.measure(lambda w: (1.0, w), ONES), TypeError, "`loss` returned a .* tu"),
     (lambda: module(None), TypeError, "`loss` is None; wanted a function"),
     (lambda: module(has_aux=True), TypeError, "`loss` returned .*; wanted the pair"),
-    (lambda: G.tap(ONES, 3), TypeError, "`name` is 3; wanted a string"),
-    (lambda: G.tap({"h": ONES}, "h"), TypeError, "`x` is of type dict; wanted one arr"),
-    (lambda: scoped(["a"]), TypeError, r"`name` is \['a'\]; wanted a string"),
     (lambda: G.branch(ONES, ONES), ValueError, r"`branch_scale` has shape \(3,\); wan"),
     (lambda: G.branch(ONES, None), TypeError, "`branch_scale` is of type NoneType; wa"),
     (lambda: G.verdicts([1, 2]), TypeError, r"`records\[0\]` is of type int; wanted t"),

@@ -76,9 +76,6 @@ _thread = threading.local()
 def scope(name: str) -> Iterator[None]:
     """Put `name` before the names of all taps inside the `with` block.
 
-    Raises:
-        TypeError: If `name` is not a string.
-
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.gradflow import measure, scope, tap
@@ -88,8 +85,6 @@ def scope(name: str) -> Iterator[None]:
         >>> list(measure(loss, jnp.ones(3)).taps)
         ['encoder/w']
     """
-    if not isinstance(name, str):
-        raise TypeError(f"`name` is {name!r}; wanted a string, such as 'encoder'.")
     path = _scope_path.value
     if path is None:
         yield

@@ -1,6 +1,7 @@
 """Error messages of the training: each names the argument and what is wanted."""
 
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ DATA = Labelled(jnp.ones((4, 2)), jnp.ones((4, 1)))
 same = lambda x: x
 
 
-def step(loss=regression, batch=DATA, state=STATE, **options):
+def step(loss: Any = regression, batch: Any = DATA, state: Any = STATE, **options):
     made = T["make_step"](GRAPHDEF, loss, OPTIMIZER, **options)
     return inspect.unwrap(made)(state, batch)
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.core import Tracer, eval_jaxpr
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr  # pyright: ignore[reportPrivateImportUsage]
 
 
 # XLA's compiler for CPUs takes ten times longer at its default level, most of it for
@@ -26,9 +26,9 @@ def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M
     whose parameters are drawn in the same way reuses the program.
 
     The constructor runs as it is if `rngs` is traced, since a program is then being
-    made already; if a mesh is set, with which Flax places the parameters; and if
-    tracing it raises an error, either its own, or one of an initialiser that needs the
-    value of its key.
+    made already; if a mesh is set or a parameter has a sharding, since Flax then places
+    the parameters itself; and if tracing it raises an error, either its own, or one of
+    an initialiser that needs the value of its key.
     """
     if not isinstance(rngs, nnx.Rngs) or jax.config.jax_disable_jit:
         return construct(rngs)
@@ -49,7 +49,7 @@ def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M
         hash(key)
     except Exception:
         closed = None
-    if closed is None:
+    if closed is None or _has_sharding(constructed[1]):
         return construct(rngs)
     arrays = _program(key, closed.jaxpr)(closed.consts, leaves)
     state = jax.tree.unflatten(jax.tree.structure(shapes), arrays)
@@ -107,6 +107,13 @@ def _part(value: Any) -> Any:
         return str(array.dtype), array.shape, array.tobytes()
     # As 1 == 1.0 == True.
     return type(value), value
+
+
+def _has_sharding(state: Any) -> bool:
+    """Return whether a variable has been given a sharding."""
+    is_variable = lambda leaf: isinstance(leaf, nnx.Variable)
+    variables = filter(is_variable, jax.tree.leaves(state, is_leaf=is_variable))
+    return any(v.get_metadata().get("out_sharding") for v in variables)
 
 
 def _mesh_is_set() -> bool:

@@ -121,6 +121,12 @@ X = np.ones((2, 3), np.float32)
         ((X, np.ones(2, np.float32)), {}, ValueError, r"`scale` has shape \(2,\)"),
         ((X, None, np.ones(3, bool)), {}, TypeError, "`bias` has dtype bool"),
         ((X, None, None, X[0]), {}, ValueError, "`var` is missing; wanted both"),
+        (
+            (X, None, None, X[0], -(X[0] ** 2)),
+            {},
+            ValueError,
+            "`var` holds -.*; wanted",
+        ),
         ((X, None, None, None, X[0]), {}, ValueError, "`mean` is missing"),
         ((X,), {"epsilon": -1.0}, ValueError, "`epsilon` is -1.0; wanted 0 or more"),
         ((X,), {"epsilon": "1"}, TypeError, "`epsilon` is '1'; wanted a real number"),

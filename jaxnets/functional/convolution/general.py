@@ -22,6 +22,7 @@ from jaxnets.functional.convolution.choice import (
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype
+from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -154,6 +155,6 @@ def conv(
     return restore_batch(add_bias(y, bias), batch)
 
 
-def _dilated_sizes(sizes: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+def _dilated_sizes(sizes: Sequence[Size], dilation: Sequence[Size]) -> tuple[Size, ...]:
     pairs = zip(sizes, dilation, strict=True)
     return tuple(max_dim((n - 1) * d + 1, 0) for n, d in pairs)

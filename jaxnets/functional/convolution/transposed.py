@@ -21,6 +21,7 @@ from jaxnets.functional.convolution.implementations.transposed import (
 )
 from jaxnets.functional.shared.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype, sum_dtype
+from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -140,13 +141,13 @@ def conv_transpose(
 
 
 def _crop(
-    sizes: Sequence[int],
-    window: Sequence[int],
-    strides: Sequence[int],
+    sizes: Sequence[Size],
+    window: Sequence[Size],
+    strides: Sequence[Size],
     padding: Padding,
-    dilation: Sequence[int],
-    extra: Sequence[int],
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    dilation: Sequence[Size],
+    extra: Sequence[Size],
+) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
     """Return, for each axis, how many elements are cropped at its start and remain."""
     if isinstance(padding, str) and padding == "CAUSAL":
         raise ValueError(
@@ -179,7 +180,7 @@ def _crop(
 
 
 def _choose(
-    implementation: str | None, window: Sequence[int], options: TransposeOptions
+    implementation: str | None, window: Sequence[Size], options: TransposeOptions
 ) -> str:
     """Return the name in `_IMPLEMENTATIONS` of the implementation that runs."""
     cpu = jax.default_backend() == "cpu"

@@ -20,7 +20,7 @@ from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.pooling.window import avg_pool, max_pool
 from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sizes import check_known, is_known
+from jaxnets.functional.shared.sizes import Size, check_known, is_known
 from jaxnets.functional.shared.windows import per_axis
 from jaxnets.typing import ArrayLike
 
@@ -137,7 +137,7 @@ def adaptive_avg_pool(
     return y.astype(x.dtype)
 
 
-def _axes(x: Array, output_shape: Any) -> dict[int, tuple[int, int]]:
+def _axes(x: Array, output_shape: Any) -> dict[int, tuple[Size, Size]]:
     """Return for each spatial axis of `x` its size and the number of its windows."""
     sizes = spatial_sizes(x, output_shape, "output_shape")
     first = x.ndim - 1 - len(sizes)
@@ -155,7 +155,7 @@ def _axes(x: Array, output_shape: Any) -> dict[int, tuple[int, int]]:
     return dict(enumerate(pairs, first))
 
 
-def _regular(axes: dict[int, tuple[int, int]]) -> bool:
+def _regular(axes: dict[int, tuple[Size, Size]]) -> bool:
     """Return whether the windows of each axis have one size and do not overlap."""
     return all(
         is_known(size) and size and size % windows == 0

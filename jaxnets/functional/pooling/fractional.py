@@ -15,7 +15,7 @@ from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.shared.arguments import as_array, described, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sizes import check_known
+from jaxnets.functional.shared.sizes import Size, check_known
 from jaxnets.functional.shared.windows import (
     PerAxis,
     flatten_batch,
@@ -65,11 +65,11 @@ def fractional_max_pool(
     Raises:
         TypeError: If `x` is complex, `samples` does not hold floating-point numbers, or
             an option has a wrong type.
-        ValueError: If an option has a wrong value, an axis has a symbolic size or is too
-            small for the windows, `samples` has a wrong shape or a value outside [0, 1), or not
-            exactly one of `key` and `samples` is given. Under `jax.jit` and other
-            transformations the values are unknown, and a value outside of [0, 1) is
-            replaced by the nearest sample.
+        ValueError: If an option has a wrong value, an axis has a symbolic size or is
+            too small for the windows, `samples` has a wrong shape or a value outside
+            [0, 1), or not exactly one of `key` and `samples` is given. Under `jax.jit`
+            and other transformations the values are unknown, and a value outside of
+            [0, 1) is replaced by the nearest sample.
 
     Example:
         >>> import jax.numpy as jnp
@@ -147,7 +147,7 @@ def _floors(samples: jax.Array, factor: int) -> jax.Array:
     return jnp.sum(reached, axis=-1, dtype=jnp.int32)
 
 
-def _samples(shape: tuple[int, ...], key: Any, samples: Any) -> jax.Array:
+def _samples(shape: tuple[Size, ...], key: Any, samples: Any) -> jax.Array:
     """Return the given samples after checking them, or draw some with the key."""
     if (key is None) == (samples is None):
         given = "neither" if key is None else "both"
@@ -176,7 +176,7 @@ def _samples(shape: tuple[int, ...], key: Any, samples: Any) -> jax.Array:
     return samples.astype(accumulation_dtype(samples.dtype))
 
 
-def _drawn(key: Any, shape: tuple[int, ...]) -> jax.Array:
+def _drawn(key: Any, shape: tuple[Size, ...]) -> jax.Array:
     """Draw samples; raise a TypeError if `key` is not a random key."""
     try:
         return jax.random.uniform(key, shape, jnp.float32)
@@ -188,7 +188,7 @@ def _drawn(key: Any, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _check_room(
-    sizes: tuple[int, ...], window: tuple[int, ...], out: tuple[int, ...]
+    sizes: tuple[Size, ...], window: tuple[Size, ...], out: tuple[Size, ...]
 ) -> None:
     """Raise unless all windows of an axis can start at different elements."""
     for axis, (n, k, m) in enumerate(zip(sizes, window, out, strict=True)):

@@ -15,6 +15,7 @@ from jaxnets.functional.pooling.dtypes import (
 from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
+from jaxnets.functional.shared.sizes import Size
 from jaxnets.typing import ArrayLike
 
 
@@ -144,7 +145,7 @@ def global_sum_pool(
 
 def _flatten_spatial(
     x: jax.Array, spatial_ndim: int | None, keepdims: bool
-) -> tuple[jax.Array, tuple[int, ...]]:
+) -> tuple[jax.Array, tuple[Size, ...]]:
     """Return `x` with one flattened spatial axis, and the shape of the result."""
     if spatial_ndim is None:
         if x.ndim < 3:

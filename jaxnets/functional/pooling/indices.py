@@ -23,7 +23,7 @@ from jaxnets.functional.shared.sharding import (
     partition,
     same_varying_axes,
 )
-from jaxnets.functional.shared.sizes import certainly, check_known
+from jaxnets.functional.shared.sizes import Size, certainly, check_known
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -259,7 +259,7 @@ def _check_indices(y: jax.Array, indices: ArrayLike) -> None:
         )
 
 
-def _check_range(indices: ArrayLike, sizes: tuple[int, ...]) -> None:
+def _check_range(indices: ArrayLike, sizes: tuple[Size, ...]) -> None:
     """Raise if `indices` are known and one of them is out of range."""
     if isinstance(indices, Tracer) or not indices.size:
         return
@@ -275,7 +275,7 @@ def _check_range(indices: ArrayLike, sizes: tuple[int, ...]) -> None:
         )
 
 
-def _check_size(sizes: tuple[int, ...], name: str) -> None:
+def _check_size(sizes: tuple[Size, ...], name: str) -> None:
     """Raise if spatial axes of `sizes` have more elements than int32 can count."""
     if certainly(lambda: math.prod(sizes) >= 2**31):
         raise ValueError(

@@ -9,7 +9,7 @@ from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import as_switch, list_or_none
-from jaxnets.functional.shared.sizes import certainly, index_range
+from jaxnets.functional.shared.sizes import Size, certainly, index_range
 from jaxnets.functional.shared.windows import (
     Padding,
     Pairs,
@@ -34,12 +34,12 @@ class PoolWindows(NamedTuple):
         out: Numbers of windows.
     """
 
-    sizes: tuple[int, ...]
-    window: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilation: tuple[int, ...]
+    sizes: tuple[Size, ...]
+    window: tuple[Size, ...]
+    strides: tuple[Size, ...]
+    dilation: tuple[Size, ...]
     pairs: Pairs
-    out: tuple[int, ...]
+    out: tuple[Size, ...]
 
     @property
     def ndim(self) -> int:
@@ -47,7 +47,7 @@ class PoolWindows(NamedTuple):
         return len(self.sizes)
 
     @property
-    def covered_sizes(self) -> tuple[int, ...]:
+    def covered_sizes(self) -> tuple[Size, ...]:
         """Number of padded elements up to the end of the last window."""
         axes = zip(self.out, self.strides, self.window, self.dilation, strict=True)
         return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, k, d in axes)
@@ -117,7 +117,7 @@ def pool_windows(
 
 def spatial_sizes(
     x: Shaped[ArrayLike, "..."], option: Any, name: str, *, array: str = "x"
-) -> tuple[int, ...]:
+) -> tuple[Size, ...]:
     """Return the sizes of the spatial axes of `x (*batch, *spatial, channels)`.
 
     With an int as `option` there are `x.ndim - 2` spatial axes, with a sequence as many
@@ -177,7 +177,7 @@ def for_reduce_window(
 
 
 def resize_axis(
-    x: Shaped[Array, "..."], axis: int, size: int, *, fill: Any = 0
+    x: Shaped[Array, "..."], axis: int, size: Size, *, fill: Any = 0
 ) -> Shaped[Array, "..."]:
     """Crop or pad the end of an axis so that it has `size` elements."""
     if x.shape[axis] == size:
@@ -206,8 +206,8 @@ def element_counts(windows: PoolWindows, include_pad: bool) -> list[ArrayLike]:
 
 
 def _ceil_size(
-    size: int, pair: tuple[int, int], window: int, stride: int, dilation: int
-) -> int:
+    size: Size, pair: tuple[Size, Size], window: int, stride: int, dilation: int
+) -> Size:
     """Return the number of windows on an axis with `ceil_mode`."""
     low, high = pair
     out = 1 - (dilation * (window - 1) + 1 - size - low - high) // stride

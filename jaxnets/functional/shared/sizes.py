@@ -1,7 +1,7 @@
 """Sizes of axes, which `jax.export` may leave open as symbols."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,13 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxnets.typing import ArrayLike
+
+
+if TYPE_CHECKING:
+    Size = int
+else:
+    # A symbolic size computes as an int does, but is none.
+    Size = Any
 
 
 def certainly(condition: Callable[[], Any]) -> bool:

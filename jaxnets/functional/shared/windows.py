@@ -15,7 +15,7 @@ from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.shared.arguments import int_or_none, list_or_none
-from jaxnets.functional.shared.sizes import certainly, is_known
+from jaxnets.functional.shared.sizes import Size, certainly, is_known
 from jaxnets.typing import ArrayLike
 
 
@@ -26,7 +26,7 @@ else:
     # Tests enforce annotations; precise ones would raise before our own messages do.
     PerAxis = Padding = Any
 
-Pairs = tuple[tuple[int, int], ...]
+Pairs = tuple[tuple[Size, Size], ...]
 
 STRING_PADDINGS = ("SAME", "SAME_LOWER", "VALID", "CAUSAL")
 _CHOICES = ", ".join(map(repr, STRING_PADDINGS))
@@ -42,7 +42,7 @@ PADDING_MODES = tuple(_JNP_MODES)
 
 def per_axis(
     value: PerAxis, ndim: int, name: str, *, minimum: int = 1
-) -> tuple[int, ...]:
+) -> tuple[Size, ...]:
     """Turn an int, or one int per axis, into a tuple of `ndim` ints.
 
     `name` is the name of the caller's option, `minimum` the smallest int accepted.
@@ -74,10 +74,10 @@ def padding_pairs(
     padding: Padding,
     *,
     name: str = "padding",
-    sizes: Sequence[int],
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
+    sizes: Sequence[Size],
+    window: Sequence[Size],
+    strides: Sequence[Size],
+    dilation: Sequence[Size],
 ) -> Pairs:
     """Turn a padding option into one `(low, high)` pair per spatial axis.
 
@@ -135,12 +135,12 @@ def padding_pairs(
 
 
 def output_sizes(
-    sizes: Sequence[int],
+    sizes: Sequence[Size],
     pairs: Pairs,
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
-) -> tuple[int, ...]:
+    window: Sequence[Size],
+    strides: Sequence[Size],
+    dilation: Sequence[Size],
+) -> tuple[Size, ...]:
     """Count the window's positions: `(n + low + high - d * (k - 1) - 1) // s + 1`.
 
     Raises:
@@ -155,9 +155,10 @@ def output_sizes(
     for axis, (total, reach) in enumerate(zip(totals, reaches, strict=True)):
         if certainly(lambda n=total, k=reach: n < k):
             raise ValueError(
-                f"The window spans {reach} elements of spatial axis {axis} of sizes "
-                f"{tuple(sizes)}, which has {total} with its `padding`; wanted {reach} "
-                "or more. Pad more, or use a smaller window or dilation."
+                f"The window spans {reach} elements of spatial axis {axis}, which has "
+                f"{total} with its `padding`; wanted {reach} or more. The spatial axes "
+                f"have sizes {tuple(sizes)}. Pad more, or use a smaller window or "
+                "dilation."
             )
     return tuple(
         (total - reach) // stride + 1
@@ -200,23 +201,34 @@ def padded(
         return jax.lax.pad(x, jnp.asarray(fill, x.dtype), config)
     sizes = x.shape[first:-1]
     _check_room(sizes, pairs, mode)
-    if mode == "circular" and not is_known(*sizes):
-        return _wrapped(x, pairs)
+    if mode == "replicate" or (mode == "circular" and not is_known(*sizes)):
+        return _joined(x, pairs, mode)
     return jnp.pad(x, widths, mode=_JNP_MODES[mode])
 
 
-def _wrapped(x: jax.Array, pairs: Pairs) -> jax.Array:
-    """Pad as "circular" does, also an axis of symbolic size; `jnp.pad` refuses it."""
+def _joined(x: jax.Array, pairs: Pairs, mode: str) -> jax.Array:
+    """Pad by "replicate" or "circular", axis by axis.
+
+    For "replicate" `jnp.pad` would slice the batch too, which may be divided among
+    devices. For "circular" it refuses axes of symbolic size.
+    """
     for axis, (low, high) in enumerate(pairs, x.ndim - 1 - len(pairs)):
-        end = jax.lax.slice_in_dim(x, x.shape[axis] - low, None, axis=axis)
-        start = jax.lax.slice_in_dim(x, 0, high, axis=axis)
-        x = jnp.concatenate([end, x, start], axis)
+        if certainly(lambda total=low + high: total == 0):
+            continue
+        n = x.shape[axis]
+        slices = (
+            [(0, 1), (n - 1, n)] if mode == "replicate" else [(n - low, n), (0, high)]
+        )
+        start, end = (jax.lax.slice_in_dim(x, *ends, axis=axis) for ends in slices)
+        if mode == "replicate":
+            start, end = jnp.repeat(start, low, axis), jnp.repeat(end, high, axis)
+        x = jnp.concatenate([start, x, end], axis)
     return x
 
 
 def flatten_batch(
     x: Shaped[ArrayLike, "..."], spatial_ndim: int, name: str
-) -> tuple[Shaped[Array, "..."], tuple[int, ...]]:
+) -> tuple[Shaped[Array, "..."], tuple[Size, ...]]:
     """Reshape the batch axes of `x (*batch, *spatial, channels)` into a single one.
 
     Without batch axes the result has one, of size 1.
@@ -247,7 +259,7 @@ def flatten_batch(
 
 
 def restore_batch(
-    y: Shaped[Array, "..."], batch: tuple[int, ...]
+    y: Shaped[Array, "..."], batch: tuple[Size, ...]
 ) -> Shaped[Array, "..."]:
     """Reshape the first axis of `y` to the axes `batch`, undoing `flatten_batch`.
 
@@ -259,7 +271,7 @@ def restore_batch(
     return y.reshape((*batch, *y.shape[1:]))
 
 
-def _as_pair(entry: Any) -> tuple[int, int] | None:
+def _as_pair(entry: Any) -> tuple[Size, Size] | None:
     """Return `(p, p)` for an int `p`, a pair unchanged, and None for anything else."""
     single = int_or_none(entry)
     both = [single, single] if single is not None else list_or_none(entry)
@@ -272,9 +284,9 @@ def _as_pair(entry: Any) -> tuple[int, int] | None:
 def _named_pairs(
     padding: str,
     name: str,
-    sizes: Sequence[int],
-    reaches: Sequence[int],
-    strides: Sequence[int],
+    sizes: Sequence[Size],
+    reaches: Sequence[Size],
+    strides: Sequence[Size],
 ) -> Pairs:
     if padding not in STRING_PADDINGS:
         raise ValueError(f"`{name}` is {padding!r}; wanted one of {_CHOICES}.")
@@ -295,7 +307,7 @@ def _named_pairs(
     return tuple(pairs)
 
 
-def _check_room(sizes: Sequence[int], pairs: Pairs, mode: str) -> None:
+def _check_room(sizes: Sequence[Size], pairs: Pairs, mode: str) -> None:
     """Raise if `mode` needs more elements of an axis than it has."""
     for axis, (n, pair) in enumerate(zip(sizes, pairs, strict=True)):
         room = n - 1 if mode == "reflect" else n

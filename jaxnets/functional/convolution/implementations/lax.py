@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sizes import certainly, is_known
+from jaxnets.functional.shared.sizes import Size, certainly, is_known
 from jaxnets.functional.shared.windows import Pairs
 
 
@@ -29,10 +29,10 @@ class ConvOptions(NamedTuple):
         result_dtype: Dtype of the result; None for that of the operands.
     """
 
-    strides: tuple[int, ...]
+    strides: tuple[Size, ...]
     pairs: Pairs
-    input_dilation: tuple[int, ...]
-    kernel_dilation: tuple[int, ...]
+    input_dilation: tuple[Size, ...]
+    kernel_dilation: tuple[Size, ...]
     groups: int
     precision: jax.lax.PrecisionLike
     result_dtype: DTypeLike | None
@@ -113,7 +113,7 @@ def convolve(
 
 
 def dilated(
-    x: Num[Array, "batch *spatial channels"], dilation: Sequence[int]
+    x: Num[Array, "batch *spatial channels"], dilation: Sequence[Size]
 ) -> Num[Array, "batch *dilated channels"]:
     """Insert `d - 1` zeros between the elements of each spatial axis."""
     config = [(0, 0, 0), *((0, 0, d - 1) for d in dilation), (0, 0, 0)]

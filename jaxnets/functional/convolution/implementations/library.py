@@ -15,7 +15,7 @@ from jaxnets.functional.convolution.implementations.lax import (
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 from jaxnets.functional.shared.sharding import same_varying_axes
-from jaxnets.functional.shared.sizes import certainly
+from jaxnets.functional.shared.sizes import Size, certainly
 
 
 # Up to this number of groups the gradient of the kernel is one convolution per group.
@@ -155,7 +155,7 @@ def _input_as_window(x, dy, options) -> bool:
     return fits and max(options.strides) == 1 and x.shape[-1] >= dy.shape[-1]
 
 
-def _swapped_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[int]):
+def _swapped_kernel_gradient(dy, x, options: ConvOptions, window: Sequence[Size]):
     """Convolve `dy (features, *out, batch)` with `x (*spatial, batch, channels)`."""
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], window, strict=True)
     steps = zip(options.pairs, options.kernel_dilation, strict=True)

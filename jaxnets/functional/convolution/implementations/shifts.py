@@ -21,6 +21,7 @@ from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.shared.linear_maps import product_rule
+from jaxnets.functional.shared.sizes import Size
 
 
 # The gradient of a kernel element is a sum over the batch and all positions. The
@@ -39,9 +40,9 @@ class _Shifts(NamedTuple):
         out: Number of positions.
     """
 
-    offsets: tuple[tuple[int, ...], ...]
-    strides: tuple[int, ...]
-    out: tuple[int, ...]
+    offsets: tuple[tuple[Size, ...], ...]
+    strides: tuple[Size, ...]
+    out: tuple[Size, ...]
 
 
 def conv_by_shifts(
@@ -106,7 +107,7 @@ def _sum_for_input_gradient(
     reach = shifts.offsets[-1]
     weights = jax.lax.optimization_barrier(weights)
 
-    def padded(offset: tuple[int, ...], weight: jax.Array) -> jax.Array:
+    def padded(offset: tuple[Size, ...], weight: jax.Array) -> jax.Array:
         sides = zip(reach, offset, strict=True)
         config = [(0, 0, 0), *((r - o, o, 0) for r, o in sides), (0, 0, 0)]
         return jax.lax.pad(x * weight, jnp.zeros((), x.dtype), config)
@@ -155,7 +156,7 @@ def _sum_for_weight_gradient(
     return jax.lax.slice_in_dim(total, 0, shifts.out[axis], axis=axis + 1)
 
 
-def _parts(out: tuple[int, ...]) -> tuple[int, int, int]:
+def _parts(out: tuple[Size, ...]) -> tuple[int, int, Size]:
     """Return the longest axis of `out`, the number of its parts, and their size.
 
     Axes of a symbolic size are not cut.
@@ -166,7 +167,7 @@ def _parts(out: tuple[int, ...]) -> tuple[int, int, int]:
     return (axis, -(-known[axis] // size), size) if size else (0, 1, out[0])
 
 
-def _shifted(x: jax.Array, offset: tuple[int, ...], shifts: _Shifts) -> jax.Array:
+def _shifted(x: jax.Array, offset: tuple[Size, ...], shifts: _Shifts) -> jax.Array:
     """Return what the window element at `offset` reads of `x`, at all positions."""
     axes = zip(offset, shifts.strides, shifts.out, strict=True)
     limits = [start + stride * (out - 1) + 1 for start, stride, out in axes]

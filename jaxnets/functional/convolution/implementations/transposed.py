@@ -16,6 +16,7 @@ from jaxnets.functional.convolution.implementations.lax import (
     convolve,
 )
 from jaxnets.functional.shared.linear_maps import product_rule
+from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import padded
 
 
@@ -31,10 +32,10 @@ class TransposeOptions(NamedTuple):
         precision: As in `jax.lax.conv_general_dilated`.
     """
 
-    strides: tuple[int, ...]
-    low: tuple[int, ...]
-    out: tuple[int, ...]
-    dilation: tuple[int, ...]
+    strides: tuple[Size, ...]
+    low: tuple[Size, ...]
+    out: tuple[Size, ...]
+    dilation: tuple[Size, ...]
     groups: int
     precision: jax.lax.PrecisionLike
 
@@ -60,7 +61,7 @@ class _Phases(NamedTuple):
     stride: int
     filling: int
     dilation: int
-    pair: tuple[int, int]
+    pair: tuple[Size, Size]
     start: int
 
 

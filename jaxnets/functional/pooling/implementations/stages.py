@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxnets.functional.pooling.options import PoolWindows, resize_axis
-from jaxnets.functional.shared.sizes import certainly, index_range
+from jaxnets.functional.shared.sizes import Size, certainly, index_range
 from jaxnets.typing import ArrayLike
 
 
@@ -43,12 +43,12 @@ class Stage(NamedTuple):
     """
 
     axis: int
-    offsets: tuple[int, ...]
+    offsets: tuple[Size, ...]
     stride: int
-    out: int
+    out: Size
     grid: int
-    reduced: tuple[int, ...]
-    filled: tuple[int, int]
+    reduced: tuple[Size, ...]
+    filled: tuple[Size, Size]
 
 
 def covering_offsets(window: int) -> list[list[int]]:
@@ -92,7 +92,7 @@ def exact_offsets(window: int) -> list[list[int]]:
 
 
 def axis_stages(
-    windows: PoolWindows, axis: int, offsets: Sequence[Sequence[int]], mode: str
+    windows: PoolWindows, axis: int, offsets: Sequence[Sequence[Size]], mode: str
 ) -> list[Stage]:
     """Return a stage for each entry of `offsets`, for the windows of one spatial axis.
 
@@ -154,7 +154,7 @@ def shifted_slices(x: jax.Array, *stages: Stage) -> list[jax.Array]:
     index modulo the stride. That transposes to a concatenation, where each element is
     a sum over the elements of windows that read it.
     """
-    parts: dict[tuple[int, ...], jax.Array] = {(): x}
+    parts: dict[tuple[Size, ...], jax.Array] = {(): x}
     for stage in stages:
         parts = {
             (*before, remainder): part
@@ -199,7 +199,7 @@ def _padding_mask(ndim: int, stage: Stage, offset: int) -> Bool[ArrayLike, "..."
     if first == 0 and certainly(lambda: reach < end):
         return np.zeros((1,) * ndim, np.bool_)
     starts = stage.grid * (stage.stride * index_range(stage.out) + offset)
-    elements = starts[:, None] + np.asarray(stage.reduced)
+    elements = starts[:, None] + np.asarray(stage.reduced, np.int32)[None]
     shape = [1] * ndim
     shape[stage.axis] = stage.out
     return ((elements < first) | (elements >= end)).all(axis=1).reshape(shape)

@@ -70,7 +70,6 @@ def batch_norm(
 
     Example:
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> y, mean, var = batch_norm(jnp.array([[1.0], [3.0]]), epsilon=0.0)
         >>> y.ravel(), mean, var
         (Array([-1.,  1.], dtype=float32), Array([2.], dtype=float32),

@@ -86,7 +86,7 @@ _CALLED = {
 }
 
 
-def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> None:
+def check_shape(name: str, array: Any, wanted: tuple[Any, ...], why: str) -> None:
     """Raise ValueError unless `array` has the shape `wanted`."""
     if not hasattr(array, "dtype"):
         raise TypeError(
@@ -98,7 +98,7 @@ def check_shape(name: str, array: Any, wanted: tuple[int, ...], why: str) -> Non
         )
 
 
-def check_state(state: Any, shapes: list[tuple[int, ...]], kind: Any) -> Any:
+def check_state(state: Any, shapes: list[tuple[Any, ...]], kind: Any) -> Any:
     """Check the shapes of a state, and return it in its NamedTuple type.
 
     Args:
@@ -164,7 +164,7 @@ def same_dtype(*trees: Any) -> tuple[Any, ...]:
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), trees)
 
 
-def batch_of(x: Any, time_major: bool) -> tuple[int, ...]:
+def batch_of(x: Any, time_major: bool) -> tuple[Any, ...]:
     """Return the batch axes of `(*batch, time, features)`."""
     shape = jnp.shape(x)
     return shape[1:-1] if time_major else shape[:-2]

@@ -240,7 +240,7 @@ def apply_zoneout(rate: float, keep: Any, before: Array, after: Array) -> Array:
     return jnp.where(keep, before, after)
 
 
-def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[int, ...]) -> Any:
+def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[Any, ...]) -> Any:
     """Return the mask of recurrent dropout, which multiplies h in every step, or None.
 
     Args:

@@ -181,7 +181,7 @@ def _run_steps(
     step: Step,
     state: Any,
     xs: Any,
-    batch: tuple[int, ...],
+    batch: tuple[Any, ...],
     *,
     time_major: bool = False,
     clip_cotangent: float | None = None,
@@ -211,6 +211,8 @@ def _run_steps(
         return returned
 
     state, _ = varying_alike(state, parsed.masks)
-    state = placed_as_returned(lambda *s: bounded_step(*s, None), state, xs, axis)
+    state = placed_as_returned(
+        lambda h, x_t: bounded_step(h, x_t, None), state, xs, axis
+    )
     with explain_forward_mode_error(clip_cotangent=clip_cotangent):
         return scan_steps(bounded_step, state, xs, parsed)

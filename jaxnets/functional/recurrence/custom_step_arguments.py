@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def batch_axes(xs: Any, lengths: Any, resets: Any, time_major: bool) -> tuple[int, ...]:
+def batch_axes(xs: Any, lengths: Any, resets: Any, time_major: bool) -> tuple[Any, ...]:
     """Check that `xs` has enough axes, and return the batch axes."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
@@ -37,7 +37,7 @@ def batch_axes(xs: Any, lengths: Any, resets: Any, time_major: bool) -> tuple[in
     return () if resets is None else jnp.shape(resets)[1:]
 
 
-def check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
+def check_leading(name: str, tree: Any, lead: tuple[Any, ...]) -> None:
     """Raise ValueError unless the first axes of all arrays are `lead`."""
     for leaf in jax.tree.leaves(tree):
         if jnp.shape(leaf)[: len(lead)] != lead:
@@ -48,7 +48,7 @@ def check_leading(name: str, tree: Any, lead: tuple[int, ...]) -> None:
             )
 
 
-def check_returned(returned: Any, state: Any, batch: tuple[int, ...]) -> None:
+def check_returned(returned: Any, state: Any, batch: tuple[Any, ...]) -> None:
     """Check that a step returns a state like `state` and an output.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Inexact
 
 from jaxnets.functional.recurrence.cell import BoundCell, Weights
@@ -114,7 +115,9 @@ def _sum_of_products(a: Array, ct: Array, w: Array) -> Array:
         ct,
         ((lead, lead), ((), ())),
         preferred_element_type=accumulation_dtype(a.dtype),
-        out_sharding=jax.typeof(w).sharding,
+        out_sharding=NamedSharding(
+            jax.typeof(ct).sharding.mesh, jax.typeof(w).sharding.spec
+        ),
     )
 
 

@@ -71,7 +71,7 @@ class _Arguments(NamedTuple):
     options: CellOptions
     mask: Any
     draws: Draws
-    batch: tuple[int, ...]
+    batch: tuple[Any, ...]
     time: tuple[Any, ...]
 
 
@@ -133,7 +133,11 @@ def run_cell(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    given, _ = varying_alike(given, options.masks)
+    fields = "params", "x", "state", "mask", "draws"
+    arrays: Any = {name: getattr(given, name) for name in fields}
+    norm = given.options.layer_norm
+    arrays, norm, _ = varying_alike(arrays, norm, options.masks)
+    given = given._replace(**arrays, options=given.options._replace(layer_norm=norm))
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
     candidates = _candidates(cell, given, bound, options)
     chosen = choose(cell.name, implementation, candidates)
@@ -153,7 +157,6 @@ def step_cell(
 ) -> tuple[Any, Any]:
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
-    given, _ = varying_alike(given, options.masks)
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
     from_x = input_projection(bound.weights, given.x)
     return _compute_step(bound, given.state, from_x, given.draws)

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 
@@ -22,17 +21,15 @@ def varying_alike(*trees: Any) -> tuple[Any, ...]:
     converted: here once, rather than in every step of a loop.
 
     Args:
-        trees: Pytrees; leaves that are no JAX arrays stay as they are.
+        trees: Pytrees of arrays.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> varying_alike(jnp.ones(2), None)
         (Array([1., 1.], dtype=float32), None)
     """
-    arrays = [leaf for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array)]
-    axes = frozenset[str]().union(*map(_varying_axes, arrays))
-    return jax.tree.map(
-        lambda leaf: _vary(leaf, axes) if isinstance(leaf, jax.Array) else leaf, trees
-    )
+    axes = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(trees)))
+    return jax.tree.map(lambda leaf: _vary(leaf, axes), trees) if axes else trees
 
 
 def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
@@ -45,11 +42,12 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
             sharding of all other axes stays.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> placed_alike(jnp.zeros(2), jnp.ones((3, 2)), [1])
         Array([0., 0.], dtype=float32)
     """
-    sharding = _type(like).sharding
-    sources = [] if sharding is None else [sharding.spec[axis] for axis in axes]
+    sharding: Any = _type(like).sharding  # None without a mesh, if `like` is abstract
+    sources = [sharding.spec[axis] for axis in axes] if sharding else []
 
     def place(array: Any) -> Any:
         own = tuple(jax.typeof(array).sharding.spec)

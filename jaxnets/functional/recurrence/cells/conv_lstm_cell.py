@@ -292,7 +292,7 @@ def _step(
     return LSTMState(h, c.astype(dtype)), h
 
 
-def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
+def _check_params(params: Any, spatial: tuple[Any, ...]) -> int:
     """Check that the weights fit inputs of this spatial shape, and return H."""
     ndim = jnp.ndim(params.w_xh)
     if ndim < 3 or jnp.ndim(params.w_hh) != ndim:
@@ -326,7 +326,7 @@ def _check_params(params: Any, spatial: tuple[int, ...]) -> int:
 
 def _axes(
     params: ConvLSTMParams, x: Any, time_major: bool
-) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+) -> tuple[int, tuple[Any, ...], tuple[Any, ...]]:
     """Return the time axis of `x`, its batch axes and its spatial axes."""
     shape, maps = jnp.shape(x), jnp.ndim(params.w_xh) - 2
     if len(shape) < maps + 2:

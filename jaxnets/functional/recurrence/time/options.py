@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.errors import InconclusiveDimensionOperation
 
 from jaxnets.functional.recurrence.arguments import check_bound
 from jaxnets.functional.shared.arguments import as_count, as_switch
@@ -53,7 +52,7 @@ class Masks(NamedTuple):
 
 def parse_scan(
     x: Any,
-    batch: tuple[int, ...],
+    batch: tuple[Any, ...],
     *,
     lengths: Any = None,
     resets: Any = None,
@@ -73,8 +72,11 @@ def parse_scan(
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
     )
+    valid, resets, cuts = placed_alike(masks, x, time_first(axis, len(batch)))
     return ScanOptions(
-        *placed_alike(masks, x, time_first(axis, len(batch))),
+        valid,
+        resets,
+        cuts,
         reverse,
         as_count(unroll, "unroll", meaning="the steps of one iteration of the loop"),
         _segment_length(checkpoint, time),
@@ -162,28 +164,21 @@ def _segment_length(checkpoint, time) -> int | None:
             )
         if not isinstance(time, int):
             raise ValueError(
-                f'`checkpoint` is "sqrt", but the number of steps is the symbol {time}, '
-                "which has no square root; wanted the number of steps of a segment."
+                f'`checkpoint` is "sqrt", but the number of steps is the symbol '
+                f"{time}, which has no square root; wanted the number of steps of a "
+                "segment, as an int."
             )
         return max(1, math.isqrt(time))
     meaning = 'the steps of a segment, or None or "sqrt"'
     segment = as_count(checkpoint, "checkpoint", meaning=meaning)
-    if not isinstance(time, int) and not _surely_at_least(time, segment):
+    if not isinstance(time, int) and time % segment != 0:
         raise ValueError(
-            f"`checkpoint` is {segment}, but the number of steps is the symbol {time}, "
-            f"which may be smaller; wanted at least {segment} steps. Make the symbol "
-            "with this constraint, as in jax.export.symbolic_shape("
-            f"'t', constraints=['t >= {segment}']), or pass checkpoint=None."
+            f"`checkpoint` is {segment}, but the number of steps is the symbol {time}; "
+            f"wanted a multiple of {segment}, so that no shorter segment is left. "
+            f"Export with jax.export.symbolic_shape('{segment}*n') for the time axis, "
+            "or pass checkpoint=None."
         )
     return segment
-
-
-def _surely_at_least(time: Any, bound: int) -> bool:
-    """Return whether a symbolic number of steps has this bound."""
-    try:
-        return bool(time >= bound)
-    except InconclusiveDimensionOperation:
-        return False
 
 
 def _dtype(array: Any) -> np.dtype:

@@ -48,7 +48,7 @@ def in_segments(
     if options.segment is None:
         return run_part(state, xs, options.masks, draws)
 
-    def segment_of(steps: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+    def segment_of(steps: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
         """Return a function of the state and the first step of a segment."""
 
         def run(state: Any, start: Any) -> tuple[Any, Any]:

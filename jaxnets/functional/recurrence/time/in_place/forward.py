@@ -47,9 +47,7 @@ from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
 
 
 class Inputs(NamedTuple):
-    """The arguments of the loops: `x (*batch, T, D)` or `(T, *batch, D)`, masks with
-    time first.
-    """
+    """The arguments: `x (*batch, T, D)` or `(T, *batch, D)`, masks time first."""
 
     weights: Weights
     initial: Any

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, make_logs
 from jaxnets.tap.statistics import ResponseStats, summarise_response
 from jaxnets.tap.trace import is_measuring, new_key
@@ -43,7 +44,14 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     if not is_measuring() or not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
         return x
     key = new_key(name)
-    return x if key is None else _logging_identity(x, key)
+    if key is None:
+        return x
+    message = (
+        f"`tap` {name!r} is measured, which does not support forward mode, as in "
+        "jax.jvp, jax.jacfwd and jax.linearize. Take the tap out, or pass to `only` "
+        "the names of other taps."
+    )
+    return _logging_identity(reverse_only(x, message), key)
 
 
 def taps_by_hand(names: Sequence[str]) -> Callable[[Tapped], dict[str, TapLog]]:

@@ -79,6 +79,12 @@ def test_forward_mode_and_second_order_pass_through_unmeasured_taps(rnn_argument
         np.testing.assert_array_equal(tapped(w_hh), plain(w_hh))
 
 
+def test_forward_mode_of_a_measured_tap_names_it():
+    slope = lambda w: jax.jvp(jax.jit(lambda w: tap(w, "h") ** 2), (w,), (w,))[1]
+    with pytest.raises(TypeError, match="`tap` 'h' is measured, which does not"):
+        measure(slope, jnp.ones(()))
+
+
 def test_second_order_through_a_measured_program(rnn_arguments):
     w_hh, xs = rnn_arguments
     measured = jax.jit(jax.jacrev(lambda w: measure(tanh_rnn, w, xs).grads))(w_hh)

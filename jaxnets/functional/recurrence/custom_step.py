@@ -13,10 +13,7 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_leading,
     check_returned,
 )
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.typing import ArrayLike
@@ -205,5 +202,4 @@ def _run_steps(
         check_returned(returned, state, lead)
         return returned
 
-    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-        return scan_steps(bounded_step, state, xs, parsed)
+    return scan_steps(bounded_step, state, xs, parsed)

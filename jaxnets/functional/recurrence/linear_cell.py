@@ -30,10 +30,7 @@ from jaxnets.functional.recurrence.initializers import (
 )
 from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.time.associative import solve, solve_in_logs
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
     Masks,
     ScanOptions,
@@ -153,8 +150,7 @@ def run_linear_cell(
     chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
     project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
     if chosen == "scan":
-        with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-            return _loop(cell, project, h, x, options, clip_cotangent)
+        return _loop(cell, project, h, x, options, clip_cotangent)
     if time == 0:
         return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
     return _in_parallel(cell, project, h, x, options, chosen == "associative_log")

@@ -38,12 +38,13 @@ from jaxnets.functional.recurrence.products import (
     preactivations,
     projects_all_steps_at_once,
 )
-from jaxnets.functional.recurrence.time.cotangents import explain_forward_mode_error
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
 from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
+from jaxnets.tap import reverse_only
 
 
 class _Arguments(NamedTuple):
@@ -134,13 +135,11 @@ def run_cell(
     chosen = choose(cell.name, implementation, candidates)
     for kernel in cell.kernels:
         if kernel.name == chosen:
-            return kernel.run(given.params, given.x, given.state, options)
-    no_forward_mode: dict[str, Any] = {"clip_cotangent": given.options.clip_cotangent}
-    if chosen != "scan":
-        no_forward_mode["implementation"] = chosen
+            message = forward_mode_message(implementation=chosen)
+            arrays = reverse_only((given.params, given.x, given.state), message)
+            return kernel.run(*arrays, options)
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
-    with explain_forward_mode_error(**no_forward_mode):
-        return loops[chosen](bound, given.state, given.x, options)
+    return loops[chosen](bound, given.state, given.x, options)
 
 
 def step_cell(

@@ -1,5 +1,7 @@
 """Cell options, truncation, clipping of cotangents, and the choice of a loop."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -238,13 +240,33 @@ def test_a_callable_that_cannot_be_hashed_is_an_activation(rng):
         np.testing.assert_allclose(ys, expected, rtol=1e-6)
 
 
-def test_the_error_of_forward_mode_names_the_option(rng):
+FORWARD_MODE = {
+    "jvp": lambda f, x: jax.jvp(f, (x,), (x,)),
+    "jvp of jit": lambda f, x: jax.jvp(jax.jit(f), (x,), (x,)),
+    "jacfwd": lambda f, x: jax.jacfwd(jax.jit(f))(x),
+    "linearize": lambda f, x: jax.linearize(jax.jit(f), x)[1](x),
+    "vmap": lambda f, x: jax.vmap(lambda t: jax.jvp(jax.jit(f), (x,), (t,)))(x[None]),
+    "checkpoint": lambda f, x: jax.jvp(jax.checkpoint(f), (x,), (x,)),
+    "scan": lambda f, x: jax.jvp(
+        lambda x: jax.lax.scan(lambda _, x: (None, f(x)), None, x[None]), (x,), (x,)
+    ),
+}
+
+
+@pytest.mark.parametrize("transform", FORWARD_MODE.values(), ids=FORWARD_MODE)
+def test_the_error_of_forward_mode_names_the_option(rng, transform):
     params, x, _ = as_float32(drawn(RNN, rng))
-    with pytest.raises(TypeError, match="implementation='scan'"):
-        jax.jvp(lambda x: rnn(params, x), (x,), (x,))
-    with pytest.raises(TypeError, match=r"`clip_cotangent` is 1\.0"):
-        run = lambda x: rnn(params, x, clip_cotangent=1.0, implementation="scan")
-        jax.jvp(run, (x,), (x,))
+    for implementation in ("in_place", "split"):
+        run = functools.partial(rnn, params, implementation=implementation)
+        with pytest.raises(TypeError, match="implementation='scan'"):
+            transform(run, x)
+    step = lambda h, x_t: (h, x_t)
+    for run in (
+        lambda x: rnn(params, x, clip_cotangent=1.0, implementation="scan"),
+        lambda x: recur(step, x[:, 0], x, clip_cotangent=1.0),
+    ):
+        with pytest.raises(TypeError, match=r"`clip_cotangent` is 1\.0"):
+            transform(run, x)
 
 
 def test_plan_names_the_implementation_and_reasons(rng):

@@ -30,10 +30,7 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
@@ -262,8 +259,7 @@ def conv_lstm(
         activation, gate_activation, activation, clip_cotangent=clip_cotangent
     )
     step = lambda state, x_t, _: _step(options, params, state, x_t)
-    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-        return scan_steps(step, initial, x, scan_options)
+    return scan_steps(step, initial, x, scan_options)
 
 
 def _step(

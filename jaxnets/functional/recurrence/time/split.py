@@ -35,11 +35,12 @@ from jaxnets.functional.recurrence.products import (
     projects_all_steps_at_once,
     weight_gradients,
 )
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.residuals import FlatPullback, flatten_pullback
 from jaxnets.functional.recurrence.time.segments import in_segments
 from jaxnets.functional.recurrence.time.steps import end_of_step, start_of_step
-from jaxnets.tap import is_measuring
+from jaxnets.tap import is_measuring, reverse_only
 
 
 # `update(learned, parts, state, draws_t) -> (state, y_t)`.
@@ -123,7 +124,11 @@ def _differentiable_scan(
 
     measured = is_measuring()
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
-    return run(_Inputs(cell.weights, learned, initial, state, x, masks, draws))
+    message = forward_mode_message(
+        clip_cotangent=cell.options.clip_cotangent, implementation="split"
+    )
+    inputs = _Inputs(cell.weights, learned, initial, state, x, masks, draws)
+    return run(reverse_only(inputs, message))
 
 
 def _closure_as_argument(cell: BoundCell, initial, x, draws) -> tuple[Any, _Update]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.cell import BoundCell
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.backward import (
     NO_MASKS,
     Summarise,
@@ -29,7 +30,7 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.segments import in_segments
 from jaxnets.functional.recurrence.time.split import float0_zeros, split_scan
-from jaxnets.tap import is_measuring, taps_by_hand
+from jaxnets.tap import is_measuring, reverse_only, taps_by_hand
 
 
 def in_place_scan(
@@ -87,7 +88,8 @@ def _scan(
     options = options._replace(time_axis=axis, segment=None)
     run = _differentiable_scan(cell, options, loops)
     inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
-    state, ys = run(inputs)
+    message = forward_mode_message(implementation="in_place")
+    state, ys = run(reverse_only(inputs, message))
     state = jax.tree.map(lambda a: a.reshape(*lead, a.shape[-1]), state)
     return state, ys.reshape(*x.shape[:-1], ys.shape[-1])
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.functional.recurrence.activations import Activation
+from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
     check_array,
     check_bound,
@@ -140,8 +140,15 @@ def parse_cell_options(
     """
     values = check_cell_options(switches, **options)
     check_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`")
+    clip = options.pop("clip")
+    activations = {
+        name: canonical(option)
+        for name, option in options.items()
+        if name not in values
+    }
     return CellOptions(
-        **{name: option for name, option in options.items() if name not in values},
+        **activations,
+        clip=clip,
         switches=values,
         layer_norm=parse_layer_norm(layer_norm, dtype, sizes),
         zoneout=parse_zoneout(zoneout, state_arrays),

@@ -1,11 +1,13 @@
 """Cell options, truncation, clipping of cotangents, and the choice of a loop."""
 
+import copy
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxnets
 from jaxnets.functional import LayerNormParams, lstm, recur, rnn
@@ -238,6 +240,49 @@ def test_a_callable_that_cannot_be_hashed_is_an_activation(rng):
     for implementation in ("split", "scan"):
         _, ys = rnn(params, x, activation=Activation(), implementation=implementation)
         np.testing.assert_allclose(ys, expected, rtol=1e-6)
+
+
+@jax.jit
+def doubled(a):
+    return 2 * a
+
+
+@jax.custom_jvp
+@functools.wraps(jax.nn.relu)
+def named_relu(a):
+    return jnp.maximum(a, 0.1)
+
+
+named_relu.defjvps(lambda t, y, a: t)
+doubled.__name__ = "tanh"
+
+
+@pytest.mark.parametrize(
+    ("activation", "implementation"),
+    [
+        (jnp.tanh, "in_place"),
+        (jax.nn.tanh, "in_place"),
+        (jax.nn.sigmoid, "in_place"),
+        (jax.nn.relu, "in_place"),
+        (jnp.sin, "split"),
+        (doubled, "split"),
+        (named_relu, "split"),
+    ],
+)
+def test_a_copy_has_the_plan_of_the_original(rng, activation, implementation):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    run = functools.partial(rnn, activation=activation)
+    for same in (run, copy.deepcopy(run), copy.deepcopy(copy.deepcopy(run))):
+        assert jaxnets.plan(same, params, x).implementation == implementation
+    expected = run(params, x, implementation="scan")[1]
+    np.testing.assert_allclose(copy.deepcopy(run)(params, x)[1], expected, rtol=1e-6)
+
+
+@every_family
+def test_a_copied_layer_has_the_plan_of_the_original(family):
+    layer = family.layer(3, 2, rngs=nnx.Rngs(0))
+    x = jnp.ones((2, 5, 3))
+    assert jaxnets.plan(copy.deepcopy(layer), x) == jaxnets.plan(layer, x)
 
 
 FORWARD_MODE = {

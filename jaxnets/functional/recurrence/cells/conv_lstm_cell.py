@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.recurrence.activations import Activation
+from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
     check_array,
     check_callables,
@@ -256,7 +256,10 @@ def conv_lstm(
     zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
     initial = LSTMState(zeros, zeros) if state is None else state
     options = CellOptions(
-        activation, gate_activation, activation, clip_cotangent=clip_cotangent
+        canonical(activation),
+        canonical(gate_activation),
+        canonical(activation),
+        clip_cotangent=clip_cotangent,
     )
     step = lambda state, x_t, _: _step(options, params, state, x_t)
     return scan_steps(step, initial, x, scan_options)

@@ -85,6 +85,16 @@ def test_jit_changes_nothing(case):
     assert_close(FORWARD[case.name](*case.arrays), expected, 1e-5)
 
 
+@every_case
+def test_gradients_without_jit_and_without_leaked_tracers(case):
+    gradient = value_and_gradients(case)
+    with jax.checking_leaks():
+        jax.eval_shape(gradient, *case.arrays)
+    with jax.disable_jit():
+        actual = gradient(*case.arrays)
+    assert_close(actual, slopes(case, *case.arrays), 1e-4)
+
+
 @pytest.mark.parametrize(("case", "which"), MAPPED)
 def test_vmap_is_a_loop(case, which):
     count = len(case.arrays)

@@ -95,7 +95,8 @@ def run_cell(
       projection, for cells in their standard form;
     - "split": a loop whose backward pass computes only the cotangents of the
       pre-activations, and after it the gradients of the weights, without forward mode;
-    - "scan": a plain scan, which JAX differentiates in every mode;
+    - "scan": a plain scan, which JAX differentiates in every mode, and which runs in
+      the place of the others under `jax.disable_jit`;
     - the cell's kernels, which libraries provide.
 
     Args:
@@ -138,6 +139,9 @@ def run_cell(
             message = forward_mode_message(implementation=chosen)
             arrays = reverse_only((given.params, given.x, given.state), message)
             return kernel.run(*arrays, options)
+    # Without jit a scan is a Python loop, which cannot stack the pullbacks of "split".
+    if jax.config.jax_disable_jit:
+        chosen = "scan"
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
     return loops[chosen](bound, given.state, given.x, options)
 

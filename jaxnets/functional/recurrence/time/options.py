@@ -40,6 +40,10 @@ class ScanOptions(NamedTuple):
         """The options that are arrays with one element for each step."""
         return Masks(self.valid, self.resets, self.cuts)
 
+    def without_arrays(self) -> "ScanOptions":
+        """Return the options without the masks."""
+        return self._replace(valid=None, resets=None, cuts=None)
+
 
 class Masks(NamedTuple):
     """The masks of `ScanOptions`, of all steps or of one."""

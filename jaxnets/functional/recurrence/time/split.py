@@ -108,6 +108,8 @@ def _differentiable_scan(
     `initial` is the state after a reset, and `state` the one before these steps.
     """
     learned, update = _closure_as_argument(cell, initial, x, draws)
+    weights, measured = cell.weights, is_measuring()
+    cell, options = cell.without_arrays(), options.without_arrays()
 
     @jax.custom_vjp
     def run(inputs: _Inputs):
@@ -122,12 +124,11 @@ def _differentiable_scan(
         gradients, logs = _backward(cell, options, residuals, cotangents, measured)
         return ((gradients,), logs) if measured else (gradients,)
 
-    measured = is_measuring()
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
     message = forward_mode_message(
         clip_cotangent=cell.options.clip_cotangent, implementation="split"
     )
-    inputs = _Inputs(cell.weights, learned, initial, state, x, masks, draws)
+    inputs = _Inputs(weights, learned, initial, state, x, masks, draws)
     return run(reverse_only(inputs, message))
 
 

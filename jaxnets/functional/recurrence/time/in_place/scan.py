@@ -85,8 +85,8 @@ def _scan(
     # A segment runs inside a loop, where XLA on CPUs has no parallelism to gain.
     count = chunk_count(time) if options.segment is None else 1
     loops = Loops(axis, options.reverse, options.unroll, count)
-    options = options._replace(time_axis=axis, segment=None)
-    run = _differentiable_scan(cell, options, loops)
+    options = options.without_arrays()._replace(time_axis=axis, segment=None)
+    run = _differentiable_scan(cell.without_arrays(), options, loops)
     inputs = Inputs(cell.weights, flat(initial), flat(state), sequences, masks)
     message = forward_mode_message(implementation="in_place")
     state, ys = run(reverse_only(inputs, message))

@@ -13,8 +13,13 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_leading,
     check_returned,
 )
+from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_traced
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
-from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
+from jaxnets.functional.recurrence.time.options import (
+    Masks,
+    as_clip_cotangent,
+    parse_scan,
+)
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.typing import ArrayLike
 
@@ -185,7 +190,7 @@ def _run_steps(
     `time_major`, with any number of feature axes. `options` are the other options of
     `recur`.
     """
-    check_clip_cotangent(clip_cotangent)
+    clip_cotangent = as_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
     axis = 0 if time_major else len(batch)
     time = jax.tree.leaves(xs)[0].shape[axis]
@@ -202,4 +207,9 @@ def _run_steps(
         check_returned(returned, state, lead)
         return returned
 
-    return scan_steps(bounded_step, state, xs, parsed)
+    def run(state, xs, masks: Masks) -> tuple[Any, Any]:
+        return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))
+
+    if compiles_itself():
+        return run_traced(step, run, state, xs, parsed.masks)
+    return run(state, xs, parsed.masks)

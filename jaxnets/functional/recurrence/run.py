@@ -38,6 +38,7 @@ from jaxnets.functional.recurrence.products import (
     preactivations,
     projects_all_steps_at_once,
 )
+from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_compiled
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
 from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
@@ -134,6 +135,19 @@ def run_cell(
     bound = cell.bind(given.params, given.options, given.mask, given.draws)
     candidates = _candidates(cell, given, bound, options)
     chosen = choose(cell.name, implementation, candidates)
+    if compiles_itself():
+        return run_compiled(_run_chosen, (cell,), (chosen, given, options))
+    return _run_chosen(cell, chosen, given, options, bound)
+
+
+def _run_chosen(
+    cell: Cell,
+    chosen: str,
+    given: _Arguments,
+    options: ScanOptions,
+    bound: BoundCell | None = None,
+) -> tuple[Any, Any]:
+    """Run the implementation `chosen`; without `bound`, bind the cell again."""
     for kernel in cell.kernels:
         if kernel.name == chosen:
             message = forward_mode_message(implementation=chosen)
@@ -142,6 +156,8 @@ def run_cell(
     # Without jit a scan is a Python loop, which cannot stack the pullbacks of "split".
     if jax.config.jax_disable_jit:
         chosen = "scan"
+    if bound is None:
+        bound = cell.bind(given.params, given.options, given.mask, given.draws)
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
     return loops[chosen](bound, given.state, given.x, options)
 

@@ -30,8 +30,13 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
+from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_compiled
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
-from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
+from jaxnets.functional.recurrence.time.options import (
+    ScanOptions,
+    as_clip_cotangent,
+    parse_scan,
+)
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
@@ -232,7 +237,6 @@ def conv_lstm(
     function does not. PyTorch has no convolutional LSTM.
     """
     check_callables(activation=activation, gate_activation=gate_activation)
-    check_clip_cotangent(clip_cotangent)
     check_kind(params, ConvLSTMParams)
     check_array("x", x)
     axis, batch, spatial = _axes(params, x, time_major)
@@ -259,10 +263,25 @@ def conv_lstm(
         canonical(activation),
         canonical(gate_activation),
         canonical(activation),
-        clip_cotangent=clip_cotangent,
+        clip_cotangent=as_clip_cotangent(clip_cotangent),
+        switches={},
     )
+    arguments = options, scan_options, params, initial, x
+    if compiles_itself():
+        return run_compiled(_run, (), arguments)
+    return _run(*arguments)
+
+
+def _run(
+    options: CellOptions,
+    scan_options: ScanOptions,
+    params: ConvLSTMParams,
+    state: LSTMState,
+    x: Array,
+) -> tuple[LSTMState, Array]:
+    """Run the cell over time."""
     step = lambda state, x_t, _: _step(options, params, state, x_t)
-    return scan_steps(step, initial, x, scan_options)
+    return scan_steps(step, state, x, scan_options)
 
 
 def _step(

@@ -13,7 +13,7 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_leading,
     check_returned,
 )
-from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_traced
+from jaxnets.functional.recurrence.time.compiled import run_traced
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
     Masks,
@@ -210,6 +210,4 @@ def _run_steps(
     def run(state, xs, masks: Masks) -> tuple[Any, Any]:
         return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))
 
-    if compiles_itself():
-        return run_traced(step, run, state, xs, parsed.masks)
-    return run(state, xs, parsed.masks)
+    return run_traced(step, run, state, xs, parsed.masks)

@@ -30,7 +30,7 @@ from jaxnets.functional.recurrence.initializers import (
 )
 from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.time.associative import solve, solve_in_logs
-from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_compiled
+from jaxnets.functional.recurrence.time.compiled import run_compiled
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
     Masks,
@@ -152,9 +152,7 @@ def run_linear_cell(
     if chosen != "scan" and time == 0:
         return h, jnp.zeros((*x.shape[:-1], hidden), x.dtype)
     arguments = chosen, params, h, x, options, clip_cotangent
-    if compiles_itself():
-        return run_compiled(_run_chosen, (cell,), arguments)
-    return _run_chosen(cell, *arguments)
+    return run_compiled(_run_chosen, (cell,), arguments)
 
 
 def _run_chosen(

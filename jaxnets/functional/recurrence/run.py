@@ -38,7 +38,7 @@ from jaxnets.functional.recurrence.products import (
     preactivations,
     projects_all_steps_at_once,
 )
-from jaxnets.functional.recurrence.time.compiled import compiles_itself, run_compiled
+from jaxnets.functional.recurrence.time.compiled import run_compiled
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
 from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
@@ -132,22 +132,15 @@ def run_cell(
         checkpoint=checkpoint,
         truncate=truncate,
     )
-    bound = cell.bind(given.params, given.options, given.mask, given.draws)
-    candidates = _candidates(cell, given, bound, options)
+    candidates = _candidates(cell, given, options)
     chosen = choose(cell.name, implementation, candidates)
-    if compiles_itself():
-        return run_compiled(_run_chosen, (cell,), (chosen, given, options))
-    return _run_chosen(cell, chosen, given, options, bound)
+    return run_compiled(_run_chosen, (cell,), (chosen, given, options))
 
 
 def _run_chosen(
-    cell: Cell,
-    chosen: str,
-    given: _Arguments,
-    options: ScanOptions,
-    bound: BoundCell | None = None,
+    cell: Cell, chosen: str, given: _Arguments, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run the implementation `chosen`; without `bound`, bind the cell again."""
+    """Run the implementation `chosen`."""
     for kernel in cell.kernels:
         if kernel.name == chosen:
             message = forward_mode_message(implementation=chosen)
@@ -156,8 +149,7 @@ def _run_chosen(
     # Without jit a scan is a Python loop, which cannot stack the pullbacks of "split".
     if jax.config.jax_disable_jit:
         chosen = "scan"
-    if bound is None:
-        bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    bound = _bound(cell, given)
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
     return loops[chosen](bound, given.state, given.x, options)
 
@@ -167,7 +159,7 @@ def step_cell(
 ) -> tuple[Any, Any]:
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
-    bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    bound = _bound(cell, given)
     from_x = input_projection(bound.weights, given.x)
     return _compute_step(bound, given.state, from_x, given.draws)
 
@@ -212,9 +204,11 @@ def _parse_arguments(
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 
 
-def _candidates(
-    cell: Cell, given: _Arguments, bound: BoundCell, options: ScanOptions
-) -> list[Candidate]:
+def _bound(cell: Cell, given: _Arguments) -> BoundCell:
+    return cell.bind(given.params, given.options, given.mask, given.draws)
+
+
+def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
     """Return all implementations for these arguments, the preferred one first."""
     feature = nonstandard_feature(cell, given.options, given.params, given.mask)
     activations = {name: getattr(given.options, name) for name in cell.activations}
@@ -230,7 +224,7 @@ def _candidates(
     ]
     known = lambda name, f: has_slope(f)
     unknown = _other_activation(activations, known, "tanh, sigmoid and relu")
-    in_place = _in_place_candidate(unknown or feature, given, bound)
+    in_place = _in_place_candidate(unknown or feature, cell, given)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 
 
@@ -245,12 +239,12 @@ def _other_activation(
 
 
 def _in_place_candidate(
-    unsupported: str | None, given: _Arguments, bound: BoundCell
+    unsupported: str | None, cell: Cell, given: _Arguments
 ) -> Candidate:
     """Return the candidate "in_place"; `unsupported` names a feature of the cell."""
     (time,) = given.time
     # The loops in place do not compute the gradients of these.
-    others = bool(jax.tree.leaves(bound.other_params))
+    others = bool(jax.tree.leaves(_bound(cell, given).other_params))
     obstacles = {
         f"does not support {unsupported}": unsupported is not None,
         "does not support parameters outside of the products": others,

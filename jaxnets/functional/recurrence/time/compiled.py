@@ -14,18 +14,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
+from jax.core import Tracer, eval_jaxpr
 
 from jaxnets.functional.recurrence.activations import has_slope
 from jaxnets.tap import is_measuring
 
 
-def compiles_itself() -> bool:
-    """Return whether a call must compile its own program: no `jax.jit` is around it.
+def _in_jit_or_measured() -> bool:
+    """Return whether a call is part of a larger program, or has taps of its own.
 
-    While something measures, each call needs taps of its own.
+    What is traced for `jax.jit`, a loop or a shape has no values, not even constants.
     """
-    return not is_measuring() and not isinstance(jnp.zeros(()), Tracer)
+    return is_measuring() or isinstance(jnp.zeros(()), Tracer)
 
 
 def run_compiled(
@@ -33,11 +33,15 @@ def run_compiled(
 ) -> Any:
     """Return `run(*fixed, *arguments)`, compiled once for equal options and shapes.
 
+    Inside of `jax.jit` it is only called, and while something measures.
+
     Args:
         run: A function of a module.
         fixed: Constants of modules, such as the description of a cell.
         arguments: Pytrees of arrays and options.
     """
+    if _in_jit_or_measured():
+        return run(*fixed, *arguments)
     leaves, structure = jax.tree.flatten(arguments)
     is_array = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
     arrays = [a for a, found in zip(leaves, is_array, strict=True) if found]
@@ -47,7 +51,8 @@ def run_compiled(
     )
     key = run, _ByIdentity(fixed), structure, options
     # The program of an unknown function is not kept: what it closes over may change.
-    known = all(not callable(o[1]) or has_slope(o[1]) for o in options if o)
+    functions: list[Any] = [o[1] for o in options if o and callable(o[1])]
+    known = all(map(has_slope, functions))
     return (_program if known else _program.__wrapped__)(*key)(arrays)
 
 
@@ -80,8 +85,11 @@ def run_traced(owner: Any, run: Callable[..., Any], *arrays: Any) -> Any:
 
     The call is traced each time. It is compiled again if another function, other shapes
     or another number in the function make another program. The arrays that the function
-    closes over are arguments of the program, so they may change.
+    closes over are arguments of the program, so they may change. Inside of `jax.jit` it
+    is only called, and while something measures.
     """
+    if _in_jit_or_measured():
+        return run(*arrays)
     jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*arrays)
     try:
         programs = _programs.setdefault(owner, {})
@@ -97,7 +105,7 @@ def run_traced(owner: Any, run: Callable[..., Any], *arrays: Any) -> Any:
 
 
 def _evaluate(jaxpr: Any, consts: list[Any], arrays: list[Any]) -> list[Any]:
-    return jax.core.eval_jaxpr(jaxpr, consts, *arrays)
+    return eval_jaxpr(jaxpr, consts, *arrays)
 
 
 # The programs of each function, as long as the function exists.

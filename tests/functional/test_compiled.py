@@ -20,7 +20,11 @@ COMPILED = "/jax/core/compile/backend_compile_duration"
 def compilations():
     """A list that grows with each compilation."""
     found = []
-    count = lambda event, _, **__: found.append(event) if event == COMPILED else None
+
+    def count(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == COMPILED:
+            found.append(event)
+
     jax.monitoring.register_event_duration_secs_listener(count)
     yield found
     jax.monitoring.unregister_event_duration_listener(count)

@@ -6,6 +6,7 @@ first, each with the reason against it, if there is one, for the given arguments
 reports is what a call runs.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -153,8 +154,9 @@ def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Pl
         The `Plan`. `print` shows it as text.
 
     Raises:
-        TypeError: If `function` raises it for these arguments.
-        ValueError: If `function` raises it for these arguments.
+        TypeError: If `function` is not callable, or raises it for these arguments.
+        ValueError: If `function` is not one of jaxnets and makes no choice, or raises
+            it for these arguments.
 
     Example:
         >>> import jax
@@ -168,6 +170,11 @@ def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Pl
 
     Flax, Keras and PyTorch do not report their choices.
     """
+    if not callable(function):
+        raise TypeError(
+            f"`function` is of type {type(function).__name__}; wanted a function, and "
+            "after it its arguments, as in `plan(F.avg_pool, x, 2)`."
+        )
     leaves, structure = jax.tree.flatten((arguments, options))
     kinds = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
     indices = [i for i, leaf in enumerate(leaves) if isinstance(leaf, kinds)]
@@ -182,4 +189,18 @@ def plan(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Pl
     recorder = _Recorder()
     with _recorder(recorder):
         jax.eval_shape(call, [leaves[index] for index in indices])
+    if not recorder.choices and not _is_ours(function):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ValueError(
+            f"`function` is {name}, which calls no function of jaxnets that chooses an "
+            "implementation; wanted one that does, such as `F.conv`, `F.max_pool` or "
+            "`F.lstm`, or a function or model that calls it."
+        )
     return Plan(jax.default_backend(), tuple(recorder.choices))
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    """Return whether jaxnets defines `function`, or the class of a callable object."""
+    inner = inspect.unwrap(getattr(function, "func", function))
+    module = getattr(inner, "__module__", None) or type(inner).__module__
+    return module.split(".")[0] == "jaxnets"

@@ -83,6 +83,22 @@ def test_a_plan_takes_the_options_and_raises_the_errors_of_the_call():
         jaxnets.plan(F.max_pool, jnp.ones((2, 2)), 3)
 
 
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (jnp.sin, ValueError, "`function` is sin, which calls no function of jaxnets"),
+        (lambda x: F.global_max_pool(x) + 1, ValueError, "which calls no function"),
+        (3, TypeError, "`function` is of type int; wanted a function"),
+        (None, TypeError, "`function` is of type NoneType; wanted a function"),
+        ("lstm", TypeError, "`function` is of type str; wanted a function"),
+        (IMAGES, TypeError, r"of type ndarray.*as in `plan\(F.avg_pool, x, 2\)`"),
+    ],
+)
+def test_what_cannot_be_planned_is_an_error(function, error, message):
+    with pytest.raises(error, match=message):
+        inspect.unwrap(jaxnets.plan)(function, IMAGES)
+
+
 def test_a_function_with_one_implementation_has_no_choice():
     plan = jaxnets.plan(F.global_max_pool, IMAGES)
     assert plan.implementation is None and plan.others == {}

@@ -1,9 +1,12 @@
-"""`tap`, the identity that summarises its cotangent, and `branch`, which scales it.
+"""Identities with derivatives of their own, which several packages need.
 
-Both `functional` and `gradflow` need taps, so they are in a package below both.
+`tap` summarises its cotangent, `branch` scales it, and `reverse_only` has none in
+forward mode. Both `functional` and `gradflow` need them, so they are in a package below
+both.
 """
 
 from jaxnets.tap.branches import branch
+from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, logs_by_name
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
@@ -30,6 +33,7 @@ __all__ = [
     "logs_by_name",
     "next_call_number",
     "record_taps",
+    "reverse_only",
     "scope",
     "tap",
     "taps_by_hand",

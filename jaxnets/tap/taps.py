@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, make_logs
 from jaxnets.tap.statistics import ResponseStats, summarise_response
-from jaxnets.tap.trace import is_measuring, new_key
+from jaxnets.tap.trace import check_name, is_measuring, new_key
 
 
 # Arrays and their cotangents, by the name of the tap.
@@ -32,6 +33,11 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     Returns:
         `x` itself.
 
+    Raises:
+        TypeError: If `x` is not an array, or `name` is not a string. In forward mode
+            too, while something measures.
+        ValueError: If `name` is empty.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.gradflow import measure, tap
@@ -40,10 +46,28 @@ def tap(x: jax.Array, name: str) -> jax.Array:
         >>> flow.taps["hidden"].norm
         Array(20., dtype=float32)
     """
+    _check_tapped(x)
+    check_name(name)
     if not is_measuring() or not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
         return x
     key = new_key(name)
-    return x if key is None else _logging_identity(x, key)
+    if key is None:
+        return x
+    message = (
+        f"`tap` {name!r} is measured, which does not support forward mode, as in "
+        "jax.jvp, jax.jacfwd and jax.linearize. Take the tap out, or pass to `only` "
+        "the names of other taps."
+    )
+    return _logging_identity(reverse_only(x, message), key)
+
+
+def _check_tapped(x: Any) -> None:
+    """Raise TypeError unless `x` is an array or a number."""
+    if not isinstance(x, int | float | complex) and not hasattr(x, "dtype"):
+        raise TypeError(
+            f"`x` is of type {type(x).__name__}; wanted an array. Tap the arrays of a "
+            "pytree one by one, each under a name of its own: `tap(x, name)`."
+        )
 
 
 def taps_by_hand(names: Sequence[str]) -> Callable[[Tapped], dict[str, TapLog]]:

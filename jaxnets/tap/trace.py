@@ -72,9 +72,26 @@ _retraced = jax.make_user_context(default_value=None)
 _thread = threading.local()
 
 
+def check_name(name: object) -> None:
+    """Raise unless `name` is a string that is not empty."""
+    wanted = "wanted the name of the statistics, such as 'hidden'"
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise TypeError(f"`name` is of type {kind}; {wanted}, as a string.")
+    if not name:
+        raise ValueError(f"`name` is empty; {wanted}.")
+
+
 @contextlib.contextmanager
 def scope(name: str) -> Iterator[None]:
     """Put `name` before the names of all taps inside the `with` block.
+
+    Args:
+        name: The name of the scope.
+
+    Raises:
+        TypeError: If `name` is not a string.
+        ValueError: If `name` is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -85,6 +102,7 @@ def scope(name: str) -> Iterator[None]:
         >>> list(measure(loss, jnp.ones(3)).taps)
         ['encoder/w']
     """
+    check_name(name)
     path = _scope_path.value
     if path is None:
         yield

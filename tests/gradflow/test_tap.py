@@ -1,5 +1,7 @@
 """`tap`: names and scopes, the numbers of a summary, and no cost unless measured."""
 
+import functools
+import inspect
 import re
 
 import jax
@@ -77,6 +79,36 @@ def test_forward_mode_and_second_order_pass_through_unmeasured_taps(rnn_argument
         tapped = jax.jit(transform(lambda w: tanh_rnn(w, xs, True)))
         plain = jax.jit(transform(lambda w: tanh_rnn(w, xs, False)))
         np.testing.assert_array_equal(tapped(w_hh), plain(w_hh))
+
+
+@pytest.mark.parametrize(
+    ("x", "name", "error", "message"),
+    [
+        (1.0, 3, TypeError, "`name` is of type int; wanted the name"),
+        (1.0, None, TypeError, "`name` is of type NoneType; wanted the name"),
+        (1.0, "", ValueError, "`name` is empty; wanted the name"),
+        ([1.0], "h", TypeError, "`x` is of type list; wanted an array"),
+        (None, "h", TypeError, "`x` is of type NoneType; wanted an array"),
+        ("h", jnp.ones(2), TypeError, "`x` is of type str; wanted an array"),
+    ],
+)
+def test_a_wrong_argument_of_a_tap_is_named(x, name, error, message):
+    # Without the check of annotations, which would be first.
+    call = lambda _: inspect.unwrap(tap)(x, name)
+    for run in (call, functools.partial(measure, call)):
+        with pytest.raises(error, match=message):
+            run(jnp.ones(()))
+
+
+def test_a_scope_without_a_name_is_an_error():
+    with pytest.raises(ValueError, match="`name` is empty"), scope(""):
+        pass
+
+
+def test_forward_mode_of_a_measured_tap_names_it():
+    slope = lambda w: jax.jvp(jax.jit(lambda w: tap(w, "h") ** 2), (w,), (w,))[1]
+    with pytest.raises(TypeError, match="`tap` 'h' is measured, which does not"):
+        measure(slope, jnp.ones(()))
 
 
 def test_second_order_through_a_measured_program(rnn_arguments):

@@ -1,7 +1,9 @@
 """Activations, and derivatives that are computed from an activation's result."""
 
 import functools
+import re
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +53,43 @@ def has_slope(activation: Activation) -> bool:
         return activation in SLOPES
     except TypeError:  # a callable that cannot be hashed
         return False
+
+
+def canonical(activation: Activation) -> Activation:
+    """Return the function of `SLOPES` that `activation` is a copy of, or itself.
+
+    `copy.deepcopy` and cloudpickle copy the functions of JAX that are compiled or have
+    a derivative of their own, and leave the former without a name. So copies are
+    recognised by their programs.
+    """
+    if has_slope(activation) or not isinstance(activation, _COPIED):
+        return activation
+    try:
+        return _known_programs().get(_program(activation), activation)
+    except Exception:  # the call itself will raise it, and name the option
+        return activation
+
+
+# What `copy.deepcopy` does not copy needs no recognition. The type of compiled
+# functions has no public name.
+_COPIED = type(jnp.tanh), jax.custom_jvp
+
+
+@functools.cache
+def _known_programs() -> dict[tuple[Any, ...], Activation]:
+    """Return the functions of `SLOPES` by their programs."""
+    return {_program(activation): activation for activation in reversed(SLOPES)}
+
+
+def _program(activation: Activation) -> tuple[Any, ...]:
+    """Return a description of what `activation` computes, derivative included."""
+    jaxpr = jax.make_jaxpr(activation)(jax.ShapeDtypeStruct((), jnp.float32))
+    # A copy loses the names inside its program. The program of a derivative is not
+    # part of it, so a function that has one must have the right name itself.
+    text = re.sub(r"name=\S+", "", str(jaxpr))
+    own = isinstance(activation, jax.custom_jvp)
+    name = (activation.__module__, activation.__qualname__) if own else ()
+    return text, *name
 
 
 def from_result(activation: Activation) -> Activation:

@@ -122,19 +122,20 @@ def check_state(state: Any, shapes: list[tuple[Any, ...]], kind: Any) -> Any:
     return kind(*state)
 
 
-def check_clip(clip: Any) -> None:
-    """Raise unless `clip` is None or a positive number."""
-    check_bound("clip", clip, "the pre-activations")
+def as_clip(clip: Any) -> float | None:
+    """Return `clip`, which must be None or a positive number."""
+    return as_bound("clip", clip, "the pre-activations")
 
 
-def check_bound(name: str, bound: Any, of: str) -> None:
-    """Raise unless `bound` is None or a positive number."""
+def as_bound(name: str, bound: Any, of: str) -> float | None:
+    """Return `bound`, which must be None or a positive number."""
     if bound is None:
-        return
+        return None
     wanted = f"a positive bound of {of}, or None for no bound"
     check_number(name, bound, wanted)
     if not bound > 0:
         raise ValueError(f"`{name}` is {bound}; wanted {wanted}.")
+    return float(bound)
 
 
 def check_features(name: str, x: Any, w_xh: Any, axes: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -72,7 +73,8 @@ class BoundCell(NamedTuple):
 
     Attributes:
         kind: The description of the cell.
-        options: The parsed cell options.
+        options: The parsed cell options, without the gains of `layer_norm`, which are
+            in `other_params`.
         weights: `Weights` of the pre-activations.
         other_params: Pytree of all other parameters. The backward loops carry the sums
             of their cotangents, so they should be small.
@@ -93,6 +95,14 @@ class BoundCell(NamedTuple):
     recurrent_input: Callable[[Any, Any], Any]
     update: Callable[[Any, dict[str, Array], Any, Draws, Hooks], tuple[Any, Any]]
     draws: Draws
+
+    def without_arrays(self) -> "BoundCell":
+        """Return the cell for functions that receive its arrays as arguments.
+
+        JAX keeps these functions, and with them all that they close over.
+        """
+        other_params = jax.tree.map(lambda _: None, self.other_params)
+        return self._replace(weights=None, other_params=other_params, draws=Draws())
 
 
 class Kernel(NamedTuple):

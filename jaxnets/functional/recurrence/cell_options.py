@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.functional.recurrence.activations import Activation
+from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
+    as_bound,
+    as_clip,
     check_array,
-    check_bound,
     check_callables,
-    check_clip,
     check_key,
     check_number,
     check_shape,
@@ -111,7 +111,7 @@ def check_cell_options(
     """
     values = {name: as_switch(options.pop(name), name) for name in switches}
     check_callables(**options)
-    check_clip(clip)
+    as_clip(clip)
     return values
 
 
@@ -139,13 +139,19 @@ def parse_cell_options(
         **options: The switches and the other fields of `CellOptions`.
     """
     values = check_cell_options(switches, **options)
-    check_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`")
+    clip = as_clip(options.pop("clip"))
+    activations = {
+        name: canonical(option)
+        for name, option in options.items()
+        if name not in values
+    }
     return CellOptions(
-        **{name: option for name, option in options.items() if name not in values},
+        **activations,
+        clip=clip,
         switches=values,
         layer_norm=parse_layer_norm(layer_norm, dtype, sizes),
         zoneout=parse_zoneout(zoneout, state_arrays),
-        clip_cotangent=clip_cotangent,
+        clip_cotangent=as_bound("clip_cotangent", clip_cotangent, "`dL/dh_t`"),
     )
 
 
@@ -213,7 +219,7 @@ def parse_zoneout(zoneout: Any, count: int) -> tuple[float, ...]:
         )
     for rate in rates:
         check_rate("zoneout", rate)
-    return rates
+    return tuple(map(float, rates))
 
 
 def draw_zoneout(

@@ -13,12 +13,11 @@ from jaxnets.functional.recurrence.custom_step_arguments import (
     check_leading,
     check_returned,
 )
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.compiled import run_traced
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
-    check_clip_cotangent,
+    Masks,
+    as_clip_cotangent,
     parse_scan,
     time_first,
 )
@@ -193,7 +192,7 @@ def _run_steps(
     `time_major`, with any number of feature axes. `options` are the other options of
     `recur`.
     """
-    check_clip_cotangent(clip_cotangent)
+    clip_cotangent = as_clip_cotangent(clip_cotangent)
     xs, state = jax.tree.map(jnp.asarray, (xs, state))
     first, axis = jax.tree.leaves(xs)[0], 0 if time_major else len(batch)
     check_leading("xs", xs, (*batch[:axis], first.shape[axis], *batch[axis:]))
@@ -210,9 +209,10 @@ def _run_steps(
         check_returned(returned, state, lead)
         return returned
 
-    state, _ = varying_alike(state, parsed.masks)
-    state = placed_as_returned(
-        lambda h, x_t: bounded_step(h, x_t, None), state, xs, axis
-    )
-    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-        return scan_steps(bounded_step, state, xs, parsed)
+    state, masks = varying_alike(state, parsed.masks)
+    state = placed_as_returned(lambda *s: bounded_step(*s, None), state, xs, axis)
+
+    def run(state, xs, masks: Masks) -> tuple[Any, Any]:
+        return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))
+
+    return run_traced(step, run, state, xs, masks)

@@ -30,14 +30,12 @@ from jaxnets.functional.recurrence.initializers import (
 )
 from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.time.associative import solve, solve_in_logs
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.compiled import run_compiled
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
     Masks,
     ScanOptions,
-    check_clip_cotangent,
+    as_clip_cotangent,
     parse_scan,
     time_first,
 )
@@ -137,7 +135,7 @@ def run_linear_cell(
 
     While something measures, "scan" runs in the place of the others.
     """
-    check_clip_cotangent(clip_cotangent)
+    clip_cotangent = as_clip_cotangent(clip_cotangent)
     time_major = as_switch(scan_options["time_major"], "time_major")
     (hidden,) = cell.widths(params)
     axes = "(time, *batch, features)" if time_major else "(*batch, time, features)"
@@ -155,13 +153,26 @@ def run_linear_cell(
     if is_measuring() and implementation in cell.implementations:
         implementation = "scan"  # the one in which taps record every step
     chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
-    project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
-    if chosen == "scan":
-        with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-            return _loop(cell, project, h, x, options, clip_cotangent)
-    if time == 0:
+    if chosen != "scan" and time == 0:
         ys = jnp.zeros((*x.shape[:-1], hidden), x.dtype)
         return h, placed_alike(ys, x, range(x.ndim - 1))
+    arguments = chosen, params, h, x, options, clip_cotangent
+    return run_compiled(_run_chosen, (cell,), arguments)
+
+
+def _run_chosen(
+    cell: LinearCell,
+    chosen: str,
+    params: Any,
+    h: Array,
+    x: Array,
+    options: ScanOptions,
+    clip_cotangent: float | None,
+) -> tuple[Array, Array]:
+    """Run the implementation `chosen`."""
+    project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
+    if chosen == "scan":
+        return _loop(cell, project, h, x, options, clip_cotangent)
     return _in_parallel(cell, project, h, x, options, chosen == "associative_log")
 
 

@@ -38,7 +38,8 @@ from jaxnets.functional.recurrence.products import (
     preactivations,
     projects_all_steps_at_once,
 )
-from jaxnets.functional.recurrence.time.cotangents import explain_forward_mode_error
+from jaxnets.functional.recurrence.time.compiled import run_compiled
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
 from jaxnets.functional.recurrence.time.options import (
     ScanOptions,
@@ -49,6 +50,7 @@ from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.tap import reverse_only
 
 
 class _Arguments(NamedTuple):
@@ -99,7 +101,8 @@ def run_cell(
       projection, for cells in their standard form;
     - "split": a loop whose backward pass computes only the cotangents of the
       pre-activations, and after it the gradients of the weights, without forward mode;
-    - "scan": a plain scan, which JAX differentiates in every mode;
+    - "scan": a plain scan, which JAX differentiates in every mode, and which runs in
+      the place of the others under `jax.disable_jit`;
     - the cell's kernels, which libraries provide.
 
     Args:
@@ -138,18 +141,26 @@ def run_cell(
     norm = given.options.layer_norm
     arrays, norm, _ = varying_alike(arrays, norm, options.masks)
     given = given._replace(**arrays, options=given.options._replace(layer_norm=norm))
-    bound = cell.bind(given.params, given.options, given.mask, given.draws)
-    candidates = _candidates(cell, given, bound, options)
+    candidates = _candidates(cell, given, options)
     chosen = choose(cell.name, implementation, candidates)
+    return run_compiled(_run_chosen, (cell,), (chosen, given, options))
+
+
+def _run_chosen(
+    cell: Cell, chosen: str, given: _Arguments, options: ScanOptions
+) -> tuple[Any, Any]:
+    """Run the implementation `chosen`."""
     for kernel in cell.kernels:
         if kernel.name == chosen:
-            return kernel.run(given.params, given.x, given.state, options)
-    no_forward_mode: dict[str, Any] = {"clip_cotangent": given.options.clip_cotangent}
-    if chosen != "scan":
-        no_forward_mode["implementation"] = chosen
+            message = forward_mode_message(implementation=chosen)
+            arrays = reverse_only((given.params, given.x, given.state), message)
+            return kernel.run(*arrays, options)
+    # Without jit a scan is a Python loop, which cannot stack the pullbacks of "split".
+    if jax.config.jax_disable_jit:
+        chosen = "scan"
+    bound = _bound(cell, given)
     loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
-    with explain_forward_mode_error(**no_forward_mode):
-        return loops[chosen](bound, given.state, given.x, options)
+    return loops[chosen](bound, given.state, given.x, options)
 
 
 def step_cell(
@@ -157,7 +168,7 @@ def step_cell(
 ) -> tuple[Any, Any]:
     """Compute one step of `cell`, as its public function does."""
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
-    bound = cell.bind(given.params, given.options, given.mask, given.draws)
+    bound = _bound(cell, given)
     from_x = input_projection(bound.weights, given.x)
     return _compute_step(bound, given.state, from_x, given.draws)
 
@@ -205,9 +216,11 @@ def _parse_arguments(
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 
 
-def _candidates(
-    cell: Cell, given: _Arguments, bound: BoundCell, options: ScanOptions
-) -> list[Candidate]:
+def _bound(cell: Cell, given: _Arguments) -> BoundCell:
+    return cell.bind(given.params, given.options, given.mask, given.draws)
+
+
+def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
     """Return all implementations for these arguments, the preferred one first."""
     feature = nonstandard_feature(cell, given.options, given.params, given.mask)
     activations = {name: getattr(given.options, name) for name in cell.activations}
@@ -223,7 +236,7 @@ def _candidates(
     ]
     known = lambda name, f: has_slope(f)
     unknown = _other_activation(activations, known, "tanh, sigmoid and relu")
-    in_place = _in_place_candidate(unknown or feature, given, bound)
+    in_place = _in_place_candidate(unknown or feature, cell, given)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 
 
@@ -238,12 +251,12 @@ def _other_activation(
 
 
 def _in_place_candidate(
-    unsupported: str | None, given: _Arguments, bound: BoundCell
+    unsupported: str | None, cell: Cell, given: _Arguments
 ) -> Candidate:
     """Return the candidate "in_place"; `unsupported` names a feature of the cell."""
     (time,) = given.time
     # The loops in place do not compute the gradients of these.
-    others = bool(jax.tree.leaves(bound.other_params))
+    others = bool(jax.tree.leaves(_bound(cell, given).other_params))
     obstacles = {
         f"does not support {unsupported}": unsupported is not None,
         "does not support parameters outside of the products": others,

@@ -1,9 +1,13 @@
 """Cell options, truncation, clipping of cotangents, and the choice of a loop."""
 
+import copy
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxnets
 from jaxnets.functional import LayerNormParams, lstm, recur, rnn
@@ -238,13 +242,76 @@ def test_a_callable_that_cannot_be_hashed_is_an_activation(rng):
         np.testing.assert_allclose(ys, expected, rtol=1e-6)
 
 
-def test_the_error_of_forward_mode_names_the_option(rng):
+@jax.jit
+@functools.wraps(jnp.tanh)
+def doubled(a):
+    return 2 * a
+
+
+@jax.custom_jvp
+@functools.wraps(jax.nn.relu)
+def named_relu(a):
+    return jnp.maximum(a, 0.1)
+
+
+named_relu.defjvps(lambda t, y, a: t)
+
+
+@pytest.mark.parametrize(
+    ("activation", "implementation"),
+    [
+        (jnp.tanh, "in_place"),
+        (jax.nn.tanh, "in_place"),
+        (jax.nn.sigmoid, "in_place"),
+        (jax.nn.relu, "in_place"),
+        (jnp.sin, "split"),
+        (doubled, "split"),
+        (named_relu, "split"),
+    ],
+)
+def test_a_copy_has_the_plan_of_the_original(rng, activation, implementation):
     params, x, _ = as_float32(drawn(RNN, rng))
-    with pytest.raises(TypeError, match="implementation='scan'"):
-        jax.jvp(lambda x: rnn(params, x), (x,), (x,))
-    with pytest.raises(TypeError, match=r"`clip_cotangent` is 1\.0"):
-        run = lambda x: rnn(params, x, clip_cotangent=1.0, implementation="scan")
-        jax.jvp(run, (x,), (x,))
+    run = functools.partial(rnn, activation=activation)
+    for same in (run, copy.deepcopy(run), copy.deepcopy(copy.deepcopy(run))):
+        assert jaxnets.plan(same, params, x).implementation == implementation
+    expected = run(params, x, implementation="scan")[1]
+    np.testing.assert_allclose(copy.deepcopy(run)(params, x)[1], expected, rtol=1e-6)
+
+
+@every_family
+def test_a_copied_layer_has_the_plan_of_the_original(family):
+    layer = family.layer(3, 2, rngs=nnx.Rngs(0))
+    x = jnp.ones((2, 5, 3))
+    assert jaxnets.plan(copy.deepcopy(layer), x) == jaxnets.plan(layer, x)
+
+
+FORWARD_MODE = {
+    "jvp": lambda f, x: jax.jvp(f, (x,), (x,)),
+    "jvp of jit": lambda f, x: jax.jvp(jax.jit(f), (x,), (x,)),
+    "jacfwd": lambda f, x: jax.jacfwd(jax.jit(f))(x),
+    "linearize": lambda f, x: jax.linearize(jax.jit(f), x)[1](x),
+    "vmap": lambda f, x: jax.vmap(lambda t: jax.jvp(jax.jit(f), (x,), (t,)))(x[None]),
+    "checkpoint": lambda f, x: jax.jvp(jax.checkpoint(f), (x,), (x,)),
+    "scan": lambda f, x: jax.jvp(
+        lambda x: jax.lax.scan(lambda _, x: (None, f(x)), None, x[None]), (x,), (x,)
+    ),
+}
+
+
+@pytest.mark.parametrize("transform", FORWARD_MODE.values(), ids=FORWARD_MODE)
+def test_the_error_of_forward_mode_names_the_option(rng, transform):
+    params, x, _ = as_float32(drawn(RNN, rng))
+    for implementation in ("in_place", "split"):
+        run = functools.partial(rnn, params, implementation=implementation)
+        with pytest.raises(TypeError, match="implementation='scan'"):
+            transform(run, x)
+    step = lambda h, x_t: (h, x_t)
+    for run in (
+        lambda x: rnn(params, x, clip_cotangent=1.0, implementation="scan"),
+        lambda x: recur(step, x[:, 0], x, clip_cotangent=1.0),
+    ):
+        with pytest.raises(TypeError, match=r"`clip_cotangent` is 1\.0"):
+            transform(run, x)
 
 
 def test_plan_names_the_implementation_and_reasons(rng):

@@ -34,14 +34,16 @@ def _conv_by_product_jvp(options, primals, tangents):
     elements, kernel = _elements_read(x, options), jnp.asarray(kernel)
     of_elements = functools.partial(_sum_over_channels, options=options)
     of_kernel = lambda kernel, elements: of_elements(elements, kernel)
+    # JAX keeps these functions, so they close over no arrays.
+    x_dtype, shape, dtype = x.dtype, kernel.shape, kernel.dtype
 
     def grad_elements(dy: jax.Array, kernel: jax.Array) -> jax.Array:
         transposed = jnp.swapaxes(kernel, -1, -2)
-        return _sum_over_channels(dy, transposed, options).astype(x.dtype)
+        return _sum_over_channels(dy, transposed, options).astype(x_dtype)
 
     def grad_kernel(dy: jax.Array, elements: jax.Array) -> jax.Array:
         matrix = _multiply(_rows(elements).T, _rows(dy), options)
-        return matrix.reshape(kernel.shape).astype(kernel.dtype)
+        return matrix.reshape(shape).astype(dtype)
 
     def term_of_x(dx: jax.Array) -> jax.Array:
         elements = _elements_read(dx, options)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxnets.functional.recurrence.cell import Cell
-from jaxnets.functional.recurrence.cells.conv_lstm_cell import (
+from jaxnets.functional.recurrence.cells.conv_lstm_cell import conv_lstm
+from jaxnets.functional.recurrence.cells.conv_lstm_params import (
     ConvLSTMParams,
-    conv_lstm,
     init_conv_lstm,
 )
 from jaxnets.functional.recurrence.cells.gru_cell import GRU, gru, gru_step

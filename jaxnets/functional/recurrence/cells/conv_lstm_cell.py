@@ -1,16 +1,13 @@
 """The convolutional LSTM, an LSTM with convolutions in place of matrix products."""
 
-import itertools
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.recurrence.activations import Activation
+from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
     check_array,
     check_callables,
@@ -21,138 +18,21 @@ from jaxnets.functional.recurrence.arguments import (
 )
 from jaxnets.functional.recurrence.cell import plain_hooks
 from jaxnets.functional.recurrence.cell_options import CellOptions
+from jaxnets.functional.recurrence.cells.conv_lstm_params import ConvLSTMParams
 from jaxnets.functional.recurrence.cells.lstm_cell import LSTM, cell_and_output_gate
 from jaxnets.functional.recurrence.cells.lstm_params import LSTMState
-from jaxnets.functional.recurrence.initializers import (
-    Initializer,
-    check_init,
-    check_sizes,
-    init_blocks,
-    input_default,
-    recurrent_default,
-)
-from jaxnets.functional.recurrence.time.cotangents import (
-    clip_cotangents,
-    explain_forward_mode_error,
-)
+from jaxnets.functional.recurrence.time.compiled import run_compiled
+from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.functional.recurrence.time.options import (
-    check_clip_cotangent,
+    ScanOptions,
+    as_clip_cotangent,
     parse_scan,
     time_first,
 )
 from jaxnets.functional.recurrence.time.steps import scan_steps
-from jaxnets.functional.shared.arguments import list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.placement import placed_alike, varying_alike
-from jaxnets.typing import ArrayLike, Key
-
-
-class ConvLSTMParams(NamedTuple):
-    """Weights of a convolutional LSTM, output channels in the order i, f, g, o.
-
-    Attributes:
-        w_xh: Kernel of the input `(*window, D, 4*H)`.
-        w_hh: Kernel of the state h `(*recurrent_window, H, 4*H)`.
-        b: Biases `(4*H,)`.
-        peephole: Weights from the memory cell to i, f and o, in this order,
-            `(3, *spatial, H)`. Along a spatial axis of size 1, all positions share one
-            weight. None is no peepholes.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_conv_lstm
-        >>> params = init_conv_lstm(jax.random.key(0), 2, 5, (3, 3))
-        >>> params.w_xh.shape, params.w_hh.shape, params.b.shape
-        ((3, 3, 2, 20), (3, 3, 5, 20), (20,))
-    """
-
-    w_xh: ArrayLike
-    w_hh: ArrayLike
-    b: ArrayLike
-    peephole: ArrayLike | None = None
-
-
-def init_conv_lstm(
-    key: Key,
-    in_features: int,
-    hidden: int,
-    kernel_size: Sequence[int],
-    *,
-    recurrent_kernel_size: Sequence[int] | None = None,
-    forget_bias: float = 1.0,
-    peephole_shape: Sequence[int] | None = None,
-    input_init: Initializer = input_default,
-    recurrent_init: Initializer = recurrent_default,
-    dtype: DTypeLike = jnp.float32,
-) -> ConvLSTMParams:
-    """Draw the weights of `conv_lstm`, with the same initialisers as `init_lstm`.
-
-    Args:
-        key: Random key.
-        in_features: D, channels of the input.
-        hidden: H, channels of the state.
-        kernel_size: Window of the input's kernel, one int for each spatial axis.
-        recurrent_kernel_size: Window of the state's kernel; None is `kernel_size`.
-        forget_bias: Initial bias of the forget gate.
-        peephole_shape: Spatial shape of the peepholes: the one of the input for a
-            weight at every position, ones for weights that all positions share; None is
-            no peepholes. These weights start at zero.
-        input_init: Initialiser of the `(*window, D, H)` kernel of each gate; by default
-            a truncated normal distribution with variance 1/fan_in.
-        recurrent_init: Initialiser of the `(*window, H, H)` kernel of each gate; by
-            default orthogonal, as a matrix of H columns.
-        dtype: Dtype of the weights.
-
-    Returns:
-        `ConvLSTMParams`, with zero biases except for the forget gate.
-
-    Raises:
-        ValueError: If a size is below 1, windows differ in their number of axes, or
-            `dtype` is not floating point.
-        TypeError: If an argument has the wrong type.
-
-    Example:
-        >>> import jax
-        >>> from jaxnets.functional import init_conv_lstm
-        >>> key = jax.random.key(0)
-        >>> init_conv_lstm(key, 2, 5, (3, 3), peephole_shape=(8, 9)).peephole.shape
-        (3, 8, 9, 5)
-
-    Source: Shi et al. 2015, "Convolutional LSTM Network: A Machine Learning Approach
-    for Precipitation Nowcasting". Keras's `ConvLSTM2D` draws the kernel of the input
-    with another variance, and one orthogonal matrix for all gates.
-    """
-    for name, sizes in (
-        ("kernel_size", kernel_size),
-        ("recurrent_kernel_size", recurrent_kernel_size),
-    ):
-        if sizes is not None and list_or_none(sizes) is None:
-            raise TypeError(
-                f"`{name}` is {sizes!r}; wanted one int for each spatial axis, such as "
-                "(3, 3)."
-            )
-    window = tuple(kernel_size)
-    h_window = window if recurrent_kernel_size is None else tuple(recurrent_kernel_size)
-    if len(h_window) != len(window):
-        raise ValueError(
-            f"`recurrent_kernel_size` is {h_window}; wanted {len(window)} sizes, as in "
-            f"`kernel_size` = {window}."
-        )
-    initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
-    check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
-    for size in itertools.chain(window, h_window):
-        check_sizes(kernel_size=size)
-    input_key, recurrent_key = jax.random.split(key)
-    kernel = lambda init, key, shape: init_blocks(init, key, (*shape, hidden), 4, dtype)
-    peephole = None
-    if peephole_shape is not None:
-        peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)
-    return ConvLSTMParams(
-        w_xh=kernel(input_init, input_key, (*window, in_features)),
-        w_hh=kernel(recurrent_init, recurrent_key, (*h_window, hidden)),
-        b=jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1),
-        peephole=peephole,
-    )
+from jaxnets.typing import ArrayLike
 
 
 def conv_lstm(
@@ -239,7 +119,6 @@ def conv_lstm(
     function does not. PyTorch has no convolutional LSTM.
     """
     check_callables(activation=activation, gate_activation=gate_activation)
-    check_clip_cotangent(clip_cotangent)
     check_kind(params, ConvLSTMParams)
     check_array("x", x)
     axis, batch, spatial = _axes(params, x, time_major)
@@ -266,11 +145,25 @@ def conv_lstm(
     initial = placed_alike(initial, x, lead)
     params, x, initial, _ = varying_alike(params, x, initial, scan_options.masks)
     options = CellOptions(
-        activation, gate_activation, activation, clip_cotangent=clip_cotangent
+        canonical(activation),
+        canonical(gate_activation),
+        canonical(activation),
+        clip_cotangent=as_clip_cotangent(clip_cotangent),
+        switches={},
     )
+    return run_compiled(_run, (), (options, scan_options, params, initial, x))
+
+
+def _run(
+    options: CellOptions,
+    scan_options: ScanOptions,
+    params: ConvLSTMParams,
+    state: LSTMState,
+    x: Array,
+) -> tuple[LSTMState, Array]:
+    """Run the cell over time."""
     step = lambda state, x_t, _: _step(options, params, state, x_t)
-    with explain_forward_mode_error(clip_cotangent=clip_cotangent):
-        return scan_steps(step, initial, x, scan_options)
+    return scan_steps(step, state, x, scan_options)
 
 
 def _step(

@@ -53,7 +53,7 @@ def _bind(params: GRUParams, options: CellOptions, mask: Any, draws: Draws):
     reset_after = options.switches["reset_after"]
     if not reset_after:
         w_hh, w_hn = jnp.split(w_hh, [2 * hidden], axis=1)
-    norm = options.layer_norm
+    norm, options = options.layer_norm, options._replace(layer_norm=None)
     if norm is not None:
         parts = (
             Part(("x",), columns(0, 3, hidden), None),

@@ -50,7 +50,7 @@ class _OtherParams(NamedTuple):
 def _bind(params: LSTMParams, options: CellOptions, mask: Any, draws: Draws):
     """Bind the cell to its parameters and options."""
     every = columns(0, 4, jnp.shape(params.w_xh)[1] // 4)
-    norm = options.layer_norm
+    norm, options = options.layer_norm, options._replace(layer_norm=None)
     parts = (Part(LSTM.gates, every, every),)
     if norm is not None:
         parts = (Part(("x",), every, None), Part(("h",), None, every))

@@ -120,7 +120,7 @@ class _OtherParams(NamedTuple):
 def _bind(params: RNNParams, options: CellOptions, mask: Any, draws: Draws):
     """Bind the cell to its parameters and options."""
     every = columns(0, 1, jnp.shape(params.w_xh)[1])
-    norm = options.layer_norm
+    norm, options = options.layer_norm, options._replace(layer_norm=None)
 
     def update(other: _OtherParams, a, h, draws_t: Draws, hooks: Hooks):
         a_t = a["h"]

@@ -1,23 +1,23 @@
 """Clipping of cotangents, and the error message for forward mode.
 
 Forward mode cannot clip cotangents, and cannot differentiate an implementation with its
-own backward pass. JAX's error does not name the option that is the cause, so
-`explain_forward_mode_error` does.
+own backward pass.
 """
 
-import contextlib
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from jaxnets.tap import reverse_only
 
 
 def clip_cotangents(tree: Any, bound: float | None) -> Any:
     """Return `tree`, with cotangents clipped to `bound` unless that is None."""
     if bound is None:
         return tree
+    tree = reverse_only(tree, forward_mode_message(clip_cotangent=bound))
     floating = lambda a: jnp.issubdtype(jnp.result_type(a), jnp.floating)
     return jax.tree.map(lambda a: _clipped(a, bound) if floating(a) else a, tree)
 
@@ -40,25 +40,19 @@ def _backward(bound: float, _, cotangent: jax.Array) -> tuple[jax.Array]:
 _clipped.defvjp(_forward, _backward)
 
 
-@contextlib.contextmanager
-def explain_forward_mode_error(
+def forward_mode_message(
     *, clip_cotangent: float | None = None, implementation: str | None = None
-) -> Iterator[None]:
-    """Re-raise JAX's error about forward mode with the options that are the cause."""
-    try:
-        yield
-    except TypeError as error:
-        if "forward-mode" not in str(error):
-            raise
-        reasons = []
-        if clip_cotangent is not None:
-            reasons.append(
-                f"`clip_cotangent` is {clip_cotangent}, which does not support forward "
-                "mode; wanted None under jax.jvp and jax.jacfwd."
-            )
-        if implementation is not None:
-            reasons.append(
-                f"`implementation` {implementation!r} does not support forward mode, "
-                "as in jax.jvp and jax.jacfwd; pass implementation='scan'."
-            )
-        raise TypeError(" ".join(reasons) or str(error)) from error
+) -> str:
+    """Return the error of forward mode, which names the options that are the cause."""
+    reasons = []
+    if clip_cotangent is not None:
+        reasons.append(
+            f"`clip_cotangent` is {clip_cotangent}, which does not support forward "
+            "mode; wanted None under jax.jvp, jax.jacfwd and jax.linearize."
+        )
+    if implementation is not None:
+        reasons.append(
+            f"`implementation` {implementation!r} does not support forward mode, as in "
+            "jax.jvp, jax.jacfwd and jax.linearize; pass implementation='scan'."
+        )
+    return " ".join(reasons)

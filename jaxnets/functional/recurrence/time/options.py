@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional.recurrence.arguments import check_bound
+from jaxnets.functional.recurrence.arguments import as_bound
 from jaxnets.functional.shared.arguments import as_count, as_switch
 from jaxnets.functional.shared.placement import placed_alike
 
@@ -40,6 +40,10 @@ class ScanOptions(NamedTuple):
     def masks(self) -> "Masks":
         """The options that are arrays with one element for each step."""
         return Masks(self.valid, self.resets, self.cuts)
+
+    def without_arrays(self) -> "ScanOptions":
+        """Return the options without the masks."""
+        return self._replace(valid=None, resets=None, cuts=None)
 
 
 class Masks(NamedTuple):
@@ -147,9 +151,9 @@ def _cuts(truncate, lengths, time, batch, reverse) -> jax.Array | None:
     return (steps > 0) & (steps % window == 0)
 
 
-def check_clip_cotangent(bound: Any) -> None:
-    """Raise unless `clip_cotangent` is None or a positive number."""
-    check_bound("clip_cotangent", bound, "`dL/dh_t`")
+def as_clip_cotangent(bound: Any) -> float | None:
+    """Return `clip_cotangent`, which must be None or a positive number."""
+    return as_bound("clip_cotangent", bound, "`dL/dh_t`")
 
 
 def _segment_length(checkpoint, time) -> int | None:

@@ -34,6 +34,7 @@ from jaxnets.functional.recurrence.products import (
     projects_all_steps_at_once,
     weight_gradients,
 )
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.residuals import FlatPullback, flatten_pullback
 from jaxnets.functional.recurrence.time.segments import in_segments
@@ -42,7 +43,7 @@ from jaxnets.functional.recurrence.time.steps import (
     one_step,
     start_of_step,
 )
-from jaxnets.tap import is_measuring
+from jaxnets.tap import is_measuring, reverse_only
 
 
 # `update(learned, parts, state, draws_t) -> (state, y_t)`.
@@ -110,6 +111,8 @@ def _differentiable_scan(
     `initial` is the state after a reset, and `state` the one before these steps.
     """
     learned, update = _closure_as_argument(cell, initial, x, draws)
+    weights, measured = cell.weights, is_measuring()
+    cell, options = cell.without_arrays(), options.without_arrays()
 
     @jax.custom_vjp
     def run(inputs: _Inputs):
@@ -124,9 +127,12 @@ def _differentiable_scan(
         gradients, logs = _backward(cell, options, residuals, cotangents, measured)
         return ((gradients,), logs) if measured else (gradients,)
 
-    measured = is_measuring()
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
-    return run(_Inputs(cell.weights, learned, initial, state, x, masks, draws))
+    message = forward_mode_message(
+        clip_cotangent=cell.options.clip_cotangent, implementation="split"
+    )
+    inputs = _Inputs(weights, learned, initial, state, x, masks, draws)
+    return run(reverse_only(inputs, message))
 
 
 def _closure_as_argument(cell: BoundCell, initial, x, draws) -> tuple[Any, _Update]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.cell import BoundCell
+from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.backward import (
     NO_MASKS,
     Summarise,
@@ -28,7 +29,7 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.segments import in_segments
 from jaxnets.functional.recurrence.time.split import split_scan
-from jaxnets.tap import is_measuring, taps_by_hand
+from jaxnets.tap import is_measuring, reverse_only, taps_by_hand
 
 
 def in_place_scan(
@@ -81,8 +82,11 @@ def _scan(
     # A segment runs inside a loop, where XLA on CPUs has no parallelism to gain.
     count = chunk_count(x.shape[axis]) if options.segment is None else 1
     loops = Loops(axis, options.reverse, options.unroll, count)
-    run = _differentiable_scan(cell, options._replace(segment=None), loops)
-    return run(Inputs(cell.weights, initial, state, x, masks))
+    options = options.without_arrays()._replace(time_axis=axis, segment=None)
+    run = _differentiable_scan(cell.without_arrays(), options, loops)
+    inputs = Inputs(cell.weights, initial, state, x, masks)
+    message = forward_mode_message(implementation="in_place")
+    return run(reverse_only(inputs, message))
 
 
 def _differentiable_scan(

@@ -1,0 +1,113 @@
+"""Recurrences that are called outside of `jax.jit`, compiled once for each shape.
+
+JAX recognises the body of a loop by the identity of its function. A call makes new
+functions, so outside of `jax.jit` each call would compile, and JAX would keep every
+program.
+Here the whole call is one program, which is found again by its options.
+"""
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer, eval_jaxpr
+
+from jaxnets.functional.recurrence.activations import has_slope
+from jaxnets.tap import is_measuring
+
+
+def _in_jit_or_measured() -> bool:
+    """Return whether a call is part of a larger program, or has taps of its own.
+
+    What is traced for `jax.jit`, a loop or a shape has no values, not even constants.
+    """
+    return is_measuring() or isinstance(jnp.zeros(()), Tracer)
+
+
+def run_compiled(
+    run: Callable[..., Any], fixed: tuple[Any, ...], arguments: tuple[Any, ...]
+) -> Any:
+    """Return `run(*fixed, *arguments)`, compiled once for equal options and shapes.
+
+    Inside of `jax.jit` it is only called, and while something measures.
+
+    Args:
+        run: A function of a module.
+        fixed: Constants of modules, such as the description of a cell.
+        arguments: Pytrees of arrays and options.
+    """
+    if _in_jit_or_measured():
+        return run(*fixed, *arguments)
+    leaves, structure = jax.tree.flatten(arguments)
+    is_array = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
+    arrays = [a for a, found in zip(leaves, is_array, strict=True) if found]
+    options = tuple(
+        None if found else (type(leaf), leaf)
+        for leaf, found in zip(leaves, is_array, strict=True)
+    )
+    key = run, _ByIdentity(fixed), structure, options
+    # The program of an unknown function is not kept: what it closes over may change.
+    functions: list[Any] = [o[1] for o in options if o and callable(o[1])]
+    known = all(map(has_slope, functions))
+    return (_program if known else _program.__wrapped__)(*key)(arrays)
+
+
+class _ByIdentity(tuple[Any, ...]):
+    """A tuple that is equal to one with the same objects."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return list(map(id, self)) == list(map(id, other))  # pyright: ignore
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self)))
+
+
+@functools.lru_cache(maxsize=128)
+def _program(run, fixed, structure, options) -> Callable[[list[Any]], Any]:
+    """Return the compiled function of the arrays; options are None in their places."""
+
+    def call(arrays: list[Any]) -> Any:
+        left = iter(arrays)
+        leaves = [next(left) if o is None else o[1] for o in options]
+        return run(*fixed, *jax.tree.unflatten(structure, leaves))
+
+    return jax.jit(call)
+
+
+def run_traced(owner: Any, run: Callable[..., Any], *arrays: Any) -> Any:
+    """Return `run(*arrays)`, compiled once if `run` calls the user's function `owner`.
+
+    The call is traced each time. It is compiled again if another function, other shapes
+    or another number in the function make another program. The arrays that the function
+    closes over are arguments of the program, so they may change. Inside of `jax.jit` it
+    is only called, and while something measures.
+    """
+    if _in_jit_or_measured():
+        return run(*arrays)
+    jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*arrays)
+    try:
+        programs = _programs.setdefault(owner, {})
+    except TypeError:  # no weak reference or no hash
+        programs = {}
+    text = str(jaxpr)
+    if text not in programs:
+        if len(programs) == _MOST_PROGRAMS:
+            programs.pop(next(iter(programs)))
+        programs[text] = jax.jit(functools.partial(_evaluate, jaxpr.jaxpr))
+    results = programs[text](jaxpr.consts, jax.tree.leaves(arrays))
+    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def _evaluate(jaxpr: Any, consts: list[Any], arrays: list[Any]) -> list[Any]:
+    return eval_jaxpr(jaxpr, consts, *arrays)
+
+
+# The programs of each function, as long as the function exists.
+_programs: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+_MOST_PROGRAMS = 64

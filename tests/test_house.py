@@ -20,6 +20,7 @@ FLOORS = {
     "_version": 0,
     "arguments": 0,
     "choices": 0,
+    "programs": 0,
     "runs": 0,
     "tap": 0,
     "typing": 0,

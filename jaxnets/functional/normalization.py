@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import max_dim
 from jaxtyping import Array, Float, Shaped
 
-from jaxnets.functional.shared.arguments import as_array, as_optional_array
+from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import described, list_or_none
 from jaxnets.functional.recurrence.arguments import check_array
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.functional.shared.arguments import described, list_or_none
 
 
 # One tuple per layer, (forward,) or (forward, backward), of one of the types below.

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import as_switch
 from jaxnets.functional import GRUParams, LSTMParams, RNNParams
 from jaxnets.functional.recurrence.arguments import check_shape
-from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.interop.layers import (
     Layers,
     added_biases,

@@ -8,7 +8,7 @@ A constructor takes what the weights depend on: the whole shape of an image for
 import math
 from typing import Any
 
-from jaxnets.functional.shared.arguments import as_count, int_or_none, list_or_none
+from jaxnets.arguments import as_count, int_or_none, list_or_none
 
 
 def as_image_shape(value: Any) -> tuple[int, int, int]:

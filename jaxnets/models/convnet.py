@@ -7,8 +7,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.arguments import as_count
 from jaxnets.functional.recurrence.arguments import check_callables
-from jaxnets.functional.shared.arguments import as_count
 from jaxnets.models.arguments import as_image_shape, as_widths
 from jaxnets.nn.inputs import as_images
 from jaxnets.nn.module import CompiledModule

@@ -9,8 +9,8 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
+from jaxnets.arguments import as_count
 from jaxnets.functional.recurrence.arguments import check_callables
-from jaxnets.functional.shared.arguments import as_count
 from jaxnets.models.arguments import as_features, as_widths
 from jaxnets.nn.module import CompiledModule
 from jaxnets.nn.options import check_range

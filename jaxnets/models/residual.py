@@ -8,7 +8,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Float
 
 from jaxnets import nn
-from jaxnets.functional.shared.arguments import as_count, as_switch, int_or_none
+from jaxnets.arguments import as_count, as_switch, int_or_none
 from jaxnets.models.arguments import as_features, as_widths
 from jaxnets.nn.blocks import relu
 from jaxnets.nn.inputs import as_images

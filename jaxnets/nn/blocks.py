@@ -10,7 +10,7 @@ from flax import nnx
 from flax.nnx import initializers
 from jaxtyping import Array, Float
 
-from jaxnets.functional.shared.arguments import (
+from jaxnets.arguments import (
     as_array,
     as_count,
     as_switch,

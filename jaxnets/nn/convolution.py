@@ -11,7 +11,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.shared.arguments import as_count
+from jaxnets.arguments import as_count
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.nn.module import CompiledModule, layer
 from jaxnets.nn.options import freeze_options, options_of

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.shared.arguments import as_array
+from jaxnets.arguments import as_array
 from jaxnets.nn.module import Module, layer
 from jaxnets.nn.pool import Pool
 from jaxnets.typing import ArrayLike

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.shared.arguments import as_array
+from jaxnets.arguments import as_array
 
 
 def as_images(x: Any, channels: int, size: tuple[int, ...] | None = None) -> jax.Array:

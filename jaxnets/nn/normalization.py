@@ -7,7 +7,7 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.shared.arguments import as_dtype, as_switch
+from jaxnets.arguments import as_dtype, as_switch
 from jaxnets.nn.module import CompiledModule
 from jaxnets.nn.options import check_name, check_range
 from jaxnets.nn.parameters import (

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from jaxnets.functional.convolution.arguments import checked_precision
-from jaxnets.functional.recurrence.arguments import check_number
-from jaxnets.functional.shared.arguments import (
+from jaxnets.arguments import (
     as_count,
     as_dtype,
     as_switch,
     list_or_none,
 )
+from jaxnets.functional.convolution.arguments import checked_precision
+from jaxnets.functional.recurrence.arguments import check_number
 from jaxnets.functional.shared.windows import padded, padding_pairs, per_axis
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.core import meta
 
-from jaxnets.functional.shared.arguments import (
+from jaxnets.arguments import (
     as_count,
     as_dtype,
     as_switch,

@@ -7,7 +7,7 @@ from typing import ClassVar
 from jaxtyping import Array, Shaped
 
 from jaxnets import functional as F
-from jaxnets.functional.shared.arguments import list_or_none
+from jaxnets.arguments import list_or_none
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.nn.module import Module, layer
 from jaxnets.nn.options import freeze_options, options_of

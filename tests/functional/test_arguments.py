@@ -10,8 +10,8 @@ from jax import lax
 
 from jaxnets import functional as F
 from jaxnets import nn
+from jaxnets.arguments import as_array, as_count, as_switch
 from jaxnets.functional.convolution.arguments import checked_precision
-from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
 
 
 WORDS = np.full((2, 5, 4), "word")

@@ -52,7 +52,7 @@ def training(x):
 
 
 CALLS = {
-    "recur": lambda x: F.recur(step, x[:, 0], x, checkpoint=2, clip_cotangent=1.0)[1],
+    "recur": lambda x: F.recur(step, x[:, 0], x, checkpoint=2)[1],
     "bidirectional": both_directions,
     "conv_lstm": maps,
     "lstm with options": training,
@@ -89,6 +89,19 @@ def test_values_that_a_step_closes_over_are_never_stale():
     three = run()
     assert not np.allclose(one, two) and not np.allclose(two, three)
     np.testing.assert_allclose(three, jax.jit(run)(), rtol=1e-6)
+
+
+def test_derivatives_that_a_step_closes_over_are_never_stale():
+    def slope(factor):
+        double = jax.custom_jvp(lambda h: 2 * h)
+        double.defjvp(lambda primals, tangents: (2 * primals[0], factor * tangents[0]))
+        functions.append(double)
+        return jax.grad(lambda h: jnp.sum(F.recur(step, h, X)[0]))(X[:, 0])
+
+    functions = []
+    step = lambda h, x_t: (functions[-1](h) + x_t, h)
+    np.testing.assert_allclose(slope(3.0), 3.0**4)
+    np.testing.assert_allclose(slope(1.0), 1.0)
 
 
 def test_values_that_an_activation_closes_over_are_never_stale():

@@ -10,7 +10,7 @@ from jax.lax import DotAlgorithm, DotAlgorithmPreset, Precision
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.shared.arguments import as_count, list_or_none
+from jaxnets.arguments import as_count, list_or_none
 from jaxnets.functional.shared.dtypes import sum_dtype
 from jaxnets.functional.shared.sharding import divided_by_xla, partition
 from jaxnets.typing import ArrayLike

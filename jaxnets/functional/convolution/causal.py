@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_count, as_optional_array
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.shared.arguments import as_array, as_count, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import padded
 from jaxnets.typing import ArrayLike

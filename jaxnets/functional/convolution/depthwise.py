@@ -6,9 +6,9 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.functional.convolution.arguments import check_bias
 from jaxnets.functional.convolution.general import conv
-from jaxnets.functional.shared.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike

@@ -7,6 +7,7 @@ from jax.core import max_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.functional.convolution.arguments import (
     add_bias,
     check_channels,
@@ -20,7 +21,6 @@ from jaxnets.functional.convolution.choice import (
     choose_conv,
 )
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
-from jaxnets.functional.shared.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.choices import Candidate, choose
 from jaxnets.functional.convolution.arguments import (
     add_bias,
@@ -19,7 +20,6 @@ from jaxnets.functional.convolution.implementations.transposed import (
     conv_transpose_by_library,
     conv_transpose_by_phases,
 )
-from jaxnets.functional.shared.arguments import as_array, as_optional_array
 from jaxnets.functional.shared.dtypes import promoted_dtype, sum_dtype
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (

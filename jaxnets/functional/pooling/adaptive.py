@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, list_or_none
 from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
@@ -18,7 +19,6 @@ from jaxnets.functional.pooling.implementations.gathers import Intervals, interv
 from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
 from jaxnets.functional.pooling.window import avg_pool, max_pool
-from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.sizes import Size, check_known, is_known
 from jaxnets.functional.shared.windows import per_axis

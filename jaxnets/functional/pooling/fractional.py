@@ -9,11 +9,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, described, list_or_none
 from jaxnets.functional.pooling.dtypes import check_ordered, lowest
 from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
 from jaxnets.functional.pooling.implementations.maxima import first_max
 from jaxnets.functional.pooling.options import spatial_sizes
-from jaxnets.functional.shared.arguments import as_array, described, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.sizes import Size, check_known
 from jaxnets.functional.shared.windows import (

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_count, as_switch
 from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
     check_summable,
 )
 from jaxnets.functional.pooling.implementations.maxima import first_max
-from jaxnets.functional.shared.arguments import as_array, as_count, as_switch
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.typing import ArrayLike

@@ -12,16 +12,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, list_or_none
 from jaxnets.functional.pooling.dtypes import check_ordered, narrowed
 from jaxnets.functional.pooling.implementations.maxima import maxima_with_indices
 from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
-from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.sharding import (
     divided_by_xla,
     partition,
-    same_varying_axes,
+    varying_alike,
 )
 from jaxnets.functional.shared.sizes import Size, certainly, check_known
 from jaxnets.functional.shared.windows import (
@@ -168,7 +168,7 @@ def max_unpool(
     indices = jnp.where(indices < 0, count, indices)
     out = divided_by_xla(
         functools.partial(_write, count=count),
-        same_varying_axes(values.reshape(shape), indices),
+        varying_alike(values.reshape(shape), indices),
         (partition(values)[0], None, partition(values)[-1]),
     )
     return restore_batch(out.reshape((shape[0], *sizes, shape[2])), batch)
@@ -235,7 +235,7 @@ def _filled(like: jax.Array, count: int, value: int) -> jax.Array:
     In `jax.shard_map` it varies over the same mesh axes as `like`.
     """
     full = jnp.full((like.shape[0], count, like.shape[2]), value, like.dtype)
-    return same_varying_axes(full, like)[0]
+    return varying_alike(full, like)[0]
 
 
 def _along_axis(indices: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array
 from jaxnets.functional.pooling.choice import (
     pool_logsumexps,
     pool_maxima,
@@ -19,7 +20,6 @@ from jaxnets.functional.pooling.choice import (
 )
 from jaxnets.functional.pooling.dtypes import check_real, lowest
 from jaxnets.functional.pooling.options import pool_windows
-from jaxnets.functional.shared.arguments import as_array
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.windows import Padding, PerAxis
 from jaxnets.typing import ArrayLike

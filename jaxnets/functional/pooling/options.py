@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.shared.arguments import as_switch, list_or_none
+from jaxnets.arguments import as_switch, list_or_none
 from jaxnets.functional.shared.sizes import Size, certainly, index_range
 from jaxnets.functional.shared.windows import (
     Padding,

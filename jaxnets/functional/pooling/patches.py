@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, list_or_none
 from jaxnets.functional.pooling.options import PoolWindows, spatial_sizes
-from jaxnets.functional.shared.arguments import as_array, list_or_none
 from jaxnets.functional.shared.dtypes import (
     accumulation_dtype,
     promoted_dtype,

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from jaxnets.arguments import as_array, as_switch
 from jaxnets.functional.pooling.choice import pool_maxima, pool_sums
 from jaxnets.functional.pooling.dtypes import (
     check_divisible,
@@ -36,7 +37,6 @@ from jaxnets.functional.pooling.dtypes import (
     check_summable,
 )
 from jaxnets.functional.pooling.options import element_counts, pool_windows
-from jaxnets.functional.shared.arguments import as_array, as_switch
 from jaxnets.functional.shared.dtypes import sum_dtype
 from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike

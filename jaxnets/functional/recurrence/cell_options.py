@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnets.arguments import as_switch
 from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
     as_bound,
@@ -23,7 +24,6 @@ from jaxnets.functional.recurrence.arguments import (
     check_number,
     check_shape,
 )
-from jaxnets.functional.shared.arguments import as_switch
 from jaxnets.typing import ArrayLike
 
 

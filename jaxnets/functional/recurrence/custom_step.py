@@ -22,7 +22,7 @@ from jaxnets.functional.recurrence.time.options import (
     time_first,
 )
 from jaxnets.functional.recurrence.time.steps import placed_as_returned, scan_steps
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import placed_alike, varying_alike
 from jaxnets.typing import ArrayLike
 
 
@@ -210,9 +210,10 @@ def _run_steps(
         return returned
 
     state, masks = varying_alike(state, parsed.masks)
-    state = placed_as_returned(lambda *s: bounded_step(*s, None), state, xs, axis)
+    without_draws = lambda h, x_t: bounded_step(h, x_t, None)
+    state = placed_as_returned(without_draws, state, xs, axis)
 
     def run(state, xs, masks: Masks) -> tuple[Any, Any]:
         return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))
 
-    return run_traced(step, run, state, xs, masks)
+    return run_traced(run, state, xs, masks)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from jaxnets.arguments import as_switch
 from jaxnets.choices import Candidate, choose
 from jaxnets.functional.recurrence.arguments import (
     batch_of,
@@ -41,8 +42,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.segments import in_segments, zero_unless
 from jaxnets.functional.recurrence.time.steps import scan_steps
-from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import placed_alike, varying_alike
 from jaxnets.tap import is_measuring, tap
 from jaxnets.typing import Key
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnets.arguments import as_switch
 from jaxnets.choices import Candidate, choose
 from jaxnets.functional.recurrence.activations import Activation, has_slope
 from jaxnets.functional.recurrence.arguments import (
@@ -48,8 +49,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
-from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import placed_alike, varying_alike
 from jaxnets.tap import reverse_only
 
 

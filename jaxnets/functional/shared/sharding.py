@@ -7,7 +7,7 @@ that an array varies over, and meshes with explicit axes, with the mesh axes tha
 axis of an array is divided over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -15,28 +15,51 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Shaped
 
 
-def same_varying_axes(*arrays: Shaped[Array, "..."]) -> tuple[jax.Array, ...]:
-    """Return `arrays` so that all vary over the same mesh axes of `jax.shard_map`.
+def varying_alike(*trees: Any) -> tuple[Any, ...]:
+    """Let all arrays vary over the mesh axes along which one of them varies.
 
-    These are the axes that any of them varies over. A rule that gives the cotangent of
-    an argument computes it from all arguments, so that it varies over all their axes.
-    JAX wants it to vary as the argument does. If the argument is converted before the
-    rule applies, JAX adds up the cotangents over the other axes.
+    Inside `jax.shard_map`, parameters are the same on every device and inputs are not.
+    JAX sums the cotangents of such parameters over the devices where they are
+    converted: here once, rather than in every step of a loop.
+
+    Args:
+        trees: Pytrees of arrays.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> x, kernel = same_varying_axes(jnp.ones(3), jnp.ones(2))  # no shard_map
-        >>> x.shape, kernel.shape
-        ((3,), (2,))
+        >>> varying_alike(jnp.ones(2), None)
+        (Array([1., 1.], dtype=float32), None)
     """
-    found = [jax.typeof(array).manual_axis_type.varying for array in arrays]
-    union = frozenset().union(*found)
-    return tuple(
-        jax.lax.pcast(array, tuple(sorted(union - axes)), to="varying")
-        if union - axes
-        else array
-        for array, axes in zip(arrays, found, strict=True)
-    )
+    axes = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(trees)))
+    return jax.tree.map(lambda leaf: _vary(leaf, axes), trees) if axes else trees
+
+
+def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
+    """Place arrays as `like`: on the same shards, and varying over the same mesh axes.
+
+    Args:
+        tree: Pytree of arrays.
+        like: An array, or the abstract one that `jax.eval_shape` returns.
+        axes: The axes of `like` that the first axes of the arrays correspond to. The
+            sharding of all other axes stays.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> placed_alike(jnp.zeros(2), jnp.ones((3, 2)), [1])
+        Array([0., 0.], dtype=float32)
+    """
+    sharding: Any = _type(like).sharding  # None without a mesh, if `like` is abstract
+    sources = [sharding.spec[axis] for axis in axes] if sharding else []
+
+    def place(array: Any) -> Any:
+        own = tuple(jax.typeof(array).sharding.spec)
+        spec = (*sources, *own[len(sources) :])[: len(own)]
+        if spec != own:
+            placement = NamedSharding(sharding.mesh, PartitionSpec(*spec))
+            array = jax.sharding.reshard(array, placement)
+        return _vary(array, _varying_axes(like))
+
+    return jax.tree.map(place, tree)
 
 
 def partition(x: Shaped[Array, "..."]) -> tuple[Any, ...]:
@@ -81,3 +104,17 @@ def divided_by_xla(
         function, axes=mesh.explicit_axes, out_sharding=sharding
     )
     return run(*arrays)
+
+
+def _vary(array: Any, axes: frozenset[str]) -> Any:
+    missing = tuple(sorted(axes - _varying_axes(array)))
+    return jax.lax.pcast(array, missing, to="varying") if missing else array
+
+
+def _varying_axes(array: Any) -> frozenset[str]:
+    kind = _type(array).manual_axis_type
+    return frozenset() if kind is None else kind.varying
+
+
+def _type(array: Any) -> Any:
+    return array if isinstance(array, jax.ShapeDtypeStruct) else jax.typeof(array)

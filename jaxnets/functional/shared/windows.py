@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.shared.arguments import int_or_none, list_or_none
+from jaxnets.arguments import int_or_none, list_or_none
 from jaxnets.functional.shared.sizes import Size, certainly, is_known
 from jaxnets.typing import ArrayLike
 

@@ -6,9 +6,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
+from jaxnets.arguments import as_switch, described, list_or_none
 from jaxnets.functional.recurrence.cell_options import check_cell_options
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.functional.shared.arguments import as_switch, described, list_or_none
 from jaxnets.nn.options import check_choice, check_name, check_range, stream
 from jaxnets.nn.parameters import as_float_or_none, check_counts, drawn_weights
 from jaxnets.nn.recurrent.layer import (

@@ -127,11 +127,11 @@ def test_a_subclass_may_read_its_weights():
 
 
 def test_no_more_programs_are_kept_than_needed(monkeypatch):
-    from jaxnets.nn import construction
+    from jaxnets import programs
 
-    monkeypatch.setattr(construction, "_MOST_PROGRAMS", 1)
-    monkeypatch.setattr(construction, "_PROGRAMS", {})
+    monkeypatch.setattr(programs, "_MOST_PROGRAMS", 1)
+    monkeypatch.setattr(programs, "_PROGRAMS", {})
     for size in (3, 4):
         make = lambda rngs, size=size: nnx.Dict(a=nnx.Param(jnp.ones(size)))
         in_one_program(make, nnx.Rngs(0))
-    assert len(construction._PROGRAMS) == 1
+    assert len(programs._PROGRAMS) == 1

@@ -31,7 +31,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import placed_alike, varying_alike
 from jaxnets.typing import ArrayLike
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxnets.arguments import list_or_none
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -16,7 +17,6 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
-from jaxnets.functional.shared.arguments import list_or_none
 from jaxnets.typing import ArrayLike, Key
 
 

@@ -7,16 +7,16 @@ Here the whole call is one program, which is found again by its options.
 """
 
 import functools
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer, eval_jaxpr
+from jax.core import Tracer
 
 from jaxnets.functional.recurrence.activations import has_slope
+from jaxnets.programs import run_jaxpr
 from jaxnets.tap import is_measuring
 
 
@@ -80,34 +80,15 @@ def _program(run, fixed, structure, options) -> Callable[[list[Any]], Any]:
     return jax.jit(call)
 
 
-def run_traced(owner: Any, run: Callable[..., Any], *arrays: Any) -> Any:
-    """Return `run(*arrays)`, compiled once if `run` calls the user's function `owner`.
+def run_traced(run: Callable[..., Any], *arrays: Any) -> Any:
+    """Return `run(*arrays)`, where `run` calls a function of the user.
 
-    The call is traced each time. It is compiled again if another function, other shapes
-    or another number in the function make another program. The arrays that the function
-    closes over are arguments of the program, so they may change. Inside of `jax.jit` it
-    is only called, and while something measures.
+    The call is traced each time, and compiled again if its program has changed, or if
+    it has a derivative of its own, such as `jax.nn.relu`. Inside of `jax.jit` it is only
+    called, and while something measures.
     """
     if _in_jit_or_measured():
         return run(*arrays)
     jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*arrays)
-    try:
-        programs = _programs.setdefault(owner, {})
-    except TypeError:  # no weak reference or no hash
-        programs = {}
-    text = str(jaxpr)
-    if text not in programs:
-        if len(programs) == _MOST_PROGRAMS:
-            programs.pop(next(iter(programs)))
-        programs[text] = jax.jit(functools.partial(_evaluate, jaxpr.jaxpr))
-    results = programs[text](jaxpr.consts, jax.tree.leaves(arrays))
+    results = run_jaxpr(jaxpr, jax.tree.leaves(arrays))
     return jax.tree.unflatten(jax.tree.structure(shapes), results)
-
-
-def _evaluate(jaxpr: Any, consts: list[Any], arrays: list[Any]) -> list[Any]:
-    return eval_jaxpr(jaxpr, consts, *arrays)
-
-
-# The programs of each function, as long as the function exists.
-_programs: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
-_MOST_PROGRAMS = 64

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnets.arguments import as_count, as_switch
 from jaxnets.functional.recurrence.arguments import as_bound
-from jaxnets.functional.shared.arguments import as_count, as_switch
-from jaxnets.functional.shared.placement import placed_alike
+from jaxnets.functional.shared.sharding import placed_alike
 
 
 class ScanOptions(NamedTuple):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
-from jaxnets.functional.shared.placement import placed_alike
+from jaxnets.functional.shared.sharding import placed_alike
 from jaxnets.tap import scope
 
 

@@ -17,7 +17,7 @@ from jaxnets.functional.recurrence.time.segments import (
     in_segments,
     zero_unless,
 )
-from jaxnets.functional.shared.placement import placed_alike
+from jaxnets.functional.shared.sharding import placed_alike
 
 
 def scan_steps(

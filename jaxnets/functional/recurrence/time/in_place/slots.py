@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.shared.placement import placed_alike
+from jaxnets.functional.shared.sharding import placed_alike
 
 
 # XLA computes the argument of a barrier once. Without one it may read a slot again

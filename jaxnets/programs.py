@@ -89,7 +89,7 @@ def _part(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         array = np.asarray(value)
         return str(array.dtype), array.shape, array.tobytes()
-    if callable(value) and not isinstance(value, type):
+    if callable(value) and not isinstance(value, type | jax.sharding.Mesh):
         raise TypeError(f"{value} cannot be compared by what it computes.")
     # As 1 == 1.0 == True.
     return type(value), value

@@ -4,7 +4,6 @@ The functions `rnn`, `gru` and `lstm` and their steps have signatures and docume
 `run_cell` and `step_cell` have the code, for any cell with a `Cell` description.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,9 +22,7 @@ from jaxnets.functional.recurrence.arguments import (
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
-    blocks,
     nonstandard_feature,
-    plain_hooks,
 )
 from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
@@ -36,8 +33,6 @@ from jaxnets.functional.recurrence.cell_options import (
 )
 from jaxnets.functional.recurrence.products import (
     input_projection,
-    preactivations,
-    projects_all_steps_at_once,
 )
 from jaxnets.functional.recurrence.time.compiled import run_compiled
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
@@ -47,8 +42,8 @@ from jaxnets.functional.recurrence.time.options import (
     parse_scan,
     time_first,
 )
+from jaxnets.functional.recurrence.time.plain import compute_step, plain_scan
 from jaxnets.functional.recurrence.time.split import split_scan
-from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.sharding import placed_alike, varying_alike
 from jaxnets.tap import reverse_only
 
@@ -159,7 +154,7 @@ def _run_chosen(
     if jax.config.jax_disable_jit:
         chosen = "scan"
     bound = _bound(cell, given)
-    loops = {"in_place": in_place_scan, "split": split_scan, "scan": _plain_scan}
+    loops = {"in_place": in_place_scan, "split": split_scan, "scan": plain_scan}
     return loops[chosen](bound, given.state, given.x, options)
 
 
@@ -170,7 +165,7 @@ def step_cell(
     given = _parse_arguments(cell, params, x_t, state, cell_options, None)
     bound = _bound(cell, given)
     from_x = input_projection(bound.weights, given.x)
-    return _compute_step(bound, given.state, from_x, given.draws)
+    return compute_step(bound, given.state, from_x, given.draws)
 
 
 def _parse_arguments(
@@ -270,24 +265,3 @@ def _in_place_candidate(
         return Candidate("in_place", reason, possible=False)
     backend = jax.default_backend()
     return Candidate("in_place", None if backend == "cpu" else "is meant for CPUs")
-
-
-def _plain_scan(
-    cell: BoundCell, state: Any, x: Any, options: ScanOptions
-) -> tuple[Any, Any]:
-    """Run a plain scan of the step, which JAX differentiates."""
-    project = functools.partial(input_projection, cell.weights)
-    step = functools.partial(_compute_step, cell)
-    if projects_all_steps_at_once():
-        return scan_steps(step, state, x, options, cell.draws, prepare=project)
-    each = lambda state, x_t, draws_t: step(state, project(x_t), draws_t)
-    return scan_steps(each, state, x, options, cell.draws)
-
-
-def _compute_step(
-    cell: BoundCell, state: Any, from_x: Any, draws_t: Any
-) -> tuple[Any, Any]:
-    """Compute one step from the input projection."""
-    h = cell.recurrent_input(cell.other_params, state)
-    a = blocks(cell, preactivations(cell, from_x, h, cell.weights))
-    return cell.update(cell.other_params, a, state, draws_t, plain_hooks(cell.options))

@@ -83,9 +83,9 @@ def _program(run, fixed, structure, options) -> Callable[[list[Any]], Any]:
 def run_traced(run: Callable[..., Any], *arrays: Any) -> Any:
     """Return `run(*arrays)`, where `run` calls a function of the user.
 
-    The call is traced each time, and compiled again if its program has changed, or if
-    it has a derivative of its own, such as `jax.nn.relu`. Inside of `jax.jit` it is only
-    called, and while something measures.
+    The call is traced each time. It is compiled again if its program has changed, or
+    contains a function with a derivative of its own, such as `jax.nn.relu`. Inside of
+    `jax.jit` it is only called, and while something measures.
     """
     if _in_jit_or_measured():
         return run(*arrays)

@@ -17,13 +17,9 @@ from jaxnets.functional.recurrence.time.cotangents import (
     clip_cotangents,
     explain_forward_mode_error,
 )
-from jaxnets.functional.recurrence.time.options import (
-    check_clip_cotangent,
-    parse_scan,
-    time_first,
-)
+from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import placed_as_returned, scan_steps
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.placement import placed_alike, time_first, varying_alike
 from jaxnets.typing import ArrayLike
 
 

@@ -39,12 +39,11 @@ from jaxnets.functional.recurrence.time.options import (
     ScanOptions,
     check_clip_cotangent,
     parse_scan,
-    time_first,
 )
 from jaxnets.functional.recurrence.time.segments import in_segments, zero_unless
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.placement import placed_alike, time_first, varying_alike
 from jaxnets.tap import is_measuring, tap
 from jaxnets.typing import Key
 

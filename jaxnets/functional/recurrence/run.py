@@ -40,15 +40,11 @@ from jaxnets.functional.recurrence.products import (
 )
 from jaxnets.functional.recurrence.time.cotangents import explain_forward_mode_error
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
-from jaxnets.functional.recurrence.time.options import (
-    ScanOptions,
-    parse_scan,
-    time_first,
-)
+from jaxnets.functional.recurrence.time.options import ScanOptions, parse_scan
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import as_switch
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.placement import placed_alike, time_first, varying_alike
 
 
 class _Arguments(NamedTuple):

@@ -60,6 +60,16 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
     return jax.tree.map(place, tree)
 
 
+def time_first(axis: int, batch_ndim: int) -> list[int]:
+    """Return the time axis and the batch axes of an array with time on `axis`.
+
+    Example:
+        >>> time_first(2, 2)
+        [2, 0, 1]
+    """
+    return [axis, *(i for i in range(batch_ndim + 1) if i != axis)]
+
+
 def _vary(array: Any, axes: frozenset[str]) -> Any:
     missing = tuple(sorted(axes - _varying_axes(array)))
     return jax.lax.pcast(array, missing, to="varying") if missing else array

@@ -34,15 +34,11 @@ from jaxnets.functional.recurrence.time.cotangents import (
     clip_cotangents,
     explain_forward_mode_error,
 )
-from jaxnets.functional.recurrence.time.options import (
-    check_clip_cotangent,
-    parse_scan,
-    time_first,
-)
+from jaxnets.functional.recurrence.time.options import check_clip_cotangent, parse_scan
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.arguments import list_or_none
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.placement import placed_alike, varying_alike
+from jaxnets.functional.shared.placement import placed_alike, time_first, varying_alike
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -263,8 +259,7 @@ def conv_lstm(
     params, x, state = same_dtype(params, x, state)
     zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
     initial = LSTMState(zeros, zeros) if state is None else state
-    lead = time_first(axis, len(batch))[1:]
-    initial = placed_alike(initial, x, lead)
+    initial = placed_alike(initial, x, time_first(axis, len(batch))[1:])
     params, x, initial, _ = varying_alike(params, x, initial, scan_options.masks)
     options = CellOptions(
         activation, gate_activation, activation, clip_cotangent=clip_cotangent
@@ -325,9 +320,7 @@ def _check_params(params: Any, spatial: tuple[Any, ...]) -> int:
     return hidden
 
 
-def _axes(
-    params: ConvLSTMParams, x: Any, time_major: bool
-) -> tuple[int, tuple[Any, ...], tuple[Any, ...]]:
+def _axes(params: ConvLSTMParams, x: Any, time_major: bool) -> tuple[Any, ...]:
     """Return the time axis of `x`, its batch axes and its spatial axes."""
     shape, maps = jnp.shape(x), jnp.ndim(params.w_xh) - 2
     if len(shape) < maps + 2:

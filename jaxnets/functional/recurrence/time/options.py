@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnets.functional.recurrence.arguments import check_bound
 from jaxnets.functional.shared.arguments import as_count, as_switch
-from jaxnets.functional.shared.placement import placed_alike
+from jaxnets.functional.shared.placement import placed_alike, time_first
 
 
 class ScanOptions(NamedTuple):
@@ -82,11 +82,6 @@ def parse_scan(
         _segment_length(checkpoint, time),
         axis,
     )
-
-
-def time_first(axis: int, batch_ndim: int) -> list[int]:
-    """Return the time axis and the batch axes of an array with time on `axis`."""
-    return [axis, *(i for i in range(batch_ndim + 1) if i != axis)]
 
 
 def _valid_steps(lengths, time, batch) -> jax.Array | None:

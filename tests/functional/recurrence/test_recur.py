@@ -282,7 +282,7 @@ def test_numbers_of_steps_are_ints(name, value):
     with pytest.raises(
         TypeError, match=f"`{name}` is {value}; wanted an int: the steps"
     ):
-        parse_scan(4, (2,), **{name: value})
+        parse_scan(jnp.ones((2, 4, 3)), (2,), **{name: value})
 
 
 def test_error_messages_of_recur():

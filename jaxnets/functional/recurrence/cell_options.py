@@ -24,6 +24,7 @@ from jaxnets.functional.recurrence.arguments import (
     check_number,
     check_shape,
 )
+from jaxnets.functional.shared.sharding import with_axes_of
 from jaxnets.typing import ArrayLike
 
 
@@ -197,9 +198,9 @@ def normalized(
     """Normalise the last axis of `a` to mean 0 and variance 1; apply gain and bias."""
     centred = a - jnp.mean(a, -1, keepdims=True)
     variance = jnp.mean(centred * centred, -1, keepdims=True)
-    spread = lambda v: jnp.broadcast_to(jnp.asarray(v, a.dtype), a.shape)
-    a = centred * jax.lax.rsqrt(variance + _EPSILON) * spread(gain)
-    return a if bias is None else a + spread(bias)
+    like_a = lambda v: with_axes_of(a, jnp.asarray(v, a.dtype))
+    result = centred * jax.lax.rsqrt(variance + _EPSILON) * like_a(gain)
+    return result if bias is None else result + like_a(bias)
 
 
 def check_rate(name: str, rate: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Shaped
 
@@ -26,7 +27,6 @@ def varying_alike(*trees: Any) -> tuple[Any, ...]:
         trees: Pytrees of arrays.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> varying_alike(jnp.ones(2), None)
         (Array([1., 1.], dtype=float32), None)
     """
@@ -44,7 +44,6 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
             sharding of all other axes stays.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> placed_alike(jnp.zeros(2), jnp.ones((3, 2)), [1])
         Array([0., 0.], dtype=float32)
     """
@@ -60,6 +59,19 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
         return _vary(array, _varying_axes(like))
 
     return jax.tree.map(place, tree)
+
+
+def with_axes_of(array: Any, v: Any) -> jax.Array:
+    """Return `v` with leading axes of size 1, so that it broadcasts to `array`.
+
+    If it were broadcast to the shape of a sharded array, each device would need the
+    cotangents of all shards.
+
+    Example:
+        >>> with_axes_of(jnp.ones((4, 3, 2)), jnp.ones(2)).shape
+        (1, 1, 2)
+    """
+    return jnp.expand_dims(v, tuple(range(array.ndim - jnp.ndim(v))))
 
 
 def partition(x: Shaped[Array, "..."]) -> tuple[Any, ...]:

@@ -149,10 +149,10 @@ WRONG_VALUES = [
     ("Stack", "count", [0, -1]),
 ]
 CASES = [
-    pytest.param(layer, argument, value, kind, id=f"{layer}-{argument}-{value}")
+    pytest.param(layer, argument, value, kind, id=f"{layer}-{argument}-{number}")
     for kind, rows in ((TypeError, WRONG_TYPES), (ValueError, WRONG_VALUES))
     for layer, argument, values in rows
-    for value in values
+    for number, value in enumerate(values)
 ]
 
 

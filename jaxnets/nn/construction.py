@@ -15,17 +15,19 @@ from jaxnets.programs import run_jaxpr
 _CPU_OPTIONS = {"xla_backend_optimization_level": 1}
 
 
-def in_one_program[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M:
+def construct_compiled[M: nnx.Module](construct: Callable[[Any], M], rngs: Any) -> M:
     """Return `construct(rngs)`, with all arrays computed by one compiled program.
 
     Without it JAX compiles every operation of every initialiser on its own. The
     constructor is traced in each call, so its checks run in each call. Another module
     whose parameters are drawn in the same way reuses the program.
 
-    The constructor runs as it is if `rngs` is traced, since a program is then being
-    made already; if a mesh is set or a parameter has a sharding, since Flax then places
-    the parameters itself; and if tracing it raises an error, either its own, or one of
-    an initialiser that needs the value of its key.
+    In these cases `construct(rngs)` is just called:
+
+    - `rngs` is traced, so the call is part of another program already;
+    - a mesh is set or a parameter has a sharding, so Flax shards the parameters itself;
+    - tracing raises an error, such as one of the constructor's checks, or that of an
+      initialiser which needs the value of its key.
     """
     if not isinstance(rngs, nnx.Rngs) or jax.config.jax_disable_jit:
         return construct(rngs)

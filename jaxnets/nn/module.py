@@ -6,7 +6,7 @@ import typing
 
 from flax import nnx
 
-from jaxnets.nn.construction import in_one_program
+from jaxnets.nn.construction import construct_compiled
 
 
 class _ConstructorSignature:
@@ -38,8 +38,8 @@ class Module(nnx.Module):
     __signature__ = _ConstructorSignature()
 
 
-class _InOneProgram(type(nnx.Module)):
-    """Constructs the modules of this library in one compiled program each.
+class _CompiledConstruction(type(nnx.Module)):
+    """The type of classes whose modules are each constructed by one compiled program.
 
     A subclass that a user writes is constructed as Flax does it: its constructor may
     read the values of weights, which a program that is being traced does not have.
@@ -50,10 +50,10 @@ class _InOneProgram(type(nnx.Module)):
         if not cls.__module__.startswith("jaxnets.") or "rngs" not in options:
             return construct(*args, **options)
         rngs = options.pop("rngs")
-        return in_one_program(lambda r: construct(*args, rngs=r, **options), rngs)
+        return construct_compiled(lambda r: construct(*args, rngs=r, **options), rngs)
 
 
-class CompiledModule(Module, metaclass=_InOneProgram):
+class CompiledModule(Module, metaclass=_CompiledConstruction):
     """A module that one compiled program constructs, however many parameters it has.
 
     The recurrent layers are plain modules: their initialisers draw small blocks of few

@@ -12,7 +12,7 @@ from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_count, list_or_none
 from jaxnets.functional.shared.dtypes import sum_dtype
-from jaxnets.functional.shared.sharding import divided_by_xla, partition
+from jaxnets.functional.shared.sharding import call_with_auto_axes, partition_spec
 from jaxnets.typing import ArrayLike
 
 
@@ -133,22 +133,22 @@ def check_channels(x: ArrayLike, kernel: ArrayLike, groups: int) -> None:
         )
 
 
-def on_any_mesh(
+def run_on_mesh(
     run: Callable[[jax.Array, jax.Array], jax.Array],
     name: str,
     x: Shaped[Array, "batch *spatial channels"],
     kernel: Shaped[Array, "*window channels_per_group features"],
 ) -> Shaped[Array, "batch *out features"]:
-    """Return `run(x, kernel)`, also where a mesh with explicit axes divides the batch.
+    """Return `run(x, kernel)`, also if explicit mesh axes shard the batch.
 
-    "lax" is left to JAX, which then divides the spatial axes too. `name` is that of the
-    implementation.
+    `name` is the name of the implementation. JAX shards the convolution of "lax" by its
+    own rule, which also allows sharded spatial axes.
     """
     if name == "lax":
         return run(x, kernel)
     spatial = [None] * (x.ndim - 2)
-    result = (partition(x)[0], *spatial, partition(kernel)[-1])
-    return divided_by_xla(run, (x, kernel), result)
+    result = (partition_spec(x)[0], *spatial, partition_spec(kernel)[-1])
+    return call_with_auto_axes(run, (x, kernel), result)
 
 
 def add_bias(

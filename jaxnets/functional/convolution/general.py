@@ -14,7 +14,7 @@ from jaxnets.functional.convolution.arguments import (
     check_kernel,
     checked_precision,
     checked_result_dtype,
-    on_any_mesh,
+    run_on_mesh,
 )
 from jaxnets.functional.convolution.choice import (
     CONV_IMPLEMENTATIONS,
@@ -151,7 +151,7 @@ def conv(
     kernel = kernel.astype(dtype)
     name = choose_conv(implementation, kernel, options)
     run = lambda x, kernel: CONV_IMPLEMENTATIONS[name](x, kernel, options)
-    y = on_any_mesh(run, name, x.astype(dtype), kernel)
+    y = run_on_mesh(run, name, x.astype(dtype), kernel)
     return restore_batch(add_bias(y, bias), batch)
 
 

@@ -12,7 +12,7 @@ from jaxnets.functional.convolution.arguments import (
     check_channels,
     check_kernel,
     checked_precision,
-    on_any_mesh,
+    run_on_mesh,
 )
 from jaxnets.functional.convolution.implementations.transposed import (
     TransposeOptions,
@@ -136,7 +136,7 @@ def conv_transpose(
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
     name = _choose(implementation, window, options)
     run = lambda x, kernel: _IMPLEMENTATIONS[name](x, kernel, options)
-    y = on_any_mesh(run, name, x.astype(dtype), kernel.astype(dtype))
+    y = run_on_mesh(run, name, x.astype(dtype), kernel.astype(dtype))
     return restore_batch(add_bias(y, bias), batch)
 
 

@@ -19,11 +19,11 @@ from jaxnets.functional.pooling.options import pool_windows, spatial_sizes
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.sharding import (
-    divided_by_xla,
-    partition,
-    varying_alike,
+    call_with_auto_axes,
+    match_varying_axes,
+    partition_spec,
 )
-from jaxnets.functional.shared.sizes import Size, certainly, check_known
+from jaxnets.functional.shared.sizes import Size, check_known, definitely
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
@@ -166,10 +166,10 @@ def max_unpool(
     indices = indices.astype(jnp.int32).reshape(shape)
     # JAX drops an index past the end; a negative one would count from the end.
     indices = jnp.where(indices < 0, count, indices)
-    out = divided_by_xla(
+    out = call_with_auto_axes(
         functools.partial(_write, count=count),
-        varying_alike(values.reshape(shape), indices),
-        (partition(values)[0], None, partition(values)[-1]),
+        match_varying_axes(values.reshape(shape), indices),
+        (partition_spec(values)[0], None, partition_spec(values)[-1]),
     )
     return restore_batch(out.reshape((shape[0], *sizes, shape[2])), batch)
 
@@ -235,7 +235,7 @@ def _filled(like: jax.Array, count: int, value: int) -> jax.Array:
     In `jax.shard_map` it varies over the same mesh axes as `like`.
     """
     full = jnp.full((like.shape[0], count, like.shape[2]), value, like.dtype)
-    return varying_alike(full, like)[0]
+    return match_varying_axes(full, like)[0]
 
 
 def _along_axis(indices: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -277,7 +277,7 @@ def _check_range(indices: ArrayLike, sizes: tuple[Size, ...]) -> None:
 
 def _check_size(sizes: tuple[Size, ...], name: str) -> None:
     """Raise if spatial axes of `sizes` have more elements than int32 can count."""
-    if certainly(lambda: math.prod(sizes) >= 2**31):
+    if definitely(lambda: math.prod(sizes) >= 2**31):
         raise ValueError(
             f"`{name}` has spatial axes of {sizes}; wanted fewer than 2**31 elements, "
             "since indices are int32. Pool parts of it."

@@ -9,7 +9,7 @@ from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_switch, list_or_none
-from jaxnets.functional.shared.sizes import Size, certainly, index_range
+from jaxnets.functional.shared.sizes import Size, definitely, index_range
 from jaxnets.functional.shared.windows import (
     Padding,
     Pairs,
@@ -106,7 +106,7 @@ def pool_windows(
         return PoolWindows(sizes, window, steps, dilation, pairs, out)
     axes = zip(sizes, pairs, window, steps, dilation, strict=True)
     out = tuple(_ceil_size(*options) for options in axes)
-    if any(certainly(lambda n=n: n < 1) for n in out):
+    if any(definitely(lambda n=n: n < 1) for n in out):
         raise ValueError(
             f"`ceil_mode` leaves {out} windows on the spatial axes of sizes {sizes}; "
             "wanted one or more on each. Pad more with `padding`, or use a smaller "
@@ -166,7 +166,7 @@ def for_reduce_window(
     """
     steps = zip(windows.covered_sizes, windows.strides, strict=True)
     for axis, (size, stride) in enumerate(steps, x.ndim - 1 - windows.ndim):
-        if not certainly(lambda n=x.shape[axis], end=size + stride: n < end):
+        if not definitely(lambda n=x.shape[axis], end=size + stride: n < end):
             x = resize_axis(x, axis, size)
     # On CPUs XLA fuses the padding into the reduction. On an axis of one element it
     # then reads this element in the gaps of a dilated window too. A barrier prevents
@@ -188,7 +188,9 @@ def resize_axis(
 
 
 def element_counts(windows: PoolWindows, include_pad: bool) -> list[ArrayLike]:
-    """Count the elements in each window, on each axis; symbolic sizes on the device.
+    """Count the elements in each window, on each axis.
+
+    The counts are NumPy arrays, or JAX arrays for an axis of symbolic size.
 
     The outer product of the counts is the number of elements in a window. What only
     `ceil_mode` reaches never counts; padding counts if `include_pad`.
@@ -211,7 +213,7 @@ def _ceil_size(
     """Return the number of windows on an axis with `ceil_mode`."""
     low, high = pair
     out = 1 - (dilation * (window - 1) + 1 - size - low - high) // stride
-    # A window that starts after the last element would contain padding only. Without
-    # a comparison, since sizes may be symbolic.
+    # A window that starts after the last element would contain padding only. Symbolic
+    # sizes cannot be compared, so this is computed without a comparison.
     after = (out - 1) * stride - (low + size) + 1
     return out - min_dim(max_dim(after, 0), 1)

@@ -66,12 +66,12 @@ def canonical(activation: Activation) -> Activation:
         return activation
     try:
         return _known_programs().get(_program(activation), activation)
-    except Exception:  # the call itself will raise it, and name the option
+    except Exception:  # The call itself will raise it, and name the option.
         return activation
 
 
-# What `copy.deepcopy` does not copy needs no recognition. The type of compiled
-# functions has no public name.
+# Only functions of these types are copied. The type of compiled functions has no
+# public name.
 _COPIED = type(jnp.tanh), jax.custom_jvp
 
 

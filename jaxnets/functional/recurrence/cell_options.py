@@ -24,7 +24,7 @@ from jaxnets.functional.recurrence.arguments import (
     check_number,
     check_shape,
 )
-from jaxnets.functional.shared.sharding import with_axes_of
+from jaxnets.functional.shared.sharding import expand_rank
 from jaxnets.typing import ArrayLike
 
 
@@ -198,7 +198,7 @@ def normalized(
     """Normalise the last axis of `a` to mean 0 and variance 1; apply gain and bias."""
     centred = a - jnp.mean(a, -1, keepdims=True)
     variance = jnp.mean(centred * centred, -1, keepdims=True)
-    like_a = lambda v: with_axes_of(a, jnp.asarray(v, a.dtype))
+    like_a = lambda v: expand_rank(jnp.asarray(v, a.dtype), a.ndim)
     result = centred * jax.lax.rsqrt(variance + _EPSILON) * like_a(gain)
     return result if bias is None else result + like_a(bias)
 

@@ -21,8 +21,8 @@ from jaxnets.functional.recurrence.time.options import (
     parse_scan,
     time_first,
 )
-from jaxnets.functional.recurrence.time.steps import placed_as_returned, scan_steps
-from jaxnets.functional.shared.sharding import placed_alike, varying_alike
+from jaxnets.functional.recurrence.time.steps import scan_steps, shard_as_returned
+from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
 from jaxnets.typing import ArrayLike
 
 
@@ -199,7 +199,7 @@ def _run_steps(
     parsed = parse_scan(first, batch, time_major=time_major, **options)
     if parsed.valid is not None or parsed.resets is not None:
         check_leading("state", state, batch)
-        state = placed_alike(state, first, time_first(axis, len(batch))[1:])
+        state = shard_like(state, first, time_first(axis, len(batch))[1:])
 
     # With time first and without lengths, the number of batch axes is not known.
     lead = () if time_major and parsed.valid is None else batch
@@ -209,9 +209,9 @@ def _run_steps(
         check_returned(returned, state, lead)
         return returned
 
-    state, masks = varying_alike(state, parsed.masks)
+    state, masks = match_varying_axes(state, parsed.masks)
     without_draws = lambda h, x_t: bounded_step(h, x_t, None)
-    state = placed_as_returned(without_draws, state, xs, axis)
+    state = shard_as_returned(without_draws, state, xs, axis)
 
     def run(state, xs, masks: Masks) -> tuple[Any, Any]:
         return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))

@@ -42,7 +42,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.segments import in_segments, zero_unless
 from jaxnets.functional.recurrence.time.steps import scan_steps
-from jaxnets.functional.shared.sharding import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
 from jaxnets.tap import is_measuring, tap
 from jaxnets.typing import Key
 
@@ -143,8 +143,8 @@ def run_linear_cell(
     batch, time = batch_of(x, time_major), jnp.shape(x)[0 if time_major else -2]
     params, x, h = _converted(params, x, state, (*batch, hidden))
     options = parse_scan(x, batch, **scan_options)
-    h = placed_alike(h, x, time_first(options.time_axis, len(batch))[1:])
-    params, x, h, _ = varying_alike(params, x, h, options.masks)
+    h = shard_like(h, x, time_first(options.time_axis, len(batch))[1:])
+    params, x, h, _ = match_varying_axes(params, x, h, options.masks)
     unsupported = {
         "`truncate`": options.cuts is not None,
         "`clip_cotangent`": clip_cotangent is not None,
@@ -155,7 +155,7 @@ def run_linear_cell(
     chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
     if chosen != "scan" and time == 0:
         ys = jnp.zeros((*x.shape[:-1], hidden), x.dtype)
-        return h, placed_alike(ys, x, range(x.ndim - 1))
+        return h, shard_like(ys, x, range(x.ndim - 1))
     arguments = chosen, params, h, x, options, clip_cotangent
     return run_compiled(_run_chosen, (cell,), arguments)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Inexact
 from jaxnets.functional.recurrence.cell import BoundCell, Weights
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sharding import with_axes_of
+from jaxnets.functional.shared.sharding import expand_rank
 
 
 def product(
@@ -23,7 +23,7 @@ def product(
 
 def add_bias(a: Array, b: Any) -> Array:
     """Add a bias to `a`, in the dtype of `a`, unless it is None."""
-    return a if b is None else a + with_axes_of(a, b.astype(a.dtype))
+    return a if b is None else a + expand_rank(b.astype(a.dtype), a.ndim)
 
 
 def input_projection(weights: Weights, x: Any) -> Array:

@@ -44,7 +44,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.plain import compute_step, plain_scan
 from jaxnets.functional.recurrence.time.split import split_scan
-from jaxnets.functional.shared.sharding import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
 from jaxnets.tap import reverse_only
 
 
@@ -134,7 +134,7 @@ def run_cell(
     fields = "params", "x", "state", "mask", "draws"
     arrays: Any = {name: getattr(given, name) for name in fields}
     norm = given.options.layer_norm
-    arrays, norm, _ = varying_alike(arrays, norm, options.masks)
+    arrays, norm, _ = match_varying_axes(arrays, norm, options.masks)
     given = given._replace(**arrays, options=given.options._replace(layer_norm=norm))
     candidates = _candidates(cell, given, options)
     chosen = choose(cell.name, implementation, candidates)
@@ -205,8 +205,8 @@ def _parse_arguments(
         state = zeros[0] if cell.state is None else cell.state(*zeros)
     draws = draw_zoneout(key, parsed.zoneout, [(*time, *shape) for shape in shapes])
     axes = time_first(0 if time_major else len(batch), len(batch))
-    state, mask = placed_alike((state, mask), x, axes[1:])
-    draws = placed_alike(draws, x, axes[1:] if step else axes)
+    state, mask = shard_like((state, mask), x, axes[1:])
+    draws = shard_like(draws, x, axes[1:] if step else axes)
     parsed = parsed._replace(layer_norm=norm)
     return _Arguments(params, x, state, parsed, mask, draws, batch, time)
 

@@ -17,7 +17,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Shaped
 
-from jaxnets.functional.shared.sharding import varying_alike
+from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.typing import ArrayLike
 
 
@@ -46,7 +46,7 @@ def linear_map(
         >>> jax.grad(twice)(jnp.ones(()))
         Array(2., dtype=float32)
     """
-    arguments = varying_alike(x, *others)
+    arguments = match_varying_axes(x, *others)
     return _linear_map.bind(*arguments, forward=forward, transpose=transpose)
 
 

@@ -1,10 +1,10 @@
-"""Arrays that are distributed over the devices of a mesh.
+"""Arrays that are sharded over the devices of a mesh.
 
-Under `jax.jit` XLA divides a program among devices, and nothing has to be done. Two
-other ways put the distribution into the types of arrays, where rules of differentiation
-and operations that change axes have to respect it: `jax.shard_map`, with the mesh axes
-that an array varies over, and meshes with explicit axes, with the mesh axes that an
-axis of an array is divided over.
+Under `jax.jit` XLA partitions the program, and nothing has to be done. In two other
+cases the type of an array says how it is sharded, and rules of differentiation and
+operations that change axes have to respect this. In `jax.shard_map` the type has the
+mesh axes over which the array varies. On a mesh with explicit axes it has the mesh axes
+over which each axis of the array is sharded.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,8 +16,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Shaped
 
 
-def varying_alike(*trees: Any) -> tuple[Any, ...]:
-    """Let all arrays vary over the mesh axes along which one of them varies.
+def match_varying_axes(*trees: Any) -> tuple[Any, ...]:
+    """Let all arrays vary over the mesh axes over which one of them varies.
 
     Inside `jax.shard_map`, parameters are the same on every device and inputs are not.
     JAX sums the cotangents of such parameters over the devices where they are
@@ -27,15 +27,15 @@ def varying_alike(*trees: Any) -> tuple[Any, ...]:
         trees: Pytrees of arrays.
 
     Example:
-        >>> varying_alike(jnp.ones(2), None)
+        >>> match_varying_axes(jnp.ones(2), None)
         (Array([1., 1.], dtype=float32), None)
     """
     axes = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(trees)))
     return jax.tree.map(lambda leaf: _vary(leaf, axes), trees) if axes else trees
 
 
-def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
-    """Place arrays as `like`: on the same shards, and varying over the same mesh axes.
+def shard_like(tree: Any, like: Any, axes: Iterable[int]) -> Any:
+    """Shard arrays as `like`, and let them vary over the same mesh axes.
 
     Args:
         tree: Pytree of arrays.
@@ -44,7 +44,7 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
             sharding of all other axes stays.
 
     Example:
-        >>> placed_alike(jnp.zeros(2), jnp.ones((3, 2)), [1])
+        >>> shard_like(jnp.zeros(2), jnp.ones((3, 2)), [1])
         Array([0., 0.], dtype=float32)
     """
     sharding: Any = _type(like).sharding  # None without a mesh, if `like` is abstract
@@ -61,50 +61,50 @@ def placed_alike(tree: Any, like: Any, axes: Iterable[int]) -> Any:
     return jax.tree.map(place, tree)
 
 
-def with_axes_of(array: Any, v: Any) -> jax.Array:
-    """Return `v` with leading axes of size 1, so that it broadcasts to `array`.
+def expand_rank(v: Any, ndim: int) -> jax.Array:
+    """Return `v` with leading axes of size 1, so that it has `ndim` axes.
 
-    If it were broadcast to the shape of a sharded array, each device would need the
-    cotangents of all shards.
+    If it were broadcast to the shape of a sharded array instead, each device would need
+    the cotangents of all shards.
 
     Example:
-        >>> with_axes_of(jnp.ones((4, 3, 2)), jnp.ones(2)).shape
+        >>> expand_rank(jnp.ones(2), 3).shape
         (1, 1, 2)
     """
-    return jnp.expand_dims(v, tuple(range(array.ndim - jnp.ndim(v))))
+    return jnp.expand_dims(v, tuple(range(ndim - jnp.ndim(v))))
 
 
-def partition(x: Shaped[Array, "..."]) -> tuple[Any, ...]:
-    """Return for each axis of `x` the explicit mesh axes that divide it, or None.
+def partition_spec(x: Shaped[Array, "..."]) -> tuple[Any, ...]:
+    """Return for each axis of `x` the explicit mesh axes that shard it, or None.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> partition(jnp.ones((2, 3)))
+        >>> partition_spec(jnp.ones((2, 3)))
         (None, None)
     """
     return tuple(jax.typeof(x).sharding.spec)
 
 
-def divided_by_xla(
+def call_with_auto_axes(
     function: Callable[..., jax.Array],
     arrays: tuple[jax.Array, ...],
     result: tuple[Any, ...],
 ) -> jax.Array:
-    """Return `function(*arrays)`, where XLA divides the program also on explicit axes.
+    """Return `function(*arrays)`, computed with the explicit mesh axes as auto axes.
 
-    On a mesh with explicit axes JAX refuses operations, such as sums over a divided
-    batch and reshapes, for which it does not know how the result is divided. Here only
-    the result of the function, and the cotangents of its arguments, have to be known.
-    Without explicit axes it just calls the function.
+    On a mesh with explicit axes JAX raises an error for operations, such as reshapes
+    and sums over a sharded batch, whose result can be sharded in several ways. Here XLA
+    chooses inside the function, and only the sharding of the result is given. Without
+    explicit axes the function is just called.
 
     Args:
         function: The function of the arrays.
         arrays: Its arguments.
-        result: How the axes of the result are divided, as `partition` returns it.
+        result: The sharding of the result, in the form that `partition_spec` returns.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> divided_by_xla(jnp.sin, (jnp.zeros(2),), (None,))
+        >>> call_with_auto_axes(jnp.sin, (jnp.zeros(2),), (None,))
         Array([0., 0.], dtype=float32)
     """
     meshes = [jax.typeof(array).sharding.mesh for array in arrays]

@@ -14,18 +14,16 @@ from jaxnets.typing import ArrayLike
 if TYPE_CHECKING:
     Size = int
 else:
-    # A symbolic size computes as an int does, but is none.
+    # A symbolic size supports the arithmetic of an int, but is not an instance of it.
     Size = Any
 
 
-def certainly(condition: Callable[[], Any]) -> bool:
-    """Return whether `condition` holds whatever the values of symbolic sizes are.
-
-    Where it depends on them, the answer is no.
+def definitely(condition: Callable[[], Any]) -> bool:
+    """Return whether JAX can show that `condition` holds for all symbolic sizes.
 
     Example:
         >>> (size,) = jax.export.symbolic_shape("n")
-        >>> certainly(lambda: size >= 1), certainly(lambda: size >= 2)
+        >>> definitely(lambda: size >= 1), definitely(lambda: size >= 2)
         (True, False)
     """
     try:
@@ -60,7 +58,7 @@ def check_known(sizes: Sequence[Any], name: str, reason: str) -> None:
     Args:
         sizes: The sizes of the spatial axes.
         name: The name of the caller's argument.
-        reason: What needs the numbers, the end of a sentence.
+        reason: What the numbers are needed for; it ends the sentence "which is needed".
     """
     for axis, size in enumerate(sizes):
         if not is_known(size):

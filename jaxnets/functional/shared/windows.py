@@ -15,7 +15,7 @@ from jax.core import max_dim, min_dim
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import int_or_none, list_or_none
-from jaxnets.functional.shared.sizes import Size, certainly, is_known
+from jaxnets.functional.shared.sizes import Size, definitely, is_known
 from jaxnets.typing import ArrayLike
 
 
@@ -153,7 +153,7 @@ def output_sizes(
     reaches = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     totals = [n + sum(pair) for n, pair in zip(sizes, pairs, strict=True)]
     for axis, (total, reach) in enumerate(zip(totals, reaches, strict=True)):
-        if certainly(lambda n=total, k=reach: n < k):
+        if definitely(lambda n=total, k=reach: n < k):
             raise ValueError(
                 f"The window spans {reach} elements of spatial axis {axis}, which has "
                 f"{total} with its `padding`; wanted {reach} or more. The spatial axes "
@@ -209,11 +209,11 @@ def padded(
 def _joined(x: jax.Array, pairs: Pairs, mode: str) -> jax.Array:
     """Pad by "replicate" or "circular", axis by axis.
 
-    For "replicate" `jnp.pad` would slice the batch too, which may be divided among
-    devices. For "circular" it refuses axes of symbolic size.
+    For "replicate" `jnp.pad` would slice the batch too, which may be
+    sharded. For "circular" it raises an error for axes of symbolic size.
     """
     for axis, (low, high) in enumerate(pairs, x.ndim - 1 - len(pairs)):
-        if certainly(lambda total=low + high: total == 0):
+        if definitely(lambda total=low + high: total == 0):
             continue
         n = x.shape[axis]
         slices = (
@@ -314,7 +314,7 @@ def _check_room(sizes: Sequence[Size], pairs: Pairs, mode: str) -> None:
         # "replicate" needs a single element, however wide the padding is.
         least = max_dim(*pair)
         least = min_dim(least, 1) if mode == "replicate" else least
-        if not certainly(lambda room=room, least=least: least == 0 or room >= least):
+        if not definitely(lambda room=room, least=least: least == 0 or room >= least):
             wanted = f"'{n} >= {least + n - room}'"
             remedy = (
                 f"allows at most {max(room, 0)} on each side. Pad less, or use "

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxnets import models, nn
-from jaxnets.nn.construction import in_one_program
+from jaxnets.nn.construction import construct_compiled
 
 
 @functools.cache
@@ -133,5 +133,5 @@ def test_no_more_programs_are_kept_than_needed(monkeypatch):
     monkeypatch.setattr(programs, "_PROGRAMS", {})
     for size in (3, 4):
         make = lambda rngs, size=size: nnx.Dict(a=nnx.Param(jnp.ones(size)))
-        in_one_program(make, nnx.Rngs(0))
+        construct_compiled(make, nnx.Rngs(0))
     assert len(programs._PROGRAMS) == 1

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sizes import Size, certainly, is_known
+from jaxnets.functional.shared.sizes import Size, definitely, is_known
 from jaxnets.functional.shared.windows import Pairs
 
 
@@ -73,7 +73,7 @@ def convolve(
         layout: The order of the axes.
     """
     if not is_known(*itertools.chain(*options.pairs)):
-        # JAX's convolution takes numbers only, its `pad` also symbolic sizes.
+        # JAX's convolution does not support symbolic padding, but `jax.lax.pad` does.
         config = [(0, 0, 0)] * x.ndim
         steps = zip(options.pairs, options.input_dilation, strict=True)
         for axis, ((low, high), gap) in zip(layout.lhs_spec[2:], steps, strict=True):
@@ -84,7 +84,7 @@ def convolve(
     sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
     window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
     larger = any(
-        certainly(lambda k=k, n=n: k > n) for k, n in zip(window, sizes, strict=True)
+        definitely(lambda k=k, n=n: k > n) for k, n in zip(window, sizes, strict=True)
     )
     swapped = options.groups == 1 and larger
     misread = [

@@ -14,8 +14,8 @@ from jaxnets.functional.convolution.implementations.lax import (
     dilated,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
-from jaxnets.functional.shared.sharding import varying_alike
-from jaxnets.functional.shared.sizes import Size, certainly
+from jaxnets.functional.shared.sharding import match_varying_axes
+from jaxnets.functional.shared.sizes import Size, definitely
 
 
 # Up to this number of groups the gradient of the kernel is one convolution per group.
@@ -105,7 +105,7 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
         return _grouped_kernel_gradient(dy, x, options, like)
     if groups > 1:
         of_kernel = lambda kernel: conv_by_lax(x, kernel, options)
-        kernel, x, dy = varying_alike(jnp.zeros(like.shape, like.dtype), x, dy)
+        kernel, x, dy = match_varying_axes(jnp.zeros(like.shape, like.dtype), x, dy)
         return jax.linear_transpose(of_kernel, kernel)(dy)[0]
     x = dilated(x.astype(dy.dtype), options.input_dilation)
     if _input_as_window(x, dy, options):
@@ -151,7 +151,7 @@ def _input_as_window(x, dy, options) -> bool:
     rather than few.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
-    fits = all(certainly(lambda n=n, m=m: n <= m) for n, m in sizes)
+    fits = all(definitely(lambda n=n, m=m: n <= m) for n, m in sizes)
     return fits and max(options.strides) == 1 and x.shape[-1] >= dy.shape[-1]
 
 

@@ -27,7 +27,7 @@ from jaxnets.functional.shared.sizes import Size
 # The gradient of a kernel element is a sum over the batch and all positions. The
 # positions along one axis are cut into this many parts. They are added elementwise,
 # which XLA vectorises, before the rest is summed. The batch is not cut: it may be
-# divided among devices, which would have to send each other their parts.
+# sharded, and then the devices would have to exchange their parts.
 _PARTS = 16
 
 

@@ -55,7 +55,7 @@ def maxima_with_indices(
 
     An index counts in the flattened spatial axes; it is -1 for an empty window.
     """
-    # As one of the program's operations. As a constant it would be part of the program.
+    # JAX computes this in the program. A NumPy array would be a large constant in it.
     indices = jnp.arange(math.prod(windows.sizes), dtype=jnp.int32)
     indices = indices.reshape((1, *windows.sizes, 1))
     indices = padded_for_windows(indices, windows, mode, fill=-1)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxnets.functional.pooling.options import PoolWindows, resize_axis
-from jaxnets.functional.shared.sizes import Size, certainly, index_range
+from jaxnets.functional.shared.sizes import Size, definitely, index_range
 from jaxnets.typing import ArrayLike
 
 
@@ -196,7 +196,7 @@ def _padding_mask(ndim: int, stage: Stage, offset: int) -> Bool[ArrayLike, "..."
     """Return where the slice at an offset of a stage contains only padding."""
     first, end = stage.filled
     reach = stage.grid * (stage.stride * (stage.out - 1) + offset) + stage.reduced[-1]
-    if first == 0 and certainly(lambda: reach < end):
+    if first == 0 and definitely(lambda: reach < end):
         return np.zeros((1,) * ndim, np.bool_)
     starts = stage.grid * (stage.stride * index_range(stage.out) + offset)
     elements = starts[:, None] + np.asarray(stage.reduced, np.int32)[None]

@@ -22,7 +22,7 @@ from jaxnets.functional.pooling.options import (
     padded_for_windows,
     resize_axis,
 )
-from jaxnets.functional.shared.sharding import divided_by_xla, partition
+from jaxnets.functional.shared.sharding import call_with_auto_axes, partition_spec
 
 
 def sums_by_shifts(
@@ -68,9 +68,9 @@ def sums_by_reshape(
         shape += [windows.out[axis], stride]
         in_window += [slice(None), slice(0, dilation * windows.window[axis], dilation)]
     shape = (*shape, x.shape[-1])
-    # Otherwise JAX would not know how a mesh with explicit axes divides the blocks.
-    divided = partition(x)[0], *[None] * (len(shape) - 2), partition(x)[-1]
-    blocks = divided_by_xla(lambda x: x.reshape(shape), (x,), divided)
+    # On a mesh with explicit axes JAX does not know how the blocks are sharded.
+    spec = partition_spec(x)[0], *[None] * (len(shape) - 2), partition_spec(x)[-1]
+    blocks = call_with_auto_axes(lambda x: x.reshape(shape), (x,), spec)
     blocks = blocks[tuple(in_window)]
     axes = tuple(range(2, 2 * windows.ndim + 1, 2))
     return jnp.sum(blocks, axis=axes, dtype=x.dtype)

@@ -31,7 +31,7 @@ from jaxnets.functional.recurrence.time.options import (
 )
 from jaxnets.functional.recurrence.time.steps import scan_steps
 from jaxnets.functional.shared.dtypes import accumulation_dtype
-from jaxnets.functional.shared.sharding import placed_alike, varying_alike
+from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
 from jaxnets.typing import ArrayLike
 
 
@@ -142,8 +142,8 @@ def conv_lstm(
     zeros = jnp.zeros((*batch, *spatial, hidden), x.dtype)
     initial = LSTMState(zeros, zeros) if state is None else state
     lead = time_first(axis, len(batch))[1:]
-    initial = placed_alike(initial, x, lead)
-    params, x, initial, _ = varying_alike(params, x, initial, scan_options.masks)
+    initial = shard_like(initial, x, lead)
+    params, x, initial, _ = match_varying_axes(params, x, initial, scan_options.masks)
     options = CellOptions(
         canonical(activation),
         canonical(gate_activation),

@@ -34,7 +34,7 @@ from jaxnets.functional.recurrence.cudnn import CUDNN
 from jaxnets.functional.recurrence.products import product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
-from jaxnets.functional.shared.sharding import with_axes_of
+from jaxnets.functional.shared.sharding import expand_rank
 from jaxnets.typing import ArrayLike, Key
 
 
@@ -113,7 +113,7 @@ def cell_and_output_gate(
     def activate(option: str, name: str, p: Any = None, c: Any = None) -> jax.Array:
         a_gate = a[name]
         if p is not None:
-            a_gate = a_gate + with_axes_of(c, p).astype(c.dtype) * c
+            a_gate = a_gate + expand_rank(p, c.ndim).astype(c.dtype) * c
         bounded_a = clipped(a_gate, options.clip)
         return hooks.tap(hooks.activate(option, bounded_a, name), name)
 

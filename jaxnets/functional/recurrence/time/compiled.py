@@ -1,9 +1,8 @@
-"""Recurrences that are called outside of `jax.jit`, compiled once for each shape.
+"""Recurrences that are called outside of `jax.jit` compile once for each shape.
 
 JAX recognises the body of a loop by the identity of its function. A call makes new
 functions, so outside of `jax.jit` each call would compile, and JAX would keep every
-program.
-Here the whole call is one program, which is found again by its options.
+compiled program. Here the call as a whole is one program, cached by its options.
 """
 
 import functools
@@ -21,9 +20,10 @@ from jaxnets.tap import is_measuring
 
 
 def _in_jit_or_measured() -> bool:
-    """Return whether a call is part of a larger program, or has taps of its own.
+    """Return whether a call is traced as part of a larger program, or measured.
 
-    What is traced for `jax.jit`, a loop or a shape has no values, not even constants.
+    While JAX traces for `jax.jit`, a loop or `jax.eval_shape`, even constants are
+    tracers.
     """
     return is_measuring() or isinstance(jnp.zeros(()), Tracer)
 
@@ -33,7 +33,7 @@ def run_compiled(
 ) -> Any:
     """Return `run(*fixed, *arguments)`, compiled once for equal options and shapes.
 
-    Inside of `jax.jit` it is only called, and while something measures.
+    Inside of `jax.jit`, and while something measures, `run` is just called.
 
     Args:
         run: A function of a module.
@@ -70,7 +70,7 @@ class _ByIdentity(tuple[Any, ...]):
 
 @functools.lru_cache(maxsize=128)
 def _program(run, fixed, structure, options) -> Callable[[list[Any]], Any]:
-    """Return the compiled function of the arrays; options are None in their places."""
+    """Return the compiled function of the arrays; `options` is None in their places."""
 
     def call(arrays: list[Any]) -> Any:
         left = iter(arrays)
@@ -85,7 +85,7 @@ def run_traced(run: Callable[..., Any], *arrays: Any) -> Any:
 
     The call is traced each time. It is compiled again if its program has changed, or
     contains a function with a derivative of its own, such as `jax.nn.relu`. Inside of
-    `jax.jit` it is only called, and while something measures.
+    `jax.jit`, and while something measures, `run` is just called.
     """
     if _in_jit_or_measured():
         return run(*arrays)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnets.arguments import as_count, as_switch
 from jaxnets.functional.recurrence.arguments import as_bound
-from jaxnets.functional.shared.sharding import placed_alike
+from jaxnets.functional.shared.sharding import shard_like
 
 
 class ScanOptions(NamedTuple):
@@ -76,7 +76,7 @@ def parse_scan(
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
     )
-    valid, resets, cuts = placed_alike(masks, x, time_first(axis, len(batch)))
+    valid, resets, cuts = shard_like(masks, x, time_first(axis, len(batch)))
     return ScanOptions(
         valid,
         resets,

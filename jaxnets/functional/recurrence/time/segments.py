@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
-from jaxnets.functional.shared.sharding import placed_alike
+from jaxnets.functional.shared.sharding import shard_like
 from jaxnets.tap import scope
 
 
@@ -106,7 +106,7 @@ def _segment_by_segment(segment_of, state, xs, options: ScanOptions, segment: in
 def _zeros_for_steps(y: Any, time: Any, axis: int) -> jax.Array:
     """Return zeros as `y`, which is abstract, with `time` steps on `axis`."""
     zeros = jnp.zeros((*y.shape[:axis], time, *y.shape[axis + 1 :]), y.dtype)
-    return placed_alike(zeros, y, range(y.ndim))
+    return shard_like(zeros, y, range(y.ndim))
 
 
 def _write_segment(ys: Any, own: Any, start: Any, axis: int) -> Any:

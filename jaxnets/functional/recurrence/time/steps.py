@@ -17,7 +17,7 @@ from jaxnets.functional.recurrence.time.segments import (
     in_segments,
     zero_unless,
 )
-from jaxnets.functional.shared.sharding import placed_alike
+from jaxnets.functional.shared.sharding import shard_like
 
 
 def scan_steps(
@@ -64,7 +64,7 @@ def scan_steps(
 
 
 def one_step(tree: Any, axis: int = 0) -> Any:
-    """Return the types of a step of arrays with time on `axis`."""
+    """Return the abstract arrays of one step, for arrays with time on `axis`."""
 
     def first(a: jax.Array) -> jax.Array:
         if a.shape[axis] != 0:
@@ -74,10 +74,10 @@ def one_step(tree: Any, axis: int = 0) -> Any:
     return jax.eval_shape(lambda tree: jax.tree.map(first, tree), tree)
 
 
-def placed_as_returned(
+def shard_as_returned(
     step: Callable[[Any, Any], tuple[Any, Any]], state: Any, xs: Any, axis: int
 ) -> Any:
-    """Place a state as the one that `step(state, x_t)` returns, if there is a mesh.
+    """Shard a state as the one that `step(state, x_t)` returns, if there is a mesh.
 
     A state of zeros is not sharded, and does not vary over a mesh. The inputs, or the
     arrays that the step closes over, may.
@@ -91,7 +91,7 @@ def placed_as_returned(
     if all(jax.typeof(a).sharding.mesh.empty for a in jax.tree.leaves((state, xs))):
         return state
     after, _ = jax.eval_shape(step, state, one_step(xs, axis))
-    place = lambda a, like: placed_alike(a, like, range(like.ndim))
+    place = lambda a, like: shard_like(a, like, range(like.ndim))
     return jax.tree.map(place, state, after)
 
 

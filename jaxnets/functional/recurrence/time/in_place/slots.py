@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.shared.sharding import placed_alike
+from jaxnets.functional.shared.sharding import shard_like
 
 
 # XLA computes the argument of a barrier once. Without one it may read a slot again
@@ -18,7 +18,7 @@ barrier = jax.lax.optimization_barrier
 def zeros_for_steps(x: Any, width: int, dtype: Any) -> jax.Array:
     """Return zeros with the axes of `x`, which may be abstract, except for the last."""
     zeros = jnp.zeros((*x.shape[:-1], width), dtype)
-    return placed_alike(zeros, x, range(x.ndim - 1))
+    return shard_like(zeros, x, range(x.ndim - 1))
 
 
 def read(array: jax.Array, t: jax.Array, axis: int) -> jax.Array:

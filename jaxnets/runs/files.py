@@ -1,4 +1,4 @@
-"""Files that are written and read whole: a half-written file is never seen.
+"""Atomic writes and checked reads: nobody ever sees a half-written file.
 
 Everything that the library writes for a user goes through `write_bytes`.
 """
@@ -71,7 +71,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     r"""Write `data` to the file `path`, whole or not at all.
 
     The data go to a new file in the same folder, which then takes the place of `path`.
-    If the disk is full or the process is killed, the old file stays, if there was one.
+    If the disk is full or the process is killed, an old file stays as it was.
     A link is replaced and not followed. What lies in `/dev` itself, such as
     `/dev/stdout`, is a device or a pipe: it is written to and not replaced.
 
@@ -120,7 +120,7 @@ def read_text(path: Path) -> str | None:
     A mark at the start that some editors write to say that a file is UTF-8 is left out.
 
     Raises:
-        ValueError: If there is something else than a file, or it is not UTF-8.
+        ValueError: If what is there is not a file, or not UTF-8.
         OSError: If the file may not be read.
     """
     kind = _kind(path)
@@ -148,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     All texts in it are made printable.
 
     Raises:
-        ValueError: If it is not JSON, not an object, or nested without sense.
+        ValueError: If it is not JSON, not an object, or nested too deeply.
         OSError: If the file may not be read.
     """
     text = read_text(path)

@@ -20,7 +20,7 @@ from jaxnets.runs.configuration import ContrastConfig
 from jaxnets.runs.files import as_path, read_json, write_bytes, write_text
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
-from jaxnets.runs.summary import damaged_arms, sound_summary
+from jaxnets.runs.summary import damaged_arms, valid_summary
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
@@ -172,7 +172,7 @@ class RunFolder:
             ValueError: If a field of `summary.json` does not hold what it should.
         """
         file = self.path / SUMMARY
-        summary, faults = sound_summary(read_json(file) or {})
+        summary, faults = valid_summary(read_json(file) or {})
         if faults:
             raise ValueError(
                 f"{file}: {'; '.join(faults[:MOST_FAULTS])}. Correct the file, or move "
@@ -222,7 +222,7 @@ class RunFolder:
             )
         records = self.records()
         found, config = (read_json(self.path / name) for name in (SUMMARY, CONFIG))
-        summary, faults = sound_summary(found or {})
+        summary, faults = valid_summary(found or {})
         remarks = []
         if not os.path.lexists(self.path / RECORDS):
             remarks.append(f"This run has no {RECORDS}, so there is nothing to draw.")

@@ -24,12 +24,12 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; it is released at the end, however that comes.
+    """Hold the lock of a run folder; it is released at the end, also after an error.
 
     The operating system holds the lock and releases it when a process ends, so the file
-    that a killed process leaves locks nothing, also if another process has its number
-    by now. The file says who holds the lock. Where the system or the file system has no
-    locks, nothing is refused.
+    that a killed process leaves locks nothing, even if another process now has its
+    process id. The file says who holds the lock. Where the system or the file system
+    has no locks, no error is raised.
 
     Args:
         folder: The folder, which exists.

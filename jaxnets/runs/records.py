@@ -89,7 +89,7 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         FileNotFoundError: If there is no file.
         ValueError: If the header or a row of the file is not that of a `Record`, or if
-            the file is no text.
+            the file is not text.
 
     Example:
         >>> import tempfile
@@ -126,7 +126,7 @@ def read_records(path: Path) -> list[Record]:
         parsed = [_column(*each) for each in zip(PARSERS, columns, strict=True)]
         return list(map(Record._make, zip(*parsed, strict=True)))
     except ValueError:
-        # Row by row, so that the error names the line and the field.
+        # Rows are parsed one by one, so that the error names the line and the field.
         return [_parse(*each, path) for each in zip(found, lines, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""The contents of `summary.json`: what its fields hold, and whether an arm is whole."""
+"""The contents of `summary.json`: its fields, and whether an arm is intact."""
 
 import hashlib
 import math
@@ -80,7 +80,7 @@ SUMMARY: Fields = {
 ROW = " ".join(["%s"] * len(Record._fields))
 
 
-def sound_summary(found: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def valid_summary(found: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the part of a summary that holds what it should, and what is wrong.
 
     A value of null is allowed everywhere: it is a number that was not finite, or
@@ -91,11 +91,11 @@ def sound_summary(found: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         those a text that names it and says what it is and what is wanted.
 
     Example:
-        >>> sound_summary({"seconds": 3.5, "arms": [{"arm": "a", "status": "done"}]})
+        >>> valid_summary({"seconds": 3.5, "arms": [{"arm": "a", "status": "done"}]})
         ({'seconds': 3.5, 'arms': [{'arm': 'a'}]}, ["`arms[0].status` is 'done'; ...
     """
     faults: list[str] = []
-    summary = _sound(found, SUMMARY, "", faults)
+    summary = _valid(found, SUMMARY, "", faults)
     arms = summary.get("arms") or []
     for index, arm in enumerate(arms):
         if arm.get("arm") is None:
@@ -106,8 +106,8 @@ def sound_summary(found: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return summary, faults
 
 
-def _sound(value: Any, wanted: Any, where: str, faults: list[str]) -> Any:
-    """Return what is sound in `value`, or `NOTHING`."""
+def _valid(value: Any, wanted: Any, where: str, faults: list[str]) -> Any:
+    """Return what is valid in `value`, or `NOTHING`."""
     if isinstance(wanted, Kind):
         if value is None or _is(value, wanted, where, faults):
             return value
@@ -117,13 +117,13 @@ def _sound(value: Any, wanted: Any, where: str, faults: list[str]) -> Any:
         return NOTHING
     if isinstance(wanted, list):
         entries = (
-            _sound(entry, wanted[0], f"{where}[{index}]", faults)
+            _valid(entry, wanted[0], f"{where}[{index}]", faults)
             for index, entry in enumerate(value)
         )
         return [entry for entry in entries if entry is not NOTHING]
     prefix = f"{where}." if where else ""
     fields = {
-        name: _sound(each, wanted[name], f"{prefix}{name}", faults)
+        name: _valid(each, wanted[name], f"{prefix}{name}", faults)
         if name in wanted
         else each
         for name, each in value.items()
@@ -157,11 +157,11 @@ def measured(records: Iterable[Record]) -> dict[str, Any]:
     return {"records": len(rows), "checksum": digest.hexdigest()}
 
 
-def missing(arm: dict[str, Any], records: list[Record]) -> str:
-    """Return what is missing of an arm that has ended; empty if it is whole.
+def damage(arm: dict[str, Any], records: list[Record]) -> str:
+    """Return what is wrong with an arm that has ended; empty if it is intact.
 
     The entry of a run that was made before checksums were written says neither how many
-    records there were nor which. Such an arm counts as whole if it has any.
+    records there were nor which. Such an arm counts as intact if it has any.
 
     Args:
         arm: Its entry in the summary.
@@ -178,19 +178,19 @@ def missing(arm: dict[str, Any], records: list[Record]) -> str:
 
 
 def damaged_arms(summary: dict[str, Any], records: Iterable[Record]) -> list[str]:
-    """Return a sentence on each arm that has ended and is not whole.
+    """Return a sentence on each arm that has ended and is damaged.
 
-    None if there are no records at all, where every arm would have one.
+    If there are no records at all, every arm would have one, so none is returned.
     """
     of_arm = by_arm(records)
     if not of_arm:
         return []
     return [
-        f"{arm['arm']} is not whole: {reason}. `jaxnets contrast --resume` measures it "
+        f"{arm['arm']} is damaged: {reason}. `jaxnets contrast --resume` measures it "
         "again."
         for arm in summary.get("arms") or []
         if arm.get("arm") is not None and arm.get("status") in ("finished", "stopped")
-        if (reason := missing(arm, of_arm.get(arm["arm"], [])))
+        if (reason := damage(arm, of_arm.get(arm["arm"], [])))
     ]
 
 

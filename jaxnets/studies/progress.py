@@ -111,7 +111,7 @@ class _TimeLeft(TimeRemainingColumn):
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """Return the columns for a width in characters; the last column gives way."""
+    """Return the columns for a width in characters; the last column shrinks."""
     # Count and time left take up to 26 characters.
     name = max(8, min(NAME_WIDTH, width - 26))
     whole = lambda **options: Column(no_wrap=True, **options)

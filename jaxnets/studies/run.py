@@ -60,7 +60,7 @@ def contrast(
     read and, with `resume`, finished: arms that have ended are not run again. An arm
     counts as ended if all its records are in `records.csv`, according to their number
     and checksum in `summary.json`. Otherwise it runs again: the console says so, and
-    what was in `records.csv` is kept under another name that is said too.
+    names the file to which the old `records.csv` is copied.
 
     Args:
         config: What to run. With `resume` it is what the run was asked for.
@@ -77,7 +77,7 @@ def contrast(
         FileExistsError: If the folder is not empty and `resume` is not asked for.
         FileNotFoundError: If the files of the data set are not there, or the folder
             that is to be resumed holds no run.
-        TypeError: If `config` is no `ContrastConfig`, or `path` no path.
+        TypeError: If `config` is not a `ContrastConfig`, or `path` not a path.
         ValueError: If `path` is not a folder; or if the run to be resumed was asked
             for something else, or its files cannot be read.
 
@@ -183,9 +183,8 @@ def _run_arms(run: RunState, progress: RunProgress, console: Console) -> None:
         # After Ctrl-C or an error, arms end at their next epoch or do not begin.
         stop.set()
         pool.shutdown(wait=False)
-        # For the arms and not for the threads: if a second Ctrl-C interrupts the wait
-        # for a thread, Python 3.12 forgets that it runs, and the process crashes at
-        # its end.
+        # This waits for the arms and not for the threads. If a second Ctrl-C interrupts
+        # the wait for a thread, Python 3.12 forgets that it runs, and crashes at exit.
         wait(begun)
 
 

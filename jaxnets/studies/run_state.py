@@ -11,7 +11,7 @@ from jaxnets import gradflow
 from jaxnets.runs.configuration import ContrastConfig
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.records import Record
-from jaxnets.runs.summary import by_arm, measured, missing
+from jaxnets.runs.summary import by_arm, damage, measured
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.machine import environment
 from jaxnets.studies.theory.verdicts import claim_verdicts
@@ -39,7 +39,7 @@ class RunState:
 
     Args:
         config: What the run was asked for.
-        folder: Its folder. What it holds counts as far as it is whole.
+        folder: Its folder. Its arms that have ended and are intact are kept.
         command: The command that asked for it.
 
     Attributes:
@@ -69,7 +69,7 @@ class RunState:
         self._command = before.get("command") or command
 
     def _take(self, before: dict[str, Any]) -> None:
-        """Take over the arms that are whole; say which are not, and lose nothing."""
+        """Take over the arms that are intact; say which are not, and lose nothing."""
         self._check_config(before.get("config"))
         entries = {entry["arm"]: entry for entry in before.get("arms") or []}
         records = by_arm(self.folder.records())
@@ -80,7 +80,7 @@ class RunState:
             if entry.get("status") not in ("finished", "stopped"):
                 continue
             found = records.get(name, [])
-            if reason := missing(entry, found):
+            if reason := damage(entry, found):
                 self.remarks.append(f"{name} runs again: {reason}.")
                 continue
             if entry.get("checksum") is None:
@@ -89,7 +89,7 @@ class RunState:
         if unchecked:
             self.remarks.append(
                 "An older version of jaxnets began this run and wrote no checksums, so "
-                "it could not be checked that these arms are whole: "
+                "it could not be checked that these arms are intact: "
                 f"{', '.join(unchecked)}."
             )
         # Records are written before the summary. If the run was killed in between,
@@ -101,7 +101,7 @@ class RunState:
             )
 
     def _check_config(self, before: Any) -> None:
-        """Refuse to mix arms that were measured with another configuration."""
+        """Raise an error if the arms were measured with another configuration."""
         if before is None:
             return
         try:
@@ -143,7 +143,7 @@ class RunState:
             "parameters": outcome.parameters,
             **measured(outcome.records),
         }
-        # In one assignment, so that Ctrl-C leaves either both or neither.
+        # This is one assignment, so that Ctrl-C leaves either both or neither.
         self._ended[arm.name] = Ended(entry, outcome.records)
         self.save()
 

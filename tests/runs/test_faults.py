@@ -170,7 +170,7 @@ def test_an_entry_of_an_arm_that_is_wrong(tmp_path, arms, words):
 
 def test_the_report_says_which_arm_is_not_whole(tmp_path):
     folder = write_run(tmp_path, records=RECORDS[:3], summary={"arms": [ARM]})
-    words = "rnn-12 is not whole: records.csv has 3 of its 4 records"
+    words = "rnn-12 is damaged: records.csv has 3 of its 4 records"
     assert any(words in remark for remark in folder.read().remarks)
 
 

@@ -1,4 +1,4 @@
-"""Resuming a run whose files are not whole: nothing is lost, and nothing silent."""
+"""Resuming a run whose files are damaged: nothing is lost, and nothing silent."""
 
 import io
 import json
@@ -121,7 +121,7 @@ def test_a_run_of_an_older_version_counts_as_whole_and_says_so(tmp_path, taken):
         del arm["records"], arm["checksum"]
     edit_summary(tmp_path, arms=summary["arms"])
     taken.clear()
-    assert "could not be checked that these arms are whole" in run(
+    assert "could not be checked that these arms are intact" in run(
         tmp_path, resume=True
     )
     assert taken == []

@@ -25,8 +25,8 @@ import importlib
 from jaxnets._version import __version__ as __version__
 
 
-# As in typing, whose import takes longer than everything else here. The command can
-# answer Ctrl-C only after this file is imported.
+# `typing` has the same constant, but its import takes longer than everything else here,
+# and the command can handle Ctrl-C only after this file is imported.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:

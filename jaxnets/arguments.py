@@ -1,4 +1,4 @@
-"""Checks of single arguments, which all rooms share.
+"""Checks of single arguments, which all packages share.
 
 Each check raises an error that names the argument, what came and what is wanted.
 """

@@ -1,7 +1,7 @@
-"""Jaxprs that run as compiled programs, where equal jaxprs share one program.
+"""A cache of compiled programs, in which equal jaxprs share one program.
 
-JAX finds a compiled program again by the identity of the function. Functions that are
-made anew in each call compile in each call. Here a program is found by what it does.
+The key of JAX's own cache is the identity of the function, so functions that are made
+anew in each call compile in each call. Here the key is what the program computes.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from jax.core import eval_jaxpr
 from jax.extend.core import ClosedJaxpr, Jaxpr  # pyright: ignore[reportPrivateImportUsage]
 
 
-# The compiled programs by the keys of their jaxprs, the last one used at the end.
+# The compiled programs by the keys of their jaxprs, the most recently used one last.
 _PROGRAMS: dict[Any, Any] = {}
 _MOST_PROGRAMS = 256
 
@@ -31,7 +31,7 @@ def run_jaxpr(
     Args:
         closed: What `jax.make_jaxpr` returns.
         arguments: Its arguments, as a flat list.
-        compiler_options: As in `jax.jit`, for the first time.
+        compiler_options: As in `jax.jit`. They are used if the program is not cached.
 
     Example:
         >>> import jax.numpy as jnp
@@ -43,7 +43,7 @@ def run_jaxpr(
     try:
         key = _key(jaxpr)
         program = _PROGRAMS.pop(key, None)
-    except TypeError:  # a parameter of an equation has no hash, or is a function
+    except TypeError:  # A parameter of an equation has no hash, or is a function.
         key = program = None
     if program is None:
         run = lambda consts, arguments: eval_jaxpr(jaxpr, consts, *arguments)
@@ -56,7 +56,7 @@ def run_jaxpr(
 
 
 def _key(jaxpr: Jaxpr) -> Any:
-    """Return what two jaxprs have in common exactly if they compute the same.
+    """Return a key that two jaxprs share only if they compute the same.
 
     The text of a jaxpr would not do: it leaves out the values of arrays.
     """
@@ -91,5 +91,5 @@ def _part(value: Any) -> Any:
         return str(array.dtype), array.shape, array.tobytes()
     if callable(value) and not isinstance(value, type | jax.sharding.Mesh):
         raise TypeError(f"{value} cannot be compared by what it computes.")
-    # As 1 == 1.0 == True.
+    # The type is part of the key, because 1 == 1.0 == True.
     return type(value), value

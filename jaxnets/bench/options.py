@@ -1,4 +1,4 @@
-"""The options of `jaxnets bench`. Nothing heavy is imported, for `--help`."""
+"""The options of `jaxnets bench`. It does not import JAX, so that `--help` is fast."""
 
 import dataclasses
 import tempfile
@@ -27,14 +27,14 @@ class Options:
     Attributes:
         suite: What to time: single operations, recurrences, a training step, or what
             measuring gradient flow adds to one; ops by default.
-        rows: Only rows whose name or group contains this text, which may have shell
-            wildcards; commas separate several.
+        rows: Time only the rows whose name or group contains this text, which may have
+            shell wildcards; commas separate several texts.
         rounds: How many rounds to take the median of; 7 by default.
         quick: Run three rounds of short samples, for a first look.
         peers: Peers to compare with, such as flax,torch; by default all that are
             installed.
-        batch: Batch size of every row, in place of the grid's.
-        dtype: Number type of every row, in place of the grid's.
+        batch: Batch size of every row, instead of its own.
+        dtype: Dtype of every row, instead of its own.
         torch_python: Python interpreter that has PyTorch; by default
             $JAXNETS_TORCH_PYTHON, or this interpreter if it has PyTorch.
         json: File to write every sample into.

@@ -58,7 +58,7 @@ def run(options: Options) -> None:
     if options.list:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
         return
-    # Raises if there are none, before anything is started.
+    # This raises an error if JAX has none, before anything is started.
     devices()
     default = () if options.suite == "gradflow" else PEERS
     peers = options.named_peers or default

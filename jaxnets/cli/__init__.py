@@ -1,7 +1,7 @@
 """The `jaxnets` command: it turns arguments into a run, a report or a benchmark.
 
 Each command imports what it needs, so `--help` needs no JAX. Importing this package
-imports next to nothing, so that Ctrl-C is answered from the first moment.
+imports almost nothing, so that Ctrl-C is handled from the start.
 """
 
 from jaxnets.cli.command_line import main

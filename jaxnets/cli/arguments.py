@@ -9,7 +9,7 @@ from jaxnets.bench.options import Options
 
 Format = Literal["html", "png", "svg"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-# More networks than this are a slip of the hand: their figures do not change.
+# A larger number is surely mistyped, because more networks do not change the results.
 MOST_SEEDS = 1000
 
 
@@ -21,7 +21,7 @@ class UsageError(Exception):
 class Contrast:
     """Contrast networks by how gradients flow in them.
 
-    None, or no study, stands for what the user did not give.
+    An argument that the user did not give is None, or empty for `studies`.
 
     Attributes:
         studies: Names of studies, or `all` for those that train.

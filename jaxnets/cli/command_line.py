@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from jaxnets.cli.signals import Signals
 
 
-# As in typing; nothing is imported here that takes a moment.
+# `typing` has the same constant, but its import would delay the signal handlers.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: Command line without the program's name. None takes `sys.argv`, and
-            the signals that end the process are answered until it ends.
+            handles the signals that end the process.
 
     Returns:
         0 for success, 1 if `doctor` found a problem or the output could not be written,
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     signals = Signals()
     if arguments is None:
-        # First of all: what follows takes a moment to import.
+        # This comes first, because the next imports take time.
         signals.catch()
     from jaxnets.cli.streams import standard_streams
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(words, signals, output)
         except SystemExit as error:
-            # After --help or --version.
+            # This follows --help or --version.
             leaving, code = error, 0
         except KeyboardInterrupt:
             code = signals.exit_code

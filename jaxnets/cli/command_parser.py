@@ -1,4 +1,4 @@
-"""A parser of one command: mistakes are raised, and the help fits the terminal."""
+"""A parser of one command, which raises errors and fits its help to the terminal."""
 
 import argparse
 import difflib
@@ -12,7 +12,7 @@ from jaxnets.cli.arguments import UsageError
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that raises mistakes, and whose help fits the terminal.
+    """A parser that raises `UsageError`, and whose help fits the terminal.
 
     Args:
         name: The command, such as `jaxnets report`.
@@ -57,7 +57,7 @@ class CommandParser(argparse.ArgumentParser):
         return self.parse_intermixed_args(words)
 
     def error(self, message: str) -> Never:
-        """Raise the mistake instead of printing the usage."""
+        """Raise a `UsageError` instead of printing the usage and exiting."""
         end = "" if message.endswith("?") else "."
         raise UsageError(f"{message}{end} Try {self.prog} --help.")
 

@@ -71,7 +71,7 @@ def _folder_of(command: Contrast) -> tuple[Path, ContrastConfig | None]:
 
 
 def _check_same(command: Contrast, config: ContrastConfig) -> None:
-    """Refuse to resume a run with other arguments than those that it began with."""
+    """Raise a UsageError if arguments differ from those that the run began with."""
     given = {
         "studies": chosen_studies(command) if command.studies else None,
         "scale": command.scale,
@@ -166,7 +166,7 @@ def _print_indented(sentence: str, title: str = "") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    # Not as markup: records may hold square brackets.
+    # Rich must not parse this as markup, because records may hold square brackets.
     text = Text.assemble((line(title), "bold"), line(sentence))
     Console(highlight=False).print(Padding(text, INDENT))
 

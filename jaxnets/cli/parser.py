@@ -1,4 +1,4 @@
-"""The words of a command line become a command with its arguments."""
+"""Parses the words of a command line into a command with its arguments."""
 
 import argparse
 import re
@@ -38,10 +38,10 @@ SUITE_HELP = {
 
 
 def parse(words: Sequence[str]) -> Command:
-    """Return the command that `words`, a command line without `jaxnets`, ask for.
+    """Return the command of `words`, the command line without `jaxnets`.
 
     Raises:
-        UsageError: If they are not a command line.
+        UsageError: If an argument is unknown, missing or wrong.
         SystemExit: After `--help` or `--version` is printed.
     """
     top = CommandParser(
@@ -69,9 +69,9 @@ def _contrast(words: Sequence[str]) -> Contrast:
     images = ", ".join(name for name, study in STUDIES.items() if study.images)
     parser = CommandParser(
         "jaxnets contrast",
-        "Contrast networks by how gradients flow in them, and write a report. Every "
-        "arm of the chosen studies is trained with several seeds, and the gradient is "
-        "measured at each layer or time step.",
+        "Contrast networks by how gradients flow in them, and write a report. Each "
+        "study has several arms, which are kinds of networks. Every arm is trained "
+        "with several seeds, and the gradient is measured at each layer or time step.",
         {
             "studies": {study.name: study.arms for study in STUDIES.values()}
             | {"all": "the studies that train, which is the default."}
@@ -87,16 +87,16 @@ def _contrast(words: Sequence[str]) -> Contrast:
     parser.add_argument(
         "--scale",
         choices=SCALES,
-        help="Size of the run: smoke only tries everything out, laptop (the default) "
-        "takes minutes on a CPU, accelerator goes to depth 110 and 1,000 time steps "
-        "and needs a GPU or TPU.",
+        help="Size of the run: smoke only checks that everything runs, laptop (the "
+        "default) takes minutes on a CPU, accelerator goes to depth 110 and 1,000 time "
+        "steps and needs a GPU or TPU.",
     )
     parser.add_argument(
         "--seeds",
         type=int,
         metavar="N",
-        help="Number of networks in each arm, 3 by default; figures have an interval "
-        "over them.",
+        help="Number of networks in each arm, 3 by default; the report shows 95 %% "
+        "confidence intervals over them.",
     )
     parser.add_argument(
         "--dataset",
@@ -138,9 +138,9 @@ def _bench(words: Sequence[str]) -> Bench:
     parser = CommandParser(
         "jaxnets bench",
         "Time this library beside Flax and PyTorch and print the ratios. Every "
-        "function is compiled first; then ours and its peers run in turn, round by "
-        "round. A ratio is a peer's time over ours in the same round: above 1 we are "
-        "faster.",
+        "function is compiled first; then ours and those of the peers run in turn, "
+        "round by round. A ratio is the time of a peer divided by ours in the same "
+        "round. Above 1, this library is faster.",
         {"suites": SUITE_HELP},
         "benchmarks/README.md explains the columns.",
     )
@@ -181,7 +181,10 @@ def _attributes(cls: type) -> dict[str, str]:
 
 
 def _one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """Return the type of an argument that may be repeated, for which `choices` fail."""
+    """Return a parser of one word of `names`.
+
+    The `choices` of argparse do not work for an argument that may have no words.
+    """
 
     def parsed(word: str) -> str:
         if word not in names:

@@ -19,8 +19,8 @@ class Signals:
 
     While results can be saved, the first signal raises KeyboardInterrupt in the main
     thread, and a second one ends the process at once. At any other time, such as while
-    JAX is imported, the first one does. Both are answered by a thread: the main one
-    may be inside a compiler for a minute, or in an import that loses exceptions.
+    JAX is imported, the first one does. A thread handles both, because the main
+    one may be inside a compiler for a minute, or in an import that loses exceptions.
 
     Attributes:
         say: Tells the user, in a way that does not disturb what is on the terminal.
@@ -39,7 +39,7 @@ class Signals:
         return SIGNALLED + (self._received or signal.SIGINT)
 
     def catch(self) -> None:
-        """Answer the signals from now to the end of the process."""
+        """Handle the signals from now to the end of the process."""
         receiver, sender = os.pipe()
         os.set_blocking(sender, False)
         signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
@@ -48,7 +48,7 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._interrupt)
         sys.unraisablehook = self._repeat
-        threading.Thread(target=self._answer, args=(receiver,), daemon=True).start()
+        threading.Thread(target=self._handle, args=(receiver,), daemon=True).start()
 
     @contextlib.contextmanager
     def saving(self) -> Iterator[None]:
@@ -59,8 +59,8 @@ class Signals:
         finally:
             self._saving = False
 
-    def _answer(self, receiver: int) -> None:
-        """Wait for signals and answer each."""
+    def _handle(self, receiver: int) -> None:
+        """Wait for signals and handle each."""
         while True:
             (number,) = os.read(receiver, 1)
             if self._repeated:
@@ -79,7 +79,7 @@ class Signals:
         """Interrupt the main thread, in which Python calls this."""
         del number, frame
         if self._saving:
-            # So that the process does not end before the user is told.
+            # The user is told before the process can end.
             self._said.wait(1)
             raise KeyboardInterrupt
 

@@ -35,7 +35,7 @@ def check_data_set(folder: object, download: object, seed: object) -> None:
 
     Raises:
         TypeError: If one has a wrong type.
-        ValueError: If `folder` is empty or something else than a folder, or `seed` is
+        ValueError: If `folder` is empty or not a folder, or `seed` is
             out of range.
     """
     check_seed(seed)

@@ -67,7 +67,7 @@ def cifar10(
         FileNotFoundError: If files are missing and `download` is false.
         TypeError: If `folder`, `download` or `seed` has a wrong type.
         ValueError: If a file is damaged, has other content than its name says, or has
-            too few images; or if `folder` is no folder, or `seed` not from 0 to
+            too few images; or if `folder` is not a folder, or `seed` not from 0 to
             2^32 - 1.
         OSError: If a download fails.
 

@@ -88,8 +88,8 @@ def rows_of(value: Any, name: str, single: str) -> list[Any]:
     """Return the list of the layers' weights that a `from_` function reads.
 
     Raises:
-        TypeError: If `value` is no list, or a single layer; `single` says how to pass
-            one.
+        TypeError: If `value` is not a list, or is a single layer; `single` says how to
+            pass one.
         ValueError: If it is empty.
     """
     rows = None if isinstance(value, Mapping) else list_or_none(value)

@@ -27,7 +27,7 @@ def as_image_shape(value: Any) -> tuple[int, int, int]:
         raise TypeError(f"`image_shape` is {value!r}; {wanted}.")
     if len(sizes) != 3 or min(sizes) < 1:
         gray = len(sizes) == 2
-        remedy = " Gray images have 1 channel and the axis for it." if gray else ""
+        remedy = " Gray images have 1 channel: (height, width, 1)." if gray else ""
         raise ValueError(f"`image_shape` is {value!r}; {wanted}.{remedy}")
     height, width, channels = map(int, sizes)
     return height, width, channels

@@ -9,8 +9,7 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jaxnets.arguments import as_array, as_count, described
-from jaxnets.functional.recurrence.arguments import check_key
+from jaxnets.arguments import as_array, as_count, check_key, described
 from jaxnets.nn.module import Module
 from jaxnets.nn.recurrent.stack import RecurrentStack
 from jaxnets.typing import ArrayLike, Key

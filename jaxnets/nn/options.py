@@ -12,10 +12,10 @@ from jaxnets.arguments import (
     as_count,
     as_dtype,
     as_switch,
+    check_number,
     list_or_none,
 )
 from jaxnets.functional.convolution.arguments import checked_precision
-from jaxnets.functional.recurrence.arguments import check_number
 from jaxnets.functional.shared.windows import padded, padding_pairs, per_axis
 
 
@@ -45,7 +45,7 @@ def freeze_options(module: Any, spatial_ndim: int | None = None) -> None:
 
 
 def check_sizes(value: Any, name: str, ndim: int | None = None, least: int = 1) -> None:
-    """Raise unless `value` is an int, or one int for each of `ndim` axes, or of any."""
+    """Raise unless `value` is an int, or one int per axis of `ndim`; None is any."""
     per_axis(value, _axes(value, ndim), name, minimum=least)
 
 
@@ -79,7 +79,7 @@ def check_name(value: Any, name: str) -> None:
 
 
 def _axes(value: Any, ndim: int | None) -> int:
-    """Return the number of spatial axes, or how many an option seems to be for."""
+    """Return the number of spatial axes; if it is unknown, the length of `value`."""
     return len(list_or_none(value) or [0]) if ndim is None else ndim
 
 
@@ -109,7 +109,7 @@ def _check_exponent(value: Any, name: str, ndim: int | None) -> None:
         raise ValueError(f"`{name}` is {value}; wanted a number greater than 0.")
 
 
-# What is wrong with a field of a layer whatever the input is. A default is not checked.
+# For each field of a layer the check that needs no input. Defaults are not checked.
 _CHECKS: dict[str, Callable[[Any, str, int | None], Any]] = {
     **dict.fromkeys(
         (

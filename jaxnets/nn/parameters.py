@@ -125,8 +125,8 @@ def parameter(
         stored_as: The shape of the parameter; None is `shape`.
 
     Raises:
-        TypeError: If `init` is no initialiser or `dtype` is not a dtype of floating
-            point.
+        TypeError: If `init` is not an initialiser or `dtype` is not a floating-point
+            dtype.
     """
     dtype, initialiser = as_param_dtype(dtype), Initialiser(init, name)
     drawn = initialiser(stream(rngs, "params")(), shape, dtype)

@@ -18,7 +18,7 @@ from jaxnets.runs.folder import RunFolder
 
 
 WIDTH, HEIGHT = 640, 360
-# Characters of a file's name, which file systems limit to about 250.
+# The most characters of the name of a file. File systems allow about 250.
 LONGEST = 120
 
 
@@ -34,7 +34,7 @@ def export_charts(run: str | os.PathLike[str], format: str = "png") -> list[Path
 
     Raises:
         OSError: If a chart cannot be written.
-        TypeError: If `run` is no path.
+        TypeError: If `run` is not a path.
         ValueError: If `format` is neither `png` nor `svg`, the run cannot be read, or
             `charts` is not a folder.
 

@@ -38,7 +38,7 @@ def write_report(run: str | os.PathLike[str]) -> Path:
 
     Raises:
         OSError: If the page cannot be written.
-        TypeError: If `run` is no path.
+        TypeError: If `run` is not a path.
         ValueError: If `run` is not the folder of a run, or a file in it cannot be
             parsed.
 

@@ -47,7 +47,7 @@ def _jvp(primals, tangents, *, message: str):
     (x,), (tangent,) = primals, tangents
     if not isinstance(tangent, ad.Zero):
         tangent = _tangent.bind(tangent, message=message)
-    # Not the primitive again: `x` may be differentiated in forward mode after this.
+    # The primitive is not applied again, so that `x` can be differentiated once more.
     return x, tangent
 
 
@@ -55,7 +55,7 @@ def _batch(arguments, axes, *, message: str):
     return _identity.bind(*arguments, message=message), axes[0]
 
 
-def _refuse(*_, message: str, **__) -> NoReturn:
+def _raise(*_, message: str, **__) -> NoReturn:
     raise TypeError(message)
 
 
@@ -67,9 +67,9 @@ batching.primitive_batchers[_identity] = _batch
 mlir.register_lowering(_identity, lambda context, x, *, message: [x])
 
 _tangent = Primitive("reverse_only_tangent")
-_tangent.def_impl(_refuse)
+_tangent.def_impl(_raise)
 _tangent.def_abstract_eval(lambda x, *, message: x)
-ad.primitive_jvps[_tangent] = _refuse
+ad.primitive_jvps[_tangent] = _raise
 ad.primitive_transposes[_tangent] = lambda cotangent, x, *, message: [cotangent]
-batching.primitive_batchers[_tangent] = _refuse
-mlir.register_lowering(_tangent, _refuse)
+batching.primitive_batchers[_tangent] = _raise
+mlir.register_lowering(_tangent, _raise)

@@ -34,8 +34,8 @@ def tap(x: jax.Array, name: str) -> jax.Array:
         `x` itself.
 
     Raises:
-        TypeError: If `x` is not an array, or `name` is not a string. In forward mode
-            too, while something measures.
+        TypeError: If `x` is not an array, `name` is not a string, or a tap that is
+            measured is differentiated in forward mode.
         ValueError: If `name` is empty.
 
     Example:

@@ -92,8 +92,8 @@ def compile_program(
         The `Program`.
 
     Raises:
-        TypeError: If an argument has the wrong type, or a function returns something
-            else than it should.
+        TypeError: If an argument has the wrong type, or a function returns a wrong
+            type.
         ValueError: If `over_seeds` is unknown, `seeds` is empty, or a seed is not from
             0 to 2^32 - 1.
 

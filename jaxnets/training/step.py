@@ -179,7 +179,7 @@ def make_step(
 
     Raises:
         TypeError: If an argument has the wrong type. The step raises it if `state` is
-            not a `TrainState`, or a function returns something else than it should.
+            not a `TrainState`, or a function returns a wrong type.
 
     Example:
         >>> import jax

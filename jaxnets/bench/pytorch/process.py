@@ -41,7 +41,7 @@ def find_python(option: Path | None) -> str:
         if not Path(named).is_file():
             source = "--torch-python" if option else VARIABLE
             raise PeerError(f"{source} is {named}; wanted a Python interpreter.")
-        # Without a folder it would be looked for in PATH.
+        # The system looks in PATH for a program whose path has no folder.
         return str(Path(named).absolute())
     if importlib.util.find_spec("torch") is None:
         raise PeerError(
@@ -140,7 +140,9 @@ class TorchProcess:
         try:
             answer = json.loads(line)
         except ValueError as error:
-            raise PeerError(f"it printed {line[:80]!r}; is it Python?") from error
+            raise PeerError(
+                f"it printed {line[:80]!r}; is it a Python interpreter?"
+            ) from error
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer

@@ -1,22 +1,8 @@
 """Checks of the arguments that the data functions share."""
 
-import operator
 import os
 
-
-# NumPy's random generators take seeds as integers of 32 bits.
-SEEDS_END = 2**32
-
-
-def check_at_least(name: str, value: object, least: int) -> None:
-    """Check that the argument `name` is an integer of at least `least`.
-
-    Raises:
-        TypeError: If `value` is not an integer.
-        ValueError: If it is too small.
-    """
-    if _integer(name, value) < least:
-        raise ValueError(f"`{name}` is {value}; wanted an integer of at least {least}.")
+from jaxnets.arguments import as_count, as_switch
 
 
 def check_seed(seed: object) -> None:
@@ -26,8 +12,8 @@ def check_seed(seed: object) -> None:
         TypeError: If it is not an integer.
         ValueError: If it is not from 0 to 2^32 - 1.
     """
-    if not 0 <= _integer("seed", seed) < SEEDS_END:
-        raise ValueError(f"`seed` is {seed}; wanted an integer from 0 to 2^32 - 1.")
+    # NumPy's random generators take seeds as integers of 32 bits.
+    as_count(seed, "seed", minimum=0, maximum=2**32 - 1)
 
 
 def check_data_set(folder: object, download: object, seed: object) -> None:
@@ -35,12 +21,11 @@ def check_data_set(folder: object, download: object, seed: object) -> None:
 
     Raises:
         TypeError: If one has a wrong type.
-        ValueError: If `folder` is empty or not a folder, or `seed` is
-            out of range.
+        ValueError: If `folder` is empty or not a folder, or `seed` is out of
+            range.
     """
     check_seed(seed)
-    if not isinstance(download, bool):
-        raise TypeError(f"`download` is {download!r}; wanted True or False.")
+    as_switch(download, "download")
     if folder is None:
         return
     if not isinstance(folder, str | os.PathLike):
@@ -51,13 +36,3 @@ def check_data_set(folder: object, download: object, seed: object) -> None:
     path = os.path.expanduser(folder)
     if not path or (os.path.lexists(path) and not os.path.isdir(path)):
         raise ValueError(f"`folder` is {str(folder)!r}; wanted the path of a folder.")
-
-
-def _integer(name: str, value: object) -> int:
-    """Return `value` as an integer, which `True` is not."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)  # pyright: ignore[reportArgumentType]
-    except TypeError:
-        raise TypeError(f"`{name}` is {value!r}; wanted an integer.") from None

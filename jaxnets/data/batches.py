@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32
 
-from jaxnets.data.arguments import check_at_least
+from jaxnets.arguments import as_count
 from jaxnets.typing import Key
 
 
@@ -38,8 +38,8 @@ def epoch_batches(
         >>> epoch_batches(jax.random.key(0), count=7, batch_size=3).shape
         (2, 3)
     """
-    check_at_least("count", count, 1)
-    check_at_least("batch_size", batch_size, 1)
+    as_count(count, "count")
+    as_count(batch_size, "batch_size")
     if batch_size > count:
         raise ValueError(
             f"`batch_size` is {batch_size}, but there are only `count` = {count} "

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxnets.data.arguments import check_at_least
+from jaxnets.arguments import as_count
 from jaxnets.data.splits import Labelled
 from jaxnets.typing import Key
 
@@ -46,8 +46,8 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
     Networks", section 4. In 1997 the values are in [-1, 1], the lengths vary, both ends
     have the marker -1, and the target is scaled into [0, 1].
     """
-    check_at_least("count", count, 1)
-    check_at_least("length", length, 2)
+    as_count(count, "count")
+    as_count(length, "length", minimum=2)
     value_key, first_key, second_key = jax.random.split(key, 3)
     value = jax.random.uniform(value_key, (count, length), jnp.float32)
     t_1 = jax.random.randint(first_key, (count,), 0, length // 2)
@@ -101,10 +101,10 @@ def copy_memory(
     Source: Arjovsky, Shah and Bengio 2016, "Unitary Evolution Recurrent Neural
     Networks", section 4, after Hochreiter and Schmidhuber 1997. `lag` is its T.
     """
-    check_at_least("count", count, 1)
-    check_at_least("lag", lag, 1)
-    check_at_least("symbols", symbols, 2)
-    check_at_least("payload", payload, 1)
+    as_count(count, "count")
+    as_count(lag, "lag")
+    as_count(symbols, "symbols", minimum=2)
+    as_count(payload, "payload")
     blank, delimiter = symbols, symbols + 1
     data = jax.random.randint(key, (count, payload), 0, symbols, jnp.int32)
     blanks = jnp.full((count, lag + payload), blank, jnp.int32)

@@ -19,10 +19,10 @@ FILE = Path(__file__)
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "message"),
     [
-        ("digits", {"seed": -1}, ValueError, "`seed` is -1; wanted .* 0 to 2"),
+        ("digits", {"seed": -1}, ValueError, "`seed` is -1; wanted 0 to 4294967295"),
         ("digits", {"seed": 2**32}, ValueError, "`seed` is 4294967296; wanted"),
-        ("digits", {"seed": True}, TypeError, "`seed` is True; wanted an integer"),
-        ("mnist", {"seed": 0.5}, TypeError, "`seed` is 0.5; wanted an integer"),
+        ("digits", {"seed": True}, TypeError, "`seed` is True; wanted an int"),
+        ("mnist", {"seed": 0.5}, TypeError, "`seed` is 0.5; wanted an int"),
         ("mnist", {"folder": 3}, TypeError, "`folder` is 3; wanted a path"),
         ("mnist", {"folder": b"a"}, TypeError, "`folder` is b'a'; wanted a path"),
         ("mnist", {"folder": ""}, ValueError, "`folder` is ''; wanted the path"),
@@ -30,10 +30,10 @@ FILE = Path(__file__)
         ("mnist", {"download": "no"}, TypeError, "`download` is 'no'; wanted True or"),
         ("cifar10", {"folder": FILE}, ValueError, "`folder` is .*; wanted the path"),
         ("cifar10", {"seed": -2}, ValueError, "`seed` is -2; wanted"),
-        ("epoch_batches", (True, 1), TypeError, "`count` is True; wanted an integer"),
-        ("epoch_batches", (4, 2.0), TypeError, "`batch_size` is 2.0; wanted an integ"),
-        ("adding_problem", (2, "9"), TypeError, "`length` is '9'; wanted an integer"),
-        ("copy_memory", (2, None), TypeError, "`lag` is None; wanted an integer"),
+        ("epoch_batches", (True, 1), TypeError, "`count` is True; wanted an int"),
+        ("epoch_batches", (4, 2.0), TypeError, "`batch_size` is 2.0; wanted an int"),
+        ("adding_problem", (2, "9"), TypeError, "`length` is '9'; wanted an int"),
+        ("copy_memory", (2, None), TypeError, "`lag` is None; wanted an int"),
     ],
 )
 def test_wrong_arguments_are_refused(name, arguments, error, message):

@@ -41,8 +41,8 @@ def test_indices_stay_int32_under_x64():
 @pytest.mark.parametrize(
     ("count", "batch_size", "message"),
     [
-        (0, 1, "`count` is 0; wanted an integer of at least 1"),
-        (5, 0, "`batch_size` is 0; wanted an integer of at least 1"),
+        (0, 1, "`count` is 0; wanted 1 or more"),
+        (5, 0, "`batch_size` is 0; wanted 1 or more"),
         (5, 6, "`batch_size` is 6, but there are only `count` = 5 examples"),
     ],
 )

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.arguments import check_callable, check_number, described
-from jaxnets.arguments import check_key as check_key
 
 
 def check_weights(

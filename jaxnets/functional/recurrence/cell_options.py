@@ -13,15 +13,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.arguments import as_switch
+from jaxnets.arguments import as_switch, check_key, check_number
 from jaxnets.functional.recurrence.activations import Activation, canonical
 from jaxnets.functional.recurrence.arguments import (
     as_bound,
     as_clip,
     check_array,
     check_callables,
-    check_key,
-    check_number,
     check_shape,
 )
 from jaxnets.functional.shared.sharding import expand_rank

@@ -12,11 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
-from jaxnets.arguments import as_count
+from jaxnets.arguments import as_count, check_key, check_number
 from jaxnets.functional.recurrence.arguments import (
     check_callables,
-    check_key,
-    check_number,
 )
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import Key

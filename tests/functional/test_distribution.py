@@ -138,7 +138,7 @@ def test_export_with_symbolic_batch(case):
         shape = (
             a.shape if axis is None else (*a.shape[:axis], batch, *a.shape[axis + 1 :])
         )
-        return jax.ShapeDtypeStruct(shape, a.dtype)
+        return jax.ShapeDtypeStruct(shape, jnp.asarray(a).dtype)
 
     arguments = (
         tuple(symbolic(a, case.batched.get(i)) for i, a in enumerate(arrays)),

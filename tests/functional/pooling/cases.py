@@ -27,7 +27,7 @@ def distinct(*shape):
 # One sample for each of three channels and two spatial axes.
 SAMPLES = np.linspace(0.0, 0.95, 12, dtype=np.float32).reshape(2, 3, 2)
 # No index occurs twice: the derivative would be a convention, and not the slope.
-INDICES = np.array([[0, 5], [7, 3], [5, -1], [2, 11]]).reshape(2, 2, 2)
+INDICES = np.array([[0, 5], [7, 3], [5, -1], [2, 11]], np.int32).reshape(2, 2, 2)
 
 
 def pool_and_unpool(x):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 import jaxnets
-from jaxnets.functional.recurrence import run as run_module
+from jaxnets.functional.recurrence.time import plain
 from jaxnets.functional.recurrence.time import split as split_scan
 from jaxnets.functional.recurrence.time.in_place import forward as in_place_forward
 from tests.cells import EVERY, FAMILIES, FORMS
@@ -129,7 +129,7 @@ def test_one_product_for_all_steps_gives_the_same(
 
     with jax.enable_x64(True):
         stepwise = compile_and_run()
-        for module in (run_module, split_scan, in_place_forward):
+        for module in (plain, split_scan, in_place_forward):
             monkeypatch.setattr(module, "projects_all_steps_at_once", lambda: True)
         assert_close(compile_and_run(), stepwise)
 

@@ -72,7 +72,7 @@ CASES = {
 # `test_distribution` has the others.
 every_case = pytest.mark.parametrize(
     "name",
-    ["gru-activation", "lstm", "lstm-drawn", "lstm-drawn-scan", "recur-segments"],
+    ["gru-activation", "lstm", "lstm-drawn", "recur-segments"],
 )
 
 

@@ -128,3 +128,35 @@ def test_eval_and_train_switch_batch_norm_and_dropout(model, x):
     jax.tree.map(np.testing.assert_array_equal, statistics, after)
     model.train()
     assert not np.array_equal(call(model, x), first)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda r: nn.ResidualBlock(3, 3, batch_norm=False, rngs=r), (4, 5, 5, 3)),
+        (lambda r: nn.LSTM(3, 3, rngs=r), (4, 5, 3)),
+    ],
+    ids=["ResidualBlock", "LSTM"],
+)
+def test_gradients_inside_shard_map_are_summed_over_the_devices(make, shape):
+    definition, state = nnx.split(make(nnx.Rngs(0)))
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    replicated, sharded = (
+        jax.sharding.PartitionSpec(),
+        jax.sharding.PartitionSpec("data"),
+    )
+
+    def loss(state, x):
+        y = nnx.merge(definition, state)(x)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(y))
+
+    gradient = jax.shard_map(
+        jax.grad(loss), mesh=mesh, in_specs=(replicated, sharded), out_specs=replicated
+    )
+    for actual, expected in zip(
+        jax.tree.leaves(jax.jit(gradient)(state, x)),
+        jax.tree.leaves(jax.jit(jax.grad(loss))(state, x)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)

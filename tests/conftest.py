@@ -9,6 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 import pytest
+from jaxtyping import config
 
 
 # For the tests of several devices. The others run on the first.
@@ -37,3 +38,11 @@ def strict_numerics(request):
 def rng() -> np.random.Generator:
     """A generator that is the same in every run."""
     return np.random.default_rng(20260711)
+
+
+@pytest.fixture
+def unchecked_annotations():
+    """Switch off the checks of annotations, which raise before the library's errors."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -8,7 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxnets.arguments import check_callable
-from jaxnets.gradflow.trees import check_arrays, split_inexact, unit_and_norm
+from jaxnets.gradflow.trees import (
+    check_arrays,
+    leading_size,
+    split_inexact,
+    unit_and_norm,
+)
 
 
 STEP = "a function `step(state, x_t) -> (state, y_t)`, the body of a `lax.scan`"
@@ -142,8 +147,7 @@ def next_state(step: Any, state: Any, x_t: Any, name: str = "step") -> Any:
 def check_steps(xs: Any) -> None:
     """Raise an error unless `xs` has a time axis of at least one step."""
     check_arrays("xs", xs)
-    lengths = {jnp.shape(x)[:1] for x in jax.tree.leaves(xs)}
-    if len(lengths) != 1 or not all(lengths.pop() or (0,)):
+    if leading_size(xs) is None:
         raise ValueError(
             f"`xs` has the shapes {jax.tree.map(jnp.shape, xs)}; wanted one or several "
             "arrays with the same leading time axis of at least one step. Put time "

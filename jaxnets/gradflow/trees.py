@@ -37,6 +37,18 @@ def check_arrays(name: str, tree: Any) -> None:
             )
 
 
+def leading_size(tree: Any) -> int | None:
+    """Return the size of the first axis, if all arrays have the same and it is not 0.
+
+    Example:
+        >>> leading_size([jnp.ones((3, 2)), jnp.ones(3)]), leading_size(jnp.ones(()))
+        (3, None)
+    """
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(tree)}
+    size = sizes.pop() if len(sizes) == 1 else ()
+    return size[0] if size and size[0] else None
+
+
 def as_floats(values: Any, name: str) -> Array:
     """Return `values` in float32 or float64; raise a TypeError for other kinds."""
     array = as_array(values, name)

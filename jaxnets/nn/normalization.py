@@ -9,7 +9,7 @@ from jaxtyping import Array, Inexact, Shaped
 from jaxnets import functional as F
 from jaxnets.arguments import as_dtype, as_switch
 from jaxnets.nn.module import CompiledModule
-from jaxnets.nn.options import check_name, check_range
+from jaxnets.nn.options import check_optional_name, check_range
 from jaxnets.nn.parameters import (
     bias_or_none,
     cast,
@@ -84,7 +84,7 @@ class BatchNorm(CompiledModule):
         check_range(epsilon, "epsilon", 0, meaning="it is added to the variance")
         as_switch(use_running_average, "use_running_average")
         if not isinstance(axis_name, tuple):
-            check_name(axis_name, "axis_name")
+            check_optional_name(axis_name, "axis_name")
         if dtype is not None:
             as_dtype(dtype, "dtype")
         shape = (num_features,)

@@ -66,13 +66,13 @@ def check_range(
 
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
     """Raise unless `value` is None or one of the names `choices`."""
-    check_name(value, name)
+    check_optional_name(value, name)
     if value is not None and value not in choices:
         known = ", ".join(map(repr, choices))
         raise ValueError(f"`{name}` is {value!r}; wanted None or one of {known}.")
 
 
-def check_name(value: Any, name: str) -> None:
+def check_optional_name(value: Any, name: str) -> None:
     """Raise unless `value` is None or a string."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"`{name}` is {value!r}; wanted a name as a string, or None.")
@@ -131,7 +131,7 @@ _CHECKS: dict[str, Callable[[Any, str, int | None], Any]] = {
         lambda value, name, ndim: as_dtype(value, name),
     ),
     "divisor": _check_nonzero,
-    "implementation": lambda value, name, ndim: check_name(value, name),
+    "implementation": lambda value, name, ndim: check_optional_name(value, name),
     "output_padding": lambda value, name, ndim: check_sizes(value, name, ndim, 0),
     "output_shape": _check_output_shape,
     "p": _check_exponent,

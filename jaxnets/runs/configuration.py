@@ -62,6 +62,7 @@ class ContrastConfig:
                     f"`{name}` is not known; wanted {', '.join(names)}. Was the run "
                     "made by another version of jaxnets?"
                 )
+        # JSON has lists where the annotations, which tests enforce, want tuples.
         return cls(**_canonical(values))
 
     def differences(self, other: "ContrastConfig") -> str:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxnets.arguments import check_callable, described
+from jaxnets.gradflow.trees import leading_size
 
 
 def check_batch(name: str, batch: Any) -> None:
@@ -115,17 +116,16 @@ def leading_axis(name: str, tree: Any, meaning: str) -> int:
         TypeError: If a leaf is not an array.
         ValueError: If the arrays have no leading axis, or different or empty ones.
     """
-    leaves = jax.tree.leaves(tree)
-    for leaf in leaves:
+    for leaf in jax.tree.leaves(tree):
         if not hasattr(leaf, "dtype") or getattr(leaf.dtype, "kind", "V") in "OSUMm":
             raise TypeError(
                 f"{name} has a leaf that is {described(leaf)}; wanted "
                 "arrays of numbers."
             )
-    sizes = {jnp.shape(leaf)[:1] for leaf in leaves}
-    if len(sizes) != 1 or not all(next(iter(sizes)) or (0,)):
+    size = leading_size(tree)
+    if size is None:
         raise ValueError(
             f"{name} has the shapes {jax.tree.map(jnp.shape, tree)}; wanted one or "
             f"several arrays with the same leading axis, {meaning}, of at least 1."
         )
-    return next(iter(sizes))[0]
+    return size

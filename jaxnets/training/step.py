@@ -197,12 +197,10 @@ def make_step(
         >>> bool(second.loss < first.loss)
         True
     """
-    check_graphdef(graphdef)
-    check_loss(loss)
+    objective = make_objective(graphdef, loss)
     check_optimizer(optimizer)
     check_optional_callable("watch", watch, "`watch(taps, responses)`")
     check_optional_callable("schedule", schedule, "of the step, such as `every(64)`")
-    objective = make_objective(graphdef, loss)
 
     def plain(*arguments):
         differentiate = jax.value_and_grad(objective, has_aux=True)

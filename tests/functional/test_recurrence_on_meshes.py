@@ -50,7 +50,6 @@ SEGMENTS = LENGTHS | {"checkpoint": 2}
 DRAWN = {"zoneout": 0.3, "recurrent_dropout": 0.3, "key": KEY, "layer_norm": True}
 
 CASES = {
-    "rnn-in_place": (F.rnn, RNN, BOTH | {"implementation": "in_place"}),
     "rnn-split": (F.rnn, RNN, BOTH | {"implementation": "split", "reverse": True}),
     "rnn-scan": (F.rnn, RNN, BOTH | {"implementation": "scan"}),
     "gru": (F.gru, GRU, {}),
@@ -62,15 +61,13 @@ CASES = {
     "lstm-drawn-scan": (F.lstm, LSTM, DRAWN | SEGMENTS | {"implementation": "scan"}),
     "lstm-projected": (F.lstm, PROJECTED, {"coupled_gates": True}),
     "min_gru-scan": (F.min_gru, MIN_GRU, BOTH | {"implementation": "scan"}),
-    "min_gru": (F.min_gru, MIN_GRU, BOTH | {"implementation": "associative"}),
-    "min_gru-log": (F.min_gru, MIN_GRU, BOTH | {"implementation": "associative_log"}),
     "recur": (custom_step, RNN, BOTH),
     "recur-segments": (custom_step, RNN, SEGMENTS | {"clip_cotangent": 0.1}),
     "bidirectional": (both_directions, LSTM, LENGTHS),
     "conv_lstm": (F.conv_lstm, FILM, BOTH),
 }
-# `test_distribution` has the others.
-every_case = pytest.mark.parametrize(
+# `test_distribution` has the others on meshes.
+on_a_mesh = pytest.mark.parametrize(
     "name",
     ["gru-activation", "lstm", "lstm-drawn", "recur-segments"],
 )
@@ -113,7 +110,7 @@ def assert_same(result, wanted):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-@every_case
+@on_a_mesh
 def test_an_explicit_mesh_keeps_the_batch_sharded(name):
     outputs, (params, x, arrays) = prepare(name)
     with jax.set_mesh(jax.make_mesh((1,), ("d",))):
@@ -125,7 +122,7 @@ def test_an_explicit_mesh_keeps_the_batch_sharded(name):
         assert_same((value, (ct_params, ct_x)), wanted_of(name))
 
 
-@every_case
+@on_a_mesh
 def test_shard_map_sums_gradients(name):
     outputs, arguments = prepare(name)
     mesh = jax.make_mesh((1,), ("d",), axis_types=(AxisType.Auto,))
@@ -140,12 +137,7 @@ def test_shard_map_sums_gradients(name):
     jax.eval_shape(outside, *arguments)
 
 
-EXPORTED = [
-    name for name in CASES if name not in ("rnn-in_place", "min_gru", "min_gru-log")
-]
-
-
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", CASES)
 def test_export_with_symbolic_time(name):
     outputs, (params, x, arrays) = prepare(name)
     # Segments are of two steps, and a symbolic number of segments leaves no rest.

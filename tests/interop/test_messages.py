@@ -6,18 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import config
 
 from jaxnets import interop
 from jaxnets.functional import init_gru, init_lstm, init_min_gru
-
-
-@pytest.fixture
-def unchecked_annotations():
-    """Annotations would raise before the library's own errors."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 KEY = jax.random.key(0)

@@ -78,7 +78,6 @@ def partition_spec(x: Shaped[Array, "..."]) -> tuple[Any, ...]:
     """Return for each axis of `x` the explicit mesh axes that shard it, or None.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> partition_spec(jnp.ones((2, 3)))
         (None, None)
     """
@@ -103,7 +102,6 @@ def call_with_auto_axes(
         result: The sharding of the result, in the form that `partition_spec` returns.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> call_with_auto_axes(jnp.sin, (jnp.zeros(2),), (None,))
         Array([0., 0.], dtype=float32)
     """

@@ -209,8 +209,8 @@ def padded(
 def _joined(x: jax.Array, pairs: Pairs, mode: str) -> jax.Array:
     """Pad by "replicate" or "circular", axis by axis.
 
-    For "replicate" `jnp.pad` would slice the batch too, which may be
-    sharded. For "circular" it raises an error for axes of symbolic size.
+    For "replicate" `jnp.pad` would slice the batch too, which may be sharded. For
+    "circular" it raises an error for axes of symbolic size.
     """
     for axis, (low, high) in enumerate(pairs, x.ndim - 1 - len(pairs)):
         if definitely(lambda total=low + high: total == 0):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Inexact, Shaped
 from jaxnets import functional as F
 from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.nn.module import Module
-from jaxnets.nn.options import check_name, stream
+from jaxnets.nn.options import check_optional_name, stream
 from jaxnets.nn.parameters import (
     as_float_or_none,
     cast,
@@ -101,7 +101,7 @@ class ConvLSTM(Module):
             recurrent_kernel_size = kernel_size
         check_callables(activation=activation, gate_activation=gate_activation)
         check_counts(in_features=in_features, hidden=hidden)
-        check_name(name, "name")
+        check_optional_name(name, "name")
         if peephole_shape is not None:
             peephole_shape = window_of(peephole_shape, "peephole_shape")
         weights = drawn_weights(

@@ -9,7 +9,7 @@ from jaxtyping import Array
 from jaxnets.arguments import as_switch, described, list_or_none
 from jaxnets.functional.recurrence.cell_options import check_cell_options
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.nn.options import check_choice, check_name, check_range, stream
+from jaxnets.nn.options import check_choice, check_optional_name, check_range, stream
 from jaxnets.nn.parameters import as_float_or_none, check_counts, drawn_weights
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
@@ -48,7 +48,7 @@ class RecurrentStack(OneDirection):
     ):
         check_counts(in_features=in_features, hidden=hidden, num_layers=num_layers)
         as_switch(bidirectional, "bidirectional")
-        check_name(name, "name")
+        check_optional_name(name, "name")
         cell_options = {n: o for n, o in options.items() if n != "implementation"}
         kind = CELLS[cell].cell
         kernels = [kernel.name for kernel in getattr(kind, "kernels", ())]

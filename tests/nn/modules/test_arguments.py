@@ -7,16 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jaxtyping import config
 
 from jaxnets import nn
 
 
-@pytest.fixture(autouse=True)
-def unchecked_annotations():
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("unchecked_annotations")
 
 
 def rngs():

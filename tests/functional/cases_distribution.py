@@ -54,7 +54,6 @@ def pool(name, implementation):
 def from_zero_state(family):
     """Return a case of a cell that begins with zeros and has the default options."""
     params = draw_params(family, np.random.default_rng(0), 3, 3)
-
     leaves = jax.tree.leaves(as_float32(params))
 
     def run(x, *leaves):

@@ -169,7 +169,7 @@ IMAGES, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.flo
             (IMAGES, KERNEL),
             {"padding": "VALID", "kernel_dilation": 3},
             ValueError,
-            r"spans 7 elements of spatial axis 0, which has 5",
+            "spans 7 elements of spatial axis 0, which has 5",
         ),
         (
             (IMAGES, KERNEL),

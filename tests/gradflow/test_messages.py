@@ -14,6 +14,10 @@ from jaxnets.gradflow import theory
 from jaxnets.runs.records import Record
 
 
+# The functions that are called are unwrapped; the fixture is for those that they call.
+pytestmark = pytest.mark.usefixtures("unchecked_annotations")
+
+
 class Unchecked:
     """A package without the type checks of jaxtyping, which users may not enable."""
 

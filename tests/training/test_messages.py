@@ -15,6 +15,9 @@ from jaxnets.data import Labelled
 from jaxnets.studies import default_dataset
 
 
+# The functions that are called are unwrapped; the fixture is for those that they call.
+pytestmark = pytest.mark.usefixtures("unchecked_annotations")
+
 # Without the type checks of jaxtyping, which tests enable but users may not.
 T = {name: inspect.unwrap(getattr(training, name)) for name in training.__all__}
 classification, regression, shuffled = (

@@ -11,6 +11,9 @@ from jaxnets import functional as F
 from jaxnets.functional import recur
 
 
+# The functions that are called are unwrapped; the fixture is for those that they call.
+pytestmark = pytest.mark.usefixtures("unchecked_annotations")
+
 # Without the type checks of jaxtyping, which tests enable but users may not.
 rnn, gru, lstm = map(inspect.unwrap, (F.rnn, F.gru, F.lstm))
 rnn_step, gru_step, lstm_step = map(

@@ -18,24 +18,24 @@ IMAGES = np.ones((2, 6, 6, 4), np.float32)
 
 def test_the_first_candidate_with_nothing_against_it_runs():
     candidates = [Candidate("a", "too big"), Candidate("b"), Candidate("c")]
-    choice = jaxnets.plan(lambda: choose("f", None, candidates)).choices[0]
+    choice = jaxnets.plan(lambda: choose("f", None, lambda _: candidates)).choices[0]
     assert choice.implementation == "b"
     assert choice.others == {"a": "too big", "c": "'b' is preferred"}
 
 
 def test_a_name_forces_an_implementation_that_can_run():
     candidates = [Candidate("a", "too big"), Candidate("b")]
-    assert choose("f", "a", candidates) == "a"
-    others = jaxnets.plan(lambda: choose("f", "a", candidates)).others
+    assert choose("f", "a", lambda _: candidates).names["tpu"] == "a"
+    others = jaxnets.plan(lambda: choose("f", "a", lambda _: candidates)).others
     assert others == {"b": "'a' is forced"}
     with pytest.raises(ValueError, match="`implementation` is 'c'; wanted None or one"):
-        choose("f", "c", candidates)
+        choose("f", "c", lambda _: candidates)
     unhashable: Any = ["a"]
     with pytest.raises(ValueError, match=r"`implementation` is \['a'\]; wanted None"):
-        inspect.unwrap(choose)("f", unhashable, candidates)
+        inspect.unwrap(choose)("f", unhashable, lambda _: candidates)
     impossible = [Candidate("a", "too big", possible=False), Candidate("b")]
     with pytest.raises(ValueError, match="'a', which cannot run here: too big"):
-        choose("f", "a", impossible)
+        choose("f", "a", lambda _: impossible)
 
 
 def test_a_call_is_planned_without_arrays_and_within_jit():

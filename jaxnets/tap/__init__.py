@@ -17,6 +17,7 @@ from jaxnets.tap.trace import (
     next_call_number,
     record_taps,
     scope,
+    with_same_taps,
 )
 
 
@@ -37,6 +38,7 @@ __all__ = [
     "scope",
     "tap",
     "taps_by_hand",
+    "with_same_taps",
 ]
 
 

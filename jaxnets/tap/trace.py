@@ -14,8 +14,8 @@ import contextlib
 import fnmatch
 import itertools
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
@@ -139,6 +139,32 @@ def record_taps(
 def is_measuring() -> bool:
     """Return whether the current trace is measured, so that taps are inserted."""
     return _scope_path.value is not None
+
+
+def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], Any]]:
+    """Return functions of which one will run, so that their taps are the same taps.
+
+    Each starts to count its taps where the first one does. JAX gives the logs of the
+    branches of `lax.cond` to one tap if they have the same key.
+    """
+    if not is_measuring():
+        return list(branches)
+    recording = _thread.recording
+    start = last = next(recording.taps)
+    recording.taps = itertools.count(start)
+
+    def numbered(branch: Callable[[], Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            nonlocal last
+            recording.taps = itertools.count(start)
+            result = branch()
+            last = max(last, next(recording.taps))
+            recording.taps = itertools.count(last)
+            return result
+
+        return run
+
+    return [numbered(branch) for branch in branches]
 
 
 def next_call_number() -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxnets.choices import Candidate, choose
+from jaxnets.choices import Candidate, Chosen, choose
 from jaxnets.functional.convolution.implementations.blocks import conv_by_blocks
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, conv_by_lax
 from jaxnets.functional.convolution.implementations.library import conv_by_library
@@ -24,6 +24,7 @@ CONV_IMPLEMENTATIONS: dict[str, Callable[..., jax.Array]] = {
     "lax": conv_by_lax,
 }
 
+_FOR_CPUS = [name for name in CONV_IMPLEMENTATIONS if name != "lax"]
 # Each shift is a term of the program, and the time to compile it grows with them.
 _MOST_SHIFTS = 128
 # Each plane is a copy of the input.
@@ -36,8 +37,8 @@ def choose_conv(
     options: ConvOptions,
     *,
     function: str = "conv",
-) -> str:
-    """Return the name of the implementation that runs, of `CONV_IMPLEMENTATIONS`.
+) -> Chosen:
+    """Return the implementation that runs on each platform, of `CONV_IMPLEMENTATIONS`.
 
     In order of preference on CPUs:
 
@@ -72,12 +73,13 @@ def choose_conv(
     if not jnp.issubdtype(kernel.dtype, jnp.floating):
         for name in ("product", "shifts", "blocks", "planes"):
             against.setdefault(name, f"tuned for floating-point, not {kernel.dtype}")
-    if jax.default_backend() != "cpu":
-        for name in CONV_IMPLEMENTATIONS:
-            if name != "lax":
-                against.setdefault(name, "tuned for CPUs")
-    candidates = [
-        Candidate(name, against.get(name), possible=name not in impossible)
-        for name in CONV_IMPLEMENTATIONS
-    ]
+
+    def candidates(platform: str) -> list[Candidate]:
+        others = {} if platform == "cpu" else dict.fromkeys(_FOR_CPUS, "tuned for CPUs")
+        reasons = others | against
+        return [
+            Candidate(name, reasons.get(name), possible=name not in impossible)
+            for name in CONV_IMPLEMENTATIONS
+        ]
+
     return choose(function, implementation, candidates)

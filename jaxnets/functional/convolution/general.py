@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_array, as_optional_array
+from jaxnets.choices import run_chosen
 from jaxnets.functional.convolution.arguments import (
     add_bias,
     check_channels,
@@ -149,9 +150,13 @@ def conv(
         result_dtype,
     )
     kernel = kernel.astype(dtype)
-    name = choose_conv(implementation, kernel, options)
-    run = lambda x, kernel: CONV_IMPLEMENTATIONS[name](x, kernel, options)
-    y = run_on_mesh(run, name, x.astype(dtype), kernel)
+    x = x.astype(dtype)
+
+    def run(name: str) -> Array:
+        conv_by = CONV_IMPLEMENTATIONS[name]
+        return run_on_mesh(lambda x, w: conv_by(x, w, options), name, x, kernel)
+
+    y = run_chosen(choose_conv(implementation, kernel, options), run)
     return restore_batch(add_bias(y, bias), batch)
 
 

@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_array, as_optional_array
-from jaxnets.choices import Candidate, choose
+from jaxnets.choices import Candidate, Chosen, choose, run_chosen
 from jaxnets.functional.convolution.arguments import (
     add_bias,
     check_channels,
@@ -134,9 +134,13 @@ def conv_transpose(
     low, out = _crop(x.shape[1:-1], window, strides, padding, dilation, extra)
     groups, precision = int(feature_group_count), checked_precision(precision)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
-    name = _choose(implementation, window, options)
-    run = lambda x, kernel: _IMPLEMENTATIONS[name](x, kernel, options)
-    y = run_on_mesh(run, name, x.astype(dtype), kernel.astype(dtype))
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+
+    def run(name: str) -> Array:
+        transpose_by = _IMPLEMENTATIONS[name]
+        return run_on_mesh(lambda x, w: transpose_by(x, w, options), name, x, kernel)
+
+    y = run_chosen(_choose(implementation, window, options), run)
     return restore_batch(add_bias(y, bias), batch)
 
 
@@ -181,30 +185,32 @@ def _crop(
 
 def _choose(
     implementation: str | None, window: Sequence[Size], options: TransposeOptions
-) -> str:
-    """Return the name in `_IMPLEMENTATIONS` of the implementation that runs."""
-    cpu = jax.default_backend() == "cpu"
+) -> Chosen:
+    """Return the implementation that runs on each platform, of `_IMPLEMENTATIONS`."""
     # In these cases XLA's library for CPUs supports a dilated input.
     library_on_cpu = len(window) < 3 and options.groups == 1
     adds_no_zeros = all(
         s == 1 or (d == 1 and (k % s == 0 or k < s))
         for k, s, d in zip(window, options.strides, options.dilation, strict=True)
     )
-    against_phases = None
-    if not cpu:
-        against_phases = "on accelerators XLA's own transposed convolution is used"
-    elif not adds_no_zeros and library_on_cpu:
-        against_phases = (
-            "the window is not a multiple of the strides, and would be filled with "
-            "zeros"
-        )
-    candidates = [
-        Candidate("phases", against_phases),
-        Candidate("library"),
-        Candidate(
-            "lax",
-            "its gradient of the kernel has a dilated window, which XLA's libraries do "
-            "not support",
-        ),
-    ]
+    against_lax = (
+        "its gradient of the kernel has a dilated window, which XLA's libraries do not "
+        "support"
+    )
+
+    def candidates(platform: str) -> list[Candidate]:
+        against_phases = None
+        if platform != "cpu":
+            against_phases = "on accelerators XLA's own transposed convolution is used"
+        elif not adds_no_zeros and library_on_cpu:
+            against_phases = (
+                "the window is not a multiple of the strides, and would be filled with "
+                "zeros"
+            )
+        return [
+            Candidate("phases", against_phases),
+            Candidate("library"),
+            Candidate("lax", against_lax),
+        ]
+
     return choose("conv_transpose", implementation, candidates)

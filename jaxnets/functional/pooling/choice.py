@@ -2,10 +2,9 @@
 
 import math
 
-import jax
 from jaxtyping import Array, Shaped
 
-from jaxnets.choices import Candidate, choose
+from jaxnets.choices import Candidate, Chosen, choose, run_chosen
 from jaxnets.functional.pooling.dtypes import narrowed
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
@@ -48,8 +47,8 @@ def choose_max(
     channels: int,
     *,
     function: str = "max_pool",
-) -> str:
-    """Return the name of the implementation of `max_pool` and similar pools that runs.
+) -> Chosen:
+    """Return the implementation of `max_pool` and similar pools for each platform.
 
     - "reduce_window", on CPUs only: the value of large windows that do not overlap, if
       there are enough channels. When differentiated it runs "shifts".
@@ -63,27 +62,30 @@ def choose_max(
     """
     elements = math.prod(windows.window)
     large_and_apart = not windows.overlap and elements > _MOST_SHIFTS_OF_A_VALUE
-    against_shifts = against_reduce_window = None
-    if not large_and_apart or channels < _CHANNELS_OF_A_VECTOR:
-        against_reduce_window = (
-            f"only for windows of more than {_MOST_SHIFTS_OF_A_VALUE} elements that do "
-            f"not overlap, and for {_CHANNELS_OF_A_VECTOR} channels or more"
-        )
-    elif jax.default_backend() != "cpu":
-        against_reduce_window = "tuned for CPUs"
-    else:
-        against_shifts = "'reduce_window' is preferred; 'shifts' is its derivative"
-    candidates = [
-        Candidate("shifts", against_shifts),
-        Candidate("reduce_window", against_reduce_window),
-    ]
+
+    def candidates(platform: str) -> list[Candidate]:
+        against_shifts = against_reduce_window = None
+        if not large_and_apart or channels < _CHANNELS_OF_A_VECTOR:
+            against_reduce_window = (
+                f"only for windows of more than {_MOST_SHIFTS_OF_A_VALUE} elements "
+                f"that do not overlap, and for {_CHANNELS_OF_A_VECTOR} channels or more"
+            )
+        elif platform != "cpu":
+            against_reduce_window = "tuned for CPUs"
+        else:
+            against_shifts = "'reduce_window' is preferred; 'shifts' is its derivative"
+        return [
+            Candidate("shifts", against_shifts),
+            Candidate("reduce_window", against_reduce_window),
+        ]
+
     return choose(function, implementation, candidates)
 
 
 def choose_sum(
     implementation: str | None, windows: PoolWindows, *, function: str = "sum_pool"
-) -> str:
-    """Return the name of the implementation of `sum_pool` and similar pools that runs.
+) -> Chosen:
+    """Return the implementation of `sum_pool` and similar pools for each platform.
 
     In order of preference:
 
@@ -100,17 +102,20 @@ def choose_sum(
     """
     most = _MOST_SHIFTS_OVERLAPPING if windows.overlap else _MOST_SHIFTS_APART
     elements = math.prod(windows.window)
-    against_shifts = None
-    if elements > most:
-        against_shifts = f"windows of {elements} elements, more than {most}"
-    elif jax.default_backend() != "cpu":
-        against_shifts = "tuned for CPUs"
     overlap = "windows overlap" if windows.overlap else None
-    candidates = [
-        Candidate("shifts", against_shifts),
-        Candidate("reshape", overlap, possible=not windows.overlap),
-        Candidate("reduce_window"),
-    ]
+
+    def candidates(platform: str) -> list[Candidate]:
+        against_shifts = None
+        if elements > most:
+            against_shifts = f"windows of {elements} elements, more than {most}"
+        elif platform != "cpu":
+            against_shifts = "tuned for CPUs"
+        return [
+            Candidate("shifts", against_shifts),
+            Candidate("reshape", overlap, possible=not windows.overlap),
+            Candidate("reduce_window"),
+        ]
+
     return choose(function, implementation, candidates)
 
 
@@ -126,10 +131,11 @@ def pool_maxima(
     The cotangents of an element that is in several windows are added in
     `accumulation_dtype`. `function` is the name that `jaxnets.plan` shows.
     """
-    name = choose_max(implementation, windows, x.shape[-1], function=function)
+    chosen = choose_max(implementation, windows, x.shape[-1], function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))
-    maxima = MAX_IMPLEMENTATIONS[name](wide, windows, mode)
+    run = lambda name: MAX_IMPLEMENTATIONS[name](wide, windows, mode)
+    maxima = run_chosen(chosen, run)
     return restore_batch(narrowed(maxima, x.dtype), batch)
 
 
@@ -145,10 +151,11 @@ def pool_sums(
     They have the dtype in which they are summed. `function` is the name that
     `jaxnets.plan` shows.
     """
-    name = choose_sum(implementation, windows, function=function)
+    chosen = choose_sum(implementation, windows, function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(sum_dtype(x.dtype)))
-    return restore_batch(SUM_IMPLEMENTATIONS[name](wide, windows, mode), batch)
+    run = lambda name: SUM_IMPLEMENTATIONS[name](wide, windows, mode)
+    return restore_batch(run_chosen(chosen, run), batch)
 
 
 def pool_logsumexps(
@@ -162,7 +169,7 @@ def pool_logsumexps(
 
     They have the dtype of `x`. `function` is the name that `jaxnets.plan` shows.
     """
-    choose(function, implementation, [Candidate("shifts")])
+    choose(function, implementation, lambda _: [Candidate("shifts")])
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))
     sums = logsumexps_by_shifts(wide, windows, mode)

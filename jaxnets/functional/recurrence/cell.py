@@ -106,21 +106,21 @@ class BoundCell(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """An implementation of one kind of cell by a library.
+    """An implementation of one kind of cell for some platforms.
 
     Attributes:
         name: Its name, as passed to `implementation`.
-        platform: The backend that supports it.
-        requirement: The reason that a plan gives on other backends.
-        candidate: `candidate(nonstandard, x, (time, *batch), options)` returns the
-            `Candidate` for these arguments; `nonstandard` names a feature of the cell
-            that its standard form does not have, or is None.
-        run: `run(params, x, state, options)` returns `(state, ys)`, with the parsed
-            `ScanOptions`.
+        platforms: The platforms that it supports, of `jaxnets.platforms.PLATFORMS`.
+        requirement: The reason that a plan gives on other platforms.
+        candidate: `candidate(platform, nonstandard, params, x, (time, *batch),
+            options)` returns the `Candidate` for these arguments; `nonstandard` names a
+            feature of the cell that its standard form does not have, or is None.
+        run: `run(platform, params, x, state, options)` returns `(state, ys)`, with the
+            parsed `ScanOptions`.
     """
 
     name: str
-    platform: str
+    platforms: tuple[str, ...]
     requirement: str
     candidate: Callable[..., Candidate]
     run: Callable[..., tuple[Any, Any]]
@@ -148,7 +148,7 @@ class Cell(NamedTuple):
         zero_params: Names of the parameters for which None means zeros.
         nonstandard_params: Parameters that the standard form of the cell does not have,
             as pairs of the field and a name for messages.
-        kernels: Implementations by libraries.
+        kernels: Implementations for some platforms.
     """
 
     name: str

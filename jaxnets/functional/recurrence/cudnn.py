@@ -1,14 +1,14 @@
 """The LSTM of cuDNN, through `jax.experimental.rnn`.
 
 It was tested against the reference implementation in JAX only, never on a GPU. So it
-runs only if `implementation` names it.
+runs only if `implementation` names it. JAX asks the library of the GPU for the sizes of
+its arrays while it traces, so there must be a GPU then.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import backend
 
 from jaxnets.choices import Candidate
 from jaxnets.functional.recurrence.cell import Kernel
@@ -17,14 +17,16 @@ from jaxnets.tap import is_measuring
 
 
 def _candidate(
+    platform: str,
     nonstandard: str | None,
+    params: Any,
     x: jax.Array,
     lead: tuple[int, ...],
     options: ScanOptions,
 ) -> Candidate:
-    """Return the candidate "cudnn" for these arguments, on a GPU."""
-    # The platform of AMD's GPUs is "gpu" too, but their library is not cuDNN.
-    if "rocm" in backend.get_backend().platform_version.lower():
+    """Return the candidate "cudnn" for these arguments, on an NVIDIA GPU."""
+    del platform, params
+    if jax.default_backend() != "gpu":
         return Candidate("cudnn", _REQUIREMENT, possible=False)
     unsupported = {
         "`resets`": options.resets is not None,
@@ -47,9 +49,10 @@ def _candidate(
 
 
 def _run(
-    params: Any, x: jax.Array, state: Any, options: ScanOptions
+    platform: str, params: Any, x: jax.Array, state: Any, options: ScanOptions
 ) -> tuple[Any, jax.Array]:
     """Run the standard LSTM with cuDNN."""
+    del platform
     # Imported here because the module is experimental and may be removed.
     from jax.experimental import rnn
 
@@ -107,4 +110,4 @@ def _reversed_if(reverse: bool, rows: jax.Array, steps: jax.Array) -> jax.Array:
 
 
 _REQUIREMENT = "needs an NVIDIA GPU"
-CUDNN = Kernel("cudnn", "gpu", _REQUIREMENT, _candidate, _run)
+CUDNN = Kernel("cudnn", ("cuda",), _REQUIREMENT, _candidate, _run)

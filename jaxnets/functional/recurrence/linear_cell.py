@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jaxnets.arguments import as_switch
-from jaxnets.choices import Candidate, choose
+from jaxnets.choices import Candidate, Chosen, choose, run_chosen
 from jaxnets.functional.recurrence.arguments import (
     batch_of,
     check_features,
@@ -152,28 +152,33 @@ def run_linear_cell(
     }
     if is_measuring() and implementation in cell.implementations:
         implementation = "scan"  # the one in which taps record every step
-    chosen = choose(cell.name, implementation, _candidates(cell, unsupported))
-    if chosen != "scan" and time == 0:
-        ys = jnp.zeros((*x.shape[:-1], hidden), x.dtype)
-        return h, shard_like(ys, x, range(x.ndim - 1))
+    candidates = lambda platform: _candidates(cell, unsupported, platform)
+    chosen = choose(cell.name, implementation, candidates)
     arguments = chosen, params, h, x, options, clip_cotangent
     return run_compiled(_run_chosen, (cell,), arguments)
 
 
 def _run_chosen(
     cell: LinearCell,
-    chosen: str,
+    chosen: Chosen,
     params: Any,
     h: Array,
     x: Array,
     options: ScanOptions,
     clip_cotangent: float | None,
 ) -> tuple[Array, Array]:
-    """Run the implementation `chosen`."""
+    """Run the implementation of the platform that the program is for."""
     project = lambda x: _blocks(cell, add_bias(product(x, params.w_xh), params.b))
-    if chosen == "scan":
-        return _loop(cell, project, h, x, options, clip_cotangent)
-    return _in_parallel(cell, project, h, x, options, chosen == "associative_log")
+
+    def run(name: str) -> tuple[Array, Array]:
+        if name == "scan":
+            return _loop(cell, project, h, x, options, clip_cotangent)
+        if x.shape[options.time_axis] == 0:
+            ys = jnp.zeros((*x.shape[:-1], h.shape[-1]), x.dtype)
+            return h, shard_like(ys, x, range(x.ndim - 1))
+        return _in_parallel(cell, project, h, x, options, name == "associative_log")
+
+    return run_chosen(chosen, run)
 
 
 def _loop(
@@ -249,7 +254,9 @@ def _converted(params, x, state, shape) -> tuple[Any, Array, Array]:
     return params, x, jnp.zeros(shape, x.dtype) if state is None else state
 
 
-def _candidates(cell: LinearCell, unsupported: dict[str, bool]) -> list[Candidate]:
+def _candidates(
+    cell: LinearCell, unsupported: dict[str, bool], platform: str
+) -> list[Candidate]:
     """Return the implementations for these arguments, the preferred one first."""
     found = next((name for name, used in unsupported.items() if used), None)
     reason = None if found is None else f"does not support {found}"
@@ -259,7 +266,7 @@ def _candidates(cell: LinearCell, unsupported: dict[str, bool]) -> list[Candidat
     ]
     loop = Candidate("scan")
     # The group `forms` of the benchmark `recurrent` compares them.
-    loop_first = is_measuring() or jax.default_backend() == "cpu"
+    loop_first = is_measuring() or platform == "cpu"
     return [loop, *parallel] if loop_first else [*parallel, loop]
 
 

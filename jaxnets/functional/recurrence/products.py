@@ -120,12 +120,3 @@ def _sum_of_products(a: Array, ct: Array, w: Array) -> Array:
             jax.typeof(ct).sharding.mesh, jax.typeof(w).sharding.spec
         ),
     )
-
-
-def projects_all_steps_at_once() -> bool:
-    """Return whether `x @ w_xh` of all steps is one product before the loop.
-
-    One large product suits an accelerator. On a CPU the results of small products stay
-    in the cache, while the result of a large one is written to memory.
-    """
-    return jax.default_backend() != "cpu"

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.arguments import as_switch
-from jaxnets.choices import Candidate, choose
+from jaxnets.choices import Candidate, Chosen, choose
 from jaxnets.functional.recurrence.activations import Activation, has_slope
 from jaxnets.functional.recurrence.arguments import (
     batch_of,
@@ -45,6 +45,7 @@ from jaxnets.functional.recurrence.time.options import (
 from jaxnets.functional.recurrence.time.plain import compute_step, plain_scan
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
+from jaxnets.platforms import run_by_platform
 from jaxnets.tap import reverse_only
 
 
@@ -98,7 +99,7 @@ def run_cell(
       pre-activations, and after it the gradients of the weights, without forward mode;
     - "scan": a plain scan, which JAX differentiates in every mode, and which runs in
       the place of the others under `jax.disable_jit`;
-    - the cell's kernels, which libraries provide.
+    - the cell's kernels, on some platforms.
 
     Args:
         cell: The description of the cell.
@@ -136,26 +137,39 @@ def run_cell(
     norm = given.options.layer_norm
     arrays, norm, _ = match_varying_axes(arrays, norm, options.masks)
     given = given._replace(**arrays, options=given.options._replace(layer_norm=norm))
-    candidates = _candidates(cell, given, options)
+    candidates = lambda platform: _candidates(cell, given, options, platform)
     chosen = choose(cell.name, implementation, candidates)
     return run_compiled(_run_chosen, (cell,), (chosen, given, options))
 
 
 def _run_chosen(
-    cell: Cell, chosen: str, given: _Arguments, options: ScanOptions
+    cell: Cell, chosen: Chosen, given: _Arguments, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run the implementation `chosen`."""
-    for kernel in cell.kernels:
-        if kernel.name == chosen:
-            message = forward_mode_message(implementation=chosen)
+    """Run the implementation of the platform that the program is for."""
+    kernels = {kernel.name: kernel for kernel in cell.kernels}
+
+    def variant(platform: str, name: str) -> tuple[str, str]:
+        # The loops are the same on all accelerators.
+        own = name in kernels or platform == "cpu"
+        return name, platform if own else "an accelerator"
+
+    def run(variant: tuple[str, str]) -> tuple[Any, Any]:
+        name, platform = variant
+        if name in kernels:
+            message = forward_mode_message(implementation=name)
             arrays = reverse_only((given.params, given.x, given.state), message)
-            return kernel.run(*arrays, options)
-    # Without jit a scan is a Python loop, which cannot stack the pullbacks of "split".
-    if jax.config.jax_disable_jit:
-        chosen = "scan"
-    bound = _bound(cell, given)
-    loops = {"in_place": in_place_scan, "split": split_scan, "scan": plain_scan}
-    return loops[chosen](bound, given.state, given.x, options)
+            return kernels[name].run(platform, *arrays, options)
+        # Without jit a scan is a Python loop, which cannot stack the pullbacks of
+        # "split".
+        loop = _LOOPS["scan" if jax.config.jax_disable_jit else name]
+        own = options._replace(project_first=platform != "cpu")
+        return loop(_bound(cell, given), given.state, given.x, own)
+
+    variants = {p: variant(p, name) for p, name in chosen.names.items()}
+    return run_by_platform(variants, run, chosen.reasons)
+
+
+_LOOPS = {"in_place": in_place_scan, "split": split_scan, "scan": plain_scan}
 
 
 def step_cell(
@@ -215,23 +229,26 @@ def _bound(cell: Cell, given: _Arguments) -> BoundCell:
     return cell.bind(given.params, given.options, given.mask, given.draws)
 
 
-def _candidates(cell: Cell, given: _Arguments, options: ScanOptions) -> list[Candidate]:
+def _candidates(
+    cell: Cell, given: _Arguments, options: ScanOptions, platform: str
+) -> list[Candidate]:
     """Return all implementations for these arguments, the preferred one first."""
     feature = nonstandard_feature(cell, given.options, given.params, given.mask)
     activations = {name: getattr(given.options, name) for name in cell.activations}
     standard = lambda name, f: f in cell.activations[name]
     nonstandard = _other_activation(activations, standard, "the standard one")
+    lead = *given.time, *given.batch
     kernels = [
         kernel.candidate(
-            nonstandard or feature, given.x, (*given.time, *given.batch), options
+            platform, nonstandard or feature, given.params, given.x, lead, options
         )
-        if jax.default_backend() == kernel.platform
+        if platform in kernel.platforms
         else Candidate(kernel.name, kernel.requirement, possible=False)
         for kernel in cell.kernels
     ]
     known = lambda name, f: has_slope(f)
     unknown = _other_activation(activations, known, "tanh, sigmoid and relu")
-    in_place = _in_place_candidate(unknown or feature, cell, given)
+    in_place = _in_place_candidate(unknown or feature, cell, given, platform)
     return [in_place, Candidate("split"), Candidate("scan"), *kernels]
 
 
@@ -246,7 +263,7 @@ def _other_activation(
 
 
 def _in_place_candidate(
-    unsupported: str | None, cell: Cell, given: _Arguments
+    unsupported: str | None, cell: Cell, given: _Arguments, platform: str
 ) -> Candidate:
     """Return the candidate "in_place"; `unsupported` names a feature of the cell."""
     (time,) = given.time
@@ -263,5 +280,4 @@ def _in_place_candidate(
     reason = next((reason for reason, found in obstacles.items() if found), None)
     if reason is not None:
         return Candidate("in_place", reason, possible=False)
-    backend = jax.default_backend()
-    return Candidate("in_place", None if backend == "cpu" else "is meant for CPUs")
+    return Candidate("in_place", None if platform == "cpu" else "is meant for CPUs")

@@ -12,14 +12,14 @@ def computed_once(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
     not fused with anything. The output of a layer is read by the next convolution, by
     the transposes for its gradients, by the mask of the ReLU and by the shortcut: each
     would compute normalisation and ReLU again, in a residual network back to the first
-    block. On accelerators the same fusions save memory traffic, so `x` is returned as
-    it is.
+    block. In a program for an accelerator the same fusions save memory traffic, so
+    there `x` is returned as it is.
 
     Example:
         >>> import jax.numpy as jnp
         >>> computed_once(jnp.ones(2))
         Array([1., 1.], dtype=float32)
     """
-    if jax.default_backend() != "cpu":
-        return x
-    return jax.lax.optimization_barrier(x)
+    keep = lambda x: x
+    barrier = jax.lax.optimization_barrier
+    return jax.lax.platform_dependent(x, cpu=barrier, default=keep)

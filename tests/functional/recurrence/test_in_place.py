@@ -87,7 +87,7 @@ def test_several_chunks_give_the_same_as_one(
 )
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 def test_chunks_cover_all_steps_in_order(time, count, reverse):
-    loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time))
+    loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time), False)
     cut = chunks.chunks_in_order(loops, time)
     assert len(cut) == count
     assert min(stop - start for start, stop in cut) >= min(time, 16)

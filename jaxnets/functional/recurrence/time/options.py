@@ -26,6 +26,9 @@ class ScanOptions(NamedTuple):
         segment: Number of steps of a segment that is recomputed; None stores the
             residuals of all steps.
         time_axis: Time axis of the user's inputs and outputs.
+        project_first: Whether `x @ w_xh` of all steps is one product before the loop.
+            One large product suits an accelerator. On a CPU the results of small
+            products stay in the cache, while that of a large one is written to memory.
     """
 
     valid: jax.Array | None
@@ -35,6 +38,7 @@ class ScanOptions(NamedTuple):
     unroll: int
     segment: int | None
     time_axis: int
+    project_first: bool = False
 
     @property
     def masks(self) -> "Masks":

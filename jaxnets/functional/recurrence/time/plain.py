@@ -7,7 +7,6 @@ from jaxnets.functional.recurrence.cell import BoundCell, blocks, plain_hooks
 from jaxnets.functional.recurrence.products import (
     input_projection,
     preactivations,
-    projects_all_steps_at_once,
 )
 from jaxnets.functional.recurrence.time.options import ScanOptions
 from jaxnets.functional.recurrence.time.steps import scan_steps
@@ -19,7 +18,7 @@ def plain_scan(
     """Run a plain scan of the step, which JAX differentiates."""
     project = functools.partial(input_projection, cell.weights)
     step = functools.partial(compute_step, cell)
-    if projects_all_steps_at_once():
+    if options.project_first:
         return scan_steps(step, state, x, options, cell.draws, prepare=project)
     each = lambda state, x_t, draws_t: step(state, project(x_t), draws_t)
     return scan_steps(each, state, x, options, cell.draws)

@@ -31,7 +31,6 @@ from jaxnets.functional.recurrence.products import (
     input_projection,
     preactivations,
     product,
-    projects_all_steps_at_once,
     weight_gradients,
 )
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
@@ -173,13 +172,12 @@ def _forward(
 ) -> Any:
     """Run the forward pass; with `store`, also return the residuals of each step."""
     weights, learned, initial, state, x, masks, draws = inputs
-    at_once = projects_all_steps_at_once()
 
     def step(state, inputs):
         x_t, masks_t, draws_t = inputs
         start = start_of_step(masks_t, initial, state)
         h = cell.recurrent_input(learned[0], start)
-        from_x = x_t if at_once else input_projection(weights, x_t)
+        from_x = x_t if options.project_first else input_projection(weights, x_t)
         parts = preactivations(cell, from_x, h, weights)
         updated = lambda learned, parts, start: update(learned, parts, start, draws_t)
         if store:
@@ -190,7 +188,7 @@ def _forward(
         state, y_t = end_of_step(masks_t, state, after, y_t)
         return state, (y_t, stored)
 
-    xs = input_projection(weights, x) if at_once else x
+    xs = input_projection(weights, x) if options.project_first else x
     return jax.lax.scan(
         step, state, (xs, masks, draws), reverse=options.reverse, unroll=options.unroll
     )

@@ -25,7 +25,6 @@ from jaxnets.functional.recurrence.products import (
     add_bias,
     input_projection,
     product,
-    projects_all_steps_at_once,
     sum_projections,
 )
 from jaxnets.functional.recurrence.time.in_place.chunks import (
@@ -76,7 +75,7 @@ def forward_pass(
 ) -> tuple[Any, Residuals]:
     """Return the final state and the residuals; without `store`, only `ys` of these."""
     weights, _, state, x, _ = inputs
-    at_once = store or projects_all_steps_at_once()
+    project_first = store or loops.project_first
     h, *rest = jax.tree.leaves(state)
     time = x.shape[loops.axis]
     ys = zeros_for_steps(x, h.shape[-1], h.dtype)
@@ -85,7 +84,7 @@ def forward_pass(
     arrays, stored = (ys, others), []
     for chunk in chunks_in_order(loops, time) if store else [Chunk(0, time)]:
         slots = []
-        if at_once:
+        if project_first:
             own = slice_chunk(x, chunk, loops.axis)
             slots = _input_products(cell, weights, own)
         step = _forward_step(cell, loops, inputs, chunk, slots, store=store)

@@ -1,0 +1,95 @@
+"""Programs that depend on the platform that they are compiled for.
+
+The platform is not known while JAX traces: a program may be exported for another one,
+compiled ahead for a chip that is not here, or run on a CPU beside a GPU. So a function
+with several implementations traces one for each platform, and JAX keeps the one of the
+platform for which it lowers the program.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import jax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
+
+from jaxnets.tap import with_same_taps
+
+
+# The platforms that have a choice of their own. Others take that of "rocm".
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def default_platform() -> str:
+    """Return the platform of JAX's default device, one of `PLATFORMS` or JAX's name.
+
+    Example:
+        >>> default_platform()
+        'cpu'
+    """
+    given = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    device = jax.devices(given)[0] if isinstance(given, str) else given
+    name = jax.default_backend() if device is None else device.platform
+    if name != "gpu":
+        return name
+    version = (device or jax.devices()[0]).client.platform_version.lower()
+    return "rocm" if "rocm" in version else "cuda"
+
+
+def run_by_platform(
+    variants: Mapping[str, Any], run: Callable[[Any], Any], reasons: Mapping[str, str]
+) -> Any:
+    """Return `run(variant)` for the platform that the program is lowered for.
+
+    Args:
+        variants: The variant of each platform, which can be hashed. Platforms with the
+            same variant share one trace.
+        run: Returns a pytree of arrays, with the same shapes for every variant. It may
+            close over arrays.
+        reasons: For each platform that has no variant, the text of the error that is
+            raised when the program is lowered for it.
+
+    Raises:
+        ValueError: With the reason, on a platform without a variant. Under `jax.jit` it
+            is raised when the program is lowered, before anything is computed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones(3)
+        >>> names = {"cpu": "sum", "cuda": "mean", "rocm": "mean", "tpu": "mean"}
+        >>> run_by_platform(names, lambda name: getattr(jnp, name)(x), {})
+        Array(3., dtype=float32)
+    """
+    distinct = list(dict.fromkeys(variants.values()))
+    runs = with_same_taps([lambda v=variant: run(v) for variant in distinct])
+    branches: dict[Any, Callable[[], Any]] = dict(zip(distinct, runs, strict=True))
+    if len(distinct) == 1 and not reasons:
+        return runs[0]()
+    by_platform = {name: branches[variant] for name, variant in variants.items()}
+    for name, reason in reasons.items():
+        by_platform[name] = lambda reason=reason: _refused(runs[0], reason)
+    others = by_platform.pop("rocm", runs[0])
+    return jax.lax.platform_dependent(**by_platform, default=others)
+
+
+def _refused(run: Callable[[], Any], reason: str) -> Any:
+    """Raise `reason` when it is lowered; until then stand for the result of `run`."""
+    jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)()
+    results = _refusal.bind(types=tuple(jaxpr.out_avals), reason=reason)
+    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def _raise(*_: Any, reason: str, **__: Any) -> NoReturn:
+    raise ValueError(reason)
+
+
+def _types(*, types: tuple[ShapedArray, ...], reason: str) -> list[ShapedArray]:
+    return list(types)
+
+
+_refusal = Primitive("refusal")
+_refusal.multiple_results = True
+_refusal.def_impl(_raise)
+_refusal.def_abstract_eval(_types)
+mlir.register_lowering(_refusal, _raise)

@@ -21,7 +21,7 @@ def _candidate(
     nonstandard: str | None,
     params: Any,
     x: jax.Array,
-    lead: tuple[int, ...],
+    lead: tuple[Any, ...],
     options: ScanOptions,
 ) -> Candidate:
     """Return the candidate "cudnn" for these arguments, on an NVIDIA GPU."""

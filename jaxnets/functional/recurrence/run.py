@@ -149,9 +149,11 @@ def _run_chosen(
     kernels = {kernel.name: kernel for kernel in cell.kernels}
 
     def variant(platform: str, name: str) -> tuple[str, str]:
-        # The loops are the same on all accelerators.
-        own = name in kernels or platform == "cpu"
-        return name, platform if own else "an accelerator"
+        # The loops are the same on all accelerators, and that in place everywhere.
+        if name in kernels:
+            return name, platform
+        on_cpu = platform == "cpu" or name == "in_place"
+        return name, "cpu" if on_cpu else "accelerator"
 
     def run(variant: tuple[str, str]) -> tuple[Any, Any]:
         name, platform = variant

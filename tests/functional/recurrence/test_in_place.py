@@ -1,6 +1,7 @@
 """The in-place loops: no copies, chunks, large states and second order."""
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def test_several_chunks_give_the_same_as_one(
 )
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 def test_chunks_cover_all_steps_in_order(time, count, reverse):
-    loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time), False)
+    loops = chunks.Loops(0, reverse, 1, chunks.chunk_count(time))
     cut = chunks.chunks_in_order(loops, time)
     assert len(cut) == count
     assert min(stop - start for start, stop in cut) >= min(time, 16)
@@ -102,7 +103,8 @@ def test_chunks_cover_all_steps_in_order(time, count, reverse):
 def test_chunks_without_but_not_within_segments(checkpoint, steps):
     """96 steps are six chunks, or three segments, each a loop within a loop."""
     params = F.init_rnn(jax.random.key(0), FEATURES, 4)
-    run = lambda x: F.rnn(params, x, checkpoint=checkpoint)[1]
+    how: dict[str, Any] = {"checkpoint": checkpoint, "implementation": "in_place"}
+    run = lambda x: F.rnn(params, x, **how)[1]
     x, ct_ys = jnp.ones((BATCH, 96, FEATURES)), jnp.ones((BATCH, 96, 4))
     program = jax.make_jaxpr(lambda x: jax.vjp(run, x)[1](ct_ys))(x)
     lengths = re.findall(r"\blength=(\d+)", str(program))

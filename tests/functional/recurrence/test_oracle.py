@@ -113,7 +113,7 @@ def for_accelerators(*arguments, default, **_):
 
 
 @gated
-@pytest.mark.parametrize("implementation", ["scan", "split", "in_place"])
+@pytest.mark.parametrize("implementation", ["scan", "split"])
 def test_one_product_for_all_steps_gives_the_same(
     family, implementation, rng, monkeypatch
 ):

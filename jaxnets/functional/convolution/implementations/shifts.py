@@ -70,10 +70,12 @@ def conv_by_shifts(
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
     )
     weights = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
-    # Without this barrier XLA would fuse the previous layer, and in a scan the slice of
-    # these weights from those of all layers, into the sum, and compute them once for
-    # each of its terms.
-    x, weights = jax.lax.optimization_barrier((x, weights))
+    # Without these barriers XLA would fuse the previous layer, and in a scan the slice
+    # of these weights from those of all layers, into the sum, and compute them once for
+    # each of its terms. There are two, since JAX would take both results of one for
+    # linear where only `x` or `weights` is a tangent.
+    x = jax.lax.optimization_barrier(x)
+    weights = jax.lax.optimization_barrier(weights)
     y = _weighted_sum(x, weights, shifts)
     return jax.lax.optimization_barrier(y).astype(result)
 

@@ -17,15 +17,12 @@ class Loops(NamedTuple):
         reverse: Whether the last step is computed first.
         unroll: Number of steps in one iteration of a compiled loop.
         count: Number of chunks.
-        project_first: As in `ScanOptions`, for a forward pass without residuals. With
-            them, the products come first on every platform.
     """
 
     axis: int
     reverse: bool
     unroll: int
     count: int
-    project_first: bool
 
 
 def chunk_count(time: int) -> int:

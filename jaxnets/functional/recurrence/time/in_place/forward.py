@@ -75,7 +75,6 @@ def forward_pass(
 ) -> tuple[Any, Residuals]:
     """Return the final state and the residuals; without `store`, only `ys` of these."""
     weights, _, state, x, _ = inputs
-    project_first = store or loops.project_first
     h, *rest = jax.tree.leaves(state)
     time = x.shape[loops.axis]
     ys = zeros_for_steps(x, h.shape[-1], h.dtype)
@@ -84,7 +83,7 @@ def forward_pass(
     arrays, stored = (ys, others), []
     for chunk in chunks_in_order(loops, time) if store else [Chunk(0, time)]:
         slots = []
-        if project_first:
+        if store:
             own = slice_chunk(x, chunk, loops.axis)
             slots = _input_products(cell, weights, own)
         step = _forward_step(cell, loops, inputs, chunk, slots, store=store)

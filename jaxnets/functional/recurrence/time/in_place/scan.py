@@ -81,7 +81,7 @@ def _scan(
         x = jnp.where(real, x, 0)
     # A segment runs inside a loop, where XLA on CPUs has no parallelism to gain.
     count = chunk_count(x.shape[axis]) if options.segment is None else 1
-    loops = Loops(axis, options.reverse, options.unroll, count, options.project_first)
+    loops = Loops(axis, options.reverse, options.unroll, count)
     options = options.without_arrays()._replace(time_axis=axis, segment=None)
     run = _differentiable_scan(cell.without_arrays(), options, loops)
     inputs = Inputs(cell.weights, initial, state, x, masks)

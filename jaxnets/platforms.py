@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import jax
-from jax.core import ShapedArray
 from jax.extend.core import Primitive
-from jax.interpreters import mlir
+from jax.interpreters import ad, batching, mlir
 
 from jaxnets.tap import with_same_taps
 
@@ -75,21 +74,41 @@ def run_by_platform(
 
 def _refused(run: Callable[[], Any], reason: str) -> Any:
     """Raise `reason` when it is lowered; until then stand for the result of `run`."""
-    jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)()
-    results = _refusal.bind(types=tuple(jaxpr.out_avals), reason=reason)
+    closed, arrays = jax.closure_convert(run)
+    jaxpr, shapes = jax.make_jaxpr(closed, return_shape=True)(*arrays)
+    results = _refusal.bind(*arrays, types=tuple(jaxpr.out_avals), reason=reason)
     return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def _jvp(primals, tangents, **params: Any):
+    # The tangents are results too, so that a program of gradients alone is refused.
+    tangents = list(map(ad.instantiate_zeros, tangents))
+    return _refusal.bind(*primals, **params), _refusal.bind(*tangents, **params)
+
+
+def _transpose(cotangents, *arguments, types: Any, reason: str) -> list[Any]:
+    del types
+    cotangents = list(map(ad.instantiate_zeros, cotangents))
+    inputs = tuple(a.aval for a in arguments if ad.is_undefined_primal(a))
+    results = iter(_refusal.bind(*cotangents, types=inputs, reason=reason))
+    return [next(results) if ad.is_undefined_primal(a) else None for a in arguments]
 
 
 def _raise(*_: Any, reason: str, **__: Any) -> NoReturn:
     raise ValueError(reason)
 
 
-def _types(*, types: tuple[ShapedArray, ...], reason: str) -> list[ShapedArray]:
-    return list(types)
+def _batch(arguments, axes, **params: Any):
+    del axes
+    results = _refusal.bind(*arguments, **params)
+    return results, [None] * len(results)
 
 
 _refusal = Primitive("refusal")
 _refusal.multiple_results = True
 _refusal.def_impl(_raise)
-_refusal.def_abstract_eval(_types)
+_refusal.def_abstract_eval(lambda *_, types, reason: list(types))
+ad.primitive_jvps[_refusal] = _jvp
+ad.primitive_transposes[_refusal] = _transpose
+batching.primitive_batchers[_refusal] = _batch
 mlir.register_lowering(_refusal, _raise)

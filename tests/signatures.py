@@ -14,7 +14,10 @@ POOL = (
 BIASED = "bias_init=zeros, dtype=None, param_dtype=float32, rngs"
 
 SIGNATURES = {
-    "jaxnets": ["Plan(backend, choices)", "plan(function, /, *arguments, **options)"],
+    "jaxnets": [
+        "Plan(backend, choices)",
+        "plan(function, /, *arguments, platform=None, **options)",
+    ],
     "functional": [
         "conv(x, kernel, bias=None, *, strides=1, padding='SAME', "
         "padding_mode='zeros', input_dilation=1, kernel_dilation=1, "

@@ -1,8 +1,9 @@
-"""Every pure function with its batch on two devices, and exported with a symbolic one.
+"""Every function with its batch on two devices, and exported with a symbolic one.
 
 `tests/conftest.py` asks for two CPU devices. The batch of a case is doubled, so that
 each device has one of its size. The objective is a sum over examples, so its gradients
 are those of one device, and nothing but the gradients of parameters needs to travel.
+The export is for several platforms at once.
 """
 
 import functools
@@ -147,5 +148,6 @@ def test_export_with_symbolic_batch(case):
         tuple(symbolic(a, case.batched.get(i)) for i, a in enumerate(arrays)),
         {name: symbolic(a, 0) for name, a in examples.items()},
     )
-    exported = jax.export.export(jax.jit(value_and_gradients(case)))(*arguments)
+    run = jax.jit(value_and_gradients(case))
+    exported = jax.export.export(run, platforms=("cpu", "cuda", "tpu"))(*arguments)
     assert_close(exported.call(arrays, examples), expected(case.name))

@@ -328,7 +328,7 @@ def test_plan_names_the_implementation_and_reasons(rng):
         ({"layer_norm": True}, "does not support `layer_norm`"),
         ({"clip_cotangent": 1.0}, "does not support `clip_cotangent`"),
     ):
-        plan = jaxnets.plan(rnn, params, x, **options)
+        plan = functools.partial(jaxnets.plan, **options)(rnn, params, x)
         assert plan.implementation == "split"
         assert plan.others["in_place"] == reason
     narrow = jax.tree.map(lambda a: a.astype("bfloat16"), (params, x))

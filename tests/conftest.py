@@ -13,7 +13,7 @@ from jaxtyping import config
 
 
 # For the tests of several devices. The others run on the first.
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", 8)
 
 # The programs of the tests run for a moment and take far longer to compile. This
 # leaves out LLVM's optimisations; XLA's own passes run as ever. What a test starts as

@@ -1,6 +1,6 @@
-"""Every function with its batch on two devices, and exported with a symbolic one.
+"""Every function with its batch on eight devices, and exported with a symbolic one.
 
-`tests/conftest.py` asks for two CPU devices. The batch of a case is doubled, so that
+`tests/conftest.py` asks for the CPU devices. The batch of a case is repeated, so that
 each device has one of its size. The objective is a sum over examples, so its gradients
 are those of one device, and nothing but the gradients of parameters needs to travel.
 The export is for several platforms at once.
@@ -46,14 +46,17 @@ def value_and_gradients(case):
     return jax.value_and_grad(functools.partial(objective, case))
 
 
-def doubled(case):
-    """Return the arrays and examples, with twice as many examples."""
+def repeated(case):
+    """Return the arrays and examples, with eight times as many examples."""
+    scales = np.linspace(1, 0.5, 8).astype(np.float32)
     arrays = tuple(
-        np.concatenate([a, 0.5 * a], case.batched[i]) if i in case.batched else a
+        np.concatenate([s * a for s in scales], case.batched[i])
+        if i in case.batched
+        else a
         for i, a in enumerate(case.arrays)
     )
-    examples = {n: np.concatenate([a, a[::-1]]) for n, a in case.examples.items()}
-    return arrays, examples
+    repeat = lambda a: np.concatenate([a, a[::-1]] * 4)
+    return arrays, {name: repeat(a) for name, a in case.examples.items()}
 
 
 def specs(case, axis):
@@ -70,17 +73,17 @@ def specs(case, axis):
 def expected(name):
     """Return value and gradients on one device."""
     case = next(case for case in CASES if case.name == name)
-    return jax.jit(value_and_gradients(case))(*doubled(case))
+    return jax.jit(value_and_gradients(case))(*repeated(case))
 
 
 def mesh_of(kind):
-    return jax.make_mesh((2,), ("data",), axis_types=(kind,))
+    return jax.make_mesh((8,), ("data",), axis_types=(kind,))
 
 
 def placed(mesh, case):
     place = lambda spec, a: jax.device_put(a, NamedSharding(mesh, spec))
     is_spec = lambda leaf: isinstance(leaf, PartitionSpec)
-    return jax.tree.map(place, specs(case, "data"), doubled(case), is_leaf=is_spec)
+    return jax.tree.map(place, specs(case, "data"), repeated(case), is_leaf=is_spec)
 
 
 def assert_close(actual, wanted):
@@ -129,13 +132,13 @@ def test_shard_map(case):
         within = sharded(inside, out_specs=(PartitionSpec(), in_specs[0]))
         return around(arrays, examples), within(arrays, examples)
 
-    for found in both(*doubled(case)):
+    for found in both(*repeated(case)):
         assert_close(found, expected(case.name))
 
 
 @every_case
 def test_export_with_symbolic_batch(case):
-    arrays, examples = doubled(case)
+    arrays, examples = repeated(case)
     (batch,) = jax.export.symbolic_shape("batch")
 
     def symbolic(a, axis):

@@ -123,7 +123,7 @@ def _operations() -> Iterator[CheckJob]:
     """Yield the checks of convolutions and pools."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 17, 19, 12))
-    dense, single = rng.normal(size=(3, 3, 12, 20)), rng.normal(size=(3, 3, 1, 12))
+    dense, single = rng.normal(size=(3, 3, 12, 20)), rng.normal(size=(3, 3, 12, 2))
     small = rng.normal(size=(3, 3, 4, 24))
     cases: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         "conv": (F.conv, (x, dense)),

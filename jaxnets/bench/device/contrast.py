@@ -17,7 +17,7 @@ from jaxnets.studies import ContrastConfig, RunFolder, contrast
 # It generates its data, and its networks are those that a GPU finds hardest.
 STUDIES = ("time",)
 # The seconds that an arm may need to stop.
-STOPPING = 10.0
+STOPPING = 12.0
 
 
 class ContrastJob:

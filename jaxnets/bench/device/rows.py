@@ -20,7 +20,7 @@ from jaxnets.choices import plan
 # Seconds of calls before a sample that are not timed.
 UNTIMED = 0.003
 # A contender that has run for this many seconds is sampled no more.
-PATIENCE = 2.0
+PATIENCE = 0.3
 
 
 class Suite(NamedTuple):

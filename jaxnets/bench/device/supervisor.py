@@ -149,11 +149,9 @@ class _Run:
             return
         if "environment" in message:
             record.add_environment(message["environment"])
-        if "row" in message:
-            row = message["row"]
+        row = message.get("row")
+        if row:
             record.rows[row["key"]] = row
-            seconds = time.time() - self.started
-            _say(f"{seconds:4.0f} s  {line_of(row)}")
         if "broken" in message:
             self._break(*message["broken"])
             self.running = []
@@ -161,6 +159,8 @@ class _Run:
             self._suspect(message["suspects"], "one of them broke the device")
             self.running = []
         write_record(self.path, record)
+        if row:
+            _say(f"{time.time() - self.started:4.0f} s  {line_of(row)}")
 
     def _blame_and_write(self) -> None:
         """Write down what ran when a worker hung or broke."""
@@ -205,7 +205,8 @@ class _Worker:
             env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(task) + "\n")
@@ -213,8 +214,9 @@ class _Worker:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put("")
 
     def line(self, seconds: float) -> str | None:
@@ -235,6 +237,7 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._reader.join(5.0)
 
 
 def _message(line: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The contrast over time at accelerator scale, as far as the time allows."""
 
-import _thread
 import io
+import signal
 import tempfile
 import threading
 import time
@@ -42,7 +42,9 @@ class ContrastJob:
 def run_for(seconds: float, config: ContrastConfig, path: Path) -> dict[str, Any]:
     """Run a contrast for so many seconds, and return how far it came."""
     started = time.perf_counter()
-    stop = threading.Timer(seconds, _thread.interrupt_main)
+    # A signal, because nothing else ends a wait of the main thread for another one.
+    main = threading.main_thread().ident
+    stop = threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT))
     stop.start()
     try:
         result = contrast(config, path, console=Console(file=io.StringIO()))

@@ -1,39 +1,21 @@
 """The jobs of each group, in the order of importance."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from jaxnets.bench.device import recurrences
-from jaxnets.bench.device.checks import check_jobs
+from jaxnets.bench.device.checks import CheckJob, check_jobs
 from jaxnets.bench.device.contrast import ContrastJob
 from jaxnets.bench.device.options import DeviceOptions
 from jaxnets.bench.device.rows import RowJob, Suite
-from jaxnets.bench.device.session import Session
 from jaxnets.bench.grid import Row, read_grid
 from jaxnets.bench.suites import gradflow, ops, training
 
 
-class Job(Protocol):
-    """One row of the record: prepared beside others, then run alone.
-
-    Attributes:
-        group: Name of its group.
-        key: Name of its row.
-        programs: About how many programs it compiles.
-    """
-
-    group: str
-    key: str
-    programs: int
-
-    def prepare(self, session: Session) -> None:
-        """Begin to compile in the threads of the session."""
-        ...
-
-    def run(self, session: Session) -> dict[str, Any]:
-        """Measure, and return the fields of the row."""
-        ...
-
+# One row of the record each. A job has its `group`, its `key` and about how many
+# `programs` it compiles; `prepare` begins to compile in the threads of a session, and
+# `run` measures alone and returns the fields of the row.
+Job = RowJob | CheckJob | ContrastJob
 
 SUITES = {
     "recurrent": Suite("recurrent", recurrences.cases, 12, torch=True),

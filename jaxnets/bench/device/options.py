@@ -1,6 +1,7 @@
 """What to measure on a device, and for how long. It does not import JAX."""
 
 import dataclasses
+from collections.abc import Sequence
 
 
 # The groups in the order of importance, and the part of the time that each may take. A
@@ -42,8 +43,8 @@ class DeviceOptions:
     """
 
     minutes: float = 10.0
-    groups: tuple[str, ...] = tuple(SHARES)
-    peers: tuple[str, ...] = ("flax", "torch")
+    groups: Sequence[str] = tuple(SHARES)
+    peers: Sequence[str] = ("flax", "torch")
     sizes: str = "full"
     rows: int | None = None
     rounds: int = 5

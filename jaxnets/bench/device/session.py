@@ -1,11 +1,12 @@
 """What the jobs of a worker share: messages, threads that compile, and PyTorch."""
 
+import io
 import json
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ class Session:
         torch_told: Whether the supervisor knows the version of PyTorch.
     """
 
-    def __init__(self, task: dict[str, Any], channel: IO[str]):
+    def __init__(self, task: dict[str, Any], channel: io.TextIOBase):
         self.options = DeviceOptions(**task["options"])
         self.started, self.end = task["started"], task["end"]
         self.done = set(task["done"])

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from jaxnets.bench.device.groups import Job, jobs
 from jaxnets.bench.device.options import LEAST_CONTRAST
@@ -110,7 +110,7 @@ def _tell_torch(session: Session) -> None:
 def main() -> None:
     """Read the task, do it, and end without waiting for threads that still compile."""
     task = json.loads(sys.stdin.readline())
-    channel: IO[str] = os.fdopen(os.dup(1), "w")
+    channel = os.fdopen(os.dup(1), "w")
     # What a library prints must not come between the messages.
     os.dup2(2, 1)
     work(Session(task, channel))

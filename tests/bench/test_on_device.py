@@ -242,7 +242,7 @@ def test_the_command_needs_no_plotting_library_and_resumes(tmp_path):
     )
     arguments = "--sizes tiny --rows 1 --groups checks,ops --peers flax --rounds 1"
     first = run(*arguments.split(), "--minutes", "5", "--out", str(out))
-    assert "s  ops: conv 2x9x9x16-16 k3: forward: ours " in first
+    assert "s  ops: conv 2x9x9x16-16 k3: forward library " in first
     assert "s  checks: conv" not in first
     page = run("--tables", str(out))
     assert first.endswith(page)

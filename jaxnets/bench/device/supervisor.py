@@ -236,7 +236,9 @@ class _Worker:
     def __exit__(self, *raised: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        # A process inside a driver that hangs may not end at all.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10.0)
         self._reader.join(5.0)
 
 

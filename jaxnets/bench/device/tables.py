@@ -31,15 +31,20 @@ def line_of(row: dict[str, Any]) -> str:
         return f"{key}: {verdict}, error {_error(row)}"
     if "contrast" in row:
         return f"{key}: {_contrast(row['contrast'])}"
-    measured = [Measurement(**fields) for fields in row["measurements"]]
-    parts = []
-    for each in measured:
-        times = {who: time_text(seconds) for who, seconds in each.seconds.items()}
-        if each.plan in times:
-            times.pop("ours", None)
-        text = ", ".join(f"{who} {taken}" for who, taken in times.items())
-        parts.append(f"{each.direction}: {text or 'nothing ran'}")
-    return f"{key}: {'; '.join(parts)}"
+    measured = (Measurement(**fields) for fields in row["measurements"])
+    return f"{key}: {'; '.join(map(_short, measured))}"
+
+
+def _short(m: Measurement) -> str:
+    """Return our time, and the times of the others over it."""
+    if "ours" not in m.seconds:
+        times = [f"{who} {time_text(m.seconds[who])}" for who in m.seconds]
+        return f"{m.direction}: {', '.join(times) or 'nothing ran'}"
+    others = [
+        f"{who} {_ratio(m, who)}" for who in m.seconds if who not in ("ours", m.plan)
+    ]
+    ours = " ".join(filter(None, (m.direction, m.plan, time_text(m.seconds["ours"]))))
+    return f"{ours} ({', '.join(others)})" if others else ours
 
 
 def page(record: DeviceRecord) -> str:
@@ -133,7 +138,8 @@ def _recurrences(measurements: list[Measurement]) -> list[str]:
         "The time of Flax over that of each implementation, geometric means over the "
         "rows that both have. Above 1 the implementation is faster than Flax.",
         _means(measurements, [w for w in who if w != "flax"]),
-        "Median times of a call. `ours` is the implementation that is chosen.",
+        "Median times of a call. `ours` is the implementation that is chosen. Programs "
+        "compile side by side, so a time to compile is an upper bound.",
         tables.markdown_table(titles, cells),
     ]
 

@@ -151,6 +151,7 @@ def test_a_check_finds_wrong_gradients(factor, passed, error):
     job = CheckJob("square", wrong, lambda x: x**2, (x,))
     session = a_session(io.StringIO())
     job.prepare(session)
+    session.wait()
     found = job.run(session)
     assert found["passed"] == passed
     if error is None:
@@ -163,6 +164,7 @@ def test_a_recurrence_passes_its_check():
     (job,) = (j for j in check_jobs() if j.key == "checks: gru split 37x40x48-128")
     session = a_session(io.StringIO())
     job.prepare(session)
+    session.wait()
     found = job.run(session)
     assert found["passed"] and 0 < found["error"] < 1e-5
 

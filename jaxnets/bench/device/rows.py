@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -59,7 +58,6 @@ class RowJob:
         self.key = f"{suite.name}: {row.name}"
         self.programs = suite.programs
         self._cases: list[tuple[Case, str, dict[str, Future[Any]]]] = []
-        self._deadline = 0.0
 
     def prepare(self, session: Session) -> None:
         """Begin to compile all programs."""
@@ -85,7 +83,6 @@ class RowJob:
                 for who, program in wanted.items()
             }
             self._cases.append((case, chosen, futures))
-        self._deadline = time.monotonic() + session.options.compile_seconds
 
     def run(self, session: Session) -> dict[str, Any]:
         """Time the programs and return the fields of the row."""
@@ -103,7 +100,7 @@ class RowJob:
         programs = {}
         for who, future in futures.items():
             try:
-                programs[who] = session.result(future, self._deadline)
+                programs[who] = session.result(future)
             except Exception as error:
                 skipped[who] = reason_of(error)
         return programs

@@ -3,8 +3,8 @@
 import io
 import json
 import os
-import time
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -41,6 +41,7 @@ class Session:
         self.torch_told = False
         self._channel = channel
         self._threads = ThreadPoolExecutor(cores())
+        self._compiling: list[Future[Any]] = []
         self._torch = self._threads.submit(self._start_torch)
 
     def send(self, **message: Any) -> None:
@@ -72,7 +73,8 @@ class Session:
         if (key, who) in self._broken:
             return _failed(ValueError(self._broken[key, who]))
         if key not in self._suspects:
-            return self._threads.submit(function, *arguments)
+            self._compiling.append(self._threads.submit(function, *arguments))
+            return self._compiling[-1]
         self.begin(key, who)
         found: Future[Any] = Future()
         try:
@@ -82,23 +84,21 @@ class Session:
             found.set_exception(error)
         return found
 
-    def result(self, future: Future[Any], deadline: float) -> Any:
-        """Return the result of `submit`.
+    def wait(self) -> None:
+        """Wait until all is compiled, so that it does not disturb what is timed."""
+        futures.wait(self._compiling, self.options.compile_seconds)
+        self._compiling.clear()
 
-        Args:
-            future: What `submit` returned.
-            deadline: The `time.monotonic()` at which to give up.
+    def result(self, future: Future[Any]) -> Any:
+        """Return what `submit` returned, after `wait`.
 
         Raises:
-            TimeoutError: If it is not there by then.
+            TimeoutError: If it is not there.
         """
-        try:
-            return future.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError as error:
-            if future.done():
-                raise
-            seconds = self.options.compile_seconds
-            raise TimeoutError(f"compiling takes more than {seconds:.0f} s") from error
+        if future.done():
+            return future.result()
+        seconds = self.options.compile_seconds
+        raise TimeoutError(f"compiling takes more than {seconds:.0f} s")
 
     def check_device(self, key: str, who: str, error: Exception) -> None:
         """End this process if the device computes nothing since this error.

@@ -139,7 +139,8 @@ def _recurrences(measurements: list[Measurement]) -> list[str]:
         "rows that both have. Above 1 the implementation is faster than Flax.",
         _means(measurements, [w for w in who if w != "flax"]),
         "Median times of a call. `ours` is the implementation that is chosen. Programs "
-        "compile side by side, so a time to compile is an upper bound.",
+        "compile side by side, so a time to compile is an upper bound. Products have "
+        "the default precision of each library, which may be TF32 in float32.",
         tables.markdown_table(titles, cells),
     ]
 

@@ -76,6 +76,7 @@ def _do_batch(session: Session, batch: list[Job]) -> None:
             job.prepare(session)
         except Exception as error:
             failed[job.key] = reason_of(error)
+    session.wait()
     for job in batch:
         row: dict[str, Any] = {"key": job.key, "group": job.group}
         if job.key not in failed:

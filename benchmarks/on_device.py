@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from jaxnets.bench.device.options import SHARES, DeviceOptions
-from jaxnets.bench.device.record import read_record
+from jaxnets.bench.device.record import read_record, write_record
 from jaxnets.bench.device.supervisor import supervise
 from jaxnets.bench.device.tables import page
 
@@ -39,6 +39,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--peers", default="flax,torch", help="flax, torch or both; by default both"
     )
     parser.add_argument("--rows", type=int, help="only so many rows of each group")
+    parser.add_argument(
+        "--only", default="", help="only rows that contain one of these texts"
+    )
+    parser.add_argument(
+        "--without", default="", help="contenders to leave out, such as in_place"
+    )
+    parser.add_argument("--again", help="measure the rows again that contain this text")
     parser.add_argument("--rounds", type=int, default=5, help="samples of each program")
     parser.add_argument(
         "--sizes", default="full", help="full, or tiny to try everything on a CPU"
@@ -49,6 +56,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
 def main(arguments: list[str] | None = None) -> int:
     given = parse(arguments)
     if given.tables:
@@ -56,12 +67,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     options = DeviceOptions(
         minutes=given.minutes,
-        groups=tuple(given.groups.split(",")),
-        peers=tuple(filter(None, given.peers.split(","))),
+        groups=words(given.groups),
+        peers=words(given.peers),
         sizes=given.sizes,
         rows=given.rows,
+        only=words(given.only),
+        without=words(given.without),
         rounds=given.rounds,
     )
+    if given.again:
+        record = read_record(given.out)
+        record.forget(given.again)
+        write_record(given.out, record)
     code = supervise(options, given.out)
     print(page(read_record(given.out)), flush=True)
     return code

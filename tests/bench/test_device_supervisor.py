@@ -180,6 +180,16 @@ def test_another_environment_is_told_and_a_later_fact_is_added(tmp_path):
     assert read_record(tmp_path / "out.json") == record
 
 
+def test_forgotten_rows_run_again():
+    keys = ["ops: a", "recurrent: lstm 1", "recurrent: lstm 2"]
+    rows = {key: {"key": key} for key in keys}
+    broken = [["recurrent: lstm 1", "forward pallas", "hung"]]
+    record = DeviceRecord(rows=rows, broken=broken, suspects=keys[:2])
+    record.forget("lstm 1")
+    assert list(record.rows) == [keys[0], keys[2]]
+    assert not record.broken and record.suspects == ["ops: a"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

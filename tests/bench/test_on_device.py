@@ -61,8 +61,8 @@ def rows_of(messages):
 def said():
     """The messages about one row that was compiled program by program."""
     broken = [[KEY, "forward scan", "said nothing for 90 s"]]
-    options = {"groups": ("recurrent",), "broken": broken, "suspects": [KEY]}
-    return messages_of(**options)
+    options = {"groups": ("recurrent",), "without": ("split",)}
+    return messages_of(**options, broken=broken, suspects=[KEY])
 
 
 def test_a_row_has_the_times_of_every_implementation_that_runs(said):
@@ -70,7 +70,8 @@ def test_a_row_has_the_times_of_every_implementation_that_runs(said):
     assert (row["key"], row["group"]) == (KEY, "recurrent")
     forward, gradients = row["measurements"]
     assert (forward["direction"], gradients["direction"]) == ("forward", "gradients")
-    ran = {"split", "scan", "in_place", "flax", "ours"}
+    # "split" was not asked for.
+    ran = {"scan", "in_place", "flax", "ours"}
     assert set(gradients["seconds"]) == ran and set(forward["seconds"]) == ran - {
         "scan"
     }
@@ -199,6 +200,12 @@ def test_the_rows_that_were_asked_for_are_there():
     assert "recurrent: gru 32x128x128-128 bfloat16" in keys["recurrent"][:6]
     assert keys["ops"][0] == "ops: max_pool 256x32x32x64 k2 s2"
     assert "ops: max_pool 256x32x32x64 k3 s2 bfloat16" in keys["ops"]
+    few = DeviceOptions(only=("gru*1x*-512 bf", "rnn 1x128*-64"), rows=3)
+    assert [job.key for job in groups.jobs("recurrent", few)] == [
+        "recurrent: gru 1x128x512-512 bfloat16",
+        "recurrent: gru 1x512x512-512 bfloat16",
+        "recurrent: rnn 1x128x64-64",
+    ]
     assert keys["training"][0] == "training: resnet 256x32x32x3 classes10 depth20"
 
 

@@ -55,7 +55,7 @@ def jobs(group: str, options: DeviceOptions) -> list[Job]:
         shrink = _tiny if options.sizes == "tiny" else lambda row: row
         rows = {row.name: row for row in map(shrink, ROWS[group]())}
         found = [RowJob(SUITES[group], row) for row in rows.values()]
-    return found[: options.rows]
+    return [job for job in found if options.wants(job.key)][: options.rows]
 
 
 def _recurrent() -> Iterator[Row]:

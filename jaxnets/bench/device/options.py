@@ -1,6 +1,7 @@
 """What to measure on a device, and for how long. It does not import JAX."""
 
 import dataclasses
+import fnmatch
 from collections.abc import Sequence
 
 
@@ -29,6 +30,9 @@ class DeviceOptions:
         peers: The peers that are timed beside ours.
         sizes: "full", or "tiny" to try everything at a size that takes no time.
         rows: Of each group, only so many rows; None is all.
+        only: Only the rows whose key contains one of these texts, which may have shell
+            wildcards; none is all.
+        without: Contenders that are left out, such as "in_place".
         rounds: How often each contender is sampled.
         sample_seconds: The least duration of a sample.
         compile_seconds: A program that takes longer to compile is left out.
@@ -47,6 +51,8 @@ class DeviceOptions:
     peers: Sequence[str] = ("flax", "torch")
     sizes: str = "full"
     rows: int | None = None
+    only: Sequence[str] = ()
+    without: Sequence[str] = ()
     rounds: int = 5
     sample_seconds: float = 0.02
     compile_seconds: float = 60.0
@@ -66,6 +72,16 @@ class DeviceOptions:
                     )
         if not self.minutes > 0:
             raise ValueError(f"--minutes is {self.minutes}; wanted more than 0.")
+
+    def wants(self, key: str) -> bool:
+        """Return whether the row of this key is measured.
+
+        Example:
+            >>> DeviceOptions(only=("lstm*bfloat16",)).wants("recurrent: lstm 2x5x4-6")
+            False
+        """
+        found = (fnmatch.fnmatchcase(key, f"*{text}*") for text in self.only)
+        return not self.only or any(found)
 
     @property
     def shares(self) -> dict[str, float]:

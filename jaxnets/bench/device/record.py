@@ -53,6 +53,12 @@ class DeviceRecord:
         else:
             self.environment.append(facts)
 
+    def forget(self, text: str) -> None:
+        """Drop the rows whose key contains a text, so that they are measured again."""
+        self.rows = {key: row for key, row in self.rows.items() if text not in key}
+        self.broken = [each for each in self.broken if text not in each[0]]
+        self.suspects = [key for key in self.suspects if text not in key]
+
     def measurements(self, group: str) -> list[Measurement]:
         """Return all measurements of a group that hold a time of ours."""
         found = [

@@ -65,7 +65,7 @@ class RowJob:
             wanted = {
                 who: program
                 for who, program in case.programs.items()
-                if who not in self.suite.left_out
+                if who not in (*self.suite.left_out, *session.options.without)
                 and (who != "flax" or "flax" in session.options.peers)
             }
             chosen = _plan(case) if self.suite.planned else ""
@@ -110,7 +110,8 @@ def _time_case(job: RowJob, session: Session, case: Case, chosen: str, futures):
     skipped: dict[str, str] = {}
     own = job.compiled(session, futures, skipped)
     programs: dict[str, Any] = dict(own)
-    if job.suite.torch and case.in_torch:
+    with_torch = job.suite.torch and "torch" not in session.options.without
+    if with_torch and case.in_torch:
         session.begin(job.key, f"{case.direction} torch")
         try:
             programs["torch"] = session.torch().prepare(case)

@@ -32,15 +32,20 @@ UNTIMED = 0.05
 class JaxProgram:
     """A compiled function and its arguments on the device.
 
+    Args:
+        program: The function and its arguments.
+        options: Options of the compiler for this program alone.
+
     Attributes:
         compile_seconds: The seconds that tracing and compiling took.
         temp_bytes: The memory that it needs beside arguments and results; None if the
             backend does not report it.
     """
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, options: dict[str, Any] | None = None):
         started = time.perf_counter()
-        self._call = jax.jit(program.function).lower(*program.arguments).compile()
+        lowered = jax.jit(program.function).lower(*program.arguments)
+        self._call = lowered.compile(options)
         self.compile_seconds = time.perf_counter() - started
         analysis = self._call.memory_analysis()
         self.temp_bytes = getattr(analysis, "temp_size_in_bytes", None)
@@ -102,8 +107,8 @@ def time_case(
         except PeerError as error:
             skipped["torch"] = str(error)
     seconds: dict[str, list[float]] = {who: [] for who in programs}
-    with _no_garbage_collection():
-        samples = {who: _warm_up(p, sample_seconds) for who, p in programs.items()}
+    with no_garbage_collection():
+        samples = {who: warm_up(p, sample_seconds) for who, p in programs.items()}
         # Permutations, so that no contender always comes first or after the same one.
         orders = itertools.cycle(itertools.permutations(programs))
         for order in itertools.islice(orders, rounds):
@@ -134,13 +139,19 @@ class Sample(NamedTuple):
     before: int
 
 
-def _warm_up(program, sample_seconds: float) -> Sample:
-    """Run for about the duration of a sample and return the size of the samples."""
+def warm_up(program: Any, sample_seconds: float, untimed: float = UNTIMED) -> Sample:
+    """Run for about the duration of a sample and return the size of the samples.
+
+    Args:
+        program: A `JaxProgram`, or another object that has its `seconds`.
+        sample_seconds: The least duration of a sample.
+        untimed: The seconds of the calls that precede it and are not timed.
+    """
     taken = program.seconds(1)
     if taken > SLOW:
         return Sample(1, 0)
     for _ in range(2):
-        sample = Sample(_calls(sample_seconds, taken), _calls(UNTIMED, taken))
+        sample = Sample(_calls(sample_seconds, taken), _calls(untimed, taken))
         taken = program.seconds(*sample)
     return sample
 
@@ -151,7 +162,8 @@ def _calls(seconds: float, each: float) -> int:
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Collect garbage once, and then none inside the block."""
     gc.collect()
     gc.disable()
     try:

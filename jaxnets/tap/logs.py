@@ -69,11 +69,18 @@ def _with_shard_axis(log: TapLog, shards: int) -> TapLog:
     JAX concatenates the logs of the shards along their first axis. Scalars become
     `(shards,)`, which is right, but those of a loop become `(shards * time,)`. Outside
     a loop the marker, which has one axis from the start, keeps the number of its axes.
+    Loops around the `shard_map` add axes before. The marker is the same on all shards,
+    so JAX does not concatenate it, and the axis of shards is the first one whose sizes
+    differ. With `check_vma=False` JAX concatenates everything, and the axis is taken to
+    be the first one that can be divided.
     """
     shape = log.cotangent.norm.shape
     if log.shard_marker is None or log.shard_marker.ndim == len(shape):
         return log
-    axis = next(a for a, size in enumerate(shape) if size % shards == 0)
+    sizes = enumerate(zip(shape, log.shard_marker.shape, strict=False))
+    differ = [a for a, (size, of_marker) in sizes if size != of_marker]
+    divisible = [a for a, size in enumerate(shape) if size % shards == 0]
+    axis = (differ or divisible)[0]
     split = (*shape[:axis], shards, shape[axis] // shards, *shape[axis + 1 :])
     return jax.tree.map(
         lambda values: values.reshape(split), log._replace(shard_marker=None)

@@ -1,8 +1,6 @@
 """Taps in layers, on several devices, in branches, and chosen by name."""
 
-import os
-import subprocess
-import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,47 +12,54 @@ from jaxnets.gradflow import measure, scope, tap
 from tests.oracles import gradflow as oracle
 
 
-SHARDED = """
-import jax, jax.numpy as jnp, numpy as np
-from jaxnets.gradflow import measure, tap
-spec, x = jax.sharding.PartitionSpec, np.arange(1.0, 7.0, dtype=np.float32)
-mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-def local(w, x):
-    return jax.lax.psum(jnp.sum(x * tap(w * x, "product")), "data")
-def loss(w, x):
-    in_specs = (spec(), spec("data"))
-    return jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=spec())(w, x)
-flow = jax.jit(lambda w, x: measure(loss, w, x))(np.float32(2.0), x)
+def sharded(local, mesh, **options):
+    """Sum what `local(w, x)` returns over two shards of `x`."""
+    spec = jax.sharding.PartitionSpec
+    total = lambda w, x: jax.lax.psum(local(w, x), "data")
+    specs: dict[str, Any] = {"in_specs": (spec(), spec("data")), "out_specs": spec()}
+    return jax.shard_map(total, mesh=mesh, **specs, **options)
+
+
 def steps(w, x):
+    """In this loop h_t = (1 + w x_t) h_{t-1}."""
     loop = lambda h, x_t: (h + x_t * tap(w * h, "h"), None)
-    h = jnp.ones(()) + 0.0 * x[0, 0]
-    return jax.lax.psum(jax.lax.scan(loop, h, x[0])[0], "data")
-def looped(w, x):
-    in_specs = (spec(), spec("data"))
-    return jax.shard_map(steps, mesh=mesh, in_specs=in_specs, out_specs=spec())(w, x)
-loops = jax.jit(lambda w, x: measure(looped, w, x))(np.float32(2.0), x.reshape(2, 3))
-assert loops.taps["h"].norm.shape == (2, 3), loops.taps["h"].norm.shape
-print(len(jax.devices()), *flow.taps["product"].norm.ravel(), flow.grads,
-      *loops.taps["h"].norm.ravel())
-"""
+    return jax.lax.scan(loop, jnp.ones(()) + 0.0 * x[0, 0], x[0])[0]
 
 
-def test_shard_map_over_two_devices_gives_one_norm_for_each():
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    }
-    command = [sys.executable, "-c", SHARDED]
-    answer = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True
-    )
-    devices, *numbers = map(float, answer.stdout.split())
-    assert devices == 2
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_shard_map_over_two_devices_gives_one_norm_for_each(check_vma):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = np.arange(1.0, 7.0, dtype=np.float32)
+    local = lambda w, x: jnp.sum(x * tap(w * x, "product"))
+    loss = sharded(local, mesh, check_vma=check_vma)
+    flow = jax.jit(lambda w, x: measure(loss, w, x))(np.float32(2.0), x)
     # dL / d(w x_i) = x_i, three on each device; dL/dw is the sum of their squares.
-    expected = [np.linalg.norm([1, 2, 3]), np.linalg.norm([4, 5, 6]), 91]
-    # In the loop h_t = (1 + 2 x_t) h_{t-1}, and dL / d(w h) = x_t dL/dh_t.
-    expected += [1 * 5 * 7, 2 * 7, 3, 4 * 11 * 13, 5 * 13, 6]
-    np.testing.assert_allclose(numbers, expected, rtol=1e-6)
+    expected = [np.linalg.norm([1, 2, 3]), np.linalg.norm([4, 5, 6])]
+    np.testing.assert_allclose(flow.taps["product"].norm, expected, rtol=1e-6)
+    np.testing.assert_allclose(flow.grads, 91)
+    loss = sharded(steps, mesh, check_vma=check_vma)
+    flow = jax.jit(lambda w, x: measure(loss, w, x))(np.float32(2.0), x.reshape(2, 3))
+    # dL / d(w h) = x_t dL/dh_t.
+    expected = [[1 * 5 * 7, 2 * 7, 3], [4 * 11 * 13, 5 * 13, 6]]
+    np.testing.assert_allclose(flow.taps["h"].norm, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("outer", "time"), [(1, 1), (2, 3), (4, 1), (4, 2)])
+def test_shard_map_between_two_loops(outer, time):
+    """The axis of shards is between those of the loops, whatever their lengths."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = np.arange(1.0, 1 + 2 * time, dtype=np.float32).reshape(2, time)
+    inner = sharded(steps, mesh)
+
+    def loss(w):
+        add = lambda total, scale: (total + scale * inner(w, x), None)
+        return jax.lax.scan(add, 0.0, jnp.arange(1.0, 1 + outer))[0]
+
+    norms = measure(loss, np.float32(2.0)).taps["h"].norm
+    single = measure(lambda w: inner(w, x), np.float32(2.0)).taps["h"].norm
+    assert single.shape == (2, time)
+    scales = np.arange(1.0, 1 + outer)[:, None, None]
+    np.testing.assert_allclose(norms, scales * np.asarray(single), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])

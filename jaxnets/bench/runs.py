@@ -8,25 +8,18 @@ from typing import Any
 import jax
 
 from jaxnets.bench import tables
+from jaxnets.bench.compiled.runs import compile_suite
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
 from jaxnets.bench.record import BenchmarkRecord
-from jaxnets.bench.suites import gradflow, ops, recurrent, training
+from jaxnets.bench.suites import CASES
 from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
 from jaxnets.runs.files import printable, write_text
 from jaxnets.studies.machine import cores, devices, environment
 
-
-# For each suite, the function that turns a row of its grid into cases.
-CASES = {
-    "ops": ops.cases,
-    "recurrent": recurrent.cases,
-    "training": training.cases,
-    "gradflow": gradflow.cases,
-}
 
 # For each further program of ours, the column of a grid that asks for it.
 VARIANT_COLUMNS = {
@@ -38,7 +31,7 @@ VARIANT_COLUMNS = {
 
 
 def run(options: Options) -> None:
-    """Time the rows that the options ask for, and print and write the results.
+    """Time or compile the rows that the options ask for; print and write the results.
 
     An interrupted run writes its files too, with the cases that it finished.
 
@@ -46,8 +39,8 @@ def run(options: Options) -> None:
         options: What to time and where to write it.
 
     Raises:
-        ValueError: If no row matches, a peer that was named is not installed, JAX has
-            no device, or the arrays of a row do not fit into memory.
+        ValueError: If no row matches, a peer or a compiler that was named is not
+            installed, JAX has no device, or the arrays of a row do not fit into memory.
 
     Example:
         >>> from jaxnets.bench.options import Options
@@ -57,6 +50,9 @@ def run(options: Options) -> None:
     rows = chosen_rows(options)
     if options.list:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
+        return
+    if options.compile_for is not None:
+        compile_suite(options, rows)
         return
     # This raises an error if JAX has none, before anything is started.
     devices()

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 
 # A row counts as slower than a peer if its ratio is below this.
@@ -101,29 +101,6 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
-class Compared(Protocol):
-    """What a summary needs to know of a case: who it is, and its ratios."""
-
-    @property
-    def name(self) -> str:
-        """Name of the row."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """Group of the row."""
-        ...
-
-    @property
-    def direction(self) -> str:
-        """Direction of the case."""
-        ...
-
-    def ratio(self, peer: str) -> Ratio | None:
-        """Return the ratio to a peer, or None if there is none."""
-        ...
-
-
 class Summary(NamedTuple):
     """A group of measurements compared with one peer.
 
@@ -148,11 +125,12 @@ class Summary(NamedTuple):
     worst_ratio: float
 
 
-def summaries(measurements: Iterable[Compared], peers: Sequence[str]) -> list[Summary]:
+def summaries(measurements: Iterable[Any], peers: Sequence[str]) -> list[Summary]:
     """Summarise each group and, if there are several, all of them together.
 
     Args:
-        measurements: The measurements of a run.
+        measurements: The measurements of a run, or other objects that have `name`,
+            `group`, `direction` and `ratio(peer)` as those do.
         peers: Names of the peers to compare with.
 
     Returns:

@@ -20,7 +20,7 @@ from jaxnets.bench.compiled.cost import Cost, cost
 from jaxnets.bench.compiled.hlo import read_module
 
 
-# What libtpu has to find in the environment, so that it asks no cloud which machine this
+# What libtpu has to find in the environment, so that it asks no cloud what this machine
 # is, and lets other processes compile beside this one.
 ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",

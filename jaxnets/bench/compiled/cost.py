@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 from jaxnets.bench.compiled import loops
 from jaxnets.bench.compiled.arithmetic import operations
-from jaxnets.bench.compiled.hlo import Computation, Instruction, Module, arrays
+from jaxnets.bench.compiled.hlo import (
+    NAMES,
+    Computation,
+    Instruction,
+    Module,
+    arrays,
+)
 from jaxnets.bench.compiled.traffic import kernel_bytes
 
 
-# Instructions that only name what others have computed.
-NAMES = frozenset(
-    "parameter constant tuple get-tuple-element bitcast after-all add-dependency "
-    "optimization-barrier partition-id replica-id domain".split()
-)
 # Calls that only reserve memory or tell the compiler something.
 NO_KERNELS = ("AllocateBuffer", "ConcatBitcast", "Sharding")
 # Instructions of a TPU that its copying engine runs beside the others.
@@ -42,16 +43,28 @@ class Cost(NamedTuple):
     moved: float = 0.0
     main: float = 0.0
     flops: float = 0.0
-    kernels: float = 0.0
+    kernels: int = 0
     loops: int = 0
 
     def plus(self, other: "Cost") -> "Cost":
         """Return the sum of two costs."""
-        return Cost(*(a + b for a, b in zip(self, other, strict=True)))
+        return Cost(
+            self.moved + other.moved,
+            self.main + other.main,
+            self.flops + other.flops,
+            self.kernels + other.kernels,
+            self.loops + other.loops,
+        )
 
     def times(self, number: int) -> "Cost":
         """Return the cost of `number` times the same."""
-        return Cost(*(number * each for each in self[:-1]), self.loops)
+        return Cost(
+            number * self.moved,
+            number * self.main,
+            number * self.flops,
+            number * self.kernels,
+            self.loops,
+        )
 
 
 def cost(module: Module) -> Cost:

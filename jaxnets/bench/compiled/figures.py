@@ -118,8 +118,16 @@ def figures(
         0.001
     """
     least = max(cost.main / chip.bandwidth, cost.flops / chip.peak[dtype])
-    counts = (round(each) for each in cost[:4])
-    return Figures(*counts, temp_bytes, least, cost.loops, seconds)
+    return Figures(
+        bytes=round(cost.moved),
+        main_bytes=round(cost.main),
+        flops=round(cost.flops),
+        kernels=cost.kernels,
+        temp_bytes=temp_bytes,
+        roofline_seconds=least,
+        unknown_loops=cost.loops,
+        compile_seconds=seconds,
+    )
 
 
 def read_compiled_record(text: str) -> CompiledRecord:

@@ -16,6 +16,11 @@ NAME = re.compile(r"%([\w.\-$]+)")
 CALLED = re.compile(
     r"\b(calls|to_apply|body|condition|\w+_computations?)=(\{[^}]*\}|%\S+)"
 )
+# Instructions that only name what others have computed.
+NAMES = (
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
+    *("add-dependency", "optimization-barrier", "partition-id", "replica-id", "domain"),
+)
 
 
 class Array(NamedTuple):

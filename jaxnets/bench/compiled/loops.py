@@ -65,15 +65,19 @@ def trips(module: Module, loop: Instruction, start: Known) -> int | None:
     body, condition = (
         module.computations[loop.called[part][0]] for part in ("body", "condition")
     )
-    compared = _comparison(module, condition, constants_of(module, loop, start))
-    if compared is None or compared[1].element not in start:
+    constants = constants_of(module, loop, start)
+    compared = _comparison(module, condition, constants)
+    if compared is None:
         return None
     direction, counter, bound = compared
-    name = body.instructions[body.root].operands[counter.element]
-    after = value_of(module, body, name, constants_of(module, loop, start))
-    if after is None or after.element != counter.element or not after.offset:
+    element = counter.element
+    if element is None or element not in start or bound.element is not None:
         return None
-    first = start[counter.element].offset + counter.offset
+    name = body.instructions[body.root].operands[element]
+    after = value_of(module, body, name, constants)
+    if after is None or after.element != element or not after.offset:
+        return None
+    first = start[element].offset + counter.offset
     distance = bound.offset - first + {"LE": 1, "GE": -1}.get(direction, 0)
     return max(0, -(-distance // after.offset))
 
@@ -91,12 +95,14 @@ def _comparison(
     direction = root.attribute(r"direction=(\w+)")
     if root.opcode != "compare" or direction not in EXCHANGED:
         return None
-    sides = [value_of(module, inside, n, known, arguments) for n in root.operands]
-    if None in sides or sum(side.element is None for side in sides) != 1:
+    left, right = (
+        value_of(module, inside, name, known, arguments) for name in root.operands
+    )
+    if left is None or right is None:
         return None
-    if sides[0].element is None:
-        return EXCHANGED[direction], sides[1], sides[0]
-    return direction, sides[0], sides[1]
+    if left.element is None:
+        return EXCHANGED[direction], right, left
+    return direction, left, right
 
 
 def value_of(

@@ -58,7 +58,7 @@ class Compiler:
 
     def __init__(self, chip: str):
         self.platform = CHIPS[chip].platform
-        device = _device(chip)
+        device = device_of(chip)
         self._sharding = SingleDeviceSharding(device)
         self._found: dict[str, Compiled] = {}
         # Pallas asks this for the kind of device, since there is no device to ask.
@@ -70,14 +70,18 @@ class Compiler:
         )
         self._mesh = AbstractMesh((), (), abstract_device=abstract)
 
+    def lower(self, program: Program) -> jax.stages.Lowered:
+        """Trace and lower a program for the chip."""
+        arguments = jax.tree.map(self._abstract, program.arguments)
+        with use_abstract_mesh(self._mesh):
+            return jax.jit(program.function).lower(*arguments)
+
     def compile(self, program: Program) -> Compiled:
         """Compile a program as `jax.jit` does, and read what it costs.
 
         Programs that are equal before they are compiled are compiled once.
         """
-        arguments = jax.tree.map(self._abstract, program.arguments)
-        with use_abstract_mesh(self._mesh):
-            lowered = jax.jit(program.function).lower(*arguments)
+        lowered = self.lower(program)
         text = lowered.as_text()
         if text not in self._found:
             started = time.perf_counter()
@@ -96,7 +100,7 @@ class Compiler:
         )
 
 
-def _device(chip: str) -> Any:
+def device_of(chip: str) -> Any:
     """Return a device that only a compiler knows."""
     _, platform, topology, _, _ = CHIPS[chip]
     for name, value in ENVIRONMENT.items():
@@ -112,9 +116,8 @@ def _device(chip: str) -> Any:
         return topologies.get_topology_desc(platform=platform, **names).devices[0]
     except Exception as error:
         # Which exception it is depends on what is missing.
-        extra = EXTRAS[platform]
         raise ValueError(
             f"--compile-for {chip} needs the compiler of that chip, which this "
-            f"environment lacks. Try: uv run --isolated --extra {extra} jaxnets bench "
-            f"... --compile-for {chip}. JAX says: {error}"
+            f"environment lacks. Try: uv run --isolated --extra {EXTRAS[platform]} "
+            f"jaxnets bench ops --compile-for {chip}. JAX says: {error}"
         ) from error

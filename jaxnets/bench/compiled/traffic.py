@@ -62,8 +62,8 @@ def kernel_bytes(
         for array in arrays(computation.instructions[name].shape):
             moved.append((array, share * array.nbytes))
     return Bytes(
-        sum(size for _, size in moved),
-        sum(size for array, size in moved if array.space == 0),
+        math.fsum(size for _, size in moved),
+        math.fsum(size for array, size in moved if array.space == 0),
     )
 
 
@@ -148,14 +148,14 @@ def _written(module, computation, name) -> list[tuple[Array, float]]:
         # The last view says where the result lies.
         (array,) = arrays(found.shape)
         sizes = [size for _, size in target]
-        return [(array, min(sum(sizes), array.nbytes))]
+        return [(array, min(math.fsum(sizes), float(array.nbytes)))]
     if found.opcode == "fusion":
         inside = module.computations[found.called["calls"][0]]
         sizes = [size for _, size in _written(module, inside, inside.root)]
         return list(zip(arrays(found.shape), sizes, strict=True))
     if found.name in _updates(computation):
         return _result(computation, found)
-    return [(array, array.nbytes) for array in arrays(found.shape)]
+    return [(array, float(array.nbytes)) for array in arrays(found.shape)]
 
 
 def _result(computation, found) -> list[tuple[Array, float]]:
@@ -170,7 +170,7 @@ def _result(computation, found) -> list[tuple[Array, float]]:
         return [(array, min(1.0, share) * times * array.nbytes)]
     if found.opcode.endswith("-start"):
         results = _destination(found)
-    return [(array, array.nbytes) for array in results]
+    return [(array, float(array.nbytes)) for array in results]
 
 
 def _destination(start: Instruction) -> list[Array]:

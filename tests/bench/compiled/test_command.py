@@ -43,7 +43,7 @@ def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
     assert record.suite == "ops" and record.chip["name"] == "v5e"
     assert record.environment["jax"]
     names = [case.name for case in record.cases]
-    row = "max_pool 1x64x64x16 k8 s8"
+    row = "avg_pool 1x64x64x16 k8 s8"
     assert names == [row, row, f"{row} bfloat16", f"{row} bfloat16"]
     for case in record.cases:
         assert set(case.programs) == {"ours", "flax"}
@@ -55,7 +55,7 @@ def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
         assert case.over_ours("flax", "bytes") == ratio
     ours = [line for line in lines if line.startswith(row) and " ours " in line]
     assert len(ours) == 4
-    assert any(line.startswith("max_pool  forward      bytes") for line in lines)
+    assert any(line.startswith("avg_pool  forward      bytes") for line in lines)
 
 
 def test_equal_programs_are_compiled_once(on_cpu, monkeypatch):

@@ -7,7 +7,7 @@ from jaxnets.bench.cases import Program
 from jaxnets.bench.compiled.compiler import Compiler
 from jaxnets.bench.compiled.cost import cost
 from jaxnets.bench.compiled.figures import read_compiled_record
-from jaxnets.bench.compiled.hlo import read_module
+from jaxnets.bench.compiled.hlo import arrays, read_module
 from jaxnets.bench.suites import ops
 from jaxnets.cli import main
 from tests.bench.tiny import conv, pool
@@ -35,11 +35,19 @@ def compiler():
 def test_programs_without_loops_cost_what_xla_says(compiler, row):
     for case in ops.cases(row):
         compiled = compiler.lower(case.programs["flax"]).compile()
-        found = cost(read_module(compiled.as_text(), "tpu"))
-        wanted = compiled.cost_analysis()
+        module = read_module(compiled.as_text(), "tpu")
+        found, wanted = cost(module), compiled.cost_analysis()
         assert found.flops == wanted["flops"]
-        # XLA counts the end of a copy as another writing.
-        assert found.moved == pytest.approx(wanted["bytes accessed"], rel=0.15)
+        # XLA counts the end of a copy, which moves nothing, as a copy of its own, and
+        # single numbers with the padding of their tiles.
+        ends = sum(
+            array.nbytes
+            for each in module.computations[module.entry].instructions.values()
+            for array in arrays(each.shape)
+            if each.opcode.endswith("-done")
+        )
+        moved = pytest.approx(wanted["bytes accessed"], rel=0.05)
+        assert found.moved + 2 * ends == moved
 
 
 def test_a_loop_of_ten_times_the_steps_costs_ten_times_as_much(compiler):

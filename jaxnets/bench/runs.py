@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -52,7 +53,8 @@ def run(options: Options) -> None:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
         return
     if options.compile_for is not None:
-        compile_suite(options, rows)
+        with _room_for_arrays():
+            compile_suite(options, rows)
         return
     # This raises an error if JAX has none, before anything is started.
     devices()
@@ -73,18 +75,26 @@ def run(options: Options) -> None:
         legend = tables.legend(record.suite)
         print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)
         try:
-            _measure_all(rows, options, record, torch)
-        except jax.errors.JaxRuntimeError as error:
-            if "memory" not in str(error):
-                raise
-            raise ValueError(
-                "The arrays of a row do not fit into memory. Pass a smaller --batch, "
-                f"or name other --rows. JAX says: {error}"
-            ) from error
+            with _room_for_arrays():
+                _measure_all(rows, options, record, torch)
         finally:
             _write(record, options)
     if found := summaries(record.measurements, peers):
         print(f"\n{tables.summary_table(found)}")
+
+
+@contextlib.contextmanager
+def _room_for_arrays() -> Iterator[None]:
+    """Tell in one line that the arrays of a row do not fit into memory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise ValueError(
+            "The arrays of a row do not fit into memory. Pass a smaller --batch, "
+            f"or name other --rows. JAX says: {error}"
+        ) from error
 
 
 def _settings(options: Options, peers: tuple[str, ...]) -> dict[str, Any]:

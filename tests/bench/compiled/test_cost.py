@@ -277,3 +277,6 @@ ROOT %k = f32[9]{0} custom-call(%f), custom_call_target="tpu_custom_call", """
     found = cost_of(program(entry, inside))
     dot, reduced, windows, tanh = 2 * 5 * 3 * 2 * 7, 30, 3 * 2, 3
     assert found.flops == dot + reduced + windows + tanh + 2 * 3 * 2 * 7 + 1000
+    # The workspace of cuBLAS does not count.
+    fused, library, kernel = 5 * 3 * 7 + 5 * 7 * 2 + 3, 3 * 7 + 7 * 2 + 3 * 2, 3 + 9
+    assert found.moved == 4 * (fused + library + kernel)

@@ -1,5 +1,6 @@
 """What every test runs under: strict numerics, no accelerator, fresh randomness."""
 
+import importlib.util
 import os
 
 
@@ -32,6 +33,16 @@ def strict_numerics(request):
         return
     with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         yield
+
+
+def pytest_runtest_setup(item):
+    """Skip what needs the compiler for TPUs where that is not installed."""
+    if item.get_closest_marker("tpu_compiler") and not importlib.util.find_spec(
+        "libtpu"
+    ):
+        pytest.skip(
+            "needs libtpu: uv run --isolated --extra tpu pytest -m tpu_compiler"
+        )
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def chosen_rows(options: Options) -> list[Row]:
     """Return the rows that the options choose, with their batch size and dtype.
 
     Args:
-        options: Of these, `suite`, `rows`, `batch` and `dtype` are read.
+        options: Of these, `suite`, `rows`, `batch` and `dtypes` are read.
 
     Returns:
         The rows. If `batch` or `dtype` makes rows equal, only the first one is kept.
@@ -106,10 +106,10 @@ def chosen_rows(options: Options) -> list[Row]:
     Raises:
         ValueError: If no row is left.
     """
-    changes = {"batch": options.batch, "dtype": options.dtype}
-    changes = {name: value for name, value in changes.items() if value is not None}
     rows: list[Row] = []
-    for row in read_grid(options.suite):
+    for row, dtype in itertools.product(read_grid(options.suite), options.dtypes):
+        changes = {"batch": options.batch, "dtype": dtype}
+        changes = {name: value for name, value in changes.items() if value is not None}
         row = Row(row.group, row.spec | changes)
         if all(row.spec != earlier.spec for earlier in rows):
             rows.append(row)

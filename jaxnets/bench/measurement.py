@@ -125,13 +125,12 @@ class Summary(NamedTuple):
     worst_ratio: float
 
 
-def summaries(
-    measurements: Iterable[Measurement], peers: Sequence[str]
-) -> list[Summary]:
+def summaries(measurements: Iterable[Any], peers: Sequence[str]) -> list[Summary]:
     """Summarise each group and, if there are several, all of them together.
 
     Args:
-        measurements: The measurements of a run.
+        measurements: The measurements of a run, or other objects that have `name`,
+            `group`, `direction` and `ratio(peer)` as those do.
         peers: Names of the peers to compare with.
 
     Returns:

@@ -10,8 +10,10 @@ from jaxnets.runs.files import DEVICES
 
 Suite = Literal["ops", "recurrent", "training", "gradflow"]
 DType = Literal["float32", "bfloat16", "float16"]
+ChipName = Literal["v5e", "v5p", "v6e", "h200"]
 SUITES: tuple[str, ...] = get_args(Suite)
 DTYPES: tuple[str, ...] = get_args(DType)
+CHIP_NAMES: tuple[str, ...] = get_args(ChipName)
 PEERS = ("flax", "torch")
 # The rounds, and the least seconds of a sample, that `--quick` asks for.
 QUICK = (3, 0.005)
@@ -40,6 +42,9 @@ class Options:
         json: File to write every sample into.
         markdown: File to write the tables into.
         list: Print the rows instead of timing them.
+        compile_for: Time nothing, but compile the rows for this chip, which need not
+            be here, and print what its programs cost; without --dtype in float32 and
+            bfloat16.
 
     Raises:
         ValueError: If an option has a wrong value.
@@ -60,6 +65,7 @@ class Options:
     json: Path | None = None
     markdown: Path | None = None
     list: bool = False
+    compile_for: ChipName | None = None
 
     def __post_init__(self):
         for name, most in MOST.items():
@@ -70,12 +76,14 @@ class Options:
         for name, value, wanted in (
             ("suite", self.suite, SUITES),
             ("dtype", self.dtype, DTYPES),
+            ("compile-for", self.compile_for, CHIP_NAMES),
         ):
             if value is not None and value not in wanted:
                 raise ValueError(
                     f"--{name} is {value!r}; wanted one of {', '.join(wanted)}."
                 )
         self._check_networks()
+        self._check_compiled()
         unknown = [peer for peer in self.named_peers if peer not in PEERS]
         if unknown:
             raise ValueError(
@@ -130,6 +138,33 @@ class Options:
                 f"--peers is {self.peers!r}; wanted none: the gradflow suite times "
                 "this library alone."
             )
+
+    def _check_compiled(self) -> None:
+        """Check the options that have no meaning where nothing is timed."""
+        if self.compile_for is None:
+            return
+        if self.suite == "gradflow":
+            raise ValueError(
+                "--compile-for is for the suites ops, recurrent and training; the "
+                "suite is gradflow, which compares times."
+            )
+        if self.peers not in (None, "flax"):
+            raise ValueError(
+                f"--peers is {self.peers!r}; wanted flax or none with --compile-for: "
+                "PyTorch compiles nothing ahead."
+            )
+        if self.quick or self.rounds != Options.rounds:
+            raise ValueError(
+                "--quick and --rounds say how to time, and --compile-for times "
+                "nothing; leave them out."
+            )
+
+    @property
+    def dtypes(self) -> tuple[DType | None, ...]:
+        """The dtypes to take every row in; None is that of the row itself."""
+        if self.dtype is None and self.compile_for and self.suite != "training":
+            return ("float32", "bfloat16")
+        return (self.dtype,)
 
     @property
     def named_peers(self) -> tuple[str, ...]:

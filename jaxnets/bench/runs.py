@@ -3,30 +3,24 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 from jaxnets.bench import tables
+from jaxnets.bench.compiled.runs import compile_suite
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
 from jaxnets.bench.record import BenchmarkRecord
-from jaxnets.bench.suites import gradflow, ops, recurrent, training
+from jaxnets.bench.suites import CASES
 from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
 from jaxnets.runs.files import printable, write_text
 from jaxnets.studies.machine import cores, devices, environment
 
-
-# For each suite, the function that turns a row of its grid into cases.
-CASES = {
-    "ops": ops.cases,
-    "recurrent": recurrent.cases,
-    "training": training.cases,
-    "gradflow": gradflow.cases,
-}
 
 # For each further program of ours, the column of a grid that asks for it.
 VARIANT_COLUMNS = {
@@ -38,7 +32,7 @@ VARIANT_COLUMNS = {
 
 
 def run(options: Options) -> None:
-    """Time the rows that the options ask for, and print and write the results.
+    """Time or compile the rows that the options ask for; print and write the results.
 
     An interrupted run writes its files too, with the cases that it finished.
 
@@ -46,8 +40,8 @@ def run(options: Options) -> None:
         options: What to time and where to write it.
 
     Raises:
-        ValueError: If no row matches, a peer that was named is not installed, JAX has
-            no device, or the arrays of a row do not fit into memory.
+        ValueError: If no row matches, a peer or a compiler that was named is not
+            installed, JAX has no device, or the arrays of a row do not fit into memory.
 
     Example:
         >>> from jaxnets.bench.options import Options
@@ -57,6 +51,10 @@ def run(options: Options) -> None:
     rows = chosen_rows(options)
     if options.list:
         print("\n".join(f"{row.group}: {row.name}" for row in rows))
+        return
+    if options.compile_for is not None:
+        with _room_for_arrays():
+            compile_suite(options, rows)
         return
     # This raises an error if JAX has none, before anything is started.
     devices()
@@ -77,18 +75,26 @@ def run(options: Options) -> None:
         legend = tables.legend(record.suite)
         print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)
         try:
-            _measure_all(rows, options, record, torch)
-        except jax.errors.JaxRuntimeError as error:
-            if "memory" not in str(error):
-                raise
-            raise ValueError(
-                "The arrays of a row do not fit into memory. Pass a smaller --batch, "
-                f"or name other --rows. JAX says: {error}"
-            ) from error
+            with _room_for_arrays():
+                _measure_all(rows, options, record, torch)
         finally:
             _write(record, options)
     if found := summaries(record.measurements, peers):
         print(f"\n{tables.summary_table(found)}")
+
+
+@contextlib.contextmanager
+def _room_for_arrays() -> Iterator[None]:
+    """Tell in one line that the arrays of a row do not fit into memory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise ValueError(
+            "The arrays of a row do not fit into memory. Pass a smaller --batch, "
+            f"or name other --rows. JAX says: {error}"
+        ) from error
 
 
 def _settings(options: Options, peers: tuple[str, ...]) -> dict[str, Any]:

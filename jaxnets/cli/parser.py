@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets._version import __version__
-from jaxnets.bench.options import DTYPES, SUITES, Options
+from jaxnets.bench.options import CHIP_NAMES, DTYPES, SUITES, Options
 from jaxnets.cli.arguments import (
     FORMATS,
     Bench,
@@ -157,6 +157,7 @@ def _bench(words: Sequence[str]) -> Bench:
         "json": {"type": _path, "metavar": "FILE"},
         "markdown": {"type": _path, "metavar": "FILE"},
         "list": {"action": "store_true"},
+        "compile_for": {"choices": CHIP_NAMES},
     }
     for name, kind in kinds.items():
         default = getattr(Options, name)

@@ -1,0 +1,123 @@
+"""Compiles programs for a chip that is not here."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import topologies
+from jax.sharding import (
+    AbstractDevice,
+    AbstractMesh,
+    SingleDeviceSharding,
+    use_abstract_mesh,
+)
+
+from jaxnets.bench.cases import Program
+from jaxnets.bench.compiled.chips import CHIPS, EXTRAS
+from jaxnets.bench.compiled.cost import Cost, cost
+from jaxnets.bench.compiled.hlo import read_module
+
+
+# What libtpu has to find in the environment, so that it asks no cloud what this machine
+# is, and lets other processes compile beside this one.
+ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+# Without a GPU, XLA cannot time which form of a kernel is fastest.
+COMPILER_OPTIONS = {"tpu": {}, "cuda": {"xla_gpu_autotune_level": 0}}
+
+
+class Compiled(NamedTuple):
+    """A program that was compiled.
+
+    Attributes:
+        cost: What it costs.
+        temp_bytes: The main memory that it needs beside arguments and results.
+        seconds: The seconds that the compiler took.
+    """
+
+    cost: Cost
+    temp_bytes: int
+    seconds: float
+
+
+class Compiler:
+    """The compiler of one chip.
+
+    Args:
+        chip: Name of the chip, one of `CHIPS`.
+
+    Raises:
+        ValueError: If the compiler is not installed.
+    """
+
+    def __init__(self, chip: str):
+        self.platform = CHIPS[chip].platform
+        device = device_of(chip)
+        self._sharding = SingleDeviceSharding(device)
+        self._found: dict[str, Compiled] = {}
+        # Pallas asks this for the kind of device, since there is no device to ask.
+        cores = {"tpu": "num_cores", "cuda": "core_count"}[self.platform]
+        abstract = AbstractDevice(
+            device_kind=device.device_kind,
+            num_cores=getattr(device, cores, None),
+            platform=device.platform,
+        )
+        self._mesh = AbstractMesh((), (), abstract_device=abstract)
+
+    def lower(self, program: Program) -> jax.stages.Lowered:
+        """Trace and lower a program for the chip."""
+        arguments = jax.tree.map(self._abstract, program.arguments)
+        with use_abstract_mesh(self._mesh):
+            return jax.jit(program.function).lower(*arguments)
+
+    def compile(self, program: Program) -> Compiled:
+        """Compile a program as `jax.jit` does, and read what it costs.
+
+        Programs that are equal before they are compiled are compiled once.
+        """
+        lowered = self.lower(program)
+        text = lowered.as_text()
+        if text not in self._found:
+            started = time.perf_counter()
+            compiled = lowered.compile(COMPILER_OPTIONS[self.platform])
+            seconds = time.perf_counter() - started
+            module = read_module(compiled.as_text() or "", self.platform)
+            memory = compiled.memory_analysis()
+            temporary = int(getattr(memory, "temp_size_in_bytes", 0))
+            self._found[text] = Compiled(cost(module), temporary, seconds)
+        return self._found[text]
+
+    def _abstract(self, leaf: Any) -> jax.ShapeDtypeStruct:
+        leaf = jax.typeof(leaf)
+        return jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=self._sharding, weak_type=leaf.weak_type
+        )
+
+
+def device_of(chip: str) -> Any:
+    """Return a device that only a compiler knows."""
+    _, platform, topology, _, _ = CHIPS[chip]
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # The arrays are made on the CPU; a device of this machine is not needed.
+    jax.config.update("jax_platforms", "cpu")
+    jax.devices()
+    names = {"topology_name": topology}
+    if platform == "cuda":
+        config = Path(__file__).with_name(f"{chip}.pbtxt").read_text()
+        names = {"target_config": config, "topology": topology}
+    try:
+        return topologies.get_topology_desc(platform=platform, **names).devices[0]
+    except Exception as error:
+        # Which exception it is depends on what is missing.
+        raise ValueError(
+            f"--compile-for {chip} needs the compiler of that chip, which this "
+            f"environment lacks. Try: uv run --isolated --extra {EXTRAS[platform]} "
+            f"jaxnets bench ops --compile-for {chip}. JAX says: {error}"
+        ) from error

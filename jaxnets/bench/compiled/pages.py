@@ -1,0 +1,121 @@
+"""The figures of compiled programs as text."""
+
+from collections.abc import Sequence
+
+from jaxnets.bench.compiled.figures import COMPARED, CompiledCase, CompiledRecord
+from jaxnets.bench.measurement import summaries
+from jaxnets.bench.tables import (
+    PASSES,
+    SUMMARY_HEADER,
+    facts,
+    markdown_table,
+    summary_cells,
+    text_table,
+)
+
+
+LEGEND = (
+    "A ratio is a figure of that program over that of ours: above 1 ours has less. "
+    "`time` is the roofline: bytes of main memory over its bandwidth, or operations "
+    "over the peak of the matrix units, whichever takes longer. It is a bound, not a "
+    "time that anything took."
+)
+HEADER = (
+    "row",
+    "pass",
+    "program",
+    "bytes",
+    "main memory",
+    "flops",
+    "kernels",
+    "temp",
+    "time",
+    *(f"{figure} / ours" for figure in COMPARED),
+)
+
+
+def title(record: CompiledRecord) -> str:
+    """Return the line that says what these figures are, and what they are not."""
+    return (
+        f"Compiled for {record.chip['title']}, not run: nothing here was timed on any "
+        "device."
+    )
+
+
+def chip_facts(record: CompiledRecord) -> str:
+    """Return the figures of the chip that the roofline uses, in one line."""
+    peaks = ", ".join(
+        f"{peak / 1e12:.4g} TFLOP/s in {dtype}"
+        for dtype, peak in record.chip["peak"].items()
+    )
+    return (
+        f"{record.chip['title']}: {record.chip['bandwidth'] / 1e12:.3g} TB/s, {peaks}"
+    )
+
+
+def lines(case: CompiledCase) -> list[list[str]]:
+    """Return a line of cells for each contender, one for each title of `HEADER`."""
+    found = []
+    for who, each in case.programs.items():
+        least = "at least " * bool(each.unknown_loops)
+        ratios = ["-"] * len(COMPARED)
+        if who != "ours":
+            values = [case.over_ours(who, figure) for figure in COMPARED]
+            ratios = ["-" if v is None else f"{v:.2f}" for v in values]
+        found.append(
+            [
+                case.name,
+                PASSES.get(case.direction, case.direction),
+                who,
+                f"{least}{megabytes(each.bytes)}",
+                megabytes(each.main_bytes),
+                f"{each.flops / 1e9:.3g} G",
+                f"{least}{each.kernels:,}",
+                megabytes(each.temp_bytes),
+                f"{1e6 * each.roofline_seconds:.3g} us",
+                *ratios,
+            ]
+        )
+    return found
+
+
+def megabytes(number: int) -> str:
+    """Return a number of bytes, such as "1.26 MB"."""
+    return f"{number / 1e6:.3g} MB" if number < 1e8 else f"{number / 1e6:,.0f} MB"
+
+
+def summary_rows(cases: Sequence[CompiledCase]) -> list[list[str]]:
+    """Return the cells of the summary: Flax's figures over ours."""
+    return [summary_cells(each) for each in summaries(cases, tuple(COMPARED))]
+
+
+SUMMARY_TITLES = ["Flax / ours" if t == "peer" else t for t in SUMMARY_HEADER]
+
+
+def summary(record: CompiledRecord) -> str:
+    """Return the table of geometric means for the terminal."""
+    rows = summary_rows(record.cases)
+    return f"\n{text_table(SUMMARY_TITLES, rows)}" if rows else ""
+
+
+def markdown_page(record: CompiledRecord) -> str:
+    """Return the page that `--markdown` writes."""
+    rows = summary_rows(record.cases)
+    every = [line for case in record.cases for line in lines(case)]
+    return "\n\n".join(
+        [
+            title(record),
+            f"# jaxnets bench {record.suite} --compile-for {record.chip['name']}",
+            chip_facts(record) + ".",
+            facts(record.environment).replace("\n", ", ") + ".",
+            LEGEND,
+            *([markdown_table(SUMMARY_TITLES, rows)] if rows else []),
+            markdown_table(HEADER, every),
+            *(
+                f"{case.name}, {case.direction}: {who} did not compile: {reason}"
+                for case in record.cases
+                for who, reason in case.skipped.items()
+            ),
+            "",
+        ]
+    )

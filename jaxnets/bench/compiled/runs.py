@@ -1,0 +1,87 @@
+"""A run that compiles a suite for a chip, prints what that costs, and writes files."""
+
+import dataclasses
+import json
+
+from jaxnets.bench.cases import Case
+from jaxnets.bench.compiled import pages
+from jaxnets.bench.compiled.chips import CHIPS
+from jaxnets.bench.compiled.compiler import Compiler
+from jaxnets.bench.compiled.figures import CompiledCase, CompiledRecord, figures
+from jaxnets.bench.grid import Row
+from jaxnets.bench.options import Options
+from jaxnets.bench.suites import CASES
+from jaxnets.bench.tables import aligned, facts
+from jaxnets.runs.files import printable, write_text
+from jaxnets.studies.machine import environment
+
+
+# Layers without their loop. They take by far the longest to compile, and say nothing of
+# Flax.
+LEFT_OUT = ("outside",)
+
+
+def compile_suite(options: Options, rows: list[Row]) -> None:
+    """Compile the rows for a chip, and print and write what their programs cost.
+
+    An interrupted run writes its files too, with the cases that it finished.
+
+    Args:
+        options: Of these, `compile_for` names the chip.
+        rows: The rows of the suite.
+
+    Raises:
+        ValueError: If the compiler for that chip is not installed.
+    """
+    chip = CHIPS[str(options.compile_for)]
+    compiler = Compiler(str(options.compile_for))
+    known = {"name": options.compile_for, **chip._asdict()}
+    record = CompiledRecord(options.suite, known, environment(), [])
+    print(pages.title(record), pages.chip_facts(record), sep="\n")
+    print(facts(record.environment), pages.LEGEND, sep="\n\n", end="\n\n")
+    widths = [max(len(row.name) for row in rows), 11, 11, 9, 11, 8, 7, 8, 8, 12, 11]
+    print(aligned(pages.HEADER, widths), flush=True)
+    try:
+        for row in rows:
+            for case in CASES[options.suite](row):
+                record.cases.append(_compile(compiler, str(options.compile_for), case))
+                for line in pages.lines(record.cases[-1]):
+                    print(aligned(line, widths), flush=True)
+                for who, reason in record.cases[-1].skipped.items():
+                    print(f"  {who} did not compile: {reason}", flush=True)
+    finally:
+        _write(record, options)
+    print(pages.summary(record))
+
+
+def _compile(compiler: Compiler, name: str, case: Case) -> CompiledCase:
+    programs, skipped = {}, {}
+    for who, program in case.programs.items():
+        if who in LEFT_OUT:
+            continue
+        try:
+            found = compiler.compile(program)
+        except Exception as error:
+            # Which exception it is depends on the compiler. The other rows compile.
+            skipped[who] = printable(str(error).partition("\n")[0])
+            continue
+        programs[who] = figures(
+            found.cost,
+            CHIPS[name],
+            case.row.spec["dtype"],
+            found.temp_bytes,
+            found.seconds,
+        )
+    row = case.row
+    return CompiledCase(
+        row.name, row.group, case.direction, row.spec, programs, skipped
+    )
+
+
+def _write(record: CompiledRecord, options: Options) -> None:
+    """Write the files that the options name."""
+    if options.json is not None:
+        text = json.dumps(dataclasses.asdict(record), indent=1)
+        write_text(options.json, text + "\n")
+    if options.markdown is not None:
+        write_text(options.markdown, pages.markdown_page(record))

@@ -2,10 +2,11 @@
 
 The recurrent weights are read once and stay in VMEM, and so does the state. The gate
 inputs of a time block stream in and its outputs stream out while the kernel computes
-another block. A loop of XLA reads the weights and the state from HBM in every step.
+another block. A loop of XLA launches several kernels in every step.
 
 Products of float32 have the precision of `jax.default_matmul_precision`, as those of
-XLA. Its default on TPUs is one pass in bfloat16 with sums in float32.
+XLA: by default operands rounded to bfloat16, and sums in float32. Interpreted on a CPU,
+they have the precision of the CPU.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jaxnets.functional.recurrence.kernels.gates import GATES
 from jaxnets.functional.recurrence.kernels.tpu_blocks import (
     block_sizes,
+    operand_dtype,
     pad_gates,
     pad_weights,
     unpad_gates,
@@ -71,7 +73,7 @@ def forward(
     states = [pad_gates(s, hidden, pad) for s in state]
     inputs = {
         "from_x": (pad_gates(from_x, hidden, pad), streamed(walk, GATES[cell])),
-        "w_hh": (pad_weights(w_hh, hidden, pad), whole()),
+        "w_hh": (pad_weights(_operand(w_hh, interpret), hidden, pad), whole()),
         "b_h": None if b_h is None else (pad_gates(b_h[None], hidden, pad), whole()),
         "codes": codes_by_tile(codes, walk),
         "initial": [(s, tile(walk)) for s in states],
@@ -132,7 +134,7 @@ def backward(
     carried = [((batch, pad), jnp.float32, tile(walk)) for _ in ct_final]
     inputs = {
         "pre": streams,
-        "w_hh": (pad_weights(w_hh, hidden, pad).T, whole()),
+        "w_hh": (pad_weights(_operand(w_hh, interpret), hidden, pad).T, whole()),
         "before": own,
         "codes": codes_by_tile(codes, walk),
         "ct_ys": (padded(ct_ys), streamed(walk, 1)),
@@ -147,3 +149,8 @@ def backward(
     cut = lambda arrays: tuple(unpad_gates(a, hidden, pad) for a in arrays)
     ct_initial = None if codes is None else cut(out["ct_initial"])
     return cut(out["ct_pre"]), cut(out["ct_state"]), ct_initial
+
+
+def _operand(w_hh: jax.Array, interpret: Any) -> jax.Array:
+    """Return the weights in the dtype in which they are multiplied."""
+    return w_hh if interpret else w_hh.astype(operand_dtype(w_hh.dtype))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.functional.recurrence.kernels.chips import find_chip
 from jaxnets.functional.recurrence.kernels.gates import GATES, STATES
@@ -23,6 +24,8 @@ _MOST_ROWS = 128
 _MOST_STEPS = 64
 # Of all streamed blocks. Larger blocks would not hide more of the memory's latency.
 _STREAMED_BYTES = 4 * 2**20
+# The precisions of JAX for which a TPU multiplies once, in bfloat16.
+_ONE_PASS = (None, "default", "fastest", "bfloat16")
 
 
 class BlockSizes(NamedTuple):
@@ -68,7 +71,7 @@ def block_sizes(
     # The states in and out, and the intermediate results of a step.
     others = 4 * hidden * held * ((6 if backward else 4) * states + 2 * gates + 2)
     codes = 2 * 4 * held * LANES
-    weights = gates * hidden * hidden * size
+    weights = gates * hidden * hidden * operand_dtype(dtype).itemsize
     vmem = weights + steps * held * streamed + others + codes
     return BlockSizes(rows, steps, hidden, vmem, weights)
 
@@ -100,6 +103,24 @@ def fits(
         f"needs {mib(most.vmem)} MiB of the {mib(memory)} MiB of VMEM of a {name}, "
         f"{mib(most.weights)} of them for the weights"
     )
+
+
+def operand_dtype(dtype: Any) -> np.dtype:
+    """Return the dtype of the operands of products that are compiled for a TPU.
+
+    With the default precision a TPU rounds operands of float32 to bfloat16. The kernel
+    holds the weights rounded, so they take half of the memory and are not rounded again
+    in every step.
+
+    Example:
+        >>> operand_dtype(jnp.float32)
+        dtype(bfloat16)
+        >>> with jax.default_matmul_precision("highest"):
+        ...     operand_dtype(jnp.float32)
+        dtype('float32')
+    """
+    rounded = jax.config.jax_default_matmul_precision in _ONE_PASS
+    return jnp.dtype(jnp.bfloat16 if rounded else dtype)
 
 
 def round_up(number: int, multiple: int) -> int:

@@ -34,7 +34,7 @@ def forward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
             initial = [s[...] for s in inputs["initial"]]
             start = [jnp.where(reset, *p) for p in zip(initial, before, strict=True)]
         w_hh = inputs["w_hh"][...]
-        from_h = _product(start[0].astype(w_hh.dtype), w_hh)
+        from_h = _product(start[0], w_hh)
         after = next_state(
             walk.cell,
             [inputs["from_x"][k, :, g].astype(jnp.float32) for g in gates],
@@ -86,10 +86,9 @@ def backward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
         before = inputs["before"]
         before = None if before is None else before[k].astype(jnp.float32)
         ct_a, (ct_h, *others) = pull_back_step(walk.cell, a, before, own)
-        narrow = [ct.astype(inputs["pre"][0].dtype) for ct in ct_a]
-        for (n, c), ct in zip(blocks, narrow, strict=True):
-            outputs["ct_pre"][n][k, :, c] = ct
-        wide = jnp.concatenate([narrow[g] for g in through_w_hh], axis=-1)
+        for (n, c), ct in zip(blocks, ct_a, strict=True):
+            outputs["ct_pre"][n][k, :, c] = ct.astype(inputs["pre"][0].dtype)
+        wide = jnp.concatenate([ct_a[g] for g in through_w_hh], axis=-1)
         ct = [ct_h + _product(wide, inputs["w_hh"][...]), *others]
         if real is not None and reset is not None:
             for total, part in zip(ct_initial, ct, strict=True):
@@ -103,7 +102,8 @@ def backward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
 
 
 def _product(a: jax.Array, w: jax.Array) -> jax.Array:
-    return jnp.dot(a, w, preferred_element_type=jnp.float32)
+    """Return `a @ w` in float32, of operands in the dtype of the weights."""
+    return jnp.dot(a.astype(w.dtype), w, preferred_element_type=jnp.float32)
 
 
 def _masks(codes: Any, t: Any) -> tuple[jax.Array, jax.Array]:

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnets.functional.recurrence.arguments import batch_of
 from jaxnets.functional.recurrence.cells import gru_cell, lstm_cell, rnn_cell
-from jaxnets.functional.recurrence.kernels import chips, tpu_blocks
+from jaxnets.functional.recurrence.kernels import chips, tpu, tpu_blocks
 from jaxnets.functional.recurrence.kernels.candidate import interpreted, pallas_kernel
 from jaxnets.functional.recurrence.time.options import parse_scan
 from jaxnets.functional.shared.sharding import match_varying_axes
@@ -95,17 +95,11 @@ def assert_close(actual, expected, tolerance=1e-5):
         np.testing.assert_allclose(a, e, tolerance, tolerance * max(1, abs(e).max()))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "reverse", "tolerance"),
-    [(jnp.float32, False, 1e-5), (jnp.float32, True, 1e-5), (jnp.bfloat16, True, 0.02)],
-)
-@every_cell
-def test_values_and_gradients_against_plain_loops(
-    family, dtype, reverse, tolerance, rng, small_blocks
-):
+def compare_with_loops(family, dtype, rng, tolerance, **scan):
+    """Compare values and gradients with those of plain loops in float64."""
     given = jax.tree.map(lambda a: jnp.asarray(a, dtype), draw(family, rng))
     arguments = jax.tree.map(lambda a: np.asarray(a, np.float64), given)
-    scan = {**masks(rng), "reverse": reverse}
+    scan |= masks(rng)
     loops = functools.partial(oracle.run, family.oracle_step, **scan)
     ours = functools.partial(run, family, interpret=STRICT, **scan)
     values, gradients = values_and_gradients(ours, *given)
@@ -121,6 +115,26 @@ def test_values_and_gradients_against_plain_loops(
         leaf = np.asarray(leaf, np.float64)
         scale = np.linalg.norm(leaf) * np.linalg.norm(directions[k])
         assert abs(np.vdot(leaf, directions[k]) - slope) < tolerance * scale
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@every_cell
+def test_values_and_gradients_against_plain_loops(family, reverse, rng, small_blocks):
+    compare_with_loops(family, jnp.float32, rng, 1e-5, reverse=reverse)
+
+
+@every_cell
+def test_bfloat16_with_a_state_in_float32(family, rng, small_blocks):
+    compare_with_loops(family, jnp.bfloat16, rng, 0.02, reverse=True)
+
+
+def test_float32_with_rounded_operands(rng, small_blocks, monkeypatch):
+    """As on a TPU: only the weights, the state and the cotangents are rounded."""
+    rounded = lambda w_hh, interpret: w_hh.astype(jnp.bfloat16)
+    monkeypatch.setattr(tpu, "_operand", rounded)
+    with pytest.raises(AssertionError):
+        compare_with_loops(GRU, jnp.float32, rng, 1e-4)
+    compare_with_loops(GRU, jnp.float32, rng, 0.01)
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 2)])

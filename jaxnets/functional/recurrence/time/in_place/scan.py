@@ -15,11 +15,7 @@ import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.cell import BoundCell
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
-from jaxnets.functional.recurrence.time.in_place.backward import (
-    NO_MASKS,
-    Summarise,
-    backward_pass,
-)
+from jaxnets.functional.recurrence.time.in_place.backward import backward_pass
 from jaxnets.functional.recurrence.time.in_place.chunks import Loops, chunk_count
 from jaxnets.functional.recurrence.time.in_place.forward import (
     Inputs,
@@ -27,8 +23,8 @@ from jaxnets.functional.recurrence.time.in_place.forward import (
     forward_pass,
 )
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
+from jaxnets.functional.recurrence.time.second_order import with_second_order
 from jaxnets.functional.recurrence.time.segments import in_segments
-from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.tap import is_measuring, reverse_only, taps_by_hand
 
 
@@ -94,7 +90,14 @@ def _differentiable_scan(
 ) -> Callable[[Inputs], tuple[Any, jax.Array]]:
     """Return the scan with its own backward pass."""
     summarise = taps_by_hand(cell.kind.taps) if is_measuring() else None
-    forward_rule, backward_rule = _with_second_order(cell, options, loops, summarise)
+    forward_rule, backward_rule = with_second_order(
+        cell,
+        options,
+        lambda inputs: _stored(forward_pass(cell, loops, inputs, store=True)),
+        lambda inputs, residuals, cotangents: backward_pass(
+            cell, loops, inputs, residuals, cotangents, summarise
+        ),
+    )
 
     @jax.custom_vjp
     def run(inputs: Inputs):
@@ -114,62 +117,7 @@ def _differentiable_scan(
     return run
 
 
-def _with_second_order(
-    cell: BoundCell,
-    options: ScanOptions,
-    loops: Loops,
-    summarise: Summarise | None,
-) -> tuple[Any, Any]:
-    """Return both passes as functions that are differentiated as the split scan.
-
-    These derivatives are needed only for derivatives of second order. JAX's own would
-    store the arrays that a loop writes to once for every step. (Both passes are whole
-    functions: with JAX 0.11, the derivative of a `custom_vjp` identity inside a scan
-    that carries the state is silently wrong.)
-
-    Returns:
-        `forward_rule(inputs) -> ((state, ys), residuals)`, and `backward_rule(inputs,
-        residuals, cotangents) -> (ct_inputs, logs)`, as `backward_pass` does. Residuals
-        and logs have no derivative.
-    """
-
-    def definition(inputs: Inputs):
-        own = cell._replace(weights=inputs.weights)
-        masked = options._replace(**inputs.masks._asdict())
-        return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
-
-    def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
-        ct_inputs = jax.vjp(definition, inputs)[1](cotangents)[0]
-        return ct_inputs._replace(masks=NO_MASKS)
-
-    @jax.custom_jvp
-    def forward_rule(inputs: Inputs):
-        state, residuals = forward_pass(cell, loops, inputs, store=True)
-        return (state, residuals.ys), residuals
-
-    @forward_rule.defjvp
-    def _(primals, tangents):
-        (inputs,), (t_inputs,) = primals, tangents
-        result, residuals = forward_rule(inputs)
-        # `split_scan` does not support forward mode, so its pullback is transposed.
-        pull = lambda cotangents: pulled_back(inputs, cotangents)
-        floats = t_inputs._replace(masks=NO_MASKS)
-        t_result = jax.vjp(pull, _zeros(result))[1](floats)[0]
-        return (result, residuals), (t_result, _zeros(residuals))
-
-    @jax.custom_jvp
-    def backward_rule(inputs: Inputs, residuals: Residuals, cotangents: Any):
-        return backward_pass(cell, loops, inputs, residuals, cotangents, summarise)
-
-    @backward_rule.defjvp
-    def _(primals, tangents):
-        (inputs, _, cotangents), (t_inputs, _, t_cotangents) = primals, tangents
-        ct_inputs, logs = backward_rule(*primals)
-        t_back = jax.jvp(pulled_back, (inputs, cotangents), (t_inputs, t_cotangents))[1]
-        return (ct_inputs, logs), (t_back, _zeros(logs))
-
-    return forward_rule, backward_rule
-
-
-def _zeros(tree: Any) -> Any:
-    return jax.tree.map(jnp.zeros_like, tree)
+def _stored(passed: tuple[Any, Residuals]) -> tuple[tuple[Any, jax.Array], Residuals]:
+    """Return `((state, ys), residuals)` from what the forward pass returns."""
+    state, residuals = passed
+    return (state, residuals.ys), residuals

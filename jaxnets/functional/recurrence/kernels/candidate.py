@@ -1,0 +1,124 @@
+"""When the persistent kernels run: "pallas" as an implementation of a cell."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.choices import Candidate
+from jaxnets.functional.recurrence.cell import BoundCell, Kernel
+from jaxnets.functional.recurrence.cell_options import CellOptions, Draws
+from jaxnets.functional.recurrence.kernels import tpu_blocks
+from jaxnets.functional.recurrence.kernels.chips import TIMED_KINDS
+from jaxnets.functional.recurrence.kernels.persistent import Passes, persistent_scan
+from jaxnets.functional.recurrence.time.options import ScanOptions
+from jaxnets.functional.shared.sharding import partition_spec
+from jaxnets.tap import is_measuring
+
+
+# The names of the platforms, and why a size does not fit their chips. The kernels
+# themselves are imported when they run: Pallas takes a second to import.
+_FITS = {"tpu": tpu_blocks.fits}
+_REQUIREMENT = "needs a TPU"
+
+# How tests run the kernels on any machine: a pair of the platform whose kernels are
+# interpreted and the argument `interpret` of `pl.pallas_call`. JAX does not reuse
+# programs that were traced with another value.
+interpreted = jax.make_user_context(default_value=None)
+
+
+def pallas_kernel(
+    name: str, bind: Callable[..., BoundCell], **switches: bool
+) -> Kernel:
+    """Return "pallas" as an implementation of a cell.
+
+    Args:
+        name: The name of the cell.
+        bind: As in `Cell`.
+        **switches: The switches of the cell in its standard form.
+    """
+
+    def candidate(
+        platform: str,
+        nonstandard: str | None,
+        params: Any,
+        x: jax.Array,
+        lead: tuple[Any, ...],
+        options: ScanOptions,
+    ) -> Candidate:
+        """Return the candidate on `platform` for these arguments."""
+        chips = interpreted.value[0] if interpreted.value else platform
+        if chips not in _FITS:
+            return Candidate("pallas", _REQUIREMENT, possible=False)
+        kind = _device_kind(platform)
+        reason = _obstacle(nonstandard, x, lead, options)
+        if reason is None:
+            batch, hidden = math.prod(lead[1:]), params.w_hh.shape[0]
+            reason = _FITS[chips](name, batch, hidden, x.dtype, kind)
+        if reason is not None:
+            return Candidate("pallas", reason, possible=False)
+        return Candidate("pallas", _against(kind))
+
+    def run(
+        platform: str, params: Any, x: jax.Array, state: Any, options: ScanOptions
+    ) -> tuple[Any, jax.Array]:
+        """Run the cell with the kernels of `platform`."""
+        bound = bind(params, CellOptions(switches=switches), None, Draws())
+        return persistent_scan(_passes(platform), bound, state, x, options)
+
+    # On CPUs the candidate says what it needs, unless the kernels are interpreted.
+    platforms: Any = ("cpu", *_FITS)
+    return Kernel("pallas", platforms, _REQUIREMENT, candidate, run)
+
+
+def _obstacle(
+    nonstandard: str | None, x: jax.Array, lead: tuple[int, ...], options: ScanOptions
+) -> str | None:
+    """Return why no kernel can compute this call, or None."""
+    unsupported = {
+        "`checkpoint`": options.segment is not None,
+        "`truncate`": options.cuts is not None,
+        "taps, which `measure` needs; 'split' does": is_measuring(),
+        "a symbolic size": not all(isinstance(size, int) for size in lead),
+    }
+    found = nonstandard or next((n for n, used in unsupported.items() if used), None)
+    if found is not None:
+        return f"does not support {found}"
+    if x.dtype not in (jnp.float32, jnp.bfloat16):
+        return f"supports float32 and bfloat16 only, not {x.dtype}"
+    if 0 in lead:
+        return "needs at least one step and one sequence"
+    if any(partition_spec(x)):
+        return "cannot be partitioned: call it inside `jax.shard_map`"
+    return None
+
+
+def _against(kind: str | None) -> str | None:
+    """Return the reason not to choose a kernel that can run, or None."""
+    if kind not in TIMED_KINDS:
+        device = "this kind of device" if kind is None else kind
+        return f"was not timed on {device}: runs only if it is named"
+    inside = bool(jax.sharding.get_abstract_mesh().manual_axes)
+    if jax.device_count() > 1 and not inside:
+        return "is not partitioned: with several devices only inside `jax.shard_map`"
+    return None
+
+
+def _device_kind(platform: str) -> str | None:
+    """Return the kind of the default device, or None if it is not of the platform."""
+    default = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    return jax.devices()[0].device_kind if default == platform else None
+
+
+def _passes(platform: str) -> Passes:
+    """Return the kernels of a platform."""
+    from jaxnets.functional.recurrence.kernels import tpu
+
+    chips = {"tpu": tpu}
+    platform, interpret = interpreted.value or (platform, False)
+    with_interpret = lambda kernel: functools.partial(kernel, interpret=interpret)
+    chip = chips[platform]
+    return Passes(with_interpret(chip.forward), with_interpret(chip.backward))

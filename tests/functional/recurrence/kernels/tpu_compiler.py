@@ -1,0 +1,86 @@
+"""A program that compiles the TPU kernels for a generation that is not here.
+
+`python -m tests.functional.recurrence.kernels.tpu_compiler v5e` needs libtpu, which
+contains the compiler, and no TPU. It prints a JSON object of the failures.
+"""
+
+import os
+
+
+# Before JAX is imported. The compiler asks for nothing else of a TPU machine.
+os.environ |= {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "JAX_PLATFORMS": "cpu",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+
+import functools
+import itertools
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+from jax.sharding import SingleDeviceSharding
+
+from jaxnets.functional.recurrence.kernels import tpu
+from jaxnets.functional.recurrence.kernels.gates import GATES, STATES
+
+
+TOPOLOGIES = {
+    "v4": "v4:2x2x1",
+    "v5e": "v5e:2x2",
+    "v5p": "v5p:2x2x1",
+    "v6e": "v6e:2x2",
+    "7x": "tpu7x:2x2x1",
+}
+# Sequences, steps and features: the second has two batch tiles.
+SIZES = [(3, 7, 5), (137, 19, 300)]
+
+
+def device_of(chip):
+    topology = topologies.get_topology_desc(
+        platform="tpu", topology_name=TOPOLOGIES[chip]
+    )
+    return SingleDeviceSharding(topology.devices[0])
+
+
+def compile_kernel(device, which, cell, dtype, sizes, masked=True, reverse=True):
+    """Compile the forward or the backward kernel of a cell."""
+    batch, time, hidden = sizes
+    array = functools.partial(jax.ShapeDtypeStruct, sharding=device)
+    steps = lambda count: array((time, batch, count * hidden), dtype)
+    gates = GATES[cell]
+    state = (array((batch, hidden), jnp.float32),) * STATES[cell]
+    codes = array((time, batch), jnp.int32) if masked else None
+    w_hh = array((hidden, gates * hidden), dtype)
+    if which == "forward":
+        b_h = array((hidden,), jnp.float32) if cell == "gru" else None
+        given = steps(gates), w_hh, b_h, state, codes
+    else:
+        pre = (steps(gates), steps(1)) if cell == "gru" else (steps(gates),)
+        c = (array((time, batch, hidden), jnp.float32),) if cell == "lstm" else ()
+        given = pre, w_hh, (steps(1), *c), codes, steps(1), state
+    kernel = functools.partial(getattr(tpu, which), cell, reverse=reverse)
+    return jax.jit(kernel).lower(*given).compile()
+
+
+def failures(chip):
+    """Return what the compiler says to each kernel that does not compile."""
+    device, found = device_of(chip), {}
+    dtypes = jnp.float32, jnp.bfloat16
+    for case in itertools.product(("forward", "backward"), GATES, dtypes, SIZES):
+        # Half of the cases have no masks, and half of those go forward in time.
+        small = case[-1] == SIZES[0]
+        try:
+            compile_kernel(device, *case, masked=small, reverse=small)
+        except Exception as error:
+            found[str(case)] = str(error)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(failures(sys.argv[1])))

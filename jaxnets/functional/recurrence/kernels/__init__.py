@@ -1,0 +1,1 @@
+"""Persistent kernels: one launch runs a recurrence over all steps."""

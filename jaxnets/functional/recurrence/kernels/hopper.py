@@ -1,0 +1,35 @@
+"""Persistent kernels for NVIDIA's Hopper GPUs, with Pallas' Mosaic GPU backend."""
+
+from typing import Any
+
+import jax
+
+from jaxnets.functional.recurrence.kernels.hopper_forward import forward_kernel
+from jaxnets.functional.recurrence.kernels.hopper_tiles import choose
+
+
+def forward(
+    cell: str,
+    from_x: jax.Array,
+    w_hh: jax.Array,
+    b_h: jax.Array | None,
+    state: tuple[jax.Array, ...],
+    codes: jax.Array | None,
+    *,
+    reverse: bool,
+    interpret: Any = False,
+) -> tuple[jax.Array, jax.Array | None, tuple[jax.Array, ...]]:
+    tiles = choose(cell, from_x.shape[1], w_hh.shape[0], from_x.dtype, backward=False)
+    if isinstance(tiles, str):
+        raise ValueError(tiles)
+    return forward_kernel(
+        cell,
+        tiles,
+        from_x,
+        w_hh,
+        b_h,
+        state,
+        codes,
+        reverse=reverse,
+        interpret=interpret,
+    )

@@ -1,0 +1,206 @@
+"""What a block of the kernels for Hopper does in every step: loads, products, stores."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from jaxnets.functional.recurrence.kernels.hopper_tiles import (
+    UNITS,
+    Tiles,
+    read,
+    shared,
+)
+
+
+def broadcast(vector: jax.Array, axis: int, tiles: Tiles) -> jax.Array:
+    """Repeat a vector of units (axis 0) or sequences (axis 1) along the other axis."""
+    return lax.broadcast_in_dim(vector, (UNITS, tiles.rows), (axis,))
+
+
+class Block(NamedTuple):
+    """One block of sequences, and the warpgroup of it that runs the code.
+
+    Attributes:
+        tiles: The division.
+        dtype: The dtype of the operands of the products.
+        time: The number of steps.
+        reverse: If the last step is computed first.
+        parts: The inputs of a step: their names, and how many blocks of units each has.
+    """
+
+    tiles: Tiles
+    dtype: Any
+    time: int
+    reverse: bool
+    parts: Mapping[str, int]
+
+    def call(
+        self,
+        body: Callable[[dict[str, Any]], None],
+        inputs: Mapping[str, jax.Array],
+        outputs: Mapping[str, tuple[tuple[int, ...], Any]],
+        scratch: Mapping[str, Any],
+        rows: int,
+        interpret: Any,
+    ) -> dict[str, jax.Array]:
+        """Run the kernel `body(refs)` on all blocks."""
+        tiles = self.tiles
+        groups, stages = tiles.groups, tiles.stages
+        names = [*inputs, *outputs]
+
+        def run(*refs, **scratch_refs):
+            body(dict(zip(names, refs, strict=True)) | scratch_refs)
+
+        own = {
+            f"{name}_smem": shared(
+                (stages, groups, parts, tiles.rows, UNITS), inputs[name].dtype
+            )
+            for name, parts in self.parts.items()
+        }
+        own["fetched"] = plgpu.Barrier(
+            num_arrivals=sum(self.parts.values()), num_barriers=stages * groups
+        )
+        own["met"] = plgpu.Barrier(num_arrivals=groups)
+        if tiles.resident < tiles.gates:
+            count = tiles.gates - tiles.resident
+            shape = (groups, count, groups, UNITS, UNITS)
+            own["w_smem"] = shared(shape, self.dtype)
+            own["weights"] = plgpu.Barrier(
+                num_arrivals=count * groups, num_barriers=groups
+            )
+        kernel = plgpu.kernel(
+            run,
+            out_type=tuple(jax.ShapeDtypeStruct(*out) for out in outputs.values()),
+            grid=(rows // tiles.rows,),
+            grid_names=("block",),
+            num_threads=groups,
+            thread_name="group",
+            scratch_types={**own, **scratch},
+            compiler_params=plgpu.CompilerParams(approx_math=True),
+            interpret=interpret,
+        )
+        return dict(zip(outputs, kernel(*inputs.values()), strict=True))
+
+    def group(self) -> jax.Array:
+        """Return the index of the warpgroup."""
+        return lax.axis_index("group")
+
+    def units(self, part: int = 0) -> Any:
+        """Return the columns of the warpgroup's units in a part of an array."""
+        return pl.ds(part * self.tiles.hidden + self.group() * UNITS, UNITS)
+
+    def rows(self) -> Any:
+        """Return the sequences of the block."""
+        return pl.ds(lax.axis_index("block") * self.tiles.rows, self.tiles.rows)
+
+    def index(self, t: Any) -> Any:
+        """Return where the step that is computed as number `t` lies in time."""
+        return self.time - 1 - t if self.reverse else t
+
+    def load_weights(self, refs: dict[str, Any]) -> list[list[Any]]:
+        """Start to load the warpgroup's rows of the weights.
+
+        Returns:
+            For each gate, blocks of 64 units by 64 units of the state, in registers or in
+            shared memory.
+        """
+        tiles = self.tiles
+        weights = []
+        for gate in range(tiles.gates):
+            blocks = []
+            for k in range(tiles.groups):
+                source = refs["w"].at[gate, self.units(), pl.ds(k * UNITS, UNITS)]
+                if gate < tiles.resident:
+                    layout = plgpu.Layout.WGMMA
+                    block = plgpu.load(source, layout=layout, optimized=False)
+                else:
+                    at = (self.group(), gate - tiles.resident, k)
+                    block = refs["w_smem"].at[*at]
+                    plgpu.copy_gmem_to_smem(
+                        source, block, refs["weights"].at[self.group()]
+                    )
+                blocks.append(block)
+            weights.append(blocks)
+        return weights
+
+    def wait_for_weights(self, refs: dict[str, Any]) -> None:
+        """Wait until the weights are in shared memory."""
+        if "weights" in refs:
+            plgpu.barrier_wait(refs["weights"].at[self.group()])
+
+    def meet(self, refs: dict[str, Any]) -> None:
+        """Wait for all warpgroups of the block."""
+        plgpu.barrier_arrive(refs["met"])
+        plgpu.barrier_wait(refs["met"])
+
+    def _stage(self, t: Any) -> Any:
+        return lax.rem(jnp.int32(t), jnp.int32(self.tiles.stages))
+
+    def fetch(self, refs: dict[str, Any], t: Any) -> None:
+        """Start to load the inputs of step number `t`."""
+        stage = self._stage(t)
+        barrier = refs["fetched"].at[stage * self.tiles.groups + self.group()]
+        for name, parts in self.parts.items():
+            for part in range(parts):
+                plgpu.copy_gmem_to_smem(
+                    refs[name].at[self.index(t), self.rows(), self.units(part)],
+                    refs[f"{name}_smem"].at[stage, self.group(), part],
+                    barrier,
+                )
+
+    def wait_for_inputs(self, refs: dict[str, Any], t: Any) -> None:
+        """Wait until the inputs of step number `t` are in shared memory."""
+        stage = self._stage(t)
+        barrier = refs["fetched"].at[stage * self.tiles.groups + self.group()]
+        plgpu.barrier_wait(barrier)
+
+    def inputs(self, refs: dict[str, Any], t: Any, name: str) -> list[jax.Array]:
+        """Return the blocks of an input of step number `t`."""
+        at = refs[f"{name}_smem"].at
+        blocks = range(self.parts[name])
+        return [read(at[self._stage(t), self.group(), part]) for part in blocks]
+
+    def codes(self, refs: dict[str, Any], t: Any) -> jax.Array:
+        """Return the codes of step number `t`, and 1 after the last step."""
+        last = self.time - 1
+        where = self.index(lax.min(jnp.int32(t), jnp.int32(last)))
+        layout = plgpu.Layout.WGMMA.reduce(0)
+        source = refs["codes"].at[where, self.rows()]
+        codes = plgpu.load(source, layout=layout, optimized=False)
+        # There is no step after the last, so no reset before it.
+        return codes & lax.select(jnp.int32(t) > last, jnp.int32(1), jnp.int32(3))
+
+    def products(
+        self, weights: list[list[Any]], operand: Any, gates: int
+    ) -> list[jax.Array]:
+        """Return the product of each gate's weights with the `operand` of all groups."""
+        tiles = self.tiles
+
+        def run(*sums):
+            for k in range(tiles.groups):
+                for gate in range(gates):
+                    right = operand.at[k].transpose((1, 0))
+                    plgpu.wgmma(sums[gate], weights[gate][k], right)
+            return tuple(total[...] for total in sums)
+
+        total = plgpu.ACC((UNITS, tiles.rows), jnp.float32)
+        return list(pl.run_scoped(run, *[total] * gates))
+
+    def store(
+        self, refs: dict[str, Any], t: Any, slot: Any, pairs: Mapping[str, str]
+    ) -> None:
+        """Start to copy results of step number `t` to global memory, as one group."""
+        where = (self.index(t), self.rows(), self.units())
+        for source, target in pairs.items():
+            if source in refs:
+                plgpu.copy_smem_to_gmem(
+                    refs[source].at[slot, self.group()],
+                    refs[target].at[*where],
+                    commit_group=False,
+                )
+        plgpu.commit_smem_to_gmem_group()

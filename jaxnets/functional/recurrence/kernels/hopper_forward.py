@@ -1,0 +1,133 @@
+"""The forward kernel for Hopper: one launch for all steps."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast
+from jaxnets.functional.recurrence.kernels.hopper_cells import Activations, step
+from jaxnets.functional.recurrence.kernels.hopper_tiles import (
+    UNITS,
+    Tiles,
+    padded_state,
+    padded_steps,
+    padded_weights,
+    read_global,
+    shared,
+    unpadded_steps,
+    write,
+    write_global,
+)
+
+
+def forward_kernel(
+    cell: str,
+    tiles: Tiles,
+    from_x: jax.Array,
+    w_hh: jax.Array,
+    b_h: jax.Array | None,
+    state: tuple[jax.Array, ...],
+    codes: jax.Array | None,
+    *,
+    reverse: bool,
+    interpret: Any,
+) -> tuple[jax.Array, jax.Array | None, tuple[jax.Array, ...]]:
+    """Run `cell` over all steps, as `hopper.forward` says."""
+    time, batch, _ = from_x.shape
+    hidden, dtype = w_hh.shape[0], from_x.dtype
+    inputs = {
+        "from_x": padded_steps(from_x, tiles.gates, tiles),
+        "w": padded_weights(w_hh, tiles, transposed=True),
+        **{f"initial_{k}": padded_state(s, tiles) for k, s in enumerate(state)},
+    }
+    if b_h is not None:
+        inputs["b_h"] = jnp.pad(b_h, (0, tiles.hidden - hidden))
+    if codes is not None:
+        inputs["codes"] = jnp.pad(codes, ((0, 0), (0, -batch % tiles.rows)))
+    rows = batch + -batch % tiles.rows
+    outputs = {
+        "ys": ((time, rows, tiles.hidden), dtype),
+        "cs": ((time, rows, tiles.hidden), jnp.float32),
+        "final_0": ((tiles.hidden, rows), jnp.float32),
+        "final_1": ((tiles.hidden, rows), jnp.float32),
+    }
+    if cell != "lstm":
+        del outputs["cs"], outputs["final_1"]
+    scratch = {
+        "h_smem": shared((2, tiles.groups, tiles.rows, UNITS), dtype),
+        "y_smem": shared((2, tiles.groups, tiles.rows, UNITS), dtype),
+    }
+    if cell == "lstm":
+        shape = (2, tiles.groups, tiles.rows, UNITS)
+        scratch["c_smem"] = shared(shape, jnp.float32)
+    block = Block(tiles, dtype, time, reverse, {"from_x": tiles.gates})
+    body = functools.partial(_body, cell, block, codes is not None)
+    found = block.call(body, inputs, outputs, scratch, rows, interpret)
+    final = [found[f"final_{k}"].T[:batch, :hidden] for k in range(len(state))]
+    cs = unpadded_steps(found["cs"], batch, hidden) if "cs" in found else None
+    return unpadded_steps(found["ys"], batch, hidden), cs, tuple(final)
+
+
+def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
+    """Run one block of sequences over all steps."""
+    tiles, by = block.tiles, Activations.for_dtype(block.dtype)
+    units, rows = block.units(), block.rows()
+    count = 2 if cell == "lstm" else 1
+    weights = block.load_weights(refs)
+    for t in range(min(tiles.stages, block.time)):
+        block.fetch(refs, t)
+    initial = [read_global(refs[f"initial_{k}"].at[units, rows]) for k in range(count)]
+    bias = None
+    if "b_h" in refs:
+        layout = plgpu.Layout.WGMMA.reduce(1)
+        values = plgpu.load(refs["b_h"].at[units], layout=layout, optimized=False)
+        bias = broadcast(values, 0, tiles)
+    write(refs["h_smem"].at[0, block.group()], initial[0])
+    plgpu.commit_smem()
+    block.wait_for_weights(refs)
+    block.meet(refs)
+
+    def one_step(t, carry):
+        state, code = carry
+        slot = lax.rem(t, 2)
+        next_code = block.codes(refs, t + 1) if masked else None
+        x = block.inputs(refs, t, "from_x")
+        from_h = block.products(weights, refs["h_smem"].at[slot], tiles.gates)
+        if bias is not None:
+            from_h[-1] = from_h[-1] + bias
+        new = step(cell, x, from_h, state, by)
+        y, state_after, following = new[0], new, new
+        if masked:
+            real = broadcast(code & 1, 1, tiles) == 1
+            reset = broadcast(next_code & 2, 1, tiles) == 2
+            y = jnp.where(real, y, jnp.zeros_like(y))
+            pairs = zip(new, state, strict=True)
+            state_after = tuple(jnp.where(real, a, b) for a, b in pairs)
+            pairs = zip(initial, state_after, strict=True)
+            following = tuple(jnp.where(reset, a, b) for a, b in pairs)
+        write(refs["h_smem"].at[1 - slot, block.group()], following[0])
+        plgpu.commit_smem()
+        plgpu.barrier_arrive(refs["met"])
+        # The copy of the step before the last must have left the slot.
+        plgpu.wait_smem_to_gmem(1, wait_read_only=True)
+        write(refs["y_smem"].at[slot, block.group()], y)
+        if count == 2:
+            write(refs["c_smem"].at[slot, block.group()], state_after[1])
+        plgpu.commit_smem()
+        block.store(refs, t, slot, {"y_smem": "ys", "c_smem": "cs"})
+        plgpu.barrier_wait(refs["met"])
+        pl.when(t + tiles.stages < block.time)(
+            lambda: block.fetch(refs, t + tiles.stages)
+        )
+        return following, next_code
+
+    code = block.codes(refs, 0) if masked else None
+    state, _ = lax.fori_loop(0, block.time, one_step, (tuple(initial), code))
+    for k in range(count):
+        write_global(refs[f"final_{k}"].at[units, rows], state[k])
+    plgpu.wait_smem_to_gmem(0)

@@ -1,6 +1,6 @@
-"""What a block of the kernels for Hopper does in every step: loads, products, stores."""
+"""What a block of the kernels for Hopper does: loads, products and stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -166,41 +166,46 @@ class Block(NamedTuple):
         return [read(at[self._stage(t), self.group(), part]) for part in blocks]
 
     def codes(self, refs: dict[str, Any], t: Any) -> jax.Array:
-        """Return the codes of step number `t`, and 1 after the last step."""
-        last = self.time - 1
-        where = self.index(lax.min(jnp.int32(t), jnp.int32(last)))
+        """Return the codes of step number `t`, or of the last if there is no such step."""
+        last = jnp.int32(self.time - 1)
+        where = self.index(lax.min(jnp.int32(t), last))
         layout = plgpu.Layout.WGMMA.reduce(0)
         source = refs["codes"].at[where, self.rows()]
-        codes = plgpu.load(source, layout=layout, optimized=False)
-        # There is no step after the last, so no reset before it.
-        return codes & lax.select(jnp.int32(t) > last, jnp.int32(1), jnp.int32(3))
+        return plgpu.load(source, layout=layout, optimized=False)
 
     def products(
-        self, weights: list[list[Any]], operand: Any, gates: int
+        self, weights: list[list[Any]], operands: list[Any], sums: list[int]
     ) -> list[jax.Array]:
-        """Return the product of each gate's weights with the `operand` of all groups."""
-        tiles = self.tiles
+        """Multiply each gate's weights with its operand.
 
-        def run(*sums):
-            for k in range(tiles.groups):
-                for gate in range(gates):
+        Args:
+            weights: The weights, as `load_weights` returns them.
+            operands: For each gate, `(groups, sequences, units)` in shared memory.
+            sums: For each gate, to which result its product is added.
+        """
+
+        def run(*results):
+            for k in range(self.tiles.groups):
+                for gate, operand in enumerate(operands):
                     right = operand.at[k].transpose((1, 0))
-                    plgpu.wgmma(sums[gate], weights[gate][k], right)
-            return tuple(total[...] for total in sums)
+                    plgpu.wgmma(results[sums[gate]], weights[gate][k], right)
+            return tuple(result[...] for result in results)
 
-        total = plgpu.ACC((UNITS, tiles.rows), jnp.float32)
-        return list(pl.run_scoped(run, *[total] * gates))
+        result = plgpu.ACC((UNITS, self.tiles.rows), jnp.float32)
+        return list(pl.run_scoped(run, *[result] * (max(sums) + 1)))
 
     def store(
-        self, refs: dict[str, Any], t: Any, slot: Any, pairs: Mapping[str, str]
+        self, refs: dict[str, Any], t: Any, pairs: Sequence[tuple[Any, str, int]]
     ) -> None:
-        """Start to copy results of step number `t` to global memory, as one group."""
-        where = (self.index(t), self.rows(), self.units())
-        for source, target in pairs.items():
-            if source in refs:
-                plgpu.copy_smem_to_gmem(
-                    refs[source].at[slot, self.group()],
-                    refs[target].at[*where],
-                    commit_group=False,
-                )
+        """Start to copy results of step number `t` to global memory.
+
+        Args:
+            refs: The kernel's references.
+            t: The number of the step.
+            pairs: Blocks in shared memory, the arrays to which they go, and the part
+                of the array.
+        """
+        for source, target, part in pairs:
+            where = (self.index(t), self.rows(), self.units(part))
+            plgpu.copy_smem_to_gmem(source, refs[target].at[*where], commit_group=False)
         plgpu.commit_smem_to_gmem_group()

@@ -96,15 +96,19 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         state, code = carry
         slot = lax.rem(t, 2)
         next_code = block.codes(refs, t + 1) if masked else None
+        block.wait_for_inputs(refs, t)
         x = block.inputs(refs, t, "from_x")
-        from_h = block.products(weights, refs["h_smem"].at[slot], tiles.gates)
+        h = refs["h_smem"].at[slot]
+        from_h = block.products(weights, [h] * tiles.gates, [*range(tiles.gates)])
         if bias is not None:
             from_h[-1] = from_h[-1] + bias
         new = step(cell, x, from_h, state, by)
         y, state_after, following = new[0], new, new
         if masked:
             real = broadcast(code & 1, 1, tiles) == 1
-            reset = broadcast(next_code & 2, 1, tiles) == 2
+            # There is no step after the last, so no reset before it.
+            bit = lax.select(t + 1 < block.time, jnp.int32(2), jnp.int32(0))
+            reset = broadcast(next_code & bit, 1, tiles) == 2
             y = jnp.where(real, y, jnp.zeros_like(y))
             pairs = zip(new, state, strict=True)
             state_after = tuple(jnp.where(real, a, b) for a, b in pairs)
@@ -115,11 +119,13 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         plgpu.barrier_arrive(refs["met"])
         # The copy of the step before the last must have left the slot.
         plgpu.wait_smem_to_gmem(1, wait_read_only=True)
-        write(refs["y_smem"].at[slot, block.group()], y)
+        results = [(refs["y_smem"].at[slot, block.group()], "ys", 0)]
+        write(results[0][0], y)
         if count == 2:
-            write(refs["c_smem"].at[slot, block.group()], state_after[1])
+            results.append((refs["c_smem"].at[slot, block.group()], "cs", 0))
+            write(results[1][0], state_after[1])
         plgpu.commit_smem()
-        block.store(refs, t, slot, {"y_smem": "ys", "c_smem": "cs"})
+        block.store(refs, t, results)
         plgpu.barrier_wait(refs["met"])
         pl.when(t + tiles.stages < block.time)(
             lambda: block.fetch(refs, t + tiles.stages)

@@ -86,7 +86,7 @@ def _bytes_per_sequence(cell: str, width: int, backward: bool) -> tuple[int, int
     parts = GATES[cell] + (cell == "gru" and backward)
     if not backward:
         return parts * width, 2 * width + (4 if cell == "lstm" else 0)
-    before = {"rnn": 0, "gru": width, "lstm": 4}[cell]
+    before = {"rnn": 0, "gru": 4, "lstm": 4}[cell]
     return (parts + 1) * width + before, parts * width
 
 

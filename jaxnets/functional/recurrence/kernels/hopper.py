@@ -6,7 +6,7 @@ import jax
 
 from jaxnets.functional.recurrence.kernels.hopper_backward import backward_kernel
 from jaxnets.functional.recurrence.kernels.hopper_forward import forward_kernel
-from jaxnets.functional.recurrence.kernels.hopper_tiles import choose
+from jaxnets.functional.recurrence.kernels.hopper_tiles import Tiles, choose
 
 
 def forward(
@@ -20,20 +20,11 @@ def forward(
     reverse: bool,
     interpret: Any = False,
 ) -> tuple[jax.Array, jax.Array | None, tuple[jax.Array, ...]]:
-    tiles = choose(cell, from_x.shape[1], w_hh.shape[0], from_x.dtype, backward=False)
-    if isinstance(tiles, str):
-        raise ValueError(tiles)
-    return forward_kernel(
-        cell,
-        tiles,
-        from_x,
-        w_hh,
-        b_h,
-        state,
-        codes,
-        reverse=reverse,
-        interpret=interpret,
-    )
+    """Run a cell over all steps with one launch."""
+    batch, hidden = from_x.shape[1], w_hh.shape[0]
+    tiles = _tiles(cell, batch, hidden, from_x.dtype, interpret, backward=False)
+    arrays = (from_x, w_hh, b_h, state, codes)
+    return forward_kernel(cell, tiles, *arrays, reverse=reverse, interpret=interpret)
 
 
 def backward(
@@ -47,11 +38,19 @@ def backward(
     *,
     reverse: bool,
     interpret: Any = False,
-) -> tuple[
-    tuple[jax.Array, ...], tuple[jax.Array, ...], tuple[jax.Array, ...] | None
-]:
-    tiles = choose(cell, ct_ys.shape[1], w_hh.shape[0], w_hh.dtype, backward=True)
-    if isinstance(tiles, str):
-        raise ValueError(tiles)
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...], tuple[jax.Array, ...] | None]:
+    """Walk back over all steps with one launch."""
+    batch, hidden = ct_ys.shape[1], w_hh.shape[0]
+    tiles = _tiles(cell, batch, hidden, w_hh.dtype, interpret, backward=True)
     arrays = (pre, w_hh, before, codes, ct_ys, ct_final)
     return backward_kernel(cell, tiles, *arrays, reverse=reverse, interpret=interpret)
+
+
+def _tiles(
+    cell: str, batch: int, hidden: int, dtype: Any, interpret: Any, *, backward: bool
+) -> Tiles:
+    tiles = choose(cell, batch, hidden, dtype, backward=backward)
+    if isinstance(tiles, str):
+        raise ValueError(tiles)
+    # The interpreter multiplies only what is in shared memory.
+    return tiles._replace(resident=0) if interpret else tiles

@@ -23,16 +23,9 @@ from jaxnets.functional.recurrence.kernels.hopper_tiles import (
     read_global,
     shared,
     unpadded_steps,
-    write,
     write_global,
+    write_operand,
 )
-
-# Where each cotangent of `step_back` goes: an array, and the part of it.
-_TARGETS = {
-    "rnn": [("ct_a", 0)],
-    "gru": [("ct_a", 0), ("ct_a", 1), ("ct_a_hn", 0), ("ct_a", 2)],
-    "lstm": [("ct_a", k) for k in range(4)],
-}
 
 
 def backward_kernel(
@@ -47,9 +40,7 @@ def backward_kernel(
     *,
     reverse: bool,
     interpret: Any,
-) -> tuple[
-    tuple[jax.Array, ...], tuple[jax.Array, ...], tuple[jax.Array, ...] | None
-]:
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...], tuple[jax.Array, ...] | None]:
     """Walk back over all steps, as `hopper.backward` says."""
     time, batch, _ = ct_ys.shape
     hidden, dtype = w_hh.shape[0], w_hh.dtype
@@ -76,12 +67,11 @@ def backward_kernel(
     names = [[f"{kind}_{k}" for k in range(len(ct_final))] for kind in kinds]
     for name in sum(names, []):
         outputs[name] = ((tiles.hidden, rows), jnp.float32)
-    targets = _TARGETS[cell]
-    shape = (2, len(targets), tiles.groups, tiles.rows, UNITS)
+    operand = (2, tiles.gates, tiles.groups, tiles.pieces * tiles.rows, UNITS)
+    scratch = {"ct_smem": shared(operand, jnp.bfloat16)}
     # The last step of the forward pass comes first.
     block = Block(tiles, dtype, time, not reverse, parts)
     body = functools.partial(_body, cell, block, codes is not None)
-    scratch = {"ct_smem": shared(shape, dtype)}
     found = block.call(body, inputs, outputs, scratch, rows, interpret)
     ct_pre = tuple(
         unpadded_steps(found[f"ct_{name}"], batch, hidden, parts[name]).astype(a.dtype)
@@ -96,7 +86,6 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     tiles, by = block.tiles, Activations.for_dtype(block.dtype)
     units, rows = block.units(), block.rows()
     count = 2 if cell == "lstm" else 1
-    targets = _TARGETS[cell]
     weights = block.load_weights(refs)
     for t in range(min(tiles.stages, block.time)):
         block.fetch(refs, t)
@@ -124,19 +113,17 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
             ct_pre = [jnp.where(real, ct, zero) for ct in ct_pre]
             pairs = zip(ct_before, ct_state, strict=True)
             ct_before = tuple(jnp.where(real, a, b) for a, b in pairs)
-        # The copies of the step before the last must have left the slot.
-        plgpu.wait_smem_to_gmem(1, wait_read_only=True)
-        smem = refs["ct_smem"].at[slot]
-        for part, ct in enumerate(ct_pre):
-            write(smem.at[part, block.group()], ct)
+        operands = [refs["ct_smem"].at[slot, gate] for gate in range(tiles.gates)]
+        for operand, ct in zip(operands, ct_pre, strict=False):
+            write_operand(operand.at[block.group()], ct, tiles)
         plgpu.commit_smem()
         plgpu.barrier_arrive(refs["met"])
-        blocks = [smem.at[part, block.group()] for part in range(len(targets))]
-        block.store(
-            refs, t, [(a, *target) for a, target in zip(blocks, targets, strict=True)]
-        )
+        results = {"ct_a": ct_pre}
+        if cell == "gru":
+            ct_r, ct_z, ct_h_n, ct_x_n = ct_pre
+            results = {"ct_a": [ct_r, ct_z, ct_x_n], "ct_a_hn": [ct_h_n]}
+        block.store(refs, t, results)
         plgpu.barrier_wait(refs["met"])
-        operands = [smem.at[gate] for gate in range(tiles.gates)]
         (ct_h,) = block.products(weights, operands, [0] * tiles.gates)
         ct_before = (ct_before[0] + ct_h, *ct_before[1:])
         if masked:

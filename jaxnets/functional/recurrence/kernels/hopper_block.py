@@ -13,7 +13,9 @@ from jaxnets.functional.recurrence.kernels.hopper_tiles import (
     UNITS,
     Tiles,
     read,
+    read_global,
     shared,
+    write,
 )
 
 
@@ -62,14 +64,18 @@ class Block(NamedTuple):
             )
             for name, parts in self.parts.items()
         }
+        for name, (shape, dtype) in outputs.items():
+            if len(shape) == 3:
+                parts = shape[-1] // tiles.hidden
+                own[f"{name}_smem"] = shared((parts, groups, tiles.rows, UNITS), dtype)
         own["fetched"] = plgpu.Barrier(
             num_arrivals=sum(self.parts.values()), num_barriers=stages * groups
         )
         own["met"] = plgpu.Barrier(num_arrivals=groups)
-        if tiles.resident < tiles.gates:
-            count = tiles.gates - tiles.resident
+        count = tiles.pieces * tiles.gates - tiles.resident
+        if count:
             shape = (groups, count, groups, UNITS, UNITS)
-            own["w_smem"] = shared(shape, self.dtype)
+            own["w_smem"] = shared(shape, jnp.bfloat16)
             own["weights"] = plgpu.Barrier(
                 num_arrivals=count * groups, num_barriers=groups
             )
@@ -106,27 +112,22 @@ class Block(NamedTuple):
         """Start to load the warpgroup's rows of the weights.
 
         Returns:
-            For each gate, blocks of 64 units by 64 units of the state, in registers or in
-            shared memory.
+            For each piece of each gate, blocks of 64 units by 64 units of the state, in
+            registers or in shared memory.
         """
         tiles = self.tiles
-        weights = []
-        for gate in range(tiles.gates):
-            blocks = []
-            for k in range(tiles.groups):
-                source = refs["w"].at[gate, self.units(), pl.ds(k * UNITS, UNITS)]
-                if gate < tiles.resident:
-                    layout = plgpu.Layout.WGMMA
-                    block = plgpu.load(source, layout=layout, optimized=False)
-                else:
-                    at = (self.group(), gate - tiles.resident, k)
-                    block = refs["w_smem"].at[*at]
-                    plgpu.copy_gmem_to_smem(
-                        source, block, refs["weights"].at[self.group()]
-                    )
-                blocks.append(block)
-            weights.append(blocks)
-        return weights
+
+        def load(matrix: int, k: int):
+            source = refs["w"].at[matrix, self.units(), pl.ds(k * UNITS, UNITS)]
+            if matrix < tiles.resident:
+                return read_global(source)
+            block = refs["w_smem"].at[self.group(), matrix - tiles.resident, k]
+            barrier = refs["weights"].at[self.group()]
+            plgpu.copy_gmem_to_smem(source, block, barrier)
+            return block
+
+        matrices = range(tiles.pieces * tiles.gates)
+        return [[load(matrix, k) for k in range(tiles.groups)] for matrix in matrices]
 
     def wait_for_weights(self, refs: dict[str, Any]) -> None:
         """Wait until the weights are in shared memory."""
@@ -180,32 +181,51 @@ class Block(NamedTuple):
 
         Args:
             weights: The weights, as `load_weights` returns them.
-            operands: For each gate, `(groups, sequences, units)` in shared memory.
+            operands: For each gate, `(groups, pieces * sequences, units)` in shared
+                memory.
             sums: For each gate, to which result its product is added.
         """
+        tiles, count = self.tiles, max(sums) + 1
 
         def run(*results):
-            for k in range(self.tiles.groups):
+            for k in range(tiles.groups):
                 for gate, operand in enumerate(operands):
-                    right = operand.at[k].transpose((1, 0))
-                    plgpu.wgmma(results[sums[gate]], weights[gate][k], right)
+                    whole = operand.at[k].transpose((1, 0))
+                    plgpu.wgmma(results[sums[gate]], weights[gate][k], whole)
+                    if tiles.pieces == 2:
+                        first = operand.at[k, : tiles.rows].transpose((1, 0))
+                        small = weights[tiles.gates + gate][k]
+                        plgpu.wgmma(results[count + sums[gate]], small, first)
             return tuple(result[...] for result in results)
 
-        result = plgpu.ACC((UNITS, self.tiles.rows), jnp.float32)
-        return list(pl.run_scoped(run, *[result] * (max(sums) + 1)))
+        one = lambda pieces: plgpu.ACC((UNITS, pieces * tiles.rows), jnp.float32)
+        if tiles.pieces == 1:
+            return list(pl.run_scoped(run, *[one(1)] * count))
+        found = pl.run_scoped(run, *[one(2)] * count, *[one(1)] * count)
+        rows, pairs = tiles.rows, zip(found[:count], found[count:], strict=True)
+        return [a[:, :rows] + (a[:, rows:] + b) for a, b in pairs]
 
     def store(
-        self, refs: dict[str, Any], t: Any, pairs: Sequence[tuple[Any, str, int]]
+        self, refs: dict[str, Any], t: Any, results: Mapping[str, Sequence[jax.Array]]
     ) -> None:
         """Start to copy results of step number `t` to global memory.
 
         Args:
             refs: The kernel's references.
             t: The number of the step.
-            pairs: Blocks in shared memory, the arrays to which they go, and the part
-                of the array.
+            results: The name of each output and its blocks of units.
         """
-        for source, target, part in pairs:
-            where = (self.index(t), self.rows(), self.units(part))
-            plgpu.copy_smem_to_gmem(source, refs[target].at[*where], commit_group=False)
+        # The copies of the step before must have left shared memory.
+        plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+        for name, blocks in results.items():
+            for part, value in enumerate(blocks):
+                write(refs[f"{name}_smem"].at[part, self.group()], value)
+        plgpu.commit_smem()
+        for name, blocks in results.items():
+            for part in range(len(blocks)):
+                plgpu.copy_smem_to_gmem(
+                    refs[f"{name}_smem"].at[part, self.group()],
+                    refs[name].at[self.index(t), self.rows(), self.units(part)],
+                    commit_group=False,
+                )
         plgpu.commit_smem_to_gmem_group()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 type Blocks = tuple[jax.Array, ...]
 

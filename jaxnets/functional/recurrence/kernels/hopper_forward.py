@@ -20,8 +20,8 @@ from jaxnets.functional.recurrence.kernels.hopper_tiles import (
     read_global,
     shared,
     unpadded_steps,
-    write,
     write_global,
+    write_operand,
 )
 
 
@@ -58,13 +58,8 @@ def forward_kernel(
     }
     if cell != "lstm":
         del outputs["cs"], outputs["final_1"]
-    scratch = {
-        "h_smem": shared((2, tiles.groups, tiles.rows, UNITS), dtype),
-        "y_smem": shared((2, tiles.groups, tiles.rows, UNITS), dtype),
-    }
-    if cell == "lstm":
-        shape = (2, tiles.groups, tiles.rows, UNITS)
-        scratch["c_smem"] = shared(shape, jnp.float32)
+    operand = (2, tiles.groups, tiles.pieces * tiles.rows, UNITS)
+    scratch = {"h_smem": shared(operand, jnp.bfloat16)}
     block = Block(tiles, dtype, time, reverse, {"from_x": tiles.gates})
     body = functools.partial(_body, cell, block, codes is not None)
     found = block.call(body, inputs, outputs, scratch, rows, interpret)
@@ -87,7 +82,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         layout = plgpu.Layout.WGMMA.reduce(1)
         values = plgpu.load(refs["b_h"].at[units], layout=layout, optimized=False)
         bias = broadcast(values, 0, tiles)
-    write(refs["h_smem"].at[0, block.group()], initial[0])
+    write_operand(refs["h_smem"].at[0, block.group()], initial[0], tiles)
     plgpu.commit_smem()
     block.wait_for_weights(refs)
     block.meet(refs)
@@ -114,17 +109,13 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
             state_after = tuple(jnp.where(real, a, b) for a, b in pairs)
             pairs = zip(initial, state_after, strict=True)
             following = tuple(jnp.where(reset, a, b) for a, b in pairs)
-        write(refs["h_smem"].at[1 - slot, block.group()], following[0])
+        h = refs["h_smem"].at[1 - slot, block.group()]
+        write_operand(h, following[0], tiles)
         plgpu.commit_smem()
         plgpu.barrier_arrive(refs["met"])
-        # The copy of the step before the last must have left the slot.
-        plgpu.wait_smem_to_gmem(1, wait_read_only=True)
-        results = [(refs["y_smem"].at[slot, block.group()], "ys", 0)]
-        write(results[0][0], y)
-        if count == 2:
-            results.append((refs["c_smem"].at[slot, block.group()], "cs", 0))
-            write(results[1][0], state_after[1])
-        plgpu.commit_smem()
+        results = {"ys": [y]}
+        if cell == "lstm":
+            results["cs"] = [state_after[1]]
         block.store(refs, t, results)
         plgpu.barrier_wait(refs["met"])
         pl.when(t + tiles.stages < block.time)(

@@ -5,20 +5,29 @@ columns. The tensor cores of Hopper multiply 64 rows with 8 columns or more, so 
 may have as few as 8 sequences, and a small batch occupies many multiprocessors. (With
 sequences as rows, a block would have at least 64.) A warpgroup owns 64 units with all
 their gates. So the gates meet in its registers, and only `h` is exchanged.
+
+The tensor cores multiply bfloat16. An operand in float32 is the sum of two arrays of
+bfloat16, and a product of two operands the sum of three: all but the one of the two small
+arrays. Its relative error is about 2^-16, where that of TF32 is about 2^-11, and weights
+of 16 bits may also be in registers, for which shared memory need not have room.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from jaxnets.functional.recurrence.kernels.hopper_cells import GATES
+
 
 UNITS = 64
 MULTIPROCESSORS = 132
 SHARED_MEMORY = 227 * 1024
 SWIZZLE = 128
+_BARRIERS = 4096
+_OTHER_REGISTERS = 72
 
 
 class Tiles(NamedTuple):
@@ -26,13 +35,16 @@ class Tiles(NamedTuple):
 
     Attributes:
         gates: The gates of the cell.
+        pieces: How many arrays of bfloat16 represent an operand of the products.
         groups: The warpgroups of a block, each with 64 units.
         rows: The sequences of a block.
         stages: The steps whose inputs are in shared memory or on their way to it.
-        resident: The gates whose weights are in registers, not in shared memory.
+        resident: How many of the `pieces * gates` matrices of weights are in registers
+            and not in shared memory.
     """
 
     gates: int
+    pieces: int
     groups: int
     rows: int
     stages: int
@@ -48,30 +60,26 @@ def choose(
     cell: str, batch: int, hidden: int, dtype: jax.typing.DTypeLike, *, backward: bool
 ) -> Tiles | str:
     """Return the division, or the reason why there is none."""
-    width, gates = jnp.dtype(dtype).itemsize, GATES[cell]
-    groups = -(-hidden // UNITS)
-    matrix = groups * groups * UNITS * UNITS * width
-    # Only operands of 16 bits can be in registers; a thread has 65536 / threads of them.
+    gates, groups = GATES[cell], -(-hidden // UNITS)
+    pieces = jnp.dtype(dtype).itemsize // 2
+    matrix = 2 * (groups * UNITS) ** 2
+    # The registers that a thread has, and that a matrix takes of each thread.
     room = min(255, 65536 // (groups * 128)) - _OTHER_REGISTERS
-    each = matrix // (groups * 128 * 4)
-    most = min(gates, room // each) if width == 2 else 0
-    loads, stores = _bytes_per_sequence(cell, width, backward)
-    for resident in range(max(most, 0) + 1):
-        weights = (gates - resident) * matrix
+    most = max(0, min(pieces * gates, room // (16 * groups)))
+    loads, others = _bytes_per_unit(cell, jnp.dtype(dtype).itemsize, backward)
+    for resident in range(most + 1):
+        weights = (pieces * gates - resident) * matrix
         for stages in (4, 3, 2):
-            per_row = groups * UNITS * (stages * loads + 2 * stores)
+            per_row = groups * UNITS * (stages * loads + others)
             rows = _rows(batch, (SHARED_MEMORY - _BARRIERS - weights) // per_row)
             if rows:
-                return Tiles(gates, groups, rows, stages, resident)
-    needed = gates * matrix + 8 * groups * UNITS * 2 * (loads + stores)
+                return Tiles(gates, pieces, groups, rows, stages, resident)
+    needed = (pieces * gates - most) * matrix
+    needed += _BARRIERS + 8 * groups * UNITS * (2 * loads + others)
     return (
         f"{hidden} units need {-(-needed // 1024)} KiB of the 227 KiB of shared memory "
         "of an H200"
     )
-
-
-_OTHER_REGISTERS = 72
-_BARRIERS = 4096
 
 
 def _rows(batch: int, most: int) -> int:
@@ -81,17 +89,21 @@ def _rows(batch: int, most: int) -> int:
     return (enough or possible[-1:] or [0])[0]
 
 
-def _bytes_per_sequence(cell: str, width: int, backward: bool) -> tuple[int, int]:
-    """Return the bytes of a unit and step that are loaded, and that are stored."""
-    parts = GATES[cell] + (cell == "gru" and backward)
+def _bytes_per_unit(cell: str, width: int, backward: bool) -> tuple[int, int]:
+    """Return the bytes of a unit and sequence: for each stage of inputs, and others.
+
+    The others are two slots of operands, and results on their way to global memory.
+    """
+    gates = GATES[cell]
     if not backward:
-        return parts * width, 2 * width + (4 if cell == "lstm" else 0)
-    before = {"rnn": 0, "gru": 4, "lstm": 4}[cell]
-    return (parts + 1) * width + before, parts * width
+        return gates * width, 2 * width + width + (4 if cell == "lstm" else 0)
+    parts = gates + (cell == "gru")
+    before = 0 if cell == "rnn" else 4
+    return (parts + 1) * width + before, 2 * gates * width + parts * width
 
 
 def shared(shape: tuple[int, ...], dtype: jax.typing.DTypeLike):
-    """Return blocks in shared memory as the tensor cores read them."""
+    """Return blocks in shared memory as the tensor cores and copies read them."""
     columns = SWIZZLE // jnp.dtype(dtype).itemsize
     tiling = plgpu.TilingTransform((8, columns))
     transforms = (tiling, plgpu.SwizzleTransform(SWIZZLE))
@@ -110,6 +122,14 @@ def write(block, value: jax.Array) -> None:
     value = value.astype(block.dtype)
     value = plgpu.layout_cast(value, plgpu.Layout.WGMMA_TRANSPOSED)
     block.transpose((1, 0))[...] = value
+
+
+def write_operand(block, value: jax.Array, tiles: Tiles) -> None:
+    """Store `value` as an operand `(pieces * sequences, units)` of products."""
+    first = value.astype(jnp.bfloat16)
+    write(block.at[: tiles.rows], first)
+    if tiles.pieces == 2:
+        write(block.at[tiles.rows :], value - first.astype(jnp.float32))
 
 
 def read_global(ref) -> jax.Array:
@@ -153,9 +173,14 @@ def padded_state(a: jax.Array, tiles: Tiles) -> jax.Array:
 
 
 def padded_weights(w_hh: jax.Array, tiles: Tiles, *, transposed: bool) -> jax.Array:
-    """Return `w_hh (H, gates * H)` as `(gates, rows, columns)`, padded."""
+    """Return `w_hh (H, gates * H)` as `(pieces * gates, rows, columns)`, padded."""
     hidden = w_hh.shape[0]
     order = (1, 2, 0) if transposed else (1, 0, 2)
     w = w_hh.reshape(hidden, tiles.gates, hidden).transpose(order)
     units = (0, tiles.hidden - hidden)
-    return jnp.pad(w, ((0, 0), units, units))
+    w = jnp.pad(w, ((0, 0), units, units))
+    if tiles.pieces == 1:
+        return w
+    # A conversion to bfloat16 and back could be removed by XLA.
+    first = lax.reduce_precision(w, exponent_bits=8, mantissa_bits=7)
+    return jnp.concatenate([first, w - first]).astype(jnp.bfloat16)

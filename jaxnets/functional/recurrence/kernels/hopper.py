@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.kernels.hopper_backward import backward_kernel
 from jaxnets.functional.recurrence.kernels.hopper_forward import forward_kernel
@@ -44,6 +45,29 @@ def backward(
     tiles = _tiles(cell, batch, hidden, w_hh.dtype, interpret, backward=True)
     arrays = (pre, w_hh, before, codes, ct_ys, ct_final)
     return backward_kernel(cell, tiles, *arrays, reverse=reverse, interpret=interpret)
+
+
+def fits(
+    cell: str, batch: int, hidden: int, dtype: jax.typing.DTypeLike, kind: str
+) -> str | None:
+    """Return why the kernels cannot run, or None if they can.
+
+    Args:
+        cell: The cell.
+        batch: The number of sequences.
+        hidden: The number of units.
+        dtype: The dtype of the inputs and weights.
+        kind: The device kind, as `jax.Device.device_kind` has it.
+    """
+    if not any(name in kind for name in ("H100", "H200", "GH200")):
+        return f"is for GPUs of the Hopper generation, not for {kind}"
+    if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
+        return f"supports float32 and bfloat16 only, not {jnp.dtype(dtype)}"
+    for backward in (False, True):
+        tiles = choose(cell, batch, hidden, dtype, backward=backward)
+        if isinstance(tiles, str):
+            return tiles
+    return None
 
 
 def _tiles(

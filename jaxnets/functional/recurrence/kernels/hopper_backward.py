@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast
+from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast, where
 from jaxnets.functional.recurrence.kernels.hopper_cells import (
     Activations,
     step_back,
@@ -65,8 +65,8 @@ def backward_kernel(
     }
     kinds = ("ct_state", "ct_initial") if codes is not None else ("ct_state",)
     names = [[f"{kind}_{k}" for k in range(len(ct_final))] for kind in kinds]
-    for name in sum(names, []):
-        outputs[name] = ((tiles.hidden, rows), jnp.float32)
+    for kind in names:
+        outputs |= {name: ((tiles.hidden, rows), jnp.float32) for name in kind}
     operand = (2, tiles.gates, tiles.groups, tiles.pieces * tiles.rows, UNITS)
     scratch = {"ct_smem": shared(operand, jnp.bfloat16)}
     # The last step of the forward pass comes first.
@@ -95,7 +95,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     def one_step(t, carry):
         ct_state, ct_initial, code = carry
         slot = lax.rem(t, 2)
-        next_code = block.codes(refs, t + 1) if masked else None
+        next_code: Any = block.codes(refs, t + 1) if masked else None
         block.wait_for_inputs(refs, t)
         pre = block.inputs(refs, t, "a")
         if cell == "gru":
@@ -105,14 +105,13 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         if masked:
             real = broadcast(code & 1, 1, tiles) == 1
             reset = broadcast(code & 2, 1, tiles) == 2
-            ct_y = jnp.where(real, ct_y, jnp.zeros_like(ct_y))
+            zero = jnp.zeros_like(ct_y)
+            ct_y = jnp.where(real, ct_y, zero)
         ct_after = (ct_state[0] + ct_y, *ct_state[1:])
         ct_pre, ct_before = step_back(cell, pre, before, ct_after, by)
         if masked:
-            zero = jnp.zeros_like(ct_y)
             ct_pre = [jnp.where(real, ct, zero) for ct in ct_pre]
-            pairs = zip(ct_before, ct_state, strict=True)
-            ct_before = tuple(jnp.where(real, a, b) for a, b in pairs)
+            ct_before = where(real, ct_before, ct_state)
         operands = [refs["ct_smem"].at[slot, gate] for gate in range(tiles.gates)]
         for operand, ct in zip(operands, ct_pre, strict=False):
             write_operand(operand.at[block.group()], ct, tiles)
@@ -127,9 +126,11 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         (ct_h,) = block.products(weights, operands, [0] * tiles.gates)
         ct_before = (ct_before[0] + ct_h, *ct_before[1:])
         if masked:
-            pairs = [*zip(ct_initial, ct_before, strict=True)]
-            ct_initial = tuple(a + jnp.where(reset, b, zero) for a, b in pairs)
-            ct_before = tuple(jnp.where(reset, zero, b) for _, b in pairs)
+            zeros = (zero,) * count
+            ended = where(reset, ct_before, zeros)
+            pairs = zip(ct_initial, ended, strict=True)
+            ct_initial = tuple(total + ct for total, ct in pairs)
+            ct_before = where(reset, zeros, ct_before)
         pl.when(t + tiles.stages < block.time)(
             lambda: block.fetch(refs, t + tiles.stages)
         )
@@ -138,7 +139,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     zeros = tuple(jnp.zeros_like(ct) for ct in final) if masked else None
     code = block.codes(refs, 0) if masked else None
     carry = (tuple(final), zeros, code)
-    ct_state, ct_initial, _ = lax.fori_loop(0, block.time, one_step, carry)
+    ct_state, ct_initial, _ = block.loop(one_step, carry)
     for k in range(count):
         write_global(refs[f"ct_state_{k}"].at[units, rows], ct_state[k])
         if masked:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
@@ -22,6 +23,13 @@ from jaxnets.functional.recurrence.kernels.hopper_tiles import (
 def broadcast(vector: jax.Array, axis: int, tiles: Tiles) -> jax.Array:
     """Repeat a vector of units (axis 0) or sequences (axis 1) along the other axis."""
     return lax.broadcast_in_dim(vector, (UNITS, tiles.rows), (axis,))
+
+
+def where(
+    condition: jax.Array, yes: Sequence[jax.Array], no: Sequence[jax.Array]
+) -> tuple[jax.Array, ...]:
+    """Select from two sequences of arrays."""
+    return tuple(jnp.where(condition, a, b) for a, b in zip(yes, no, strict=True))
 
 
 class Block(NamedTuple):
@@ -58,7 +66,7 @@ class Block(NamedTuple):
         def run(*refs, **scratch_refs):
             body(dict(zip(names, refs, strict=True)) | scratch_refs)
 
-        own = {
+        own: dict[str, Any] = {
             f"{name}_smem": shared(
                 (stages, groups, parts, tiles.rows, UNITS), inputs[name].dtype
             )
@@ -107,6 +115,11 @@ class Block(NamedTuple):
     def index(self, t: Any) -> Any:
         """Return where the step that is computed as number `t` lies in time."""
         return self.time - 1 - t if self.reverse else t
+
+    def loop(self, step: Callable[[Any, Any], Any], carry: Any) -> Any:
+        """Run `step(t, carry)` for all steps."""
+        # Of 32 bits also if `jax_enable_x64` is set.
+        return lax.fori_loop(np.int32(0), np.int32(self.time), step, carry)
 
     def load_weights(self, refs: dict[str, Any]) -> list[list[Any]]:
         """Start to load the warpgroup's rows of the weights.
@@ -167,7 +180,7 @@ class Block(NamedTuple):
         return [read(at[self._stage(t), self.group(), part]) for part in blocks]
 
     def codes(self, refs: dict[str, Any], t: Any) -> jax.Array:
-        """Return the codes of step number `t`, or of the last if there is no such step."""
+        """Return the codes of step number `t`, at most of the last one."""
         last = jnp.int32(self.time - 1)
         where = self.index(lax.min(jnp.int32(t), last))
         layout = plgpu.Layout.WGMMA.reduce(0)
@@ -198,11 +211,13 @@ class Block(NamedTuple):
                         plgpu.wgmma(results[count + sums[gate]], small, first)
             return tuple(result[...] for result in results)
 
-        one = lambda pieces: plgpu.ACC((UNITS, pieces * tiles.rows), jnp.float32)
+        kind, rows = plgpu.WGMMAAccumulatorRef, tiles.rows
+        wide = kind((UNITS, tiles.pieces * rows), jnp.float32)
         if tiles.pieces == 1:
-            return list(pl.run_scoped(run, *[one(1)] * count))
-        found = pl.run_scoped(run, *[one(2)] * count, *[one(1)] * count)
-        rows, pairs = tiles.rows, zip(found[:count], found[count:], strict=True)
+            return list(pl.run_scoped(run, *[wide] * count))
+        narrow = kind((UNITS, rows), jnp.float32)
+        found = pl.run_scoped(run, *[wide] * count, *[narrow] * count)
+        pairs = zip(found[:count], found[count:], strict=True)
         return [a[:, :rows] + (a[:, rows:] + b) for a, b in pairs]
 
     def store(

@@ -26,8 +26,8 @@ class Activations(NamedTuple):
     def for_dtype(dtype: jax.typing.DTypeLike) -> "Activations":
         """Return those whose error is below that of products of `dtype`.
 
-        The hardware's tanh has a relative error of 2^-11, which is below the rounding of
-        bfloat16 but not below that of float32. There both are made of its exponential.
+        The hardware's tanh has a relative error of 2^-11, which is below the rounding
+        of bfloat16. For float32 both are made of exponentials.
         """
         if dtype == jnp.bfloat16:
             return Activations(lambda x: 0.5 * jnp.tanh(0.5 * x) + 0.5, jnp.tanh)
@@ -42,7 +42,7 @@ def step(
     state: Blocks,
     by: Activations,
 ) -> Blocks:
-    """Return the state after a step; `from_h` has the GRU's `b_hn` in its last block."""
+    """Return the state after a step; the GRU's last `from_h` includes `b_hn`."""
     sums = lambda count: [x[k] + from_h[k] for k in range(count)]
     if cell == "rnn":
         return (by.tanh(x[0] + from_h[0]),)
@@ -66,8 +66,8 @@ def step_back(
 
     Args:
         cell: The cell.
-        pre: The pre-activations; the GRU's are those of r, of z, of n from the input and
-            of n from the state.
+        pre: The pre-activations; the GRU's are those of r, of z, and of n from the
+            input and from the state.
         before: The GRU's `h` or the LSTM's `c` before the step.
         ct_state: The cotangents of the state after it.
         by: The activations.

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast
+from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast, where
 from jaxnets.functional.recurrence.kernels.hopper_cells import Activations, step
 from jaxnets.functional.recurrence.kernels.hopper_tiles import (
     UNITS,
@@ -90,7 +90,8 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     def one_step(t, carry):
         state, code = carry
         slot = lax.rem(t, 2)
-        next_code = block.codes(refs, t + 1) if masked else None
+        # Loaded long before it is used.
+        next_code: Any = block.codes(refs, t + 1) if masked else None
         block.wait_for_inputs(refs, t)
         x = block.inputs(refs, t, "from_x")
         h = refs["h_smem"].at[slot]
@@ -105,10 +106,8 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
             bit = lax.select(t + 1 < block.time, jnp.int32(2), jnp.int32(0))
             reset = broadcast(next_code & bit, 1, tiles) == 2
             y = jnp.where(real, y, jnp.zeros_like(y))
-            pairs = zip(new, state, strict=True)
-            state_after = tuple(jnp.where(real, a, b) for a, b in pairs)
-            pairs = zip(initial, state_after, strict=True)
-            following = tuple(jnp.where(reset, a, b) for a, b in pairs)
+            state_after = where(real, new, state)
+            following = where(reset, initial, state_after)
         h = refs["h_smem"].at[1 - slot, block.group()]
         write_operand(h, following[0], tiles)
         plgpu.commit_smem()
@@ -124,7 +123,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         return following, next_code
 
     code = block.codes(refs, 0) if masked else None
-    state, _ = lax.fori_loop(0, block.time, one_step, (tuple(initial), code))
+    state, _ = block.loop(one_step, (tuple(initial), code))
     for k in range(count):
         write_global(refs[f"final_{k}"].at[units, rows], state[k])
     plgpu.wait_smem_to_gmem(0)

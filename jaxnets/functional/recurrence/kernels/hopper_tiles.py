@@ -7,12 +7,12 @@ sequences as rows, a block would have at least 64.) A warpgroup owns 64 units wi
 their gates. So the gates meet in its registers, and only `h` is exchanged.
 
 The tensor cores multiply bfloat16. An operand in float32 is the sum of two arrays of
-bfloat16, and a product of two operands the sum of three: all but the one of the two small
-arrays. Its relative error is about 2^-16, where that of TF32 is about 2^-11, and weights
-of 16 bits may also be in registers, for which shared memory need not have room.
+bfloat16, and a product of two operands the sum of three products: all but that of the
+two small arrays. Its relative error is about 2^-16, where that of TF32 is about 2^-11.
+And weights of 16 bits may stay in registers if shared memory has no room for them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def choose(
     needed += _BARRIERS + 8 * groups * UNITS * (2 * loads + others)
     return (
         f"{hidden} units need {-(-needed // 1024)} KiB of the 227 KiB of shared memory "
-        "of an H200"
+        "of a multiprocessor"
     )
 
 
@@ -105,8 +105,10 @@ def _bytes_per_unit(cell: str, width: int, backward: bool) -> tuple[int, int]:
 def shared(shape: tuple[int, ...], dtype: jax.typing.DTypeLike):
     """Return blocks in shared memory as the tensor cores and copies read them."""
     columns = SWIZZLE // jnp.dtype(dtype).itemsize
-    tiling = plgpu.TilingTransform((8, columns))
-    transforms = (tiling, plgpu.SwizzleTransform(SWIZZLE))
+    # Both classes are abstract by their annotations only.
+    tiling: Any = plgpu.TilingTransform
+    swizzle: Any = plgpu.SwizzleTransform
+    transforms = (tiling((8, columns)), swizzle(SWIZZLE))
     return plgpu.SMEM(shape, dtype, transforms=transforms)
 
 

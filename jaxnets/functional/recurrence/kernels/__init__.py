@@ -1,1 +1,1 @@
-"""Persistent kernels: one launch runs a recurrence over all steps."""
+"""Kernels that run all steps of a recurrence in one launch, written in Pallas."""

@@ -9,12 +9,12 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper_block import Block, broadcast, where
-from jaxnets.functional.recurrence.kernels.hopper_cells import (
+from jaxnets.functional.recurrence.kernels.hopper.block import Block, broadcast, where
+from jaxnets.functional.recurrence.kernels.hopper.cells import (
     Activations,
     step_back,
 )
-from jaxnets.functional.recurrence.kernels.hopper_tiles import (
+from jaxnets.functional.recurrence.kernels.hopper.tiles import (
     UNITS,
     Tiles,
     padded_state,

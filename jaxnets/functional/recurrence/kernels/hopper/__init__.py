@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.functional.recurrence.kernels.hopper_backward import backward_kernel
-from jaxnets.functional.recurrence.kernels.hopper_forward import forward_kernel
-from jaxnets.functional.recurrence.kernels.hopper_tiles import Tiles, choose
+from jaxnets.functional.recurrence.kernels.hopper.backward_kernel import backward_kernel
+from jaxnets.functional.recurrence.kernels.hopper.forward_kernel import forward_kernel
+from jaxnets.functional.recurrence.kernels.hopper.tiles import Tiles, choose
 
 
 def forward(

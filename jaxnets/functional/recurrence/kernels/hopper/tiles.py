@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper_cells import GATES
+from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
 
 
 UNITS = 64

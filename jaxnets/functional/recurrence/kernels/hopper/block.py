@@ -10,7 +10,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper_tiles import (
+from jaxnets.functional.recurrence.kernels.hopper.tiles import (
     UNITS,
     Tiles,
     read,

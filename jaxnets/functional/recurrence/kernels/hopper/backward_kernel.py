@@ -14,17 +14,18 @@ from jaxnets.functional.recurrence.kernels.hopper.cells import (
     Activations,
     step_back,
 )
+from jaxnets.functional.recurrence.kernels.hopper.memory import (
+    shared,
+    write_global,
+    write_operand,
+)
 from jaxnets.functional.recurrence.kernels.hopper.tiles import (
     UNITS,
     Tiles,
     padded_state,
     padded_steps,
     padded_weights,
-    read_global,
-    shared,
     unpadded_steps,
-    write_global,
-    write_operand,
 )
 
 
@@ -89,12 +90,12 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     weights = block.load_weights(refs)
     for t in range(min(tiles.stages, block.time)):
         block.fetch(refs, t)
-    final = [read_global(refs[f"ct_final_{k}"].at[units, rows]) for k in range(count)]
+    final = block.state(refs, "ct_final", count)
     block.wait_for_weights(refs)
 
     def one_step(t, carry):
         ct_state, ct_initial, code = carry
-        slot = lax.rem(t, 2)
+        slot = lax.rem(t, jnp.int32(2))
         next_code: Any = block.codes(refs, t + 1) if masked else None
         block.wait_for_inputs(refs, t)
         pre = block.inputs(refs, t, "a")
@@ -128,8 +129,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         if masked:
             zeros = (zero,) * count
             ended = where(reset, ct_before, zeros)
-            pairs = zip(ct_initial, ended, strict=True)
-            ct_initial = tuple(total + ct for total, ct in pairs)
+            ct_initial = tuple(map(jnp.add, ct_initial, ended))
             ct_before = where(reset, zeros, ct_before)
         pl.when(t + tiles.stages < block.time)(
             lambda: block.fetch(refs, t + tiles.stages)

@@ -5,19 +5,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper.tiles import (
-    UNITS,
-    Tiles,
+from jaxnets.functional.recurrence.kernels.hopper.memory import (
     read,
     read_global,
     shared,
     write,
 )
+from jaxnets.functional.recurrence.kernels.hopper.tiles import UNITS, Tiles
+from jaxnets.functional.shared.sharding import match_varying_axes
 
 
 def broadcast(vector: jax.Array, axis: int, tiles: Tiles) -> jax.Array:
@@ -98,7 +97,10 @@ class Block(NamedTuple):
             compiler_params=plgpu.CompilerParams(approx_math=True),
             interpret=interpret,
         )
-        return dict(zip(outputs, kernel(*inputs.values()), strict=True))
+        arrays = tuple(inputs.values())
+        # Inside `jax.shard_map` the results vary over the same axes as the inputs.
+        found, _ = match_varying_axes(kernel(*arrays), arrays)
+        return dict(zip(outputs, found, strict=True))
 
     def group(self) -> jax.Array:
         """Return the index of the warpgroup."""
@@ -118,8 +120,16 @@ class Block(NamedTuple):
 
     def loop(self, step: Callable[[Any, Any], Any], carry: Any) -> Any:
         """Run `step(t, carry)` for all steps."""
-        # Of 32 bits also if `jax_enable_x64` is set.
-        return lax.fori_loop(np.int32(0), np.int32(self.time), step, carry)
+        # If `jax_enable_x64` is set, the loop counts in 64 bits.
+        one = lambda t, carry: step(jnp.int32(t), carry)
+        return lax.fori_loop(0, self.time, one, carry)
+
+    def state(self, refs: dict[str, Any], name: str, count: int) -> list[jax.Array]:
+        """Read the warpgroup's part of the arrays of a state."""
+        at = [refs[f"{name}_{k}"].at[self.units(), self.rows()] for k in range(count)]
+        # Inside `jax.shard_map` what is read varies over mesh axes, by its type, and
+        # what the kernel computes does not. A loop needs one type.
+        return [read_global(block) + 0.0 for block in at]
 
     def load_weights(self, refs: dict[str, Any]) -> list[list[Any]]:
         """Start to load the warpgroup's rows of the weights.

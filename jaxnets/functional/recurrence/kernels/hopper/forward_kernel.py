@@ -11,17 +11,18 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from jaxnets.functional.recurrence.kernels.hopper.block import Block, broadcast, where
 from jaxnets.functional.recurrence.kernels.hopper.cells import Activations, step
+from jaxnets.functional.recurrence.kernels.hopper.memory import (
+    shared,
+    write_global,
+    write_operand,
+)
 from jaxnets.functional.recurrence.kernels.hopper.tiles import (
     UNITS,
     Tiles,
     padded_state,
     padded_steps,
     padded_weights,
-    read_global,
-    shared,
     unpadded_steps,
-    write_global,
-    write_operand,
 )
 
 
@@ -76,7 +77,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     weights = block.load_weights(refs)
     for t in range(min(tiles.stages, block.time)):
         block.fetch(refs, t)
-    initial = [read_global(refs[f"initial_{k}"].at[units, rows]) for k in range(count)]
+    initial = block.state(refs, "initial", count)
     bias = None
     if "b_h" in refs:
         layout = plgpu.Layout.WGMMA.reduce(1)
@@ -89,7 +90,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
 
     def one_step(t, carry):
         state, code = carry
-        slot = lax.rem(t, 2)
+        slot = lax.rem(t, jnp.int32(2))
         # Loaded long before it is used.
         next_code: Any = block.codes(refs, t + 1) if masked else None
         block.wait_for_inputs(refs, t)

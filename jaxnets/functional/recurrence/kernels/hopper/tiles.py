@@ -12,12 +12,11 @@ two small arrays. Its relative error is about 2^-16, where that of TF32 is about
 And weights of 16 bits may stay in registers if shared memory has no room for them.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
 
@@ -25,7 +24,8 @@ from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
 UNITS = 64
 MULTIPROCESSORS = 132
 SHARED_MEMORY = 227 * 1024
-SWIZZLE = 128
+# H20 is also a part of H200 and GH200.
+_KINDS = ("H100", "H800", "H20")
 _BARRIERS = 4096
 _OTHER_REGISTERS = 72
 
@@ -77,9 +77,41 @@ def choose(
     needed = (pieces * gates - most) * matrix
     needed += _BARRIERS + 8 * groups * UNITS * (2 * loads + others)
     return (
-        f"{hidden} units need {-(-needed // 1024)} KiB of the 227 KiB of shared memory "
-        "of a multiprocessor"
+        f"needs {-(-needed // 1024)} KiB of the {SHARED_MEMORY // 1024} KiB of shared "
+        "memory of a multiprocessor"
     )
+
+
+def fits(
+    cell: str, batch: int, hidden: int, dtype: jax.typing.DTypeLike, kind: str | None
+) -> str | None:
+    """Return why the kernels cannot run on a kind of device, or None if they can.
+
+    Shared memory must hold the weights, or those of them for which the registers have
+    no room, and what the steps need for 8 sequences at least.
+
+    Args:
+        cell: "rnn", "gru" or "lstm".
+        batch: The number of sequences.
+        hidden: The number of units.
+        dtype: The dtype of the inputs and weights.
+        kind: The kind, as `jax.Device.device_kind` names it. None if it is not known: a
+            Hopper GPU is assumed.
+
+    Example:
+        >>> fits("lstm", 32, 128, "bfloat16", "NVIDIA H200") is None
+        True
+        >>> fits("lstm", 32, 512, "bfloat16", "NVIDIA H200")
+        'needs 2156 KiB of the 227 KiB of shared memory of a multiprocessor'
+        >>> fits("lstm", 32, 128, "bfloat16", "NVIDIA A100-SXM4-40GB")
+        'needs a GPU of the Hopper generation, not NVIDIA A100-SXM4-40GB'
+    """
+    if kind is not None and not any(name in kind for name in _KINDS):
+        return f"needs a GPU of the Hopper generation, not {kind}"
+    if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
+        return f"supports float32 and bfloat16 only, not {jnp.dtype(dtype)}"
+    found = [choose(cell, batch, hidden, dtype, backward=b) for b in (False, True)]
+    return next((reason for reason in found if isinstance(reason, str)), None)
 
 
 def _rows(batch: int, most: int) -> int:
@@ -100,51 +132,6 @@ def _bytes_per_unit(cell: str, width: int, backward: bool) -> tuple[int, int]:
     parts = gates + (cell == "gru")
     before = 0 if cell == "rnn" else 4
     return (parts + 1) * width + before, 2 * gates * width + parts * width
-
-
-def shared(shape: tuple[int, ...], dtype: jax.typing.DTypeLike):
-    """Return blocks in shared memory as the tensor cores and copies read them."""
-    columns = SWIZZLE // jnp.dtype(dtype).itemsize
-    # Both classes are abstract by their annotations only.
-    tiling: Any = plgpu.TilingTransform
-    swizzle: Any = plgpu.SwizzleTransform
-    transforms = (tiling((8, columns)), swizzle(SWIZZLE))
-    return plgpu.SMEM(shape, dtype, transforms=transforms)
-
-
-def read(block) -> jax.Array:
-    """Read a `(sequences, units)` block of shared memory as float32, transposed."""
-    transposed = block.transpose((1, 0))
-    value = plgpu.load(transposed, layout=plgpu.Layout.WGMMA_TRANSPOSED)
-    return plgpu.layout_cast(value, plgpu.Layout.WGMMA).astype(jnp.float32)
-
-
-def write(block, value: jax.Array) -> None:
-    """Store `value (units, sequences)`, transposed, in a block of shared memory."""
-    value = value.astype(block.dtype)
-    value = plgpu.layout_cast(value, plgpu.Layout.WGMMA_TRANSPOSED)
-    block.transpose((1, 0))[...] = value
-
-
-def write_operand(block, value: jax.Array, tiles: Tiles) -> None:
-    """Store `value` as an operand `(pieces * sequences, units)` of products."""
-    first = value.astype(jnp.bfloat16)
-    write(block.at[: tiles.rows], first)
-    if tiles.pieces == 2:
-        write(block.at[tiles.rows :], value - first.astype(jnp.float32))
-
-
-def read_global(ref) -> jax.Array:
-    """Read `(units, sequences)` from global memory."""
-    return plgpu.load(ref, layout=plgpu.Layout.WGMMA, optimized=False)
-
-
-def write_global(ref, value: jax.Array) -> None:
-    """Store `(units, sequences)` in global memory."""
-    if hasattr(plgpu, "store"):  # JAX 0.12
-        plgpu.store(ref, value, optimized=False)
-    else:
-        ref[...] = value
 
 
 def padded_steps(a: jax.Array, parts: int, tiles: Tiles) -> jax.Array:

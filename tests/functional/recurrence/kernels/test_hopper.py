@@ -254,9 +254,8 @@ def test_shard_map(rng):
     jax.eval_shape(on(2), case)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_results_do_not_depend_on_x64(cell, rng):
-    case, run = draw(cell, rng), functools.partial(both, cell)
+def test_results_do_not_depend_on_x64(rng):
+    case, run = draw("gru", rng), functools.partial(both, "gru")
     with jax.enable_x64(True):
         wide = jax.jit(run)(case)
         program = str(jax.make_jaxpr(functools.partial(run, interpret=False))(case))

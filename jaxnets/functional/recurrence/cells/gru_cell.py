@@ -26,6 +26,7 @@ from jaxnets.functional.recurrence.cell_options import (
     normalized,
 )
 from jaxnets.functional.recurrence.cells.gru_params import GRUParams
+from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
@@ -152,6 +153,7 @@ GRU = Cell(
     bind=_bind,
     switches={"reset_after": True},
     zero_params=("b_hn",),
+    kernels=(pallas_kernel("gru", _bind, reset_after=True),),
 )
 
 

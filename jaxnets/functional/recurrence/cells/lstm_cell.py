@@ -31,6 +31,7 @@ from jaxnets.functional.recurrence.cells.lstm_params import (
     lstm_widths,
 )
 from jaxnets.functional.recurrence.cudnn import CUDNN
+from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.products import product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
@@ -144,7 +145,7 @@ LSTM = Cell(
     norms=("gain_h", "gain_x", "gain_c", "bias_c"),
     zero_params=("peephole",),
     nonstandard_params=(("peephole", "peepholes"), ("w_hr", "a projection")),
-    kernels=(CUDNN,),
+    kernels=(CUDNN, pallas_kernel("lstm", _bind, coupled_gates=False)),
 )
 
 

@@ -32,6 +32,7 @@ from jaxnets.functional.recurrence.initializers import (
     input_default,
     recurrent_default,
 )
+from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.run import run_cell, step_cell
 from jaxnets.functional.recurrence.time.cotangents import clip_cotangents
 from jaxnets.typing import ArrayLike, Key
@@ -152,6 +153,7 @@ RNN = Cell(
     bind=_bind,
     activations={"activation": TANH},
     norms=("gain_h",),
+    kernels=(pallas_kernel("rnn", _bind),),
 )
 
 

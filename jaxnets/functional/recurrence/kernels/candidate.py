@@ -11,18 +11,19 @@ import jax.numpy as jnp
 from jaxnets.choices import Candidate
 from jaxnets.functional.recurrence.cell import BoundCell, Kernel
 from jaxnets.functional.recurrence.cell_options import CellOptions, Draws
-from jaxnets.functional.recurrence.kernels import tpu_blocks
+from jaxnets.functional.recurrence.kernels import hopper, tpu_blocks
 from jaxnets.functional.recurrence.kernels.chips import TIMED_KINDS
 from jaxnets.functional.recurrence.kernels.persistent import Passes, persistent_scan
 from jaxnets.functional.recurrence.time.options import ScanOptions
 from jaxnets.functional.shared.sharding import partition_spec
+from jaxnets.platforms import default_platform
 from jaxnets.tap import is_measuring
 
 
 # The names of the platforms, and why a size does not fit their chips. The kernels
 # themselves are imported when they run: Pallas takes a second to import.
-_FITS = {"tpu": tpu_blocks.fits}
-_REQUIREMENT = "needs a TPU"
+_FITS = {"tpu": tpu_blocks.fits, "cuda": hopper.fits}
+_REQUIREMENT = "needs a TPU, or a GPU of the Hopper generation"
 
 # How tests run the kernels on any machine: a pair of the platform whose kernels are
 # interpreted and the argument `interpret` of `pl.pallas_call`. JAX does not reuse
@@ -108,16 +109,21 @@ def _against(kind: str | None) -> str | None:
 
 
 def _device_kind(platform: str) -> str | None:
-    """Return the kind of the default device, or None if it is not of the platform."""
-    default = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
-    return jax.devices()[0].device_kind if default == platform else None
+    """Return the kind of device that the program is for, or None if it is not known.
+
+    A program that is compiled ahead may have the device in its mesh.
+    """
+    ahead = jax.sharding.get_abstract_mesh().abstract_device
+    if ahead is not None:
+        return ahead.device_kind
+    return jax.devices()[0].device_kind if default_platform() == platform else None
 
 
 def _passes(platform: str) -> Passes:
     """Return the kernels of a platform."""
     from jaxnets.functional.recurrence.kernels import tpu
 
-    chips = {"tpu": tpu}
+    chips = {"tpu": tpu, "cuda": hopper}
     platform, interpret = interpreted.value or (platform, False)
     with_interpret = lambda kernel: functools.partial(kernel, interpret=interpret)
     chip = chips[platform]

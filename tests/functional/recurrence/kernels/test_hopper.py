@@ -200,14 +200,16 @@ def test_bfloat16_with_a_state_in_float32(cell, rng):
     compare_with_loops(cell, case, rng, cell == "gru")
 
 
-@pytest.mark.parametrize(("cell", "rows"), [("lstm", 16), ("rnn", 32)])
-def test_wider_blocks(cell, rows, rng, monkeypatch):
+@pytest.mark.parametrize(
+    ("cell", "dtype", "rows"), [("lstm", "float32", 16), ("rnn", "bfloat16", 32)]
+)
+def test_wider_blocks(cell, dtype, rows, rng, monkeypatch):
     """As large batches have, which would otherwise fill the GPU more than once."""
     monkeypatch.setattr(tiles, "MULTIPROCESSORS", 1)
     for back in (False, True):
-        found: Any = tiles.choose(cell, rows - 1, 5, "float32", backward=back)
+        found: Any = tiles.choose(cell, rows - 1, 5, dtype, backward=back)
         assert found.rows == rows
-    case = draw(cell, rng, batch=rows - 1)
+    case = draw(cell, rng, dtype, batch=rows - 1)
     compare_with_loops(cell, case, rng, True)
 
 

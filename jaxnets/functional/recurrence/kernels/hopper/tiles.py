@@ -73,7 +73,9 @@ def choose(
         weights = (pieces * gates - resident) * matrix
         for stages in (4, 2):
             per_row = groups * UNITS * (stages * loads + others)
-            rows = _rows(batch, (SHARED_MEMORY - _BARRIERS - weights) // per_row)
+            fitting = (SHARED_MEMORY - _BARRIERS - weights) // per_row
+            # For products of more columns a thread has too few registers.
+            rows = _rows(batch, min(fitting, 32 // pieces))
             if rows:
                 return Tiles(gates, pieces, groups, rows, stages, resident)
     needed = (pieces * gates - most) * matrix

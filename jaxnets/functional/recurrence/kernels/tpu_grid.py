@@ -119,7 +119,7 @@ def launch(
         own = jax.tree.unflatten(inputs_tree, refs[: len(given)])
         kernel(walk, own, jax.tree.unflatten(outputs_tree, refs[len(given) :]))
 
-    results = pl.pallas_call(
+    call = pl.pallas_call(
         body,
         out_shape=[
             jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=varying)
@@ -135,7 +135,10 @@ def launch(
         interpret=interpret,
         cost_estimate=_cost(walk, given, wanted),
         name=f"{walk.cell}_{kernel.__name__}",
-    )(*(array for array, _ in given))
+    )
+    # Mosaic has no integers of 64 bits, which a literal would be with `jax_enable_x64`.
+    with jax.enable_x64(False):
+        results = call(*(array for array, _ in given))
     return jax.tree.unflatten(outputs_tree, results)
 
 

@@ -1,7 +1,7 @@
 """A program that compiles the TPU kernels for a generation that is not here.
 
 `python -m tests.functional.recurrence.kernels.tpu_compiler v5e` needs libtpu, which
-contains the compiler, and no TPU. It prints a JSON object of the failures.
+contains the compiler, and no TPU. It prints a JSON object of what it found.
 """
 
 import os
@@ -20,14 +20,19 @@ import functools
 import itertools
 import json
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
+from jaxnets import functional as F
+from jaxnets.functional.recurrence.cells import lstm_cell
 from jaxnets.functional.recurrence.kernels import tpu
+from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.kernels.gates import GATES, STATES
+from jaxnets.functional.recurrence.time.options import parse_scan
 
 
 TOPOLOGIES = {
@@ -76,11 +81,36 @@ def failures(chip):
         # Half of the cases have no masks, and half of those go forward in time.
         small = case[-1] == SIZES[0]
         try:
-            compile_kernel(device, *case, masked=small, reverse=small)
+            # In float64 mode too, where JAX makes integers of 64 bits.
+            with jax.enable_x64(small):
+                compile_kernel(device, *case, masked=small, reverse=small)
         except Exception as error:
             found[str(case)] = str(error)
     return found
 
 
+def program_of_gradients(device):
+    """Return the compiled program of a loss of an LSTM and its gradients, as text."""
+    array: Any = functools.partial(
+        jax.ShapeDtypeStruct, dtype=jnp.float32, sharding=device
+    )
+    params = F.LSTMParams(array((4, 40)), array((10, 40)), array((40,)))
+    x, state = array((30, 3, 4)), F.LSTMState(array((3, 10)), array((3, 10)))
+    kernel = pallas_kernel("lstm", lstm_cell._bind, coupled_gates=False)
+
+    def loss(params, x, state):
+        options = parse_scan(x, (3,), time_major=True)
+        return jnp.sum(kernel.run("tpu", params, x, state, options)[1])
+
+    gradients = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
+    return gradients.lower(params, x, state).compile().as_text()
+
+
 if __name__ == "__main__":
-    print(json.dumps(failures(sys.argv[1])))
+    program: Any = program_of_gradients(device_of(sys.argv[1]))
+    found = {
+        "failures": failures(sys.argv[1]),
+        "kernels": program.count('custom_call_target="tpu_custom_call"'),
+        "loops": program.count(" while("),
+    }
+    print(json.dumps(found))

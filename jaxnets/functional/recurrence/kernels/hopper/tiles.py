@@ -26,7 +26,9 @@ MULTIPROCESSORS = 132
 SHARED_MEMORY = 227 * 1024
 # H20 is also a part of H200 and GH200.
 _KINDS = ("H100", "H800", "H20")
-_BARRIERS = 4096
+# Of shared memory, what Mosaic and the barriers take.
+_BARRIERS = 2048
+# The registers of a thread that hold no weights, at least.
 _OTHER_REGISTERS = 72
 
 
@@ -69,9 +71,11 @@ def choose(
     loads, others = _bytes_per_unit(cell, jnp.dtype(dtype).itemsize, backward)
     for resident in range(most + 1):
         weights = (pieces * gates - resident) * matrix
-        for stages in (4, 3, 2):
+        for stages in (4, 2):
             per_row = groups * UNITS * (stages * loads + others)
-            rows = _rows(batch, (SHARED_MEMORY - _BARRIERS - weights) // per_row)
+            fitting = (SHARED_MEMORY - _BARRIERS - weights) // per_row
+            # For products of more columns a thread has too few registers.
+            rows = _rows(batch, min(fitting, 32 // pieces))
             if rows:
                 return Tiles(gates, pieces, groups, rows, stages, resident)
     needed = (pieces * gates - most) * matrix
@@ -102,7 +106,7 @@ def fits(
         >>> fits("lstm", 32, 128, "bfloat16", "NVIDIA H200") is None
         True
         >>> fits("lstm", 32, 512, "bfloat16", "NVIDIA H200")
-        'needs 2156 KiB of the 227 KiB of shared memory of a multiprocessor'
+        'needs 2154 KiB of the 227 KiB of shared memory of a multiprocessor'
         >>> fits("lstm", 32, 128, "bfloat16", "NVIDIA A100-SXM4-40GB")
         'needs a GPU of the Hopper generation, not NVIDIA A100-SXM4-40GB'
     """

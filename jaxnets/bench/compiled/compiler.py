@@ -58,7 +58,7 @@ class Compiler:
 
     def __init__(self, chip: str):
         self.platform = CHIPS[chip].platform
-        device = device_of(chip)
+        device = devices_of(chip)[0]
         self._sharding = SingleDeviceSharding(device)
         self._found: dict[str, Compiled] = {}
         # Pallas asks this for the kind of device, since there is no device to ask.
@@ -100,8 +100,8 @@ class Compiler:
         )
 
 
-def device_of(chip: str) -> Any:
-    """Return a device that only a compiler knows."""
+def devices_of(chip: str) -> Any:
+    """Return devices that only a compiler knows: four TPUs in a square, or one GPU."""
     _, platform, topology, _, _ = CHIPS[chip]
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -113,7 +113,7 @@ def device_of(chip: str) -> Any:
         config = Path(__file__).with_name(f"{chip}.pbtxt").read_text()
         names = {"target_config": config, "topology": topology}
     try:
-        return topologies.get_topology_desc(platform=platform, **names).devices[0]
+        return topologies.get_topology_desc(platform=platform, **names).devices
     except Exception as error:
         # Which exception it is depends on what is missing.
         raise ValueError(

@@ -23,8 +23,8 @@ from tests.bench.tiny import conv
 @pytest.fixture
 def on_cpu(monkeypatch):
     """Compile for the CPU instead, whose programs have the same form."""
-    device = lambda chip: jax.devices("cpu")[0]
-    monkeypatch.setattr("jaxnets.bench.compiled.compiler.device_of", device)
+    devices = lambda chip: jax.devices("cpu")
+    monkeypatch.setattr("jaxnets.bench.compiled.compiler.devices_of", devices)
 
 
 def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):

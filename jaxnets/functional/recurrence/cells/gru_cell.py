@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxnets.functional.recurrence.activations import Activation, clipped
-from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 from jaxnets.functional.recurrence.cell import (
     BoundCell,
     Cell,
@@ -25,7 +24,11 @@ from jaxnets.functional.recurrence.cell_options import (
     apply_zoneout,
     normalized,
 )
-from jaxnets.functional.recurrence.cells.gru_params import GRUParams
+from jaxnets.functional.recurrence.cells.gru_params import (
+    GRU_GATES,
+    GRUParams,
+    gru_widths,
+)
 from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.products import add_bias, product
 from jaxnets.functional.recurrence.run import run_cell, step_cell
@@ -137,19 +140,12 @@ def _interpolated(z: jax.Array, n: jax.Array, h: jax.Array) -> jax.Array:
     return (1 - z) * n + z * h
 
 
-def _widths(params: Any) -> tuple[int, ...]:
-    hidden = check_weights(params, GRUParams, GRU.gates)
-    if params.b_hn is not None:
-        check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
-    return (hidden,)
-
-
 GRU = Cell(
     name="gru",
     params=GRUParams,
-    gates=("r", "z", "n"),
+    gates=GRU_GATES,
     taps=("r", "z", "n", "h"),
-    widths=_widths,
+    widths=gru_widths,
     bind=_bind,
     switches={"reset_after": True},
     zero_params=("b_hn",),
@@ -298,7 +294,12 @@ def gru(
             of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
             which the activations are tanh, sigmoid or relu, `reset_after` is True, and
             no other cell option and no `clip_cotangent` is used. Both support reverse
-            mode only. None chooses; `jaxnets.plan` says which one runs and why.
+            mode only. "pallas" is one kernel for all steps, for TPUs and for NVIDIA's
+            H100 and H200, in float32 and bfloat16; it supports the standard cell, and
+            neither `checkpoint`, `truncate`, taps that are measured nor forward mode.
+            On several devices it runs inside `jax.shard_map` only. Where no one has
+            timed it, it runs only if it is named. None chooses; `jaxnets.plan` says
+            which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

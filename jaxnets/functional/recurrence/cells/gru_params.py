@@ -1,11 +1,12 @@
 """The weights of a gated recurrent unit, and their initial values."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxnets.functional.recurrence.arguments import check_shape, check_weights
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -14,6 +15,9 @@ from jaxnets.functional.recurrence.initializers import (
     recurrent_default,
 )
 from jaxnets.typing import ArrayLike, Key
+
+
+GRU_GATES = ("r", "z", "n")
 
 
 class GRUParams(NamedTuple):
@@ -88,3 +92,11 @@ def init_gru(
         b=jnp.zeros(3 * hidden, dtype),
         b_hn=jnp.zeros(hidden, dtype),
     )
+
+
+def gru_widths(params: Any) -> tuple[int]:
+    """Check the shapes of the weights, and return the size of h."""
+    hidden = check_weights(params, GRUParams, GRU_GATES)
+    if params.b_hn is not None:
+        check_shape("params.b_hn", params.b_hn, (hidden,), "one bias for each unit")
+    return (hidden,)

@@ -308,7 +308,12 @@ def lstm(
             Both support reverse mode only. "cudnn" is NVIDIA's LSTM, for float32 and
             the standard cell. It supports neither forward mode nor second derivatives
             nor `jax.vmap`. It was never tested on a GPU, and runs only if it is named.
-            None chooses; `jaxnets.plan` says which one runs and why.
+            "pallas" is one kernel for all steps, for TPUs and for NVIDIA's H100 and
+            H200, in float32 and bfloat16; it supports the standard cell, and neither
+            `checkpoint`, `truncate`, taps that are measured nor forward mode. On
+            several devices it runs inside `jax.shard_map` only. Where no one has timed
+            it, it runs only if it is named. None chooses; `jaxnets.plan` says which one
+            runs and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state, and h of all steps, `(*batch, T, H)`

@@ -283,8 +283,12 @@ def rnn(
             backward loop. "in_place" does so too and stores its residuals in the memory
             of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
             which the activation is tanh, sigmoid or relu, and no other cell option and
-            no `clip_cotangent` is used. Both support reverse mode only. None chooses;
-            `jaxnets.plan` says which one runs and why.
+            no `clip_cotangent` is used. Both support reverse mode only. "pallas" is one
+            kernel for all steps, for TPUs and for NVIDIA's H100 and H200, in float32
+            and bfloat16; it supports the standard cell, and neither `checkpoint`,
+            `truncate`, taps that are measured nor forward mode. On several devices it
+            runs inside `jax.shard_map` only. Where no one has timed it, it runs only if
+            it is named. None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jaxnets.choices import Candidate
 from jaxnets.functional.recurrence.cell import BoundCell, Kernel
 from jaxnets.functional.recurrence.cell_options import CellOptions, Draws
-from jaxnets.functional.recurrence.kernels import hopper, tpu_blocks
+from jaxnets.functional.recurrence.kernels import hopper
 from jaxnets.functional.recurrence.kernels.chips import TIMED_KINDS
 from jaxnets.functional.recurrence.kernels.persistent import Passes, persistent_scan
+from jaxnets.functional.recurrence.kernels.tpu import blocks
 from jaxnets.functional.recurrence.time.options import ScanOptions
 from jaxnets.functional.shared.sharding import partition_spec
 from jaxnets.platforms import default_platform
@@ -22,7 +23,7 @@ from jaxnets.tap import is_measuring
 
 # The names of the platforms, and why a size does not fit their chips. The kernels
 # themselves are imported when they run: Pallas takes a second to import.
-_FITS = {"tpu": tpu_blocks.fits, "cuda": hopper.fits}
+_FITS = {"tpu": blocks.fits, "cuda": hopper.fits}
 _REQUIREMENT = "needs a TPU, or a GPU of the Hopper generation"
 
 # How tests run the kernels on any machine: a pair of the platform whose kernels are
@@ -71,7 +72,7 @@ def pallas_kernel(
         return persistent_scan(_passes(platform), bound, state, x, options)
 
     # On CPUs the candidate says what it needs, unless the kernels are interpreted.
-    platforms: Any = ("cpu", *_FITS)
+    platforms = ("cpu", *_FITS)
     return Kernel("pallas", platforms, _REQUIREMENT, candidate, run)
 
 
@@ -121,9 +122,9 @@ def _device_kind(platform: str) -> str | None:
 
 def _passes(platform: str) -> Passes:
     """Return the kernels of a platform."""
-    from jaxnets.functional.recurrence.kernels import tpu
+    from jaxnets.functional.recurrence.kernels.tpu import passes
 
-    chips = {"tpu": tpu, "cuda": hopper}
+    chips: dict[str, Any] = {"tpu": passes, "cuda": hopper}
     platform, interpret = interpreted.value or (platform, False)
     with_interpret = lambda kernel: functools.partial(kernel, interpret=interpret)
     chip = chips[platform]

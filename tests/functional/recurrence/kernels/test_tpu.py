@@ -12,8 +12,9 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnets.functional.recurrence.arguments import batch_of
 from jaxnets.functional.recurrence.cells import gru_cell, lstm_cell, rnn_cell
-from jaxnets.functional.recurrence.kernels import chips, tpu, tpu_blocks
+from jaxnets.functional.recurrence.kernels import chips
 from jaxnets.functional.recurrence.kernels.candidate import interpreted, pallas_kernel
+from jaxnets.functional.recurrence.kernels.tpu import blocks
 from jaxnets.functional.recurrence.time.options import parse_scan
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.gradflow import measure
@@ -42,8 +43,8 @@ every_cell = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Cut 11 sequences of 5 steps into tiles of 8 and 3, and blocks of 2, 2 and 1."""
-    monkeypatch.setattr(tpu_blocks, "_MOST_ROWS", 8)
-    monkeypatch.setattr(tpu_blocks, "_MOST_STEPS", 2)
+    monkeypatch.setattr(blocks, "_MOST_ROWS", 8)
+    monkeypatch.setattr(blocks, "_MOST_STEPS", 2)
 
 
 def run(family, params, x, state, *, interpret: Any = PLAIN, time_major=False, **scan):
@@ -131,7 +132,7 @@ def test_bfloat16_with_a_state_in_float32(family, rng, small_blocks):
 def test_float32_with_rounded_operands(rng, small_blocks, monkeypatch):
     """As on a TPU: only the weights, the state and the cotangents are rounded."""
     rounded = lambda w_hh, interpret: w_hh.astype(jnp.bfloat16)
-    monkeypatch.setattr(tpu, "_operand", rounded)
+    monkeypatch.setattr(passes, "_operand", rounded)
     with pytest.raises(AssertionError):
         compare_with_loops(GRU, jnp.float32, rng, 1e-4)
     compare_with_loops(GRU, jnp.float32, rng, 0.01)
@@ -254,7 +255,7 @@ def test_the_reasons_against_the_kernels(rng, monkeypatch):
 
 
 def test_sizes_that_fit_each_generation():
-    fits: Any = functools.partial(tpu_blocks.fits, "lstm", 32)
+    fits: Any = functools.partial(blocks.fits, "lstm", 32)
     find: Any = chips.find_chip
     kinds = ["TPU v4", "TPU v5p", "TPU v5 lite", "TPU v6 lite", "TPU7x"]
     names = [find(kind).name for kind in kinds]

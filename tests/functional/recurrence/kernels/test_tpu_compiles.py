@@ -1,6 +1,5 @@
 """Every TPU kernel compiles for every generation. Nothing here runs on a TPU."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,10 +7,7 @@ import sys
 import pytest
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None,
-    reason="needs libtpu, the compiler for TPUs: `uv sync --extra tpu`",
-)
+@pytest.mark.tpu_compiler
 @pytest.mark.parametrize("chip", ["v4", "v5e", "v5p", "v6e", "7x"])
 def test_every_kernel_compiles(chip):
     # A process of its own, since the compiler reads its environment when it is loaded.

@@ -29,9 +29,9 @@ from jax.sharding import SingleDeviceSharding
 
 from jaxnets import functional as F
 from jaxnets.functional.recurrence.cells import lstm_cell
-from jaxnets.functional.recurrence.kernels import tpu
 from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.kernels.gates import GATES, STATES
+from jaxnets.functional.recurrence.kernels.tpu import passes
 from jaxnets.functional.recurrence.time.options import parse_scan
 
 
@@ -69,7 +69,7 @@ def compile_kernel(device, which, cell, dtype, sizes, masked=True, reverse=True)
         pre = (steps(gates), steps(1)) if cell == "gru" else (steps(gates),)
         c = (array((time, batch, hidden), jnp.float32),) if cell == "lstm" else ()
         given = pre, w_hh, (steps(1), *c), codes, steps(1), state
-    kernel = functools.partial(getattr(tpu, which), cell, reverse=reverse)
+    kernel = functools.partial(getattr(passes, which), cell, reverse=reverse)
     return jax.jit(kernel).lower(*given).compile()
 
 

@@ -15,14 +15,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.functional.recurrence.kernels.gates import GATES
-from jaxnets.functional.recurrence.kernels.tpu_blocks import (
+from jaxnets.functional.recurrence.kernels.tpu.blocks import (
     block_sizes,
     operand_dtype,
     pad_gates,
     pad_weights,
     unpad_gates,
 )
-from jaxnets.functional.recurrence.kernels.tpu_grid import (
+from jaxnets.functional.recurrence.kernels.tpu.grid import (
     Walk,
     codes_by_tile,
     launch,
@@ -30,7 +30,7 @@ from jaxnets.functional.recurrence.kernels.tpu_grid import (
     tile,
     whole,
 )
-from jaxnets.functional.recurrence.kernels.tpu_steps import (
+from jaxnets.functional.recurrence.kernels.tpu.steps import (
     backward_block,
     forward_block,
 )

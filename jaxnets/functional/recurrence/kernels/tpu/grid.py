@@ -14,7 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from jaxnets.functional.recurrence.kernels.gates import GATES
-from jaxnets.functional.recurrence.kernels.tpu_blocks import (
+from jaxnets.functional.recurrence.kernels.tpu.blocks import (
     LANES,
     BlockSizes,
     round_up,

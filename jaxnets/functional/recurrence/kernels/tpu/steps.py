@@ -11,8 +11,8 @@ from jaxnets.functional.recurrence.kernels.gates import (
     next_state,
     pull_back_step,
 )
-from jaxnets.functional.recurrence.kernels.tpu_blocks import LANES
-from jaxnets.functional.recurrence.kernels.tpu_grid import Walk
+from jaxnets.functional.recurrence.kernels.tpu.blocks import LANES
+from jaxnets.functional.recurrence.kernels.tpu.grid import Walk
 
 
 def forward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):

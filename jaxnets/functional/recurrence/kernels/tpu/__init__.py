@@ -1,0 +1,1 @@
+"""Kernels for TPUs. `passes` has the functions, and only it imports Pallas."""

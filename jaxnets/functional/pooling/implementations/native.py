@@ -11,10 +11,14 @@ windows in another order, so there the maximum has other implementations.
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
 from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.implementations.maxima import (
@@ -93,35 +97,80 @@ def _select_and_scatter(
     cotangent, windows = _without_empty_windows(cotangent, windows)
     if not math.prod(cotangent.shape):
         return jnp.zeros_like(x)
+    return _first_maxima.bind(cotangent, x, windows=windows)
+
+
+def _alone(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:
+    """Select in a program for one device, or for each device of `jax.shard_map`."""
     # Nothing is added up unless windows overlap.
     dtype = accumulation_dtype(x.dtype) if windows.overlap else x.dtype
+    added = _scattered(cotangent.astype(dtype), x.astype(dtype), windows, _is_first)
+    return added.astype(x.dtype)
 
-    @jax.custom_batching.custom_vmap
-    def scatter(cotangent, x):
-        ones = (1,) * (x.ndim - 1 - windows.ndim)
-        zero = jnp.zeros((), dtype)
-        select, add = (jax.make_jaxpr(f)(zero, zero) for f in (_is_first, jax.lax.add))
-        return jax.lax.select_and_scatter_p.bind(
-            *match_varying_axes(x, cotangent, zero),
-            select_jaxpr=select,
-            select_consts=(),
-            scatter_jaxpr=add,
-            scatter_consts=(),
-            window_dimensions=(*ones, *windows.window, 1),
-            window_strides=(*ones, *windows.strides, 1),
-            padding=(*((0, 0) for _ in ones), *_covering_pairs(windows), (0, 0)),
-        )
 
-    @scatter.def_vmap
-    def _(size, batched, *arguments):
-        pairs = zip(arguments, batched, strict=True)
-        all_batched = (
-            a if has_axis else jnp.broadcast_to(a, (size, *a.shape))
-            for a, has_axis in pairs
-        )
-        return scatter(*all_batched), True
+def _partitioned(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:
+    """Select in a program that XLA partitions over several devices.
 
-    return scatter(cotangent.astype(dtype), x.astype(dtype)).astype(x.dtype)
+    XLA partitions `select_and_scatter` only if it selects by a plain comparison, and
+    gathers the whole batch otherwise. A plain one does not know NaN. So each positive
+    number is replaced by the next smaller one, which leaves infinity to the NaNs. The
+    smallest positive number becomes equal to zero; TPUs take both for zero.
+    """
+    wide = x.astype(accumulation_dtype(x.dtype))
+    bits = jax.lax.bitcast_convert_type(wide, f"int{jnp.finfo(wide.dtype).bits}")
+    smaller = jax.lax.bitcast_convert_type(bits - 1, wide.dtype)
+    ordered = jnp.where(wide > 0, smaller, wide)
+    ordered = jnp.where(jnp.isnan(wide), jnp.inf, ordered)
+    added = _scattered(cotangent.astype(wide.dtype), ordered, windows, jax.lax.ge)
+    return added.astype(x.dtype)
+
+
+def _scattered(
+    cotangent: jax.Array, x: jax.Array, windows: PoolWindows, select: Callable[..., Any]
+) -> jax.Array:
+    ones = (1,) * (x.ndim - 1 - windows.ndim)
+    zero = jnp.zeros((), x.dtype)
+    selected, added = (jax.make_jaxpr(f)(zero, zero) for f in (select, jax.lax.add))
+    return jax.lax.select_and_scatter_p.bind(
+        *match_varying_axes(x, cotangent, zero),
+        select_jaxpr=selected,
+        select_consts=(),
+        scatter_jaxpr=added,
+        scatter_consts=(),
+        window_dimensions=(*ones, *windows.window, 1),
+        window_strides=(*ones, *windows.strides, 1),
+        padding=(*((0, 0) for _ in ones), *_covering_pairs(windows), (0, 0)),
+    )
+
+
+def _lower(ctx, *operands, windows: PoolWindows):
+    axes = ctx.module_context.axis_context
+    if hasattr(axes, "mesh"):
+        partitioned = set(axes.mesh.axis_names) != set(axes.manual_axes)
+    else:
+        partitioned = getattr(axes, "num_devices", 1) > 1
+    run = functools.partial(_partitioned if partitioned else _alone, windows=windows)
+    return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
+
+
+def _abstract_eval(*avals, windows: PoolWindows):
+    return jax.make_jaxpr(functools.partial(_alone, windows=windows))(*avals).out_avals[
+        0
+    ]
+
+
+def _batch(arguments, axes, *, windows: PoolWindows):
+    pairs = list(zip(arguments, axes, strict=True))
+    size = next(a.shape[axis] for a, axis in pairs if axis is not None)
+    fronts = [batching.bdim_at_front(a, axis, size) for a, axis in pairs]
+    return _first_maxima.bind(*fronts, windows=windows), 0
+
+
+_first_maxima = Primitive("first_maxima")
+_first_maxima.def_impl(jax.jit(_alone, static_argnames="windows"))
+_first_maxima.def_abstract_eval(_abstract_eval)
+batching.primitive_batchers[_first_maxima] = _batch
+mlir.register_lowering(_first_maxima, _lower)
 
 
 def _is_first(earlier: jax.Array, later: jax.Array) -> jax.Array:

@@ -101,3 +101,20 @@ def test_a_tpu_runs_it_and_no_other_platform_does():
     assert found == {"cpu": 0, "cuda": 0, "tpu": 1}
     with pytest.raises(ValueError, match="cannot run here: XLA's derivative adds"):
         F.max_pool(jnp.ones((1, 4, 4, 1)), 2, implementation="native")
+
+
+def test_a_partitioned_program_selects_the_first_nan_too(rng):
+    values = [-np.inf, -1.0, 0.0, 1.0, np.finfo(np.float32).max, np.inf, np.nan]
+    x = jnp.asarray(rng.choice(values, size=(8, 6, 5, 2)), jnp.float32)
+    windows = windows_of(x, (3, 2), strides=(2, 1))
+    batch = jax.make_mesh((2,), ("batch",), (jax.sharding.AxisType.Auto,))
+    spec = jax.NamedSharding(batch, jax.P("batch"))
+
+    def gradient(pool, x):
+        y, pullback = jax.vjp(lambda x: pool(x, windows, "zeros"), x)
+        return pullback(jnp.asarray(cotangent(y.shape), y.dtype))[0]
+
+    partitioned = jax.jit(functools.partial(gradient, native_maxima))
+    expected = gradient(maxima_by_shifts, x)
+    np.testing.assert_allclose(partitioned(jax.device_put(x, spec)), expected)
+    np.testing.assert_allclose(partitioned(x), expected)

@@ -232,9 +232,10 @@ def plan(
         >>> print(jaxnets.plan(F.avg_pool, x, 5, strides=2))
         avg_pool on cpu: reduce_window
           not shifts: windows of 25 elements, more than 9
+          not native: tuned for accelerators
           not reshape: windows overlap
         >>> jaxnets.plan(F.avg_pool, x, 2, platform="tpu").implementation
-        'reshape'
+        'native'
 
     Flax, Keras and PyTorch do not report their choices.
     """

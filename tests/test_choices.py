@@ -47,7 +47,7 @@ def test_a_call_is_planned_without_arrays_and_within_jit():
     for _ in range(2):
         plan = jaxnets.plan(compiled, IMAGES)
         assert plan.implementation == "shifts"
-        assert list(plan.others) == ["reduce_window"]
+        assert list(plan.others) == ["native", "reduce_window", "winners"]
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="tuned for CPUs")
@@ -58,6 +58,21 @@ def test_large_windows_apart_are_reduced_where_there_are_channels():
     )
     assert planned(16, 8) == "reduce_window"
     assert planned(3, 8) == planned(16, 4) == planned(16, 8, strides=4) == "shifts"
+
+
+@pytest.mark.parametrize(
+    ("platform", "maximum", "dilated", "total"),
+    [
+        ("cpu", "shifts", "shifts", "shifts"),
+        ("cuda", "winners", "winners", "native"),
+        ("tpu", "native", "winners", "native"),
+    ],
+)
+def test_pools_have_a_form_for_each_platform(platform, maximum, dilated, total):
+    planned = lambda *a, **o: jaxnets.plan(*a, platform=platform, **o).implementation
+    assert planned(F.max_pool, IMAGES, 3, strides=2) == maximum
+    assert planned(F.max_pool, IMAGES, 2, window_dilation=2) == dilated
+    assert planned(F.sum_pool, IMAGES, 3, strides=2) == total
 
 
 def test_a_model_shows_each_of_its_choices():

@@ -24,9 +24,9 @@ SHAPES = {
     "lax": ((2, 5, 4, 3), (3, 2, 3, 4), 1),
 }
 POOLS = {
-    "max_pool": ("shifts", "reduce_window"),
-    "sum_pool": ("shifts", "reshape", "reduce_window"),
-    "avg_pool": ("shifts", "reshape", "reduce_window"),
+    "max_pool": ("shifts", "reduce_window", "winners"),
+    "sum_pool": ("shifts", "reshape", "reduce_window", "native"),
+    "avg_pool": ("native",),
 }
 
 

@@ -9,6 +9,11 @@ from jaxnets.functional.pooling.dtypes import narrowed
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
     maxima_by_shifts,
+    maxima_by_winners,
+)
+from jaxnets.functional.pooling.implementations.native import (
+    native_maxima,
+    native_sums,
 )
 from jaxnets.functional.pooling.implementations.sums import (
     logsumexps_by_shifts,
@@ -18,23 +23,30 @@ from jaxnets.functional.pooling.implementations.sums import (
 )
 from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
+from jaxnets.functional.shared.sizes import is_known
 from jaxnets.functional.shared.windows import flatten_batch, restore_batch
 
 
 MAX_IMPLEMENTATIONS = {
     "shifts": maxima_by_shifts,
     "reduce_window": maxima_by_reduce_window,
+    "winners": maxima_by_winners,
+    "native": native_maxima,
 }
 SUM_IMPLEMENTATIONS = {
     "shifts": sums_by_shifts,
     "reshape": sums_by_reshape,
     "reduce_window": sums_by_reduce_window,
+    "native": native_sums,
 }
 
 # The largest windows, in elements, whose sums "shifts" computes: if windows do not
 # overlap, and if they do.
 _MOST_SHIFTS_APART = 64
 _MOST_SHIFTS_OVERLAPPING = 9
+# The largest windows, in elements, that "native" sums. For larger ones it takes many
+# more additions than the others.
+_MOST_AT_ONCE = 64
 # Maxima over more elements are computed by "reduce_window" if windows do not overlap
 # and if there are at least this many channels, which are compared in vectors.
 _MOST_SHIFTS_OF_A_VALUE = 16
@@ -50,36 +62,55 @@ def choose_max(
 ) -> Chosen:
     """Return the implementation of `max_pool` and similar pools for each platform.
 
+    - "native", on TPUs only: XLA's reduction over windows and its `select_and_scatter`;
+      not for dilated windows or axes of symbolic size.
+    - "winners", on accelerators: everything else. A GPU reads the elements that several
+      windows share from its caches, so that more of them are compared at once than on a
+      CPU.
     - "reduce_window", on CPUs only: the value of large windows that do not overlap, if
       there are enough channels. When differentiated it runs "shifts".
-    - "shifts": everything else. Its derivative adds in the same order every time.
+    - "shifts", on CPUs: everything else.
 
-    The `max_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
-    derivative, which Flax uses.
+    Every derivative adds in the same order every time. The `max_pool` rows of
+    benchmarks/README.md compare it with `reduce_window` and its derivative, which Flax
+    uses.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, or is "native" and cannot run.
     """
     elements = math.prod(windows.window)
     large_and_apart = not windows.overlap and elements > _MOST_SHIFTS_OF_A_VALUE
 
     def candidates(platform: str) -> list[Candidate]:
-        against_shifts = against_reduce_window = None
-        if not large_and_apart or channels < _CHANNELS_OF_A_VECTOR:
+        cpu = platform == "cpu"
+        against_native = _against_native_maxima(platform, windows)
+        against_shifts = against_reduce_window = None if cpu else "tuned for CPUs"
+        if cpu and (not large_and_apart or channels < _CHANNELS_OF_A_VECTOR):
             against_reduce_window = (
                 f"only for windows of more than {_MOST_SHIFTS_OF_A_VALUE} elements "
                 f"that do not overlap, and for {_CHANNELS_OF_A_VECTOR} channels or more"
             )
-        elif platform != "cpu":
-            against_reduce_window = "tuned for CPUs"
-        else:
+        elif cpu:
             against_shifts = "'reduce_window' is preferred; 'shifts' is its derivative"
         return [
+            Candidate("native", against_native, possible=not against_native),
             Candidate("shifts", against_shifts),
             Candidate("reduce_window", against_reduce_window),
+            Candidate("winners", "tuned for GPUs" if cpu else None),
         ]
 
     return choose(function, implementation, candidates)
+
+
+def _against_native_maxima(platform: str, windows: PoolWindows) -> str | None:
+    """Return why "native" cannot compute maxima, or None."""
+    if platform != "tpu":
+        return (
+            "XLA's derivative adds in a fixed order, to the first maximum, on TPUs only"
+        )
+    if set(windows.dilation) != {1}:
+        return "XLA has no derivative for dilated windows"
+    return None if is_known(*windows.sizes) else "a spatial axis has a symbolic size"
 
 
 def choose_sum(
@@ -91,6 +122,8 @@ def choose_sum(
 
     - "shifts", on CPUs only: windows of up to 9 elements, or of up to 64 if no two
       windows overlap;
+    - "native", on accelerators only: windows of up to 64 elements, by one
+      `reduce_window`;
     - "reshape": larger windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
 
@@ -105,13 +138,20 @@ def choose_sum(
     overlap = "windows overlap" if windows.overlap else None
 
     def candidates(platform: str) -> list[Candidate]:
-        against_shifts = None
+        against_shifts = against_native = None
         if elements > most:
             against_shifts = f"windows of {elements} elements, more than {most}"
         elif platform != "cpu":
             against_shifts = "tuned for CPUs"
+        if platform == "cpu":
+            against_native = "tuned for accelerators"
+        elif elements > _MOST_AT_ONCE:
+            against_native = (
+                f"windows of {elements} elements, more than {_MOST_AT_ONCE}"
+            )
         return [
             Candidate("shifts", against_shifts),
+            Candidate("native", against_native),
             Candidate("reshape", overlap, possible=not windows.overlap),
             Candidate("reduce_window"),
         ]
@@ -133,8 +173,7 @@ def pool_maxima(
     """
     chosen = choose_max(implementation, windows, x.shape[-1], function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
-    wide = flat.astype(accumulation_dtype(x.dtype))
-    run = lambda name: MAX_IMPLEMENTATIONS[name](wide, windows, mode)
+    run = lambda name: MAX_IMPLEMENTATIONS[name](flat, windows, mode)
     maxima = run_chosen(chosen, run)
     return restore_batch(narrowed(maxima, x.dtype), batch)
 

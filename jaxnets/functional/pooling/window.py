@@ -81,8 +81,10 @@ def max_pool(
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
         implementation: None, "shifts" (compares slices of `x`, and selects from them in
-            the derivative) or "reduce_window" (XLA's reduction for the value, and
-            "shifts" for the derivative).
+            the derivative), "reduce_window" (XLA's reduction for the value, and
+            "shifts" for the derivative), "winners" (the same with a derivative for
+            GPUs, which stores which element of each window is the maximum) or "native"
+            (XLA's reduction and its transpose; on TPUs, without dilation).
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
@@ -145,7 +147,8 @@ def sum_pool(
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
         implementation: None, "shifts" (adds slices of `x`; for small windows),
-            "reshape" (for windows that do not overlap) or "reduce_window".
+            "native" (XLA's reduction over all axes at once), "reshape" (for windows
+            that do not overlap) or "reduce_window" (XLA's, axis by axis).
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`; int32 or uint32 if these are integers of

@@ -23,10 +23,15 @@ ROWS = {
         for name in ("max", "sum", "avg", "lp", "logsumexp")
         for window, strides in [(2, 2), (3, 2), (3, 1)]
     },
-    "max-reduce_window": (
-        lambda x: F.max_pool(x, 3, strides=2, implementation="reduce_window"),
-        X,
-    ),
+    **{
+        f"max-{name}": (
+            functools.partial(
+                F.max_pool, window_shape=3, strides=2, implementation=name
+            ),
+            X,
+        )
+        for name in ("reduce_window", "winners")
+    },
     "max-reflect": (lambda x: F.max_pool(x, 3, padding=1, padding_mode="reflect"), X),
     "lp-inf": (lambda x: F.lp_pool(x, 3, p=np.inf, strides=2), X),
     "max_with_indices": (lambda x: F.max_pool_with_indices(x, 3, strides=2)[0], X),
@@ -45,9 +50,13 @@ SCATTER = re.compile(r"stablehlo\.(select_and_)?scatter| (select-and-)?scatter\(
 
 
 def programs(function, *arguments) -> str:
-    """Return the program of a function before and after XLA optimises it."""
+    """Return the program of a function before and after XLA optimises it.
+
+    And that for GPUs, on which a scatter adds in no fixed order.
+    """
     lowered = jax.jit(function).lower(*arguments)
-    return f"{lowered.as_text()}\n{lowered.compile().as_text()}"
+    cuda = jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",))
+    return f"{lowered.as_text()}\n{lowered.compile().as_text()}\n{cuda.as_text()}"
 
 
 def second_order(loss):

@@ -132,8 +132,8 @@ def test_16_bit_numbers_are_summed_in_float32():
 
 def test_names_force_and_others_raise(rng):
     x = rng.normal(size=(1, 6, 6, 1)).astype(np.float32)
-    names = [(2.0, name) for name in ("shifts", "reshape", "reduce_window")]
-    for p, name in [*names, (math.inf, "shifts")]:
+    names = [(2.0, name) for name in ("shifts", "reshape", "native")]
+    for p, name in [*names, (math.inf, "winners")]:
         np.testing.assert_allclose(
             lp_pool(x, 2, p=p, implementation=name), lp_pool(x, 2, p=p), rtol=1e-6
         )

@@ -45,7 +45,7 @@ def assert_is_the_oracle(kind, x, window, implementation=None, **options):
 @settings
 @hypothesis.given(
     problem=problems(),
-    implementation=st.sampled_from(["shifts", "reduce_window", None]),
+    implementation=st.sampled_from(["shifts", "reduce_window", "winners", None]),
     ties=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -61,7 +61,7 @@ def test_max_pool_is_the_definition(problem, implementation, ties, seed):
 @hypothesis.given(
     problem=problems(),
     kind=st.sampled_from(["sum", "avg"]),
-    implementation=st.sampled_from(["shifts", "reduce_window", None]),
+    implementation=st.sampled_from(["shifts", "reduce_window", "native", None]),
     count_include_pad=st.booleans(),
     divisor=st.sampled_from([None, None, 3, -0.5]),
     seed=st.integers(0, 99),
@@ -76,7 +76,7 @@ def test_sum_and_avg_pool_are_the_definition(
     assert_is_the_oracle(kind, x, window, implementation, **options)
 
 
-@pytest.mark.parametrize("implementation", ["shifts", "reshape", "reduce_window"])
+@pytest.mark.parametrize("implementation", ["shifts", "reshape", "native"])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_sums_over_windows_that_do_not_overlap(implementation, dilation, rng):
     x = rng.normal(size=(2, 9, 11, 2))
@@ -121,7 +121,7 @@ def test_max_pool_of_the_textbook():
     np.testing.assert_array_equal(y[..., 0], [[20, 30], [112, 37]])
 
 
-@pytest.mark.parametrize("implementation", ["shifts", "reduce_window"])
+@pytest.mark.parametrize("implementation", ["shifts", "winners"])
 @pytest.mark.parametrize(
     ("window", "stride", "dilation"),
     [(9, 1, 1), (9, 4, 6), (17, 3, 1), (64, 64, 1), (70, 4, 6), (2, 90, 3)],
@@ -148,7 +148,7 @@ def test_a_window_of_4096_elements_compiles_to_a_small_program():
     assert program.count("\n") < 1500
 
 
-@pytest.mark.parametrize("implementation", ["shifts", "reduce_window"])
+@pytest.mark.parametrize("implementation", ["shifts", "winners"])
 def test_the_first_of_equal_maxima_takes_the_whole_cotangent(implementation):
     x = jnp.zeros((1, 5, 5, 1))
     pool = functools.partial(
@@ -199,7 +199,7 @@ def test_integers_and_booleans_keep_their_dtype():
     y = max_pool(x, (3,), padding=1)
     assert y.dtype == jnp.int8
     np.testing.assert_array_equal(y[:, 0], [-3, 100])
-    for name in ("shifts", "reshape", "reduce_window"):
+    for name in ("shifts", "reshape", "reduce_window", "native"):
         sums = sum_pool(np.full((4, 1), 100, np.int8), (2,), implementation=name)
         assert sums.dtype == jnp.int32
         np.testing.assert_array_equal(sums[:, 0], [200, 200])
@@ -245,7 +245,7 @@ def test_complex_sums_and_averages(rng):
         np.testing.assert_allclose(y, ((x[:-1] + x[1:]) / 2)[::strides], rtol=1e-6)
 
 
-@pytest.mark.parametrize("implementation", ["shifts", "reduce_window"])
+@pytest.mark.parametrize("implementation", ["shifts", "winners"])
 def test_derivatives_of_dilated_max_pooling(implementation, rng):
     x = jnp.asarray(rng.normal(size=(1, 9, 2)), jnp.float32)
     pool = functools.partial(

@@ -29,6 +29,7 @@ from jaxnets.functional.pooling.options import (
     for_reduce_window,
     padded_for_windows,
 )
+from jaxnets.functional.shared.dtypes import accumulation_dtype
 
 
 # The largest windows, in elements, that are reduced at once: if windows do not overlap,
@@ -36,13 +37,15 @@ from jaxnets.functional.pooling.options import (
 _MOST_APART = 16
 _MOST_OVERLAPPING = 9
 _MOST_READS = 4
+# The same for "winners".
+_MOST_AT_ONCE = 64
 
 
 def maxima_by_shifts(
     x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows, computed from shifted slices of `x`."""
-    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+    x = _wide_and_padded(x, windows, mode)
     for stages in _reductions(windows, mode):
         x = _first_max(x, stages)
     return x
@@ -59,7 +62,7 @@ def maxima_with_indices(
     indices = jnp.arange(math.prod(windows.sizes), dtype=jnp.int32)
     indices = indices.reshape((1, *windows.sizes, 1))
     indices = padded_for_windows(indices, windows, mode, fill=-1)
-    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+    x = _wide_and_padded(x, windows, mode)
     for stages in _reductions(windows, mode):
         _, winners = _argmax(jax.lax.stop_gradient(x), stages)
         indices = _select(indices, winners, stages)
@@ -76,7 +79,7 @@ def maxima_by_reduce_window(
     XLA's derivative of it does not support dilation, and adds in no fixed order on
     GPUs. So the derivative is that of `maxima_by_shifts`.
     """
-    x = padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+    x = _wide_and_padded(x, windows, mode)
     return jax.lax.reduce_window(
         for_reduce_window(x, windows),
         np.asarray(lowest(x.dtype), x.dtype)[()],
@@ -92,6 +95,29 @@ def maxima_by_reduce_window(
 def _maxima_by_reduce_window_jvp(windows, mode, primals, tangents):
     by_shifts = functools.partial(maxima_by_shifts, windows=windows, mode=mode)
     return jax.jvp(by_shifts, primals, tangents)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def maxima_by_winners(
+    x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows, mode: str
+) -> Shaped[Array, "batch *out channels"]:
+    """Return the maxima over windows by `jax.lax.reduce_window`.
+
+    The derivative is one pass that stores which element of each window is the maximum,
+    and one that selects. On a GPU the elements that several windows read come from its
+    caches, so that larger windows than on a CPU are compared at once.
+    """
+    return maxima_by_reduce_window(x, windows, mode)
+
+
+@maxima_by_winners.defjvp
+def _maxima_by_winners_jvp(windows, mode, primals, tangents):
+    prepare = functools.partial(_wide_and_padded, windows=windows, mode=mode)
+    x, tangent = jax.jvp(prepare, primals, tangents)
+    for stages in _reductions(windows, mode, _MOST_AT_ONCE):
+        x, winners = _argmax(x, stages)
+        tangent = _select(tangent, jax.lax.optimization_barrier(winners), stages)
+    return x, tangent
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -145,9 +171,20 @@ def _element_at(x: jax.Array, index: jax.Array, axis: int) -> jax.Array:
     return jnp.sum(jnp.where(indices == index, x, 0), axis=axis)
 
 
-def _reductions(windows: PoolWindows, mode: str) -> list[tuple[Stage, ...]]:
-    """Return the reductions of a maximum: several of one axis each, or one of all."""
-    if _at_once(windows):
+def _wide_and_padded(x: jax.Array, windows: PoolWindows, mode: str) -> jax.Array:
+    """Return `x` padded, in the dtype in which the cotangents of windows are added."""
+    x = x.astype(accumulation_dtype(x.dtype))
+    return padded_for_windows(x, windows, mode, fill=lowest(x.dtype))
+
+
+def _reductions(
+    windows: PoolWindows, mode: str, most: int = 0
+) -> list[tuple[Stage, ...]]:
+    """Return the reductions of a maximum: several of one axis each, or one of all.
+
+    Windows of up to `most` elements are reduced at once in any case.
+    """
+    if _at_once(windows) or math.prod(windows.window) <= most:
         return [whole_window_stages(windows, mode)]
     reductions = []
     for axis in reversed(range(windows.ndim)):

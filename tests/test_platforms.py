@@ -66,7 +66,7 @@ def gradient(name, *arguments, **options):
     return jax.grad(run, of)(*arguments)
 
 
-@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "max_pool"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_platform_gets_the_program_of_its_own_choice(name):
     function, arguments = FUNCTIONS[name], ARGUMENTS[name]
     run, programs = functools.partial(gradient, name), {}

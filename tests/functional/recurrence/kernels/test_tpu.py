@@ -14,7 +14,7 @@ from jaxnets.functional.recurrence.arguments import batch_of
 from jaxnets.functional.recurrence.cells import gru_cell, lstm_cell, rnn_cell
 from jaxnets.functional.recurrence.kernels import chips
 from jaxnets.functional.recurrence.kernels.candidate import interpreted, pallas_kernel
-from jaxnets.functional.recurrence.kernels.tpu import blocks
+from jaxnets.functional.recurrence.kernels.tpu import blocks, passes
 from jaxnets.functional.recurrence.time.options import parse_scan
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.gradflow import measure

@@ -77,7 +77,7 @@ def pallas_kernel(
 
 
 def _obstacle(
-    nonstandard: str | None, x: jax.Array, lead: tuple[int, ...], options: ScanOptions
+    nonstandard: str | None, x: jax.Array, lead: tuple[Any, ...], options: ScanOptions
 ) -> str | None:
     """Return why no kernel can compute this call, or None."""
     unsupported = {

@@ -26,7 +26,7 @@ from jax.sharding import (
 )
 
 from jaxnets.functional.recurrence.kernels import hopper
-from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
+from jaxnets.functional.recurrence.kernels.gates import GATES
 from tests.functional.recurrence.kernels.gpu_sizes import LARGEST
 
 

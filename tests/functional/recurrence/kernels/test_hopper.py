@@ -16,8 +16,8 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 from jax.sharding import PartitionSpec as P
 
 from jaxnets.functional.recurrence.kernels import hopper
+from jaxnets.functional.recurrence.kernels.gates import GATES
 from jaxnets.functional.recurrence.kernels.hopper import tiles
-from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
 from tests.functional.recurrence.kernels.gpu_sizes import LARGEST
 from tests.oracles import recurrent as oracle
 
@@ -207,7 +207,7 @@ def test_wider_blocks(cell, dtype, rows, rng, monkeypatch):
     """As large batches have, which would otherwise fill the GPU more than once."""
     monkeypatch.setattr(tiles, "MULTIPROCESSORS", 1)
     for back in (False, True):
-        found: Any = tiles.choose(cell, rows - 1, 5, dtype, backward=back)
+        found: Any = tiles.find_tiles(cell, rows - 1, 5, dtype, backward=back)
         assert found.rows == rows
     case = draw(cell, rng, dtype, batch=rows - 1)
     compare_with_loops(cell, case, rng, True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from jaxnets.functional.recurrence.kernels.hopper.tiles import Tiles, choose, fits
+from jaxnets.functional.recurrence.kernels.hopper.tiles import Tiles, find_tiles, fits
 
 
 __all__ = ["backward", "fits", "forward"]
@@ -156,7 +156,7 @@ def backward(
 def _tiles(
     cell: str, batch: int, hidden: int, dtype: Any, interpret: Any, *, backward: bool
 ) -> Tiles:
-    tiles = choose(cell, batch, hidden, dtype, backward=backward)
+    tiles = find_tiles(cell, batch, hidden, dtype, backward=backward)
     if isinstance(tiles, str):
         raise ValueError(tiles)
     # The interpreter multiplies only what is in shared memory, which has room enough.

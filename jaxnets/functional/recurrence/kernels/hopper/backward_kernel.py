@@ -9,10 +9,16 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper.block import Block, broadcast, where
-from jaxnets.functional.recurrence.kernels.hopper.cells import (
-    Activations,
-    step_back,
+from jaxnets.functional.recurrence.kernels.gates import (
+    STATES,
+    THROUGH_W_HH,
+    pull_back_step,
+)
+from jaxnets.functional.recurrence.kernels.hopper.block import (
+    Block,
+    activations_of,
+    broadcast,
+    where,
 )
 from jaxnets.functional.recurrence.kernels.hopper.memory import (
     shared,
@@ -84,9 +90,9 @@ def backward_kernel(
 
 def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     """Run one block of sequences over all steps."""
-    tiles, by = block.tiles, Activations.for_dtype(block.dtype)
+    tiles, by = block.tiles, activations_of(block.dtype)
     units, rows = block.units(), block.rows()
-    count = 2 if cell == "lstm" else 1
+    count = STATES[cell]
     weights = block.load_weights(refs)
     for t in range(min(tiles.stages, block.time)):
         block.fetch(refs, t)
@@ -109,19 +115,18 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
             zero = jnp.zeros_like(ct_y)
             ct_y = jnp.where(real, ct_y, zero)
         ct_after = (ct_state[0] + ct_y, *ct_state[1:])
-        ct_pre, ct_before = step_back(cell, pre, before, ct_after, by)
+        ct_pre, ct_before = pull_back_step(cell, pre, before, ct_after, by)
         if masked:
             ct_pre = [jnp.where(real, ct, zero) for ct in ct_pre]
             ct_before = where(real, ct_before, ct_state)
         operands = [refs["ct_smem"].at[slot, gate] for gate in range(tiles.gates)]
-        for operand, ct in zip(operands, ct_pre, strict=False):
-            write_operand(operand.at[block.group()], ct, tiles)
+        for operand, k in zip(operands, THROUGH_W_HH[cell], strict=True):
+            write_operand(operand.at[block.group()], ct_pre[k], tiles)
         plgpu.commit_smem()
         plgpu.barrier_arrive(refs["met"])
-        results = {"ct_a": ct_pre}
+        results = {"ct_a": ct_pre[: tiles.gates]}
         if cell == "gru":
-            ct_r, ct_z, ct_h_n, ct_x_n = ct_pre
-            results = {"ct_a": [ct_r, ct_z, ct_x_n], "ct_a_hn": [ct_h_n]}
+            results["ct_a_hn"] = ct_pre[tiles.gates :]
         block.store(refs, t, results)
         plgpu.barrier_wait(refs["met"])
         (ct_h,) = block.products(weights, operands, [0] * tiles.gates)

@@ -9,6 +9,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from jaxnets.functional.recurrence.kernels.gates import Activations
 from jaxnets.functional.recurrence.kernels.hopper.memory import (
     read,
     read_global,
@@ -29,6 +30,18 @@ def where(
 ) -> tuple[jax.Array, ...]:
     """Select from two sequences of arrays."""
     return tuple(jnp.where(condition, a, b) for a, b in zip(yes, no, strict=True))
+
+
+def activations_of(dtype: jax.typing.DTypeLike) -> Activations:
+    """Return activations whose error is below that of products of `dtype`.
+
+    The hardware's tanh has a relative error of 2^-11, which is below the rounding of
+    bfloat16. For float32 both are made of exponentials.
+    """
+    if dtype == jnp.bfloat16:
+        return Activations(lambda x: 0.5 * jnp.tanh(0.5 * x) + 0.5, jnp.tanh)
+    sigmoid = lambda x: 1.0 / (1.0 + jnp.exp(-x))
+    return Activations(sigmoid, lambda x: 2.0 * sigmoid(2.0 * x) - 1.0)
 
 
 class Block(NamedTuple):

@@ -9,8 +9,13 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from jaxnets.functional.recurrence.kernels.hopper.block import Block, broadcast, where
-from jaxnets.functional.recurrence.kernels.hopper.cells import Activations, step
+from jaxnets.functional.recurrence.kernels.gates import STATES, next_state
+from jaxnets.functional.recurrence.kernels.hopper.block import (
+    Block,
+    activations_of,
+    broadcast,
+    where,
+)
 from jaxnets.functional.recurrence.kernels.hopper.memory import (
     shared,
     write_global,
@@ -71,9 +76,9 @@ def forward_kernel(
 
 def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
     """Run one block of sequences over all steps."""
-    tiles, by = block.tiles, Activations.for_dtype(block.dtype)
+    tiles, by = block.tiles, activations_of(block.dtype)
     units, rows = block.units(), block.rows()
-    count = 2 if cell == "lstm" else 1
+    count = STATES[cell]
     weights = block.load_weights(refs)
     for t in range(min(tiles.stages, block.time)):
         block.fetch(refs, t)
@@ -99,7 +104,7 @@ def _body(cell: str, block: Block, masked: bool, refs: dict[str, Any]) -> None:
         from_h = block.products(weights, [h] * tiles.gates, [*range(tiles.gates)])
         if bias is not None:
             from_h[-1] = from_h[-1] + bias
-        new = step(cell, x, from_h, state, by)
+        new = next_state(cell, x, from_h, state, by)
         y, state_after, following = new[0], new, new
         if masked:
             real = broadcast(code & 1, 1, tiles) == 1

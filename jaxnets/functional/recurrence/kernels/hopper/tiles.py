@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.functional.recurrence.kernels.hopper.cells import GATES
+from jaxnets.functional.recurrence.kernels.gates import GATES
 
 
 UNITS = 64
@@ -58,7 +58,7 @@ class Tiles(NamedTuple):
         return self.groups * UNITS
 
 
-def choose(
+def find_tiles(
     cell: str, batch: int, hidden: int, dtype: jax.typing.DTypeLike, *, backward: bool
 ) -> Tiles | str:
     """Return the division, or the reason why there is none."""
@@ -114,7 +114,7 @@ def fits(
         return f"needs a GPU of the Hopper generation, not {kind}"
     if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
         return f"supports float32 and bfloat16 only, not {jnp.dtype(dtype)}"
-    found = [choose(cell, batch, hidden, dtype, backward=b) for b in (False, True)]
+    found = [find_tiles(cell, batch, hidden, dtype, backward=b) for b in (False, True)]
     return next((reason for reason in found if isinstance(reason, str)), None)
 
 

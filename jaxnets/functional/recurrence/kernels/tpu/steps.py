@@ -8,6 +8,7 @@ from jax.experimental import pallas as pl
 
 from jaxnets.functional.recurrence.kernels.gates import (
     GATES,
+    THROUGH_W_HH,
     next_state,
     pull_back_step,
 )
@@ -34,14 +35,12 @@ def forward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
             initial = [s[...] for s in inputs["initial"]]
             start = [jnp.where(reset, *p) for p in zip(initial, before, strict=True)]
         w_hh = inputs["w_hh"][...]
-        from_h = _product(start[0], w_hh)
-        after = next_state(
-            walk.cell,
-            [inputs["from_x"][k, :, g].astype(jnp.float32) for g in gates],
-            [from_h[:, g] for g in gates],
-            b_h,
-            start,
-        )
+        product = _product(start[0], w_hh)
+        from_h = [product[:, g] for g in gates]
+        if b_h is not None:
+            from_h[-1] = from_h[-1] + b_h
+        from_x = [inputs["from_x"][k, :, g].astype(jnp.float32) for g in gates]
+        after = next_state(walk.cell, from_x, from_h, start)
         y = after[0]
         if real is not None:
             y = jnp.where(real, y, 0.0)
@@ -65,8 +64,6 @@ def backward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
         for number, array in enumerate(inputs["pre"])
         for g in range(array.shape[-1] // width)
     ]
-    # The GRU's a_n does not depend on the state.
-    through_w_hh = (0, 1, 3) if walk.cell == "gru" else range(len(blocks))
 
     @pl.when(pl.program_id(1) == 0)
     def _():
@@ -88,7 +85,7 @@ def backward_block(walk: Walk, inputs: dict[str, Any], outputs: dict[str, Any]):
         ct_a, (ct_h, *others) = pull_back_step(walk.cell, a, before, own)
         for (n, c), ct in zip(blocks, ct_a, strict=True):
             outputs["ct_pre"][n][k, :, c] = ct.astype(inputs["pre"][0].dtype)
-        wide = jnp.concatenate([ct_a[g] for g in through_w_hh], axis=-1)
+        wide = jnp.concatenate([ct_a[g] for g in THROUGH_W_HH[walk.cell]], axis=-1)
         ct = [ct_h + _product(wide, inputs["w_hh"][...]), *others]
         if real is not None and reset is not None:
             for total, part in zip(ct_initial, ct, strict=True):

@@ -1,25 +1,24 @@
-"""The memories of the chips that have kernels, and the chips that were timed."""
+"""The VMEM of the TPUs that are known, and the chips that were timed."""
 
 from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-    """What a kernel must know of a chip.
+    """What a kernel for TPUs must know of a chip.
 
     Attributes:
         name: Its name in messages.
-        memory: Bytes of on-chip memory that one kernel may use: VMEM of a core of a
-            TPU, or shared memory of a block on a GPU.
+        vmem: Bytes of VMEM of a core.
     """
 
     name: str
-    memory: int
+    vmem: int
 
 
 _MIB = 2**20
 
 # By the `device_kind` of JAX, without spaces and in lower case. Source:
-# `jax._src.tpu_info`, and NVIDIA's CUDA programming guide.
+# `jax._src.tpu_info`.
 _CHIPS = {
     "tpuv4": Chip("TPU v4", 16 * _MIB),
     "tpuv5lite": Chip("TPU v5e", 128 * _MIB),
@@ -29,17 +28,15 @@ _CHIPS = {
     "tpuv6lite": Chip("TPU v6e", 128 * _MIB),
     "tpuv6e": Chip("TPU v6e", 128 * _MIB),
     "tpu7x": Chip("TPU 7x", 64 * _MIB),
-    "nvidiah100": Chip("H100", 227 * 1024),
-    "nvidiah200": Chip("H200", 227 * 1024),
 }
 
-# The kinds of devices on which the kernels were timed and found faster than the loops.
-# Only there are they chosen by default.
+# The `device_kind`s on which the kernels were timed and found faster than the loops. On
+# others they run only if `implementation` names them.
 TIMED_KINDS: frozenset[str] = frozenset()
 
 
 def find_chip(kind: str | None) -> Chip | None:
-    """Return the chip of a `device_kind`, or None if it is not known.
+    """Return the TPU of a `device_kind`, or None if it is not known.
 
     Example:
         >>> find_chip("TPU v5 lite").name

@@ -90,7 +90,7 @@ def fits(
         'needs 42 MiB of the 16 MiB of VMEM of a TPU v4, 32 of them for the weights'
     """
     chip = find_chip(kind)
-    name, memory = chip or ("TPU", 128 * 2**20)
+    name, vmem = chip or ("TPU", 128 * 2**20)
     uses = [
         block_sizes(
             cell, batch, _MOST_STEPS, hidden, jnp.dtype(dtype), backward=backward
@@ -98,11 +98,11 @@ def fits(
         for backward in (False, True)
     ]
     most = max(uses, key=lambda sizes: sizes.vmem)
-    if most.vmem <= memory:
+    if most.vmem <= vmem:
         return None
     mib = lambda number: -(-number // 2**20)
     return (
-        f"needs {mib(most.vmem)} MiB of the {mib(memory)} MiB of VMEM of a {name}, "
+        f"needs {mib(most.vmem)} MiB of the {mib(vmem)} MiB of VMEM of a {name}, "
         f"{mib(most.weights)} of them for the weights"
     )
 

@@ -110,18 +110,15 @@ class Kernel(NamedTuple):
 
     Attributes:
         name: Its name, as passed to `implementation`.
-        platforms: The platforms that it supports, of `jaxnets.platforms.PLATFORMS`.
-        requirement: The reason that a plan gives on other platforms.
         candidate: `candidate(platform, nonstandard, params, x, (time, *batch),
-            options)` returns the `Candidate` for these arguments; `nonstandard` names a
-            feature of the cell that its standard form does not have, or is None.
+            options)` returns the `Candidate` on one of `jaxnets.platforms.PLATFORMS`
+            for these arguments; `nonstandard` names a feature of the cell that its
+            standard form does not have, or is None.
         run: `run(platform, params, x, state, options)` returns `(state, ys)`, with the
             parsed `ScanOptions`.
     """
 
     name: str
-    platforms: tuple[str, ...]
-    requirement: str
     candidate: Callable[..., Candidate]
     run: Callable[..., tuple[Any, Any]]
 

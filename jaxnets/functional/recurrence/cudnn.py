@@ -24,10 +24,10 @@ def _candidate(
     lead: tuple[Any, ...],
     options: ScanOptions,
 ) -> Candidate:
-    """Return the candidate "cudnn" for these arguments, on an NVIDIA GPU."""
-    del platform, params
-    if jax.default_backend() != "gpu":
-        return Candidate("cudnn", _REQUIREMENT, possible=False)
+    """Return the candidate "cudnn" for these arguments."""
+    del params
+    if platform != "cuda" or jax.default_backend() != "gpu":
+        return Candidate("cudnn", "needs an NVIDIA GPU", possible=False)
     unsupported = {
         "`resets`": options.resets is not None,
         "`checkpoint`": options.segment is not None,
@@ -109,5 +109,4 @@ def _reversed_if(reverse: bool, rows: jax.Array, steps: jax.Array) -> jax.Array:
     return jnp.take_along_axis(rows, source[..., None], axis=1)
 
 
-_REQUIREMENT = "needs an NVIDIA GPU"
-CUDNN = Kernel("cudnn", ("cuda",), _REQUIREMENT, _candidate, _run)
+CUDNN = Kernel("cudnn", _candidate, _run)

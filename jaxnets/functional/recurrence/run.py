@@ -19,11 +19,7 @@ from jaxnets.functional.recurrence.arguments import (
     check_state,
     same_dtype,
 )
-from jaxnets.functional.recurrence.cell import (
-    BoundCell,
-    Cell,
-    nonstandard_feature,
-)
+from jaxnets.functional.recurrence.cell import BoundCell, Cell, nonstandard_feature
 from jaxnets.functional.recurrence.cell_options import (
     CellOptions,
     Draws,
@@ -31,9 +27,7 @@ from jaxnets.functional.recurrence.cell_options import (
     dropout_mask,
     parse_cell_options,
 )
-from jaxnets.functional.recurrence.products import (
-    input_projection,
-)
+from jaxnets.functional.recurrence.products import input_projection
 from jaxnets.functional.recurrence.time.compiled import run_compiled
 from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.scan import in_place_scan
@@ -145,7 +139,7 @@ def run_cell(
 def _run_chosen(
     cell: Cell, chosen: Chosen, given: _Arguments, options: ScanOptions
 ) -> tuple[Any, Any]:
-    """Run the implementation of the platform that the program is for."""
+    """Run the implementation that is chosen for the platform of the program."""
     kernels = {kernel.name: kernel for kernel in cell.kernels}
 
     def variant(platform: str, name: str) -> tuple[str, str]:
@@ -244,8 +238,6 @@ def _candidates(
         kernel.candidate(
             platform, nonstandard or feature, given.params, given.x, lead, options
         )
-        if platform in kernel.platforms
-        else Candidate(kernel.name, kernel.requirement, possible=False)
         for kernel in cell.kernels
     ]
     known = lambda name, f: has_slope(f)

@@ -21,10 +21,9 @@ from jaxnets.platforms import default_platform
 from jaxnets.tap import is_measuring
 
 
-# The names of the platforms, and why a size does not fit their chips. The kernels
-# themselves are imported when they run: Pallas takes a second to import.
+# For each platform that has kernels, the function that returns why a size does not fit
+# its chips. The kernels are imported when they run: Pallas takes a second to import.
 _FITS = {"tpu": blocks.fits, "cuda": hopper.fits}
-_REQUIREMENT = "needs a TPU, or a GPU of the Hopper generation"
 
 # How tests run the kernels on any machine: a pair of the platform whose kernels are
 # interpreted and the argument `interpret` of `pl.pallas_call`. JAX does not reuse
@@ -51,10 +50,11 @@ def pallas_kernel(
         lead: tuple[Any, ...],
         options: ScanOptions,
     ) -> Candidate:
-        """Return the candidate on `platform` for these arguments."""
+        """Return the candidate "pallas" for these arguments."""
         chips = interpreted.value[0] if interpreted.value else platform
         if chips not in _FITS:
-            return Candidate("pallas", _REQUIREMENT, possible=False)
+            needed = "needs a TPU, or a GPU of the Hopper generation"
+            return Candidate("pallas", needed, possible=False)
         kind = _device_kind(platform)
         reason = _obstacle(nonstandard, x, lead, options)
         if reason is None:
@@ -71,9 +71,7 @@ def pallas_kernel(
         bound = bind(params, CellOptions(switches=switches), None, Draws())
         return persistent_scan(_passes(platform), bound, state, x, options)
 
-    # On CPUs the candidate says what it needs, unless the kernels are interpreted.
-    platforms = ("cpu", *_FITS)
-    return Kernel("pallas", platforms, _REQUIREMENT, candidate, run)
+    return Kernel("pallas", candidate, run)
 
 
 def _obstacle(
@@ -110,9 +108,9 @@ def _against(kind: str | None) -> str | None:
 
 
 def _device_kind(platform: str) -> str | None:
-    """Return the kind of device that the program is for, or None if it is not known.
+    """Return the `device_kind` that the program is for, or None if it is not known.
 
-    A program that is compiled ahead may have the device in its mesh.
+    A program that is compiled ahead of time may name the device in its mesh.
     """
     ahead = jax.sharding.get_abstract_mesh().abstract_device
     if ahead is not None:

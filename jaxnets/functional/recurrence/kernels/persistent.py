@@ -19,17 +19,15 @@ from jaxnets.functional.recurrence.products import (
     preactivations,
     weight_gradients,
 )
-from jaxnets.functional.recurrence.time.cotangents import forward_mode_message
 from jaxnets.functional.recurrence.time.in_place.backward import NO_MASKS
 from jaxnets.functional.recurrence.time.in_place.forward import Inputs
 from jaxnets.functional.recurrence.time.options import Masks, ScanOptions
 from jaxnets.functional.recurrence.time.second_order import with_second_order
 from jaxnets.functional.recurrence.time.segments import zero_unless
-from jaxnets.tap import reverse_only
 
 
 class Passes(NamedTuple):
-    """The kernels of both passes, with the arguments that `tpu.py` documents."""
+    """The kernels of both passes, with the arguments that `hopper` documents."""
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -67,8 +65,7 @@ def persistent_scan(
     inputs = Inputs(cell.weights, flat, flat, moved.reshape(time, -1, features), masks)
     plain = options.without_arrays()._replace(time_axis=0)
     run = _differentiable_scan(passes, cell.without_arrays(), plain)
-    message = forward_mode_message(implementation="pallas")
-    final, ys = run(reverse_only(inputs, message))
+    final, ys = run(inputs)
     final = jax.tree.map(lambda s: s.reshape(*batch, -1), final)
     return final, jnp.moveaxis(ys.reshape(time, *batch, -1), 0, options.time_axis)
 

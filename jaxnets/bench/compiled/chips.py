@@ -8,12 +8,13 @@ class Chip(NamedTuple):
 
     Attributes:
         title: Its name.
-        platform: "tpu" or "cuda", as JAX calls the compiler.
-        topology: What JAX calls the smallest machine that has it.
-        bandwidth: Bytes that its memory moves in a second, at best.
+        platform: "tpu" or "cuda": JAX's name of the compiler, and the name of the
+            extra of this project that installs it.
+        topology: JAX's name of the smallest machine that has the chip.
+        bandwidth: Bytes that its main memory moves in a second, at best.
         peak: Operations that its matrix units do in a second, at best, by the dtype of
-            the operands. JAX multiplies float32 numbers in one pass of bfloat16 on a
-            TPU and as TF32 on a GPU, unless a higher precision is asked for.
+            the operands. By default JAX multiplies float32 numbers in one pass of
+            bfloat16 on a TPU and as TF32 on a GPU.
     """
 
     title: str
@@ -42,5 +43,3 @@ CHIPS = {
         {"float32": 4.945e14, "bfloat16": 9.89e14, "float16": 9.89e14},
     ),
 }
-# The extra of this project that has the compiler of a platform.
-EXTRAS = {"tpu": "tpu", "cuda": "cuda"}

@@ -15,20 +15,20 @@ from jax.sharding import (
 )
 
 from jaxnets.bench.cases import Program
-from jaxnets.bench.compiled.chips import CHIPS, EXTRAS
-from jaxnets.bench.compiled.cost import Cost, cost
+from jaxnets.bench.compiled.chips import CHIPS
+from jaxnets.bench.compiled.cost import Cost, cost_of
 from jaxnets.bench.compiled.hlo import read_module
 
 
-# What libtpu has to find in the environment, so that it asks no cloud what this machine
-# is, and lets other processes compile beside this one.
+# With these, libtpu does not ask the cloud which machine this is, and other processes
+# may compile at the same time.
 ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-# Without a GPU, XLA cannot time which form of a kernel is fastest.
+# Without a GPU, XLA cannot time the variants of a kernel to choose the fastest.
 COMPILER_OPTIONS = {"tpu": {}, "cuda": {"xla_gpu_autotune_level": 0}}
 
 
@@ -61,7 +61,7 @@ class Compiler:
         device = devices_of(chip)[0]
         self._sharding = SingleDeviceSharding(device)
         self._found: dict[str, Compiled] = {}
-        # Pallas asks this for the kind of device, since there is no device to ask.
+        # Pallas reads the kind of device from a mesh, since there is no device.
         cores = {"tpu": "num_cores", "cuda": "core_count"}[self.platform]
         abstract = AbstractDevice(
             device_kind=device.device_kind,
@@ -90,7 +90,7 @@ class Compiler:
             module = read_module(compiled.as_text() or "", self.platform)
             memory = compiled.memory_analysis()
             temporary = int(getattr(memory, "temp_size_in_bytes", 0))
-            self._found[text] = Compiled(cost(module), temporary, seconds)
+            self._found[text] = Compiled(cost_of(module), temporary, seconds)
         return self._found[text]
 
     def _abstract(self, leaf: Any) -> jax.ShapeDtypeStruct:
@@ -101,11 +101,11 @@ class Compiler:
 
 
 def devices_of(chip: str) -> Any:
-    """Return devices that only a compiler knows: four TPUs in a square, or one GPU."""
+    """Return devices that programs can be compiled for: four TPUs, or one GPU."""
     _, platform, topology, _, _ = CHIPS[chip]
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # The arrays are made on the CPU; a device of this machine is not needed.
+    # The arrays of a suite are made on the CPU; no accelerator is initialized.
     jax.config.update("jax_platforms", "cpu")
     jax.devices()
     names = {"topology_name": topology}
@@ -115,9 +115,9 @@ def devices_of(chip: str) -> Any:
     try:
         return topologies.get_topology_desc(platform=platform, **names).devices
     except Exception as error:
-        # Which exception it is depends on what is missing.
+        # The type of the exception depends on what is missing.
         raise ValueError(
             f"--compile-for {chip} needs the compiler of that chip, which this "
-            f"environment lacks. Try: uv run --isolated --extra {EXTRAS[platform]} "
+            f"environment lacks. Try: uv run --isolated --extra {platform} "
             f"jaxnets bench ops --compile-for {chip}. JAX says: {error}"
         ) from error

@@ -1,9 +1,11 @@
-"""What a compiled program costs: all kernels that it runs, in loops as often as those.
+"""What a compiled program costs: the sum over all kernels that it runs.
+
+A kernel in the body of a loop counts as often as the body runs.
 
 XLA's own figures (`cost_analysis()` of a compiled program) are no help here. For a TPU
 they count the body of a loop once, however often it runs: a scan of 10 steps has the
-bytes and operations of one of 100. For a GPU that is not there, there are none. For
-programs without loops ours agree with those for a TPU
+bytes and operations of one of 100. For a GPU that is not there, XLA gives none. For
+programs without loops, our figures agree with those of XLA for a TPU
 (`tests/bench/compiled/test_with_compiler.py`).
 """
 
@@ -22,7 +24,7 @@ from jaxnets.bench.compiled.hlo import (
 from jaxnets.bench.compiled.traffic import kernel_bytes
 
 
-# Calls that only reserve memory or tell the compiler something.
+# Custom calls that start no kernel: they reserve memory or inform the compiler.
 NO_KERNELS = ("AllocateBuffer", "ConcatBitcast", "Sharding")
 # Instructions of a TPU that its copying engine runs beside the others.
 COPIES = ("copy-start", "slice-start", "dynamic-slice-start")
@@ -36,8 +38,8 @@ class Cost(NamedTuple):
         main: Those of them in the chip's main memory.
         flops: Operations.
         kernels: Kernels that are started.
-        loops: Loops of which the program does not say how often they run; their bodies
-            are counted once.
+        loops: Loops whose number of iterations is not in the program; their bodies are
+            counted once.
     """
 
     moved: float = 0.0
@@ -67,7 +69,7 @@ class Cost(NamedTuple):
         )
 
 
-def cost(module: Module) -> Cost:
+def cost_of(module: Module) -> Cost:
     """Return what one call of a program costs.
 
     Of the branches of a conditional the one that moves most is counted.
@@ -117,9 +119,9 @@ def _kernel_cost(module: Module, computation: Computation, each: Instruction) ->
 def _launches(module: Module, computation: Computation, each: Instruction) -> int:
     """Return 1 if an instruction is a kernel of its own.
 
-    On a GPU every instruction is, also the counter of a loop. On a TPU numbers that are
-    no arrays belong to the scalar unit, and copies that run beside the kernels to the
-    copying engine.
+    On a GPU every instruction is one, also the counter of a loop. On a TPU the scalar
+    unit computes single numbers, and the copying engine makes the copies that run
+    beside the kernels.
     """
     if module.platform != "tpu":
         return 1

@@ -9,7 +9,7 @@ from jaxnets.bench.compiled.cost import Cost
 from jaxnets.bench.measurement import Ratio
 
 
-# What Flax's program is compared with ours by, with the attribute that holds it.
+# The figures by which Flax's program is compared with ours, and their attributes.
 COMPARED = {"bytes": "bytes", "time": "roofline_seconds"}
 
 
@@ -99,7 +99,7 @@ class CompiledRecord:
     cases: list[CompiledCase]
 
 
-def figures(
+def figures_of(
     cost: Cost, chip: Chip, dtype: str, temp_bytes: int, seconds: float
 ) -> Figures:
     """Return the figures of a program.
@@ -114,7 +114,7 @@ def figures(
     Example:
         >>> from jaxnets.bench.compiled.chips import CHIPS
         >>> cost = Cost(moved=2e9, main=8.2e8, flops=1e9, kernels=1)
-        >>> figures(cost, CHIPS["v5e"], "float32", 0, 1.0).roofline_seconds
+        >>> figures_of(cost, CHIPS["v5e"], "float32", 0, 1.0).roofline_seconds
         0.001
     """
     least = max(cost.main / chip.bandwidth, cost.flops / chip.peak[dtype])

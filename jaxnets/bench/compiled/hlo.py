@@ -3,11 +3,10 @@
 import dataclasses
 import math
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 
-# The bits of an element, by the letters and digits that a dtype begins with; all others
-# have as many as their name says.
+# The bits of an element of each dtype whose name does not contain them, as "f32" does.
 BITS = {"pred": 8, "token": 0, "opaque": 0}
 ARRAY = re.compile(r"([a-z]\w*)\[([\d,<=]*)\](?:\{([^}]*)\})?")
 INSTRUCTION = re.compile(r"\s+(ROOT )?%([\w.\-$]+) = (.*)")
@@ -99,7 +98,7 @@ class Computation:
     """A list of instructions, each after its operands.
 
     Attributes:
-        instructions: They, by name.
+        instructions: The instructions, by name.
         root: The name of the one whose result is that of the computation.
     """
 
@@ -130,7 +129,7 @@ class Module(NamedTuple):
 
     computations: dict[str, Computation]
     entry: str
-    platform: Literal["tpu", "cuda"] | str
+    platform: str
 
 
 def arrays(shape: Shape) -> list[Array]:
@@ -170,7 +169,7 @@ def read_module(text: str, platform: str) -> Module:
 
 
 def _instruction(name: str, text: str) -> Instruction:
-    # The types of operands may be as long as the rest, and comments number them.
+    # XLA numbers the elements of long tuples with comments.
     text = re.sub(r"/\*.*?\*/", "", text)
     end = _closing(text, 0) + 1 if text.startswith("(") else text.index(" ")
     shape, rest = _shape(text[:end]), text[end:].strip()

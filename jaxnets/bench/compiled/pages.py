@@ -32,6 +32,7 @@ HEADER = (
     "time",
     *(f"{figure} / ours" for figure in COMPARED),
 )
+SUMMARY_TITLES = ["Flax / ours" if t == "peer" else t for t in SUMMARY_HEADER]
 
 
 def title(record: CompiledRecord) -> str:
@@ -87,9 +88,6 @@ def megabytes(number: int) -> str:
 def summary_rows(cases: Sequence[CompiledCase]) -> list[list[str]]:
     """Return the cells of the summary: Flax's figures over ours."""
     return [summary_cells(each) for each in summaries(cases, tuple(COMPARED))]
-
-
-SUMMARY_TITLES = ["Flax / ours" if t == "peer" else t for t in SUMMARY_HEADER]
 
 
 def summary(record: CompiledRecord) -> str:

@@ -1,4 +1,4 @@
-"""A run that compiles a suite for a chip, prints what that costs, and writes files."""
+"""A run that compiles a suite for a chip, prints the costs, and writes files."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ from jaxnets.bench.cases import Case
 from jaxnets.bench.compiled import pages
 from jaxnets.bench.compiled.chips import CHIPS
 from jaxnets.bench.compiled.compiler import Compiler
-from jaxnets.bench.compiled.figures import CompiledCase, CompiledRecord, figures
+from jaxnets.bench.compiled.figures import CompiledCase, CompiledRecord, figures_of
 from jaxnets.bench.grid import Row
 from jaxnets.bench.options import Options
 from jaxnets.bench.suites import CASES
@@ -16,8 +16,8 @@ from jaxnets.runs.files import printable, write_text
 from jaxnets.studies.machine import environment
 
 
-# Layers without their loop. They take by far the longest to compile, and say nothing of
-# Flax.
+# The program whose layers are not in a loop. It takes by far the longest to compile,
+# and is not compared with Flax.
 LEFT_OUT = ("outside",)
 
 
@@ -65,7 +65,7 @@ def _compile(compiler: Compiler, name: str, case: Case) -> CompiledCase:
             # Which exception it is depends on the compiler. The other rows compile.
             skipped[who] = printable(str(error).partition("\n")[0])
             continue
-        programs[who] = figures(
+        programs[who] = figures_of(
             found.cost,
             CHIPS[name],
             case.row.spec["dtype"],

@@ -9,7 +9,7 @@ from jaxnets.bench.compiled.compiler import Compiler
 from jaxnets.bench.compiled.cost import Cost
 from jaxnets.bench.compiled.figures import (
     CompiledCase,
-    figures,
+    figures_of,
     read_compiled_record,
 )
 from jaxnets.bench.compiled.hlo import read_module
@@ -128,15 +128,15 @@ def test_rows_are_taken_in_both_dtypes():
 def test_every_chip_has_a_roofline():
     assert tuple(CHIPS) == CHIP_NAMES
     cost = Cost(moved=9e9, main=4.8e9, flops=2 * 9.89e11, kernels=3)
-    found = figures(cost, CHIPS["h200"], "bfloat16", 0, 1.0)
+    found = figures_of(cost, CHIPS["h200"], "bfloat16", 0, 1.0)
     assert found.roofline_seconds == pytest.approx(2e-3)
-    slower = figures(cost, CHIPS["h200"], "float32", 0, 1.0)
+    slower = figures_of(cost, CHIPS["h200"], "float32", 0, 1.0)
     assert slower.roofline_seconds == pytest.approx(4e-3)
 
 
 def test_a_loop_of_unknown_length_is_marked():
     known, unknown = (
-        figures(Cost(1e6, 1e6, 1e9, 7, loops), CHIPS["v5e"], "float32", 0, 1.0)
+        figures_of(Cost(1e6, 1e6, 1e9, 7, loops), CHIPS["v5e"], "float32", 0, 1.0)
         for loops in (0, 1)
     )
     programs = {"ours": known, "flax": unknown}

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnets.bench.compiled.cost import cost
+from jaxnets.bench.compiled.cost import cost_of
 from jaxnets.bench.compiled.hlo import read_module
 from tests.bench.compiled.texts import GPU_SCAN, TPU_LOOPS, fusion, program
 
@@ -12,12 +12,12 @@ from tests.bench.compiled.texts import GPU_SCAN, TPU_LOOPS, fusion, program
 STATE = 32 * 128 * 4
 
 
-def cost_of(text: str, platform: str = "cuda"):
-    return cost(read_module(text, platform))
+def text_cost(text: str, platform: str = "cuda"):
+    return cost_of(read_module(text, platform))
 
 
 def test_a_loop_for_a_gpu_counts_as_often_as_it_runs():
-    found = cost_of(GPU_SCAN)
+    found = text_cost(GPU_SCAN)
     # The state, one slice of the input and the index are read, the state is written;
     # the counter is read and written. One copy comes before the loop.
     assert found.moved == found.main == 10 * (3 * STATE + 4 + 8) + 8
@@ -28,12 +28,12 @@ def test_a_loop_for_a_gpu_counts_as_often_as_it_runs():
 
 def test_how_often_a_loop_runs_follows_from_its_text():
     without = GPU_SCAN.replace("known_trip_count", "unsaid")
-    assert cost_of(without) == cost_of(GPU_SCAN)
+    assert text_cost(without) == text_cost(GPU_SCAN)
 
 
 def test_a_loop_of_unknown_length_counts_once_and_says_so():
     without = GPU_SCAN.replace("known_trip_count", "unsaid")
-    found = cost_of(without.replace("direction=LT", "direction=EQ"))
+    found = text_cost(without.replace("direction=LT", "direction=EQ"))
     assert (found.kernels, found.loops) == (2 + 1, 1)
 
 
@@ -48,11 +48,11 @@ def test_the_condition_of_a_loop(direction, bound, start, runs):
         "%start = s32[] constant(0)", f"%start = s32[] constant({start})"
     )
     text = text.replace("direction=LT", f"direction={direction}")
-    assert cost_of(text).kernels == 2 * runs + 1
+    assert text_cost(text).kernels == 2 * runs + 1
 
 
 def test_loops_for_a_tpu_nest():
-    found = cost_of(TPU_LOOPS, "tpu")
+    found = text_cost(TPU_LOOPS, "tpu")
     # The inner loop steps by two from zero to below ten, the outer one down from two.
     # Counters are no kernels there, nor is the copy that runs beside them.
     assert found.kernels == 3 * 5 + 1
@@ -78,8 +78,8 @@ ONE = "%x = f32[1,10]{1,0} parameter(0)\n"
 
 def test_slices_that_overlap_are_read_once_by_a_gpu_and_each_by_a_tpu():
     entry = ONE + "ROOT %f = f32[1,8]{1,0} fusion(%x), kind=kLoop, calls=%shifts"
-    assert cost_of(program(entry, SHIFTS), "cuda").moved == 4 * (10 + 8)
-    assert cost_of(program(entry, SHIFTS), "tpu").moved == 4 * (3 * 8 + 8)
+    assert text_cost(program(entry, SHIFTS), "cuda").moved == 4 * (10 + 8)
+    assert text_cost(program(entry, SHIFTS), "tpu").moved == 4 * (3 * 8 + 8)
 
 
 def test_what_a_fusion_slices_later_is_not_read_either():
@@ -90,7 +90,7 @@ def test_what_a_fusion_slices_later_is_not_read_either():
         "ROOT %s = f32[1,5]{1,0} slice(%n), slice={[0:1], [0:5]}",
     )
     entry = ONE + "ROOT %f = f32[1,5]{1,0} fusion(%x), kind=kLoop, calls=%half"
-    assert cost_of(program(entry, inside)).moved == 4 * (5 + 5)
+    assert text_cost(program(entry, inside)).moved == 4 * (5 + 5)
 
 
 def test_two_users_share_a_reading():
@@ -101,7 +101,7 @@ def test_two_users_share_a_reading():
         "ROOT %s = f32[1,10]{1,0} multiply(%n, %p)",
     )
     entry = ONE + "ROOT %f = f32[1,10]{1,0} fusion(%x), kind=kLoop, calls=%square"
-    assert cost_of(program(entry, inside), "tpu").moved == 4 * (10 + 10)
+    assert text_cost(program(entry, inside), "tpu").moved == 4 * (10 + 10)
 
 
 UPDATE = (
@@ -152,7 +152,7 @@ def test_updates_in_place(lines, elements):
         "ROOT %f = f32[100]{0} fusion(%x, %u.1, %i.1), kind=kLoop, calls=%update"
     )
     text = program(entry, fusion("update", *UPDATE, *lines))
-    assert cost_of(text).moved == 4 * elements + 4
+    assert text_cost(text).moved == 4 * elements + 4
 
 
 def test_instructions_outside_a_fusion_follow_the_same_rules():
@@ -160,7 +160,7 @@ def test_instructions_outside_a_fusion_follow_the_same_rules():
         "%d = f32[100]{0} dynamic-update-slice(%x, %u.1, %i.1)\n"
         "ROOT %s = f32[20]{0} slice(%d), slice={[0:20]}"
     )
-    assert cost_of(program(entry)).moved == 4 * (3 + 3 + 1) + 4 * (20 + 20)
+    assert text_cost(program(entry)).moved == 4 * (3 + 3 + 1) + 4 * (20 + 20)
 
 
 def test_instructions_that_run_beside_others_count_once():
@@ -169,7 +169,7 @@ def test_instructions_that_run_beside_others_count_once():
 %f = f32[8,8]{1,0:T(8,128)S(1)} slice-done(%s)
 %b = f32[8,8]{1,0:T(8,128)S(1)} custom-call(%f), custom_call_target="ConcatBitcast"
 ROOT %n = f32[8,8]{1,0:T(8,128)} negate(%b)"""
-    found = cost_of(program(entry), "tpu")
+    found = text_cost(program(entry), "tpu")
     padded = 8 * 128 * 4
     assert (found.moved, found.main) == (4 * padded, 2 * padded)
     assert found.kernels == 1
@@ -186,7 +186,7 @@ def test_of_a_conditional_the_dearer_branch_counts():
 %y = f32[9]{0} parameter(2)
 ROOT %c = f32[] conditional(%i, %x, %y), branch_computations={%few, %many}"""
     text = program(entry, branch("few", 5), branch("many", 9))
-    assert cost_of(text).moved == 4 * 18
+    assert text_cost(text).moved == 4 * 18
 
 
 def convolution(strides, padding, dilations, groups, batch_groups=1):
@@ -234,7 +234,7 @@ def test_operations_of_convolutions(case):
     entry = f"""%x = {x} parameter(0)
 %k = {kernel} parameter(1)
 ROOT %y = {y} convolution(%x, %k), {options}"""
-    assert cost_of(program(entry)).flops == 2 * products
+    assert text_cost(program(entry)).flops == 2 * products
 
 
 def test_operations_of_the_convolutions_of_cudnn():
@@ -249,7 +249,7 @@ def test_operations_of_the_convolutions_of_cudnn():
 %y = {y} get-tuple-element(%f), index=0
 %i = {call(x, "%y, %k", "BackwardInput")}
 ROOT %w = {call(kernel, "%x, %y", "BackwardFilter")}"""
-    found = cost_of(program(entry))
+    found = text_cost(program(entry))
     assert found.flops == 3 * 2 * products and found.kernels == 3
 
 
@@ -274,7 +274,7 @@ def test_operations_of_products_and_reductions():
     entry += """backend_config={"lhs_contracting_dimensions":["1"]}
 ROOT %k = f32[9]{0} custom-call(%f), custom_call_target="tpu_custom_call", """
     entry += """backend_config={"cost_estimate":{"flops":"1000","bytes":"7"}}"""
-    found = cost_of(program(entry, inside))
+    found = text_cost(program(entry, inside))
     dot, reduced, windows, tanh = 2 * 5 * 3 * 2 * 7, 30, 3 * 2, 3
     assert found.flops == dot + reduced + windows + tanh + 2 * 3 * 2 * 7 + 1000
     # The workspace of cuBLAS does not count.

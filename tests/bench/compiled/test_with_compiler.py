@@ -5,7 +5,7 @@ import pytest
 
 from jaxnets.bench.cases import Program
 from jaxnets.bench.compiled.compiler import Compiler
-from jaxnets.bench.compiled.cost import cost
+from jaxnets.bench.compiled.cost import cost_of
 from jaxnets.bench.compiled.figures import read_compiled_record
 from jaxnets.bench.compiled.hlo import arrays, read_module
 from jaxnets.bench.suites import ops
@@ -36,7 +36,7 @@ def test_programs_without_loops_cost_what_xla_says(compiler, row):
     for case in ops.cases(row):
         compiled = compiler.lower(case.programs["flax"]).compile()
         module = read_module(compiled.as_text(), "tpu")
-        found, wanted = cost(module), compiled.cost_analysis()
+        found, wanted = cost_of(module), compiled.cost_analysis()
         assert found.flops == wanted["flops"]
         # XLA counts the end of a copy, which moves nothing, as a copy of its own, and
         # single numbers with the padding of their tiles.

@@ -2,8 +2,8 @@
 
 The platform is not known while JAX traces: a program may be exported for another one,
 compiled ahead for a chip that is not here, or run on a CPU beside a GPU. So a function
-with several implementations traces one for each platform, and JAX keeps the one of the
-platform for which it lowers the program.
+with several implementations traces one for each platform, and JAX keeps the one for the
+platform that it lowers the program for.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +16,15 @@ from jax.interpreters import ad, batching, mlir
 from jaxnets.tap import with_same_taps
 
 
-# The platforms that have a choice of their own. Others take that of "rocm".
+# The platforms for which implementations are chosen. What is chosen for "rocm" runs on
+# all others too.
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def default_platform() -> str:
-    """Return the platform of JAX's default device, one of `PLATFORMS` or JAX's name.
+    """Return the platform of JAX's default device.
+
+    It is one of `PLATFORMS`, or JAX's name of another platform.
 
     Example:
         >>> default_platform()
@@ -42,7 +45,7 @@ def run_by_platform(
     """Return `run(variant)` for the platform that the program is lowered for.
 
     Args:
-        variants: The variant of each platform, which can be hashed. Platforms with the
+        variants: For each platform a variant, which is hashable. Platforms with the
             same variant share one trace.
         run: Returns a pytree of arrays, with the same shapes for every variant. It may
             close over arrays.
@@ -73,7 +76,7 @@ def run_by_platform(
 
 
 def _refused(run: Callable[[], Any], reason: str) -> Any:
-    """Raise `reason` when it is lowered; until then stand for the result of `run`."""
+    """Stand for the result of `run`, and raise `reason` when that is lowered."""
     closed, arrays = jax.closure_convert(run)
     jaxpr, shapes = jax.make_jaxpr(closed, return_shape=True)(*arrays)
     results = _refusal.bind(*arrays, types=tuple(jaxpr.out_avals), reason=reason)
@@ -81,7 +84,7 @@ def _refused(run: Callable[[], Any], reason: str) -> Any:
 
 
 def _jvp(primals, tangents, **params: Any):
-    # The tangents are results too, so that a program of gradients alone is refused.
+    # The tangents come from the primitive too: a program of gradients alone is refused.
     tangents = list(map(ad.instantiate_zeros, tangents))
     return _refusal.bind(*primals, **params), _refusal.bind(*tangents, **params)
 

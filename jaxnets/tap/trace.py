@@ -142,10 +142,10 @@ def is_measuring() -> bool:
 
 
 def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], Any]]:
-    """Return functions of which one will run, so that their taps are the same taps.
+    """Return the branches, of which one will run, with the same numbers for their taps.
 
-    Each starts to count its taps where the first one does. JAX gives the logs of the
-    branches of `lax.cond` to one tap if they have the same key.
+    Each branch counts its taps from the number at which the first one starts. Taps with
+    the same key are one tap, whichever branch of `lax.cond` runs.
     """
     if not is_measuring():
         return list(branches)

@@ -44,8 +44,8 @@ SUM_IMPLEMENTATIONS = {
 # overlap, and if they do.
 _MOST_SHIFTS_APART = 64
 _MOST_SHIFTS_OVERLAPPING = 9
-# The largest windows, in elements, that "native" sums. For larger ones it takes many
-# more additions than the others.
+# The largest windows, in elements, whose sums "native" computes. For larger ones it
+# needs many more additions than the others.
 _MOST_AT_ONCE = 64
 # Maxima over more elements are computed by "reduce_window" if windows do not overlap
 # and if there are at least this many channels, which are compared in vectors.
@@ -65,7 +65,7 @@ def choose_max(
     - "native", on TPUs only: XLA's reduction over windows and its `select_and_scatter`;
       not for dilated windows or axes of symbolic size.
     - "winners", on accelerators: everything else. A GPU reads the elements that several
-      windows share from its caches, so that more of them are compared at once than on a
+      windows share from its caches, so larger windows are compared at once than on a
       CPU.
     - "reduce_window", on CPUs only: the value of large windows that do not overlap, if
       there are enough channels. When differentiated it runs "shifts".

@@ -37,7 +37,7 @@ from jaxnets.functional.shared.dtypes import accumulation_dtype
 _MOST_APART = 16
 _MOST_OVERLAPPING = 9
 _MOST_READS = 4
-# The same for "winners".
+# The largest windows, in elements, whose elements "winners" compares at once.
 _MOST_AT_ONCE = 64
 
 
@@ -103,9 +103,9 @@ def maxima_by_winners(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows by `jax.lax.reduce_window`.
 
-    The derivative is one pass that stores which element of each window is the maximum,
-    and one that selects. On a GPU the elements that several windows read come from its
-    caches, so that larger windows than on a CPU are compared at once.
+    The derivative has two passes: one stores which element of each window is the
+    maximum, and one selects. A GPU reads the elements that several windows share from
+    its caches, so larger windows are compared at once than on a CPU.
     """
     return maxima_by_reduce_window(x, windows, mode)
 
@@ -182,7 +182,7 @@ def _reductions(
 ) -> list[tuple[Stage, ...]]:
     """Return the reductions of a maximum: several of one axis each, or one of all.
 
-    Windows of up to `most` elements are reduced at once in any case.
+    Windows of up to `most` elements are always reduced at once.
     """
     if _at_once(windows) or math.prod(windows.window) <= most:
         return [whole_window_stages(windows, mode)]

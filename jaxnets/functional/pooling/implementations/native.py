@@ -4,9 +4,9 @@ The compilers for accelerators turn each of them into one pass. The transpose of
 is again a reduction over windows. That of a maximum is `select_and_scatter`, which adds
 each cotangent to the element of the window that a comparison selects. By XLA's
 specification it compares only elements that are not padding, always an earlier one with
-a later one, so that the first maximum can be selected. XLA for TPUs adds in a fixed
-order. On GPUs it adds with atomics, and on CPUs it compares the elements of padded
-windows in another order, so there the maximum has other implementations.
+a later one, so it can select the first maximum. On TPUs XLA adds in a fixed order. On
+GPUs it adds with atomics, and on CPUs it compares the elements of padded windows in
+another order, so the maximum has other implementations there.
 """
 
 import functools
@@ -111,10 +111,11 @@ def _alone(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Arra
 def _partitioned(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:
     """Select in a program that XLA partitions over several devices.
 
-    XLA partitions `select_and_scatter` only if it selects by a plain comparison, and
-    gathers the whole batch otherwise. A plain one does not know NaN. So each positive
-    number is replaced by the next smaller one, which leaves infinity to the NaNs. The
-    smallest positive number becomes equal to zero; TPUs take both for zero.
+    XLA partitions `select_and_scatter` only if it selects by a plain comparison;
+    otherwise it gathers the whole batch on every device. A plain comparison never takes
+    NaN for the maximum. So NaN is replaced by infinity, and each positive number by the
+    next smaller one, so that infinity stands for NaN alone. The smallest positive
+    number becomes equal to zero; TPUs take both for zero.
     """
     wide = x.astype(accumulation_dtype(x.dtype))
     bits = jax.lax.bitcast_convert_type(wide, f"int{jnp.finfo(wide.dtype).bits}")
@@ -154,9 +155,9 @@ def _lower(ctx, *operands, windows: PoolWindows):
 
 
 def _abstract_eval(*avals, windows: PoolWindows):
-    return jax.make_jaxpr(functools.partial(_alone, windows=windows))(*avals).out_avals[
-        0
-    ]
+    run = functools.partial(_alone, windows=windows)
+    (result,) = jax.make_jaxpr(run)(*avals).out_avals
+    return result
 
 
 def _batch(arguments, axes, *, windows: PoolWindows):

@@ -294,12 +294,12 @@ def gru(
             of `x @ w_xh`; it is meant for CPUs and supports only the standard cell, in
             which the activations are tanh, sigmoid or relu, `reset_after` is True, and
             no other cell option and no `clip_cotangent` is used. Both support reverse
-            mode only. "pallas" is one kernel for all steps, for TPUs and for NVIDIA's
-            H100 and H200, in float32 and bfloat16; it supports the standard cell, and
-            neither `checkpoint`, `truncate`, taps that are measured nor forward mode.
-            On several devices it runs inside `jax.shard_map` only. Where no one has
-            timed it, it runs only if it is named. None chooses; `jaxnets.plan` says
-            which one runs and why.
+            mode only. "pallas" computes all steps in one kernel, on TPUs and on
+            NVIDIA's H100 and H200, in float32 and bfloat16. It supports the standard
+            cell, but not `checkpoint`, `truncate`, forward mode or taps that are
+            measured. With several devices it runs only inside `jax.shard_map`. On a
+            kind of device on which it was not timed, it runs only if it is named. None
+            chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

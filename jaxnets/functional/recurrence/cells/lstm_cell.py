@@ -308,12 +308,12 @@ def lstm(
             Both support reverse mode only. "cudnn" is NVIDIA's LSTM, for float32 and
             the standard cell. It supports neither forward mode nor second derivatives
             nor `jax.vmap`. It was never tested on a GPU, and runs only if it is named.
-            "pallas" is one kernel for all steps, for TPUs and for NVIDIA's H100 and
-            H200, in float32 and bfloat16; it supports the standard cell, and neither
-            `checkpoint`, `truncate`, taps that are measured nor forward mode. On
-            several devices it runs inside `jax.shard_map` only. Where no one has timed
-            it, it runs only if it is named. None chooses; `jaxnets.plan` says which one
-            runs and why.
+            "pallas" computes all steps in one kernel, on TPUs and on NVIDIA's H100 and
+            H200, in float32 and bfloat16. It supports the standard cell, but not
+            `checkpoint`, `truncate`, forward mode or taps that are measured. With
+            several devices it runs only inside `jax.shard_map`. On a kind of device on
+            which it was not timed, it runs only if it is named. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state, and h of all steps, `(*batch, T, H)`

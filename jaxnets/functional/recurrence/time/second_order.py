@@ -19,12 +19,12 @@ def with_second_order(
     forward_pass: Callable[[Inputs], tuple[Any, Any]],
     backward_pass: Callable[[Inputs, Any, Any], tuple[Inputs, dict[str, Any]]],
 ) -> tuple[Any, Any]:
-    """Return both passes as functions that are differentiated as the split scan.
+    """Return both passes as functions whose derivatives are those of the split scan.
 
-    These derivatives are needed only for derivatives of second order. JAX's own would
-    store the arrays that a loop writes to once for every step, and a kernel has none.
-    (Both passes are whole functions: with JAX 0.11, the derivative of a `custom_vjp`
-    identity inside a scan that carries the state is silently wrong.)
+    Only derivatives of second order need them. JAX's own derivative of a loop that
+    writes into arrays would store these arrays once for every step, and a kernel has no
+    derivative. (Both passes are whole functions: with JAX 0.11, the derivative of a
+    `custom_vjp` identity inside a scan that carries the state is silently wrong.)
 
     Args:
         cell: The cell.

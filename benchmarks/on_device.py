@@ -1,17 +1,18 @@
 """Claim: some minutes on an accelerator give all figures that matter.
 
-On whatever JAX computes on, it measures in the order of importance, until all is done
-or the time is over: whether our functions compute the right values there; recurrences
-by each implementation, beside Flax and PyTorch; XLA's options for loops; single
-operations; training steps; what measuring the gradient flow costs; and a contrast.
+On the default device of JAX it measures what matters most first, until everything is
+measured or the time is over: whether our functions compute the right values there;
+recurrences by each implementation, beside Flax and PyTorch; XLA's options for loops;
+single operations; training steps; what measuring the gradient flow costs; and a
+contrast.
 
     PYTHONPATH=. python3 benchmarks/on_device.py --minutes 10 --out on_device.json
     PYTHONPATH=. python3 benchmarks/on_device.py --tables on_device.json
 
-The file is rewritten after every row. A second start with the same file goes on where
-the first one was stopped. What hangs or breaks the device is written down, and the rest
-is measured by a new process. It needs JAX, Flax, Optax, jaxtyping and rich, and no
-plotting library.
+The file is rewritten after every row. A second start with the same file measures only
+the rows that are missing. If a program hangs or breaks the device, the file says so,
+and a new process measures the rest. It needs JAX, Flax, Optax, jaxtyping and rich, and
+no plotting library.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from jaxnets.bench.device.tables import page
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="time in all")
+    parser.add_argument("--minutes", type=float, default=10.0, help="minutes in all")
     parser.add_argument(
         "--out", type=Path, default=Path("on_device.json"), help="file of the record"
     )
@@ -38,14 +39,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--peers", default="flax,torch", help="flax, torch or both; by default both"
     )
-    parser.add_argument("--rows", type=int, help="only so many rows of each group")
+    parser.add_argument("--rows", type=int, help="at most so many rows of each group")
     parser.add_argument(
-        "--only", default="", help="only rows that contain one of these texts"
+        "--only",
+        default="",
+        help="measure only rows whose name contains one of these texts",
     )
     parser.add_argument(
         "--without", default="", help="contenders to leave out, such as in_place"
     )
-    parser.add_argument("--again", help="measure the rows again that contain this text")
+    parser.add_argument(
+        "--again", help="measure rows whose name contains this text once more"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="samples of each program")
     parser.add_argument(
         "--sizes", default="full", help="full, or tiny to try everything on a CPU"

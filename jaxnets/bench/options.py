@@ -42,9 +42,9 @@ class Options:
         json: File to write every sample into.
         markdown: File to write the tables into.
         list: Print the rows instead of timing them.
-        compile_for: Time nothing, but compile the rows for this chip, which need not
-            be here, and print what its programs cost; without --dtype in float32 and
-            bfloat16.
+        compile_for: Time nothing. Compile the rows for this chip, which this machine
+            need not have, and print what the programs cost; without --dtype in float32
+            and bfloat16.
 
     Raises:
         ValueError: If an option has a wrong value.

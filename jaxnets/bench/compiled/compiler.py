@@ -60,7 +60,6 @@ class Compiler:
         self.platform = CHIPS[chip].platform
         device = devices_of(chip)[0]
         self._sharding = SingleDeviceSharding(device)
-        self._found: dict[str, Compiled] = {}
         # Pallas reads the kind of device from a mesh, since there is no device.
         cores = {"tpu": "num_cores", "cuda": "core_count"}[self.platform]
         abstract = AbstractDevice(
@@ -77,21 +76,15 @@ class Compiler:
             return jax.jit(program.function).lower(*arguments)
 
     def compile(self, program: Program) -> Compiled:
-        """Compile a program as `jax.jit` does, and read what it costs.
-
-        Programs that are equal before they are compiled are compiled once.
-        """
+        """Compile a program as `jax.jit` does, and read what it costs."""
         lowered = self.lower(program)
-        text = lowered.as_text()
-        if text not in self._found:
-            started = time.perf_counter()
-            compiled = lowered.compile(COMPILER_OPTIONS[self.platform])
-            seconds = time.perf_counter() - started
-            module = read_module(compiled.as_text() or "", self.platform)
-            memory = compiled.memory_analysis()
-            temporary = int(getattr(memory, "temp_size_in_bytes", 0))
-            self._found[text] = Compiled(cost_of(module), temporary, seconds)
-        return self._found[text]
+        started = time.perf_counter()
+        compiled = lowered.compile(COMPILER_OPTIONS[self.platform])
+        seconds = time.perf_counter() - started
+        module = read_module(compiled.as_text() or "", self.platform)
+        memory = compiled.memory_analysis()
+        temporary = int(getattr(memory, "temp_size_in_bytes", 0))
+        return Compiled(cost_of(module), temporary, seconds)
 
     def _abstract(self, leaf: Any) -> jax.ShapeDtypeStruct:
         leaf = jax.typeof(leaf)

@@ -5,19 +5,15 @@ import pytest
 
 from jaxnets.bench.compiled import pages
 from jaxnets.bench.compiled.chips import CHIPS
-from jaxnets.bench.compiled.compiler import Compiler
 from jaxnets.bench.compiled.cost import Cost
 from jaxnets.bench.compiled.figures import (
     CompiledCase,
     figures_of,
     read_compiled_record,
 )
-from jaxnets.bench.compiled.hlo import read_module
 from jaxnets.bench.grid import chosen_rows
 from jaxnets.bench.options import CHIP_NAMES, Options
-from jaxnets.bench.suites import ops
 from jaxnets.cli import main
-from tests.bench.tiny import conv
 
 
 @pytest.fixture
@@ -56,18 +52,6 @@ def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
     ours = [line for line in lines if line.startswith(row) and " ours " in line]
     assert len(ours) == 4
     assert any(line.startswith("avg_pool  forward      bytes") for line in lines)
-
-
-def test_equal_programs_are_compiled_once(on_cpu, monkeypatch):
-    compiled = []
-    read = lambda text, platform: compiled.append(text) or read_module(text, platform)
-    monkeypatch.setattr("jaxnets.bench.compiled.compiler.read_module", read)
-    # The convolution that JAX makes of ours is that of Flax.
-    programs = next(ops.cases(conv())).programs
-    compiler = Compiler("v5e")
-    found = [compiler.compile(program) for program in programs.values()]
-    assert len(found) == 2 and found[0] is found[1]
-    assert len(compiled) == 1
 
 
 def test_a_program_that_does_not_compile_is_left_out(on_cpu, monkeypatch, capsys):

@@ -16,8 +16,8 @@ from jaxnets.bench.device.session import Session
 from jaxnets.functional.recurrence.cells import CELLS
 
 
-# The largest error, relative to the largest element of the same array. Matrix products
-# are computed with the precision "highest", so that float32 is not rounded to TF32.
+# The largest error that passes, relative to the largest element of the same array.
+# Matrix products have the precision "highest", so that float32 is not rounded to TF32.
 TOLERANCES = {"float32": 1e-4, "bfloat16": 5e-2}
 # (batch, time, in_features, hidden): the first for every implementation. The others are
 # for kernels: odd sizes, and several blocks of sequences.
@@ -31,9 +31,8 @@ class CheckJob:
         name: Name of the check.
         function: Maps the arguments to a pytree of arrays.
         reference: The function to compare with, which may be the same.
-        arguments: Arrays of float64, and others. Of these, each `argnums` is
-            differentiated.
-        argnums: The arguments with gradients.
+        arguments: Arrays of float64, and others.
+        argnums: The numbers of the arguments that are differentiated.
         dtype: The dtype of the floats on the device.
     """
 

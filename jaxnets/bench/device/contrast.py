@@ -1,4 +1,4 @@
-"""The contrast over time at accelerator scale, as far as the time allows."""
+"""The contrast over time at the scale of an accelerator, stopped after some time."""
 
 import io
 import signal
@@ -14,7 +14,7 @@ from jaxnets.bench.device.session import Session
 from jaxnets.studies import ContrastConfig, RunFolder, contrast
 
 
-# It generates its data, and its networks are those that a GPU finds hardest.
+# This study generates its data, and it has the networks that are slowest on a GPU.
 STUDIES = ("time",)
 # The seconds that an arm may need to stop.
 STOPPING = 12.0

@@ -30,9 +30,10 @@ SUITES = {
     "training": Suite("training", training.cases, 2, torch=True, planned=False),
     "gradflow": Suite("gradflow", gradflow.cases, 6, planned=False),
 }
-# The batch of `ops`, which is small for CPUs, and of a second row of `training`.
+# The batch size of `ops`, whose grid has sizes for CPUs, and of half the rows of
+# `training`.
 BATCH = 256
-# The sizes with which everything is tried.
+# The largest sizes of `--sizes tiny`.
 TINY = {
     "batch": 2,
     "time": 5,
@@ -67,7 +68,8 @@ def _recurrent() -> Iterator[Row]:
 
 def _ops() -> Iterator[Row]:
     """Yield each row in both dtypes: pools, convolutions, and last those in a scan."""
-    # On accelerators a plain convolution is the program of Flax, so pools come first.
+    # On accelerators a plain convolution compiles to the program of Flax. So pools come
+    # first.
     order = lambda row: (row.spec["layers"] is not None, "pool" not in row.group)
     for row in sorted(read_grid("ops"), key=order):
         for dtype in ("float32", "bfloat16"):
@@ -95,7 +97,7 @@ ROWS: dict[str, Callable[[], Any]] = {
 
 
 def _tiny(row: Row) -> Row:
-    """Return the row with sizes that take no time."""
+    """Return the row with sizes that take hardly any time."""
     spec = {
         name: [min(n, TINY[name]) for n in value]
         if isinstance(value, list)

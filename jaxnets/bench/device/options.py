@@ -5,8 +5,8 @@ import fnmatch
 from collections.abc import Sequence
 
 
-# The groups in the order of importance, and the part of the time that each may take. A
-# group that needs less leaves the rest to those after it.
+# The groups in the order of importance, and the share of the time that each may take.
+# What a group does not need goes to the groups after it.
 SHARES = {
     "checks": 0.10,
     "recurrent": 0.40,
@@ -16,7 +16,7 @@ SHARES = {
     "gradflow": 0.07,
     "contrast": 0.12,
 }
-# A contrast that has fewer seconds is left out.
+# The contrast is left out if fewer seconds are left.
 LEAST_CONTRAST = 60.0
 
 
@@ -28,15 +28,15 @@ class DeviceOptions:
         minutes: How long it may take in all.
         groups: Which groups of `SHARES` are measured, in this order.
         peers: The peers that are timed beside ours.
-        sizes: "full", or "tiny" to try everything at a size that takes no time.
-        rows: Of each group, only so many rows; None is all.
-        only: Only the rows whose key contains one of these texts, which may have shell
-            wildcards; none is all.
+        sizes: "full", or "tiny" to try everything at sizes that take hardly any time.
+        rows: How many rows of each group are measured at most; None is all.
+        only: Measure only the rows whose key contains one of these texts, which may
+            have shell wildcards; an empty sequence is all rows.
         without: Contenders that are left out, such as "in_place".
         rounds: How often each contender is sampled.
         sample_seconds: The least duration of a sample.
         compile_seconds: A program that takes longer to compile is left out.
-        silent_seconds: A process that says nothing for longer is replaced.
+        silent_seconds: A worker that sends no message for longer is replaced.
 
     Raises:
         ValueError: If an option has a wrong value.
@@ -85,6 +85,6 @@ class DeviceOptions:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The part of the time that each of the groups may take, in their order."""
+        """The share of the time that each of the groups may take, in their order."""
         total = sum(SHARES[group] for group in self.groups)
         return {group: SHARES[group] / total for group in self.groups}

@@ -9,7 +9,7 @@ from jaxnets.bench.measurement import Measurement
 from jaxnets.runs.files import read_json, write_text
 
 
-# These differ between two starts that may share a record.
+# Two starts with the same record may differ in these.
 PASSING = ("date", "load")
 
 
@@ -28,10 +28,10 @@ class DeviceRecord:
         environment: The versions and the machine of each start that differs from the
             one before it in more than the date and the load.
         rows: The rows by their keys, in the order in which they ended.
-        broken: What hung or broke the process, as `[key, contender, reason]`. It does
-            not run again.
-        suspects: Keys of rows that were compiled together when the process broke. They
-            are compiled one by one.
+        broken: The contenders that hung or broke the process, as `[key, contender,
+            reason]`. They do not run again.
+        suspects: Keys of the rows that were compiled together when the process broke.
+            They are compiled one by one from then on.
     """
 
     environment: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -60,7 +60,7 @@ class DeviceRecord:
         self.suspects = [key for key in self.suspects if text not in key]
 
     def measurements(self, group: str) -> list[Measurement]:
-        """Return all measurements of a group that hold a time of ours."""
+        """Return all measurements of a group in which some program ran."""
         found = [
             Measurement(**fields)
             for row in self.rows.values()

@@ -10,15 +10,15 @@ from jaxnets.bench.suites import recurrent
 from jaxnets.functional.recurrence.cells import CELLS
 
 
-# The implementations of `rnn`, `gru` and `lstm`. One that a cell or this device does
-# not have says so when it is traced.
+# The implementations of `rnn`, `gru` and `lstm`. If a cell does not have one, or if it
+# cannot run on this device, tracing raises an error that says so.
 IMPLEMENTATIONS = ("scan", "split", "in_place", "pallas", "cudnn")
 FUNCTIONS = ("lstm", "gru", "rnn")
 DTYPES = ("float32", "bfloat16")
 
-# XLA records sequences of kernels as CUDA graphs, "command buffers", but no loops by
-# default. These are its default kinds, and loops. An option of one program takes no
-# "+WHILE", as the environment variable XLA_FLAGS does.
+# XLA records sequences of kernels as CUDA graphs, which it calls command buffers. By
+# default it does not record loops. These are its default kinds of instructions, and
+# loops. (`XLA_FLAGS` would accept "+WHILE", but an option of one program does not.)
 _KINDS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE"
 _WHILE = {"xla_gpu_enable_command_buffer": _KINDS}
 _UNROLLED = {**_WHILE, "xla_gpu_command_buffer_unroll_loops": True}

@@ -18,7 +18,7 @@ from jaxnets.choices import plan
 
 # Seconds of calls before a sample that are not timed.
 UNTIMED = 0.003
-# A contender that has run for this many seconds is sampled no more.
+# A contender that has run for this many seconds is not sampled again.
 PATIENCE = 0.3
 
 
@@ -29,10 +29,10 @@ class Suite(NamedTuple):
         name: Name of the group.
         cases: Turns a row into cases.
         programs: About how many programs a row has.
-        left_out: Programs of the cases that are not timed.
-        torch: Whether PyTorch takes part.
-        planned: Whether the choices of ours are looked up, which traces it once more.
-        options: The options of the compiler, by contender.
+        left_out: Names of programs that are not timed.
+        torch: Whether PyTorch is timed too.
+        planned: Whether `plan` looks up what ours runs, which traces it once more.
+        options: Options of the compiler, by contender.
     """
 
     name: str
@@ -70,7 +70,7 @@ class RowJob:
             }
             chosen = _plan(case) if self.suite.planned else ""
             if chosen in wanted:
-                # Ours is the same program as the one of this name.
+                # Ours is the program of this name.
                 del wanted["ours"]
             futures = {
                 who: session.submit(

@@ -49,11 +49,11 @@ class Session:
         print(json.dumps(message), file=self._channel, flush=True)
 
     def begin(self, key: str, who: str = "*", patience: float | None = None) -> None:
-        """Tell what runs from now on."""
+        """Tell the supervisor what runs from now on."""
         self.begin_all([[key, who]], patience)
 
     def begin_all(self, running: list[list[str]], patience: float | None = None):
-        """Tell that several jobs are compiled."""
+        """Tell the supervisor that these contenders run or compile from now on."""
         patience = patience or self.options.silent_seconds
         self.send(begin=running, patience=patience)
 
@@ -64,11 +64,11 @@ class Session:
     def submit(
         self, key: str, who: str, function: Callable[..., Any], *arguments: Any
     ) -> Future[Any]:
-        """Call a function in a thread, which compiles the program of a contender.
+        """Call a function that compiles the program of a contender, in a thread.
 
         Returns:
-            The result to come. If the contender has broken a process before, it raises
-            a `ValueError` with the reason.
+            The future result. If the contender broke a process before, it raises a
+            `ValueError` with the reason.
         """
         if (key, who) in self._broken:
             return _failed(ValueError(self._broken[key, who]))
@@ -85,7 +85,7 @@ class Session:
         return found
 
     def wait(self) -> None:
-        """Wait until all is compiled, so that it does not disturb what is timed."""
+        """Wait until everything is compiled, because compiling would disturb timing."""
         futures.wait(self._compiling, self.options.compile_seconds)
         self._compiling.clear()
 
@@ -93,7 +93,7 @@ class Session:
         """Return what `submit` returned, after `wait`.
 
         Raises:
-            TimeoutError: If it is not there.
+            TimeoutError: If compiling takes too long.
         """
         if future.done():
             return future.result()
@@ -101,7 +101,7 @@ class Session:
         raise TimeoutError(f"compiling takes more than {seconds:.0f} s")
 
     def check_device(self, key: str, who: str, error: Exception) -> None:
-        """End this process if the device computes nothing since this error.
+        """End this process if the device computes nothing after this error.
 
         After an error such as an illegal address every later call fails.
         """
@@ -113,7 +113,7 @@ class Session:
         """Return the PyTorch process.
 
         Raises:
-            PeerError: If PyTorch does not take part.
+            PeerError: If PyTorch is not installed or was not asked for.
         """
         return self._torch.result()
 

@@ -3,14 +3,14 @@
 The worker gets a task, one line of JSON, and answers with messages, one a line:
 
 - `{"environment": facts}`: versions and machine;
-- `{"begin": [[key, contender], ...], "patience": seconds}`: what it does from now on,
-  and after how many seconds without a message it counts as hanging;
+- `{"begin": [[key, contender], ...], "patience": seconds}`: what runs or compiles from
+  now on, and after how many seconds without a message the worker counts as hanging;
 - `{"row": row}`: a row that is done;
 - `{"broken": [key, contender, reason]}`: a contender that broke the device, before the
   worker ends to be replaced;
 - `{"suspects": keys}`: one of these rows broke the device; the worker ends likewise.
 
-It imports no JAX, so that it holds nothing of the device.
+It imports no JAX, so that it does not occupy the device.
 """
 
 import contextlib
@@ -34,18 +34,18 @@ from jaxnets.runs.files import printable
 
 
 WORKER = (sys.executable, "-u", "-m", "jaxnets.bench.device.worker")
-# The seconds in which a worker must start.
+# The seconds within which a worker must send its first message.
 STARTING = 120.0
-# So many workers may end before they began anything, one after the other.
+# After so many workers in turn that ended before they began anything, no other starts.
 FALSE_STARTS = 2
-# The exit code of a worker that has told what broke, and wants to be replaced.
+# The exit code of a worker that has said what broke and must be replaced.
 REPLACE = 75
-# The exit code of a program that a signal ended is this and the signal's number.
+# The exit code of a program that a signal ended is this plus the signal's number.
 SIGNALLED = 128
 
 
 class _Stopped(Exception):
-    """A signal asks to stop; the argument is its number."""
+    """A signal asked the process to stop; the argument is the signal's number."""
 
 
 def supervise(
@@ -66,7 +66,7 @@ def supervise(
         worker could start.
 
     Raises:
-        ValueError: If the file holds something else.
+        ValueError: If the file holds something other than a record.
         OSError: If the file cannot be written.
     """
     record = read_record(path)
@@ -111,7 +111,7 @@ class _Run:
         return 1 if false_starts else 0
 
     def _follow(self) -> bool:
-        """Run a worker to its end; return whether there is nothing left to do."""
+        """Run one worker to its end; return whether no other is needed."""
         with _Worker(self.command, self._task()) as worker:
             patience = STARTING
             while True:
@@ -243,7 +243,7 @@ class _Worker:
 
 
 def _message(line: str) -> dict[str, Any]:
-    """Return a message; a line that is none, as a library may print, is shown."""
+    """Return the message in a line; show a line that a library has printed."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -1,6 +1,7 @@
 """The process that measures on the device: `python -m jaxnets.bench.device.worker`.
 
-It reads a task from its input and tells the `supervisor` what it does; see there.
+It reads a task from its standard input and sends messages to the `supervisor`, which
+documents them.
 """
 
 import json
@@ -19,10 +20,10 @@ from jaxnets.studies.machine import cores, environment
 
 
 def work(session: Session) -> None:
-    """Do all jobs of a task in the order of importance, as far as the time allows.
+    """Do all jobs of a task in the order of importance, until the time is over.
 
-    Each group gets its share of the time. What is left over goes to the rows that are
-    left over, in the same order; the contrast comes last.
+    Each group gets its share of the time. Time that is left goes to the rows that were
+    not reached, in the same order. The contrast comes last.
     """
     session.send(environment=environment())
     options = session.options
@@ -97,7 +98,7 @@ def _do_batch(session: Session, batch: list[Job]) -> None:
 
 
 def _tell_torch(session: Session) -> None:
-    """Tell the version of PyTorch once, or why it does not take part."""
+    """Send the version of PyTorch once, or the reason why it is not timed."""
     if session.torch_told:
         return
     session.torch_told = True
@@ -112,7 +113,7 @@ def main() -> None:
     """Read the task, do it, and end without waiting for threads that still compile."""
     task = json.loads(sys.stdin.readline())
     channel = os.fdopen(os.dup(1), "w")
-    # What a library prints must not come between the messages.
+    # What a library prints to standard output must not mix with the messages.
     os.dup2(2, 1)
     work(Session(task, channel))
     os._exit(0)

@@ -1,4 +1,4 @@
-"""When the persistent kernels run: "pallas" as an implementation of a cell."""
+"""The persistent kernels as the implementation "pallas", and when they can run."""
 
 import functools
 import math
@@ -25,9 +25,9 @@ from jaxnets.tap import is_measuring
 # its chips. The kernels are imported when they run: Pallas takes a second to import.
 _FITS = {"tpu": blocks.fits, "cuda": hopper.fits}
 
-# How tests run the kernels on any machine: a pair of the platform whose kernels are
-# interpreted and the argument `interpret` of `pl.pallas_call`. JAX does not reuse
-# programs that were traced with another value.
+# Tests set this to run the kernels on any machine: a pair of the platform whose kernels
+# are interpreted, and the argument `interpret` of `pl.pallas_call`. JAX does not reuse
+# a program that was traced with another value.
 interpreted = jax.make_user_context(default_value=None)
 
 

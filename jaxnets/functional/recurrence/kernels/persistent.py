@@ -1,10 +1,10 @@
 """A scan whose loop over time is a persistent kernel in each of its passes.
 
-The forward kernel computes the outputs from `x @ w_xh + b`, one product for all steps.
-Residuals are the outputs, and for the LSTM the memory cell of each step. From these the
-backward pass computes the pre-activations of all steps once more, with one product. The
-backward kernel then computes their cotangents, and the gradients of the weights are
-products after it, as in the split scan.
+The forward kernel computes the outputs from `x @ w_xh + b`, which is one product for
+all steps. The residuals are the outputs, and for the LSTM the memory cell of each step.
+From these the backward pass computes the pre-activations of all steps once more, with
+one product. The backward kernel then computes their cotangents. The gradients of the
+weights are products after it, as in the split scan.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Passes(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-    """The outputs, and the LSTM's memory cell after each step, otherwise None."""
+    """The outputs `ys`, and `cs`, the LSTM's memory cell after each step, or None."""
 
     ys: jax.Array
     cs: jax.Array | None
@@ -130,7 +130,7 @@ def _backward(
     before = _states_before(state, residuals, masks, reverse=options.reverse)
     from_x = input_projection(weights, x)
     parts = preactivations(cell, from_x, before[0], weights)
-    # The kernel has those of the GRU that depend on `x_t` in one array.
+    # The kernel reads the GRU's a_r, a_z and a_n from one array, and a_hn from another.
     own = parts if len(parts) == 1 else (jnp.concatenate(parts[:2], -1), parts[2])
     ct_own, ct_state, ct_initial = passes.backward(
         cell.kind.name,
@@ -170,7 +170,7 @@ def _states_before(
     h_initial, *others = jax.tree.leaves(initial)
     h = before(residuals.ys, h_initial)
     if reverse and masks.valid is not None:
-        # Padding is computed first. Its output is zero, and the state is the initial.
+        # Padding is computed first. Its outputs are zero; the state does not change.
         real = before(masks.valid, jnp.ones_like(masks.valid[0]))
         h = jnp.where(real[..., None], h, h_initial[None])
     states = [(h, h_initial)]

@@ -1,17 +1,18 @@
 """Persistent kernels for NVIDIA's Hopper GPUs: one launch computes all steps.
 
 A loop of XLA launches several kernels in every step, and each of them reads the
-recurrent weights again. Here one launch walks over time: the weights and the state stay
-on the chip, only the gate inputs of the next steps are on their way to it, and only the
-results leave it.
+recurrent weights again. Here one launch computes all steps: the weights and the state
+stay on the chip, the gate inputs of the next steps are copied to it ahead of time, and
+only the results are copied back.
 
-A block of threads has 8, 16 or 32 sequences and works through all steps. Each of its
-warpgroups owns 64 units with all their gates. So the gates of a unit meet in registers,
-and in every step only `h` (backwards, the cotangents of the gates) goes through shared
-memory, with one barrier. Blocks need nothing of each other. `tiles.py` says why a block
-has so few sequences and how products of float32 are computed.
+A block of threads computes all steps of 8, 16 or 32 sequences. Each of its warpgroups
+computes 64 units with all their gates. So the gates of a unit are in the registers of
+one warpgroup. In every step the warpgroups exchange only `h` (in the backward pass the
+cotangents of the gates), through shared memory and with one barrier. Blocks do not
+communicate. `tiles.py` says why a block has so few sequences and how products of
+float32 are computed.
 
-They are written with Mosaic GPU, the backend of Pallas for Hopper.
+The kernels are written with Mosaic GPU, the backend of Pallas for Hopper.
 """
 
 from typing import Any
@@ -53,10 +54,10 @@ def forward(
     `jax.default_matmul_precision`. In bfloat16 sigmoid and tanh come from the
     hardware's tanh, with a relative error of 2^-11.
 
-    `jax.vmap` gives each element of its axis blocks of its own, also if the weights are
-    mapped. More sequences on the axis B share blocks, which is faster. Inside
-    `jax.shard_map` each device runs the kernel on its part. Neither derivative is
-    defined here: `backward` is the other half of the gradient.
+    With `jax.vmap` each element of the mapped axis has blocks of its own, also if the
+    weights are mapped. Sequences on the axis B share blocks, which is faster. Inside
+    `jax.shard_map` each device runs the kernel on its part. JAX cannot differentiate
+    this function; `backward` computes its cotangents.
 
     Args:
         cell: "rnn", "gru" or "lstm", with G = 1, 3 or 4 gates.
@@ -106,20 +107,19 @@ def backward(
 ) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...], tuple[jax.Array, ...] | None]:
     """Compute the cotangents of the pre-activations of all steps.
 
-    It walks over the steps of `forward` from the last to the first::
+    It computes the steps of `forward` from the last to the first::
 
         ct_h_t += ct_ys_t
         ct_a_t = the cotangents of the gates' pre-activations
         ct_h_{t-1} = ct_a_t w_hh^T + what does not pass through w_hh
 
-    The cotangents of the state are float32 on the chip, `ct_a_t` is rounded to the
+    The cotangents of the state are float32 on the chip. `ct_a_t` is rounded to the
     dtype of the arrays where it is written and where it is an operand of a product. In
     float32 that operand is the sum of two of bfloat16, as in `forward`.
 
-    The kernel computes no gradient of a weight: these are products over all steps,
-    which XLA computes best after it. Nor does it compute the pre-activations: that is
-    one product over all steps before it. So it needs no other weights than `w_hh`, and
-    a step has one product.
+    The kernel computes neither the gradients of the weights nor the pre-activations:
+    XLA computes them with products over all steps, after and before the kernel. So it
+    needs no other weights than `w_hh`, and a step has one product.
 
     Args:
         cell: "rnn", "gru" or "lstm", with G = 1, 3 or 4 gates.
@@ -159,5 +159,5 @@ def _tiles(
     tiles = find_tiles(cell, batch, hidden, dtype, backward=backward)
     if isinstance(tiles, str):
         raise ValueError(tiles)
-    # The interpreter multiplies only what is in shared memory, which has room enough.
+    # The interpreter multiplies only what is in shared memory, and has enough of it.
     return tiles._replace(resident=0) if interpret else tiles

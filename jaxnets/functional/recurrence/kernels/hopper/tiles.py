@@ -3,13 +3,13 @@
 A product `w_hh^T h^T` has the units as its rows and the sequences of a batch as its
 columns. The tensor cores of Hopper multiply 64 rows with 8 columns or more, so a block
 may have as few as 8 sequences, and a small batch occupies many multiprocessors. (With
-sequences as rows, a block would have at least 64.) A warpgroup owns 64 units with all
-their gates. So the gates meet in its registers, and only `h` is exchanged.
+sequences as rows, a block would have at least 64.) A warpgroup computes 64 units with
+all their gates. So these gates are in its registers, and only `h` is exchanged.
 
 The tensor cores multiply bfloat16. An operand in float32 is the sum of two arrays of
-bfloat16, and a product of two operands the sum of three products: all but that of the
-two small arrays. Its relative error is about 2^-16, where that of TF32 is about 2^-11.
-And weights of 16 bits may stay in registers if shared memory has no room for them.
+bfloat16, and a product of two operands is the sum of three products: all but that of
+the two small arrays. Its relative error is about 2^-16, where that of TF32 is about
+2^-11. Weights of 16 bits may also stay in registers if shared memory has no room.
 """
 
 from typing import NamedTuple
@@ -24,11 +24,11 @@ from jaxnets.functional.recurrence.kernels.gates import GATES
 UNITS = 64
 MULTIPROCESSORS = 132
 SHARED_MEMORY = 227 * 1024
-# H20 is also a part of H200 and GH200.
+# A `device_kind` that contains one of these is Hopper; "H20" is also in H200 and GH200.
 _KINDS = ("H100", "H800", "H20")
-# Of shared memory, what Mosaic and the barriers take.
+# The bytes of shared memory that Mosaic and the barriers take.
 _BARRIERS = 2048
-# The registers of a thread that hold no weights, at least.
+# The least number of registers of a thread that hold no weights.
 _OTHER_REGISTERS = 72
 
 
@@ -91,8 +91,8 @@ def fits(
 ) -> str | None:
     """Return why the kernels cannot run on a kind of device, or None if they can.
 
-    Shared memory must hold the weights, or those of them for which the registers have
-    no room, and what the steps need for 8 sequences at least.
+    Shared memory must hold the weights that do not fit into registers, and what the
+    steps of at least 8 sequences need.
 
     Args:
         cell: "rnn", "gru" or "lstm".
@@ -119,7 +119,7 @@ def fits(
 
 
 def _rows(batch: int, most: int) -> int:
-    """Return the sequences of a block: few, if each block has a multiprocessor."""
+    """Return the sequences of a block: the fewest with which all blocks run at once."""
     possible = [rows for rows in (8, 16, 32) if rows <= most]
     enough = [rows for rows in possible if -(-batch // rows) <= MULTIPROCESSORS]
     return (enough or possible[-1:] or [0])[0]

@@ -1,8 +1,8 @@
 """How the arrays of a recurrence are cut into blocks that fit the VMEM of a TPU.
 
 The grid has an axis of batch tiles and an axis of time blocks. VMEM holds the recurrent
-weights once, the state of one tile, and two copies of each block that is streamed: one
-is computed while the other is moved.
+weights once, the state of one tile, and two buffers for each block that is streamed:
+the kernel computes with one while the other is copied.
 
 The features of an array are in the lanes of a vector register, of which a TPU has 128.
 So each gate is padded with zeros to a multiple of 128 features. The padded units of the
@@ -24,9 +24,9 @@ _MOST_ROWS = 128
 _MOST_STEPS = 64
 # Of all streamed blocks. Larger blocks would not hide more of the memory's latency.
 _STREAMED_BYTES = 4 * 2**20
-# For registers that the compiler stores, as seen in compiled kernels.
+# For registers that the compiler spills, as found in compiled kernels.
 _SPILLED_BYTES = 2**20
-# The precisions of JAX for which a TPU multiplies once, in bfloat16.
+# The precisions of JAX with which a TPU multiplies in one pass of bfloat16.
 _ONE_PASS = (None, "default", "fastest", "bfloat16")
 
 
@@ -38,7 +38,7 @@ class BlockSizes(NamedTuple):
         steps: Steps of a time block, a power of two.
         hidden: Features of the state, padded.
         vmem: Bytes of VMEM that the kernel uses.
-        weights: Those of them that the recurrent weights use.
+        weights: The part of these bytes that the recurrent weights use.
     """
 
     rows: int
@@ -138,7 +138,7 @@ def round_up(number: int, multiple: int) -> int:
 def pad_gates(a: jax.Array, hidden: int, padded: int) -> jax.Array:
     """Pad each block of `hidden` features on the last axis to `padded`.
 
-    XLA moves blocks that are split apart at less cost than an axis that is reshaped.
+    Splitting the axis costs XLA less than reshaping it.
     """
     if hidden == padded:
         return a

@@ -1,12 +1,12 @@
 """Persistent kernels for TPUs: one launch computes all steps of a recurrence.
 
 The recurrent weights are read once and stay in VMEM, and so does the state. The gate
-inputs of a time block stream in and its outputs stream out while the kernel computes
-another block. A loop of XLA launches several kernels in every step.
+inputs of a time block are copied in and its outputs are copied out while the kernel
+computes another block. A loop of XLA launches several kernels in every step.
 
-Products of float32 have the precision of `jax.default_matmul_precision`, as those of
-XLA: by default operands rounded to bfloat16, and sums in float32. Interpreted on a CPU,
-they have the precision of the CPU.
+Products of float32 have the precision of `jax.default_matmul_precision`, as in XLA: by
+default the operands are rounded to bfloat16, and the sums are float32. When the kernels
+are interpreted on a CPU, products have the precision of the CPU.
 """
 
 from typing import Any
@@ -129,7 +129,7 @@ def backward(
     walk, pad = Walk(cell, time, batch, not reverse, sizes), sizes.hidden
     padded = lambda a: pad_gates(a, hidden, pad)
     streams = [(padded(a), streamed(walk, a.shape[-1] // hidden)) for a in pre]
-    # The RNN needs no state, and the last array is the one that the others need.
+    # The RNN needs no state. The GRU needs h and the LSTM c, which is the last array.
     own = None if cell == "rnn" else (padded(before[-1]), streamed(walk, 1))
     carried = [((batch, pad), jnp.float32, tile(walk)) for _ in ct_final]
     inputs = {

@@ -80,11 +80,12 @@ def max_pool(
         padding_mode: Values of the padding.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
-        implementation: None, "shifts" (compares slices of `x`, and selects from them in
-            the derivative), "reduce_window" (XLA's reduction for the value, and
-            "shifts" for the derivative), "winners" (the same with a derivative for
-            GPUs, which stores which element of each window is the maximum) or "native"
-            (XLA's reduction and its transpose; on TPUs, without dilation).
+        implementation: "shifts" compares slices of `x`, and its derivative selects from
+            them. "reduce_window" is XLA's reduction with the derivative of "shifts".
+            "winners" is XLA's reduction with a derivative for GPUs, which stores which
+            element of each window is the maximum. "native" is XLA's reduction and its
+            transpose; it runs only on TPUs and without dilation. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`.
@@ -146,9 +147,10 @@ def sum_pool(
         padding_mode: Values of the padding.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
-        implementation: None, "shifts" (adds slices of `x`; for small windows),
-            "native" (XLA's reduction over all axes at once), "reshape" (for windows
-            that do not overlap) or "reduce_window" (XLA's, axis by axis).
+        implementation: "shifts" adds slices of `x`, for small windows. "native" is
+            XLA's reduction over all axes at once. "reshape" is for windows that do not
+            overlap. "reduce_window" is XLA's reduction axis by axis. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
         Shape (*B, *out, C), the dtype of `x`; int32 or uint32 if these are integers of

@@ -26,7 +26,10 @@ from jaxnets.bench.device.tables import page
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="Measure for some minutes on the default device of JAX, what "
+        "matters most first. benchmarks/README.md explains the groups."
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes in all")
     parser.add_argument(
         "--out", type=Path, default=Path("on_device.json"), help="file of the record"

@@ -199,16 +199,15 @@ def _recurrence(
 def _with_gradients(function: Callable[..., Any], argnums: tuple[int, ...]):
     """Return a function that computes the value and the gradients of a loss of it."""
 
+    def weighted_sum(leaf: jax.Array) -> jax.Array:
+        # Every element has a weight of its own, in float32 on the device.
+        weights = np.cos(np.arange(leaf.size, dtype=np.float32)).reshape(leaf.shape)
+        wide = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+        return jnp.sum(wide * weights)
+
     def loss(*arguments):
         value = function(*arguments)
-        # Every element has a weight of its own, in float32 on the device.
-        weighed = [
-            jnp.sum(leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) * w)
-            for leaf in jax.tree.leaves(value)
-            for w in [np.cos(np.arange(leaf.size, dtype=np.float32))]
-            for w in [w.reshape(leaf.shape)]
-        ]
-        return sum(weighed), value
+        return sum(map(weighted_sum, jax.tree.leaves(value))), value
 
     def both(*arguments):
         gradients, value = jax.grad(loss, argnums, has_aux=True)(*arguments)

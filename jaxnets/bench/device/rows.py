@@ -93,22 +93,10 @@ class RowJob:
             measured.append(dataclasses.asdict(timed))
         return {"measurements": measured}
 
-    def compiled(
-        self, session: Session, futures: dict[str, Future[Any]], skipped: dict[str, str]
-    ) -> dict[str, JaxProgram]:
-        """Return the programs that compiled; add the reasons of the others."""
-        programs = {}
-        for who, future in futures.items():
-            try:
-                programs[who] = session.result(future)
-            except Exception as error:
-                skipped[who] = reason_of(error)
-        return programs
-
 
 def _time_case(job: RowJob, session: Session, case: Case, chosen: str, futures):
     skipped: dict[str, str] = {}
-    own = job.compiled(session, futures, skipped)
+    own = _compiled(session, futures, skipped)
     programs: dict[str, Any] = dict(own)
     with_torch = job.suite.torch and "torch" not in session.options.without
     if with_torch and case.in_torch:
@@ -136,6 +124,19 @@ def _time_case(job: RowJob, session: Session, case: Case, chosen: str, futures):
         parameters=case.parameters,
         skipped=skipped,
     )
+
+
+def _compiled(
+    session: Session, futures: dict[str, Future[Any]], skipped: dict[str, str]
+) -> dict[str, JaxProgram]:
+    """Return the programs that compiled; add the reasons of the others to `skipped`."""
+    programs = {}
+    for who, future in futures.items():
+        try:
+            programs[who] = session.result(future)
+        except Exception as error:
+            skipped[who] = reason_of(error)
+    return programs
 
 
 def _sample(

@@ -16,7 +16,7 @@ import pytest
 
 from jaxnets.bench.device import groups, recurrences, tables, worker
 from jaxnets.bench.device.checks import CheckJob, check_jobs
-from jaxnets.bench.device.contrast import run_for
+from jaxnets.bench.device.contrast_job import run_for
 from jaxnets.bench.device.options import SHARES, DeviceOptions
 from jaxnets.bench.device.record import DeviceRecord, write_record
 from jaxnets.bench.device.session import Session
@@ -170,9 +170,9 @@ def test_a_recurrence_passes_its_check():
     assert found["passed"] and 0 < found["error"] < 1e-5
 
 
-def test_all_variants_of_the_levers_compute_the_same():
-    _, case = recurrences.lever_cases(recurrence("rnn"))
-    assert set(recurrences.LEVER_OPTIONS) < set(case.programs)
+def test_all_loop_options_compute_the_same():
+    _, case = recurrences.loop_option_cases(recurrence("rnn"))
+    assert set(recurrences.LOOP_OPTIONS) < set(case.programs)
     ours = [p for who, p in case.programs.items() if "flax" not in who]
     results = jax.jit(lambda all: [p.function(*all) for p in ours])(ours[0].arguments)
     expected, *others = map(jax.tree.leaves, results)
@@ -222,7 +222,7 @@ def test_a_contrast_is_cut_to_the_time(monkeypatch, tmp_path):
         except KeyboardInterrupt:
             return RunResult(path, True, [])
 
-    monkeypatch.setattr("jaxnets.bench.device.contrast.contrast", contrast)
+    monkeypatch.setattr("jaxnets.bench.device.contrast_job.contrast", contrast)
     config = ContrastConfig(("time",), "smoke", (0,), "digits")
     found = run_for(0.05, config, tmp_path / "run")
     assert found["interrupted"] and found["arms"] == 2
@@ -263,7 +263,11 @@ def test_the_command_needs_no_plotting_library_and_resumes(tmp_path):
 def test_the_page_has_a_table_for_each_group(said):
     measured = rows_of(said)
     rows = dict(measured)
-    rows["levers: a"] = {**measured[KEY], "key": "levers: a", "group": "levers"}
+    rows["loop_options: a"] = {
+        **measured[KEY],
+        "key": "loop_options: a",
+        "group": "loop_options",
+    }
     flow = dataclasses.replace(
         DeviceRecord(rows=measured).measurements("recurrent")[0],
         direction="norms",

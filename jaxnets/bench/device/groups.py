@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxnets.bench.device import recurrences
 from jaxnets.bench.device.checks import CheckJob, check_jobs
-from jaxnets.bench.device.contrast import ContrastJob
+from jaxnets.bench.device.contrast_job import ContrastJob
 from jaxnets.bench.device.options import DeviceOptions
 from jaxnets.bench.device.rows import RowJob, Suite
 from jaxnets.bench.grid import Row, read_grid
@@ -19,12 +19,12 @@ Job = RowJob | CheckJob | ContrastJob
 
 SUITES = {
     "recurrent": Suite("recurrent", recurrences.cases, 12, torch=True),
-    "levers": Suite(
-        "levers",
-        recurrences.lever_cases,
+    "loop_options": Suite(
+        "loop_options",
+        recurrences.loop_option_cases,
         20,
         planned=False,
-        options=recurrences.LEVER_OPTIONS,
+        options=recurrences.LOOP_OPTIONS,
     ),
     "ops": Suite("ops", ops.cases, 4, left_out=("outside",)),
     "training": Suite("training", training.cases, 2, torch=True, planned=False),
@@ -89,7 +89,7 @@ def _device_grid(group: str) -> list[Row]:
 
 ROWS: dict[str, Callable[[], Any]] = {
     "recurrent": _recurrent,
-    "levers": lambda: _device_grid("levers"),
+    "loop_options": lambda: _device_grid("loop_options"),
     "ops": _ops,
     "training": _training,
     "gradflow": lambda: read_grid("gradflow"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 SHARES = {
     "checks": 0.10,
     "recurrent": 0.40,
-    "levers": 0.08,
+    "loop_options": 0.08,
     "ops": 0.18,
     "training": 0.05,
     "gradflow": 0.07,

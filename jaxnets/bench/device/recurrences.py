@@ -22,7 +22,7 @@ DTYPES = ("float32", "bfloat16")
 _KINDS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE"
 _WHILE = {"xla_gpu_enable_command_buffer": _KINDS}
 _UNROLLED = {**_WHILE, "xla_gpu_command_buffer_unroll_loops": True}
-LEVER_OPTIONS = {
+LOOP_OPTIONS = {
     "split +WHILE": _WHILE,
     "split +WHILE unrolled": _UNROLLED,
     "scan +WHILE": _WHILE,
@@ -41,13 +41,13 @@ def cases(row: Row) -> Iterator[Case]:
     yield Case(row, "gradients", with_gradients(programs))
 
 
-def lever_cases(row: Row) -> Iterator[Case]:
+def loop_option_cases(row: Row) -> Iterator[Case]:
     """Yield forward and gradients of plain loops under options of XLA, and unrolled."""
     programs = _programs(row)
     split = programs["ours"] = _ours(row, programs, implementation="split")
     scan = programs["scan"] = _ours(row, programs, implementation="scan")
     plain = {"split": split, "scan": scan, "flax": programs["flax"]}
-    programs |= {name: plain[name.split()[0]] for name in LEVER_OPTIONS}
+    programs |= {name: plain[name.split()[0]] for name in LOOP_OPTIONS}
     for steps in UNROLLS:
         options = {"implementation": "split", "unroll": steps}
         programs[f"split unroll={steps}"] = _ours(row, programs, **options)

@@ -14,7 +14,7 @@ from jaxnets.bench.measurement import Measurement, summaries
 CONTENDERS = ("scan", "split", "in_place", "pallas", "cudnn", "flax", "torch")
 TITLES = {
     "recurrent": "Recurrences",
-    "levers": "XLA's options for loops (LSTM)",
+    "loop_options": "XLA's options for loops (LSTM)",
     "ops": "Single operations",
     "training": "Training steps",
     "gradflow": "What measuring the gradient flow adds to a training step",
@@ -54,7 +54,7 @@ def page(record: DeviceRecord) -> str:
     parts += _checks(record)
     for group, title in TITLES.items():
         if measurements := record.measurements(group):
-            sections = {"recurrent": _recurrences, "levers": _levers}
+            sections = {"recurrent": _recurrences, "loop_options": _loop_options}
             section = sections.get(group, _suite)
             parts += [f"## {title}", *section(measurements)]
     if row := record.rows.get("contrast: accelerator"):
@@ -158,7 +158,7 @@ def _means(measurements: list[Measurement], contenders: list[str]) -> str:
     return tables.markdown_table(titles, cells)
 
 
-def _levers(measurements: list[Measurement]) -> list[str]:
+def _loop_options(measurements: list[Measurement]) -> list[str]:
     """Return for each row and pass the times of all variants."""
     cells = [
         [

@@ -27,7 +27,9 @@ def _candidate(
     """Return the candidate "cudnn" for these arguments."""
     del params
     if platform != "cuda" or jax.default_backend() != "gpu":
-        return Candidate("cudnn", "needs an NVIDIA GPU", possible=False)
+        return Candidate(
+            "cudnn", "needs an NVIDIA GPU while JAX traces", possible=False
+        )
     unsupported = {
         "`resets`": options.resets is not None,
         "`checkpoint`": options.segment is not None,

@@ -243,7 +243,7 @@ def _candidates(
     known = lambda name, f: has_slope(f)
     unknown = _other_activation(activations, known, "tanh, sigmoid and relu")
     in_place = _in_place_candidate(unknown or feature, cell, given, platform)
-    return [in_place, Candidate("split"), Candidate("scan"), *kernels]
+    return [*kernels, in_place, Candidate("split"), Candidate("scan")]
 
 
 def _other_activation(

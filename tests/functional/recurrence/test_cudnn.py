@@ -94,7 +94,7 @@ def test_plan_gives_the_reason_against_cudnn(rng, monkeypatch):
     params, x, _ = drawn(rng)
     planned = functools.partial(jaxnets.plan, F.lstm, platform="cuda")
     why = lambda *given, **options: planned(*given, **options).others
-    assert why(params, x)["cudnn"] == "needs an NVIDIA GPU"
+    assert why(params, x)["cudnn"] == "needs an NVIDIA GPU while JAX traces"
     with pytest.raises(ValueError, match="cannot run here: needs an NVIDIA GPU"):
         F.lstm(params, x, implementation="cudnn")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")

@@ -10,6 +10,8 @@ import pytest
 from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import PartitionSpec as P
 
+from jaxnets import functional as F
+from jaxnets.choices import plan
 from jaxnets.functional.recurrence.arguments import batch_of
 from jaxnets.functional.recurrence.cells import gru_cell, lstm_cell, rnn_cell
 from jaxnets.functional.recurrence.kernels import chips
@@ -254,6 +256,7 @@ def test_the_reasons_against_the_kernels(rng, monkeypatch):
     assert "only inside `jax.shard_map`" in candidate(params, x)[0]
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     assert candidate(params, x) == (None, True)
+    assert plan(F.lstm, params, x, platform="tpu").implementation == "pallas"
 
 
 def test_sizes_that_fit_each_generation():

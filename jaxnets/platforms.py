@@ -68,9 +68,13 @@ def run_by_platform(
     branches: dict[Any, Callable[[], Any]] = dict(zip(distinct, runs, strict=True))
     if len(distinct) == 1 and not reasons:
         return runs[0]()
-    by_platform = {name: branches[variant] for name, variant in variants.items()}
-    for name, reason in reasons.items():
-        by_platform[name] = lambda reason=reason: _refused(runs[0], reason)
+    # The refusals come first, since JAX lowers the branches in order and a kernel would
+    # raise an error of its own on a platform that is not its own.
+    by_platform = {
+        name: lambda reason=reason: _refused(runs[0], reason)
+        for name, reason in reasons.items()
+    }
+    by_platform |= {name: branches[variant] for name, variant in variants.items()}
     others = by_platform.pop("rocm", runs[0])
     return jax.lax.platform_dependent(**by_platform, default=others)
 

@@ -51,8 +51,8 @@ def small_blocks(monkeypatch):
 
 def run(family, params, x, state, *, interpret: Any = PLAIN, time_major=False, **scan):
     """Run the kernels as `family.run` would."""
-    x = jnp.asarray(x)
-    params, x, state = match_varying_axes(params, x, state)
+    arrays = jax.tree.map(jnp.asarray, (params, x, state))
+    params, x, state = match_varying_axes(*arrays)
     batch = batch_of(x, time_major)
     options = parse_scan(x, batch, time_major=time_major, **scan)
     with interpreted(("tpu", interpret)):

@@ -61,18 +61,20 @@ def test_large_windows_apart_are_reduced_where_there_are_channels():
 
 
 @pytest.mark.parametrize(
-    ("platform", "maximum", "dilated", "total"),
+    ("platform", "maximum", "dilated", "total", "apart"),
     [
-        ("cpu", "shifts", "shifts", "shifts"),
-        ("cuda", "winners", "winners", "native"),
-        ("tpu", "native", "winners", "native"),
+        ("cpu", "shifts", "shifts", "shifts", "shifts"),
+        ("cuda", "winners", "winners", "native", "native"),
+        ("tpu", "native", "winners", "native", "reshape"),
     ],
 )
-def test_pools_have_a_form_for_each_platform(platform, maximum, dilated, total):
+def test_pools_have_a_form_for_each_platform(platform, maximum, dilated, total, apart):
     planned = lambda *a, **o: jaxnets.plan(*a, platform=platform, **o).implementation
     assert planned(F.max_pool, IMAGES, 3, strides=2) == maximum
     assert planned(F.max_pool, IMAGES, 2, window_dilation=2) == dilated
     assert planned(F.sum_pool, IMAGES, 3, strides=2) == total
+    assert planned(F.sum_pool, IMAGES, 2) == apart
+    assert planned(F.sum_pool, jnp.bfloat16(IMAGES), 2) in ("shifts", "native")
 
 
 def test_a_model_shows_each_of_its_choices():

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.choices import Candidate, Chosen, choose, run_chosen
@@ -47,6 +48,8 @@ _MOST_SHIFTS_OVERLAPPING = 9
 # The largest windows, in elements, whose sums "native" computes. For larger ones it
 # needs many more additions than the others.
 _MOST_AT_ONCE = 64
+# The largest windows, in elements, that "reshape" computes in its place on TPUs.
+_MOST_RESHAPED_ON_TPUS = 16
 # Maxima over more elements are computed by "reduce_window" if windows do not overlap
 # and if there are at least this many channels, which are compared in vectors.
 _MOST_SHIFTS_OF_A_VALUE = 16
@@ -114,7 +117,11 @@ def _against_native_maxima(platform: str, windows: PoolWindows) -> str | None:
 
 
 def choose_sum(
-    implementation: str | None, windows: PoolWindows, *, function: str = "sum_pool"
+    implementation: str | None,
+    windows: PoolWindows,
+    dtype: np.dtype,
+    *,
+    function: str = "sum_pool",
 ) -> Chosen:
     """Return the implementation of `sum_pool` and similar pools for each platform.
 
@@ -123,8 +130,10 @@ def choose_sum(
     - "shifts", on CPUs only: windows of up to 9 elements, or of up to 64 if no two
       windows overlap;
     - "native", on accelerators only: windows of up to 64 elements, by one
-      `reduce_window`;
-    - "reshape": larger windows that do not overlap;
+      `reduce_window`. Not on TPUs for windows of up to 16 elements that do not overlap,
+      in 32 or 64 bits: there a program with "reshape" moves fewer bytes, because XLA
+      first copies what it reduces by windows;
+    - "reshape": all other windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
 
     The `avg_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
@@ -136,6 +145,7 @@ def choose_sum(
     most = _MOST_SHIFTS_OVERLAPPING if windows.overlap else _MOST_SHIFTS_APART
     elements = math.prod(windows.window)
     overlap = "windows overlap" if windows.overlap else None
+    small_and_apart = not windows.overlap and elements <= _MOST_RESHAPED_ON_TPUS
 
     def candidates(platform: str) -> list[Candidate]:
         against_shifts = against_native = None
@@ -149,6 +159,8 @@ def choose_sum(
             against_native = (
                 f"windows of {elements} elements, more than {_MOST_AT_ONCE}"
             )
+        elif platform == "tpu" and small_and_apart and dtype.itemsize > 2:
+            against_native = "moves more bytes than 'reshape' on TPUs"
         return [
             Candidate("shifts", against_shifts),
             Candidate("native", against_native),
@@ -190,7 +202,7 @@ def pool_sums(
     They have the dtype in which they are summed. `function` is the name that
     `jaxnets.plan` shows.
     """
-    chosen = choose_sum(implementation, windows, function=function)
+    chosen = choose_sum(implementation, windows, x.dtype, function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(sum_dtype(x.dtype)))
     run = lambda name: SUM_IMPLEMENTATIONS[name](wide, windows, mode)

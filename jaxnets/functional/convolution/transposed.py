@@ -91,7 +91,8 @@ def conv_transpose(
             of one ordinary convolution. "library" uses XLA's transposed convolution,
             and ordinary convolutions for its gradients. "lax" is the same with JAX's
             own derivative. None chooses: on CPUs "phases" where it adds no zeros to the
-            kernel or XLA's library has no transposed convolution, otherwise "library".
+            kernel or XLA's library has no transposed convolution, otherwise "library";
+            on GPUs "library", and on TPUs "lax".
 
     Returns:
         `(*batch, *out, features)` in the promoted dtype of the arguments. 16-bit floats
@@ -193,10 +194,6 @@ def _choose(
         s == 1 or (d == 1 and (k % s == 0 or k < s))
         for k, s, d in zip(window, options.strides, options.dilation, strict=True)
     )
-    against_lax = (
-        "its gradient of the kernel has a dilated window, which XLA's libraries do not "
-        "support"
-    )
 
     def candidates(platform: str) -> list[Candidate]:
         against_phases = None
@@ -207,9 +204,19 @@ def _choose(
                 "the window is not a multiple of the strides, and would be filled with "
                 "zeros"
             )
+        against_library = against_lax = None
+        if platform == "tpu":
+            against_library = (
+                "its gradients move more bytes than those of 'lax' on TPUs"
+            )
+        else:
+            against_lax = (
+                "its gradient of the kernel has a dilated window, which XLA's "
+                "libraries do not support"
+            )
         return [
             Candidate("phases", against_phases),
-            Candidate("library"),
+            Candidate("library", against_library),
             Candidate("lax", against_lax),
         ]
 

@@ -1,4 +1,4 @@
-"""Claim: some minutes on an accelerator give all figures that matter.
+"""Measure on an accelerator for some minutes, what matters most first.
 
 On the default device of JAX it measures what matters most first, until everything is
 measured or the time is over: whether our functions compute the right values there;

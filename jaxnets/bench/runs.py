@@ -1,8 +1,6 @@
 """A run of a suite: it times each case, prints it, and writes the files."""
 
 import contextlib
-import dataclasses
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +12,11 @@ from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.options import PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
-from jaxnets.bench.record import BenchmarkRecord
+from jaxnets.bench.record import BenchmarkRecord, write_files
 from jaxnets.bench.suites import CASES
 from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
-from jaxnets.runs.files import printable, write_text
+from jaxnets.runs.files import printable
 from jaxnets.studies.machine import cores, devices, environment
 
 
@@ -78,7 +76,7 @@ def run(options: Options) -> None:
             with _room_for_arrays():
                 _measure_all(rows, options, record, torch)
         finally:
-            _write(record, options)
+            write_files(record, tables.markdown_page, options)
     if found := summaries(record.measurements, peers):
         print(f"\n{tables.summary_table(found)}")
 
@@ -139,12 +137,3 @@ def _measure_all(
             print(tables.aligned(cells, widths), flush=True)
             for who, reason in measurement.skipped.items():
                 print(f"  {who} is left out: {printable(reason)}", flush=True)
-
-
-def _write(record: BenchmarkRecord, options: Options) -> None:
-    """Write the files that the options name."""
-    if options.json is not None:
-        text = json.dumps(dataclasses.asdict(record), indent=1)
-        write_text(options.json, text + "\n")
-    if options.markdown is not None:
-        write_text(options.markdown, tables.markdown_page(record))

@@ -1,8 +1,5 @@
 """A run that compiles a suite for a chip, prints the costs, and writes files."""
 
-import dataclasses
-import json
-
 from jaxnets.bench.cases import Case
 from jaxnets.bench.compiled import pages
 from jaxnets.bench.compiled.chips import CHIPS
@@ -10,9 +7,10 @@ from jaxnets.bench.compiled.compiler import Compiler
 from jaxnets.bench.compiled.figures import CompiledCase, CompiledRecord, figures_of
 from jaxnets.bench.grid import Row
 from jaxnets.bench.options import Options
+from jaxnets.bench.record import write_files
 from jaxnets.bench.suites import CASES
 from jaxnets.bench.tables import aligned, facts
-from jaxnets.runs.files import printable, write_text
+from jaxnets.runs.files import printable
 from jaxnets.studies.machine import environment
 
 
@@ -50,7 +48,7 @@ def compile_suite(options: Options, rows: list[Row]) -> None:
                 for who, reason in record.cases[-1].skipped.items():
                     print(f"  {who} did not compile: {reason}", flush=True)
     finally:
-        _write(record, options)
+        write_files(record, pages.markdown_page, options)
     print(pages.summary(record))
 
 
@@ -76,12 +74,3 @@ def _compile(compiler: Compiler, name: str, case: Case) -> CompiledCase:
     return CompiledCase(
         row.name, row.group, case.direction, row.spec, programs, skipped
     )
-
-
-def _write(record: CompiledRecord, options: Options) -> None:
-    """Write the files that the options name."""
-    if options.json is not None:
-        text = json.dumps(dataclasses.asdict(record), indent=1)
-        write_text(options.json, text + "\n")
-    if options.markdown is not None:
-        write_text(options.markdown, pages.markdown_page(record))

@@ -13,6 +13,7 @@ os.environ |= {"JAX_PLATFORMS": "cpu", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
 import functools
 import itertools
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -25,38 +26,14 @@ from jax.sharding import (
     SingleDeviceSharding,
 )
 
+from jaxnets.bench import compiled
 from jaxnets.functional.recurrence.kernels import hopper
 from jaxnets.functional.recurrence.kernels.gates import GATES
 from tests.functional.recurrence.kernels.gpu_sizes import LARGEST
 
 
 KIND = "NVIDIA H200"
-# What XLA has to know of it, a GpuTargetConfigProto in text form.
-TARGET = """
-gpu_device_info {
-  threads_per_block_limit: 1024
-  threads_per_warp: 32
-  shared_memory_per_block: 49152
-  shared_memory_per_core: 233472
-  threads_per_core_limit: 2048
-  core_count: 132
-  fpus_per_core: 128
-  block_dim_limit_x: 2147483647
-  block_dim_limit_y: 65535
-  block_dim_limit_z: 65535
-  memory_bandwidth: 4800000000000
-  l2_cache_size: 52428800
-  clock_rate_ghz: 1.98
-  device_memory_size: 150754820096
-  shared_memory_per_block_optin: 232448
-  cuda_compute_capability { major: 9 }
-  registers_per_core_limit: 65536
-  registers_per_block_limit: 65536
-}
-platform_name: "CUDA"
-dnn_version_info { major: 9 minor: 10 }
-device_description_str: "NVIDIA H200"
-"""
+TARGET = Path(compiled.__file__).with_name("h200.pbtxt").read_text()
 
 
 def devices(count=1):

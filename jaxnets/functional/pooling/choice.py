@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
@@ -15,6 +17,7 @@ from jaxnets.functional.pooling.implementations.maxima import (
 from jaxnets.functional.pooling.implementations.native import (
     native_maxima,
     native_sums,
+    native_sums_apart,
 )
 from jaxnets.functional.pooling.implementations.sums import (
     logsumexps_by_shifts,
@@ -205,7 +208,15 @@ def pool_sums(
     chosen = choose_sum(implementation, windows, x.dtype, function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(sum_dtype(x.dtype)))
-    run = lambda name: SUM_IMPLEMENTATIONS[name](wide, windows, mode)
+    # Padding with elements of `x` would add up cotangents.
+    apart = not windows.overlap and mode == "zeros"
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and wide.dtype != x.dtype
+
+    def run(name: str) -> jax.Array:
+        if name == "native" and apart and narrow:
+            return native_sums_apart(flat, windows)
+        return SUM_IMPLEMENTATIONS[name](wide, windows, mode)
+
     return restore_batch(run_chosen(chosen, run), batch)
 
 

@@ -187,10 +187,10 @@ def _scattered(
 
 def _lower(ctx, *operands, windows: PoolWindows):
     axes = ctx.module_context.axis_context
-    if hasattr(axes, "mesh"):
+    if isinstance(axes, mlir.SPMDAxisContext):
         partitioned = set(axes.mesh.axis_names) != set(axes.manual_axes)
     else:
-        partitioned = getattr(axes, "num_devices", 1) > 1
+        partitioned = axes.num_devices > 1
     run = functools.partial(_partitioned if partitioned else _alone, windows=windows)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 

@@ -135,7 +135,9 @@ def choose_sum(
     - "native", on accelerators only: windows of up to 64 elements, by one
       `reduce_window`. Not on TPUs for windows of up to 16 elements that do not overlap,
       in 32 or 64 bits: there a program with "reshape" moves fewer bytes, because XLA
-      first copies what it reduces by windows;
+      first copies what it reduces by windows. On TPUs the spatial axes come first where
+      windows overlap and there are at least as many channels as elements on the last
+      spatial axis;
     - "reshape": all other windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
 

@@ -49,9 +49,10 @@ def native_sums(
         pairs = _covering_pairs(windows)
     else:
         x = for_reduce_window(padded_for_windows(x, windows, mode, fill=0), windows)
-    # On a TPU the two last axes of an array are tiled. If windows lie along the others,
-    # XLA fuses what precedes and follows the reduction with it, such as a conversion.
-    # Where it would tile the last spatial axis instead, this would only copy.
+    # A TPU stores the two last axes of an array in tiles. If windows lie along other
+    # axes, XLA fuses conversions and divisions before and after the reduction with it.
+    # With fewer channels than elements on the last spatial axis, XLA prefers to have
+    # that axis last, and would copy the array.
     known = is_known(x.shape[-1], windows.sizes[-1])
     if not windows.overlap or not known or x.shape[-1] < windows.sizes[-1]:
         return _reduced(x, windows, pairs, 1)

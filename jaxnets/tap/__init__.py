@@ -8,6 +8,7 @@ both.
 from jaxnets.tap.branches import branch
 from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, logs_by_name, logs_in_order
+from jaxnets.tap.marks import MARK, mark
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
 from jaxnets.tap.trace import (
@@ -18,12 +19,14 @@ from jaxnets.tap.trace import (
     note_by_hand,
     record_taps,
     scope,
+    shows_taps,
     unmeasured,
     with_same_taps,
 )
 
 
 __all__ = [
+    "MARK",
     "SATURATED",
     "LogKey",
     "Recording",
@@ -35,11 +38,13 @@ __all__ = [
     "is_measuring",
     "logs_by_name",
     "logs_in_order",
+    "mark",
     "module_call",
     "note_by_hand",
     "record_taps",
     "reverse_only",
     "scope",
+    "shows_taps",
     "tap",
     "taps_by_hand",
     "unmeasured",

@@ -70,6 +70,8 @@ class Context(NamedTuple):
         mesh_axes: The axes of the `shard_map`s around `measure`.
         module: The path of the module whose method is being traced.
         call: The number of that call.
+        retraced: The number of a trace that may not use functions from JAX's cache.
+        as_marks: Whether taps are equations of the program and measure nothing.
     """
 
     scopes: tuple[str, ...] = ()
@@ -77,6 +79,8 @@ class Context(NamedTuple):
     mesh_axes: frozenset[Any] = frozenset()
     module: tuple[str, ...] = ()
     call: int | None = None
+    retraced: int | None = None
+    as_marks: bool = False
 
 
 # None while nothing measures.
@@ -151,21 +155,34 @@ def module_call(path: tuple[str, ...]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def record_taps(patterns: tuple[str, ...] | None = None) -> Iterator[Recording]:
+def record_taps(
+    patterns: tuple[str, ...] | None = None,
+    *,
+    retrace: bool = False,
+    as_marks: bool = False,
+) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
+        retrace: Whether functions in JAX's cache are traced again.
+        as_marks: Whether each tap is an equation of the traced program, as `mark`
+            inserts it, and measures nothing.
 
     Yields:
         The recording of the taps.
     """
     outer = vars(_thread).copy()
     _thread.recording = recording = Recording()
-    axes = frozenset(jax.sharding.get_abstract_mesh().manual_axes)
+    context = Context(
+        patterns=patterns,
+        mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
+        retraced=recording.number if retrace else None,
+        as_marks=as_marks,
+    )
     try:
-        with _context(Context(patterns=patterns, mesh_axes=axes)):
+        with _context(context):
             yield recording
     finally:
         vars(_thread).clear()
@@ -175,6 +192,12 @@ def record_taps(patterns: tuple[str, ...] | None = None) -> Iterator[Recording]:
 def is_measuring() -> bool:
     """Return whether the current trace is measured, so that taps are inserted."""
     return _context.value is not None
+
+
+def shows_taps() -> bool:
+    """Return whether taps are equations of the program that is traced."""
+    context = _context.value
+    return context is not None and context.as_marks
 
 
 def unmeasured() -> contextlib.AbstractContextManager[Any]:

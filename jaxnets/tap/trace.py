@@ -27,7 +27,7 @@ class Recording:
         number: The number of the trace.
         taps: Counts the taps.
         calls: Counts the calls of modules.
-        by_hand: The keys of the logs that derivatives by hand have returned.
+        hidden: The keys of logs that an outer derivative does not see.
     """
 
     _numbers = itertools.count()
@@ -36,7 +36,7 @@ class Recording:
         self.number = next(Recording._numbers)
         self.taps = itertools.count()
         self.calls = itertools.count()
-        self.by_hand: set[str] = set()
+        self.hidden: set[str] = set()
 
 
 class LogKey(NamedTuple):
@@ -72,6 +72,7 @@ class Context(NamedTuple):
         call: The number of that call.
         retraced: The number of a trace that may not use functions from JAX's cache.
         as_marks: Whether taps are equations of the program and measure nothing.
+        nested: Whether the outer derivative measures taps inside inner ones.
     """
 
     scopes: tuple[str, ...] = ()
@@ -81,6 +82,7 @@ class Context(NamedTuple):
     call: int | None = None
     retraced: int | None = None
     as_marks: bool = False
+    nested: bool = True
 
 
 # None while nothing measures.
@@ -160,6 +162,7 @@ def record_taps(
     *,
     retrace: bool = False,
     as_marks: bool = False,
+    nested: bool = True,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
@@ -169,6 +172,8 @@ def record_taps(
         retrace: Whether functions in JAX's cache are traced again.
         as_marks: Whether each tap is an equation of the traced program, as `mark`
             inserts it, and measures nothing.
+        nested: Whether the outer derivative measures taps inside those that the loss
+            takes itself. With `jax.checkpoint` there it would meet them twice.
 
     Yields:
         The recording of the taps.
@@ -180,6 +185,7 @@ def record_taps(
         mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
         retraced=recording.number if retrace else None,
         as_marks=as_marks,
+        nested=nested,
     )
     try:
         with _context(context):
@@ -237,15 +243,19 @@ def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], A
     return [numbered(branch) for branch in branches]
 
 
-def note_by_hand(logs: dict[str, Any]) -> dict[str, Any]:
-    """Return `logs`, which the backward pass of a derivative by hand returns.
+def note_hidden(logs: dict[str, Any]) -> dict[str, Any]:
+    """Return `logs`, from a backward pass whose taps an outer derivative does not see.
 
-    If the loss differentiates such a function itself, the outer derivative does not see
-    the taps inside, and `measure` warns of them.
+    `measure` warns of them if the loss takes this derivative itself.
     """
     if is_measuring():
-        _thread.recording.by_hand.update(logs)
+        _thread.recording.hidden.update(logs)
     return logs
+
+
+def measures_nested() -> bool:
+    """Return whether the outer derivative measures taps inside inner ones."""
+    return (_context.value or Context()).nested
 
 
 def new_mark() -> str:

@@ -10,7 +10,6 @@ class is part of Flax's graph definition, so taps also work inside `nnx.scan`,
 model and classes are never changed, so nothing has to be restored.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ import jax
 from jaxnets.arguments import as_switch, check_callable
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow, measure
-from jaxnets.tap import next_call_number, scope, tap
+from jaxnets.tap import module_call, tap
 
 
 def measure_module(
@@ -150,14 +149,6 @@ def insert_taps(model: Any) -> None:
             object.__setattr__(submodule, "__class__", tapped)
 
 
-# The path of the module whose `__call__` is being traced.
-_enclosing_path = jax.make_user_context(default_value=())
-# The number of that call. User contexts are part of every jit cache key, so a function
-# that is jitted inside a module is traced anew for each call of the module, and the
-# taps of two calls have different keys.
-_call_number = jax.make_user_context(default_value=None)
-
-
 # Cached because JAX and Flax keep every class, and because jit finds a compiled
 # function again only if the class is the same.
 @functools.cache
@@ -165,12 +156,7 @@ def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
     """Return a subclass of `cls` that taps what its `__call__` returns as `path`."""
 
     def __call__(self, *args, **kwargs):
-        # The enclosing module's path is already a scope; add only the rest of it.
-        outer = _enclosing_path.value
-        inside = path[: len(outer)] == outer
-        name = "/".join(path[len(outer) :] if inside else path)
-        inner = scope(name) if name else contextlib.nullcontext()
-        with _enclosing_path(path), _call_number(next_call_number()), inner:
+        with module_call(path) as name:
             output = cls.__call__(self, *args, **kwargs)
         return _tap_arrays(output, name or "__call__")
 
@@ -181,25 +167,43 @@ def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
         "__doc__": cls.__doc__,
     }
     options = {} if getattr(cls, "_pytree__is_pytree", True) else {"pytree": False}
-    return type(cls)(cls.__name__, (_hides_init_subclass(), cls), members, **options)
+    return _tapping_metaclass(type(cls))(cls.__name__, (cls,), members, **options)
 
 
 @functools.cache
-def _hides_init_subclass() -> type:
-    """Return a base class that hides `__init_subclass__` of the user's class.
+def _tapping_metaclass(metaclass: type) -> type:
+    """Return a subclass of `metaclass` whose classes hide what their base registers.
 
-    The user's `__init_subclass__` may need arguments, or register its subclasses.
+    The user's `__init_subclass__` may need arguments, or register its subclasses. A
+    second base class would hide it, but only a class with the one base `cls` has the
+    memory layout of `cls`, which Python demands of a new `__class__`. So the class that
+    hides it is inserted into the method resolution order.
     """
     from flax import nnx
 
-    class HidesInitSubclass(nnx.Module):
-        def __init_subclass__(cls, **options):
-            nnx.Module.__init_subclass__.__func__(cls, **options)
+    class TappingMetaclass(metaclass):
+        def mro(self) -> list[type]:
+            tapped, *others = super().mro()
+            after = others.index(nnx.Pytree) + 1
+            return [tapped, _OnlyOfFlax, *others[:after], _Nothing, *others[after:]]
 
-    # Flax's attributes of this base would hide those of the user's class.
-    for name in [n for n in vars(HidesInitSubclass) if n.startswith("_pytree__")]:
-        delattr(HidesInitSubclass, name)
-    return HidesInitSubclass
+    return TappingMetaclass
+
+
+class _OnlyOfFlax:
+    """Comes before the user's classes and has only Flax's `__init_subclass__`."""
+
+    def __init_subclass__(cls, **options):
+        from flax import nnx
+
+        nnx.Module.__init_subclass__.__func__(cls, **options)
+
+
+class _Nothing:
+    """Comes after Flax's classes, whose `__init_subclass__` calls the next one."""
+
+    def __init_subclass__(cls):
+        pass
 
 
 def _tap_arrays(output: Any, name: str) -> Any:

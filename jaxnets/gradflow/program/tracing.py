@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnets.arguments import as_switch, check_callable
+from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.gradflow.logs import as_pair
-from jaxnets.gradflow.modules import insert_taps
-from jaxnets.gradflow.program.dataflow.taps import MODEL
 from jaxnets.tap import record_taps
 
 
@@ -22,14 +21,14 @@ class Traced(NamedTuple):
         jaxpr: The closed jaxpr, with the loss as its only result.
         params: The paths of the parameters, in the order of the first arguments.
         others: The number of the model's other arrays, which are the next arguments.
-        modules: The paths of the model's modules.
+        modules: The classes of the model's modules, by their paths.
         arguments: All arguments.
     """
 
     jaxpr: Any
     params: list[str]
     others: int
-    modules: set[str]
+    modules: dict[str, type]
     arguments: list[Any]
 
 
@@ -80,7 +79,10 @@ def trace_loss(
     with record_taps(to_read=True):
         jaxpr = jax.make_jaxpr(transform(pure_loss))(params, others, data)
     paths = ["/".join(map(str, path[1:])) for path, _ in nnx.to_flat_state(params)]
-    modules = {"/".join(map(str, path)) or MODEL for path, _ in nnx.iter_modules(model)}
+    modules = {
+        "/".join(map(str, path)): type(module)
+        for path, module in nnx.iter_modules(model)
+    }
     leaves = jax.tree.leaves((params, others, data))
     return Traced(jaxpr, paths, len(jax.tree.leaves(others)), modules, leaves)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 from jaxnets.gradflow import measure, measure_module, tap
 from jaxnets.gradflow.program import tap_activations, trace_structure
@@ -58,6 +59,15 @@ OTHERS = {
     "inside jit": (jax.jit(lambda x: 2 * nnx.relu(x)), "relu"),
     "inside remat": (jax.checkpoint(lambda x: 2 * nnx.gelu(x)), "gelu"),
     "inside vmap": (jax.vmap(lambda x: 2 * nnx.softmax(x)), "softmax"),
+    "inside shard_map": (
+        jax.shard_map(
+            lambda x: 2 * nnx.relu(x),
+            mesh=jax.make_mesh((1,), ("d",), axis_types=(AxisType.Auto,)),
+            in_specs=jax.P("d"),
+            out_specs=jax.P("d"),
+        ),
+        "relu",
+    ),
     "in a branch": (
         lambda x: jax.lax.cond(x[0, 0] > 0, nnx.relu, lambda x: x, x),
         "relu",

@@ -16,7 +16,11 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxnets.tap.logs import make_logs
 from jaxnets.tap.statistics import ResponseStats, summarise_response
-from jaxnets.tap.trace import measures_nested, note_hidden
+from jaxnets.tap.trace import is_read, measures_nested, note_hidden
+
+
+# Its name in a jaxpr, in which its parameter `key` has the name of the tap.
+TAP = "tap"
 
 
 def logging_identity(x: jax.Array, key: str) -> jax.Array:
@@ -35,7 +39,7 @@ def logging_identity(x: jax.Array, key: str) -> jax.Array:
 def _jvp(primals, tangents, *, key: str, batch_axes: int, nested: bool):
     (x,), (tangent,) = primals, tangents
     options = {"key": key, "batch_axes": batch_axes, "nested": nested}
-    if not isinstance(tangent, ad.Zero):
+    if not isinstance(tangent, ad.Zero) and not is_read():
         response = summarise_response(jnp.asarray(x), batch_axes)
         tangent = _linear_tap.bind(tangent, *response, **options)
     return _tap.bind(x, **options) if nested else x, tangent
@@ -46,7 +50,7 @@ def _batch(arguments, axes, *, batch_axes: int, **options: Any):
     return _tap.bind(x, batch_axes=batch_axes + 1, **options), 0
 
 
-_tap = Primitive("tap")
+_tap = Primitive(TAP)
 _tap.def_impl(lambda x, **_: x)
 _tap.def_abstract_eval(lambda x, **_: x)
 ad.primitive_jvps[_tap] = _jvp

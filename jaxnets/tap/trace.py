@@ -70,8 +70,7 @@ class Context(NamedTuple):
         mesh_axes: The axes of the `shard_map`s around `measure`.
         module: The path of the module whose method is being traced.
         call: The number of that call.
-        retraced: The number of a trace that may not use functions from JAX's cache.
-        as_marks: Whether taps are equations of the program and measure nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
         nested: Whether the outer derivative measures taps inside inner ones.
     """
 
@@ -80,8 +79,7 @@ class Context(NamedTuple):
     mesh_axes: frozenset[Any] = frozenset()
     module: tuple[str, ...] = ()
     call: int | None = None
-    retraced: int | None = None
-    as_marks: bool = False
+    to_read: bool = False
     nested: bool = True
 
 
@@ -160,8 +158,7 @@ def module_call(path: tuple[str, ...]) -> Iterator[str]:
 def record_taps(
     patterns: tuple[str, ...] | None = None,
     *,
-    retrace: bool = False,
-    as_marks: bool = False,
+    to_read: bool = False,
     nested: bool = True,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
@@ -169,9 +166,7 @@ def record_taps(
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
-        retrace: Whether functions in JAX's cache are traced again.
-        as_marks: Whether each tap is an equation of the traced program, as `mark`
-            inserts it, and measures nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
         nested: Whether the outer derivative measures taps inside those that the loss
             takes itself. With `jax.checkpoint` there it would meet them twice.
 
@@ -183,8 +178,7 @@ def record_taps(
     context = Context(
         patterns=patterns,
         mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
-        retraced=recording.number if retrace else None,
-        as_marks=as_marks,
+        to_read=to_read,
         nested=nested,
     )
     try:
@@ -200,10 +194,13 @@ def is_measuring() -> bool:
     return _context.value is not None
 
 
-def shows_taps() -> bool:
-    """Return whether taps are equations of the program that is traced."""
+def is_read() -> bool:
+    """Return whether the program is traced to be read, with its taps as equations.
+
+    Then derivatives by hand, in which taps are no equations, are not wanted.
+    """
     context = _context.value
-    return context is not None and context.as_marks
+    return context is not None and context.to_read
 
 
 def unmeasured() -> contextlib.AbstractContextManager[Any]:

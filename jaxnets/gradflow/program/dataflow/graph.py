@@ -8,7 +8,7 @@ from jax.extend.core import JaxprEqn
 
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.equations import Body, as_body
-from jaxnets.tap import MARK
+from jaxnets.tap import TAP
 
 
 # A vertex; None is a constant that stands in the equation.
@@ -20,18 +20,14 @@ class Mark(NamedTuple):
 
     Attributes:
         vertex: The vertex of the tapped array.
-        key: The tap's key.
-        kind: The activation that computed the array, or an empty string.
-        added: Whether `tap_activations` added the tap.
-        batched: The number of axes that `jax.vmap` added.
+        name: The tap's name, without the number of the call.
+        batch_axes: The number of axes that `jax.vmap` added.
         scans: The scans around it, outermost first, by their number.
     """
 
     vertex: int
-    key: str
-    kind: str
-    added: bool
-    batched: int
+    name: str
+    batch_axes: int
     scans: tuple[int, ...]
 
 
@@ -77,9 +73,12 @@ class Graph:
         self.equations.append(() if eqn is None else (eqn, *self._calls))
         return len(self.parents) - 1
 
-    def _open(self, body: Body, arguments: Sequence[Vertex]) -> list[Vertex]:
+    def _open(
+        self, body: Body, arguments: Sequence[Vertex], *call: JaxprEqn
+    ) -> list[Vertex]:
         """Add the equations of `body`; return the vertices of its results."""
-        jaxpr = body.jaxpr
+        jaxpr, outside = body.jaxpr, self._calls
+        self._calls = (*call, *outside)
         known: dict[Any, Vertex] = {
             variable: self._vertex((), None) for variable in jaxpr.constvars
         }
@@ -88,6 +87,7 @@ class Graph:
         for eqn in jaxpr.eqns:
             results = self._equation(eqn, [read(atom) for atom in eqn.invars])
             known |= dict(zip(eqn.outvars, results, strict=True))
+        self._calls = outside
         return [read(atom) for atom in jaxpr.outvars]
 
     def _equation(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
@@ -96,7 +96,7 @@ class Graph:
             "scan": self._scan,
             "while": self._while,
             "cond": self._cond,
-            MARK: self._tap,
+            TAP: self._tap,
         }
         if name in special:
             return special[name](eqn, arguments)
@@ -104,9 +104,7 @@ class Graph:
         if body is None:
             return self._leaf(eqn, arguments)
         self._custom += name in equations.CUSTOM
-        self._calls = (eqn, *self._calls)
-        results = self._open(body, arguments)
-        self._calls = self._calls[1:]
+        results = self._open(body, arguments, eqn)
         self._custom -= name in equations.CUSTOM
         return results
 
@@ -128,8 +126,8 @@ class Graph:
         # A function with a derivative of its own is not differentiated, so that taps
         # inside it measure nothing.
         if not self._custom:
-            fields = {name: eqn.params[name] for name in Mark._fields[1:-1]}
-            self.marks.append(Mark(vertex, scans=self._scans, **fields))
+            name, axes = equations.tap_name(eqn), eqn.params["batch_axes"]
+            self.marks.append(Mark(vertex, name, axes, self._scans))
         return [vertex]
 
     def _scan(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
@@ -140,7 +138,7 @@ class Graph:
         self.slices.append(xs)
         outside, self._scans = self._scans, (*self._scans, len(self.slices) - 1)
         inside = [*arguments[:consts], *before, *xs]
-        results = self._open(as_body(eqn.params["jaxpr"]), inside)
+        results = self._open(as_body(eqn.params["jaxpr"]), inside, eqn)
         self._scans = outside
         self._back(before, results[:carry])
         return [self._vertex([result], eqn) for result in results]
@@ -150,7 +148,7 @@ class Graph:
         first = skipped + eqn.params["body_nconsts"]
         before = [self._vertex([vertex], eqn) for vertex in arguments[first:]]
         inside = [*arguments[skipped:first], *before]
-        results = self._open(as_body(eqn.params["body_jaxpr"]), inside)
+        results = self._open(as_body(eqn.params["body_jaxpr"]), inside, eqn)
         self._back(before, results)
         return [
             self._vertex([vertex, result], eqn)
@@ -166,7 +164,7 @@ class Graph:
 
     def _cond(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
         index, *operands = arguments
-        found = [self._open(body, operands) for body in equations.branches(eqn)]
+        found = [self._open(body, operands, eqn) for body in equations.branches(eqn)]
         return [
             self._vertex([index, *ends], eqn, smooth=ends)
             for ends in zip(*found, strict=True)

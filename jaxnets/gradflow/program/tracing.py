@@ -88,26 +88,29 @@ def trace_loss(
 
 
 def traced_call(
-    function: Callable[..., Any], args: tuple[Any, ...]
+    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
-    """Trace `function(*args)`, in which taps are equations, as a function of arrays.
+    """Trace `function(*args, **options)` as a function of arrays, with its taps.
 
     Args:
         function: A function of modules and arrays. It may change the modules.
         args: Its arguments.
+        options: Its keyword arguments.
 
     Returns:
         The closed jaxpr, its arguments, and a function that takes the results of the
-        jaxpr, changes the modules in `args` and returns what `function` returned.
+        jaxpr, changes the modules in the arguments and returns what `function`
+        returned.
     """
     from flax import nnx
 
     # Variables are updated in place; arrays are not.
-    graphdef, *states = nnx.split(args, nnx.Variable, ...)
+    graphdef, *states = nnx.split((args, options), nnx.Variable, ...)
 
     def pure(variables: Any, arrays: Any) -> tuple[Any, Any]:
         merged = nnx.merge(graphdef, variables, arrays, copy=True)
-        result = function(*merged)
+        copies, copied_options = merged
+        result = function(*copies, **copied_options)
         return result, nnx.split(merged, nnx.Variable, ...)[1]
 
     with record_taps(to_read=True):
@@ -116,7 +119,7 @@ def traced_call(
     def finish(results: list[Any]) -> Any:
         structure = jax.tree.structure(shapes)
         result, changed = jax.tree.unflatten(structure, results)
-        nnx.update(args, changed)
+        nnx.update((args, options), changed)
         return result
 
     return jaxpr, jax.tree.leaves(states), finish

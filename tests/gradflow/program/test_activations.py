@@ -148,6 +148,21 @@ def test_without_measurement_the_loss_is_called():
     assert calls == [networks.Plain]
 
 
+def test_keyword_arguments_may_be_changed():
+    noisy = lambda model, x, rngs: loss(model, x + rngs.noise.uniform(x.shape))
+    rngs = nnx.Rngs(noise=0)
+    flow = jax.eval_shape(
+        lambda x: measure_module(
+            tap_activations(noisy),
+            networks.Plain(nnx.Rngs(0)),
+            x,
+            rngs=nnx.clone(rngs),
+        ),
+        X,
+    )
+    assert "body/0/relu" in flow.taps
+
+
 def test_pure_functions_of_arrays():
     function = lambda w: jnp.sum(nnx.relu(tap(w, "w")))
     flow = measure(tap_activations(function), jnp.array([-1.0, 1.0]))

@@ -114,9 +114,7 @@ def _body(run: Run, charts: Charts) -> Markup:
                 _first_look(run, sections, charts),
                 *(study_html(run, section, charts) for section in sections),
                 _part("provenance", "What ran where", provenance_html(run)),
-                _part(
-                    "words", "Glossary", folded("Words used here", glossary_html())
-                ),
+                _part("words", "Glossary", folded("Words used here", glossary_html())),
             ),
             tag("footer", tag("p", _signature(run))),
         ]

@@ -72,8 +72,9 @@ NOTES = (
     "the line (Hanin and Nica 2018). It holds for plain networks without BatchNorm. We "
     "know of no such law for shortcuts or BatchNorm, so their lines have no band.",
     "At laptop scale Adam trains all networks for 160 updates. In as many, SGD with "
-    "momentum and the best of five rates took the residual network of 32 layers without "
-    "BatchNorm to a test accuracy of 34 %, although its gradient does not vanish.",
+    "momentum and the best of five rates took the residual network of 32 layers "
+    "without BatchNorm to a test accuracy of 34 %, although its gradient does not "
+    "vanish.",
 )
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK, WINDOW = 2, (3, 3)

@@ -2,7 +2,7 @@
 
 import math
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
 from jaxnets.runs.estimates import estimate
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
@@ -49,20 +49,23 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
     )
     share = share and share.within(SHARE)
     return Verdict(
-        f"{first.arm}, all steps{where}",
-        len(broken) / len(records),
-        0.0,
-        f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
-        f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first at "
-        f"step {first.step}{where} (`{first.metric}`). They are left out of the other "
-        "verdicts.",
-        REMEDY,
-        "non-finite",
-        first.study,
-        share and share.low,
-        share and share.high,
-        REASON,
-        OTHER_CAUSE,
+        kind="non-finite",
+        severity=severity_of("non-finite"),
+        where=f"{first.arm}, all steps{where}",
+        number=len(broken) / len(records),
+        sentence=(
+            f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
+            f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first "
+            f"at step {first.step}{where} (`{first.metric}`). They are left out of the "
+            "other verdicts."
+        ),
+        remedy=REMEDY,
+        threshold=0.0,
+        study=first.study,
+        low=share and share.low,
+        high=share and share.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE,
     )
 
 

@@ -178,7 +178,8 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         number=factor.mean,
         sentence=(
             f"On its way back {way} the gradient "
-            f"{'shrinks' if vanishing else 'grows'} by a factor of {format_estimate(factor)}, which is most of its "
+            f"{'shrinks' if vanishing else 'grows'} by a factor of "
+            f"{format_estimate(factor)}, which is most of its "
             f"{'loss' if vanishing else 'growth'}: {effect}."
         ),
         threshold=power_of_ten(-TENFOLD if vanishing else TENFOLD),

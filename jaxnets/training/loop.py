@@ -31,27 +31,39 @@ class History(NamedTuple):
     steps_per_epoch: int
 
 
-# By stage: what is not finite, and how the place is introduced.
+# By stage: what is not finite, and where that starts.
 _STAGES = {
-    "weights": ("A weight is not finite", "First such parameter"),
-    "forward": ("The loss is not finite", "First layer that is not finite"),
-    "loss": ("The loss is not finite", "First layer that is not finite"),
+    "inputs": (
+        "A batch is not finite",
+        "The inputs or targets have NaN or infinities: look at the data.",
+    ),
+    "weights": (
+        "A weight is not finite",
+        "It was not before the update either. First such parameter: {layer}.",
+    ),
+    "forward": ("The loss is not finite", "First layer that is not finite: {layer}."),
+    "loss": (
+        "The loss is not finite",
+        "First layer that is not finite: none, only the loss.",
+    ),
     "backward": (
-        "The gradient is not finite, although the loss is,",
-        "It starts in the derivative of what follows the output of",
+        "The gradient is not finite",
+        "The loss is finite. The gradient is not from the output of {layer} on, so "
+        "look at the derivative of what follows it.",
     ),
     "gradient": (
-        "The gradient is not finite, although that of every output is,",
-        "First such parameter",
+        "The gradient is not finite",
+        "That of the output of every layer is finite. First such parameter: {layer}.",
     ),
     "update": (
-        "The update is not finite, although the gradient is,",
-        "First such parameter",
+        "The update is not finite",
+        "The gradient is finite. First such parameter: {layer}.",
     ),
-    "unknown": ("The loss or a weight is not finite", "First layer"),
-}
-_WITHOUT_PLACE = {
-    "unknown": "unknown, because the same steps one by one gave finite numbers"
+    "unknown": (
+        "The loss or a weight is not finite",
+        "First layer that is not finite: unknown, because the same steps, one by one, "
+        "gave finite numbers.",
+    ),
 }
 
 
@@ -63,12 +75,12 @@ class NonFiniteLoss(Exception):
         step: Number of updates before the step with the first number that is not
             finite.
         layer: The path of the first layer or parameter that is not finite in that step;
-            None if it is the loss alone, or unknown.
+            None if it is the batch or the loss alone, or unknown.
         history: The history of the epochs before; None in the first epoch.
-        stage: What is not finite first, in the order of a step: `weights` before the
-            update, `forward` (the output of `layer`), `loss`, `backward` (the gradient
-            at the output of `layer`), `gradient` (of a parameter), `update`; or
-            `unknown`.
+        stage: What is not finite first, in the order of a step: `inputs` (the batch),
+            `weights` before the update, `forward` (the output of `layer`), `loss`,
+            `backward` (the gradient at the output of `layer`), `gradient` (of a
+            parameter), `update`; or `unknown`.
 
     Example:
         >>> from jaxnets.training import NonFiniteLoss
@@ -84,11 +96,13 @@ class NonFiniteLoss(Exception):
         history: History | None,
         stage: str = "forward",
     ):
-        what, first = _STAGES[stage]
-        place = layer or _WITHOUT_PLACE.get(stage, "none, only the loss")
+        if stage == "forward" and layer is None:
+            stage = "loss"
+        what, where = _STAGES[stage]
         super().__init__(
-            f"{what} at step {step} (seed number {seed_index}). {first}: {place}. "
-            "Lower the learning rate, clip the gradient, or normalise the layers."
+            f"{what} at step {step} (seed number {seed_index}). "
+            f"{where.format(layer=layer)} Lower the learning rate, clip the gradient, "
+            "or normalise the layers."
         )
         self.seed_index = seed_index
         self.step = step

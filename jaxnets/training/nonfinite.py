@@ -1,6 +1,5 @@
 """Where a training first met a number that is not finite."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,12 @@ from flax import nnx
 
 from jaxnets.arguments import check_callable
 from jaxnets.gradflow import measure
+from jaxnets.gradflow.evidence.arrays import array_name
+from jaxnets.gradflow.monitoring.stages import (
+    first_layer,
+    nonfinite_share,
+    nonfinite_stage,
+)
 from jaxnets.training.step import (
     Loss,
     StepReport,
@@ -25,10 +30,11 @@ class NonFinite(NamedTuple):
 
     Attributes:
         step: Number of updates of the epoch before the step in which it occurs.
-        stage: Which number it is, in the order of a step: `weights` before the update,
-            `forward` (the output of a layer), `loss`, `backward` (the gradient at the
-            output of a layer), `gradient` (that of a parameter), or `update`.
-        place: The path of the layer or parameter; None if the stage is `loss`.
+        stage: Which number it is, in the order of a step: `inputs`, `weights` before
+            the update, `forward` (the output of a layer), `loss`, `backward` (the
+            gradient at the output of a layer), `gradient` (that of a parameter), or
+            `update`.
+        place: The path of the layer or parameter; None for `inputs` and `loss`.
     """
 
     step: int
@@ -55,13 +61,19 @@ def first_nonfinite(
     Returns:
         The first number that is not finite; None if all are.
     """
-    step = jax.jit(step)
-    started = nonfinite_array(state.params) is None
+    started = broken_array(state.params) is None
+
+    @jax.jit
+    def advance(state: TrainState, batch: Any) -> tuple[TrainState, jax.Array]:
+        after, report = step(state, batch)
+        arrays = jax.tree.leaves(after.params) if started else []
+        checks = [jnp.isfinite(array).all() for array in (report.loss, *arrays)]
+        return after, jnp.stack(checks).all()
+
     for number in range(len(jax.tree.leaves(batches)[0])):
         batch = jax.tree.map(lambda array, number=number: array[number], batches)
-        after, report = step(state, batch)
-        moved = started and nonfinite_array(after.params) is not None
-        if moved or not np.isfinite(report.loss):
+        after, finite = advance(state, batch)
+        if not finite:
             return NonFinite(number, *_stage(graphdef, loss, state, batch, after))
         state = after
     return None
@@ -71,70 +83,42 @@ def _stage(
     graphdef: nnx.GraphDef, loss: Loss, state: TrainState, batch: Any, after: TrainState
 ) -> tuple[str, str | None]:
     """Return the stage and place of the first number that is not finite in a step."""
-    if array := nonfinite_array(state.params):
-        return "weights", array
     # Not under jit, which would return the taps in the order of their names.
     objective = make_objective(graphdef, with_module_taps(loss))
     flow = measure(objective, state.params, state.rest, batch, has_aux=True)
-    if not np.isfinite(flow.value):
-        layer = _first_layer(flow.responses)
-        return ("forward", layer) if layer else ("loss", None)
-    if layer := _first_layer(flow.taps, backwards=True):
-        return "backward", layer
-    if array := nonfinite_array(flow.grads):
-        return "gradient", array
-    return "update", nonfinite_array(after.params)
+    found = nonfinite_stage(
+        np.asarray(nonfinite_share(batch)),
+        finite_arrays(state.params),
+        flow.value,
+        _shares(flow.responses),
+        _shares(flow.taps),
+        finite_arrays(flow.grads),
+    )
+    return found or ("update", broken_array(after.params))
 
 
-def nonfinite_array(state: Any) -> str | None:
-    """Return the path of the first array that is not finite everywhere, or None.
+def _shares(statistics: dict[str, Any]) -> dict[str, Any]:
+    return {name: stats.nonfinite_fraction for name, stats in statistics.items()}
+
+
+def finite_arrays(state: Any) -> dict[str, bool]:
+    """Return whether each array is finite everywhere, by its path.
 
     Example:
-        >>> model = nnx.Linear(2, 3, bias_init=nnx.initializers.constant(jnp.inf),
-        ...     rngs=nnx.Rngs(0))
-        >>> nonfinite_array(nnx.state(model))
-        'bias'
+        >>> ones = nnx.initializers.constant(jnp.inf)
+        >>> model = nnx.Linear(2, 3, bias_init=ones, rngs=nnx.Rngs(0))
+        >>> finite_arrays(nnx.state(model))
+        {'bias': False, 'kernel': True}
     """
-    for path, leaf in jax.tree.leaves_with_path(nnx.to_pure_dict(state)):
-        if not bool(jnp.isfinite(leaf).all()):
-            return jax.tree_util.keystr(path, simple=True, separator="/")
-    return None
-
-
-def _first_layer(statistics: dict[str, Any], *, backwards: bool = False) -> str | None:
-    """Return the first tap, in the order of a pass, with values that are not finite.
-
-    Taps of the same loop are all in one turn before any is in the next turn. So a tap
-    that is bad one turn earlier than the first one comes before it, if both are in the
-    same loop: their paths then have more in common than those of two loops.
-    """
-    turns: dict[str, int] = {}
-    shares = {
-        name: np.ravel(stats.nonfinite_fraction) for name, stats in statistics.items()
+    return {
+        array_name(path): bool(jnp.isfinite(leaf).all())
+        for path, leaf in jax.tree.leaves_with_path(state)
     }
-    for name in reversed(shares) if backwards else shares:
-        bad = np.flatnonzero(shares[name] > 0)
-        if bad.size:
-            turns[name] = int(bad[-1] if backwards else bad[0])
-    if not turns:
-        return None
-    first = next(iter(turns))
-    size, earlier = len(shares[first]), turns[first] + (1 if backwards else -1)
-    common = {
-        name: _common_parts(name, first)
-        for name, turn in turns.items()
-        if turn == earlier and len(shares[name]) == size
-    }
-    # `max` returns the first of several names that have as much in common.
-    first = max(common, key=lambda name: common[name], default=first)
-    in_loop = np.ndim(statistics[first].nonfinite_fraction) > 0
-    return f"{first}, number {turns[first]} of {size}" if in_loop else first
 
 
-def _common_parts(path: str, other: str) -> int:
-    """Return the number of parts that two paths have in common at their start."""
-    pairs = zip(path.split("/"), other.split("/"), strict=False)
-    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+def broken_array(state: Any) -> str | None:
+    """Return the path of the first array that is not finite everywhere, or None."""
+    return next((name for name, ok in finite_arrays(state).items() if not ok), None)
 
 
 def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
@@ -163,4 +147,4 @@ def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
     """
     wanted = "a function `objective(params, ...) -> (loss, aux)`"
     check_callable("objective", objective, wanted)
-    return _first_layer(measure(objective, *arguments, has_aux=True).responses)
+    return first_layer(_shares(measure(objective, *arguments, has_aux=True).responses))

@@ -185,10 +185,11 @@ WHERE = {
     "loss": (at_start(), logarithm, optax.sgd(0.1), None),
     "forward": (at_start(scale=3e38), regression, optax.sgd(0.1), "head"),
     "weights": (at_start(scale=np.nan), regression, optax.sgd(0.1), "scale"),
+    "inputs": (at_start(), regression, optax.sgd(0.1), None),
 }
 MESSAGES = {
-    "backward": "The gradient is not finite, although the loss is, at step 0 (seed "
-    "number 0). It starts in the derivative of what follows the output of: __call__.",
+    "backward": "The gradient is not finite at step 0 (seed number 0). The loss is "
+    "finite. The gradient is not from the output of __call__ on, so",
     "update": "First such parameter: body/bias.",
     "loss": "First layer that is not finite: none, only the loss.",
 }
@@ -198,6 +199,8 @@ MESSAGES = {
 def test_the_first_bad_number_of_a_step_is_named_in_that_step(stage):
     make, loss, optimizer, place = WHERE[stage]
     data = Labelled(np.full((2, 2), 1e3, np.float32), np.zeros((2, 2), np.float32))
+    if stage == "inputs":
+        data.y[1, 1] = np.nan
     program = compile_program(make, loss, optimizer, shuffled(data, 2), seeds=(0,))
     with pytest.raises(NonFiniteLoss) as caught:
         fit(program, 2, {})

@@ -55,10 +55,14 @@ class Monitor:
     The step may be jitted by `jax.jit` or `nnx.jit`, be the body of `jax.lax.scan`, and
     donate its arguments. The number of the step is in a `jax.Ref`, a cell of memory on
     the device that compiled functions can read and write, so the loop does not pass it
-    on. The numbers leave the program as one small array by `jax.debug.callback`, only
-    in the steps that are reported. With `every` up to 20 all steps are measured;
-    otherwise the steps that are reported evaluate loss and gradient once more, and the
-    others run as they would without the monitor.
+    on; with several devices pass `step`. The numbers leave the program as one small
+    array by `jax.debug.callback`, only in the steps that are reported. With `every` up
+    to 20 all steps are measured; otherwise the steps that are reported evaluate loss
+    and gradient once more, and the others are evaluated as without the monitor.
+
+    JAX starts a program with a callback in Python: about 10 microseconds for each array
+    that goes in or comes out are added to every step. Choose `only`, or a rare `every`,
+    where a step takes a few milliseconds.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.
@@ -151,7 +155,11 @@ class Monitor:
         jax.effects_barrier()
 
     def value_and_grad(
-        self, loss: Callable[..., Any], *, has_aux: bool = False
+        self,
+        loss: Callable[..., Any],
+        *,
+        has_aux: bool = False,
+        step: jax.Array | int | None = None,
     ) -> Callable[..., tuple[Any, Any]]:
         """Return the function that takes the place of `nnx.value_and_grad(loss)`.
 
@@ -159,6 +167,9 @@ class Monitor:
             loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
                 `has_aux=True`.
             has_aux: Whether `loss` returns `(scalar, aux)`.
+            step: Number of this step, such as `optimizer.step[...]`; None counts the
+                calls. Pass it if the program runs on several devices: the monitor's
+                own count is on one device.
 
         Returns:
             `differentiated(model, *args) -> (value, grads)`, where `value` is
@@ -175,24 +186,29 @@ class Monitor:
         @functools.wraps(loss)
         def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
             _check_module(model)
-            return evaluate(loss, has_aux, model, args)
+            return evaluate(loss, has_aux, step, model, args)
 
         return differentiated
 
-    def _measured(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+    def _measured(
+        self, loss: Any, has_aux: bool, step: Any, model: Any, args: tuple
+    ) -> Any:
         """Measure in every step, and report in some."""
         params = _params(model)
         flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
         numbers = numbers_of(flow, params, args)
-        self._report(flow.value, flow.grads, lambda: numbers)
+        self._report(step, flow.value, flow.grads, lambda: numbers)
         return ((flow.value, flow.aux) if has_aux else flow.value), flow.grads
 
-    def _twice(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+    def _twice(
+        self, loss: Any, has_aux: bool, step: Any, model: Any, args: tuple
+    ) -> Any:
         """Evaluate as without a monitor, and once more, measured, in some steps."""
         from flax import nnx
 
-        # What the first evaluation changes must not change the second.
         graphdef, before = nnx.split((model, args))
+        # A copy, because the first evaluation changes variables such as random keys.
+        before = jax.tree.map(lambda leaf: leaf, before)
         value, grads = nnx.value_and_grad(loss, has_aux=has_aux)(model, *args)
 
         def numbers() -> Numbers:
@@ -201,17 +217,22 @@ class Monitor:
             flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
             return numbers_of(flow, params, args)
 
-        self._report(value[0] if has_aux else value, grads, numbers)
+        self._report(step, value[0] if has_aux else value, grads, numbers)
         return value, grads
 
-    def _report(self, value: Any, grads: Any, numbers: Callable[[], Numbers]) -> None:
+    def _report(
+        self, step: Any, value: Any, grads: Any, numbers: Callable[[], Numbers]
+    ) -> None:
         """Count the step, and report its numbers if it is due or not finite."""
-        step, reported = self._state[...]
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((value, grads))]
         broken = ~jnp.stack(finite).all()
-        due = self._schedule(step) | (broken & (reported == 0))
-        after = step + 1, jnp.where(broken, 1, reported)
-        self._state[...] = jnp.stack(after).astype(jnp.int32)
+        due = broken
+        if step is None:
+            step, reported = self._state[...]
+            due = broken & (reported == 0)
+            after = step + 1, jnp.where(broken, 1, reported)
+            self._state[...] = jnp.stack(after).astype(jnp.int32)
+        due = self._schedule(step) | due
         jax.lax.cond(due, lambda: send(numbers(), self._receive, step), lambda: None)
 
     def _receive(self, numbers: Numbers, step: int) -> None:

@@ -98,6 +98,9 @@ SIGNATURES = {
         "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
         "other_cause='')",
         "verdicts(records)",
+        "Diagnosis(verdicts, records, flows)",
+        "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
+        "name='model')",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],

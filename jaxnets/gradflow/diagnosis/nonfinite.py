@@ -33,8 +33,9 @@ def nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
 def _is_broken(record: Record) -> bool:
     if record.metric == "nonfinite_share":
         return record.value > 0
-    # A norm of exactly zero has vanished, which is another verdict.
-    zero_norm = record.value == -math.inf and record.metric.endswith("gradient_norm")
+    # A gradient of exactly zero has vanished, which is another verdict, and biases are
+    # zero at first.
+    zero_norm = record.value == -math.inf and record.metric.endswith("_norm")
     return not math.isfinite(record.value) and not zero_norm
 
 
@@ -76,7 +77,7 @@ def _origin(broken: list[Record]) -> tuple[Record, str]:
     starts in the backward pass, at the highest position.
     """
     positioned = [record for record in broken if record.position is not None]
-    forward = [r for r in positioned if not r.metric.endswith("gradient_norm")]
+    forward = [r for r in positioned if not r.metric.endswith("_norm")]
     if forward:
         first = min(forward, key=lambda record: record.position or 0)
         return first, f"in the forward pass at {_name(first, forward)}"

@@ -100,7 +100,7 @@ SIGNATURES = {
         "verdicts(records)",
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
-        "name='model')",
+        "classes=None, name='model')",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],

@@ -14,6 +14,7 @@ from jaxnets.gradflow.evidence.networks import arguments_of, networks
 from jaxnets.gradflow.evidence.program import (
     Measured,
     Network,
+    array_dtypes,
     as_network,
     make_step,
 )
@@ -32,6 +33,7 @@ def collect(
     seeds: int = 3,
     optimizer: Any = None,
     steps: int = 0,
+    classes: int | None = None,
     name: str = "model",
 ) -> tuple[list[Record], list[Flow]]:
     """Measure networks before and, with `steps`, after training; return the records.
@@ -49,6 +51,7 @@ def collect(
         optimizer: An Optax transform. Without `steps` the size of its first update is
             measured, and nothing is trained.
         steps: How many updates to make.
+        classes: The number of classes, for the verdict on the loss at the start.
         name: Name of the network in the records.
 
     Returns:
@@ -72,6 +75,8 @@ def collect(
     check_callable("loss", loss, "a function `loss(model, batch)`")
     steps = as_count(steps, "steps", minimum=0, meaning="the number of updates")
     check_optimizer(optimizer, steps)
+    if classes is not None:
+        classes = as_count(classes, "classes", minimum=2)
     arguments = arguments_of(tuple(batches))
     models = networks(model_or_make, seeds)
     step = make_step(loss, optimizer)
@@ -96,6 +101,13 @@ def collect(
             for number, loss in enumerate(losses)
             if number
         ]
+    whole = records[0]._replace(place="", position=None)
+    if classes is not None:
+        records.append(whole._replace(metric="classes", value=float(classes)))
+    records += [
+        whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
+        for path, dtype, bits in array_dtypes(models[0])
+    ]
     return records, flows
 
 

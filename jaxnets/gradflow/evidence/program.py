@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxnets.gradflow.evidence.arrays import ArrayStats, array_stats
+from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
@@ -78,14 +78,15 @@ def make_step(
         model = nnx.merge(graphdef, state, copy=True)
         args = nnx.merge(args_graphdef, args_state, copy=True)
         flow = measure_module(objective, model, *args, has_aux=True)
-        params, updates = _params(model), None
+        params, updates, after = _params(model), None, None
         if optimizer is not None:
             updates, opt_state = _update(
                 optimizer, flow, opt_state, params, (objective, model, args)
             )
-        arrays = array_stats(params, flow.grads, updates)
-        if updates is not None:
-            nnx.update(model, _moved(params, updates))
+            after = _moved(params, updates)
+        arrays = array_stats(params, flow.grads, updates, after)
+        if after is not None:
+            nnx.update(model, after)
         return Measured(flow, arrays), nnx.state(model), opt_state
 
     def step(network: Network, args: tuple[Any, ...]) -> tuple[Measured, Network]:
@@ -100,6 +101,20 @@ def make_step(
         return measured, network._replace(state=state, opt_state=opt_state)
 
     return step
+
+
+def array_dtypes(model: Any) -> list[tuple[str, str, float]]:
+    """Return path, dtype and bits of each parameter array of a model.
+
+    Example:
+        >>> from flax import nnx
+        >>> array_dtypes(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+        [('bias', 'float32', 32.0), ('kernel', 'float32', 32.0)]
+    """
+    return [
+        (array_name(path), str(leaf.dtype), 8.0 * leaf.dtype.itemsize)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_params(model))
+    ]
 
 
 def _params(model: Any) -> Any:

@@ -18,14 +18,16 @@ class Block(nnx.Module):
         self.norm1 = nnx.BatchNorm(outputs, rngs=rngs)
         self.conv2 = nnx.Conv(outputs, outputs, **conv)
         self.norm2 = nnx.BatchNorm(outputs, rngs=rngs)
-        self.shortcut = None
-        if inputs != outputs:
-            self.shortcut = nnx.Conv(inputs, outputs, (1, 1), stride, rngs=rngs)
+        self.shortcut = (
+            nnx.identity
+            if inputs == outputs
+            else nnx.Conv(inputs, outputs, (1, 1), stride, rngs=rngs)
+        )
 
     def __call__(self, x):
         """Return the images after the block."""
         y = self.norm2(self.conv2(nnx.relu(self.norm1(self.conv1(x)))))
-        return nnx.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        return nnx.relu(y + self.shortcut(x))
 
 
 class ResNet(nnx.Module):

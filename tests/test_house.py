@@ -64,6 +64,7 @@ ALLOWED = {
     "gradflow/modules.py": {"flax"},
     "gradflow/evidence/networks.py": {"flax"},
     "gradflow/evidence/program.py": {"flax", "optax"},
+    "gradflow/program/tracing.py": {"flax"},
 }
 MOST_FILES = 12
 MOST_FILE_LINES = 200

@@ -112,7 +112,7 @@ def measure_module(
         # Merged inside, so that all variables belong to this trace.
         merged = nnx.merge(graphdef, params, variables, arrays, copy=True)
         copy, copied_args = merged
-        _insert_taps(copy)
+        insert_taps(copy)
         result = loss(copy, *copied_args)
         value, aux = as_pair(result) if has_aux else (result, None)
         _, params_after, variables, _ = nnx.split(merged, *kinds)
@@ -139,7 +139,7 @@ def _changed_variables(before: Any, after: Any) -> Any:
     return nnx.from_flat_state(changed)
 
 
-def _insert_taps(model: Any) -> None:
+def insert_taps(model: Any) -> None:
     """Change the classes of `model` and its submodules to ones that tap the output."""
     from flax import nnx
 

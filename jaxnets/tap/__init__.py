@@ -8,6 +8,7 @@ both.
 from jaxnets.tap.branches import branch
 from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, logs_by_name
+from jaxnets.tap.marks import MARK, mark
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
 from jaxnets.tap.trace import (
@@ -17,11 +18,13 @@ from jaxnets.tap.trace import (
     next_call_number,
     record_taps,
     scope,
+    shows_taps,
     with_same_taps,
 )
 
 
 __all__ = [
+    "MARK",
     "SATURATED",
     "LogKey",
     "Recording",
@@ -32,10 +35,12 @@ __all__ = [
     "branch",
     "is_measuring",
     "logs_by_name",
+    "mark",
     "next_call_number",
     "record_taps",
     "reverse_only",
     "scope",
+    "shows_taps",
     "tap",
     "taps_by_hand",
     "with_same_taps",

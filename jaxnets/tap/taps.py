@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, make_logs
+from jaxnets.tap.marks import mark
 from jaxnets.tap.statistics import ResponseStats, summarise_response
-from jaxnets.tap.trace import check_name, is_measuring, new_key
+from jaxnets.tap.trace import check_name, is_measuring, new_key, shows_taps
 
 
 # Arrays and their cotangents, by the name of the tap.
@@ -53,6 +54,8 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     key = new_key(name)
     if key is None:
         return x
+    if shows_taps():
+        return mark(x, key)
     message = (
         f"`tap` {name!r} is measured, which does not support forward mode, as in "
         "jax.jvp, jax.jacfwd and jax.linearize. Take the tap out, or pass to `only` "

@@ -68,6 +68,8 @@ _scope_path = jax.make_user_context(default_value=None)
 _patterns = jax.make_user_context(default_value=None)
 # The number of a trace that may not use functions from JAX's cache, otherwise None.
 _retraced = jax.make_user_context(default_value=None)
+# Whether taps are equations of the program and measure nothing.
+_as_marks = jax.make_user_context(default_value=False)
 # The recording of the trace in each thread.
 _thread = threading.local()
 
@@ -113,7 +115,10 @@ def scope(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def record_taps(
-    patterns: tuple[str, ...] | None = None, *, retrace: bool = False
+    patterns: tuple[str, ...] | None = None,
+    *,
+    retrace: bool = False,
+    as_marks: bool = False,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
@@ -121,6 +126,8 @@ def record_taps(
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
         retrace: Whether functions in JAX's cache are traced again.
+        as_marks: Whether each tap is an equation of the traced program, as `mark`
+            inserts it, and measures nothing.
 
     Yields:
         The recording of the taps.
@@ -129,7 +136,12 @@ def record_taps(
     _thread.recording = recording = Recording()
     try:
         number = recording.number if retrace else None
-        with _scope_path(()), _patterns(patterns), _retraced(number):
+        with (
+            _scope_path(()),
+            _patterns(patterns),
+            _retraced(number),
+            _as_marks(as_marks),
+        ):
             yield recording
     finally:
         vars(_thread).clear()
@@ -139,6 +151,11 @@ def record_taps(
 def is_measuring() -> bool:
     """Return whether the current trace is measured, so that taps are inserted."""
     return _scope_path.value is not None
+
+
+def shows_taps() -> bool:
+    """Return whether taps are equations of the program that is traced."""
+    return _as_marks.value
 
 
 def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], Any]]:

@@ -1,0 +1,73 @@
+"""The loss of an NNX module as a jaxpr, in which taps are equations.
+
+This file knows Flax, and imports it inside its functions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnets.arguments import as_switch, check_callable
+from jaxnets.gradflow.logs import as_pair
+from jaxnets.gradflow.modules import insert_taps
+from jaxnets.gradflow.program.taps import MODEL
+from jaxnets.tap import record_taps
+
+
+class Traced(NamedTuple):
+    """A traced loss.
+
+    Attributes:
+        jaxpr: The closed jaxpr, with the loss as its only result.
+        params: The paths of the parameters, in the order of the first arguments.
+        others: The number of the model's other arrays, which are the next arguments.
+        modules: The paths of the model's modules.
+        arguments: All arguments.
+    """
+
+    jaxpr: Any
+    params: list[str]
+    others: int
+    modules: set[str]
+    arguments: list[Any]
+
+
+def trace_loss(
+    loss: Callable[..., Any], model: Any, args: tuple[Any, ...], has_aux: bool
+) -> Traced:
+    """Trace `loss(model, *args)` with a mark at the output of every module.
+
+    Raises:
+        TypeError: If `model` is not an `nnx.Module` or `loss` is not a function.
+    """
+    from flax import nnx
+
+    if not isinstance(model, nnx.Module):
+        raise TypeError(
+            f"`model` is of type {type(model).__name__}; wanted an nnx.Module. Put the "
+            "parameters of a pure function into one."
+        )
+    check_callable("loss", loss, "a function `loss(model, *args)`")
+    has_aux = as_switch(has_aux, "has_aux")
+
+    def of_model(path, _) -> bool:
+        return path[0] == 0
+
+    def is_param(path, leaf) -> bool:
+        return of_model(path, leaf) and isinstance(leaf, nnx.Param)
+
+    graphdef, params, others, data = nnx.split((model, args), is_param, of_model, ...)
+
+    def pure_loss(params, others, data):
+        copy, copied_args = nnx.merge(graphdef, params, others, data, copy=True)
+        insert_taps(copy)
+        result = loss(copy, *copied_args)
+        return as_pair(result)[0] if has_aux else result
+
+    with record_taps(retrace=True, as_marks=True):
+        jaxpr = jax.make_jaxpr(pure_loss)(params, others, data)
+    paths = ["/".join(map(str, path[1:])) for path, _ in nnx.to_flat_state(params)]
+    modules = {"/".join(map(str, path)) or MODEL for path, _ in nnx.iter_modules(model)}
+    leaves = jax.tree.leaves((params, others, data))
+    return Traced(jaxpr, paths, len(jax.tree.leaves(others)), modules, leaves)

@@ -153,6 +153,17 @@ def make_figure(
     return Figure(study, plot, charts, extent, families, notes)
 
 
+def first_look(figure: Figure) -> Figure:
+    """Return the last panel of a figure alone, without theory's lines."""
+    panel = figure.panels[-1]
+    measured = [line for line in panel.lines if line.role not in THEORY_ROLES]
+    lines = measured or panel.lines
+    return figure._replace(
+        panels=[panel._replace(lines=lines)],
+        extent=vertical_range(lines, figure.plot.axes),
+    )
+
+
 def _grouped(
     spots: Iterable[tuple[Record, Spot]], families: Sequence[str]
 ) -> dict[tuple[str, str, str], dict[float, list[Record]]]:

@@ -30,6 +30,22 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+class Headline(NamedTuple):
+    """What a study found, for the reader who looks at nothing else.
+
+    Attributes:
+        number: The one number, with its unit.
+        sentence: The rest of the sentence that begins with the number.
+        plot: Name of the plot that shows it.
+        subject: What a verdict's `where` begins with if its remedy belongs here.
+    """
+
+    number: str
+    sentence: str
+    plot: str
+    subject: str
+
+
 class Section(NamedTuple):
     """What the page shows of one study.
 
@@ -37,9 +53,10 @@ class Section(NamedTuple):
         study: Name of the study in the records.
         title: Heading of the section.
         question: What the study asks, in a sentence or two.
-        figures: The figures that have records.
+        figures: The figures that have records, the most important ones first.
         table: The results in numbers; None if there are none.
         absent: Titles of the figures that have no records.
+        headline: What the study found; None if its records do not say.
     """
 
     study: str
@@ -48,6 +65,7 @@ class Section(NamedTuple):
     figures: list[AnyFigure]
     table: Table | None
     absent: list[str]
+    headline: Headline | None = None
 
 
 class Column(NamedTuple):
@@ -78,6 +96,7 @@ def make_section(
     plots: Iterable[tuple[Plot, Spots]],
     table: Table | None,
     present: set[str],
+    headline: Headline | None = None,
 ) -> Section:
     """Return the section with the plots that have records; the others are absent.
 
@@ -87,6 +106,7 @@ def make_section(
         plots: Each plot with its records and where they are drawn.
         table: The results in numbers.
         present: All families of the study.
+        headline: What the study found.
     """
     figures, absent = [], []
     for plot, spots in plots:
@@ -95,7 +115,8 @@ def make_section(
             absent.append(plot.title)
         else:
             figures.append(drawn)
-    return Section(study, section_title(study), question, figures, table, absent)
+    title = section_title(study)
+    return Section(study, title, question, figures, table, absent, headline)
 
 
 def make_table(

@@ -88,7 +88,9 @@ def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
             tag("span", str(verdict.get("where") or ""), class_="where"),
         ],
         [
-            tag("p", typeset(str(verdict.get("sentence") or "No sentence was written."))),
+            tag(
+                "p", typeset(str(verdict.get("sentence") or "No sentence was written."))
+            ),
             *([tag("p", tag("strong", "Cause: "), cause)] if cause else []),
             action_html(remedy),
             _background(verdict),

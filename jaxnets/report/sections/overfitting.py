@@ -58,8 +58,9 @@ def _headline(gaps: list[Record]) -> Headline | None:
     if not found:
         return None
     (first, gap), *others = found.items()
-    sentence = f"is the gap between validation and training loss with {first}" + "".join(
-        f", {number(other, 2)} with {name}" for name, other in others
+    sentence = (
+        f"is the gap between validation and training loss with {first}"
+        + "".join(f", {number(other, 2)} with {name}" for name, other in others)
     )
     return Headline(f"{number(gap, 2)} nats", f"{sentence}.", _LOSS.name, first)
 

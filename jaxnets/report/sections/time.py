@@ -70,9 +70,7 @@ def _headline(gradients: list[Record], solved: list[Record]) -> Headline | None:
     moment, plot = ("trained", _AFTER) if trained else ("untrained", _BEFORE)
     found = trained or before_training(gradients)
     length = max((record.size for record in found), default=0.0)
-    arrivals = {
-        name: arrival(found, name, length) for name in STUDIES["time"].families
-    }
+    arrivals = {name: arrival(found, name, length) for name in STUDIES["time"].families}
     shares = {
         name: format_power_of_ten(share)
         for name, share in arrivals.items()
@@ -83,8 +81,7 @@ def _headline(gradients: list[Record], solved: list[Record]) -> Headline | None:
     (first, number), *others = shares.items()
     sentence = (
         f"of the gradient reaches the first of {length:g} time steps in the {moment} "
-        f"{first}"
-        + "".join(f", {share} in the {name}" for name, share in others)
+        f"{first}" + "".join(f", {share} in the {name}" for name, share in others)
     )
     means = {
         name: over_seeds(r for r in solved if (r.family, r.size) == (name, length))

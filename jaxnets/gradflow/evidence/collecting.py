@@ -16,12 +16,20 @@ from jaxnets.gradflow.evidence.program import (
     Network,
     array_dtypes,
     as_network,
+    loss_structure,
     make_step,
 )
+from jaxnets.gradflow.evidence.structure import (
+    arranged,
+    layer_patterns,
+    structure_records,
+)
 from jaxnets.gradflow.measurement import Flow
+from jaxnets.gradflow.program import Structure
 from jaxnets.runs.records import Record
 
 
+GRADIENT = "log10_gradient_norm"
 Step = Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]
 
 
@@ -79,6 +87,7 @@ def collect(
         classes = as_count(classes, "classes", minimum=2)
     arguments = arguments_of(tuple(batches))
     models = networks(model_or_make, seeds)
+    structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)
     records: list[Record] = []
     flows: list[Flow] = []
@@ -91,7 +100,7 @@ def collect(
             losses, network = _train(step, network, arguments, steps)
             moments.append((steps, [step(network, args)[0] for args in arguments]))
         for moment, found in moments:
-            rows = [_records(measured, name, moment) for measured in found]
+            rows = [_records(measured, structure, name, moment) for measured in found]
             alone = model is model_or_make
             records += _each_a_seed(rows) if alone else _mean(rows, seed)
         whole = records[-1]._replace(metric="loss", place="", position=None, seed=seed)
@@ -108,6 +117,8 @@ def collect(
         whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
         for path, dtype, bits in array_dtypes(models[0])
     ]
+    places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
+    records += structure_records(structure, list(places), whole)
     return records, flows
 
 
@@ -143,9 +154,13 @@ def _train(
     return losses, network
 
 
-def _records(measured: Measured, name: str, step: int) -> list[Record]:
+def _records(
+    measured: Measured, structure: Structure, name: str, step: int
+) -> list[Record]:
     """Return the records of one network and one batch."""
-    records = flow_records(measured.flow, name=name, step=step)
+    flow = arranged(measured.flow, structure)
+    stacks = layer_patterns(structure)
+    records = flow_records(flow, name=name, step=step, stacks=stacks)
     whole = records[0]._replace(place="", position=None)
     return records + [
         whole._replace(metric=metric, place=place, value=value)

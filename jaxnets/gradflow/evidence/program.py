@@ -10,6 +10,7 @@ from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.program import Structure, trace_structure
 
 
 class Measured(NamedTuple):
@@ -45,6 +46,23 @@ def as_network(model: Any, optimizer: Any) -> Network:
     return Network(graphdef, state, opt_state)
 
 
+def as_objective(loss: Callable[..., Any]) -> Callable[..., tuple[Any, None]]:
+    """Return a loss that returns `(scalar, None)`, whether or not it had an aux."""
+
+    def objective(model: Any, *args: Any) -> tuple[Any, None]:
+        result = loss(model, *args)
+        return (as_pair(result)[0] if isinstance(result, tuple) else result), None
+
+    return objective
+
+
+def loss_structure(
+    loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
+) -> Structure:
+    """Return the structure of a loss that may have an aux."""
+    return trace_structure(as_objective(loss), model, *args, has_aux=True)
+
+
 def make_step(
     loss: Callable[..., Any], optimizer: Any
 ) -> Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]:
@@ -69,9 +87,7 @@ def make_step(
     """
     from flax import nnx
 
-    def objective(model: Any, *args: Any) -> tuple[Any, None]:
-        result = loss(model, *args)
-        return (as_pair(result)[0] if isinstance(result, tuple) else result), None
+    objective = as_objective(loss)
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def compiled(graphdef, args_graphdef, state, opt_state, args_state):

@@ -25,11 +25,16 @@ from jaxnets.gradflow.evidence.structure import (
     structure_records,
 )
 from jaxnets.gradflow.measurement import Flow
+from jaxnets.gradflow.probes import make_probes
 from jaxnets.gradflow.program import Structure
 from jaxnets.runs.records import Record
 
 
 GRADIENT = "log10_gradient_norm"
+WOKEN = "log10_woken_gradient_norm"
+# The updates after which a part that starts at zero should have a gradient. Each zero
+# in a row, such as a gate and the layer after it, takes one.
+WAKING = 3
 Step = Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]
 
 
@@ -89,12 +94,14 @@ def collect(
     models = networks(model_or_make, seeds)
     structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)
+    probes = make_probes(loss, models[0], arguments[0])
     records: list[Record] = []
     flows: list[Flow] = []
     for seed, model in enumerate(models):
         network = as_network(model, optimizer)
         before = [step(network, args)[0] for args in arguments]
         flows += [measured.flow for measured in before]
+        woken = _woken(step, network, arguments, before)
         moments, losses = [(0, before)], []
         if steps:
             losses, network = _train(step, network, arguments, steps)
@@ -104,6 +111,11 @@ def collect(
             alone = model is model_or_make
             records += _each_a_seed(rows) if alone else _mean(rows, seed)
         whole = records[-1]._replace(metric="loss", place="", position=None, seed=seed)
+        records += [
+            whole._replace(metric=WOKEN, place=place, value=value, step=0)
+            for place, value in woken.items()
+        ]
+        records += probes(whole._replace(step=0), model, arguments[0])
         records += [
             whole._replace(step=number, value=float(loss))
             # The losses before the first update and after the last are there already.
@@ -141,6 +153,33 @@ def check_optimizer(optimizer: Any, steps: int) -> None:
             f"`optimizer` is of type {type(optimizer).__name__}; wanted an Optax "
             "transform, such as `optax.adam(1e-3)`."
         )
+
+
+def _woken(
+    step: Step,
+    network: Network,
+    arguments: list[tuple[Any, ...]],
+    before: list[Measured],
+) -> dict[str, float]:
+    """Return log10 of the largest gradient after a few updates, of some arrays.
+
+    These are the arrays whose gradient is exactly zero before the first update. Behind
+    a part that starts at zero it is zero at first, and not after.
+    """
+    asleep = {
+        place
+        for place in before[0].arrays
+        if all(measured.arrays[place].gradient == 0 for measured in before)
+    }
+    largest = dict.fromkeys(asleep, -np.inf)
+    for _ in range(WAKING if asleep else 0):
+        _, network = step(network, arguments[0])
+        measured, _ = step(network, arguments[0])
+        with np.errstate(divide="ignore"):
+            for place in asleep:
+                norm = np.log10(np.float64(measured.arrays[place].gradient))
+                largest[place] = max(largest[place], float(norm))
+    return largest
 
 
 def _train(

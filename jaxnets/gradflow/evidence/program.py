@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.program import Structure, trace_structure
+from jaxnets.gradflow.trees import unit_and_norm
 
 
 class Measured(NamedTuple):
@@ -69,8 +71,8 @@ def make_step(
     """Return `step(network, args) -> (measured, network after the update)`.
 
     One program measures and trains, because compiling takes most of the time. Without
-    an optimiser only what the forward pass changes is new, such as BatchNorm's
-    statistics.
+    an optimiser each array moves by a hundredth of its size, which shows whether a
+    part that starts at zero wakes up.
 
     Args:
         loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
@@ -101,8 +103,7 @@ def make_step(
             )
             after = _moved(params, updates)
         arrays = array_stats(params, flow.grads, updates, after)
-        if after is not None:
-            nnx.update(model, after)
+        nnx.update(model, _nudged(params, flow.grads) if after is None else after)
         return Measured(flow, arrays), nnx.state(model), opt_state
 
     def step(network: Network, args: tuple[Any, ...]) -> tuple[Measured, Network]:
@@ -163,6 +164,20 @@ def _update(
         grad=flow.grads,
         value_fn=value_fn,
     )
+
+
+def _nudged(params: Any, grads: Any) -> Any:
+    """Return the parameters after a small step, of one size for every array."""
+
+    def moved(param: jax.Array, grad: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(param.dtype, jnp.floating):
+            return param
+        (unit,), norm = unit_and_norm([grad])
+        (_,), size = unit_and_norm([param])
+        step = 0.01 * jnp.maximum(size, 0.1 * param.size**0.5)
+        return jnp.where(norm > 0, param - step * unit, param).astype(param.dtype)
+
+    return jax.tree.map(moved, params, grads)
 
 
 def _moved(params: Any, updates: Any) -> Any:

@@ -17,22 +17,20 @@ from jax.interpreters import ad, batching, mlir
 MARK = "tap_mark"
 
 
-def mark(x: Any, key: str, kind: str = "", *, added: bool = False) -> jax.Array:
-    """Return `x`, through an equation that carries `key` and `kind`.
+def mark(x: Any, key: str) -> jax.Array:
+    """Return `x`, through an equation that carries `key`.
 
     Args:
         x: An array.
         key: What `new_key` returned.
-        kind: The activation that computed `x`, such as "relu"; empty if unknown.
-        added: Whether the program was changed to have this tap.
 
     Example:
-        >>> print(jax.make_jaxpr(lambda x: mark(x, "h#0.0", "relu"))(1.0))
+        >>> print(jax.make_jaxpr(lambda x: mark(x, "h#0.0"))(1.0))
         { lambda ; a:f32[]. let
-            b:f32[] = tap_mark[added=False batched=0 key=h#0.0 kind=relu] a
+            b:f32[] = tap_mark[batched=0 key=h#0.0] a
           in (b,) }
     """
-    return _mark.bind(jnp.asarray(x), key=key, kind=kind, added=added, batched=0)
+    return _mark.bind(jnp.asarray(x), key=key, batched=0)
 
 
 def _jvp(primals, tangents, **params: Any):
@@ -42,7 +40,9 @@ def _jvp(primals, tangents, **params: Any):
 
 
 def _batch(arguments, axes, *, batched: int, **params: Any):
-    return _mark.bind(*arguments, batched=batched + 1, **params), axes[0]
+    # The axes that `vmap` added come first.
+    x = jnp.moveaxis(arguments[0], axes[0], 0)
+    return _mark.bind(x, batched=batched + 1, **params), 0
 
 
 _mark = Primitive(MARK)

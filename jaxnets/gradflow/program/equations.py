@@ -1,7 +1,10 @@
 """How the equations of a jaxpr open: the bodies of calls, loops and branches."""
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from jaxnets.platforms import default_platform
@@ -14,6 +17,8 @@ COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "is_finite"})
 # They take a part of an array.
 SLICES = frozenset({"slice", "dynamic_slice", "gather", "split", "squeeze"})
 STOPS = "stop_gradient"
+CALLS = ("jit", "pjit", "closed_call", "core_call")
+CHECKPOINTS = ("remat2", "remat", "checkpoint")
 # Derivatives of their own: what is inside does not say how a gradient passes.
 CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_lin")
 
@@ -49,6 +54,17 @@ class Counts(NamedTuple):
 def as_body(jaxpr: Any) -> Body:
     """Return a jaxpr, which may be closed, as a `Body`."""
     return Body(getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ())))
+
+
+def bodies(eqn: JaxprEqn) -> list[Body]:
+    """Return the bodies of a call, a scan or a `cond`; none of other equations."""
+    name = eqn.primitive.name
+    if name == "scan":
+        return [as_body(eqn.params["jaxpr"])]
+    if name == "cond":
+        return branches(eqn)
+    body = called(eqn)
+    return [] if body is None else [body]
 
 
 def called(eqn: JaxprEqn) -> Body | None:
@@ -95,6 +111,23 @@ def branches(eqn: JaxprEqn) -> list[Body]:
     here = default_platform()
     fits = [names is None or here in names for names in platforms]
     return [bodies[fits.index(True) if True in fits else -1]]
+
+
+def evaluate(eqn: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
+    """Return the results of an equation."""
+    bound = eqn.primitive.get_bind_params(eqn.params)
+    # Until JAX 0.11 the functions inside an equation were arguments of it.
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    with written_at(eqn), eqn.ctx.manager:
+        results = eqn.primitive.bind(*functions, *arguments, **params)
+    return results if eqn.primitive.multiple_results else [results]
+
+
+def written_at(eqn: JaxprEqn) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which equations get the lines of code of `eqn`."""
+    names = source_info_util.current_name_stack() + eqn.source_info.name_stack
+    traceback = eqn.source_info.traceback
+    return source_info_util.user_context(traceback, name_stack=names)
 
 
 def is_literal(atom: Any) -> bool:

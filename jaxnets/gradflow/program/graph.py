@@ -21,16 +21,12 @@ class Mark(NamedTuple):
     Attributes:
         vertex: The vertex of the tapped array.
         key: The tap's key.
-        kind: The activation that computed the array, or an empty string.
-        added: Whether `tap_activations` added the tap.
         batched: The number of axes that `jax.vmap` added.
         scans: The scans around it, outermost first, by their number.
     """
 
     vertex: int
     key: str
-    kind: str
-    added: bool
     batched: int
     scans: tuple[int, ...]
 

@@ -1,8 +1,11 @@
 """Which equations of a jaxpr are activations."""
 
 import os
+import pathlib
+from collections import defaultdict
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Var
 
@@ -33,6 +36,9 @@ KINDS = {
 
 # The file of JAX that they are written in.
 _FILE = os.path.join("_src", "nn", "functions.py")
+# The directories of JAX and of this library's functions.
+_JAX = os.path.dirname(jax.__file__) + os.sep
+_FUNCTIONAL = os.path.join(str(pathlib.Path(__file__).parents[2]), "functional", "")
 
 
 def activations(jaxpr: Jaxpr) -> dict[Var, str]:
@@ -49,20 +55,20 @@ def activations(jaxpr: Jaxpr) -> dict[Var, str]:
         ['relu', 'softmax']
     """
     parts = [_written_in(eqn) for eqn in jaxpr.eqns]
-    # The last equation of a function in several equations is one whose result is used
-    # outside of the function.
-    inside: dict[Var, set[str]] = {}
+    # The result of a function in several equations is the one that others read.
+    readers: defaultdict[Any, set[str]] = defaultdict(set)
     for eqn, part in zip(jaxpr.eqns, parts, strict=True):
         for atom in eqn.invars:
             if isinstance(atom, Var):
-                inside.setdefault(atom, set()).add(part)
+                readers[atom].add(part)
     found = {}
     for eqn, part in zip(jaxpr.eqns, parts, strict=True):
         kind = part or _kind(eqn)
-        (result, *others) = eqn.outvars or [None]
-        if not kind or others or not _is_floating(result):
+        if not kind or len(eqn.outvars) != 1 or _is_ours(eqn):
             continue
-        if not part or result in jaxpr.outvars or inside.get(result, set()) - {part}:
+        result = eqn.outvars[0]
+        ends = not part or result in jaxpr.outvars or readers[result] - {part}
+        if ends and _is_floating(result):
             found[result] = KINDS[kind]
     return found
 
@@ -73,7 +79,8 @@ def _kind(eqn: JaxprEqn) -> str:
     if name in ("jit", "pjit", "custom_jvp_call"):
         name = eqn.params.get("name") or _name_of_call(eqn)
     elif name == "max" and any(_is_zero(atom) for atom in eqn.invars):
-        name = "relu"
+        # Flax's layers of normalisation keep the variance from being negative.
+        name = "" if "flax" in _caller(eqn) else "relu"
     return name if name in KINDS else ""
 
 
@@ -90,15 +97,33 @@ def _written_in(eqn: JaxprEqn) -> str:
     Some of these functions, such as `gelu` and `softmax`, are not jitted, so that no
     equation has their name.
     """
-    traceback = eqn.source_info.traceback
-    for frame in [] if traceback is None else traceback.frames:
+    for frame in _frames(eqn):
         if frame.function_name in KINDS and frame.file_name.endswith(_FILE):
             return frame.function_name
     return ""
 
 
+def _is_ours(eqn: JaxprEqn) -> bool:
+    """Return whether a function of this library computes it, which has its own taps."""
+    return any(frame.file_name.startswith(_FUNCTIONAL) for frame in _frames(eqn))
+
+
+def _caller(eqn: JaxprEqn) -> tuple[str, ...]:
+    """Return the parts of the path of the innermost file outside of JAX."""
+    files = (frame.file_name for frame in _frames(eqn))
+    path = next((name for name in files if not name.startswith(_JAX)), "")
+    return pathlib.PurePath(path).parts
+
+
+def _frames(eqn: JaxprEqn) -> list[Any]:
+    """Return the calls in which the equation was traced, innermost first."""
+    traceback = eqn.source_info.traceback
+    return [] if traceback is None else traceback.frames
+
+
 def _is_zero(atom: Any) -> bool:
-    return equations.is_literal(atom) and jnp.ndim(atom.val) == 0 and atom.val == 0
+    is_number = equations.is_literal(atom) and jnp.ndim(atom.val) == 0
+    return is_number and bool(atom.val == 0)
 
 
 def _is_floating(variable: Any) -> bool:

@@ -30,8 +30,7 @@ def chains(edges: Edges, taps: Sequence[Tap], loss: int) -> tuple[tuple[str, ...
     after = immediate_dominators(edges, loss)
     groups: defaultdict[tuple[object, ...], list[Tap]] = defaultdict(list)
     for tap in taps:
-        if not tap.added:
-            groups[tap.loop].append(tap)
+        groups[tap.loop].append(tap)
     found: list[list[Tap]] = []
     for loop in sorted(groups, key=len):
         # The network itself is outside of the loops, unless all of it is in one.

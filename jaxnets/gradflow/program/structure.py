@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jaxnets.gradflow.program.added_taps import with_replay
 from jaxnets.gradflow.program.blocked import Blocked, blocked
 from jaxnets.gradflow.program.graph import Graph, reach, reverse
+from jaxnets.gradflow.program.replay import Replay
 from jaxnets.gradflow.program.series import chains
 from jaxnets.gradflow.program.taps import live_taps, unrolled
 from jaxnets.gradflow.program.tracing import trace_loss
@@ -71,7 +73,8 @@ def trace_structure(
 
     Source: Cooper, Harvey and Kennedy 2001, "A Simple, Fast Dominance Algorithm".
     """
-    traced = trace_loss(loss, model, args, has_aux)
+    replay = Replay()
+    traced = trace_loss(with_replay(loss, replay), model, args, has_aux)
     graph = Graph(traced.jaxpr)
     count = len(traced.params)
     params = dict(zip(traced.params, graph.inputs[:count], strict=True))
@@ -88,10 +91,13 @@ def trace_structure(
     data = graph.inputs[count + traced.others :]
     taps = live_taps(graph, live, list(params.values()))
     taps, repeated = unrolled(graph, taps, data, traced.modules)
+    not_added = [tap for tap in taps if tap.base not in replay.added]
     return Structure(
-        chains=chains(edges, taps, end),
+        chains=chains(edges, not_added, end),
         axes={tap.name: tap.axis for tap in taps if tap.axis},
         repeated=repeated,
         blocked=blocked(graph, params, end),
-        activations={tap.name: tap.kind for tap in taps if tap.kind},
+        activations={
+            tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds
+        },
     )

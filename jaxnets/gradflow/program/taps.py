@@ -21,8 +21,6 @@ class Tap(NamedTuple):
         name: Its name, as `measure` gives it.
         base: The name without the number of the call.
         vertex: The vertex of the tapped array.
-        kind: The activation that computed it, or an empty string.
-        added: Whether `tap_activations` added the tap.
         axis: What the first axis of its statistics counts, or an empty string.
         loop: Taps with the same value have statistics that can be compared.
     """
@@ -30,8 +28,6 @@ class Tap(NamedTuple):
     name: str
     base: str
     vertex: int
-    kind: str
-    added: bool
     axis: str
     loop: tuple[object, ...]
 
@@ -61,8 +57,7 @@ def live_taps(graph: Graph, live: set[int], params: Sequence[int]) -> list[Tap]:
         deep = len(mark.scans) == 1 and axis == "layers"
         loop = () if deep else mark.scans
         loop += ("vmap",) * mark.batched
-        what = mark.kind, mark.added
-        found.append(Tap(name, base, mark.vertex, *what, axis, loop))
+        found.append(Tap(name, base, mark.vertex, axis, loop))
     return found
 
 

@@ -34,9 +34,21 @@ class Traced(NamedTuple):
 
 
 def trace_loss(
-    loss: Callable[..., Any], model: Any, args: tuple[Any, ...], has_aux: bool
+    loss: Callable[..., Any],
+    model: Any,
+    args: tuple[Any, ...],
+    has_aux: bool,
+    transform: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda f: f,
 ) -> Traced:
     """Trace `loss(model, *args)` with a mark at the output of every module.
+
+    Args:
+        loss: The loss.
+        model: An `nnx.Module`.
+        args: Its further arguments.
+        has_aux: Whether `loss` returns `(scalar, aux)`.
+        transform: What to trace instead of the function of the parameters, the model's
+            other arrays and the rest, such as `jax.grad` of it.
 
     Raises:
         TypeError: If `model` is not an `nnx.Module` or `loss` is not a function.
@@ -60,7 +72,7 @@ def trace_loss(
         return as_pair(result)[0] if has_aux else result
 
     with record_taps(retrace=True, as_marks=True):
-        jaxpr = jax.make_jaxpr(pure_loss)(params, others, data)
+        jaxpr = jax.make_jaxpr(transform(pure_loss))(params, others, data)
     paths = ["/".join(map(str, path[1:])) for path, _ in nnx.to_flat_state(params)]
     modules = {"/".join(map(str, path)) or MODEL for path, _ in nnx.iter_modules(model)}
     leaves = jax.tree.leaves((params, others, data))
@@ -82,3 +94,38 @@ def _split(model: Any, args: tuple[Any, ...]) -> Any:
         return of_model(path, leaf) and isinstance(leaf, nnx.Param)
 
     return nnx.split((model, args), is_param, of_model, ...)
+
+
+def traced_call(
+    function: Callable[..., Any], args: tuple[Any, ...]
+) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
+    """Trace `function(*args)`, in which taps are marks, as a function of arrays.
+
+    Args:
+        function: A function of modules and arrays. It may change the modules.
+        args: Its arguments.
+
+    Returns:
+        The closed jaxpr, its arguments, and a function that takes the results of the
+        jaxpr, changes the modules in `args` and returns what `function` returned.
+    """
+    from flax import nnx
+
+    # Variables are updated in place; arrays are not.
+    graphdef, *states = nnx.split(args, nnx.Variable, ...)
+
+    def pure(variables: Any, arrays: Any) -> tuple[Any, Any]:
+        merged = nnx.merge(graphdef, variables, arrays, copy=True)
+        result = function(*merged)
+        return result, nnx.split(merged, nnx.Variable, ...)[1]
+
+    with record_taps(retrace=True, as_marks=True):
+        jaxpr, shapes = jax.make_jaxpr(pure, return_shape=True)(*states)
+
+    def finish(results: list[Any]) -> Any:
+        structure = jax.tree.structure(shapes)
+        result, changed = jax.tree.unflatten(structure, results)
+        nnx.update(args, changed)
+        return result
+
+    return jaxpr, jax.tree.leaves(states), finish

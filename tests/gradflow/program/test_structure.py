@@ -7,7 +7,7 @@ from flax import nnx
 
 from jaxnets import nn
 from jaxnets.gradflow import measure_module, tap
-from jaxnets.gradflow.program import trace_structure
+from jaxnets.gradflow.program import tap_activations, trace_structure
 from tests.gradflow.program import networks
 from tests.gradflow.program.networks import Between, Recurrent, loss, through
 
@@ -23,7 +23,7 @@ def flax_promotes():
         yield
 
 
-def shapes_of_flow(model, x):
+def shapes_of_flow(loss, model, x):
     """What `measure_module` returns, with shapes in the place of arrays."""
     graphdef, state = nnx.split(model)
     measured = lambda state, x: measure_module(loss, nnx.merge(graphdef, state), x)
@@ -58,7 +58,8 @@ def test_chains_follow_the_data(name):
 
 def test_repeated_calls_are_known():
     structure = trace_structure(loss, networks.Repeated(nnx.Rngs(0)), X)
-    assert structure.repeated == {"layer", "layer#2", "layer#3"}
+    taps = structure.repeated - {*structure.activations}
+    assert taps == {"layer", "layer#2", "layer#3"}
     assert structure.axes == {}
     assert not trace_structure(loss, networks.Plain(nnx.Rngs(0)), X).repeated
 
@@ -78,7 +79,7 @@ def test_taps_of_one_name_at_different_depths_are_not_repeated():
 @pytest.mark.parametrize("wrap", [lambda call: call, nnx.remat], ids=["plain", "remat"])
 def test_a_scan_over_parameters_counts_layers(wrap):
     structure = trace_structure(loss, networks.Scanned(nnx.Rngs(0), wrap), X)
-    taps = ["units/first", "units/second", "units"]
+    taps = ["units/first", "units/first/relu", "units/second", "units"]
     assert structure.axes == dict.fromkeys(taps, "layers")
 
 
@@ -108,7 +109,7 @@ def test_a_scan_over_data_counts_time(layer):
     structure = trace_structure(loss, model, SERIES)
     assert structure.chains == (("stem", "rnn", "head"),)
     assert set(structure.axes.values()) == {"time"}
-    flow = shapes_of_flow(model, SERIES)
+    flow = shapes_of_flow(tap_activations(loss), model, SERIES)
     assert {n for n, stats in flow.taps.items() if stats.norm.ndim} == {*structure.axes}
 
 
@@ -134,7 +135,8 @@ def test_names_are_those_of_the_measurement(name):
     model = getattr(networks, name)(nnx.Rngs(0))
     structure = trace_structure(loss, model, X)
     names = {n for series in structure.chains for n in series} | {*structure.axes}
-    assert names <= {*shapes_of_flow(model, X).taps}
+    flow = shapes_of_flow(tap_activations(loss), model, X)
+    assert names | {*structure.activations} <= {*flow.taps}
 
 
 BLOCKING = {

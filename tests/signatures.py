@@ -73,8 +73,7 @@ SIGNATURES = {
         "scope(name)",
         "TapStats(norm, max_abs, zero_fraction, nonfinite_fraction)",
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
-        "shut_fraction, "
-        "nonfinite_fraction)",
+        "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
         "measure_module(loss, model, *args, has_aux=False, only=None)",

@@ -10,7 +10,6 @@ class is part of Flax's graph definition, so taps also work inside `nnx.scan`,
 model and classes are never changed, so nothing has to be restored.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ import jax
 from jaxnets.arguments import as_switch, check_callable
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow, measure
-from jaxnets.tap import next_call_number, scope, tap
+from jaxnets.tap import module_call, tap
 
 
 def measure_module(
@@ -150,14 +149,6 @@ def insert_taps(model: Any) -> None:
             object.__setattr__(submodule, "__class__", tapped)
 
 
-# The path of the module whose `__call__` is being traced.
-_enclosing_path = jax.make_user_context(default_value=())
-# The number of that call. User contexts are part of every jit cache key, so a function
-# that is jitted inside a module is traced anew for each call of the module, and the
-# taps of two calls have different keys.
-_call_number = jax.make_user_context(default_value=None)
-
-
 # Cached because JAX and Flax keep every class, and because jit finds a compiled
 # function again only if the class is the same.
 @functools.cache
@@ -165,12 +156,7 @@ def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
     """Return a subclass of `cls` that taps what its `__call__` returns as `path`."""
 
     def __call__(self, *args, **kwargs):
-        # The enclosing module's path is already a scope; add only the rest of it.
-        outer = _enclosing_path.value
-        inside = path[: len(outer)] == outer
-        name = "/".join(path[len(outer) :] if inside else path)
-        inner = scope(name) if name else contextlib.nullcontext()
-        with _enclosing_path(path), _call_number(next_call_number()), inner:
+        with module_call(path) as name:
             output = cls.__call__(self, *args, **kwargs)
         return _tap_arrays(output, name or "__call__")
 

@@ -7,7 +7,7 @@ both.
 
 from jaxnets.tap.branches import branch
 from jaxnets.tap.forward_mode import reverse_only
-from jaxnets.tap.logs import TapLog, logs_by_name
+from jaxnets.tap.logs import TapLog, logs_by_name, logs_in_order
 from jaxnets.tap.marks import MARK, mark
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
@@ -15,10 +15,12 @@ from jaxnets.tap.trace import (
     LogKey,
     Recording,
     is_measuring,
-    next_call_number,
+    module_call,
+    note_by_hand,
     record_taps,
     scope,
     shows_taps,
+    unmeasured,
     with_same_taps,
 )
 
@@ -35,14 +37,17 @@ __all__ = [
     "branch",
     "is_measuring",
     "logs_by_name",
+    "logs_in_order",
     "mark",
-    "next_call_number",
+    "module_call",
+    "note_by_hand",
     "record_taps",
     "reverse_only",
     "scope",
     "shows_taps",
     "tap",
     "taps_by_hand",
+    "unmeasured",
     "with_same_taps",
 ]
 

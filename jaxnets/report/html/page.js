@@ -3,6 +3,7 @@
 // a fold are drawn when it is opened.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 let found;
+let drawing;
 
 // Returns the text of a script element that holds compressed text.
 function unpack(name) {
@@ -69,7 +70,7 @@ async function draw(container, scheme) {
 }
 
 // Draws the charts that are visible and not yet drawn in the page's colour scheme.
-async function drawVisible() {
+async function drawMissing() {
   const scheme = dark.matches ? "dark" : "light";
   for (const container of document.querySelectorAll(".chart")) {
     const folded = container.closest("details:not([open])");
@@ -78,16 +79,21 @@ async function drawVisible() {
   document.body.dataset.drawn = scheme;
 }
 
+// One pass follows another, so that no chart is drawn twice.
+function drawVisible() {
+  drawing = drawing.then(drawMissing);
+}
+
 async function start() {
   found = JSON.parse(await unpack("charts"));
   const library = document.createElement("script");
   library.textContent = await unpack("bundle");
   document.head.append(library);
-  document.querySelectorAll(".controls [type=range]").forEach(showText);
-  document.addEventListener("input", choose);
-  document.addEventListener("toggle", drawVisible, true); // It does not bubble.
-  dark.addEventListener("change", drawVisible);
-  await drawVisible();
+  await drawMissing();
 }
 
-start();
+document.querySelectorAll(".controls [type=range]").forEach(showText);
+document.addEventListener("input", choose);
+document.addEventListener("toggle", drawVisible, true); // It does not bubble.
+dark.addEventListener("change", drawVisible);
+drawing = start();

@@ -79,6 +79,7 @@ def _claim(claim: dict[str, Any]) -> Markup:
 
 def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
     kind = str(verdict.get("kind") or "verdict")
+    sentence = str(verdict.get("sentence") or "No sentence was written.")
     cause, remedy = (str(verdict.get(name) or "") for name in ("cause", "remedy"))
     return _folded(
         severity(verdict),
@@ -88,9 +89,7 @@ def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
             tag("span", str(verdict.get("where") or ""), class_="where"),
         ],
         [
-            tag(
-                "p", typeset(str(verdict.get("sentence") or "No sentence was written."))
-            ),
+            tag("p", typeset(sentence)),
             *([tag("p", tag("strong", "Cause: "), cause)] if cause else []),
             action_html(remedy),
             _background(verdict),

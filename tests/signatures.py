@@ -232,11 +232,12 @@ SIGNATURES = {
         "shuffled(data, batch_size)",
         "generated(make, steps, batch_size)",
         "random_key(seed)",
-        "Program(graphdef, initial, batches, epoch, evaluate, replay, compile_seconds)",
+        "Program(graphdef, initial, batches, epoch, evaluate, first_nonfinite, "
+        "compile_seconds)",
         "compile_program(make_model, loss, optimizer, batches, *, seeds, "
         "over_seeds='map', watch=None, schedule=None)",
         "History(reports, figures, steps_per_epoch)",
-        "NonFiniteLoss(seed_index, step, layer, history)",
+        "NonFiniteLoss(seed_index, step, layer, history, stage='forward')",
         "fit(program, epochs, evaluation, *, data_seed=0, on_epoch=None)",
         "first_nonfinite_layer(objective, *arguments)",
     ],

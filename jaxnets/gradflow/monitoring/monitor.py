@@ -1,0 +1,235 @@
+"""`Monitor`: gradient flow and alarms in anyone's own training loop."""
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.arguments import (
+    as_count,
+    as_switch,
+    check_callable,
+    described,
+    int_or_none,
+    list_or_none,
+)
+from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.monitoring.alarms import Alarms
+from jaxnets.gradflow.monitoring.numbers import (
+    Numbers,
+    as_records,
+    numbers_of,
+    send,
+)
+from jaxnets.gradflow.monitoring.sinks import MonitorReport, as_sink
+from jaxnets.gradflow.schedules import Schedule
+from jaxnets.gradflow.schedules import every as every_steps
+from jaxnets.runs.records import Record
+
+
+# Measuring makes a step up to a twentieth slower. Evaluating the step once more for the
+# measurement, and only when it is due, costs less if that is rarer than this.
+RARE = 20
+
+
+class Monitor:
+    """Measures the gradient flow of a training that somebody else wrote.
+
+    `monitor.value_and_grad` takes the place of `nnx.value_and_grad` in the training
+    step. The value, the gradient and the changes of the model are the same.
+
+    In the steps that `every` selects it reports the loss, the norm of the gradient at
+    the output of every module, and the norms of every parameter and of its gradient. A
+    loss or gradient that is not finite is reported in any step, with the layer where it
+    starts. Each report goes to `to`, and each alarm is also a `RuntimeWarning`:
+
+    - `non-finite`: the loss, a layer, a gradient or a weight is not finite;
+    - `exploding`: the gradient's norm is ten times its median over the last 64 measured
+      steps;
+    - `dead`: the gradient at the output of a module is exactly zero in two measured
+      steps one after another.
+
+    The step may be jitted by `jax.jit` or `nnx.jit`, be the body of `jax.lax.scan`, and
+    donate its arguments. The number of the step is in a `jax.Ref`, a cell of memory on
+    the device that compiled functions can read and write, so the loop does not pass it
+    on. The numbers leave the program as one small array by `jax.debug.callback`, only
+    in the steps that are reported. With `every` up to 20 all steps are measured;
+    otherwise the steps that are reported evaluate loss and gradient once more, and the
+    others run as they would without the monitor.
+
+    Args:
+        every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.
+        to: Where the reports go, one or several of: a path that ends in `.csv`, for
+            records; any other path, for a folder of TensorBoard's files, which needs
+            `tensorboardX`; an object with `add_scalar(tag, value, step)`, such as a
+            `SummaryWriter`; a function of a `MonitorReport`, such as `print`.
+        only: The modules to measure, as for `measure_module`; None measures all.
+        name: Name of the network in records and alarms.
+        seed: Seed of the network in the records.
+        start: Number of the first step. If it is above 0, records are added to those
+            that the file has.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `every` is below 1, or `seed` or `start` is negative.
+        ImportError: If TensorBoard's files are wanted and no package can write them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from flax import nnx
+        >>> from jaxnets.gradflow import Monitor
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
+        >>> loss = lambda model, x: jnp.mean((model(x) - 1.0) ** 2)
+        >>> monitor = Monitor(every=2)
+        >>> @nnx.jit
+        ... def train_step(model, optimizer, x):
+        ...     value, grads = monitor.value_and_grad(loss)(model, x)
+        ...     optimizer.update(model, grads)
+        ...     return value
+        >>> for _ in range(5):
+        ...     value = train_step(model, optimizer, jnp.ones((4, 2)))
+        >>> [record.step for record in monitor.records if record.metric == "loss"]
+        [0, 2, 4]
+
+    Source: Schneider et al. 2021, "Cockpit: A Practical Debugging Tool for the Training
+    of Deep Neural Networks", for instruments that run along on a schedule.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int | Schedule = 1,
+        to: Any = (),
+        only: str | Sequence[str] | None = None,
+        name: str = "model",
+        seed: int = 0,
+        start: int = 0,
+    ):
+        count = int_or_none(every)
+        if count is None and not callable(every):
+            raise TypeError(
+                f"`every` is {described(every)}; wanted a number of steps, such as 64, "
+                "or a schedule, such as `jaxnets.gradflow.log_spaced(3)`."
+            )
+        self._schedule = every if callable(every) else every_steps(every)
+        self._always = count is not None and count <= RARE
+        if not isinstance(name, str):
+            raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
+        self._only, self._name = only, name
+        self._seed = as_count(seed, "seed", minimum=0)
+        start = as_count(start, "start", minimum=0, meaning="the first step")
+        targets = list_or_none(to)
+        # A SummaryWriter, a path and a function are no sequences of targets.
+        targets = [to] if targets is None or isinstance(to, str) else targets
+        self._sinks = [
+            as_sink(target, f"to[{index}]", append=start > 0)
+            for index, target in enumerate(targets)
+        ]
+        # The number of the next step, and whether one was not finite.
+        self._state = jax.new_ref(jnp.array([start, 0], jnp.int32))
+        self._alarm = Alarms(name)
+        self._records: list[Record] = []
+        self._alarms: list[Verdict] = []
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of all reports so far, for `verdicts` and `write_records`."""
+        self.wait()
+        return self._records
+
+    @property
+    def alarms(self) -> list[Verdict]:
+        """All alarms so far."""
+        self.wait()
+        return self._alarms
+
+    def wait(self) -> None:
+        """Wait until the reports of all steps that were started have arrived."""
+        jax.effects_barrier()
+
+    def value_and_grad(
+        self, loss: Callable[..., Any], *, has_aux: bool = False
+    ) -> Callable[..., tuple[Any, Any]]:
+        """Return the function that takes the place of `nnx.value_and_grad(loss)`.
+
+        Args:
+            loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
+                `has_aux=True`.
+            has_aux: Whether `loss` returns `(scalar, aux)`.
+
+        Returns:
+            `differentiated(model, *args) -> (value, grads)`, where `value` is
+            `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
+            gradient with respect to every `nnx.Param` of `model`.
+
+        Raises:
+            TypeError: If `loss` is not a function, or `has_aux` not a boolean.
+        """
+        check_callable("loss", loss, "a function `loss(model, *args)`")
+        has_aux = as_switch(has_aux, "has_aux")
+        evaluate = self._measured if self._always else self._twice
+
+        @functools.wraps(loss)
+        def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
+            return evaluate(loss, has_aux, model, args)
+
+        return differentiated
+
+    def _measured(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+        """Measure in every step, and report in some."""
+        params = _params(model)
+        flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
+        numbers = numbers_of(flow, params, args)
+        self._report(flow.value, flow.grads, lambda: numbers)
+        return ((flow.value, flow.aux) if has_aux else flow.value), flow.grads
+
+    def _twice(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+        """Evaluate as without a monitor, and once more, measured, in some steps."""
+        from flax import nnx
+
+        # What the first evaluation changes must not change the second.
+        graphdef, before = nnx.split((model, args))
+        value, grads = nnx.value_and_grad(loss, has_aux=has_aux)(model, *args)
+
+        def numbers() -> Numbers:
+            model, args = nnx.merge(graphdef, before, copy=True)
+            params = _params(model)
+            flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
+            return numbers_of(flow, params, args)
+
+        self._report(value[0] if has_aux else value, grads, numbers)
+        return value, grads
+
+    def _report(self, value: Any, grads: Any, numbers: Callable[[], Numbers]) -> None:
+        """Count the step, and report its numbers if it is due or not finite."""
+        step, broken_before = self._state[...]
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((value, grads))]
+        broken = ~jnp.stack(finite).all()
+        due = self._schedule(step) | (broken & (broken_before == 0))
+        self._state[...] = jnp.stack([step + 1, broken_before | broken])
+        jax.lax.cond(due, lambda: send(numbers(), self._receive, step), lambda: None)
+
+    def _receive(self, numbers: Numbers, step: int) -> None:
+        records = as_records(numbers, self._name, self._seed, step)
+        report = MonitorReport(step, records, self._alarm.of(numbers, step))
+        self._records += report.records
+        self._alarms += report.alarms
+        for sink in self._sinks:
+            sink(report)
+        for alarm in report.alarms:
+            warnings.warn(
+                f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
+            )
+
+
+def _params(model: Any) -> Any:
+    """Return the parameters of a model, with the structure of their gradient."""
+    from flax import nnx
+
+    return nnx.state(model, nnx.Param)

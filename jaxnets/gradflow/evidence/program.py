@@ -11,7 +11,7 @@ from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
-from jaxnets.gradflow.program import Structure, trace_structure
+from jaxnets.gradflow.program import Structure, tap_activations, trace_structure
 from jaxnets.gradflow.trees import unit_and_norm
 
 
@@ -49,13 +49,13 @@ def as_network(model: Any, optimizer: Any) -> Network:
 
 
 def as_objective(loss: Callable[..., Any]) -> Callable[..., tuple[Any, None]]:
-    """Return a loss that returns `(scalar, None)`, whether or not it had an aux."""
+    """Return a loss that returns `(scalar, None)`, with a tap after each activation."""
 
     def objective(model: Any, *args: Any) -> tuple[Any, None]:
         result = loss(model, *args)
         return (as_pair(result)[0] if isinstance(result, tuple) else result), None
 
-    return objective
+    return tap_activations(objective)
 
 
 def loss_structure(

@@ -53,11 +53,12 @@ def layer_patterns(structure: Structure) -> list[str]:
 def structure_records(
     structure: Structure, places: Sequence[str], whole: Record
 ) -> Iterator[Record]:
-    """Yield the chains of taps and the parameters that no gradient can reach.
+    """Yield the chains of taps, the activations, and what no gradient can reach.
 
     A record `chain` has the number of the chain as its value, and the position of the
-    place in it. A record `blocked` has the place `path|reason|file:line`, and its value
-    is the position of the reason in `REASONS`.
+    place in it. A record `activation` has the place `tap|relu`. A record `blocked` has
+    the place `path|reason|file:line`, and its value is the position of the reason in
+    `REASONS`.
 
     Args:
         structure: The structure of the loss.
@@ -72,6 +73,13 @@ def structure_records(
             yield whole._replace(
                 metric="chain", place=place, position=position, value=float(number)
             )
+    over_time = {tap for tap, axis in structure.axes.items() if axis == "time"}
+    activations = {
+        f"{_base(tap) if tap in over_time else tap}|{kind}": None
+        for tap, kind in structure.activations.items()
+    }
+    for place in activations:
+        yield whole._replace(metric="activation", place=place, position=None, value=1.0)
     for path, why in structure.blocked.items():
         yield whole._replace(
             metric="blocked",

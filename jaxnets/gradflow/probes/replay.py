@@ -1,7 +1,7 @@
 """A traced loss, run equation by equation, with a visitor that sees and changes it."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jax.extend.core import JaxprEqn
@@ -11,6 +11,7 @@ from jaxnets.gradflow.program.kinds import activations
 from jaxnets.tap import MARK, LogKey
 
 
+@runtime_checkable
 class Visitor(Protocol):
     """What a replay calls, outside of loops."""
 

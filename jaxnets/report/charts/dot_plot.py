@@ -54,7 +54,7 @@ class DotPlot(NamedTuple):
             base.transform_filter("datum.low < datum.high")
             .mark_rule(strokeWidth=1.5, opacity=0.5)
             .encode(x=_values("low", self.plot), x2="high:Q"),
-            self._lines(base),
+            *([self._lines(base)] if self.plot.kind == "profile" else []),
             self._markers(base),
         ]
         drawn = to_specification(alt.LayerChart(layer=layers), rows, panel.description)

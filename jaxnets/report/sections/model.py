@@ -1,6 +1,8 @@
 """A network of the user's own: its gradient by layer, time step and parameter array."""
 
+import math
 from collections import defaultdict
+from collections.abc import Iterable
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
@@ -76,7 +78,7 @@ _DEPTH = Plot(
     "From the input at the top to the loss at the bottom. A line that runs to the left "
     "as it goes up is a gradient that shrinks on its way to the input.",
     Axes("layer", LOG_NORM),
-    kind="dots",
+    kind="profile",
 )
 _ARRAYS = Plot(
     "arrays",
@@ -155,14 +157,31 @@ def _arrays(records: list[Record]) -> Spots:
     found = of_metric(records, *ARRAYS)
     first = min((record.step for record in found), default=0)
     names = dict.fromkeys(r.arm for r in found)
-    order = {place: n for n, place in enumerate(dict.fromkeys(r.place for r in found))}
-    for record in found:
-        if record.step == first:
+    modules = dict.fromkeys(r.place for r in of_metric(records, GRADIENT))
+    for record in sorted(found, key=lambda r: _path_order(r.place)):
+        # Biases that start at zero have no logarithm, which is no news.
+        is_gradient = ARRAYS[record.metric] == "gradient"
+        if record.step == first and (is_gradient or math.isfinite(record.value)):
             title = record.arm if len(names) > 1 else ""
-            yield (
-                record._replace(family=ARRAYS[record.metric]),
-                Spot(float(order[record.place]), title),
-            )
+            place = _place_of(record.place, modules)
+            yield record._replace(family=ARRAYS[record.metric]), Spot(place, title)
+
+
+def _place_of(array: str, modules: Iterable[str]) -> float:
+    """Return the place of an array in the forward pass, by that of its module."""
+    module = array.rpartition("/")[0]
+    order = [n for n, tap in enumerate(modules) if tap == module]
+    return float(order[0]) if order else math.inf
+
+
+def _path_order(path: str) -> list[tuple[int, str]]:
+    """Return a key that sorts paths with their numbers as numbers.
+
+    Example:
+        >>> sorted(["a/10", "a/9"], key=_path_order)
+        ['a/9', 'a/10']
+    """
+    return [(int(p) if p.isdigit() else -1, p) for p in path.split("/")]
 
 
 def _curve(losses: list[Record]) -> Spots:

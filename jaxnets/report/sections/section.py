@@ -22,6 +22,7 @@ AnyFigure = Figure | DotPlot | Explorer | HeatMap | PhaseDiagram
 MAKERS = {
     "lines": make_figure,
     "dots": make_dot_plot,
+    "profile": make_dot_plot,
     "explorer": make_explorer,
     "heat map": make_heat_map,
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets.gradflow.evidence.program import as_objective
 from jaxnets.gradflow.probes.custom import custom_calls
@@ -44,6 +45,8 @@ def make_probes(
         found = [
             whole._replace(metric=metric, place=place, value=float(value))
             for (metric, place), value in forward(arguments).items()
+            # Arrays that are zero, or not finite, have no direction.
+            if jnp.isfinite(value)
         ]
         if next(calls):
             return found

@@ -100,7 +100,7 @@ def _unit_verdicts(
     where: str,
 ) -> list[Verdict | None]:
     """Judge dead and saturated units: after activations if they are known."""
-    metrics = ("dead_share", "saturated_share", "zero_share")
+    metrics = ("dead_share", "flat_share", "off_share")
     if any(is_activation(place) for m in metrics for place in table.places(m)):
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)

@@ -51,7 +51,7 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
     Returns:
         A verdict on the layer that is most saturated, or None if none is beyond half.
     """
-    shares = _shares(records, "saturated_share", FLAT)
+    shares = _shares(records, "flat_share", FLAT)
     flat = {p: s for p, s in shares.items() if s.interval[0] >= HALF}
     if not flat:
         return None
@@ -124,7 +124,7 @@ def is_cut(records: Table) -> bool:
 
 def zero_verdict(records: Table, where: str) -> Verdict | None:
     """Judge ReLUs that are zero for nearly all inputs, without being dead."""
-    shares = _shares(records, "zero_share", RECTIFIED)
+    shares = _shares(records, "off_share", RECTIFIED)
     for place, share in shares.items():
         if share.interval[0] >= RELU_SHARE:
             return Verdict(

@@ -71,7 +71,7 @@ class argmax_between_two_parts(nnx.Module):
         return self.head(nnx.relu(self.table(jnp.argmax(self.encoder(x), -1))))
 
 
-fault("detached", "encoder", "argmax|straight-through|softmax", *points)(
+fault("detached", "encoder", "argmax|straight|softmax", *points)(
     argmax_between_two_parts
 )
 
@@ -81,7 +81,7 @@ class rounding_in_the_path(Mlp):
         return self.head(jnp.round(4 * self.features(x)) / 4)
 
 
-fault("detached", "body", "round|straight-through", *points)(rounding_in_the_path)
+fault("detached", "body", "round|straight", *points)(rounding_in_the_path)
 
 
 class a_cast_to_whole_numbers(nnx.Module):
@@ -94,7 +94,7 @@ class a_cast_to_whole_numbers(nnx.Module):
         return self.outlet(x.astype(jnp.float32))
 
 
-fault("detached", "inlet", "integer|whole|straight-through", *points)(
+fault("detached", "inlet", "integer|whole|straight", *points)(
     a_cast_to_whole_numbers
 )
 
@@ -110,7 +110,7 @@ class a_gate_by_a_comparison(nnx.Module):
         return self.head(gate * nnx.gelu(self.value(x)))
 
 
-fault("detached", "gate", "step|straight-through|sigmoid", *points)(
+fault("detached", "gate", "step|straight|sigmoid", *points)(
     a_gate_by_a_comparison
 )
 

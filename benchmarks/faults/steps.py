@@ -101,7 +101,7 @@ def _picked(model, x, labels):
     return -jnp.mean(model(x)[jnp.arange(labels.size), labels])
 
 
-fault("non-finite", "exp|div|head", "softmax|overflow", _picked, POINTS)(
+fault("non-finite", "exp|div|head|__call__", "softmax|overflow", _picked, POINTS)(
     a_softmax_that_overflows
 )
 
@@ -112,7 +112,7 @@ class a_division_by_a_norm_of_zero(Mlp):
         return super().__call__(x / jnp.linalg.norm(x, axis=-1, keepdims=True))
 
 
-fault("non-finite", "div", "division|epsilon", *points)(a_division_by_a_norm_of_zero)
+fault("non-finite", "div|body/0", "division|epsilon", *points)(a_division_by_a_norm_of_zero)
 
 
 @jax.custom_vjp

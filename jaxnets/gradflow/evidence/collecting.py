@@ -15,7 +15,9 @@ from jaxnets.gradflow.evidence.program import (
     Measured,
     Network,
     array_dtypes,
+    as_model,
     as_network,
+    is_finite,
     loss_structure,
     make_step,
 )
@@ -25,7 +27,7 @@ from jaxnets.gradflow.evidence.structure import (
     structure_records,
 )
 from jaxnets.gradflow.measurement import Flow
-from jaxnets.gradflow.probes import make_probes
+from jaxnets.gradflow.probes import make_probes, origin_records
 from jaxnets.gradflow.program import Structure
 from jaxnets.runs.records import Record
 
@@ -116,6 +118,12 @@ def collect(
             for place, value in woken.items()
         ]
         records += probes(whole._replace(step=0), model, arguments[0])
+        if steps:
+            trained = as_model(network)
+            records += probes(whole._replace(step=steps), trained, arguments[0])
+        if not seed and not all(map(is_finite, before)):
+            whole_start = whole._replace(step=0)
+            records += origin_records(whole_start, loss, model, arguments[0])
         records += [
             whole._replace(step=number, value=float(loss))
             # The losses before the first update and after the last are there already.

@@ -48,6 +48,19 @@ def as_network(model: Any, optimizer: Any) -> Network:
     return Network(graphdef, state, opt_state)
 
 
+def as_model(network: Network) -> Any:
+    """Return the model of a network."""
+    from flax import nnx
+
+    return nnx.merge(network.graphdef, network.state, copy=True)
+
+
+def is_finite(measured: Measured) -> bool:
+    """Return whether the loss and all gradients of a step are finite."""
+    norms = [array.gradient for array in measured.arrays.values()]
+    return all(bool(jnp.isfinite(number)) for number in (measured.flow.value, *norms))
+
+
 def as_objective(loss: Callable[..., Any]) -> Callable[..., tuple[Any, None]]:
     """Return a loss that returns `(scalar, None)`, with a tap after each activation."""
 

@@ -26,9 +26,9 @@ Numbers = dict[tuple[str, str], Float[Array, ""]]
 def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
     """Return numbers of the arrays in a forward pass, by metric and place.
 
-    - `dead_share` and `zero_share` after every ReLU: the share of units (last axis)
+    - `dead_share` and `off_share` after every ReLU: the share of units (last axis)
       that are zero at every input, and of all values.
-    - `saturated_share` after every tanh, sigmoid and softmax: the share of values near
+    - `flat_share` after every tanh, sigmoid and softmax: the share of values near
       an end. A softmax counts as saturated where one entry has nearly all the weight.
     - `effective_rank` and `distinct_share` at every tap outside of loops.
 
@@ -72,9 +72,9 @@ class _Statistics:
             dead = jnp.all(array == 0, axis=axes)
             self._add("dead_share", place, jnp.mean(dead, dtype=jnp.float32))
             zero = jnp.mean(array == 0, dtype=jnp.float32)
-            self._add("zero_share", place, zero)
+            self._add("off_share", place, zero)
         elif kind in ("tanh", "sigmoid", "softmax"):
-            self._add("saturated_share", place, _saturated(array, kind))
+            self._add("flat_share", place, _saturated(array, kind))
 
     def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
         del name, eqn, arguments

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets.gradflow.evidence.program import as_objective
 from jaxnets.gradflow.probes.custom import custom_calls
 from jaxnets.gradflow.probes.forward import forward_numbers
 from jaxnets.gradflow.probes.padding import padding_share
+from jaxnets.gradflow.program import first_nonfinite
 from jaxnets.gradflow.program.tracing import arguments_of_trace, trace_loss
 from jaxnets.runs.records import Record
 
@@ -30,8 +32,8 @@ def make_probes(
 
     Returns:
         A function of a record, whose arm, seed and step the new ones get, and of a
-        model and a batch. It returns records of the metrics `dead_share`, `zero_share`,
-        `saturated_share`, `effective_rank`, `distinct_share`, `backward_error`,
+        model and a batch. It returns records of the metrics `dead_share`, `off_share`,
+        `flat_share`, `effective_rank`, `distinct_share`, `backward_error`,
         `surrogate_error` and `padding_share`.
     """
     traced = trace_loss(as_objective(loss), model, args, True)
@@ -44,6 +46,8 @@ def make_probes(
         found = [
             whole._replace(metric=metric, place=place, value=float(value))
             for (metric, place), value in forward(arguments).items()
+            # Arrays that are zero, or not finite, have no direction.
+            if jnp.isfinite(value)
         ]
         if next(calls):
             return found
@@ -60,3 +64,26 @@ def make_probes(
         return found
 
     return probes
+
+
+def origin_records(
+    whole: Record, loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
+) -> list[Record]:
+    """Return which operation makes a loss or its gradient infinite or NaN, if any does.
+
+    Args:
+        whole: A record whose arm, seed and step the new one gets.
+        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
+        model: A model.
+        args: A batch, as arguments of the loss.
+
+    Returns:
+        At most one record `nonfinite_origin`, whose place is
+        `tap|operation|file:line` and whose value is 1 for the backward pass.
+    """
+    found = first_nonfinite(as_objective(loss), model, *args, has_aux=True)
+    if found is None:
+        return []
+    place = f"{found.after}|{found.primitive}|{found.where}"
+    metric, value = "nonfinite_origin", float(found.backward)
+    return [whole._replace(metric=metric, place=place, position=None, value=value)]

@@ -73,9 +73,12 @@ class Graph:
         self.equations.append(() if eqn is None else (eqn, *self._calls))
         return len(self.parents) - 1
 
-    def _open(self, body: Body, arguments: Sequence[Vertex]) -> list[Vertex]:
+    def _open(
+        self, body: Body, arguments: Sequence[Vertex], *call: JaxprEqn
+    ) -> list[Vertex]:
         """Add the equations of `body`; return the vertices of its results."""
-        jaxpr = body.jaxpr
+        jaxpr, outside = body.jaxpr, self._calls
+        self._calls = (*call, *outside)
         known: dict[Any, Vertex] = {
             variable: self._vertex((), None) for variable in jaxpr.constvars
         }
@@ -84,6 +87,7 @@ class Graph:
         for eqn in jaxpr.eqns:
             results = self._equation(eqn, [read(atom) for atom in eqn.invars])
             known |= dict(zip(eqn.outvars, results, strict=True))
+        self._calls = outside
         return [read(atom) for atom in jaxpr.outvars]
 
     def _equation(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
@@ -100,9 +104,7 @@ class Graph:
         if body is None:
             return self._leaf(eqn, arguments)
         self._custom += name in equations.CUSTOM
-        self._calls = (eqn, *self._calls)
-        results = self._open(body, arguments)
-        self._calls = self._calls[1:]
+        results = self._open(body, arguments, eqn)
         self._custom -= name in equations.CUSTOM
         return results
 
@@ -136,7 +138,7 @@ class Graph:
         self.slices.append(xs)
         outside, self._scans = self._scans, (*self._scans, len(self.slices) - 1)
         inside = [*arguments[:consts], *before, *xs]
-        results = self._open(as_body(eqn.params["jaxpr"]), inside)
+        results = self._open(as_body(eqn.params["jaxpr"]), inside, eqn)
         self._scans = outside
         self._back(before, results[:carry])
         return [self._vertex([result], eqn) for result in results]
@@ -146,7 +148,7 @@ class Graph:
         first = skipped + eqn.params["body_nconsts"]
         before = [self._vertex([vertex], eqn) for vertex in arguments[first:]]
         inside = [*arguments[skipped:first], *before]
-        results = self._open(as_body(eqn.params["body_jaxpr"]), inside)
+        results = self._open(as_body(eqn.params["body_jaxpr"]), inside, eqn)
         self._back(before, results)
         return [
             self._vertex([vertex, result], eqn)
@@ -162,7 +164,7 @@ class Graph:
 
     def _cond(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
         index, *operands = arguments
-        found = [self._open(body, operands) for body in equations.branches(eqn)]
+        found = [self._open(body, operands, eqn) for body in equations.branches(eqn)]
         return [
             self._vertex([index, *ends], eqn, smooth=ends)
             for ends in zip(*found, strict=True)

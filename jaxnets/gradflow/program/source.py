@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jax.extend.core import JaxprEqn
 
@@ -26,17 +27,39 @@ def source_line(eqns: Sequence[JaxprEqn]) -> str:
         >>> source_line([])
         ''
     """
+    found = position(eqns)
+    return "" if found is None else f"{pathlib.PurePath(found.file).name}:{found.line}"
+
+
+class Position(NamedTuple):
+    """A call in the user's code.
+
+    Attributes:
+        file: The path of the file.
+        line: The number of the line.
+        instruction: What distinguishes calls in one line.
+    """
+
+    file: str
+    line: int
+    instruction: int
+
+
+def position(eqns: Sequence[JaxprEqn]) -> Position | None:
+    """Return the call of which `source_line` gives the line, or None."""
     for eqn in eqns:
         traceback = eqn.source_info.traceback
-        for frame in [] if traceback is None else traceback.frames:
-            path = pathlib.PurePath(frame.file_name)
+        if traceback is None:
+            continue
+        _, instructions = traceback.raw_frames()
+        for frame, number in zip(traceback.frames, instructions, strict=True):
             # Beyond it are the lines of the call for which JAX traced the body. This
             # may be another call, whose body JAX found in its cache.
             if frame.function_name.startswith("trace_to_jaxpr") and eqn is not eqns[-1]:
                 break
-            if _is_users(path):
-                return f"{path.name}:{frame.line_num}"
-    return ""
+            if _is_users(pathlib.PurePath(frame.file_name)):
+                return Position(frame.file_name, frame.line_num, number)
+    return None
 
 
 def _is_users(path: pathlib.PurePath) -> bool:

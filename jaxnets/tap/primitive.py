@@ -16,6 +16,11 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxnets.tap.logs import make_logs
 from jaxnets.tap.statistics import ResponseStats, summarise_response
+from jaxnets.tap.trace import is_read
+
+
+# Its name in a jaxpr, in which its parameter `key` has the name of the tap.
+TAP = "tap"
 
 
 def logging_identity(x: jax.Array, key: str) -> jax.Array:
@@ -33,7 +38,7 @@ def logging_identity(x: jax.Array, key: str) -> jax.Array:
 
 def _jvp(primals, tangents, *, key: str, batch_axes: int):
     (x,), (tangent,) = primals, tangents
-    if not isinstance(tangent, ad.Zero):
+    if not isinstance(tangent, ad.Zero) and not is_read():
         response = summarise_response(jnp.asarray(x), batch_axes)
         options = {"key": key, "batch_axes": batch_axes}
         tangent = _linear_tap.bind(tangent, *response, **options)
@@ -45,7 +50,7 @@ def _batch(arguments, axes, *, key: str, batch_axes: int):
     return _tap.bind(x, key=key, batch_axes=batch_axes + 1), 0
 
 
-_tap = Primitive("tap")
+_tap = Primitive(TAP)
 _tap.def_impl(lambda x, **_: x)
 _tap.def_abstract_eval(lambda x, **_: x)
 ad.primitive_jvps[_tap] = _jvp

@@ -70,8 +70,7 @@ class Context(NamedTuple):
         mesh_axes: The axes of the `shard_map`s around `measure`.
         module: The path of the module whose method is being traced.
         call: The number of that call.
-        retraced: The number of a trace that may not use functions from JAX's cache.
-        as_marks: Whether taps are equations of the program and measure nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
     """
 
     scopes: tuple[str, ...] = ()
@@ -79,8 +78,7 @@ class Context(NamedTuple):
     mesh_axes: frozenset[Any] = frozenset()
     module: tuple[str, ...] = ()
     call: int | None = None
-    retraced: int | None = None
-    as_marks: bool = False
+    to_read: bool = False
 
 
 # None while nothing measures.
@@ -158,17 +156,14 @@ def module_call(path: tuple[str, ...]) -> Iterator[str]:
 def record_taps(
     patterns: tuple[str, ...] | None = None,
     *,
-    retrace: bool = False,
-    as_marks: bool = False,
+    to_read: bool = False,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
-        retrace: Whether functions in JAX's cache are traced again.
-        as_marks: Whether each tap is an equation of the traced program, as `mark`
-            inserts it, and measures nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
 
     Yields:
         The recording of the taps.
@@ -178,8 +173,7 @@ def record_taps(
     context = Context(
         patterns=patterns,
         mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
-        retraced=recording.number if retrace else None,
-        as_marks=as_marks,
+        to_read=to_read,
     )
     try:
         with _context(context):
@@ -194,10 +188,13 @@ def is_measuring() -> bool:
     return _context.value is not None
 
 
-def shows_taps() -> bool:
-    """Return whether taps are equations of the program that is traced."""
+def is_read() -> bool:
+    """Return whether the program is traced to be read, with its taps as equations.
+
+    Then derivatives by hand, in which taps are no equations, are not wanted.
+    """
     context = _context.value
-    return context is not None and context.as_marks
+    return context is not None and context.to_read
 
 
 def unmeasured() -> contextlib.AbstractContextManager[Any]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.graph import Graph, Mark, reach, reverse
-from jaxnets.tap import LogKey
 
 
 # The tap at the output of the model itself.
@@ -40,23 +39,22 @@ def live_taps(graph: Graph, live: set[int], params: Sequence[int]) -> list[Tap]:
         live: The vertices that a gradient reaches, on the way to the `params`.
         params: The vertices of the parameters; the other inputs are data or state.
     """
-    keys = {mark: LogKey.parse(f"{mark.key}.1") for mark in graph.marks}
-    marks = [mark for mark in graph.marks if mark.vertex in live]
-    marks.sort(key=lambda mark: (keys[mark].number, mark.vertex))
     forward = reverse(graph.parents)
     of_params = reach(forward, params)
     of_others = reach(forward, set(graph.inputs) - set(params))
     counts: Counter[str] = Counter()
     found = []
-    for mark in marks:
-        base = keys[mark].name
+    for mark in graph.marks:
+        if mark.vertex not in live:
+            continue
+        base = mark.name
         counts[base] += 1
         name = base if counts[base] == 1 else f"{base}#{counts[base]}"
         axis = _axis(graph, mark, of_params - of_others)
         # A scan over layers is a part of the network's depth.
         deep = len(mark.scans) == 1 and axis == "layers"
         loop = () if deep else mark.scans
-        loop += ("vmap",) * mark.batched
+        loop += ("vmap",) * mark.batch_axes
         found.append(Tap(name, base, mark.vertex, axis, loop))
     return found
 
@@ -64,7 +62,7 @@ def live_taps(graph: Graph, live: set[int], params: Sequence[int]) -> list[Tap]:
 def _axis(graph: Graph, mark: Mark, only_params: set[int]) -> str:
     """Return what the outermost loop around a tap counts."""
     if not mark.scans:
-        return "vmap" if mark.batched else ""
+        return "vmap" if mark.batch_axes else ""
     before = reach(graph.parents, [mark.vertex])
     used = before & set(graph.slices[mark.scans[0]])
     return "layers" if used & only_params else "time"

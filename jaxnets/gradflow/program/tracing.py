@@ -40,7 +40,7 @@ def trace_loss(
     has_aux: bool,
     transform: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda f: f,
 ) -> Traced:
-    """Trace `loss(model, *args)` with a mark at the output of every module.
+    """Trace `loss(model, *args)` with a tap at the output of every module.
 
     Args:
         loss: The loss.
@@ -71,7 +71,7 @@ def trace_loss(
         result = loss(copy, *copied_args)
         return as_pair(result)[0] if has_aux else result
 
-    with record_taps(retrace=True, as_marks=True):
+    with record_taps(to_read=True):
         jaxpr = jax.make_jaxpr(transform(pure_loss))(params, others, data)
     paths = ["/".join(map(str, path[1:])) for path, _ in nnx.to_flat_state(params)]
     modules = {"/".join(map(str, path)) or MODEL for path, _ in nnx.iter_modules(model)}
@@ -99,7 +99,7 @@ def _split(model: Any, args: tuple[Any, ...]) -> Any:
 def traced_call(
     function: Callable[..., Any], args: tuple[Any, ...]
 ) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
-    """Trace `function(*args)`, in which taps are marks, as a function of arrays.
+    """Trace `function(*args)`, in which taps are equations, as a function of arrays.
 
     Args:
         function: A function of modules and arrays. It may change the modules.
@@ -119,7 +119,7 @@ def traced_call(
         result = function(*merged)
         return result, nnx.split(merged, nnx.Variable, ...)[1]
 
-    with record_taps(retrace=True, as_marks=True):
+    with record_taps(to_read=True):
         jaxpr, shapes = jax.make_jaxpr(pure, return_shape=True)(*states)
 
     def finish(results: list[Any]) -> Any:

@@ -76,7 +76,8 @@ SIGNATURES = {
         "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "measure_module(loss, model, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, argnums=0, wrt=None, has_aux=False, "
+        "only=None, **kwargs)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",

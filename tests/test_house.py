@@ -61,6 +61,10 @@ FORBIDDEN = {
 # The instrument measures any Flax model. Only these files of its folder know modules
 # and optimisers, and they import Flax and Optax inside their functions.
 ALLOWED = {
+    "gradflow/capture/arguments.py": {"flax"},
+    "gradflow/capture/changes.py": {"flax"},
+    "gradflow/capture/classes.py": {"flax"},
+    "gradflow/capture/outputs.py": {"flax"},
     "gradflow/modules.py": {"flax"},
     "gradflow/evidence/networks.py": {"flax"},
     "gradflow/evidence/program.py": {"flax", "optax"},

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnets.arguments import as_switch, check_callable
+from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.gradflow.logs import as_pair
-from jaxnets.gradflow.modules import insert_taps
 from jaxnets.gradflow.program.taps import MODEL
 from jaxnets.tap import record_taps
 

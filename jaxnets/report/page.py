@@ -93,7 +93,7 @@ def _body(run: Run, charts: Charts) -> Markup:
     sections = study_sections(run)
     links = [
         *((section.study, SECTIONS[section.study].title) for section in sections),
-        ("provenance", "What ran where"),
+        ("provenance", "Run"),
         ("words", "Glossary"),
     ]
     return join(

@@ -101,6 +101,8 @@ SIGNATURES = {
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
         "classes=None, name='model')",
+        "Monitor(*, every=1, to=(), only=None, name='model', seed=0, start=0)",
+        "MonitorReport(step, records, alarms)",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],

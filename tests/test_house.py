@@ -69,6 +69,7 @@ ALLOWED = {
     "gradflow/evidence/networks.py": {"flax"},
     "gradflow/evidence/program.py": {"flax", "optax"},
     "gradflow/program/tracing.py": {"flax"},
+    "gradflow/monitoring/monitor.py": {"flax"},
 }
 MOST_FILES = 12
 MOST_FILE_LINES = 200

@@ -14,7 +14,6 @@ from jaxnets.arguments import (
     check_callable,
     described,
     int_or_none,
-    list_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.gradflow.modules import measure_module
@@ -124,14 +123,12 @@ class Monitor:
         self._only, self._name = only, name
         self._seed = as_count(seed, "seed", minimum=0)
         start = as_count(start, "start", minimum=0, meaning="the first step")
-        targets = list_or_none(to)
-        # A SummaryWriter, a path and a function are no sequences of targets.
-        targets = [to] if targets is None or isinstance(to, str) else targets
+        targets = list(to) if isinstance(to, list | tuple) else [to]
         self._sinks = [
             as_sink(target, f"to[{index}]", append=start > 0)
             for index, target in enumerate(targets)
         ]
-        # The number of the next step, and whether one was not finite.
+        # The number of the next step, and 1 if a step was not finite.
         self._state = jax.new_ref(jnp.array([start, 0], jnp.int32))
         self._alarm = Alarms(name)
         self._records: list[Record] = []
@@ -177,6 +174,7 @@ class Monitor:
 
         @functools.wraps(loss)
         def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
+            _check_module(model)
             return evaluate(loss, has_aux, model, args)
 
         return differentiated
@@ -208,11 +206,12 @@ class Monitor:
 
     def _report(self, value: Any, grads: Any, numbers: Callable[[], Numbers]) -> None:
         """Count the step, and report its numbers if it is due or not finite."""
-        step, broken_before = self._state[...]
+        step, reported = self._state[...]
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((value, grads))]
         broken = ~jnp.stack(finite).all()
-        due = self._schedule(step) | (broken & (broken_before == 0))
-        self._state[...] = jnp.stack([step + 1, broken_before | broken])
+        due = self._schedule(step) | (broken & (reported == 0))
+        after = step + 1, jnp.where(broken, 1, reported)
+        self._state[...] = jnp.stack(after).astype(jnp.int32)
         jax.lax.cond(due, lambda: send(numbers(), self._receive, step), lambda: None)
 
     def _receive(self, numbers: Numbers, step: int) -> None:
@@ -226,6 +225,16 @@ class Monitor:
             warnings.warn(
                 f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
             )
+
+
+def _check_module(model: Any) -> None:
+    from flax import nnx
+
+    if not isinstance(model, nnx.Module):
+        raise TypeError(
+            f"`model` is {described(model)}; wanted an nnx.Module, the first argument "
+            "of the loss."
+        )
 
 
 def _params(model: Any) -> Any:

@@ -132,7 +132,7 @@ def _compiling_for(steps: int) -> Iterator[None]:
     A check of ResNet-20 without updates then takes 23 s of one CPU core and not 36.
     """
     name = "jax_disable_most_optimizations"
-    before = getattr(jax.config, name)
+    before = jax.config.values[name]
     jax.config.update(name, before or steps <= FEW_STEPS)
     try:
         yield

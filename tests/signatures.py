@@ -73,11 +73,11 @@ SIGNATURES = {
         "scope(name)",
         "TapStats(norm, max_abs, zero_fraction, nonfinite_fraction)",
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
-        "shut_fraction, "
-        "nonfinite_fraction)",
+        "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "measure_module(loss, model, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, argnums=0, wrt=None, has_aux=False, "
+        "only=None, **kwargs)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",
@@ -100,7 +100,7 @@ SIGNATURES = {
         "verdicts(records)",
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
-        "name='model')",
+        "classes=None, name='model')",
         "Monitor(*, every=1, to=(), only=None, name='model', seed=0, start=0)",
         "MonitorReport(step, records, alarms)",
         "flow_records(flow, *, name='model', seed=0, step=0, "

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.configuration import ContrastConfig
 from jaxnets.runs.files import as_path, read_json, write_bytes, write_text
 from jaxnets.runs.lock import run_lock
@@ -51,7 +51,7 @@ class Run(NamedTuple):
         """Return the studies that were asked for or have records, in order."""
         names = {record.study for record in self.records}
         names.update(map(str, items(self.config.get("studies"))))
-        return [name for name in STUDIES if name in names]
+        return [name for name in SECTIONS if name in names]
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """Return the objects in a list of the summary, such as `arms`."""

@@ -18,12 +18,15 @@ class ArrayStats(NamedTuple):
         gradient: Norm of the gradient of the loss.
         weight: Norm of the array.
         update: Norm of what the optimiser adds to it; None without an optimiser.
+        moved: Share of the array's entries that the update changes: an update that is
+            too small for the precision of the array changes none.
         zeros: Share of the gradient's entries that are exactly zero.
     """
 
     gradient: Float[Array, ""]
     weight: Float[Array, ""]
     update: Float[Array, ""] | None
+    moved: Float[Array, ""] | None
     zeros: Float[Array, ""]
 
 
@@ -31,17 +34,21 @@ METRICS = {
     "gradient": "log10_array_gradient_norm",
     "weight": "log10_array_weight_norm",
     "update": "log10_array_update_norm",
+    "moved": "array_moved_share",
     "zeros": "array_zero_share",
 }
 
 
-def array_stats(params: Any, grads: Any, updates: Any = None) -> dict[str, ArrayStats]:
+def array_stats(
+    params: Any, grads: Any, updates: Any = None, after: Any = None
+) -> dict[str, ArrayStats]:
     """Return the numbers of each floating-point array by its path.
 
     Args:
         params: `nnx.State` of the parameters.
         grads: Their gradients, with the same structure.
         updates: What the optimiser adds to them; None without an optimiser.
+        after: The parameters after the update; None without an optimiser.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,19 +58,29 @@ def array_stats(params: Any, grads: Any, updates: Any = None) -> dict[str, Array
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     grad_leaves = jax.tree.leaves(grads)
-    moves = [None] * len(leaves) if updates is None else jax.tree.leaves(updates)
+    moves, ends = (
+        [None] * len(leaves) if tree is None else jax.tree.leaves(tree)
+        for tree in (updates, after)
+    )
     norm = lambda array: unit_and_norm([array])[1]
     return {
         array_name(path): ArrayStats(
             norm(grad),
             norm(weight),
             None if move is None else norm(move),
-            jnp.mean((grad == 0).astype(jnp.float32)),
+            None if end is None else _share(end != weight),
+            _share(grad == 0),
         )
-        for (path, weight), grad, move in zip(leaves, grad_leaves, moves, strict=True)
+        for (path, weight), grad, move, end in zip(
+            leaves, grad_leaves, moves, ends, strict=True
+        )
         # The gradient of an array of whole numbers has a type without values.
         if jnp.issubdtype(jnp.result_type(weight), jnp.inexact) and weight.size
     }
+
+
+def _share(truth: Array) -> Float[Array, ""]:
+    return jnp.mean(truth.astype(jnp.float32))
 
 
 def array_name(path: Any) -> str:
@@ -85,5 +102,6 @@ def array_numbers(stats: dict[str, ArrayStats]) -> Iterator[tuple[str, str, floa
             if value is None:
                 continue
             with np.errstate(divide="ignore"):
-                number = np.log10(np.float64(value)) if field != "zeros" else value
+                is_norm = metric.startswith("log10_")
+                number = np.log10(np.float64(value)) if is_norm else value
             yield metric, place, float(number)

@@ -3,7 +3,7 @@
 import html
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,9 @@ from jaxnets.gradflow.evidence.collecting import collect
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.runs.folder import RunFolder, json_text
 from jaxnets.runs.records import Record
+
+
+SEVERITIES = ("fault", "warning", "note", "well")
 
 
 class Diagnosis(NamedTuple):
@@ -62,14 +65,9 @@ class Diagnosis(NamedTuple):
         return report.write_report(folder)
 
     def to_json(self) -> str:
-        """Return `ok`, the verdicts and the records as JSON; NaN becomes null."""
-        return json_text(
-            {
-                "ok": self.ok,
-                "verdicts": [verdict._asdict() for verdict in self.verdicts],
-                "records": [record._asdict() for record in self.records],
-            }
-        )
+        """Return `ok` and the verdicts as JSON, with null for NaN and infinity."""
+        found = [verdict._asdict() for verdict in self.verdicts]
+        return json_text({"ok": self.ok, "verdicts": found})
 
     def __repr__(self) -> str:
         """Return the verdicts in words; the numbers would fill pages."""
@@ -93,6 +91,7 @@ def diagnose(
     seeds: int = 3,
     optimizer: Any = None,
     steps: int = 0,
+    classes: int | None = None,
     name: str = "model",
 ) -> Diagnosis:
     """Measure a network, and say in words whether its gradients let it train.
@@ -112,6 +111,8 @@ def diagnose(
         optimizer: The Optax transform that the network is trained with. It shows how
             far the first update moves each array, even without `steps`.
         steps: How many updates to make between the first and the last measurement.
+        classes: The number of classes, if the loss is a cross-entropy in nats. The loss
+            at the start is then compared with `ln(classes)`.
         name: Name of the network in the verdicts.
 
     Returns:
@@ -142,6 +143,18 @@ def diagnose(
         seeds=seeds,
         optimizer=optimizer,
         steps=steps,
+        classes=classes,
         name=name,
     )
-    return Diagnosis(verdicts(records), records, flows)
+    return Diagnosis(by_severity(verdicts(records)), records, flows)
+
+
+def by_severity(found: Iterable[Verdict]) -> list[Verdict]:
+    """Return verdicts with the faults first, and otherwise in their order.
+
+    Example:
+        >>> well, fault = (Verdict("", s, "", 0.0, "") for s in ("well", "fault"))
+        >>> [verdict.severity for verdict in by_severity([well, fault])]
+        ['fault', 'well']
+    """
+    return sorted(found, key=lambda verdict: SEVERITIES.index(verdict.severity))

@@ -16,6 +16,7 @@ from jaxnets.arguments import (
     int_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.numbers import (
@@ -159,6 +160,7 @@ class Monitor:
         loss: Callable[..., Any],
         *,
         has_aux: bool = False,
+        wrt: Any = None,
         step: jax.Array | int | None = None,
     ) -> Callable[..., tuple[Any, Any]]:
         """Return the function that takes the place of `nnx.value_and_grad(loss)`.
@@ -167,6 +169,8 @@ class Monitor:
             loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
                 `has_aux=True`.
             has_aux: Whether `loss` returns `(scalar, aux)`.
+            wrt: Which variables of the model to differentiate with respect to, as a
+                filter of Flax, such as `nnx.LoRAParam`; None is every `nnx.Param`.
             step: Number of this step, such as `optimizer.step[...]`; None counts the
                 calls. Pass it if the program runs on several devices: the monitor's
                 own count is on one device.
@@ -174,7 +178,7 @@ class Monitor:
         Returns:
             `differentiated(model, *args) -> (value, grads)`, where `value` is
             `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
-            gradient with respect to every `nnx.Param` of `model`.
+            gradient.
 
         Raises:
             TypeError: If `loss` is not a function, or `has_aux` not a boolean.
@@ -185,40 +189,55 @@ class Monitor:
 
         @functools.wraps(loss)
         def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
-            _check_module(model)
-            return evaluate(loss, has_aux, step, model, args)
+            from flax import nnx
+
+            if not isinstance(model, nnx.Module):
+                raise TypeError(
+                    f"`model` is {described(model)}; wanted an nnx.Module, the first "
+                    "argument of the loss."
+                )
+            options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
+            return evaluate(loss, options, step, model, args)
 
         return differentiated
 
     def _measured(
-        self, loss: Any, has_aux: bool, step: Any, model: Any, args: tuple
-    ) -> Any:
+        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
+    ) -> tuple[Any, Any]:
         """Measure in every step, and report in some."""
-        params = _params(model)
-        flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
-        numbers = numbers_of(flow, params, args)
+        flow, numbers = self._flow(loss, options, model, args)
         self._report(step, flow.value, flow.grads, lambda: numbers)
-        return ((flow.value, flow.aux) if has_aux else flow.value), flow.grads
+        value = (flow.value, flow.aux) if options["has_aux"] else flow.value
+        return value, flow.grads
 
     def _twice(
-        self, loss: Any, has_aux: bool, step: Any, model: Any, args: tuple
-    ) -> Any:
+        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
+    ) -> tuple[Any, Any]:
         """Evaluate as without a monitor, and once more, measured, in some steps."""
         from flax import nnx
 
         graphdef, before = nnx.split((model, args))
         # A copy, because the first evaluation changes variables such as random keys.
         before = jax.tree.map(lambda leaf: leaf, before)
-        value, grads = nnx.value_and_grad(loss, has_aux=has_aux)(model, *args)
+        has_aux, argnums = options["has_aux"], nnx.DiffState(0, options["wrt"])
+        differentiate = nnx.value_and_grad(loss, argnums=argnums, has_aux=has_aux)
+        value, grads = differentiate(model, *args)
 
         def numbers() -> Numbers:
             model, args = nnx.merge(graphdef, before, copy=True)
-            params = _params(model)
-            flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
-            return numbers_of(flow, params, args)
+            return self._flow(loss, options, model, args)[1]
 
         self._report(step, value[0] if has_aux else value, grads, numbers)
         return value, grads
+
+    def _flow(
+        self, loss: Any, options: dict[str, Any], model: Any, args: tuple
+    ) -> tuple[Flow, Numbers]:
+        from flax import nnx
+
+        params = nnx.state(model, options["wrt"])
+        flow = measure_module(loss, model, *args, only=self._only, **options)
+        return flow, numbers_of(flow, params, args)
 
     def _report(
         self, step: Any, value: Any, grads: Any, numbers: Callable[[], Numbers]
@@ -246,20 +265,3 @@ class Monitor:
             warnings.warn(
                 f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
             )
-
-
-def _check_module(model: Any) -> None:
-    from flax import nnx
-
-    if not isinstance(model, nnx.Module):
-        raise TypeError(
-            f"`model` is {described(model)}; wanted an nnx.Module, the first argument "
-            "of the loss."
-        )
-
-
-def _params(model: Any) -> Any:
-    """Return the parameters of a model, with the structure of their gradient."""
-    from flax import nnx
-
-    return nnx.state(model, nnx.Param)

@@ -17,10 +17,10 @@ def numbers(head=1.0, norms=(1.0, 1.0, 1.0), loss=0.5, inputs=0.0, weight=1.0):
     """Numbers of a step; `head` is the norm of the gradient of the head's kernel."""
     size = lambda value: jnp.float32(value)
     stats = lambda gradient, weight: ArrayStats(
-        size(gradient), size(weight), None, size(0)
+        size(gradient), size(weight), None, None, size(0)
     )
     arrays = {"body/kernel": stats(0.1, 1.0), "head/kernel": stats(head, weight)}
-    names: tuple[str, ...] = ("body", "relu", "head")
+    names: list[str] = ["body", "relu", "head"]
     taps = OrderedDict(zip(names, map(size, norms), strict=True))
     return Numbers(size(loss), inputs, arrays, taps, dict.fromkeys(taps, 0.0))
 

@@ -116,9 +116,10 @@ def test_it_works_in_a_scan_and_without_jit():
     jax.lax.scan(body, state, (X[:5], Y[:5]))
     assert steps_of(monitor) == [10, 12, 14]
     scalar = lambda model, x: jnp.mean(model(x))
-    model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
-    found = monitor.value_and_grad(scalar)(model, X[0])
-    assert_close(found, nnx.value_and_grad(scalar)(model, X[0]))
+    model, bias = nnx.Linear(3, 1, rngs=nnx.Rngs(0)), nnx.PathContains("bias")
+    found = Monitor().value_and_grad(scalar, wrt=bias)(model, X[0])
+    argnums = nnx.DiffState(0, bias)
+    assert_close(found, nnx.value_and_grad(scalar, argnums=argnums)(model, X[0]))
     assert steps_of(monitor) == [10, 12, 14]
 
 

@@ -62,8 +62,7 @@ class Monitor:
     and gradient once more, and the others are evaluated as without the monitor.
 
     JAX starts a program with a callback in Python, not in C++, which takes longer the
-    more arrays go in and come out. Choose `only`, or a rare `every`, where a step takes
-    a few milliseconds.
+    more arrays go in and come out. It shows where a step takes a few milliseconds.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.

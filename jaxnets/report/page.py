@@ -22,7 +22,7 @@ from jaxnets.report.html.verdicts import verdicts_html
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.files import as_path, write_text
 from jaxnets.runs.folder import Run, RunFolder
 
@@ -92,7 +92,7 @@ def _packed(text: str) -> str:
 def _body(run: Run, charts: Charts) -> Markup:
     sections = study_sections(run)
     links = [
-        *((section.study, STUDIES[section.study].title) for section in sections),
+        *((section.study, SECTIONS[section.study].title) for section in sections),
         ("provenance", "Run"),
         ("words", "Glossary"),
     ]
@@ -160,7 +160,7 @@ def _summary_line(run: Run) -> str:
     """Return what was run in one line, as far as it is known."""
     seconds = run.summary.get("seconds")
     parts = [
-        ", ".join(STUDIES[name].title for name in run.studies()),
+        ", ".join(SECTIONS[name].title for name in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
         f"data set {run.config['dataset']}" if _reads_images(run) else "",
         _seeds(run.config.get("seeds")),
@@ -170,7 +170,7 @@ def _summary_line(run: Run) -> str:
 
 
 def _reads_images(run: Run) -> bool:
-    needed = any(STUDIES[name].images for name in run.studies())
+    needed = any(SECTIONS[name].images for name in run.studies())
     return needed and "dataset" in run.config
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnets.arguments import list_or_none
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
+from jaxnets.gradflow.diagnosis.models.start import start_verdicts
 from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.catalogue import STUDIES
@@ -48,6 +49,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     - `overfitting`: training minus validation accuracy, and how dropout changes it.
     - `model`: all of these for a network that `flow_records` recorded, along its depth
       and along time, and its contrasts with the first network among the records.
+    - `model`, before training: the loss beside `ln(classes)`, dtypes, and updates that
+      are rounded away.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
       minus infinity) does not count as such; it counts as vanished.
 
@@ -89,6 +92,7 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
         *nonfinite_verdicts(found),
         *_study_verdicts(found),
         *model_verdicts(select(found, study="model")),
+        *start_verdicts(select(found, study="model")),
     ]
 
 

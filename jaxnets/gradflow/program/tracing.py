@@ -62,13 +62,7 @@ def trace_loss(
     check_callable("loss", loss, "a function `loss(model, *args)`")
     has_aux = as_switch(has_aux, "has_aux")
 
-    def of_model(path, _) -> bool:
-        return path[0] == 0
-
-    def is_param(path, leaf) -> bool:
-        return of_model(path, leaf) and isinstance(leaf, nnx.Param)
-
-    graphdef, params, others, data = nnx.split((model, args), is_param, of_model, ...)
+    graphdef, params, others, data = _split(model, args)
 
     def pure_loss(params, others, data):
         copy, copied_args = nnx.merge(graphdef, params, others, data, copy=True)
@@ -85,6 +79,23 @@ def trace_loss(
     }
     leaves = jax.tree.leaves((params, others, data))
     return Traced(jaxpr, paths, len(jax.tree.leaves(others)), modules, leaves)
+
+
+def arguments_of_trace(model: Any, args: tuple[Any, ...]) -> list[Any]:
+    """Return the arguments of a traced loss for another model of the same structure."""
+    return jax.tree.leaves(_split(model, args)[1:])
+
+
+def _split(model: Any, args: tuple[Any, ...]) -> Any:
+    from flax import nnx
+
+    def of_model(path, _) -> bool:
+        return path[0] == 0
+
+    def is_param(path, leaf) -> bool:
+        return of_model(path, leaf) and isinstance(leaf, nnx.Param)
+
+    return nnx.split((model, args), is_param, of_model, ...)
 
 
 def traced_call(

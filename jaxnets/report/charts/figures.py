@@ -22,7 +22,8 @@ class Plot(NamedTuple):
         title: Heading of the figure.
         reading: How to read the figure, in a few sentences.
         axes: Titles and scales of the axes.
-        kind: `lines`; `explorer`, where the reader chooses size and training step; or
+        kind: `lines`; `dots`, where each place has a row; `profile`, where a line joins
+            the rows; `explorer`, where the reader chooses size and training step; or
             `heat map`, where `axes.x` is the vertical axis, `axes.y` is the colour, and
             the horizontal axis is the number of updates.
         size: What the size is that the reader chooses, such as `depth`.

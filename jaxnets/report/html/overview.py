@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxnets.report.charts.dot_plot import DotPlot
 from jaxnets.report.charts.figures import Figure, first_look
 from jaxnets.report.html.figure import Charts, legend_html, panel_html
 from jaxnets.report.html.glossary import explained
@@ -52,11 +53,12 @@ def _sentence(section: Section, worst: list[dict[str, Any]]) -> Markup:
 
 def _chart(section: Section, charts: Charts) -> Markup:
     plot = section.headline and section.headline.plot
-    figures = [figure for figure in section.figures if isinstance(figure, Figure)]
+    figures = [f for f in section.figures if isinstance(f, Figure | DotPlot)]
     named = [figure for figure in figures if figure.plot.name == plot]
     if not figures:
         return Markup("")
-    figure = first_look((named or figures)[0])
+    figure = (named or figures)[0]
+    figure = first_look(figure) if isinstance(figure, Figure) else figure
     panel = figure.panels[0]._replace(title=figure.heading(figure.panels[0]))
     shown = panel_html(figure, panel, f"{section.study}-first-look", charts)
     return tag("div", shown, legend_html(figure))

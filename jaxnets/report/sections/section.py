@@ -3,22 +3,29 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from jaxnets.report.charts.dot_plot import DotPlot, make_dot_plot
 from jaxnets.report.charts.explorer import Explorer, make_explorer
 from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
 from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import interval, number
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE, Bounds
 from jaxnets.runs.records import Record
 
 
 Spots = Iterable[tuple[Record, Spot]]
-AnyFigure = Figure | Explorer | HeatMap | PhaseDiagram
+AnyFigure = Figure | DotPlot | Explorer | HeatMap | PhaseDiagram
 # By the kind of plot.
-MAKERS = {"lines": make_figure, "explorer": make_explorer, "heat map": make_heat_map}
+MAKERS = {
+    "lines": make_figure,
+    "dots": make_dot_plot,
+    "profile": make_dot_plot,
+    "explorer": make_explorer,
+    "heat map": make_heat_map,
+}
 
 
 class Table(NamedTuple):
@@ -86,7 +93,7 @@ class Column(NamedTuple):
 
 def section_title(study: str) -> str:
     """Return the heading of the section of a study."""
-    row = STUDIES[study]
+    row = SECTIONS[study]
     return f"{row.title}: {row.subject}"
 
 

@@ -67,7 +67,10 @@ def _diagnosed(command: Check) -> "Diagnosis":
         for frame in frames:
             place = f"{frame.filename}:{frame.lineno}, in {frame.name}"
             print(f"{line(place)}\n    {line(frame.line)}", file=sys.stderr)
-        kind = f"{type(error).__name__}: " if frames else ""
+        # Without a line of the file these are our own errors, which name the mistake.
+        ours = (AttributeError, TypeError, ValueError)
+        named = frames or not isinstance(error, ours)
+        kind = f"{type(error).__name__}: " if named else ""
         raise UsageError(f"{kind}{error}") from error
 
 

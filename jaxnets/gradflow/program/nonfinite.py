@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnets.gradflow.program.dataflow.graph import Graph, reach
 from jaxnets.gradflow.program.equations import as_body
-from jaxnets.gradflow.program.graph import Graph, reach
 from jaxnets.gradflow.program.origin import Equations, is_bad, origin
 from jaxnets.gradflow.program.source import position, source_line
 from jaxnets.gradflow.program.tracing import Traced, trace_loss

@@ -9,9 +9,9 @@ import jax
 from jax.extend.core import JaxprEqn, Var
 
 from jaxnets.gradflow.program import equations
+from jaxnets.gradflow.program.dataflow.taps import MODEL
 from jaxnets.gradflow.program.equations import Body, as_body
 from jaxnets.gradflow.program.kinds import activations
-from jaxnets.gradflow.program.taps import MODEL
 from jaxnets.tap import TAP, tap
 
 

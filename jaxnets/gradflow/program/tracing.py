@@ -11,7 +11,7 @@ import jax
 from jaxnets.arguments import as_switch, check_callable
 from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.gradflow.logs import as_pair
-from jaxnets.gradflow.program.taps import MODEL
+from jaxnets.gradflow.program.dataflow.taps import MODEL
 from jaxnets.tap import record_taps
 
 

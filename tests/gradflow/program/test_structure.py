@@ -122,6 +122,44 @@ def test_a_python_loop_over_time_is_time():
     assert structure.repeated == {*structure.axes}
 
 
+class Decoder(nnx.Module):
+    """A cell with a state of two arrays and an output in each step."""
+
+    def __init__(self, rngs):
+        self.cell, self.head = nnx.LSTMCell(2, 2, rngs=rngs), networks.linear(rngs)
+
+    def __call__(self, x):
+        carry, outputs = (jnp.zeros((4, 2)), jnp.zeros((4, 2))), []
+        for time in range(3):
+            carry, y = self.cell(carry, x[:, time])
+            outputs.append(self.head(y))
+        return jnp.stack(outputs, axis=1)
+
+
+def test_all_that_is_called_in_a_python_loop_over_time_is_time():
+    structure = trace_structure(loss, Decoder(nnx.Rngs(0)), SERIES)
+    bases = {name.partition("#")[0] for name in structure.axes}
+    assert bases >= {"cell/hi", "cell/0/0", "cell/0/1", "cell/sigmoid", "head"}
+    assert set(structure.axes.values()) == {"time"}
+    assert {*structure.activations} <= {*structure.axes}
+
+
+def test_a_user_tap_in_a_python_loop_over_time_is_time():
+    class Loop(networks.Between):
+        def __call__(self, x):
+            h = jnp.zeros((4, 2))
+            for time in range(3):
+                h = tap(nnx.tanh(h + self.first(x)[:, time]), "h")
+            return self.second(h)
+
+    structure = trace_structure(loss, Loop(nnx.Rngs(0), None), SERIES)
+    assert {n for n, axis in structure.axes.items() if n[0] == "h"} == {
+        "h",
+        "h#2",
+        "h#3",
+    }
+
+
 def test_vmapped_taps_have_an_axis_of_their_own():
     model = networks.Plain(nnx.Rngs(0))
     each = lambda model, x: jnp.mean(nnx.vmap(loss, in_axes=(None, 0))(model, x))

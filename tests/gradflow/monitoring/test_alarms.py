@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-import numpy as np
+import jax.numpy as jnp
 import pytest
 
 from jaxnets.gradflow.evidence.arrays import ArrayStats
@@ -15,14 +15,14 @@ from jaxnets.runs.records import Record
 
 def numbers(head=1.0, norms=(1.0, 1.0, 1.0), loss=0.5, inputs=0.0, weight=1.0):
     """Numbers of a step; `head` is the norm of the gradient of the head's kernel."""
+    size = lambda value: jnp.float32(value)
     stats = lambda gradient, weight: ArrayStats(
-        *map(np.float32, (gradient, weight)), None, np.float32(0)
+        size(gradient), size(weight), None, None, size(0)
     )
     arrays = {"body/kernel": stats(0.1, 1.0), "head/kernel": stats(head, weight)}
-    taps = OrderedDict(
-        zip(("body", "relu", "head"), map(np.float32, norms), strict=True)
-    )
-    return Numbers(np.float32(loss), inputs, arrays, taps, dict.fromkeys(taps, 0.0))
+    names: list[str] = ["body", "relu", "head"]
+    taps = OrderedDict(zip(names, map(size, norms), strict=True))
+    return Numbers(size(loss), inputs, arrays, taps, dict.fromkeys(taps, 0.0))
 
 
 def kinds(alarms, steps):

@@ -68,13 +68,13 @@ def write_report(
     """
     if folder is not None:
         run = _run_of_records(run, as_path(folder, "folder"))
-    elif isinstance(run, list | tuple):
+    elif not isinstance(run, str | os.PathLike) and isinstance(run, Iterable):
         raise TypeError(
-            "`run` is a list and `folder` is None; wanted the folder to write records "
+            "`run` is a series and `folder` is None; wanted the folder to write records "
             "to, such as `write_report(records, 'runs/mine')`."
         )
-    folder = as_path(run, "run")
-    found = RunFolder(folder).read()
+    path = as_path(run, "run")  # pyright: ignore[reportArgumentType]
+    found = RunFolder(path).read()
     charts: Charts = {}
     themes = {"light": vega_config(LIGHT), "dark": vega_config(DARK)}
     page = Template(_resource("page.html")).substitute(
@@ -87,9 +87,8 @@ def write_report(
         bundle=_bundle(),
         script=_resource("page.js"),
     )
-    path = folder / "report.html"
-    write_text(path, page)
-    return path
+    write_text(path / "report.html", page)
+    return path / "report.html"
 
 
 def _run_of_records(records: Any, folder: Path) -> Path:

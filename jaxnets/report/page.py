@@ -160,8 +160,10 @@ def _first_look(run: Run, sections: list[Section], charts: Charts) -> Markup:
     """Return a card for each study, and the verdicts that belong to none of them."""
     verdicts = run.entries("verdicts")
     drawn = [section for section in sections if section.figures]
+    # The chart of a single study follows anyway.
+    shown = charts if len(drawn) > 1 else None
     cards = [
-        card_html(s, [v for v in verdicts if v.get("study") == s.study], charts)
+        card_html(s, [v for v in verdicts if v.get("study") == s.study], shown)
         for s in drawn
     ]
     names = {section.study for section in sections}

@@ -31,8 +31,8 @@ from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
 
 
-# Measuring makes a step up to a twentieth slower. Evaluating the step once more for the
-# measurement, and only when it is due, costs less if that is rarer than this.
+# Evaluating a step once more to measure it costs about as much as measuring so many
+# steps, of which each becomes about a twentieth slower.
 RARE = 20
 
 
@@ -61,9 +61,8 @@ class Monitor:
     to 20 all steps are measured; otherwise the steps that are reported evaluate loss
     and gradient once more, and the others are evaluated as without the monitor.
 
-    JAX starts a program with a callback in Python: about 10 microseconds for each array
-    that goes in or comes out are added to every step. Choose `only`, or a rare `every`,
-    where a step takes a few milliseconds.
+    JAX starts a program with a callback in Python, not in C++, which takes longer the
+    more arrays go in and come out. It shows where a step takes a few milliseconds.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.

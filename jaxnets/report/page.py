@@ -70,8 +70,8 @@ def write_report(
         run = _run_of_records(run, as_path(folder, "folder"))
     elif not isinstance(run, str | os.PathLike) and isinstance(run, Iterable):
         raise TypeError(
-            "`run` is a series and `folder` is None; wanted the folder to write records "
-            "to, such as `write_report(records, 'runs/mine')`."
+            "`run` is a series and `folder` is None; wanted the folder to write "
+            "records to, such as `write_report(records, 'runs/mine')`."
         )
     path = as_path(run, "run")  # pyright: ignore[reportArgumentType]
     found = RunFolder(path).read()

@@ -90,8 +90,8 @@ def trace_structure(
         for vertex, parents in enumerate(graph.smooth)
     ]
     data = graph.inputs[count + traced.others :]
-    taps = live_taps(graph, live, list(params.values()))
-    taps, repeated = unrolled(graph, taps, data, traced.modules)
+    taps = live_taps(graph, live, list(params.values()), traced.modules)
+    taps, repeated = unrolled(graph, taps, data, traced.modules.keys())
     not_added = [tap for tap in taps if tap.base not in replay.added]
     return Structure(
         chains=chains(edges, not_added, end),

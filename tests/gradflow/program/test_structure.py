@@ -72,8 +72,45 @@ def test_taps_of_one_name_at_different_depths_are_not_repeated():
             return x
 
     structure = trace_structure(loss, Tapped(nnx.Rngs(0)), X)
+    assert structure.chains == (("body/0", "body/1", "body/2"),)
+    assert set(structure.axes) | structure.repeated == set()
+    renamed = lambda model, x: loss(lambda x: through_layers(model, x), x)
+    structure = trace_structure(renamed, networks.Plain(nnx.Rngs(0)), X)
     assert structure.chains == (("h", "h#2", "h#3"),)
     assert not structure.repeated
+
+
+def through_layers(model, x):
+    for layer in model.body:
+        # Layers in a function of arrays have no taps of their own.
+        x = tap(jnp.tanh(x @ layer.kernel[...]), "h")
+    return x
+
+
+def test_methods_are_wrappers_of_the_layers_in_them():
+    class Autoencoder(networks.Plain):
+        def encode(self, x):
+            return nnx.relu(self.body[0](self.stem(x)))
+
+        def decode(self, x):
+            return self.head(self.body[1](x))
+
+    both = lambda model, x: jnp.mean(model.decode(model.encode(x)) ** 2)
+    structure = trace_structure(both, Autoencoder(nnx.Rngs(0)), X)
+    assert structure.chains == (("stem", "body/0", "body/1", "head"),)
+    assert structure.activations == {"encode": "relu"}
+
+
+def test_an_embedding_that_is_the_head_too_has_two_places():
+    class Tied(nnx.Module):
+        def __init__(self, rngs):
+            self.embed, self.layer = nnx.Embed(3, 2, rngs=rngs), networks.linear(rngs)
+
+        def __call__(self, x):
+            return self.embed.attend(self.layer(self.embed(x)))
+
+    structure = trace_structure(loss, Tied(nnx.Rngs(0)), jnp.array([0, 1]))
+    assert structure.chains == (("embed", "layer", "embed/attend"),)
 
 
 @pytest.mark.parametrize("wrap", [lambda call: call, nnx.remat], ids=["plain", "remat"])
@@ -139,7 +176,7 @@ class Decoder(nnx.Module):
 def test_all_that_is_called_in_a_python_loop_over_time_is_time():
     structure = trace_structure(loss, Decoder(nnx.Rngs(0)), SERIES)
     bases = {name.partition("#")[0] for name in structure.axes}
-    assert bases >= {"cell/hi", "cell/0/0", "cell/0/1", "cell/sigmoid", "head"}
+    assert bases >= {"cell/hi", "cell/c", "cell/h", "cell/sigmoid", "head"}
     assert set(structure.axes.values()) == {"time"}
     assert {*structure.activations} <= {*structure.axes}
 

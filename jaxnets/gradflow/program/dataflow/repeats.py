@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.dataflow.graph import Graph, reach, reverse
-from jaxnets.gradflow.program.dataflow.taps import Tap
+from jaxnets.gradflow.program.dataflow.taps import MODEL, Tap
 
 
 Calls = Mapping[str, Sequence[Tap]]
@@ -124,5 +124,7 @@ def _is_repeated(base: str, calls: Calls, modules: Set[str]) -> bool:
 
     They may also be taps that one call of a module places in a loop over its layers.
     """
+    if base == MODEL:
+        return True
     module = _module(base, modules)
     return bool(module) and (module not in calls or len(calls[module]) > 1)

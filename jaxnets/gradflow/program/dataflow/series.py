@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxnets.gradflow.program.dataflow.dominators import immediate_dominators
-from jaxnets.gradflow.program.dataflow.taps import MODEL, Tap
+from jaxnets.gradflow.program.dataflow.taps import Tap
 
 
 Edges = Sequence[Sequence[int]]
@@ -166,7 +166,7 @@ def _without_wrappers(edges: Edges, series: Sequence[Tap]) -> list[Tap]:
         # A module returns what its last part returns: one array has two taps.
         if kept and edges[tap.vertex] == [kept[-1].vertex]:
             opened = any(_is_in(other, tap) for other in kept[:-1])
-            if tap.base != MODEL and not opened:
+            if tap.wraps == tap.base and not opened:
                 kept[-1] = tap
         else:
             kept.append(tap)
@@ -174,6 +174,7 @@ def _without_wrappers(edges: Edges, series: Sequence[Tap]) -> list[Tap]:
 
 
 def _is_in(tap: Tap, module: Tap) -> bool:
-    """Return whether `tap` belongs to a part of `module`."""
-    whole = module.base == MODEL or tap.base.startswith(f"{module.base}/")
-    return whole and tap.base != module.base
+    """Return whether `tap` belongs to a part of the module whose result `module` is."""
+    if module.wraps is None or tap.wraps == module.wraps:
+        return False
+    return not module.wraps or tap.base.startswith(f"{module.wraps}/")

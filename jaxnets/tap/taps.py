@@ -13,7 +13,7 @@ from jaxnets.tap.trace import (
     check_name,
     is_measuring,
     new_key,
-    note_by_hand,
+    note_hidden,
 )
 
 
@@ -87,7 +87,7 @@ def taps_by_hand(names: Sequence[str]) -> Callable[[Tapped], dict[str, TapLog]]:
 
     def log(tapped: Tapped) -> dict[str, TapLog]:
         chosen = {key: tapped[name] for name, key in keys.items() if key is not None}
-        return note_by_hand(
+        return note_hidden(
             make_logs(
                 {key: (summarise_response(x), ct) for key, (x, ct) in chosen.items()}
             )

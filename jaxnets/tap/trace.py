@@ -27,7 +27,7 @@ class Recording:
         number: The number of the trace.
         taps: Counts the taps.
         calls: Counts the calls of modules.
-        by_hand: The keys of the logs that derivatives by hand have returned.
+        hidden: The keys of logs that an outer derivative does not see.
     """
 
     _numbers = itertools.count()
@@ -36,7 +36,7 @@ class Recording:
         self.number = next(Recording._numbers)
         self.taps = itertools.count()
         self.calls = itertools.count()
-        self.by_hand: set[str] = set()
+        self.hidden: set[str] = set()
 
 
 class LogKey(NamedTuple):
@@ -71,6 +71,7 @@ class Context(NamedTuple):
         module: The path of the module whose method is being traced.
         call: The number of that call.
         to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside inner ones.
     """
 
     scopes: tuple[str, ...] = ()
@@ -79,6 +80,7 @@ class Context(NamedTuple):
     module: tuple[str, ...] = ()
     call: int | None = None
     to_read: bool = False
+    nested: bool = True
 
 
 # None while nothing measures.
@@ -157,6 +159,7 @@ def record_taps(
     patterns: tuple[str, ...] | None = None,
     *,
     to_read: bool = False,
+    nested: bool = True,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
@@ -164,6 +167,8 @@ def record_taps(
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
         to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside those that the loss
+            takes itself. With `jax.checkpoint` there it would meet them twice.
 
     Yields:
         The recording of the taps.
@@ -174,6 +179,7 @@ def record_taps(
         patterns=patterns,
         mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
         to_read=to_read,
+        nested=nested,
     )
     try:
         with _context(context):
@@ -234,15 +240,19 @@ def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], A
     return [numbered(branch) for branch in branches]
 
 
-def note_by_hand(logs: dict[str, Any]) -> dict[str, Any]:
-    """Return `logs`, which the backward pass of a derivative by hand returns.
+def note_hidden(logs: dict[str, Any]) -> dict[str, Any]:
+    """Return `logs`, from a backward pass whose taps an outer derivative does not see.
 
-    If the loss differentiates such a function itself, the outer derivative does not see
-    the taps inside, and `measure` warns of them.
+    `measure` warns of them if the loss takes this derivative itself.
     """
     if is_measuring():
-        _thread.recording.by_hand.update(logs)
+        _thread.recording.hidden.update(logs)
     return logs
+
+
+def measures_nested() -> bool:
+    """Return whether the outer derivative measures taps inside inner ones."""
+    return (_context.value or Context()).nested
 
 
 def new_mark() -> str:

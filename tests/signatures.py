@@ -255,5 +255,5 @@ SIGNATURES = {
         "environment()",
         "self_checks()",
     ],
-    "report": ["write_report(run)", "export_charts(run, format='png')"],
+    "report": ["write_report(run, folder=None)", "export_charts(run, format='png')"],
 }

@@ -51,9 +51,9 @@ OPERATIONS = {
     ),
     "sqrt": (
         "The derivative of a square root is infinite at zero.",
-        "Add an epsilon below the root, sqrt(x + 1e-12); or replace zeros by ones before "
-        "the root and its result by zero after it, with `jnp.where` twice. The same holds "
-        "for a norm.",
+        "Add an epsilon below the root, sqrt(x + 1e-12); or replace zeros by ones "
+        "before the root and its result by zero after it, with `jnp.where` twice. The "
+        "same holds for a norm.",
     ),
     "exp": (
         "The exponential of a number above 88 overflows in float32.",
@@ -62,16 +62,21 @@ OPERATIONS = {
     ),
     "div": (
         "It divides by zero, or an infinity by an infinity.",
-        "Add an epsilon to the divisor in the division, or replace a divisor of zero by "
-        "one with `jnp.where` before the division. For a softmax by hand use "
+        "Add an epsilon to the divisor in the division, or replace a divisor of zero "
+        "by one with `jnp.where` before the division. For a softmax by hand use "
         "`jax.nn.softmax`, which does not overflow.",
     ),
 }
-for name, like in (
-    ("rsqrt", "sqrt"), ("pow", "sqrt"), ("log1p", "log"), ("exp2", "exp"),
-    ("integer_pow", "div"),
-):
-    OPERATIONS[name] = OPERATIONS[like]
+OPERATIONS |= {
+    name: OPERATIONS[like]
+    for name, like in {
+        "rsqrt": "sqrt",
+        "pow": "sqrt",
+        "log1p": "log",
+        "exp2": "exp",
+        "integer_pow": "div",
+    }.items()
+}
 ORIGINS = {
     "parameter": (
         "A parameter is not finite from the start.",
@@ -99,8 +104,8 @@ def _with_origin(verdict: Verdict, records: list[Record]) -> Verdict:
     return verdict._replace(
         where=f"{found[0].arm}, in the {way} pass, {operation}{at}{after}",
         sentence=(
-            f"In the {way} pass `{operation}`{at}{after} makes the first number that is "
-            f"infinite or not a number. {verdict.sentence}"
+            f"In the {way} pass `{operation}`{at}{after} makes the first number that "
+            f"is infinite or not a number. {verdict.sentence}"
         ),
         cause=cause,
         remedy=remedy,

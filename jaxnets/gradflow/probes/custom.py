@@ -1,15 +1,16 @@
 """Whether the derivatives that a user wrote by hand are right."""
 
+import itertools
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import JaxprEqn, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, JaxprEqn, jaxpr_as_fun
 
-from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.program import equations
 
 
 # The step of the finite difference, in units of the argument's own size.
@@ -103,7 +104,7 @@ def _name(eqn: JaxprEqn) -> str:
 def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     body = equations.called(eqn)
     assert body is not None  # `customised` is only called for calls
-    plain = jaxpr_as_fun(jax.extend.core.ClosedJaxpr(body.jaxpr, body.consts))
+    plain = jaxpr_as_fun(ClosedJaxpr(body.jaxpr, body.consts))
     rule = _as_function(eqn)
     floating = [jnp.issubdtype(jnp.result_type(v), jnp.floating) for v in values]
 
@@ -114,16 +115,14 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     moving = [v for f, v in zip(floating, values, strict=True) if f]
     outputs, pullback = jax.vjp(lambda *xs: rule(*put(xs)), *moving)
     measured, expected = [], []
-    for number in range(DIRECTIONS):
-        keys = iter(jax.random.split(jax.random.key(number), 99))
-        draw = lambda x: jax.random.normal(next(keys), jnp.shape(x), jnp.result_type(x))
-        directions = [draw(x) * _size(x) for x in moving]
-        weights = [draw(y) for y in outputs]
+    draws = itertools.count()
+    for _ in range(DIRECTIONS):
+        directions = [_draw(next(draws), x) * _size(x) for x in moving]
+        weights = [_draw(next(draws), y) for y in outputs]
         gradients = pullback(weights)
         measured.append(_dot(gradients, directions))
         there, back = (
-            plain(*put([x + s * STEP * v for x, v in zip(moving, directions)]))
-            for s in (1, -1)
+            plain(*put(_moved(moving, directions, sign * STEP))) for sign in (1, -1)
         )
         change = [(a - b) / (2 * STEP) for a, b in zip(there, back, strict=True)]
         expected.append(_dot(weights, change))
@@ -132,6 +131,15 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     error = jnp.linalg.norm(found - exact) / jnp.where(size == 0, 1, size)
     same = any(_equal(x, y) for x in moving for y in outputs)
     return CustomCall(name, _name(eqn), float(error), bool(size == 0) or same)
+
+
+def _draw(number: int, like: Any) -> jax.Array:
+    key = jax.random.key(number)
+    return jax.random.normal(key, jnp.shape(like), jnp.result_type(like))
+
+
+def _moved(arrays: Sequence[Any], directions: Sequence[Any], step: float) -> list[Any]:
+    return [x + step * v for x, v in zip(arrays, directions, strict=True)]
 
 
 def _as_function(eqn: JaxprEqn) -> Any:

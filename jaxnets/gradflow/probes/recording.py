@@ -58,9 +58,7 @@ def make_probes(
         first = len(traced.params) + traced.others
         share = padding_share(traced.jaxpr, arguments, first)
         if share is not None:
-            found.append(
-                whole._replace(metric="padding_share", place="", value=share)
-            )
+            found.append(whole._replace(metric="padding_share", place="", value=share))
         return found
 
     return probes

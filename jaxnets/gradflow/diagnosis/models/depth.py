@@ -14,20 +14,20 @@ import statistics
 
 from jaxnets.gradflow.diagnosis.models.table import Table
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
-from jaxnets.gradflow.diagnosis.spans import cuts, widest
+from jaxnets.gradflow.diagnosis.spans import widest
 from jaxnets.gradflow.diagnosis.vanishing import SIGNS, profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.runs.records import Record
 
 
-# In powers of ten. Gains of unequal layers, pooling and normalisation change a gradient
-# by up to a hundredfold in networks that train well; a thousandth is beyond that.
-LOST = 3.0
+# In powers of ten. Gains of unequal layers, pooling and the initialisers in use change
+# a gradient by up to a hundredfold in networks that train well.
+LOST = {"vanishing": 2.5, "exploding": 2.0}
 # By how much the gradients of the weights, relative to the weights, must differ between
 # the first and the last third of the layers.
 UNEVEN = 0.5
-# A signal that is this much larger than one is not normalised afterwards.
-LARGE = 1.5
+# In powers of ten: how far from one a signal is that nothing normalises.
+UNUSUAL = 1.5
 REMEDIES = {
     "vanishing": "Use ReLU instead of sigmoid or tanh, with He's initialiser; add "
     "shortcut connections; or normalise each layer.",
@@ -39,11 +39,11 @@ REMEDIES = {
     "unclear": "Run more seeds before you decide.",
 }
 REFERENCES = {
-    "vanishing": "Glorot and Bengio 2010, Understanding the difficulty of training deep "
-    "feedforward neural networks; He et al. 2015, Delving Deep into Rectifiers, section "
-    "2.2, and Deep Residual Learning.",
-    "exploding": "He et al. 2015, Delving Deep into Rectifiers, section 2.2; Yang et al. "
-    "2019, A Mean Field Theory of Batch Normalization; Pascanu et al. 2013.",
+    "vanishing": "Glorot and Bengio 2010, Understanding the difficulty of training "
+    "deep feedforward neural networks; He et al. 2015, Delving Deep into Rectifiers, "
+    "section 2.2, and Deep Residual Learning.",
+    "exploding": "He et al. 2015, Delving Deep into Rectifiers, section 2.2; Yang et "
+    "al. 2019, A Mean Field Theory of Batch Normalization; Pascanu et al. 2013.",
 }
 WELL = (
     "The gradient changes along the layers as the signal does the other way round, so "
@@ -156,22 +156,19 @@ def _relative(tap: str, table: Table) -> float | None:
     return best and best[1]
 
 
-def _is_lost(
-    gradient: Profile, records: list[Record], table: Table, kind: str
-) -> bool:
-    """Return whether the change is so large that it is a fault whatever the signal does.
+def _is_lost(gradient: Profile, records: list[Record], table: Table, kind: str) -> bool:
+    """Return whether the change is a fault whatever the signal does.
 
-    A gradient that grows where a small signal is normalised is no fault: then the
-    signal is of the usual size afterwards.
+    A gradient that changes where the signal is normalised is no fault: then the signal
+    is of the usual size afterwards.
     """
-    span = widest(gradient.norms, SIGNS[kind])
-    if span is None or abs(span.change.mean) < LOST * TENFOLD:
+    sign = SIGNS[kind]
+    span = widest(gradient.norms, sign)
+    if span is None or abs(span.change.mean) < LOST[kind] * TENFOLD:
         return False
-    if kind == "vanishing":
-        return True
     sizes = [
         p.value - r.value
         for p, r in zip(_products(records, table), records, strict=True)
         if r.position == span.last
     ]
-    return statistics.fmean(sizes) >= LARGE if sizes else True
+    return not sizes or sign * statistics.fmean(sizes) >= UNUSUAL

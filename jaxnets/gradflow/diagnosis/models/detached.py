@@ -13,8 +13,8 @@ GRADIENT = "log10_array_gradient_norm"
 REASON = "A parameter whose gradient is zero learns nothing, at any learning rate."
 OTHER_CAUSE = (
     "Parts that are frozen on purpose look the same: leave them out of what is "
-    "differentiated. A part that only some inputs use, such as an expert, may have been "
-    "idle on this batch."
+    "differentiated. A part that only some inputs use, such as an expert, may have "
+    "been idle on this batch."
 )
 # By reason: why no gradient arrives, what to do, and where to read about it.
 CAUSES = {
@@ -112,7 +112,9 @@ def _joined(
     reasons: Mapping[tuple[str, str], list[str]],
 ) -> Iterable[tuple[tuple[str, str], list[str]]]:
     """Join the entries of one reason, whose lines then are those of all."""
-    joined: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    joined: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(
+        lambda: ([], [])
+    )
     for (reason, line), arrays in reasons.items():
         joined[reason][0].append(line)
         joined[reason][1].extend(arrays)
@@ -160,8 +162,8 @@ def _verdict(
         where=f"{where}, {names}" + (f" ({listed(inner, 4)})" if inner else ""),
         number=float(len(arrays)),
         sentence=(
-            f"The gradient of {names} is exactly zero, so {they} cannot learn: {cause}. "
-            f"These are {len(arrays)} of {total} parameter arrays."
+            f"The gradient of {names} is exactly zero, so {they} cannot learn: "
+            f"{cause}. These are {len(arrays)} of {total} parameter arrays."
         ),
         cause=f"{cause[0].upper()}{cause[1:]}.",
         remedy=remedy,

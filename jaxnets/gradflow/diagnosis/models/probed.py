@@ -1,12 +1,12 @@
 """Verdicts on what the probes find: ranks, padding, and derivatives of one's own."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from jaxnets.gradflow.diagnosis.models.table import Table, listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
-from jaxnets.runs.formatting import format_estimate, format_number, format_percent
-from jaxnets.runs.intervals import SHARE
+from jaxnets.runs.formatting import format_number, format_percent
 
 
 # Finite differences in float32 are accurate to a percent or so.
@@ -17,13 +17,18 @@ PADDING = 1e-3
 
 def backward_verdicts(records: Table, where: str) -> Iterator[Verdict]:
     """Judge the derivatives that the user wrote by hand."""
+    worst: dict[str, Estimate] = {}
+    after: defaultdict[str, list[str]] = defaultdict(list)
     for place in records.places("backward_error"):
         error = records.estimate("backward_error", place)
         # A derivative that is NaN belongs to another verdict.
         if error is None or error.mean < BACKWARD:
             continue
-        after, _, function = place.partition("|")
-        path = f" after {after}" if after else ""
+        tap, _, function = place.partition("|")
+        worst[function] = max(error, worst.get(function, error))
+        after[function] += [tap] if tap else []
+    for function, error in worst.items():
+        path = f" after {listed(after[function])}" if after[function] else ""
         yield Verdict(
             kind="wrong-backward",
             severity=severity_of("wrong-backward"),
@@ -32,8 +37,8 @@ def backward_verdicts(records: Table, where: str) -> Iterator[Verdict]:
             sentence=(
                 f"The derivative that {function} has by hand differs from the finite "
                 f"difference of {function} itself by "
-                f"{format_percent(error, ' % of its size')}: the gradient of all that "
-                "comes before is wrong."
+                f"{format_number(100 * error.mean)} % of its size: the gradient of all "
+                "that comes before is wrong."
             ),
             cause=f"The derivative rule of {function} (custom_vjp or custom_jvp).",
             remedy=(

@@ -54,11 +54,7 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
     falls = widest >= FALL * ranks[last].mean
     line = ranks[last].mean <= LINE and (widest <= LINE or falls)
     if line or (ranks[last].mean <= THIN and falls):
-        first = next(
-            tap
-            for tap in reversed(ranks)
-            if _before(ranks, tap) is None or _before(ranks, tap) > THIN
-        )
+        first = next(tap for tap in reversed(ranks) if _before(ranks, tap) > THIN)
         return _verdict(where, first, ranks[first if line else last], line)
     if distinct and list(distinct.values())[-1].mean < ALIKE:
         first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
@@ -66,10 +62,11 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
     return None
 
 
-def _before(ranks: dict[str, Estimate], tap: str) -> float | None:
+def _before(ranks: dict[str, Estimate], tap: str) -> float:
+    """Return the rank at the tap before, or infinity if there is none."""
     names = list(ranks)
     place = names.index(tap)
-    return ranks[names[place - 1]].mean if place else None
+    return ranks[names[place - 1]].mean if place else math.inf
 
 
 def _found(records: Table, metric: str, chain: list[str]) -> dict[str, Estimate]:
@@ -126,5 +123,3 @@ def _alike(where: str, tap: str, share: Estimate) -> Verdict:
         reason="A thousandth of the squares is 3 % of the size.",
         other_cause="Inputs that are not standardised are alike to begin with.",
     )
-
-

@@ -24,9 +24,9 @@ LOW_REASON = (
     "updates to replace it."
 )
 REFERENCE = (
-    "Bengio 2012, Practical Recommendations for Gradient-Based Training, section 3.1.1; "
-    "Cohen et al. 2021, Gradient Descent on Neural Networks Typically Occurs at the "
-    "Edge of Stability."
+    "Bengio 2012, Practical Recommendations for Gradient-Based Training, section "
+    "3.1.1; Cohen et al. 2021, Gradient Descent on Neural Networks Typically Occurs at "
+    "the Edge of Stability."
 )
 LOWER = (
     "Lower the learning rate tenfold, and again until the loss falls; warm it up, or "
@@ -59,10 +59,12 @@ def rate_verdict(records: list[Record], where: str) -> Verdict | None:
         default=-math.inf,
     )
     curves = loss_curves(records)
-    return (
-        _too_high(records, first, curves, where)
-        or _too_low(largest, curves, where)
-    )
+    verdict = _too_high(records, first, curves, where)
+    # Updates that are rounded away have a verdict of their own.
+    moved = select(records, metric="array_moved_share")
+    if verdict is None and (not moved or any(r.value > 0 for r in moved)):
+        verdict = _too_low(largest, curves, where)
+    return verdict
 
 
 def loss_curves(records: list[Record]) -> list[list[float]]:
@@ -122,7 +124,9 @@ def _too_high(
     outcome, cause = "", "One step leads far beyond where the gradient is valid."
     if diverged:
         begin, end = (_typical([curve[i] for curve in diverged]) for i in (0, -1))
-        outcome = f", and the loss does not fall: {begin} at the start, {end} at the end"
+        outcome = (
+            f", and the loss does not fall: {begin} at the start, {end} at the end"
+        )
         killed = _killed(records)
         if killed:
             cause += f" It ends with {killed} dead: too large a step pushed them there."
@@ -143,7 +147,8 @@ def _too_high(
         low=share and share.low,
         high=share and share.high,
         reason=HIGH_REASON,
-        other_cause="A loss that grows at any rate points to a wrong derivative or sign.",
+        other_cause="A loss that grows at any rate points to a wrong derivative or "
+        "sign.",
     )
 
 
@@ -174,7 +179,7 @@ def _killed(records: list[Record]) -> str:
 
 
 def _too_low(largest: float, curves: list[list[float]], where: str) -> Verdict | None:
-    if largest > LOW or largest == -math.inf and not curves:
+    if largest > LOW or (largest == -math.inf and not curves):
         return None
     changes = [
         abs(curve[-1] - curve[0]) / max(abs(curve[0]), 1e-30)
@@ -186,7 +191,9 @@ def _too_low(largest: float, curves: list[list[float]], where: str) -> Verdict |
         return None
     ratio = power_of_ten(largest)
     moved = (
-        f" The loss changes by {format_number(100 * max(changes))} %." if changes else ""
+        f" The loss changes by {format_number(100 * max(changes))} %."
+        if changes
+        else ""
     )
     return Verdict(
         kind="rate-too-low",

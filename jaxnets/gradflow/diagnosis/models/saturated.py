@@ -25,8 +25,8 @@ RECTIFIED = ("relu", "relu6")
 SATURATED_REMEDIES = {
     "tanh": "Lower the gain of the initialiser, standardise the inputs, or normalise "
     "each layer before the activation.",
-    "sigmoid": "Lower the gain of the initialiser, standardise the inputs, or normalise "
-    "each layer before the activation; in hidden layers use ReLU.",
+    "sigmoid": "Lower the gain of the initialiser, standardise the inputs, or "
+    "normalise each layer before the activation; in hidden layers use ReLU.",
     "softmax": "Scale the logits down: divide them by the square root of the width of "
     "the keys (1/sqrt(d)), or normalise queries and keys.",
 }
@@ -34,8 +34,8 @@ REFERENCES = {
     "tanh": "Glorot and Bengio 2010, section 3.",
     "sigmoid": "Glorot and Bengio 2010, section 3.",
     "softmax": "Vaswani et al. 2017, Attention Is All You Need, section 3.2.1.",
-    "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving Deep "
-    "into Rectifiers.",
+    "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
+    "Deep into Rectifiers.",
 }
 # A layer with every unit dead passes nothing. With fewer it is narrower than it seems.
 SEVERE = 0.75
@@ -65,8 +65,8 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         where=f"{where}, {place}",
         number=share.mean,
         sentence=(
-            f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} are "
-            f"saturated: there it is flat and passes next to nothing back.{more}"
+            f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} "
+            f"are saturated: there it is flat and passes next to nothing back.{more}"
         ),
         cause=f"What {kind} gets after {module_of(place)} is too large.",
         remedy=SATURATED_REMEDIES[kind],
@@ -152,9 +152,7 @@ def is_activation(place: str) -> bool:
     return place.rpartition("/")[2].partition("#")[0] in {*FLAT, *RECTIFIED}
 
 
-def _shares(
-    records: Table, metric: str, kinds: Iterable[str]
-) -> dict[str, Estimate]:
+def _shares(records: Table, metric: str, kinds: Iterable[str]) -> dict[str, Estimate]:
     """Return the share at each place that ends with the name of an activation."""
     found = {}
     for place in records.places(metric):

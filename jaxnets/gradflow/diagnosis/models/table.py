@@ -13,7 +13,7 @@ class Table:
 
     Example:
         >>> records = [
-        ...     Record("model", "m", "m", 1.0, s, 0, "dead_share", "a/relu", None, s / 2)
+        ...     Record("model", "m", "m", 1, s, 0, "dead_share", "a/relu", None, s / 2)
         ...     for s in range(3)
         ... ]
         >>> Table(records).seeds("dead_share", "a/relu")

@@ -67,7 +67,11 @@ def _verdict(norms: Profile, where: str) -> Verdict:
     )
     verdict = verdict._replace(reference=REFERENCES.get(verdict.kind, ""))
     total, middle, rate = _changes(norms)
-    if verdict.kind not in REFERENCES or verdict.number == 0 or not math.isfinite(total):
+    if (
+        verdict.kind not in REFERENCES
+        or verdict.number == 0
+        or not math.isfinite(total)
+    ):
         return verdict
     if verdict.kind == "vanishing":
         fault = middle <= ROUNDING or rate <= SHORT

@@ -38,9 +38,7 @@ KINDS = {
 }
 
 
-def unnamed_verdict(
-    records: list[Record], *, study: str, where: str
-) -> Verdict | None:
+def unnamed_verdict(records: list[Record], *, study: str, where: str) -> Verdict | None:
     """Judge the shares of saturated and of zero outputs at every tap.
 
     Args:

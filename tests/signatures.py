@@ -73,11 +73,11 @@ SIGNATURES = {
         "scope(name)",
         "TapStats(norm, max_abs, zero_fraction, nonfinite_fraction)",
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
-        "shut_fraction, "
-        "nonfinite_fraction)",
+        "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "measure_module(loss, model, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, argnums=0, wrt=None, has_aux=False, "
+        "only=None, **kwargs)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",
@@ -94,9 +94,15 @@ SIGNATURES = {
         "gate_timescales(gate)",
         "saturation(activations, kind)",
         "dead_units(activations)",
-        "Verdict(where, number, threshold, sentence, remedy, kind, study, low=None, "
-        "high=None, reason='', other_cause='')",
+        "Verdict(kind, severity, where, number, sentence, cause='', remedy='', "
+        "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
+        "other_cause='')",
         "verdicts(records)",
+        "Diagnosis(verdicts, records, flows)",
+        "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
+        "classes=None, name='model')",
+        "Monitor(*, every=1, to=(), only=None, name='model', seed=0, start=0)",
+        "MonitorReport(step, records, alarms)",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],
@@ -229,11 +235,12 @@ SIGNATURES = {
         "shuffled(data, batch_size)",
         "generated(make, steps, batch_size)",
         "random_key(seed)",
-        "Program(graphdef, initial, batches, epoch, evaluate, replay, compile_seconds)",
+        "Program(graphdef, initial, batches, epoch, evaluate, first_nonfinite, "
+        "compile_seconds)",
         "compile_program(make_model, loss, optimizer, batches, *, seeds, "
         "over_seeds='map', watch=None, schedule=None)",
         "History(reports, figures, steps_per_epoch)",
-        "NonFiniteLoss(seed_index, step, layer, history)",
+        "NonFiniteLoss(seed_index, step, layer, history, stage='forward')",
         "fit(program, epochs, evaluation, *, data_seed=0, on_epoch=None)",
         "first_nonfinite_layer(objective, *arguments)",
     ],

@@ -5,8 +5,10 @@ from jaxnets.gradflow.adjoint import log_adjoint_norms
 from jaxnets.gradflow.adjoint_split import AdjointParts, adjoint_parts
 from jaxnets.gradflow.correlation import gradient_correlation
 from jaxnets.gradflow.diagnosis import Verdict, flow_records, verdicts
+from jaxnets.gradflow.evidence import Diagnosis, diagnose
 from jaxnets.gradflow.measurement import Flow, measure
 from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.monitoring import Monitor, MonitorReport
 from jaxnets.gradflow.paths import effective_path_length
 from jaxnets.gradflow.schedules import Schedule, every, log_spaced
 from jaxnets.gradflow.spectra import jacobian_spectrum, lyapunov_spectrum
@@ -21,8 +23,11 @@ from jaxnets.tap import ResponseStats, TapStats, branch, scope, tap
 
 __all__ = [
     "AdjointParts",
+    "Diagnosis",
     "Flow",
     "GradientNoise",
+    "Monitor",
+    "MonitorReport",
     "ResponseStats",
     "Schedule",
     "TapStats",
@@ -30,6 +35,7 @@ __all__ = [
     "adjoint_parts",
     "branch",
     "dead_units",
+    "diagnose",
     "effective_path_length",
     "every",
     "flow_records",

@@ -1,6 +1,5 @@
 """`measure`: a loss, its gradient, and statistics of both passes at every tap."""
 
-import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -102,18 +101,10 @@ def measure(
     check_arrays("params", params)
     has_aux = as_switch(has_aux, "has_aux")
     patterns = None if only is None else as_patterns(only, "only")
-    differentiate = functools.partial(
-        value_grad_and_logs, loss, params, args, has_aux, patterns
-    )
-    found = differentiate(retrace=False) or differentiate(retrace=True)
-    if found is None:
-        raise ValueError(
-            "A jitted or otherwise cached function with a tap inside is called more "
-            "than once in the loss, so its calls cannot be told apart. Put each call "
-            "into its own `with jaxnets.gradflow.scope(name):`."
-        )
-    value, aux, grads, logs, names = found
+    value, aux, grads, logs = value_grad_and_logs(loss, params, args, has_aux, patterns)
     if patterns is not None and not logs:
+        every = value_grad_and_logs(loss, params, args, has_aux, None).logs
+        names = dict.fromkeys(key.name for key in every)
         raise ValueError(
             f"`only` is {only!r}, which matches no tap that the gradient reaches; "
             f"wanted one or more of {', '.join(names) or '(there are no taps)'}."

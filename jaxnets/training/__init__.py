@@ -1,8 +1,9 @@
 """Training: a pure step, whole epochs in one call, and all seeds in one program."""
 
 from jaxnets.training.batches import Batches, generated, shuffled
-from jaxnets.training.loop import History, NonFiniteLoss, first_nonfinite_layer, fit
+from jaxnets.training.loop import History, NonFiniteLoss, fit
 from jaxnets.training.losses import classification, regression
+from jaxnets.training.nonfinite import first_nonfinite_layer
 from jaxnets.training.program import Program, compile_program, random_key
 from jaxnets.training.step import (
     Loss,

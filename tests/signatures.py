@@ -143,6 +143,8 @@ SIGNATURES = {
         "from_haiku(params, kind, *, name=None)",
         "from_keras(weights, kind)",
         "from_pytorch(state_dict, kind, *, prefix='')",
+        "haiku_taps()",
+        "linen_taps()",
         "to_flax(layers, cell)",
         "to_haiku(layers, *, name=None)",
         "to_keras(layers, *, use_bias=True, reset_after=True)",

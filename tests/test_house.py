@@ -61,6 +61,7 @@ FORBIDDEN = {
 # The instrument measures any Flax model. Only these files of its folder know modules
 # and optimisers, and they import Flax and Optax inside their functions.
 ALLOWED = {
+    "interop/taps.py": {"flax", "haiku"},
     "gradflow/capture/arguments.py": {"flax"},
     "gradflow/capture/changes.py": {"flax"},
     "gradflow/capture/classes.py": {"flax"},

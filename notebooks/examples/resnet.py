@@ -1,5 +1,7 @@
 """ResNet-20 from Flax's own layers: `jaxnets check resnet.py`."""
 
+import itertools
+
 import jax
 import optax
 from flax import nnx
@@ -39,7 +41,7 @@ class ResNet(nnx.Module):
         self.blocks = nnx.List(
             [
                 Block(inputs, outputs, outputs // inputs, rngs=rngs)
-                for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+                for inputs, outputs in itertools.pairwise(sizes)
             ]
         )
         self.head = nnx.Linear(64, classes, rngs=rngs)

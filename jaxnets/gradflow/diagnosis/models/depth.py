@@ -12,9 +12,9 @@ changes too, or if the change is so large that the signal itself is lost.
 import math
 import statistics
 
-from jaxnets.gradflow.diagnosis.models.table import Table
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.spans import widest
+from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.vanishing import SIGNS, profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.runs.records import Record

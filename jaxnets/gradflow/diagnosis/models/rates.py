@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from jaxnets.gradflow.diagnosis.models.table import Table
+from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten

@@ -11,7 +11,7 @@ from jax.extend.core import JaxprEqn, Var
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.dataflow.taps import MODEL
 from jaxnets.gradflow.program.equations import Body, as_body
-from jaxnets.gradflow.program.kinds import activations
+from jaxnets.gradflow.program.kinds import activations, is_ours
 from jaxnets.tap import TAP, tap
 
 
@@ -62,9 +62,10 @@ class Replay:
         for eqn in jaxpr.eqns:
             values = [read(atom) for atom in eqn.invars]
             results = self._equation(eqn, values, kinds)
-            (first, *_) = eqn.outvars or [None]
-            if first in kinds and first not in tapped:
-                results = [self._tap_activation(results[0], kinds[first])]
+            new = [v for v in eqn.outvars if v in kinds and v not in tapped]
+            # This library's recurrences have the taps that they need.
+            if new and not is_ours(eqn):
+                results = [self._tap_activation(results[0], kinds[new[0]])]
             known |= dict(zip(eqn.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 

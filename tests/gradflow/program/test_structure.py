@@ -150,6 +150,13 @@ def test_a_scan_over_data_counts_time(layer):
     assert {n for n, stats in flow.taps.items() if stats.norm.ndim} == {*structure.axes}
 
 
+def test_the_gates_of_our_layers_are_activations_and_get_no_taps():
+    model = Recurrent(nnx.Rngs(0), LAYERS["LSTM"](nnx.Rngs(1)))
+    gates = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}
+    expected = {f"rnn/layer/lstm/{gate}": kind for gate, kind in gates.items()}
+    assert trace_structure(loss, model, SERIES).activations == expected
+
+
 def test_a_python_loop_over_time_is_time():
     structure = trace_structure(loss, networks.Unrolled(nnx.Rngs(0)), SERIES)
     main, *others = structure.chains

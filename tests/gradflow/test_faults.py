@@ -8,13 +8,11 @@ from jaxnets.gradflow import diagnose
 
 SOME = [
     "one frozen layer",
-    "argmax between two parts",
     "low rank with two zero factors",
     "four fifths of the units dead",
     "a derivative of the wrong sign",
     "the mean over padded steps",
     "a logarithm of zero",
-    "steep sigmoid",
     "sgd at 30",
     "gelu mlp of flax defaults",
     "gates that start at zero",

@@ -76,7 +76,8 @@ SIGNATURES = {
         "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "measure_module(loss, model, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, argnums=0, wrt=None, has_aux=False, "
+        "only=None, **kwargs)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",
@@ -100,6 +101,8 @@ SIGNATURES = {
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
         "classes=None, name='model')",
+        "Monitor(*, every=1, to=(), only=None, name='model', seed=0, start=0)",
+        "MonitorReport(step, records, alarms)",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],
@@ -252,5 +255,5 @@ SIGNATURES = {
         "environment()",
         "self_checks()",
     ],
-    "report": ["write_report(run)", "export_charts(run, format='png')"],
+    "report": ["write_report(run, folder=None)", "export_charts(run, format='png')"],
 }

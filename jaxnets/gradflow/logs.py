@@ -1,5 +1,6 @@
 """The logs of a traced loss, in order, from the branches that were taken."""
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,7 +28,29 @@ def value_grad_and_logs(
     patterns: tuple[str, ...] | None,
 ) -> LoggedGradient:
     """Differentiate `loss`; raise a ValueError if two of its taps have one key."""
-    with record_taps(patterns) as recording:
+    attempt = functools.partial(_attempt, loss, params, args, has_aux, patterns)
+    # With jax.checkpoint inside an inner derivative, the outer one meets a tap twice.
+    logged = attempt(nested=True) or attempt(nested=False)
+    if logged is None:
+        raise ValueError(
+            "A jitted or otherwise cached function with a tap inside is called more "
+            "than once in the loss, so its calls cannot be told apart. Put each call "
+            "into its own `with jaxnets.gradflow.scope(name):`."
+        )
+    return logged
+
+
+def _attempt(
+    loss: Callable[..., Any],
+    params: Any,
+    args: tuple[Any, ...],
+    has_aux: bool,
+    patterns: tuple[str, ...] | None,
+    *,
+    nested: bool,
+) -> LoggedGradient | None:
+    """Differentiate `loss`; return None if two of its taps have one key."""
+    with record_taps(patterns, nested=nested) as recording:
         value, pullback, *aux = jax.vjp(
             lambda p: _checked(loss(p, *args), has_aux), params, has_aux=has_aux
         )
@@ -36,11 +59,7 @@ def value_grad_and_logs(
         except ValueError as error:
             if "Duplicate backward-pass log key" not in str(error):
                 raise
-            raise ValueError(
-                "A jitted or otherwise cached function with a tap inside is called "
-                "more than once in the loss, so its calls cannot be told apart. Put "
-                "each call into its own `with jaxnets.gradflow.scope(name):`."
-            ) from None
+            return None
     _warn_of_hidden(recording, found)
     logs = {LogKey.parse(text): log for text, log in found.items()}
     logs = logs_in_order(logs, pullback.jaxpr)
@@ -49,15 +68,16 @@ def value_grad_and_logs(
 
 def _warn_of_hidden(recording: Recording, found: dict[str, Any]) -> None:
     """Warn of the taps that were logged to a derivative inside the loss only."""
-    hidden = map(LogKey.parse, recording.by_hand - found.keys())
+    hidden = map(LogKey.parse, recording.hidden - found.keys())
     names = dict.fromkeys(key.name for key in sorted(hidden, key=lambda k: k.number))
     if names:
         warnings.warn(
-            f"The taps {', '.join(names)} are inside a derivative that the loss takes "
-            "itself, such as jax.grad. They are in a layer with a backward pass of its "
-            "own, which the outer gradient does not see, so they are left out. Pass "
+            f"The taps {', '.join(names)} are inside a derivative that the loss "
+            "takes itself, such as jax.grad, and in jax.checkpoint or a layer with a "
+            "backward pass of its own, where the outer gradient does not see them. "
+            "They are left out. Take jax.checkpoint out of the inner function, pass "
             "`implementation='scan'` to the layer, or measure the inner function.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

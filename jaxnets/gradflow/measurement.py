@@ -21,8 +21,8 @@ class Flow(NamedTuple):
     Attributes:
         value: The loss, a scalar.
         aux: The second result of the loss with `has_aux=True`, otherwise None.
-        grads: `dL/dparams`, with the structure of `params`; from `measure_module` the
-            `nnx.State` of every `nnx.Param`, as `nnx.grad` returns it.
+        grads: `dL/dparams`, with the structure of `params`; from `measure_module` what
+            `nnx.grad` returns, such as the `nnx.State` of every `nnx.Param`.
         taps: `{name: TapStats}`, the statistics of the cotangent at each tap.
         responses: `{name: ResponseStats}`, the statistics of the tapped array itself.
 
@@ -55,7 +55,13 @@ def measure(
     Statistics that the caller does not use are not computed under `jit`.
 
     `measure` works under `jit`, `vmap` (each example has its own statistics), `scan`
-    (each step), `shard_map` (each shard) and `remat`.
+    (each step), `shard_map` (each shard) and `remat`. If the loss takes derivatives
+    itself, as for a force or a Hessian, the statistics are those of the outer gradient.
+    A `UserWarning` names the taps that it does not see there: those in `jax.checkpoint`
+    and in recurrent layers with a backward pass of their own.
+
+    Calls outside `jit` compile nothing from the second call on, if the loss itself does
+    not. Still, `jax.jit` around the call is faster.
 
     Args:
         loss: Pure function of `params` and `args` that returns a scalar, or

@@ -4,10 +4,12 @@ import base64
 import gzip
 import json
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import vl_convert
 
@@ -25,25 +27,34 @@ from jaxnets.report.studies import study_sections
 from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.files import as_path, write_text
 from jaxnets.runs.folder import Run, RunFolder
+from jaxnets.runs.records import Record
 
 
-def write_report(run: str | os.PathLike[str]) -> Path:
-    """Draw the run in the folder `run` as the page `run/report.html`.
+def write_report(
+    run: str | os.PathLike[str] | Iterable[Record],
+    folder: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Draw a run, or records of your own, as the page `report.html` in its folder.
 
     The page is one file, with its text, its charts and the JavaScript that draws them.
     It can be opened from disk and makes no network requests. If the run is incomplete,
     the page says what is missing.
 
     Args:
-        run: The folder that `jaxnets contrast` wrote. Of its files `records.csv`,
-            `summary.json` and `config.json` some may be missing, but not all.
+        run: The folder that `jaxnets contrast` or `jaxnets check` wrote. Of its files
+            `records.csv`, `summary.json` and `config.json` some may be missing, but not
+            all. Or records, which are then judged, such as those of `flow_records`, a
+            `Monitor` or a `Diagnosis`. Records of two models are drawn in the same
+            charts if their names differ.
+        folder: Where to write records and page: a new folder, or an empty one. Only for
+            records.
 
     Returns:
         The path of the page.
 
     Raises:
-        OSError: If the page cannot be written.
-        TypeError: If `run` is not a path.
+        OSError: If the page cannot be written, or `folder` holds something.
+        TypeError: If `run` is neither a path nor records with a `folder`.
         ValueError: If `run` is not the folder of a run, or a file in it cannot be
             parsed.
 
@@ -55,8 +66,15 @@ def write_report(run: str | os.PathLike[str]) -> Path:
         ...     write_report(folder).name
         'report.html'
     """
-    folder = as_path(run, "run")
-    found = RunFolder(folder).read()
+    if folder is not None:
+        run = _run_of_records(run, as_path(folder, "folder"))
+    elif not isinstance(run, str | os.PathLike) and isinstance(run, Iterable):
+        raise TypeError(
+            "`run` is a series and `folder` is None; wanted the folder to write "
+            "records to, such as `write_report(records, 'runs/mine')`."
+        )
+    path = as_path(run, "run")  # pyright: ignore[reportArgumentType]
+    found = RunFolder(path).read()
     charts: Charts = {}
     themes = {"light": vega_config(LIGHT), "dark": vega_config(DARK)}
     page = Template(_resource("page.html")).substitute(
@@ -69,9 +87,18 @@ def write_report(run: str | os.PathLike[str]) -> Path:
         bundle=_bundle(),
         script=_resource("page.js"),
     )
-    path = folder / "report.html"
-    write_text(path, page)
-    return path
+    write_text(path / "report.html", page)
+    return path / "report.html"
+
+
+def _run_of_records(records: Any, folder: Path) -> Path:
+    """Judge records, and write them into a folder as a run."""
+    # Imported here, because drawing needs no JAX, and judging is done beside measuring.
+    from jaxnets.gradflow import verdicts
+
+    found = list(records)
+    RunFolder(folder).create_with(found, [v._asdict() for v in verdicts(found)])
+    return folder
 
 
 def _resource(name: str) -> str:
@@ -93,7 +120,7 @@ def _body(run: Run, charts: Charts) -> Markup:
     sections = study_sections(run)
     links = [
         *((section.study, SECTIONS[section.study].title) for section in sections),
-        ("provenance", "What ran where"),
+        ("provenance", "Run"),
         ("words", "Glossary"),
     ]
     return join(
@@ -133,8 +160,10 @@ def _first_look(run: Run, sections: list[Section], charts: Charts) -> Markup:
     """Return a card for each study, and the verdicts that belong to none of them."""
     verdicts = run.entries("verdicts")
     drawn = [section for section in sections if section.figures]
+    # The chart of a single study follows anyway.
+    shown = charts if len(drawn) > 1 else None
     cards = [
-        card_html(s, [v for v in verdicts if v.get("study") == s.study], charts)
+        card_html(s, [v for v in verdicts if v.get("study") == s.study], shown)
         for s in drawn
     ]
     names = {section.study for section in sections}

@@ -8,26 +8,25 @@ both.
 from jaxnets.tap.branches import branch
 from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, logs_by_name, logs_in_order
-from jaxnets.tap.marks import MARK, mark
+from jaxnets.tap.primitive import TAP
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
 from jaxnets.tap.trace import (
     LogKey,
     Recording,
     is_measuring,
+    is_read,
     module_call,
-    note_by_hand,
     record_taps,
     scope,
-    shows_taps,
     unmeasured,
     with_same_taps,
 )
 
 
 __all__ = [
-    "MARK",
     "SATURATED",
+    "TAP",
     "LogKey",
     "Recording",
     "ResponseStats",
@@ -36,15 +35,13 @@ __all__ = [
     "Tapped",
     "branch",
     "is_measuring",
+    "is_read",
     "logs_by_name",
     "logs_in_order",
-    "mark",
     "module_call",
-    "note_by_hand",
     "record_taps",
     "reverse_only",
     "scope",
-    "shows_taps",
     "tap",
     "taps_by_hand",
     "unmeasured",

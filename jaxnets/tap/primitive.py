@@ -16,6 +16,11 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxnets.tap.logs import make_logs
 from jaxnets.tap.statistics import ResponseStats, summarise_response
+from jaxnets.tap.trace import is_read, measures_nested, note_hidden
+
+
+# Its name in a jaxpr, in which its parameter `key` has the name of the tap.
+TAP = "tap"
 
 
 def logging_identity(x: jax.Array, key: str) -> jax.Array:
@@ -28,24 +33,24 @@ def logging_identity(x: jax.Array, key: str) -> jax.Array:
     Returns:
         `x`.
     """
-    return _tap.bind(x, key=key, batch_axes=0)
+    return _tap.bind(x, key=key, batch_axes=0, nested=measures_nested())
 
 
-def _jvp(primals, tangents, *, key: str, batch_axes: int):
+def _jvp(primals, tangents, *, key: str, batch_axes: int, nested: bool):
     (x,), (tangent,) = primals, tangents
-    if not isinstance(tangent, ad.Zero):
+    options = {"key": key, "batch_axes": batch_axes, "nested": nested}
+    if not isinstance(tangent, ad.Zero) and not is_read():
         response = summarise_response(jnp.asarray(x), batch_axes)
-        options = {"key": key, "batch_axes": batch_axes}
         tangent = _linear_tap.bind(tangent, *response, **options)
-    return _tap.bind(x, key=key, batch_axes=batch_axes), tangent
+    return _tap.bind(x, **options) if nested else x, tangent
 
 
-def _batch(arguments, axes, *, key: str, batch_axes: int):
+def _batch(arguments, axes, *, batch_axes: int, **options: Any):
     x = jnp.moveaxis(arguments[0], axes[0], 0)
-    return _tap.bind(x, key=key, batch_axes=batch_axes + 1), 0
+    return _tap.bind(x, batch_axes=batch_axes + 1, **options), 0
 
 
-_tap = Primitive("tap")
+_tap = Primitive(TAP)
 _tap.def_impl(lambda x, **_: x)
 _tap.def_abstract_eval(lambda x, **_: x)
 ad.primitive_jvps[_tap] = _jvp
@@ -64,10 +69,13 @@ def _linear_batch(arguments, axes, **_: Any):
     return arguments[0], axes[0]
 
 
-def _linear_transpose(cotangent, tangent, *response, key: str, batch_axes: int):
+def _linear_transpose(
+    cotangent, tangent, *response, key: str, batch_axes: int, nested: bool
+):
     cotangent = ad.instantiate_zeros(cotangent)
     tangent.accum(cotangent)
-    return make_logs({key: (ResponseStats(*response), cotangent)}, batch_axes)
+    logs = make_logs({key: (ResponseStats(*response), cotangent)}, batch_axes)
+    return logs if nested else note_hidden(logs)
 
 
 _linear_tap = Primitive("linear_tap")

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.tap.logs import TapLog, make_logs
-from jaxnets.tap.marks import mark
 from jaxnets.tap.primitive import logging_identity
 from jaxnets.tap.statistics import summarise_response
 from jaxnets.tap.trace import (
     check_name,
     is_measuring,
     new_key,
-    note_by_hand,
-    shows_taps,
+    note_hidden,
 )
 
 
@@ -61,8 +59,7 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     key = new_key(name)
     if key is None:
         return x
-    x = jnp.asarray(x)  # parameters may be NumPy arrays
-    return mark(x, key) if shows_taps() else logging_identity(x, key)
+    return logging_identity(jnp.asarray(x), key)  # parameters may be NumPy arrays
 
 
 def _check_tapped(x: Any) -> None:
@@ -90,7 +87,7 @@ def taps_by_hand(names: Sequence[str]) -> Callable[[Tapped], dict[str, TapLog]]:
 
     def log(tapped: Tapped) -> dict[str, TapLog]:
         chosen = {key: tapped[name] for name, key in keys.items() if key is not None}
-        return note_by_hand(
+        return note_hidden(
             make_logs(
                 {key: (summarise_response(x), ct) for key, (x, ct) in chosen.items()}
             )

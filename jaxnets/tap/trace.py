@@ -27,7 +27,7 @@ class Recording:
         number: The number of the trace.
         taps: Counts the taps.
         calls: Counts the calls of modules.
-        by_hand: The keys of the logs that derivatives by hand have returned.
+        hidden: The keys of logs that an outer derivative does not see.
     """
 
     _numbers = itertools.count()
@@ -36,7 +36,7 @@ class Recording:
         self.number = next(Recording._numbers)
         self.taps = itertools.count()
         self.calls = itertools.count()
-        self.by_hand: set[str] = set()
+        self.hidden: set[str] = set()
 
 
 class LogKey(NamedTuple):
@@ -70,8 +70,8 @@ class Context(NamedTuple):
         mesh_axes: The axes of the `shard_map`s around `measure`.
         module: The path of the module whose method is being traced.
         call: The number of that call.
-        retraced: The number of a trace that may not use functions from JAX's cache.
-        as_marks: Whether taps are equations of the program and measure nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside inner ones.
     """
 
     scopes: tuple[str, ...] = ()
@@ -79,8 +79,8 @@ class Context(NamedTuple):
     mesh_axes: frozenset[Any] = frozenset()
     module: tuple[str, ...] = ()
     call: int | None = None
-    retraced: int | None = None
-    as_marks: bool = False
+    to_read: bool = False
+    nested: bool = True
 
 
 # None while nothing measures.
@@ -158,17 +158,17 @@ def module_call(path: tuple[str, ...]) -> Iterator[str]:
 def record_taps(
     patterns: tuple[str, ...] | None = None,
     *,
-    retrace: bool = False,
-    as_marks: bool = False,
+    to_read: bool = False,
+    nested: bool = True,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
-        retrace: Whether functions in JAX's cache are traced again.
-        as_marks: Whether each tap is an equation of the traced program, as `mark`
-            inserts it, and measures nothing.
+        to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside those that the loss
+            takes itself. With `jax.checkpoint` there it would meet them twice.
 
     Yields:
         The recording of the taps.
@@ -178,8 +178,8 @@ def record_taps(
     context = Context(
         patterns=patterns,
         mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
-        retraced=recording.number if retrace else None,
-        as_marks=as_marks,
+        to_read=to_read,
+        nested=nested,
     )
     try:
         with _context(context):
@@ -194,10 +194,13 @@ def is_measuring() -> bool:
     return _context.value is not None
 
 
-def shows_taps() -> bool:
-    """Return whether taps are equations of the program that is traced."""
+def is_read() -> bool:
+    """Return whether the program is traced to be read, with its taps as equations.
+
+    Then derivatives by hand, in which taps are no equations, are not wanted.
+    """
     context = _context.value
-    return context is not None and context.as_marks
+    return context is not None and context.to_read
 
 
 def unmeasured() -> contextlib.AbstractContextManager[Any]:
@@ -237,15 +240,19 @@ def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], A
     return [numbered(branch) for branch in branches]
 
 
-def note_by_hand(logs: dict[str, Any]) -> dict[str, Any]:
-    """Return `logs`, which the backward pass of a derivative by hand returns.
+def note_hidden(logs: dict[str, Any]) -> dict[str, Any]:
+    """Return `logs`, from a backward pass whose taps an outer derivative does not see.
 
-    If the loss differentiates such a function itself, the outer derivative does not see
-    the taps inside, and `measure` warns of them.
+    `measure` warns of them if the loss takes this derivative itself.
     """
     if is_measuring():
-        _thread.recording.by_hand.update(logs)
+        _thread.recording.hidden.update(logs)
     return logs
+
+
+def measures_nested() -> bool:
+    """Return whether the outer derivative measures taps inside inner ones."""
+    return (_context.value or Context()).nested
 
 
 def new_mark() -> str:

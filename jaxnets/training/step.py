@@ -11,7 +11,7 @@ from flax import nnx
 
 from jaxnets.arguments import described
 from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure
-from jaxnets.gradflow.modules import insert_taps
+from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.training.arguments import (
     check_boolean,
     check_graphdef,

@@ -132,6 +132,19 @@ def test_a_tap_inside_an_inner_derivative_has_the_outer_cotangent(transform):
     )
 
 
+def test_a_tap_that_is_recomputed_inside_an_inner_derivative_is_named():
+    body = jax.checkpoint(lambda w: jnp.tanh(tap(2.0 * w, "twice")) ** 2)
+
+    def loss(w):
+        value, slope = jax.value_and_grad(lambda w: body(tap(w, "w")))(w)
+        return tap(3.0 * w, "after") + value + slope**2
+
+    with pytest.warns(UserWarning, match=r"The taps w, twice are inside .*checkpoint"):
+        flow = measure(loss, jnp.float32(0.3))
+    np.testing.assert_allclose(flow.grads, jax.grad(loss)(0.3), rtol=1e-5)
+    assert list(flow.taps) == ["after"]
+
+
 def test_layers_with_a_backward_pass_of_their_own_inside_a_derivative(rnn_arguments):
     xs = rnn_arguments[1][:2]
     params = F.RNNParams(jnp.eye(5), 0.3 * jnp.ones((5, 5)), jnp.zeros(5))

@@ -103,6 +103,13 @@ def test_each_study_has_a_card_with_its_number_chart_and_action(page):
         assert text.endswith(f"What to do: {verdict['remedy']}")
 
 
+def test_a_single_study_is_not_drawn_twice(tmp_path):
+    run = write_run(tmp_path, records_of(["saturation"]), config=None)
+    reader = read(write_report(run))
+    assert "of the sigmoid units are saturated" in reader.words()
+    assert reader.charts and not any("first-look" in name for name in reader.charts)
+
+
 def test_the_worst_verdicts_come_first(tmp_path):
     kinds = ["healthy", "contrast", "vanishing"]
     old = [{**VERDICTS[0], "kind": kind, "sentence": kind} for kind in kinds]

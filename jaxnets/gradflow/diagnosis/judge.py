@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxnets.arguments import list_or_none
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
-from jaxnets.gradflow.diagnosis.models.start import start_verdicts
 from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.start import start_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.records import Record

@@ -102,14 +102,12 @@ def collect(
     flows: list[Flow] = []
     for seed, model in enumerate(models):
         network = as_network(model, optimizer)
-        before = [step(network, args)[0] for args in arguments]
+        before = _measured(step, network, arguments)
         flows += [measured.flow for measured in before]
         woken = _woken(step, network, arguments, before)
-        moments, losses = [(0, before)], []
-        if steps:
-            losses, network = _train(step, network, arguments, steps)
-            moments.append((steps, [step(network, args)[0] for args in arguments]))
-        for moment, found in moments:
+        losses, network = _train(step, network, arguments, steps)
+        after = {steps: _measured(step, network, arguments)} if steps else {}
+        for moment, found in ({0: before} | after).items():
             rows = [_records(measured, structure, name, moment) for measured in found]
             alone = model is model_or_make
             records += _each_a_seed(rows) if alone else _mean(rows, seed)
@@ -128,15 +126,15 @@ def collect(
             for number, loss in enumerate(losses)
             if number
         ]
+    places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
     whole = records[0]._replace(place="", position=None)
-    if classes is not None:
-        records.append(whole._replace(metric="classes", value=float(classes)))
+    records += structure_records(structure, list(places), whole)
     records += [
         whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
         for path, dtype, bits in array_dtypes(models[0])
     ]
-    places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
-    records += structure_records(structure, list(places), whole)
+    if classes is not None:
+        records.append(whole._replace(metric="classes", value=float(classes)))
     return records, flows
 
 
@@ -159,6 +157,13 @@ def check_optimizer(optimizer: Any, steps: int) -> None:
             f"`optimizer` is of type {type(optimizer).__name__}; wanted an Optax "
             "transform, such as `optax.adam(1e-3)`."
         )
+
+
+def _measured(
+    step: Step, network: Network, arguments: list[tuple[Any, ...]]
+) -> list[Measured]:
+    """Measure a network on every batch."""
+    return [step(network, args)[0] for args in arguments]
 
 
 def _woken(

@@ -14,9 +14,9 @@ from jaxnets.arguments import (
     check_callable,
     described,
     int_or_none,
-    list_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.numbers import (
@@ -31,8 +31,8 @@ from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
 
 
-# Measuring makes a step up to a twentieth slower. Evaluating the step once more for the
-# measurement, and only when it is due, costs less if that is rarer than this.
+# Evaluating a step once more to measure it costs about as much as measuring so many
+# steps, of which each becomes about a twentieth slower.
 RARE = 20
 
 
@@ -56,10 +56,13 @@ class Monitor:
     The step may be jitted by `jax.jit` or `nnx.jit`, be the body of `jax.lax.scan`, and
     donate its arguments. The number of the step is in a `jax.Ref`, a cell of memory on
     the device that compiled functions can read and write, so the loop does not pass it
-    on. The numbers leave the program as one small array by `jax.debug.callback`, only
-    in the steps that are reported. With `every` up to 20 all steps are measured;
-    otherwise the steps that are reported evaluate loss and gradient once more, and the
-    others run as they would without the monitor.
+    on; with several devices pass `step`. The numbers leave the program as one small
+    array by `jax.debug.callback`, only in the steps that are reported. With `every` up
+    to 20 all steps are measured; otherwise the steps that are reported evaluate loss
+    and gradient once more, and the others are evaluated as without the monitor.
+
+    JAX starts a program with a callback in Python, not in C++, which takes longer the
+    more arrays go in and come out. It shows where a step takes a few milliseconds.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.
@@ -124,14 +127,12 @@ class Monitor:
         self._only, self._name = only, name
         self._seed = as_count(seed, "seed", minimum=0)
         start = as_count(start, "start", minimum=0, meaning="the first step")
-        targets = list_or_none(to)
-        # A SummaryWriter, a path and a function are no sequences of targets.
-        targets = [to] if targets is None or isinstance(to, str) else targets
+        targets = list(to) if isinstance(to, list | tuple) else [to]
         self._sinks = [
             as_sink(target, f"to[{index}]", append=start > 0)
             for index, target in enumerate(targets)
         ]
-        # The number of the next step, and whether one was not finite.
+        # The number of the next step, and 1 if a step was not finite.
         self._state = jax.new_ref(jnp.array([start, 0], jnp.int32))
         self._alarm = Alarms(name)
         self._records: list[Record] = []
@@ -154,7 +155,12 @@ class Monitor:
         jax.effects_barrier()
 
     def value_and_grad(
-        self, loss: Callable[..., Any], *, has_aux: bool = False
+        self,
+        loss: Callable[..., Any],
+        *,
+        has_aux: bool = False,
+        wrt: Any = None,
+        step: jax.Array | int | None = None,
     ) -> Callable[..., tuple[Any, Any]]:
         """Return the function that takes the place of `nnx.value_and_grad(loss)`.
 
@@ -162,11 +168,16 @@ class Monitor:
             loss: `loss(model, *args)` that returns a scalar, or `(scalar, aux)` with
                 `has_aux=True`.
             has_aux: Whether `loss` returns `(scalar, aux)`.
+            wrt: Which variables of the model to differentiate with respect to, as a
+                filter of Flax, such as `nnx.LoRAParam`; None is every `nnx.Param`.
+            step: Number of this step, such as `optimizer.step[...]`; None counts the
+                calls. Pass it if the program runs on several devices: the monitor's
+                own count is on one device.
 
         Returns:
             `differentiated(model, *args) -> (value, grads)`, where `value` is
             `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
-            gradient with respect to every `nnx.Param` of `model`.
+            gradient.
 
         Raises:
             TypeError: If `loss` is not a function, or `has_aux` not a boolean.
@@ -177,42 +188,69 @@ class Monitor:
 
         @functools.wraps(loss)
         def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
-            return evaluate(loss, has_aux, model, args)
+            from flax import nnx
+
+            if not isinstance(model, nnx.Module):
+                raise TypeError(
+                    f"`model` is {described(model)}; wanted an nnx.Module, the first "
+                    "argument of the loss."
+                )
+            options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
+            return evaluate(loss, options, step, model, args)
 
         return differentiated
 
-    def _measured(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+    def _measured(
+        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
+    ) -> tuple[Any, Any]:
         """Measure in every step, and report in some."""
-        params = _params(model)
-        flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
-        numbers = numbers_of(flow, params, args)
-        self._report(flow.value, flow.grads, lambda: numbers)
-        return ((flow.value, flow.aux) if has_aux else flow.value), flow.grads
+        flow, numbers = self._flow(loss, options, model, args)
+        self._report(step, flow.value, flow.grads, lambda: numbers)
+        value = (flow.value, flow.aux) if options["has_aux"] else flow.value
+        return value, flow.grads
 
-    def _twice(self, loss: Any, has_aux: bool, model: Any, args: tuple) -> Any:
+    def _twice(
+        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
+    ) -> tuple[Any, Any]:
         """Evaluate as without a monitor, and once more, measured, in some steps."""
         from flax import nnx
 
-        # What the first evaluation changes must not change the second.
         graphdef, before = nnx.split((model, args))
-        value, grads = nnx.value_and_grad(loss, has_aux=has_aux)(model, *args)
+        # A copy, because the first evaluation changes variables such as random keys.
+        before = jax.tree.map(lambda leaf: leaf, before)
+        has_aux, argnums = options["has_aux"], nnx.DiffState(0, options["wrt"])
+        differentiate = nnx.value_and_grad(loss, argnums=argnums, has_aux=has_aux)
+        value, grads = differentiate(model, *args)
 
         def numbers() -> Numbers:
             model, args = nnx.merge(graphdef, before, copy=True)
-            params = _params(model)
-            flow = measure_module(loss, model, *args, has_aux=has_aux, only=self._only)
-            return numbers_of(flow, params, args)
+            return self._flow(loss, options, model, args)[1]
 
-        self._report(value[0] if has_aux else value, grads, numbers)
+        self._report(step, value[0] if has_aux else value, grads, numbers)
         return value, grads
 
-    def _report(self, value: Any, grads: Any, numbers: Callable[[], Numbers]) -> None:
+    def _flow(
+        self, loss: Any, options: dict[str, Any], model: Any, args: tuple
+    ) -> tuple[Flow, Numbers]:
+        from flax import nnx
+
+        params = nnx.state(model, options["wrt"])
+        flow = measure_module(loss, model, *args, only=self._only, **options)
+        return flow, numbers_of(flow, params, args)
+
+    def _report(
+        self, step: Any, value: Any, grads: Any, numbers: Callable[[], Numbers]
+    ) -> None:
         """Count the step, and report its numbers if it is due or not finite."""
-        step, broken_before = self._state[...]
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((value, grads))]
         broken = ~jnp.stack(finite).all()
-        due = self._schedule(step) | (broken & (broken_before == 0))
-        self._state[...] = jnp.stack([step + 1, broken_before | broken])
+        due = broken
+        if step is None:
+            step, reported = self._state[...]
+            due = broken & (reported == 0)
+            after = step + 1, jnp.where(broken, 1, reported)
+            self._state[...] = jnp.stack(after).astype(jnp.int32)
+        due = self._schedule(step) | due
         jax.lax.cond(due, lambda: send(numbers(), self._receive, step), lambda: None)
 
     def _receive(self, numbers: Numbers, step: int) -> None:
@@ -226,10 +264,3 @@ class Monitor:
             warnings.warn(
                 f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
             )
-
-
-def _params(model: Any) -> Any:
-    """Return the parameters of a model, with the structure of their gradient."""
-    from flax import nnx
-
-    return nnx.state(model, nnx.Param)

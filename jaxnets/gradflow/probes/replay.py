@@ -8,7 +8,7 @@ from jax.extend.core import JaxprEqn
 
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.kinds import activations
-from jaxnets.tap import MARK, LogKey
+from jaxnets.tap import TAP
 
 
 @runtime_checkable
@@ -68,8 +68,8 @@ class Replay:
     def _equation(
         self, eqn: JaxprEqn, arguments: list[Any], kinds: dict[Any, str]
     ) -> list[Any]:
-        if eqn.primitive.name == MARK and not self._custom:
-            self._last = LogKey.parse(f"{eqn.params['key']}.1").name
+        if eqn.primitive.name == TAP and not self._custom:
+            self._last = equations.tap_name(eqn)
             return [self._visitor.tapped(self._last, arguments[0])]
         body = equations.called(eqn)
         if body is None:

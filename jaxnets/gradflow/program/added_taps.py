@@ -55,8 +55,7 @@ def with_replay(loss: Callable[..., Any], replay: Replay) -> Callable[..., Any]:
     def tapped(*args: Any, **options: Any) -> Any:
         if not is_measuring():
             return loss(*args, **options)
-        call = functools.partial(loss, **options)
-        jaxpr, arguments, finish = traced_call(call, args)
+        jaxpr, arguments, finish = traced_call(loss, args, options)
         return finish(replay.run(jaxpr, arguments))
 
     return tapped

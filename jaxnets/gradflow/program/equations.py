@@ -8,6 +8,7 @@ from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from jaxnets.platforms import default_platform
+from jaxnets.tap import LogKey
 
 
 # The derivative of these is zero. That of a comparison is zero too: its result is not a
@@ -84,6 +85,11 @@ def called(eqn: JaxprEqn) -> Body | None:
                 body if same and len(body.jaxpr.outvars) == len(eqn.outvars) else None
             )
     return None
+
+
+def tap_name(eqn: JaxprEqn) -> str:
+    """Return the name of the tap in an equation of it, without a number."""
+    return LogKey.parse(f"{eqn.params['key']}.1").name
 
 
 def scan_counts(eqn: JaxprEqn) -> Counts:

@@ -64,7 +64,7 @@ def activations(jaxpr: Jaxpr) -> dict[Var, str]:
     found = {}
     for eqn, part in zip(jaxpr.eqns, parts, strict=True):
         kind = part or _kind(eqn)
-        if not kind or len(eqn.outvars) != 1 or _is_ours(eqn):
+        if not kind or len(eqn.outvars) != 1:
             continue
         result = eqn.outvars[0]
         ends = not part or result in jaxpr.outvars or readers[result] - {part}
@@ -103,8 +103,8 @@ def _written_in(eqn: JaxprEqn) -> str:
     return ""
 
 
-def _is_ours(eqn: JaxprEqn) -> bool:
-    """Return whether a function of this library computes it, which has its own taps."""
+def is_ours(eqn: JaxprEqn) -> bool:
+    """Return whether a function of this library made an equation."""
     return any(frame.file_name.startswith(_FUNCTIONAL) for frame in _frames(eqn))
 
 

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnets.gradflow.program.dataflow.graph import Graph, reach
 from jaxnets.gradflow.program.equations import as_body
-from jaxnets.gradflow.program.graph import Graph, reach
 from jaxnets.gradflow.program.origin import Equations, is_bad, origin
 from jaxnets.gradflow.program.source import position, source_line
 from jaxnets.gradflow.program.tracing import Traced, trace_loss
-from jaxnets.tap import LogKey
 
 
 class NonFinite(NamedTuple):
@@ -94,12 +93,12 @@ def _tap_before(graph: Graph, eqns: Equations) -> str:
     here, places = position(eqns), list(map(position, graph.equations))
     vertices = [v for v, found in enumerate(graph.equations) if _are(found, eqns)]
     same = [[v for v in parents if places[v] == here] for parents in graph.parents]
-    keys = {mark.vertex: LogKey.parse(f"{mark.key}.1") for mark in graph.marks}
+    names = {mark.vertex: mark.name for mark in graph.marks}
     latest = []
     for vertex in reach(same, vertices[:1]):
-        before = [keys[v] for v in reach(graph.parents, [vertex]) if v in keys]
-        latest += [max(before, key=lambda key: key.number)] if before else []
-    return min(latest, key=lambda key: key.number).name if latest else ""
+        before = reach(graph.parents, [vertex]) & names.keys()
+        latest += [max(before)] if before else []
+    return names[min(latest)] if latest else ""
 
 
 def _are(some: Equations, others: Equations) -> bool:

@@ -1,6 +1,7 @@
 """A traced program run again, with taps after its activations."""
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,10 +9,10 @@ import jax
 from jax.extend.core import JaxprEqn, Var
 
 from jaxnets.gradflow.program import equations
+from jaxnets.gradflow.program.dataflow.taps import MODEL
 from jaxnets.gradflow.program.equations import Body, as_body
-from jaxnets.gradflow.program.kinds import activations
-from jaxnets.gradflow.program.taps import MODEL
-from jaxnets.tap import MARK, LogKey, tap
+from jaxnets.gradflow.program.kinds import activations, is_ours
+from jaxnets.tap import TAP, tap
 
 
 class _Value(NamedTuple):
@@ -27,7 +28,7 @@ class _Value(NamedTuple):
 
 
 class Replay:
-    """Runs a jaxpr with marks, which become taps, and adds taps after activations.
+    """Runs a jaxpr with its taps, and adds taps after activations.
 
     Attributes:
         kinds: The activation by the name of its tap, without the number of the call.
@@ -37,6 +38,7 @@ class Replay:
     def __init__(self):
         self.kinds: dict[str, str] = {}
         self.added: set[str] = set()
+        self._numbers = itertools.count()
 
     def run(self, closed: Any, arguments: Sequence[Any]) -> list[Any]:
         """Return the results of a closed jaxpr."""
@@ -56,13 +58,14 @@ class Replay:
             return _Value(atom.val, frozenset()) if is_literal else known[atom]
 
         kinds = activations(jaxpr)
-        tapped = {eqn.invars[0] for eqn in jaxpr.eqns if eqn.primitive.name == MARK}
+        tapped = {eqn.invars[0] for eqn in jaxpr.eqns if eqn.primitive.name == TAP}
         for eqn in jaxpr.eqns:
             values = [read(atom) for atom in eqn.invars]
             results = self._equation(eqn, values, kinds)
-            (first, *_) = eqn.outvars or [None]
-            if first in kinds and first not in tapped:
-                results = [self._tap_activation(results[0], kinds[first])]
+            new = [v for v in eqn.outvars if v in kinds and v not in tapped]
+            # This library's recurrences have the taps that they need.
+            if new and not is_ours(eqn):
+                results = [self._tap_activation(results[0], kinds[new[0]])]
             known |= dict(zip(eqn.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
@@ -70,17 +73,17 @@ class Replay:
         self, eqn: JaxprEqn, values: list[_Value], kinds: dict[Var, str]
     ) -> list[_Value]:
         name = eqn.primitive.name
-        if name == MARK:
-            key = LogKey.parse(f"{eqn.params['key']}.1")
+        if name == TAP:
+            tapped = equations.tap_name(eqn)
             (atom,) = eqn.invars
             if isinstance(atom, Var) and atom in kinds:
-                self.kinds[key.name] = kinds[atom]
-            identity = functools.partial(tap, name=key.name)
-            for _ in range(eqn.params["batched"]):
+                self.kinds[tapped] = kinds[atom]
+            identity = functools.partial(tap, name=tapped)
+            for _ in range(eqn.params["batch_axes"]):
                 identity = jax.vmap(identity)
             with equations.written_at(eqn):
                 array = identity(values[0].array)
-            return [_Value(array, frozenset([(key.number, key.name)]))]
+            return [_Value(array, frozenset([(next(self._numbers), tapped)]))]
         opens = {
             "scan": self._scan,
             "cond": self._cond,
@@ -186,6 +189,6 @@ def _has_taps(eqn: JaxprEqn) -> bool:
     """Return whether a body in `eqn` has a tap or an activation."""
     return any(
         activations(body.jaxpr)
-        or any(e.primitive.name == MARK or _has_taps(e) for e in body.jaxpr.eqns)
+        or any(e.primitive.name == TAP or _has_taps(e) for e in body.jaxpr.eqns)
         for body in equations.bodies(eqn)
     )

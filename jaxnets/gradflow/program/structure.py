@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxnets.gradflow.program.added_taps import with_replay
-from jaxnets.gradflow.program.blocked import Blocked, blocked
-from jaxnets.gradflow.program.graph import Graph, reach, reverse
+from jaxnets.gradflow.program.dataflow.blocked import Blocked, blocked
+from jaxnets.gradflow.program.dataflow.graph import Graph, reach, reverse
+from jaxnets.gradflow.program.dataflow.repeats import unrolled
+from jaxnets.gradflow.program.dataflow.series import chains
+from jaxnets.gradflow.program.dataflow.taps import live_taps
 from jaxnets.gradflow.program.replay import Replay
-from jaxnets.gradflow.program.series import chains
-from jaxnets.gradflow.program.taps import live_taps, unrolled
 from jaxnets.gradflow.program.tracing import trace_loss
 
 
@@ -89,8 +90,8 @@ def trace_structure(
         for vertex, parents in enumerate(graph.smooth)
     ]
     data = graph.inputs[count + traced.others :]
-    taps = live_taps(graph, live, list(params.values()))
-    taps, repeated = unrolled(graph, taps, data, traced.modules)
+    taps = live_taps(graph, live, list(params.values()), traced.modules)
+    taps, repeated = unrolled(graph, taps, data, traced.modules.keys())
     not_added = [tap for tap in taps if tap.base not in replay.added]
     return Structure(
         chains=chains(edges, not_added, end),

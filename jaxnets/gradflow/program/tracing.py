@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnets.arguments import as_switch, check_callable
+from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.gradflow.logs import as_pair
-from jaxnets.gradflow.modules import insert_taps
-from jaxnets.gradflow.program.taps import MODEL
 from jaxnets.tap import record_taps
 
 
@@ -22,14 +21,14 @@ class Traced(NamedTuple):
         jaxpr: The closed jaxpr, with the loss as its only result.
         params: The paths of the parameters, in the order of the first arguments.
         others: The number of the model's other arrays, which are the next arguments.
-        modules: The paths of the model's modules.
+        modules: The classes of the model's modules, by their paths.
         arguments: All arguments.
     """
 
     jaxpr: Any
     params: list[str]
     others: int
-    modules: set[str]
+    modules: dict[str, type]
     arguments: list[Any]
 
 
@@ -40,7 +39,7 @@ def trace_loss(
     has_aux: bool,
     transform: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda f: f,
 ) -> Traced:
-    """Trace `loss(model, *args)` with a mark at the output of every module.
+    """Trace `loss(model, *args)` with a tap at the output of every module.
 
     Args:
         loss: The loss.
@@ -71,10 +70,13 @@ def trace_loss(
         result = loss(copy, *copied_args)
         return as_pair(result)[0] if has_aux else result
 
-    with record_taps(retrace=True, as_marks=True):
+    with record_taps(to_read=True):
         jaxpr = jax.make_jaxpr(transform(pure_loss))(params, others, data)
     paths = ["/".join(map(str, path[1:])) for path, _ in nnx.to_flat_state(params)]
-    modules = {"/".join(map(str, path)) or MODEL for path, _ in nnx.iter_modules(model)}
+    modules = {
+        "/".join(map(str, path)): type(module)
+        for path, module in nnx.iter_modules(model)
+    }
     leaves = jax.tree.leaves((params, others, data))
     return Traced(jaxpr, paths, len(jax.tree.leaves(others)), modules, leaves)
 
@@ -97,35 +99,38 @@ def _split(model: Any, args: tuple[Any, ...]) -> Any:
 
 
 def traced_call(
-    function: Callable[..., Any], args: tuple[Any, ...]
+    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
-    """Trace `function(*args)`, in which taps are marks, as a function of arrays.
+    """Trace `function(*args, **options)` as a function of arrays, with its taps.
 
     Args:
         function: A function of modules and arrays. It may change the modules.
         args: Its arguments.
+        options: Its keyword arguments.
 
     Returns:
         The closed jaxpr, its arguments, and a function that takes the results of the
-        jaxpr, changes the modules in `args` and returns what `function` returned.
+        jaxpr, changes the modules in the arguments and returns what `function`
+        returned.
     """
     from flax import nnx
 
     # Variables are updated in place; arrays are not.
-    graphdef, *states = nnx.split(args, nnx.Variable, ...)
+    graphdef, *states = nnx.split((args, options), nnx.Variable, ...)
 
     def pure(variables: Any, arrays: Any) -> tuple[Any, Any]:
         merged = nnx.merge(graphdef, variables, arrays, copy=True)
-        result = function(*merged)
+        copies, copied_options = merged
+        result = function(*copies, **copied_options)
         return result, nnx.split(merged, nnx.Variable, ...)[1]
 
-    with record_taps(retrace=True, as_marks=True):
+    with record_taps(to_read=True):
         jaxpr, shapes = jax.make_jaxpr(pure, return_shape=True)(*states)
 
     def finish(results: list[Any]) -> Any:
         structure = jax.tree.structure(shapes)
         result, changed = jax.tree.unflatten(structure, results)
-        nnx.update(args, changed)
+        nnx.update((args, options), changed)
         return result
 
     return jaxpr, jax.tree.leaves(states), finish

@@ -12,21 +12,22 @@ from jaxnets.report.sections.section import Section
 
 
 def card_html(
-    section: Section, verdicts: list[dict[str, Any]], charts: Charts
+    section: Section, verdicts: list[dict[str, Any]], charts: Charts | None
 ) -> Markup:
     """Return the card of a study.
 
     Args:
         section: The section of the study.
         verdicts: The verdicts of the study.
-        charts: The specification of the card's chart is added here.
+        charts: The specification of the card's chart is added here. None leaves the
+            chart out.
     """
     worst = by_severity(verdicts)
     return tag(
         "article",
         tag("h3", tag("a", section.title, href=f"#{section.study}")),
         tag("p", _sentence(section, worst), class_="headline"),
-        _chart(section, charts),
+        "" if charts is None else _chart(section, charts),
         action_html(_remedy(section, worst)),
         class_="card",
     )

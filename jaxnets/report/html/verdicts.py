@@ -86,6 +86,8 @@ def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
         [
             tag("span", kind, class_="kind"),
             " ",
+            tag("span", severity(verdict), class_="severity"),
+            " ",
             tag("span", str(verdict.get("where") or ""), class_="where"),
         ],
         [
@@ -120,7 +122,7 @@ def _folded(
 ) -> Markup:
     return tag(
         "details",
-        tag("summary", *summary, title=class_),
+        tag("summary", *summary),
         *content,
         class_=f"verdict {class_}",
         open="" if unfolded else None,

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
@@ -123,33 +123,51 @@ def _moments(records: list[Record]) -> dict[int, str]:
 
 
 def _over_time(records: list[Record]) -> Spots:
-    # The outermost taps have the shortest paths.
-    places = sorted(
-        dict.fromkeys(record.place for record in records),
-        key=lambda place: place.count("/"),
-    )[:MOST_PANELS]
     moments = _moments(records)
-    for place in places:
+    for place in _states(dict.fromkeys(record.place for record in records)):
         for r in records:
             if r.place == place and r.step in moments and r.position is not None:
                 yield r, Spot(float(r.position), place, moments[r.step])
 
 
+def _states(places: Iterable[str]) -> list[str]:
+    """Return the places in time that are drawn: states, not gates.
+
+    Example:
+        >>> _states(["rnn/cell/sigmoid", "rnn/cell/c", "rnn/cell/h"])
+        ['rnn/cell/c', 'rnn/cell/h']
+    """
+    names = {place: place.partition("#")[0].rpartition("/")[2] for place in places}
+    states = [place for place, name in names.items() if name in ("h", "c")]
+    # Without names for states the outermost taps, which have the shortest paths.
+    return (states or sorted(names, key=lambda p: p.count("/")))[:MOST_PANELS]
+
+
 def _along_chains(depth: list[Record], chains: list[Record]) -> Spots:
-    """Draw each chain of layers; without chains all layers, in their order."""
+    """Draw the main chain, and others in which the gradient changes tenfold.
+
+    Without chains all layers are drawn, in their order.
+    """
     moments = _moments(depth)
     series: dict[float, dict[str, int]] = defaultdict(dict)
     for record in chains:
         series[record.value][record.place] = record.position or 0
     long = [places for _, places in sorted(series.items()) if len(places) > 1]
+    long = [*long[:1], *(p for p in long[1:] if _span(depth, p) > 1)]
     if not long:
         long = [{r.place: r.position or 0 for r in depth}]
     for places in long[:MOST_PANELS]:
-        first, *_, last = sorted(places, key=lambda place: places[place])
-        title = "" if len(long) == 1 else f"{first} to {last}"
+        ordered = sorted(places, key=lambda place: places[place])
+        title = "" if len(long) == 1 else f"{ordered[0]} to {ordered[-1]}"
         for r in depth:
             if r.place in places and r.step in moments:
                 yield r, Spot(float(places[r.place]), title, moments[r.step])
+
+
+def _span(depth: list[Record], places: Container[str]) -> float:
+    """Return by how many powers of ten the gradients of a chain differ."""
+    values = [r.value for r in depth if r.place in places and math.isfinite(r.value)]
+    return max(values, default=0.0) - min(values, default=0.0)
 
 
 def _arrays(records: list[Record]) -> Spots:

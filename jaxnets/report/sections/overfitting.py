@@ -93,15 +93,14 @@ def _gaps(records: list[Record], quantity: str, sign: int) -> list[Record]:
 _LOSS = Plot(
     "losses",
     "Loss on training and validation examples",
-    "Solid: examples that the network is trained on. Dashed: examples that it never "
-    "sees. Overfitting begins where the dashed line rises while the solid one falls.",
+    "Overfitting begins where the dashed line (examples that the network never sees) "
+    "rises while the solid one falls.",
     Axes("updates", "loss (nats)", bounds=NOT_NEGATIVE),
 )
 _ACCURACY = Plot(
     "accuracies",
     "Accuracy on training and validation examples",
-    "The distance between the solid and the dashed line of one colour shows how much "
-    "was learnt by heart.",
+    "The distance between the two lines of one colour was learnt by heart.",
     Axes("updates", "accuracy", bounds=SHARE, share=True),
 )
 _GAP = Plot(

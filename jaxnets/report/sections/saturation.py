@@ -97,15 +97,15 @@ _LAYER = "hidden layer, counted from the input"
 _SHARE = Plot(
     "saturated-share",
     "Share of saturated units by layer, before training",
-    "At 0 % every unit can still learn; at 100 % the layer is stuck. A ReLU counts as "
-    "saturated if its output is exactly zero, which is normal for half of them.",
+    "At 100 % the layer is stuck. A ReLU counts as saturated if its output is exactly "
+    "zero, which is normal for half of them.",
     Axes(_LAYER, "saturated share", bounds=SHARE, share=True),
 )
 _GRADIENT = Plot(
     "gradient-by-layer",
     "Gradient by layer, before training",
     "A line that falls to the left is a gradient that shrinks on its way to the input. "
-    "Too small a gain makes it vanish; too large a gain saturates the units.",
+    "Dashed: theory's prediction.",
     Axes(_LAYER, LOG_NORM),
 )
 

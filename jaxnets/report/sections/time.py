@@ -122,16 +122,15 @@ _BACK = "steps back from the end"
 _BEFORE = Plot(
     "gradient-by-time-step-before",
     "Gradient by time step, before training",
-    "The loss is computed at the end of the sequence, at the left; each step to the "
-    "right is one step further into the past. A straight line that falls is "
+    "The loss is at the left, and the past at the right. A straight line that falls is "
     "exponential forgetting. Dashed: theory's prediction.",
     Axes(_BACK, LOG_NORM),
 )
 _AFTER = Plot(
     "gradient-by-time-step-after",
     "Gradient by time step, after training",
-    "The same after training. In a network that has learnt the task, the right end of "
-    "the line, where the early steps are, lies higher than before.",
+    "In a network that has learnt the task, the right end of the line, where the early "
+    "steps are, lies higher than before.",
     Axes(_BACK, LOG_NORM),
 )
 _EXPLORER = Plot(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 from jaxnets.gradflow import measure, measure_module, tap
 from jaxnets.gradflow.program import tap_activations, trace_structure
@@ -58,6 +59,15 @@ OTHERS = {
     "inside jit": (jax.jit(lambda x: 2 * nnx.relu(x)), "relu"),
     "inside remat": (jax.checkpoint(lambda x: 2 * nnx.gelu(x)), "gelu"),
     "inside vmap": (jax.vmap(lambda x: 2 * nnx.softmax(x)), "softmax"),
+    "inside shard_map": (
+        jax.shard_map(
+            lambda x: 2 * nnx.relu(x),
+            mesh=jax.make_mesh((1,), ("d",), axis_types=(AxisType.Auto,)),
+            in_specs=jax.P("d"),
+            out_specs=jax.P("d"),
+        ),
+        "relu",
+    ),
     "in a branch": (
         lambda x: jax.lax.cond(x[0, 0] > 0, nnx.relu, lambda x: x, x),
         "relu",
@@ -136,6 +146,21 @@ def test_without_measurement_the_loss_is_called():
     counted = tap_activations(lambda model, x: calls.append(type(model)))
     assert counted(networks.Plain(nnx.Rngs(0)), X) is None
     assert calls == [networks.Plain]
+
+
+def test_keyword_arguments_may_be_changed():
+    noisy = lambda model, x, rngs: loss(model, x + rngs.noise.uniform(x.shape))
+    rngs = nnx.Rngs(noise=0)
+    flow = jax.eval_shape(
+        lambda x: measure_module(
+            tap_activations(noisy),
+            networks.Plain(nnx.Rngs(0)),
+            x,
+            rngs=nnx.clone(rngs),
+        ),
+        X,
+    )
+    assert "body/0/relu" in flow.taps
 
 
 def test_pure_functions_of_arrays():

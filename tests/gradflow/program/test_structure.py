@@ -72,8 +72,45 @@ def test_taps_of_one_name_at_different_depths_are_not_repeated():
             return x
 
     structure = trace_structure(loss, Tapped(nnx.Rngs(0)), X)
+    assert structure.chains == (("body/0", "body/1", "body/2"),)
+    assert set(structure.axes) | structure.repeated == set()
+    renamed = lambda model, x: loss(lambda x: through_layers(model, x), x)
+    structure = trace_structure(renamed, networks.Plain(nnx.Rngs(0)), X)
     assert structure.chains == (("h", "h#2", "h#3"),)
     assert not structure.repeated
+
+
+def through_layers(model, x):
+    for layer in model.body:
+        # Layers in a function of arrays have no taps of their own.
+        x = tap(jnp.tanh(x @ layer.kernel[...]), "h")
+    return x
+
+
+def test_methods_are_wrappers_of_the_layers_in_them():
+    class Autoencoder(networks.Plain):
+        def encode(self, x):
+            return nnx.relu(self.body[0](self.stem(x)))
+
+        def decode(self, x):
+            return self.head(self.body[1](x))
+
+    both = lambda model, x: jnp.mean(model.decode(model.encode(x)) ** 2)
+    structure = trace_structure(both, Autoencoder(nnx.Rngs(0)), X)
+    assert structure.chains == (("stem", "body/0", "body/1", "head"),)
+    assert structure.activations == {"encode": "relu"}
+
+
+def test_an_embedding_that_is_the_head_too_has_two_places():
+    class Tied(nnx.Module):
+        def __init__(self, rngs):
+            self.embed, self.layer = nnx.Embed(3, 2, rngs=rngs), networks.linear(rngs)
+
+        def __call__(self, x):
+            return self.embed.attend(self.layer(self.embed(x)))
+
+    structure = trace_structure(loss, Tied(nnx.Rngs(0)), jnp.array([0, 1]))
+    assert structure.chains == (("embed", "layer", "embed/attend"),)
 
 
 @pytest.mark.parametrize("wrap", [lambda call: call, nnx.remat], ids=["plain", "remat"])
@@ -113,6 +150,13 @@ def test_a_scan_over_data_counts_time(layer):
     assert {n for n, stats in flow.taps.items() if stats.norm.ndim} == {*structure.axes}
 
 
+def test_the_gates_of_our_layers_are_activations_and_get_no_taps():
+    model = Recurrent(nnx.Rngs(0), LAYERS["LSTM"](nnx.Rngs(1)))
+    gates = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}
+    expected = {f"rnn/layer/lstm/{gate}": kind for gate, kind in gates.items()}
+    assert trace_structure(loss, model, SERIES).activations == expected
+
+
 def test_a_python_loop_over_time_is_time():
     structure = trace_structure(loss, networks.Unrolled(nnx.Rngs(0)), SERIES)
     main, *others = structure.chains
@@ -120,6 +164,44 @@ def test_a_python_loop_over_time_is_time():
     assert ("cell", "cell#2", "cell#3") in others
     assert set(structure.axes.values()) == {"time"}
     assert structure.repeated == {*structure.axes}
+
+
+class Decoder(nnx.Module):
+    """A cell with a state of two arrays and an output in each step."""
+
+    def __init__(self, rngs):
+        self.cell, self.head = nnx.LSTMCell(2, 2, rngs=rngs), networks.linear(rngs)
+
+    def __call__(self, x):
+        carry, outputs = (jnp.zeros((4, 2)), jnp.zeros((4, 2))), []
+        for time in range(3):
+            carry, y = self.cell(carry, x[:, time])
+            outputs.append(self.head(y))
+        return jnp.stack(outputs, axis=1)
+
+
+def test_all_that_is_called_in_a_python_loop_over_time_is_time():
+    structure = trace_structure(loss, Decoder(nnx.Rngs(0)), SERIES)
+    bases = {name.partition("#")[0] for name in structure.axes}
+    assert bases >= {"cell/hi", "cell/c", "cell/h", "cell/sigmoid", "head"}
+    assert set(structure.axes.values()) == {"time"}
+    assert {*structure.activations} <= {*structure.axes}
+
+
+def test_a_user_tap_in_a_python_loop_over_time_is_time():
+    class Loop(networks.Between):
+        def __call__(self, x):
+            h = jnp.zeros((4, 2))
+            for time in range(3):
+                h = tap(nnx.tanh(h + self.first(x)[:, time]), "h")
+            return self.second(h)
+
+    structure = trace_structure(loss, Loop(nnx.Rngs(0), None), SERIES)
+    assert {n for n, axis in structure.axes.items() if n[0] == "h"} == {
+        "h",
+        "h#2",
+        "h#3",
+    }
 
 
 def test_vmapped_taps_have_an_axis_of_their_own():

@@ -8,7 +8,7 @@ from jax.extend.core import JaxprEqn
 
 from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.equations import Body, as_body
-from jaxnets.tap import MARK
+from jaxnets.tap import TAP
 
 
 # A vertex; None is a constant that stands in the equation.
@@ -20,14 +20,14 @@ class Mark(NamedTuple):
 
     Attributes:
         vertex: The vertex of the tapped array.
-        key: The tap's key.
-        batched: The number of axes that `jax.vmap` added.
+        name: The tap's name, without the number of the call.
+        batch_axes: The number of axes that `jax.vmap` added.
         scans: The scans around it, outermost first, by their number.
     """
 
     vertex: int
-    key: str
-    batched: int
+    name: str
+    batch_axes: int
     scans: tuple[int, ...]
 
 
@@ -96,7 +96,7 @@ class Graph:
             "scan": self._scan,
             "while": self._while,
             "cond": self._cond,
-            MARK: self._tap,
+            TAP: self._tap,
         }
         if name in special:
             return special[name](eqn, arguments)
@@ -126,8 +126,8 @@ class Graph:
         # A function with a derivative of its own is not differentiated, so that taps
         # inside it measure nothing.
         if not self._custom:
-            fields = {name: eqn.params[name] for name in Mark._fields[1:-1]}
-            self.marks.append(Mark(vertex, scans=self._scans, **fields))
+            name, axes = equations.tap_name(eqn), eqn.params["batch_axes"]
+            self.marks.append(Mark(vertex, name, axes, self._scans))
         return [vertex]
 
     def _scan(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxnets.gradflow.program import equations
-from jaxnets.gradflow.program.graph import Graph, reach, reverse
+from jaxnets.gradflow.program.dataflow.graph import Graph, reach, reverse
 from jaxnets.gradflow.program.source import source_line
 
 

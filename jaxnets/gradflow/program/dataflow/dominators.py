@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxnets.gradflow.program.graph import reverse
+from jaxnets.gradflow.program.dataflow.graph import reverse
 
 
 def immediate_dominators(edges: Sequence[Sequence[int]], root: int) -> dict[int, int]:

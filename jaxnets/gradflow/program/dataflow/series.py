@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxnets.gradflow.program.dominators import immediate_dominators
-from jaxnets.gradflow.program.taps import MODEL, Tap
+from jaxnets.gradflow.program.dataflow.dominators import immediate_dominators
+from jaxnets.gradflow.program.dataflow.taps import Tap
 
 
 Edges = Sequence[Sequence[int]]
@@ -97,9 +97,9 @@ def _dominators(edges: Edges, taps: Sequence[int]) -> dict[int, set[int]]:
     number = {tap: place for place, tap in enumerate(taps)}
     start = len(taps)
     later: list[list[int]] = [[] for _ in range(start + 1)]
-    for tap in taps:
-        for place in _taps_before(edges, tap, number) or {start}:
-            later[place].append(number[tap])
+    for place, before in _taps_before(edges, number).items():
+        for earlier in before or [start]:
+            later[earlier].append(place)
     found = immediate_dominators(later, start)
     above: dict[int, set[int]] = {}
     for tap in taps:
@@ -111,16 +111,22 @@ def _dominators(edges: Edges, taps: Sequence[int]) -> dict[int, set[int]]:
     return above
 
 
-def _taps_before(edges: Edges, tap: int, number: Mapping[int, int]) -> set[int]:
-    """Return the taps from which a path without a further tap leads to `tap`."""
-    found, seen, waiting = set(), {tap}, [tap]
-    while waiting:
-        # A later parent is the end of a loop's step before.
-        vertex = waiting.pop()
-        new = [v for v in edges[vertex] if v < vertex and v not in seen]
-        seen.update(new)
-        found.update(number[v] for v in new if v in number)
-        waiting += [v for v in new if v not in number]
+def _taps_before(edges: Edges, number: Mapping[int, int]) -> dict[int, list[int]]:
+    """Return for each tap those from which a path without a further tap leads to it.
+
+    All of them are given by their `number`.
+    """
+    found: dict[int, list[int]] = {}
+    nearest: list[int] = []  # for each vertex the numbers as the bits of an integer
+    for vertex, parents in enumerate(edges):
+        bits = 0
+        for parent in parents:
+            # A later parent is the end of a loop's step before.
+            bits |= nearest[parent] if parent < vertex else 0
+        if vertex in number:
+            found[number[vertex]] = [n for n in range(len(number)) if bits >> n & 1]
+            bits = 1 << number[vertex]
+        nearest.append(bits)
     return found
 
 
@@ -160,7 +166,7 @@ def _without_wrappers(edges: Edges, series: Sequence[Tap]) -> list[Tap]:
         # A module returns what its last part returns: one array has two taps.
         if kept and edges[tap.vertex] == [kept[-1].vertex]:
             opened = any(_is_in(other, tap) for other in kept[:-1])
-            if tap.base != MODEL and not opened:
+            if tap.wraps == tap.base and not opened:
                 kept[-1] = tap
         else:
             kept.append(tap)
@@ -168,6 +174,7 @@ def _without_wrappers(edges: Edges, series: Sequence[Tap]) -> list[Tap]:
 
 
 def _is_in(tap: Tap, module: Tap) -> bool:
-    """Return whether `tap` belongs to a part of `module`."""
-    whole = module.base == MODEL or tap.base.startswith(f"{module.base}/")
-    return whole and tap.base != module.base
+    """Return whether `tap` belongs to a part of the module whose result `module` is."""
+    if module.wraps is None or tap.wraps == module.wraps:
+        return False
+    return not module.wraps or tap.base.startswith(f"{module.wraps}/")

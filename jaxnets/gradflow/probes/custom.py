@@ -16,7 +16,7 @@ from jaxnets.gradflow.program import equations
 # The step of the finite difference, in units of the argument's own size.
 STEP = 1e-2
 DIRECTIONS = 4
-# A step that changes nearly all values of a smooth function, and few of a step function.
+# A step that changes nearly all values of a smooth function, and few of a rounding.
 TINY = 1e-4
 FEW = 0.2
 

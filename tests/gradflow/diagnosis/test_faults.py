@@ -8,13 +8,11 @@ from jaxnets.gradflow import diagnose
 
 SOME = [
     "one frozen layer",
-    "argmax between two parts",
     "low rank with two zero factors",
     "four fifths of the units dead",
     "a derivative of the wrong sign",
     "the mean over padded steps",
     "a logarithm of zero",
-    "steep sigmoid",
     "sgd at 30",
     "gelu mlp of flax defaults",
     "gates that start at zero",
@@ -25,7 +23,6 @@ SOME = [
 @pytest.mark.parametrize("name", SOME)
 def test_the_diagnosis_of(name):
     case = CASES[name]
-    batch = case.batch if len(case.batch) > 1 else case.batch[0]
-    found = diagnose(case.loss, case.make, batch, seeds=3, **case.options).verdicts
+    found = diagnose(case.loss, case.make, case.batch, **case.options).verdicts
     right, words = judge(case, found)
     assert right, words

@@ -1,9 +1,10 @@
-"""Training: a pure step, whole epochs in one call, and all seeds in one program."""
+"""Training: a pure step, all seeds in one program, and runs that lose nothing."""
 
 from jaxnets.training.batches import Batches, generated, shuffled
 from jaxnets.training.loop import History, NonFiniteLoss, first_nonfinite_layer, fit
 from jaxnets.training.losses import classification, regression
 from jaxnets.training.program import Program, compile_program, random_key
+from jaxnets.training.recipe import Recipe, make_optimizer
 from jaxnets.training.step import (
     Loss,
     StepReport,
@@ -14,16 +15,20 @@ from jaxnets.training.step import (
     make_step,
     train_state,
 )
+from jaxnets.training.trainer import NonFiniteBatch, Trained, params_sha256, train
 
 
 __all__ = [
     "Batches",
     "History",
     "Loss",
+    "NonFiniteBatch",
     "NonFiniteLoss",
     "Program",
+    "Recipe",
     "StepReport",
     "TrainState",
+    "Trained",
     "Watch",
     "classification",
     "compile_program",
@@ -32,10 +37,13 @@ __all__ = [
     "generated",
     "make_evaluation",
     "make_objective",
+    "make_optimizer",
     "make_step",
+    "params_sha256",
     "random_key",
     "regression",
     "shuffled",
+    "train",
     "train_state",
 ]
 

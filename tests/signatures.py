@@ -94,9 +94,13 @@ SIGNATURES = {
         "gate_timescales(gate)",
         "saturation(activations, kind)",
         "dead_units(activations)",
-        "Verdict(where, number, threshold, sentence, remedy, kind, study, low=None, "
-        "high=None, reason='', other_cause='')",
+        "Verdict(kind, severity, where, number, sentence, cause='', remedy='', "
+        "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
+        "other_cause='')",
         "verdicts(records)",
+        "Diagnosis(verdicts, records, flows)",
+        "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
+        "classes=None, name='model')",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],

@@ -96,7 +96,7 @@ def folder(tmp_path, monkeypatch):
 def contrast(monkeypatch):
     """Make a run end at once, with names from records in its verdicts and claims."""
     where, sentence = f"{NAME} against GRU", f"{NAME} ≈ 3"
-    verdict = gradflow.Verdict(where, 1.0, 2.0, sentence, "", "contrast", "time")
+    verdict = gradflow.Verdict("contrast", "note", where, 1.0, sentence, study="time")
     claim = {"number": 1, "statement": NAME, "sentence": f"{NAME} ≈ 4"}
 
     def contrast(config, path, *, resume, command, console):

@@ -40,11 +40,33 @@ class Contrast:
     resume: Path | None = None
 
     def __post_init__(self):
-        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
-            wanted = "at least 1" if self.seeds < 1 else f"at most {MOST_SEEDS}"
-            raise UsageError(f"--seeds is {self.seeds}; wanted {wanted}.")
+        _check_seeds(self.seeds)
         if self.resume is not None and self.out is not None:
             raise UsageError("--resume and --out both name a folder; give one of them.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Say why the model that a Python file defines does not train.
+
+    Attributes:
+        file: The Python file.
+        seeds: Number of networks.
+        steps: Number of updates.
+        json: Whether to print JSON.
+        out: Folder of the page.
+    """
+
+    file: Path
+    seeds: int = 3
+    steps: int = 0
+    json: bool = False
+    out: Path | None = None
+
+    def __post_init__(self):
+        _check_seeds(self.seeds)
+        if self.steps < 0:
+            raise UsageError(f"--steps is {self.steps}; wanted at least 0.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,3 +90,9 @@ class Bench(Options):
 @dataclasses.dataclass(frozen=True)
 class Doctor:
     """Show versions and devices, and check that the library works on them."""
+
+
+def _check_seeds(seeds: int | None) -> None:
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        wanted = "at least 1" if seeds < 1 else f"at most {MOST_SEEDS}"
+        raise UsageError(f"--seeds is {seeds}; wanted {wanted}.")

@@ -21,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             handles the signals that end the process.
 
     Returns:
-        0 for success, 1 if `doctor` found a problem or the output could not be written,
-        2 for a mistake in the arguments, 130 if Ctrl-C ended the run, and 143 if
-        SIGTERM did.
+        0 for success, 1 if `check` found a fault, `doctor` a problem, or the output
+        could not be written, 2 for a mistake in the arguments, 130 if Ctrl-C ended the
+        run, and 143 if SIGTERM did.
     """
     signals = Signals()
     if arguments is None:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], signals: Signals, output: "Stream") -> int:
     from jaxnets.cli import commands
-    from jaxnets.cli.arguments import Bench, Contrast, Report, UsageError
+    from jaxnets.cli.arguments import Bench, Check, Contrast, Report, UsageError
     from jaxnets.cli.parser import parse
     from jaxnets.cli.streams import line
 
@@ -61,6 +61,10 @@ def _run(words: list[str], signals: Signals, output: "Stream") -> int:
         command = parse(words)
         if isinstance(command, Contrast):
             return commands.run_contrast(command, words, signals)
+        if isinstance(command, Check):
+            from jaxnets.cli.check import run_check
+
+            return run_check(command)
         if isinstance(command, Bench):
             return commands.run_bench(command, signals, output)
         if isinstance(command, Report):

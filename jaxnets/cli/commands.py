@@ -49,18 +49,23 @@ def run_contrast(command: Contrast, words: Sequence[str], signals: Signals) -> i
     _print_claims(summary.get("claims", []))
     if result.interrupted:
         print(f"\nInterrupted. Finish with: jaxnets contrast --resume {quoted(folder)}")
-        print(f"Report so far: {_shown(page)}")
+        print(f"Report so far: {shown(page)}")
         return signals.exit_code
-    print(f"\nReport: {_shown(page)}")
+    print(f"\nReport: {shown(page)}")
     return 0
+
+
+def new_folder() -> Path:
+    """Return the folder of a run for which the user named none."""
+    now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    return Path("runs") / now
 
 
 def _folder_of(command: Contrast) -> tuple[Path, ContrastConfig | None]:
     """Return the folder of the run, and its configuration if it is to be resumed."""
     try:
         if command.resume is None:
-            now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
-            folder = command.out or Path("runs") / now
+            folder = command.out or new_folder()
             RunFolder(folder).check_free()
             return folder, None
         config = RunFolder(command.resume).config()
@@ -171,7 +176,7 @@ def _print_indented(sentence: str, title: str = "") -> None:
     Console(highlight=False).print(Padding(text, INDENT))
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Return a path as it is for programs, and in printable characters for people."""
     return line(path) if sys.stdout.isatty() else str(path)
 
@@ -195,10 +200,10 @@ def draw_report(command: Report) -> int:
 
     try:
         if command.format == "html":
-            print(_shown(write_report(command.run)))
+            print(shown(write_report(command.run)))
         else:
             for path in export_charts(command.run, command.format):
-                print(_shown(path))
+                print(shown(path))
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     return 0

@@ -11,6 +11,7 @@ from jaxnets.bench.options import CHIP_NAMES, DTYPES, SUITES, Options
 from jaxnets.cli.arguments import (
     FORMATS,
     Bench,
+    Check,
     Contrast,
     Doctor,
     Report,
@@ -20,10 +21,11 @@ from jaxnets.cli.command_parser import CommandParser
 from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
 
 
-Command = Contrast | Report | Bench | Doctor
+Command = Contrast | Check | Report | Bench | Doctor
 # Each command in a line, as `jaxnets --help` lists them.
 COMMANDS = {
     "contrast": "Contrast networks by how gradients flow in them.",
+    "check": "Say why your own model does not train, in words and as a page.",
     "report": "Draw the report of a run again, or write its charts as files.",
     "bench": "Time this library beside Flax and PyTorch.",
     "doctor": "Show versions and devices, and check that the library works.",
@@ -58,6 +60,7 @@ def parse(words: Sequence[str]) -> Command:
         top.error(f"a command is missing; wanted one of {', '.join(COMMANDS)}")
     parsers = {
         "contrast": _contrast,
+        "check": _check,
         "report": _report,
         "bench": _bench,
         "doctor": _doctor,
@@ -119,6 +122,55 @@ def _contrast(words: Sequence[str]) -> Contrast:
     )
     found = vars(parser.parse(words))
     return Contrast(studies=tuple(found.pop("studies")), **found)
+
+
+def _check(words: Sequence[str]) -> Check:
+    parser = CommandParser(
+        "jaxnets check",
+        "Say why the model that a Python file defines does not train. Its gradients "
+        "are measured for several seeds; what is wrong is said in words, and a page "
+        "shows the measurements. Nothing is trained without --steps. The exit code is "
+        "1 if there is a fault, and otherwise 0.",
+        {
+            "the file defines": {
+                "make(rngs)": "returns the model, an nnx.Module.",
+                "loss(model, batch)": "returns a scalar, or (scalar, aux).",
+                "batch(key)": "returns a batch, the same for all updates.",
+                "optimizer": "the Optax transform; needed for --steps.",
+                "classes": "the number of classes, to judge the loss at the start; may "
+                "be left out.",
+            }
+        },
+    )
+    parser.add_argument("file", type=_path, metavar="FILE", help="The Python file.")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=Check.seeds,
+        help="Number of networks to make, 3 by default.",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        default=Check.steps,
+        help="Number of updates between the first and the last measurement, all on one "
+        "batch; 0 by default.",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="Print the verdicts as JSON, and write a page only with --out.",
+    )
+    parser.add_argument(
+        "--out",
+        type=_path,
+        metavar="FOLDER",
+        help="Folder of the page and the records; by default runs/ followed by the "
+        "date and time.",
+    )
+    return Check(**vars(parser.parse(words)))
 
 
 def _report(words: Sequence[str]) -> Report:

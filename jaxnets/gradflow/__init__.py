@@ -5,6 +5,7 @@ from jaxnets.gradflow.adjoint import log_adjoint_norms
 from jaxnets.gradflow.adjoint_split import AdjointParts, adjoint_parts
 from jaxnets.gradflow.correlation import gradient_correlation
 from jaxnets.gradflow.diagnosis import Verdict, flow_records, verdicts
+from jaxnets.gradflow.evidence import Diagnosis, diagnose
 from jaxnets.gradflow.measurement import Flow, measure
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.paths import effective_path_length
@@ -21,6 +22,7 @@ from jaxnets.tap import ResponseStats, TapStats, branch, scope, tap
 
 __all__ = [
     "AdjointParts",
+    "Diagnosis",
     "Flow",
     "GradientNoise",
     "ResponseStats",
@@ -30,6 +32,7 @@ __all__ = [
     "adjoint_parts",
     "branch",
     "dead_units",
+    "diagnose",
     "effective_path_length",
     "every",
     "flow_records",

@@ -181,25 +181,43 @@ def _tapped_class(cls: type, path: tuple[str, ...]) -> type:
         "__doc__": cls.__doc__,
     }
     options = {} if getattr(cls, "_pytree__is_pytree", True) else {"pytree": False}
-    return type(cls)(cls.__name__, (_hides_init_subclass(), cls), members, **options)
+    return _tapping_metaclass(type(cls))(cls.__name__, (cls,), members, **options)
 
 
 @functools.cache
-def _hides_init_subclass() -> type:
-    """Return a base class that hides `__init_subclass__` of the user's class.
+def _tapping_metaclass(metaclass: type) -> type:
+    """Return a subclass of `metaclass` whose classes hide what their base registers.
 
-    The user's `__init_subclass__` may need arguments, or register its subclasses.
+    The user's `__init_subclass__` may need arguments, or register its subclasses. A
+    second base class would hide it, but only a class with the one base `cls` has the
+    memory layout of `cls`, which Python demands of a new `__class__`. So the class that
+    hides it is inserted into the method resolution order.
     """
     from flax import nnx
 
-    class HidesInitSubclass(nnx.Module):
-        def __init_subclass__(cls, **options):
-            nnx.Module.__init_subclass__.__func__(cls, **options)
+    class TappingMetaclass(metaclass):
+        def mro(self) -> list[type]:
+            tapped, *others = super().mro()
+            after = others.index(nnx.Pytree) + 1
+            return [tapped, _OnlyOfFlax, *others[:after], _Nothing, *others[after:]]
 
-    # Flax's attributes of this base would hide those of the user's class.
-    for name in [n for n in vars(HidesInitSubclass) if n.startswith("_pytree__")]:
-        delattr(HidesInitSubclass, name)
-    return HidesInitSubclass
+    return TappingMetaclass
+
+
+class _OnlyOfFlax:
+    """Comes before the user's classes and has only Flax's `__init_subclass__`."""
+
+    def __init_subclass__(cls, **options):
+        from flax import nnx
+
+        nnx.Module.__init_subclass__.__func__(cls, **options)
+
+
+class _Nothing:
+    """Comes after Flax's classes, whose `__init_subclass__` calls the next one."""
+
+    def __init_subclass__(cls):
+        pass
 
 
 def _tap_arrays(output: Any, name: str) -> Any:

@@ -180,6 +180,23 @@ class RunFolder:
             )
         return summary
 
+    def create_check(
+        self,
+        records: Iterable[Record],
+        summary: dict[str, Any],
+        config: dict[str, Any],
+    ) -> None:
+        """Write what was measured in a network of the user's own, as a whole run.
+
+        Raises:
+            FileExistsError: If the folder already holds a run or something else.
+            ValueError: If `path` is not a folder.
+        """
+        self.check_free()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.save(records, summary)
+        self._write_json(CONFIG, config)
+
     def save(self, records: Iterable[Record], summary: dict[str, Any]) -> None:
         """Write records and summary."""
         write_records(self.path / RECORDS, records)
@@ -252,8 +269,7 @@ class RunFolder:
         return set(os.listdir(self.path))
 
     def _write_json(self, name: str, value: Any) -> None:
-        text = json.dumps(_without_nonfinite(value), indent=2, allow_nan=False)
-        write_text(self.path / name, text + "\n")
+        write_text(self.path / name, json_text(value) + "\n")
 
 
 def items(found: object) -> list[Any]:
@@ -263,8 +279,17 @@ def items(found: object) -> list[Any]:
     return list(found) if isinstance(found, list | tuple) else []
 
 
+def json_text(value: Any) -> str:
+    """Return `value` as JSON, with null for infinities and NaN, which JSON lacks.
+
+    Example:
+        >>> json_text([1.5, math.nan]).split()
+        ['[', '1.5,', 'null', ']']
+    """
+    return json.dumps(_without_nonfinite(value), indent=2, allow_nan=False)
+
+
 def _without_nonfinite(value: Any) -> Any:
-    """Replace infinities and NaN, which JSON does not have, by None."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

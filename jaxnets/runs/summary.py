@@ -48,7 +48,8 @@ ARM: Fields = {
     "status": STATUS,
 }
 VERDICT: Fields = {
-    **dict.fromkeys(("kind", "study", "where", "sentence", "remedy"), TEXT),
+    **dict.fromkeys(("kind", "severity", "study", "where", "sentence"), TEXT),
+    **dict.fromkeys(("cause", "remedy", "reference"), TEXT),
     **dict.fromkeys(("reason", "other_cause"), TEXT),
     **dict.fromkeys(("number", "low", "high", "threshold"), NUMBER),
 }

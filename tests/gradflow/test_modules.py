@@ -1,7 +1,9 @@
 """`measure_module` against explicit cotangents and `nnx.value_and_grad`."""
 
+import abc
 import threading
-from typing import ClassVar
+import types
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -250,6 +252,74 @@ def test_a_jitted_call_of_a_class_that_registers_subclasses():
         np.testing.assert_allclose(norms, expected, rtol=1e-5)
     assert Registered.known == ["known"]
     assert type(model) is Known
+
+
+class Counted:
+    """A base that registers its subclasses, before or after `nnx.Module`."""
+
+    known: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, wanted="", **options):
+        super().__init_subclass__(**options)
+        Counted.known.append(wanted)
+
+
+class Slotted:
+    """A base without a dictionary of its own."""
+
+    __slots__ = ()
+
+
+class Maps(Protocol):
+    """A protocol of modules."""
+
+    def __call__(self, x: jax.Array) -> jax.Array: ...
+
+
+class OfBoth(type(Maps), type(nnx.Module)):
+    """The metaclass of a module with a protocol."""
+
+
+# Pyright holds the order of these bases to be inconsistent.
+Promised: Any = OfBoth("Promised", (Maps, nnx.Module), {})
+
+
+Kind = TypeVar("Kind")
+
+
+class TypedFirst(Generic[Kind], nnx.Module):  # noqa: UP046
+    """A generic base first."""
+
+
+class TypedLast(nnx.Module, Generic[Kind]):  # noqa: UP046
+    """A generic base last."""
+
+
+BASES: list[tuple[Any, ...]] = [
+    (Counted, nnx.Module),
+    (nnx.Module, Counted),
+    (Slotted, nnx.Module),
+    (abc.ABC, nnx.Module),
+    (TypedFirst,),
+    (TypedLast,),
+    (Promised,),
+    (Counted, nnx.Linear),
+]
+
+
+@pytest.mark.parametrize("bases", BASES, ids=str)
+def test_any_bases_beside_the_module(bases):
+    """Python changes the class of an object only to one of the same layout."""
+
+    def build(self):
+        nnx.Linear.__init__(self, 3, 3, rngs=nnx.Rngs(0))
+
+    members = {"__init__": build, "__call__": nnx.Linear.__call__}
+    cls = types.new_class("Based", bases, exec_body=lambda body: body.update(members))
+    Counted.known.clear()
+    taps = measure_module(lambda model, x: jnp.sum(model(x)), cls(), jnp.ones(3)).taps
+    assert list(taps) == ["__call__"]
+    assert Counted.known == []
 
 
 def test_a_branch_that_is_not_taken_has_nan(images):

@@ -7,7 +7,7 @@ contrast is by how many powers of ten `|log10 change|` is smaller in it, seed by
 from collections.abc import Mapping
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile
-from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate, paired_difference
 from jaxnets.runs.formatting import format_power_of_ten
 
@@ -52,18 +52,21 @@ def arrival_contrast(
         return None
     shares = [format_power_of_ten(share.mean) for share in arrived if share]
     return Verdict(
-        where,
-        gain.mean,
-        TENFOLD if gain.mean >= 0 else -TENFOLD,
-        f"{opening} of the {names[0]} network receives {shares[0]} times the last "
-        f"one's gradient, that of the {names[1]} network {shares[1]} times: {better}.",
-        "",
-        "contrast",
-        study,
-        gain.low,
-        gain.high,
-        REASON,
-        OTHER_CAUSE,
+        kind="contrast",
+        severity=severity_of("contrast"),
+        where=where,
+        number=gain.mean,
+        sentence=(
+            f"{opening} of the {names[0]} network receives {shares[0]} times the last "
+            f"one's gradient, that of the {names[1]} network {shares[1]} times: "
+            f"{better}."
+        ),
+        threshold=TENFOLD if gain.mean >= 0 else -TENFOLD,
+        study=study,
+        low=gain.low,
+        high=gain.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE,
     )
 
 

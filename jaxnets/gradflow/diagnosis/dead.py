@@ -1,6 +1,6 @@
 """Verdicts on dead units: ReLUs that are zero at all inputs."""
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
 from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.formatting import format_percent
 from jaxnets.runs.intervals import SHARE
@@ -48,17 +48,18 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
         return None
     name, share = dead[0], shares[dead[0]]
     return Verdict(
-        f"{where}, {moment(found[0].step)}" + (f", {name}" if name else ""),
-        share.mean,
-        THRESHOLD,
-        _sentence(name or "the network", share, len(dead), len(shares)),
-        REMEDY,
-        "dead",
-        study,
-        share.low,
-        share.high,
-        REASON,
-        OTHER_CAUSE,
+        kind="dead",
+        severity=severity_of("dead"),
+        where=f"{where}, {moment(found[0].step)}" + (f", {name}" if name else ""),
+        number=share.mean,
+        sentence=_sentence(name or "the network", share, len(dead), len(shares)),
+        remedy=REMEDY,
+        threshold=THRESHOLD,
+        study=study,
+        low=share.low,
+        high=share.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE,
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
 from jaxnets.runs.estimates import estimate
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
@@ -33,8 +33,9 @@ def nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
 def _is_broken(record: Record) -> bool:
     if record.metric == "nonfinite_share":
         return record.value > 0
-    # A norm of exactly zero has vanished, which is another verdict.
-    zero_norm = record.value == -math.inf and record.metric.endswith("gradient_norm")
+    # A gradient of exactly zero has vanished, which is another verdict, and biases are
+    # zero at first.
+    zero_norm = record.value == -math.inf and record.metric.endswith("_norm")
     return not math.isfinite(record.value) and not zero_norm
 
 
@@ -49,20 +50,23 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
     )
     share = share and share.within(SHARE)
     return Verdict(
-        f"{first.arm}, all steps{where}",
-        len(broken) / len(records),
-        0.0,
-        f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
-        f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first at "
-        f"step {first.step}{where} (`{first.metric}`). They are left out of the other "
-        "verdicts.",
-        REMEDY,
-        "non-finite",
-        first.study,
-        share and share.low,
-        share and share.high,
-        REASON,
-        OTHER_CAUSE,
+        kind="non-finite",
+        severity=severity_of("non-finite"),
+        where=f"{first.arm}, all steps{where}",
+        number=len(broken) / len(records),
+        sentence=(
+            f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
+            f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first "
+            f"at step {first.step}{where} (`{first.metric}`). They are left out of the "
+            "other verdicts."
+        ),
+        remedy=REMEDY,
+        threshold=0.0,
+        study=first.study,
+        low=share and share.low,
+        high=share and share.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE,
     )
 
 
@@ -73,7 +77,7 @@ def _origin(broken: list[Record]) -> tuple[Record, str]:
     starts in the backward pass, at the highest position.
     """
     positioned = [record for record in broken if record.position is not None]
-    forward = [r for r in positioned if not r.metric.endswith("gradient_norm")]
+    forward = [r for r in positioned if not r.metric.endswith("_norm")]
     if forward:
         first = min(forward, key=lambda record: record.position or 0)
         return first, f"in the forward pass at {_name(first, forward)}"

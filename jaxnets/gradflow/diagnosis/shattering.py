@@ -1,6 +1,6 @@
 """Verdicts on shattered gradients: how alike gradients are from input to input."""
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
 from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.formatting import format_estimate, format_number
 from jaxnets.runs.intervals import SIGNED_SHARE
@@ -58,17 +58,18 @@ def shattering_verdict(
     deepest = deepest.within(SIGNED_SHARE)
     kind = _kind(deepest)
     return Verdict(
-        f"{where}, {moment(step)}, across inputs",
-        deepest.mean,
-        THRESHOLD,
-        _sentence(kind, deepest, correlations),
-        REMEDIES[kind],
-        kind,
-        study,
-        deepest.low,
-        deepest.high,
-        REASON,
-        OTHER_CAUSE if kind == "shattered" else "",
+        kind=kind,
+        severity=severity_of(kind),
+        where=f"{where}, {moment(step)}, across inputs",
+        number=deepest.mean,
+        sentence=_sentence(kind, deepest, correlations),
+        remedy=REMEDIES[kind],
+        threshold=THRESHOLD,
+        study=study,
+        low=deepest.low,
+        high=deepest.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE if kind == "shattered" else "",
     )
 
 

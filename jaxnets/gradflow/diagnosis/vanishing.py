@@ -2,7 +2,7 @@
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
-from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import (
     format_estimate,
@@ -121,14 +121,16 @@ def _without_the_last(profile: Profile) -> Profile:
 def _all_zero(profile: Profile, study: str, where: str) -> Verdict:
     """Judge a gradient of which no rate can be computed."""
     return Verdict(
-        where,
-        0.0,
-        power_of_ten(-TENFOLD),
-        f"The gradient is exactly zero at {profile.zeros} positions, so it has no "
-        "rate: nothing that the first layers do reaches the loss.",
-        "",
-        "vanishing",
-        study,
+        kind="vanishing",
+        severity=severity_of("vanishing"),
+        where=where,
+        number=0.0,
+        sentence=(
+            f"The gradient is exactly zero at {profile.zeros} positions, so it has no "
+            "rate: nothing that the first layers do reaches the loss."
+        ),
+        threshold=power_of_ten(-TENFOLD),
+        study=study,
     )
 
 
@@ -139,15 +141,17 @@ def _cut(
     last = max(ended.values())
     through = label(profile, min(p for p in profile.names if p > last), unit)
     return Verdict(
-        f"{where}, {through}",
-        0.0,
-        power_of_ten(-TENFOLD),
-        f"On its way back through {through} the gradient becomes exactly zero, in "
-        f"{len(ended)} of {len(profile.norms)} seeds: what comes before it cannot "
-        "learn.",
-        "",
-        "vanishing",
-        study,
+        kind="vanishing",
+        severity=severity_of("vanishing"),
+        where=f"{where}, {through}",
+        number=0.0,
+        sentence=(
+            f"On its way back through {through} the gradient becomes exactly zero, in "
+            f"{len(ended)} of {len(profile.norms)} seeds: what comes before it cannot "
+            "learn."
+        ),
+        threshold=power_of_ten(-TENFOLD),
+        study=study,
     )
 
 
@@ -168,17 +172,20 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         else "what comes before it gets steps that are far too large"
     )
     return Verdict(
-        f"{where}, {short}",
-        factor.mean,
-        power_of_ten(-TENFOLD if vanishing else TENFOLD),
-        f"On its way back {way} the gradient {'shrinks' if vanishing else 'grows'} by "
-        f"a factor of {format_estimate(factor)}, which is most of its "
-        f"{'loss' if vanishing else 'growth'}: {effect}.",
-        "",
-        "vanishing" if vanishing else "exploding",
-        study,
-        factor.low,
-        factor.high,
+        kind="vanishing" if vanishing else "exploding",
+        severity=severity_of("vanishing" if vanishing else "exploding"),
+        where=f"{where}, {short}",
+        number=factor.mean,
+        sentence=(
+            f"On its way back {way} the gradient "
+            f"{'shrinks' if vanishing else 'grows'} by a factor of "
+            f"{format_estimate(factor)}, which is most of its "
+            f"{'loss' if vanishing else 'growth'}: {effect}."
+        ),
+        threshold=power_of_ten(-TENFOLD if vanishing else TENFOLD),
+        study=study,
+        low=factor.low,
+        high=factor.high,
     )
 
 
@@ -203,15 +210,15 @@ def _along(
             "became exactly zero."
         )
     return Verdict(
-        where,
-        factor.mean,
-        10 ** (sign * TENFOLD / length),
-        sentence,
-        "",
-        kind,
-        study,
-        factor.low,
-        factor.high,
+        kind=kind,
+        severity=severity_of(kind),
+        where=where,
+        number=factor.mean,
+        sentence=sentence,
+        threshold=10 ** (sign * TENFOLD / length),
+        study=study,
+        low=factor.low,
+        high=factor.high,
     )
 
 

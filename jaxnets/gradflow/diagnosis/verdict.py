@@ -1,24 +1,43 @@
 """`Verdict`: a number, what it is compared with, and what to do about it."""
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from jaxnets.runs.records import Record
 
 
+# Kinds that are not named here are faults.
+_SEVERITIES = {
+    "shattered": "warning",
+    "overfitting": "warning",
+    "unsolved": "warning",
+    "unclear": "note",
+    "contrast": "note",
+    "healthy": "well",
+    "solved": "well",
+}
+
+
 class Verdict(NamedTuple):
     """A judgement in words, and the number that it rests on.
 
     Attributes:
-        where: What is judged, such as `plain, depth 56, before training`, and the name
-            of the layer or step if one of them makes the fault.
+        kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`, `detached`,
+            `non-finite`, `wrong-backward`, `rate-too-high`, `rate-too-low`, `padding`,
+            `rank-collapse`, `overfitting`, `unclear`, `solved`, `unsolved`, `contrast`
+            or `healthy`.
+        severity: `fault` if the network does not train like this, `warning` if it may
+            train worse than it could, `note` for what is only worth knowing, and `well`
+            if nothing is wrong.
+        where: What is judged, such as `plain, depth 56, before training`, and the path
+            of the module, parameter or step if one of them makes the fault.
         number: The measured number, the mean over seeds.
-        threshold: What `number` is compared with.
         sentence: One to three sentences for a person who learns the subject.
+        cause: What makes the fault, as far as other measurements tell.
         remedy: What to try.
-        kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`,
-            `overfitting`, `non-finite`, `healthy`, `unclear`, `solved`, `unsolved` or
-            `contrast`.
+        reference: Where the effect and the remedy are described.
+        threshold: What `number` is compared with; NaN if there is nothing to compare.
         study: The study of the records; `model` for a network that a user measured.
         low: Lower end of the 95 % interval of `number` over seeds; None with one seed.
         high: Upper end.
@@ -39,13 +58,16 @@ class Verdict(NamedTuple):
         ('plain, depth 8, before training', 'healthy')
     """
 
+    kind: str
+    severity: str
     where: str
     number: float
-    threshold: float
     sentence: str
-    remedy: str
-    kind: str
-    study: str
+    cause: str = ""
+    remedy: str = ""
+    reference: str = ""
+    threshold: float = math.nan
+    study: str = "model"
     low: float | None = None
     high: float | None = None
     reason: str = ""
@@ -57,6 +79,16 @@ class Verdict(NamedTuple):
         if self.low is None or self.high is None:
             return self.number, self.number
         return self.low, self.high
+
+
+def severity_of(kind: str) -> str:
+    """Return the severity that verdicts of this kind have unless more is known.
+
+    Example:
+        >>> severity_of("vanishing"), severity_of("overfitting"), severity_of("solved")
+        ('fault', 'warning', 'well')
+    """
+    return _SEVERITIES.get(kind, "fault")
 
 
 def select(records: Iterable[Record], **fields: Any) -> list[Record]:

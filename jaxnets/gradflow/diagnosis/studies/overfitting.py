@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
 from jaxnets.runs.estimates import Estimate, estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_percent
 from jaxnets.runs.intervals import SIGNED_SHARE
@@ -69,19 +69,22 @@ def gap_verdict(records: list[Record], *, study: str, family: str) -> Verdict | 
     step = max(r.step for r in select(records, metric="validation_accuracy"))
     kind = _kind(gap)
     return Verdict(
-        f"{family}, {moment(step)}",
-        gap.mean,
-        GAP,
-        "Accuracy on the training data is "
-        f"{format_percent(gap, ' percentage points')} above that on validation data."
-        f"{_loss_sentence(records)}",
-        REMEDIES[kind],
-        kind,
-        study,
-        gap.low,
-        gap.high,
-        REASON,
-        OTHER_CAUSE if kind == "overfitting" else "",
+        kind=kind,
+        severity=severity_of(kind),
+        where=f"{family}, {moment(step)}",
+        number=gap.mean,
+        sentence=(
+            "Accuracy on the training data is "
+            f"{format_percent(gap, ' percentage points')} above that on validation "
+            f"data.{_loss_sentence(records)}"
+        ),
+        remedy=REMEDIES[kind],
+        threshold=GAP,
+        study=study,
+        low=gap.low,
+        high=gap.high,
+        reason=REASON,
+        other_cause=OTHER_CAUSE if kind == "overfitting" else "",
     )
 
 
@@ -142,16 +145,19 @@ def _contrast(
     means = [estimate(gaps.values()) for gaps in (plain, dropped)]
     before, after = (f"{mean.mean:.2g}" for mean in means if mean)
     return Verdict(
-        f"no dropout against {family}",
-        gain.mean,
-        0.0,
-        f"Dropout {verb} the gap between training and validation loss by "
-        f"{format_estimate(size, unit=' nats')}: without it the gap is {before}, with "
-        f"it {after}.",
-        remedy,
-        "contrast",
-        "overfitting",
-        gain.low,
-        gain.high,
-        CONTRAST_REASON,
+        kind="contrast",
+        severity=severity_of("contrast"),
+        where=f"no dropout against {family}",
+        number=gain.mean,
+        sentence=(
+            f"Dropout {verb} the gap between training and validation loss by "
+            f"{format_estimate(size, unit=' nats')}: without it the gap is {before}, "
+            f"with it {after}."
+        ),
+        remedy=remedy,
+        threshold=0.0,
+        study="overfitting",
+        low=gain.low,
+        high=gain.high,
+        reason=CONTRAST_REASON,
     )

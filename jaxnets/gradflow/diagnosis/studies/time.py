@@ -11,6 +11,7 @@ from jaxnets.gradflow.diagnosis.verdict import (
     first_and_last_step,
     moment,
     select,
+    severity_of,
 )
 from jaxnets.runs.estimates import estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
@@ -115,18 +116,21 @@ def _contrast(
     changes = [f"{rate.mean:+.2g}" for rate in rates if rate]
     certain = gap.interval[0] > 0 or gap.interval[1] < 0
     return Verdict(
-        f"RNN against {family}, {length:g} time steps, {moment(step)}",
-        gap.mean,
-        0.0,
-        f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} powers "
-        f"of ten, the {family}'s by {changes[1]}: {better}."
-        f"{_ratio(plain, gated, family)}",
-        _contrast_remedy(gap.mean, certain, family),
-        "contrast",
-        "time",
-        gap.low,
-        gap.high,
-        CONTRAST_REASON,
+        kind="contrast",
+        severity=severity_of("contrast"),
+        where=f"RNN against {family}, {length:g} time steps, {moment(step)}",
+        number=gap.mean,
+        sentence=(
+            f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} "
+            f"powers of ten, the {family}'s by {changes[1]}: {better}."
+            f"{_ratio(plain, gated, family)}"
+        ),
+        remedy=_contrast_remedy(gap.mean, certain, family),
+        threshold=0.0,
+        study="time",
+        low=gap.low,
+        high=gap.high,
+        reason=CONTRAST_REASON,
     )
 
 
@@ -170,16 +174,22 @@ def _solved_verdicts(records: list[Record], family: str) -> list[Verdict]:
     kind = "solved" if share > 0.5 else "unsolved"
     return [
         Verdict(
-            f"{family}, {length:g} time steps, {moment(step)}",
-            share,
-            0.5,
-            f"The {family} solves the task over {length:g} time steps in {count} of "
-            f"{len(last)} seeds.",
-            "Try a longer sequence."
-            if kind == "solved"
-            else "Compare with how far back its gradient reaches; then train longer.",
-            kind,
-            "time",
+            kind=kind,
+            severity=severity_of(kind),
+            where=f"{family}, {length:g} time steps, {moment(step)}",
+            number=share,
+            sentence=(
+                f"The {family} solves the task over {length:g} time steps in {count} "
+                f"of {len(last)} seeds."
+            ),
+            remedy=(
+                "Try a longer sequence."
+                if kind == "solved"
+                else "Compare with how far back its gradient reaches; then train "
+                "longer."
+            ),
+            threshold=0.5,
+            study="time",
             reason="A network that solves the task does so with most seeds.",
         )
     ]

@@ -1,0 +1,112 @@
+"""`jaxnets check`: what is wrong with the model of a file, in words and as a page."""
+
+import contextlib
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from jaxnets.cli.arguments import Check, UsageError
+from jaxnets.cli.commands import INDENT, new_folder, shown
+from jaxnets.cli.streams import line
+from jaxnets.runs.folder import RunFolder
+
+
+if TYPE_CHECKING:
+    from jaxnets.gradflow import Diagnosis, Verdict
+
+# How each severity is shown on a terminal.
+_STYLES = {
+    "fault": "bold red",
+    "warning": "bold yellow",
+    "note": "bold",
+    "well": "bold green",
+}
+
+
+def run_check(command: Check) -> int:
+    """Diagnose the model; return 1 if there is a fault, and otherwise 0."""
+    folder = command.out or (None if command.json else new_folder())
+    try:
+        if folder is not None:
+            RunFolder(folder).check_free()
+        diagnosis = _diagnosed(command)
+        page = None if folder is None else diagnosis.write(folder)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    if command.json:
+        print(diagnosis.to_json())
+    else:
+        _print_verdicts(diagnosis.verdicts)
+    if page is not None and not command.json:
+        print(f"\nReport: {shown(page)}")
+    return 0 if diagnosis.ok else 1
+
+
+def _diagnosed(command: Check) -> "Diagnosis":
+    """Diagnose the file. If it fails, print the lines of it that led there."""
+    from jaxnets.gradflow.evidence.user_file import diagnose_file
+
+    # What the file prints must not mix with JSON.
+    output = contextlib.redirect_stdout(sys.stderr)
+    try:
+        with output if command.json else contextlib.nullcontext():
+            return diagnose_file(command.file, seeds=command.seeds, steps=command.steps)
+    except SystemExit as error:
+        raise UsageError(
+            f"{command.file} ended the program; wanted a file that only defines "
+            "functions. Put what it runs below `if __name__ == '__main__':`."
+        ) from error
+    except Exception as error:
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.endswith(str(command.file))
+        ]
+        for frame in frames:
+            place = f"{frame.filename}:{frame.lineno}, in {frame.name}"
+            print(f"{line(place)}\n    {line(frame.line)}", file=sys.stderr)
+        kind = f"{type(error).__name__}: " if frames else ""
+        raise UsageError(f"{kind}{error}") from error
+
+
+def _print_verdicts(verdicts: "Iterable[Verdict]") -> None:
+    """Print how many verdicts of each severity there are, and then each."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    verdicts = list(verdicts)
+    console = Console(highlight=False)
+    counts = Counter(verdict.severity for verdict in verdicts)
+    console.print(Text(_counted(counts), "bold"))
+    for verdict in verdicts:
+        title = f"{verdict.severity}: {verdict.kind} "
+        head = Text.assemble(
+            (line(title), _STYLES[verdict.severity]), line(f"({verdict.where})")
+        )
+        console.print()
+        console.print(head)
+        console.print(Padding(Text(line(verdict.sentence)), INDENT))
+        if verdict.cause:
+            console.print(Padding(Text(line(f"Cause: {verdict.cause}")), INDENT))
+        if verdict.remedy and verdict.severity != "well":
+            console.print(Padding(Text(line(f"What to do: {verdict.remedy}")), INDENT))
+
+
+def _counted(counts: Counter[str]) -> str:
+    """Return the result in a line.
+
+    Example:
+        >>> _counted(Counter(fault=2, note=1)), _counted(Counter(well=3))
+        ('2 faults, 1 note.', 'No faults.')
+    """
+    parts = [
+        f"{counts[name]} {name}{'' if counts[name] == 1 else 's'}"
+        for name in ("fault", "warning", "note")
+        if counts[name]
+    ]
+    if not counts["fault"]:
+        parts.insert(0, "No faults")
+    return f"{', '.join(parts)}."

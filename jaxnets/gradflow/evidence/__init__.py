@@ -1,0 +1,17 @@
+"""From a loss, a model and batches to records, verdicts and a page, in one call.
+
+`networks` makes the models, `program` measures and trains them in one compiled
+program, `arrays` has the numbers of each parameter array, `collecting` puts the records
+together, and `diagnosing` has the call and its result. These files import Flax and
+Optax inside their functions, so `import jaxnets.gradflow` stays cheap.
+"""
+
+from jaxnets.gradflow.evidence.collecting import collect
+from jaxnets.gradflow.evidence.diagnosing import Diagnosis, diagnose
+
+
+__all__ = ["Diagnosis", "collect", "diagnose"]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

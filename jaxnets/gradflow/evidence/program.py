@@ -1,0 +1,155 @@
+"""One compiled step of measurement and, if asked for, training."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
+from jaxnets.gradflow.logs import as_pair
+from jaxnets.gradflow.measurement import Flow
+from jaxnets.gradflow.modules import measure_module
+
+
+class Measured(NamedTuple):
+    """What one step found.
+
+    Attributes:
+        flow: The loss, its gradient and the taps.
+        arrays: The numbers of each parameter array by its path.
+    """
+
+    flow: Flow
+    arrays: dict[str, ArrayStats]
+
+
+class Network(NamedTuple):
+    """A model between two steps: its graph definition, its arrays, and the optimiser's.
+
+    The graph definition is a static argument of the compiled step, so models of one
+    structure share a program.
+    """
+
+    graphdef: Any
+    state: Any
+    opt_state: Any
+
+
+def as_network(model: Any, optimizer: Any) -> Network:
+    """Return a model before its first step. The model itself is never changed."""
+    from flax import nnx
+
+    graphdef, state = nnx.split(model)
+    opt_state = None if optimizer is None else optimizer.init(_params(model))
+    return Network(graphdef, state, opt_state)
+
+
+def make_step(
+    loss: Callable[..., Any], optimizer: Any
+) -> Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]:
+    """Return `step(network, args) -> (measured, network after the update)`.
+
+    One program measures and trains, because compiling takes most of the time. Without
+    an optimiser only what the forward pass changes is new, such as BatchNorm's
+    statistics.
+
+    Args:
+        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
+        optimizer: An Optax transform, or None.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> loss = lambda model, x: jnp.mean(model(x) ** 2)
+        >>> network = as_network(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), None)
+        >>> measured, _ = make_step(loss, None)(network, (jnp.ones((4, 2)),))
+        >>> list(measured.arrays)
+        ['bias', 'kernel']
+    """
+    from flax import nnx
+
+    def objective(model: Any, *args: Any) -> tuple[Any, None]:
+        result = loss(model, *args)
+        return (as_pair(result)[0] if isinstance(result, tuple) else result), None
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def compiled(graphdef, args_graphdef, state, opt_state, args_state):
+        model = nnx.merge(graphdef, state, copy=True)
+        args = nnx.merge(args_graphdef, args_state, copy=True)
+        flow = measure_module(objective, model, *args, has_aux=True)
+        params, updates, after = _params(model), None, None
+        if optimizer is not None:
+            updates, opt_state = _update(
+                optimizer, flow, opt_state, params, (objective, model, args)
+            )
+            after = _moved(params, updates)
+        arrays = array_stats(params, flow.grads, updates, after)
+        if after is not None:
+            nnx.update(model, after)
+        return Measured(flow, arrays), nnx.state(model), opt_state
+
+    def step(network: Network, args: tuple[Any, ...]) -> tuple[Measured, Network]:
+        args_graphdef, args_state = nnx.split(args)
+        measured, state, opt_state = compiled(
+            network.graphdef,
+            args_graphdef,
+            network.state,
+            network.opt_state,
+            args_state,
+        )
+        return measured, network._replace(state=state, opt_state=opt_state)
+
+    return step
+
+
+def array_dtypes(model: Any) -> list[tuple[str, str, float]]:
+    """Return path, dtype and bits of each parameter array of a model.
+
+    Example:
+        >>> from flax import nnx
+        >>> array_dtypes(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+        [('bias', 'float32', 32.0), ('kernel', 'float32', 32.0)]
+    """
+    return [
+        (array_name(path), str(leaf.dtype), 8.0 * leaf.dtype.itemsize)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_params(model))
+    ]
+
+
+def _params(model: Any) -> Any:
+    from flax import nnx
+
+    return nnx.state(model, nnx.Param)
+
+
+def _update(
+    optimizer: Any, flow: Flow, opt_state: Any, params: Any, evaluated: tuple[Any, ...]
+) -> tuple[Any, Any]:
+    """Return the updates and the optimiser's state, for any Optax transform.
+
+    Some transforms need the loss or evaluate it again: `reduce_on_plateau`, `lbfgs`.
+    """
+    import optax
+    from flax import nnx
+
+    objective, model, args = evaluated
+    graphdef, _, rest = nnx.split(model, nnx.Param, ...)
+
+    def value_fn(at: Any) -> jax.Array:
+        return objective(nnx.merge(graphdef, at, rest, copy=True), *args)[0]
+
+    return optax.with_extra_args_support(optimizer).update(
+        flow.grads,
+        opt_state,
+        params,
+        value=flow.value,
+        grad=flow.grads,
+        value_fn=value_fn,
+    )
+
+
+def _moved(params: Any, updates: Any) -> Any:
+    import optax
+
+    return optax.apply_updates(params, updates)

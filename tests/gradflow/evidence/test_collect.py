@@ -1,0 +1,146 @@
+"""From a loss, models and batches to records and a diagnosis."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxnets.gradflow import diagnose, flow_records, measure_module
+from jaxnets.gradflow.evidence import collect
+
+
+def make(rngs):
+    layers = [nnx.Linear(4, 4, rngs=rngs) for _ in range(3)]
+    return nnx.Sequential(*layers)
+
+
+def loss(model, x, scale=1.0):
+    return jnp.mean((model(x) - 1.0) ** 2) * scale
+
+
+X = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
+
+
+def select(records, **fields):
+    return [
+        r for r in records if all(getattr(r, name) == v for name, v in fields.items())
+    ]
+
+
+def values(records, **fields):
+    return [record.value for record in select(records, **fields)]
+
+
+def test_the_records_are_those_of_each_seed_and_of_each_array():
+    records, flows = collect(loss, make, [X], seeds=2)
+    measured = nnx.jit(lambda model, x: measure_module(loss, model, x))
+    for seed in range(2):
+        flow = measured(make(nnx.Rngs(seed)), X)
+        wanted = flow_records(flow, seed=seed)
+        found = {r[:9]: r.value for r in records}
+        for record in wanted:
+            assert found[record[:9]] == pytest.approx(record.value, 1e-5, 1e-6)
+    kernel = flows[1].grads["layers"][2]["kernel"].get_value()
+    norm = math.log10(np.linalg.norm(kernel))
+    of_kernel = {"place": "layers/2/kernel", "seed": 1}
+    metric = "log10_array_gradient_norm"
+    assert values(records, metric=metric, **of_kernel) == [
+        pytest.approx(norm, abs=1e-5)
+    ]
+    metric = "log10_array_weight_norm"
+    assert values(records, metric=metric, place="layers/2/bias", seed=1) == [-math.inf]
+    assert not select(records, metric="log10_array_update_norm")
+
+
+def test_training_has_a_curve_and_a_last_measurement_and_leaves_the_model_alone():
+    model = make(nnx.Rngs(0))
+    before = jax.tree.map(jnp.copy, nnx.state(model))
+    records, _ = collect(loss, model, [(X, 2.0)], optimizer=optax.sgd(0.1), steps=3)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, before, nnx.state(model)))
+    curve = {r.step: r.value for r in select(records, metric="loss")}
+    optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
+    wanted = []
+    for _ in range(3):
+        value, grads = nnx.value_and_grad(loss)(model, X, 2.0)
+        optimizer.update(model, grads)
+        wanted.append(value)
+    wanted.append(loss(model, X, 2.0))
+    np.testing.assert_allclose([curve[n] for n in range(4)], wanted, rtol=1e-5)
+    at = {"place": "layers/0/kernel", "step": 0}
+    [move] = values(records, metric="log10_array_update_norm", **at)
+    [slope] = values(records, metric="log10_array_gradient_norm", **at)
+    assert move == pytest.approx(slope - 1, abs=1e-5)
+    assert {r.step for r in select(records, metric="log10_gradient_norm")} == {0, 3}
+
+
+def test_batches_are_averaged_for_each_seed_and_are_the_seeds_of_one_model():
+    records, flows = collect(loss, make, [X, 2 * X], seeds=1)
+    assert len(flows) == 2
+    assert values(records, metric="loss") == [
+        pytest.approx(np.mean([flow.value for flow in flows]))
+    ]
+    norms = [float(flow.taps["layers/0"].norm) for flow in flows]
+    assert values(records, metric="log10_gradient_norm", place="layers/0") == [
+        pytest.approx(math.log10(np.mean(norms)), abs=1e-5)
+    ]
+    records, flows = collect(loss, make(nnx.Rngs(0)), [X, 2 * X])
+    assert values(records, metric="loss") == pytest.approx(
+        [float(flow.value) for flow in flows]
+    )
+    assert {record.seed for record in records} == {0, 1}
+
+
+def test_a_loss_may_return_a_pair_and_transforms_may_need_the_loss():
+    plateau = optax.contrib.reduce_on_plateau(patience=1)
+    # Optax promotes dtypes on purpose here.
+    with jax.numpy_dtype_promotion("standard"):
+        records, _ = collect(
+            lambda model, x: (loss(model, x), {"words": "any"}),
+            lambda *, rngs: make(rngs),
+            [X],
+            seeds=1,
+            optimizer=optax.chain(optax.sgd(0.1), plateau),
+            steps=1,
+        )
+    first, last = values(records, metric="loss")
+    assert last < first
+
+
+def test_a_diagnosis_is_written_as_a_run(tmp_path):
+    diagnosis = diagnose(loss, make, X, seeds=1)
+    assert diagnosis.ok == json.loads(diagnosis.to_json())["ok"]
+    assert diagnosis.verdicts[0].sentence in diagnosis.__repr__()
+    page = diagnosis.write(tmp_path / "run")
+    assert page.is_file()
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config == {"studies": ["model"], "seeds": [0]}
+    with pytest.raises(FileExistsError):
+        diagnosis.write(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "text"),
+    [
+        ((3, make, X), {}, TypeError, "`loss` is 3"),
+        ((loss, 3, X), {}, TypeError, "`model_or_make` is 3"),
+        ((loss, lambda rngs: 3, X), {}, TypeError, r"returned int; wanted an nnx.Mod"),
+        ((loss, make, X), {"seeds": 0}, ValueError, "`seeds` is 0"),
+        ((loss, make, X), {"steps": 2}, ValueError, "`optimizer` is None; wanted"),
+        (
+            (loss, make, X),
+            {"optimizer": 0.1},
+            TypeError,
+            "`optimizer` is of type float",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(
+    arguments, options, error, text, unchecked_annotations
+):
+    with pytest.raises(error, match=text):
+        diagnose(*arguments, **options)

@@ -222,7 +222,7 @@ SIGNATURES = {
         "epoch_batches(key, count, batch_size)",
     ],
     "training": [
-        "classification(model, batch)",
+        "classification(model, batch, *, label_smoothing=0.0)",
         "regression(model, batch)",
         "TrainState(params, rest, opt_state, step)",
         "StepReport(loss, figures, watched)",

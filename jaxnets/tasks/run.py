@@ -15,9 +15,9 @@ from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.files import read_json, write_text
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
-from jaxnets.studies.machine import environment
 from jaxnets.tasks.task import Prepared, Task
 from jaxnets.training import Recipe, Trained, random_key, train
+from jaxnets.training.machine import environment
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"

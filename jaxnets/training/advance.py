@@ -43,6 +43,22 @@ def initial_progress(state: TrainState, *, averaging: bool) -> Progress:
     return jax.tree.map(lambda array: array.copy(), progress)
 
 
+def in_bfloat16(loss: Loss) -> Loss:
+    """Return the loss of the network with its weights and inputs in bfloat16.
+
+    The gradient arrives at the weights in their own dtype.
+    """
+
+    def cast(leaf: Any) -> Any:
+        return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
+
+    def cast_loss(model: Any, batch: Any):
+        nnx.update(model, jax.tree.map(cast, nnx.state(model, nnx.Param)))
+        return loss(model, jax.tree.map(cast, batch))
+
+    return cast_loss
+
+
 def make_advance(
     graphdef: nnx.GraphDef,
     loss: Loss,

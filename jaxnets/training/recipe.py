@@ -41,7 +41,9 @@ class Recipe:
             training stops; 0 never stops.
         evaluate_every: Number of updates between two evaluations.
         checkpoint_every: Number of updates between two checkpoints.
-        dtype: The dtype of computing; weights and sums stay float32.
+        dtype: The dtype of computing; the weights that are updated stay float32.
+        label_smoothing: Share of the probability that the targets spread evenly over
+            all classes.
         seed: Seed of the network and of the order of the data.
 
     Raises:
@@ -68,6 +70,7 @@ class Recipe:
     evaluate_every: int = 100
     checkpoint_every: int = 100
     dtype: ComputeDtype = "float32"
+    label_smoothing: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -166,7 +169,5 @@ def _check_rate(name: str, value: Any) -> None:
     if not (value > 0 if positive else value >= 0) or value == float("inf"):
         wanted = "above 0" if positive else "of at least 0"
         raise ValueError(f"`{name}` is {value}; wanted a finite number {wanted}.")
-    if name == "average" and value >= 1:
-        raise ValueError(
-            f"`average` is {value}; wanted a decay below 1, such as 0.999."
-        )
+    if name in ("average", "label_smoothing") and value >= 1:
+        raise ValueError(f"`{name}` is {value}; wanted a number below 1.")

@@ -15,7 +15,12 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxnets.training.advance import Progress, initial_progress, make_advance
+from jaxnets.training.advance import (
+    Progress,
+    in_bfloat16,
+    initial_progress,
+    make_advance,
+)
 from jaxnets.training.checkpoints import Checkpoints
 from jaxnets.training.loop import first_nonfinite_layer
 from jaxnets.training.metrics import append, keep_until
@@ -205,6 +210,8 @@ class _Run:
         self, model, loss, batch, recipe, folder, optimizer, devices, skip_nonfinite
     ):
         optimizer = optimizer or make_optimizer(recipe)
+        if recipe.dtype == "bfloat16":
+            loss = in_bfloat16(loss)
         self._loss = loss
         self._batch = batch
         self._recipe = recipe

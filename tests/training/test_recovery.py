@@ -39,13 +39,13 @@ def newest(folder):
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(untouched, tmp_path):
+    seen = [0]
     found = untouched[1]
     for last in (5, 27, RECIPE.steps):
-        steps = []
         found = run(
             tmp_path,
-            asked_to_stop=lambda: steps[-1] >= last,
-            on_call=lambda step, figures: steps.append(step),
+            asked_to_stop=lambda last=last: seen[-1] >= last,
+            on_call=lambda step, figures: seen.append(step),
         )
         assert found.stopped == (last < RECIPE.steps)
     assert found.params_sha256 == untouched[1].params_sha256

@@ -22,7 +22,9 @@ COMMAND = [sys.executable, "-m", "tests.training.recovery"]
 
 def ended(folder: Path) -> str:
     """Run to the end and return the digest of the weights."""
-    done = subprocess.run([*COMMAND, folder], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*COMMAND, folder], capture_output=True, text=True, check=True
+    )
     return done.stdout.split()[-1]
 
 

@@ -3,14 +3,22 @@
 The platform is not known while JAX traces: a program may be exported for another one,
 compiled ahead for a chip that is not here, or run on a CPU beside a GPU. So a function
 with several implementations traces one for each platform, and JAX keeps the one for the
-platform that it lowers the program for.
+platform that it lowers the program for. In a program for several platforms it keeps
+several, and lowers each of them for all of these platforms. `run_only_on` is for a
+kernel, which only one platform can lower.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import jax
-from jax.extend.core import Primitive
+import jax.numpy as jnp
+from jax.extend.core import (
+    ClosedJaxpr,  # pyright: ignore[reportPrivateImportUsage]
+    Primitive,
+    jaxpr_as_fun,
+)
 from jax.interpreters import ad, batching, mlir
 
 from jaxnets.tap import with_same_taps
@@ -68,13 +76,11 @@ def run_by_platform(
     branches: dict[Any, Callable[[], Any]] = dict(zip(distinct, runs, strict=True))
     if len(distinct) == 1 and not reasons:
         return runs[0]()
-    # The refusals come first, since JAX lowers the branches in order and a kernel would
-    # raise an error of its own on a platform that is not its own.
-    by_platform = {
+    by_platform = {name: branches[variant] for name, variant in variants.items()}
+    by_platform |= {
         name: lambda reason=reason: _refused(runs[0], reason)
         for name, reason in reasons.items()
     }
-    by_platform |= {name: branches[variant] for name, variant in variants.items()}
     others = by_platform.pop("rocm", runs[0])
     return jax.lax.platform_dependent(**by_platform, default=others)
 
@@ -119,3 +125,58 @@ ad.primitive_jvps[_refusal] = _jvp
 ad.primitive_transposes[_refusal] = _transpose
 batching.primitive_batchers[_refusal] = _batch
 mlir.register_lowering(_refusal, _raise)
+
+
+def run_only_on(platform: str, function: Callable[..., Any], *arrays: Any) -> Any:
+    """Return `function(*arrays)`, for a function that only one platform can lower.
+
+    It runs in a branch of `run_by_platform` for that platform. In a program for several
+    platforms, zeros stand for it in what JAX lowers for the others and never runs. It
+    can be mapped, but not differentiated: derivatives come from a `jax.custom_vjp`
+    around it.
+
+    Args:
+        platform: One of `PLATFORMS`.
+        function: Takes and returns pytrees of arrays. It closes over none that is
+            traced.
+        *arrays: Its arguments.
+
+    Raises:
+        ValueError: When a program that is not for `platform` is lowered.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> run_only_on("cpu", jnp.sin, jnp.zeros(2))
+        Array([0., 0.], dtype=float32)
+    """
+    jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(*arrays)
+    leaves = jax.tree.leaves(arrays)
+    results = _only_on.bind(*leaves, jaxpr=jaxpr, platform=platform)
+    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def _map_only_on(arrays, axes, *, jaxpr: ClosedJaxpr, platform: str):
+    run = jax.vmap(jaxpr_as_fun(jaxpr), tuple(axes))
+    results = run_only_on(platform, run, *arrays)
+    return results, [0] * len(results)
+
+
+def _lower_only_on(here: str | None, context: Any, *arrays: Any, **params: Any) -> Any:
+    jaxpr, platform = params["jaxpr"], params["platform"]
+    if here == platform:
+        return mlir.lower_fun(jaxpr_as_fun(jaxpr))(context, *arrays)
+    if platform not in context.module_context.platforms:
+        raise ValueError(f"This program can be lowered for {platform!r} only.")
+    zeros = lambda *_: [jnp.zeros(a.shape, a.dtype) for a in jaxpr.out_avals]
+    return mlir.lower_fun(zeros)(context, *arrays)
+
+
+_only_on = Primitive("only_on")
+_only_on.multiple_results = True
+_only_on.def_impl(lambda *arrays, jaxpr, platform: jaxpr_as_fun(jaxpr)(*arrays))
+_only_on.def_abstract_eval(lambda *_, jaxpr, platform: jaxpr.out_avals)
+batching.primitive_batchers[_only_on] = _map_only_on
+mlir.register_lowering(_only_on, functools.partial(_lower_only_on, None))
+for _name in PLATFORMS:
+    _rule = functools.partial(_lower_only_on, _name)
+    mlir.register_lowering(_only_on, _rule, platform=_name)

@@ -73,11 +73,11 @@ SIGNATURES = {
         "scope(name)",
         "TapStats(norm, max_abs, zero_fraction, nonfinite_fraction)",
         "ResponseStats(mean, std, max_abs, zero_fraction, saturated_fraction, "
-        "shut_fraction, "
-        "nonfinite_fraction)",
+        "shut_fraction, nonfinite_fraction, dead_fraction)",
         "Flow(value, aux, grads, taps, responses)",
         "measure(loss, params, *args, has_aux=False, only=None)",
-        "measure_module(loss, model, *args, has_aux=False, only=None)",
+        "measure_module(loss, model, *args, argnums=0, wrt=None, has_aux=False, "
+        "only=None, **kwargs)",
         "every(steps)",
         "log_spaced(per_decade)",
         "log_adjoint_norms(step, state, xs, cotangent)",
@@ -101,6 +101,8 @@ SIGNATURES = {
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "
         "classes=None, name='model')",
+        "Monitor(*, every=1, to=(), only=None, name='model', seed=0, start=0)",
+        "MonitorReport(step, records, alarms)",
         "flow_records(flow, *, name='model', seed=0, step=0, "
         "stacks='*block', metrics=None)",
     ],
@@ -141,6 +143,8 @@ SIGNATURES = {
         "from_haiku(params, kind, *, name=None)",
         "from_keras(weights, kind)",
         "from_pytorch(state_dict, kind, *, prefix='')",
+        "haiku_taps()",
+        "linen_taps()",
         "to_flax(layers, cell)",
         "to_haiku(layers, *, name=None)",
         "to_keras(layers, *, use_bias=True, reset_after=True)",
@@ -233,11 +237,12 @@ SIGNATURES = {
         "shuffled(data, batch_size)",
         "generated(make, steps, batch_size)",
         "random_key(seed)",
-        "Program(graphdef, initial, batches, epoch, evaluate, replay, compile_seconds)",
+        "Program(graphdef, initial, batches, epoch, evaluate, first_nonfinite, "
+        "compile_seconds)",
         "compile_program(make_model, loss, optimizer, batches, *, seeds, "
         "over_seeds='map', watch=None, schedule=None)",
         "History(reports, figures, steps_per_epoch)",
-        "NonFiniteLoss(seed_index, step, layer, history)",
+        "NonFiniteLoss(seed_index, step, layer, history, stage='forward')",
         "fit(program, epochs, evaluation, *, data_seed=0, on_epoch=None)",
         "first_nonfinite_layer(objective, *arguments)",
     ],
@@ -252,5 +257,5 @@ SIGNATURES = {
         "environment()",
         "self_checks()",
     ],
-    "report": ["write_report(run)", "export_charts(run, format='png')"],
+    "report": ["write_report(run, folder=None)", "export_charts(run, format='png')"],
 }

@@ -15,7 +15,7 @@ from jaxnets.cli import main
 RUN = ["contrast", "overfitting", "--scale", "smoke", "--seeds", "2", "--out"]
 
 
-COMMANDS = ["contrast", "report", "bench", "doctor"]
+COMMANDS = ["contrast", "check", "report", "bench", "doctor"]
 
 
 def help_of(capsys, *command):

@@ -15,7 +15,7 @@ import jaxnets
 import jaxnets.functional as F
 from jaxnets.choices import Candidate, choose, run_chosen
 from jaxnets.gradflow import measure
-from jaxnets.platforms import default_platform, run_by_platform
+from jaxnets.platforms import default_platform, run_by_platform, run_only_on
 
 
 IMAGES = jnp.ones((2, 6, 6, 4))
@@ -185,3 +185,24 @@ def test_a_platform_without_a_name_runs_what_rocm_runs(monkeypatch):
     monkeypatch.setattr(jax.lax, "platform_dependent", taken)
     names = {"cpu": "a", "cuda": "b", "rocm": "c", "tpu": "d"}
     assert run_by_platform(names, lambda name: name, {}) == "c"
+
+
+def test_what_only_one_platform_can_lower():
+    factor = jnp.arange(3.0)
+    function = lambda pair: {"y": factor * pair[0] + pair[1]}
+    only_on_tpus = lambda *pair: run_only_on("tpu", function, pair)
+    names = {"cpu": "plain", "cuda": "plain", "rocm": "plain", "tpu": "kernel"}
+
+    def run(x, y):
+        both = {"kernel": only_on_tpus, "plain": lambda x, y: function((x, y))}
+        return run_by_platform(names, lambda name: both[name](x, y), {})
+
+    x = jnp.ones((2, 3))
+    mapped = jax.jit(jax.vmap(run, (0, None)))
+    exported = jax.export.export(mapped, platforms=("cpu", "tpu"))(x, 1.0)
+    np.testing.assert_array_equal(exported.call(x, 1.0)["y"], x * factor + 1)
+    with pytest.raises(ValueError, match="can be lowered for 'tpu' only"):
+        jax.jit(only_on_tpus)(x, 1.0)
+    here = jax.vmap(lambda x: run_only_on("cpu", function, (x, 1.0)))
+    for results in (here(x), jax.jit(here)(x)):
+        np.testing.assert_array_equal(results["y"], x * factor + 1)

@@ -1,7 +1,8 @@
 """`Case`: a network, and what a diagnosis of it should say."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +32,7 @@ class Case(NamedTuple):
     kinds: frozenset[str] = frozenset()
     place: str = ""
     remedy: str = ""
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 CASES: dict[str, Case] = {}

@@ -112,12 +112,12 @@ class ConvBlock(nnx.Module):
 class Recurrent(nnx.Module):
     """A recurrent layer whose last output a linear head reads."""
 
-    def __init__(self, cell: nnx.Module, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, cell: nnx.RNNCellBase, hidden: int, rngs: nnx.Rngs):
         self.rnn = nnx.RNN(cell)
         self.head = nnx.Linear(hidden, 8, rngs=rngs)
 
     def __call__(self, x):
-        return self.head(self.rnn(x)[:, -1])
+        return self.head(outputs(self.rnn, x)[:, -1])
 
 
 class Unrolled(nnx.Module):
@@ -135,6 +135,11 @@ class Unrolled(nnx.Module):
         for t in range(self.steps):
             h = self.activation(self.wx(x[:, t]) + self.wh(h))
         return self.head(h)
+
+
+def outputs(rnn: nnx.RNN, x: Any, **options: Any) -> Any:
+    """Return the outputs of all steps, `(batch, time, features)`."""
+    return rnn(x, **options)
 
 
 def stop(x: Any) -> Any:

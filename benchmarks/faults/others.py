@@ -14,7 +14,7 @@ from benchmarks.faults.case import (
     healthy,
     reconstruct,
 )
-from benchmarks.faults.nets import LECUN, Mlp, Recurrent, Unrolled, stop
+from benchmarks.faults.nets import LECUN, Mlp, Recurrent, Unrolled, outputs, stop
 from jaxnets import nn
 
 
@@ -42,7 +42,7 @@ class the_mean_of_all_states(nnx.Module):
         self.head = nnx.Linear(24, 8, rngs=rngs)
 
     def __call__(self, x):
-        return self.head(self.rnn(x).mean(1))
+        return self.head(outputs(self.rnn, x).mean(1))
 
 
 healthy(classify, SERIES)(the_mean_of_all_states)
@@ -54,7 +54,7 @@ class states_at_the_end_of_each_sequence(nnx.Module):
         self.head = nnx.Linear(24, 8, rngs=rngs)
 
     def __call__(self, x, lengths):
-        states = self.rnn(x, seq_lengths=lengths)
+        states = outputs(self.rnn, x, seq_lengths=lengths)
         return self.head(states[jnp.arange(x.shape[0]), lengths - 1])
 
 

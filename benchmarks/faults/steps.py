@@ -14,7 +14,7 @@ from benchmarks.faults.case import (
     classify,
     fault,
 )
-from benchmarks.faults.nets import Mlp, Recurrent, Unrolled, gain, stop
+from benchmarks.faults.nets import Mlp, Recurrent, Unrolled, gain, outputs, stop
 
 
 points = (classify, POINTS)
@@ -25,7 +25,7 @@ class ForgetfulCell(nnx.LSTMCell):
 
     def __init__(self, rngs):
         super().__init__(6, 24, rngs=rngs)
-        self.hf.bias[...] = jnp.full(24, -3.0)
+        self.hf.bias = nnx.Param(jnp.full(24, -3.0))
 
 
 @fault("vanishing", "rnn", "bias", classify, SERIES)
@@ -101,7 +101,7 @@ def _picked(model, x, labels):
     return -jnp.mean(model(x)[jnp.arange(labels.size), labels])
 
 
-fault("non-finite", "exp|div|head", "softmax|overflow", _picked, POINTS)(
+fault("non-finite", "exp|div|head|__call__", "softmax|overflow", _picked, POINTS)(
     a_softmax_that_overflows
 )
 
@@ -112,7 +112,9 @@ class a_division_by_a_norm_of_zero(Mlp):
         return super().__call__(x / jnp.linalg.norm(x, axis=-1, keepdims=True))
 
 
-fault("non-finite", "div", "division|epsilon", *points)(a_division_by_a_norm_of_zero)
+fault("non-finite", "div|body/0", "division|epsilon", *points)(
+    a_division_by_a_norm_of_zero
+)
 
 
 @jax.custom_vjp
@@ -184,7 +186,7 @@ class the_last_step_of_padded_words(nnx.Module):
         self.head = nnx.Linear(24, 8, rngs=rngs)
 
     def __call__(self, tokens):
-        return self.head(self.rnn(self.words(tokens))[:, -1])
+        return self.head(outputs(self.rnn, self.words(tokens))[:, -1])
 
 
 fault("padding", "", "mask|length", classify, TOKENS)(the_last_step_of_padded_words)

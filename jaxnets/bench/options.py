@@ -10,7 +10,7 @@ from jaxnets.runs.files import DEVICES
 
 Suite = Literal["ops", "recurrent", "training", "gradflow"]
 DType = Literal["float32", "bfloat16", "float16"]
-ChipName = Literal["v5e", "v5p", "v6e", "h200"]
+ChipName = Literal["v4", "v5e", "v5p", "v6e", "7x", "h200"]
 SUITES: tuple[str, ...] = get_args(Suite)
 DTYPES: tuple[str, ...] = get_args(DType)
 CHIP_NAMES: tuple[str, ...] = get_args(ChipName)

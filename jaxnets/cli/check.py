@@ -4,10 +4,11 @@ import contextlib
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jaxnets.cli.arguments import Check, UsageError
+from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.commands import INDENT, new_folder, shown
 from jaxnets.cli.streams import line
 from jaxnets.runs.folder import RunFolder
@@ -23,6 +24,56 @@ _STYLES = {
     "note": "bold",
     "well": "bold green",
 }
+
+
+def parse_check(words: Sequence[str]) -> Check:
+    """Return the arguments of `jaxnets check`."""
+    parser = CommandParser(
+        "jaxnets check",
+        "Say why the model that a Python file defines does not train. Its gradients "
+        "are measured for several seeds; what is wrong is said in words, and a page "
+        "shows the measurements. Nothing is trained without --steps. The exit code is "
+        "1 if there is a fault, and otherwise 0.",
+        {
+            "the file defines": {
+                "make(rngs)": "returns the model, an nnx.Module.",
+                "loss(model, batch)": "returns a scalar, or (scalar, aux).",
+                "batch(key)": "returns a batch, the same for all updates.",
+                "optimizer": "the Optax transform; needed for --steps.",
+                "classes": "the number of classes, to judge the loss at the start; may "
+                "be left out.",
+            }
+        },
+    )
+    parser.add_argument("file", type=as_path, metavar="FILE", help="The Python file.")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=Check.seeds,
+        help="Number of networks to make, 3 by default.",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        default=Check.steps,
+        help="Number of updates between the first and the last measurement, all on one "
+        "batch; 0 by default.",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="Print the verdicts as JSON, and write a page only with --out.",
+    )
+    parser.add_argument(
+        "--out",
+        type=as_path,
+        metavar="FOLDER",
+        help="Folder of the page and the records; by default runs/ followed by the "
+        "date and time.",
+    )
+    return Check(**vars(parser.parse(words)))
 
 
 def run_check(command: Check) -> int:
@@ -67,7 +118,10 @@ def _diagnosed(command: Check) -> "Diagnosis":
         for frame in frames:
             place = f"{frame.filename}:{frame.lineno}, in {frame.name}"
             print(f"{line(place)}\n    {line(frame.line)}", file=sys.stderr)
-        kind = f"{type(error).__name__}: " if frames else ""
+        # Without a line of the file these are our own errors, which name the mistake.
+        ours = (AttributeError, TypeError, ValueError)
+        named = frames or not isinstance(error, ours)
+        kind = f"{type(error).__name__}: " if named else ""
         raise UsageError(f"{kind}{error}") from error
 
 

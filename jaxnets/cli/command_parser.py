@@ -6,6 +6,7 @@ import itertools
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Never
 
 from jaxnets.cli.arguments import UsageError
@@ -75,3 +76,10 @@ def _listing(title: str, rows: Mapping[str, str], columns: int) -> str:
         for name, text in rows.items()
     ]
     return "\n".join([f"{title}:", *lines])
+
+
+def as_path(word: str) -> Path:
+    """Return a word of the command line as a path."""
+    if not word:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(word)

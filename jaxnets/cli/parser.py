@@ -3,7 +3,6 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxnets._version import __version__
@@ -18,8 +17,9 @@ from jaxnets.cli.arguments import (
     Train,
     UsageError,
 )
-from jaxnets.cli.command_parser import CommandParser
-from jaxnets.cli.train_parser import parse_train
+from jaxnets.cli.check import parse_check
+from jaxnets.cli.command_parser import CommandParser, as_path
+from jaxnets.cli.train import parse_train
 from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
 
 
@@ -63,7 +63,7 @@ def parse(words: Sequence[str]) -> Command:
         top.error(f"a command is missing; wanted one of {', '.join(COMMANDS)}")
     parsers = {
         "contrast": _contrast,
-        "check": _check,
+        "check": parse_check,
         "train": parse_train,
         "report": _report,
         "bench": _bench,
@@ -113,13 +113,13 @@ def _contrast(words: Sequence[str]) -> Contrast:
     )
     parser.add_argument(
         "--out",
-        type=_path,
+        type=as_path,
         metavar="FOLDER",
         help="Folder of the run; by default runs/ followed by the date and time.",
     )
     parser.add_argument(
         "--resume",
-        type=_path,
+        type=as_path,
         metavar="FOLDER",
         help="Finish the interrupted run in this folder with its own arguments; arms "
         "that have ended are not repeated.",
@@ -128,58 +128,11 @@ def _contrast(words: Sequence[str]) -> Contrast:
     return Contrast(studies=tuple(found.pop("studies")), **found)
 
 
-def _check(words: Sequence[str]) -> Check:
-    parser = CommandParser(
-        "jaxnets check",
-        "Say why the model that a Python file defines does not train. Its gradients "
-        "are measured for several seeds; what is wrong is said in words, and a page "
-        "shows the measurements. Nothing is trained without --steps. The exit code is "
-        "1 if there is a fault, and otherwise 0.",
-        {
-            "the file defines": {
-                "make(rngs)": "returns the model, an nnx.Module.",
-                "loss(model, batch)": "returns a scalar, or (scalar, aux).",
-                "batch(key)": "returns a batch, the same for all updates.",
-                "optimizer": "the Optax transform; needed for --steps.",
-                "classes": "the number of classes, to judge the loss at the start; may "
-                "be left out.",
-            }
-        },
-    )
-    parser.add_argument("file", type=_path, metavar="FILE", help="The Python file.")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        metavar="N",
-        default=Check.seeds,
-        help="Number of networks to make, 3 by default.",
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        default=Check.steps,
-        help="Number of updates between the first and the last measurement, all on one "
-        "batch; 0 by default.",
-    )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="Print the verdicts as JSON, and write a page only with --out.",
-    )
-    parser.add_argument(
-        "--out",
-        type=_path,
-        metavar="FOLDER",
-        help="Folder of the page and the records; by default runs/ followed by the "
-        "date and time.",
-    )
-    return Check(**vars(parser.parse(words)))
-
-
 def _report(words: Sequence[str]) -> Report:
     parser = CommandParser("jaxnets report", COMMANDS["report"])
-    parser.add_argument("run", type=_path, metavar="FOLDER", help="Folder of the run.")
+    parser.add_argument(
+        "run", type=as_path, metavar="FOLDER", help="Folder of the run."
+    )
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -209,9 +162,9 @@ def _bench(words: Sequence[str]) -> Bench:
         "peers": {"metavar": "NAMES"},
         "batch": {"type": int, "metavar": "N"},
         "dtype": {"choices": DTYPES},
-        "torch_python": {"type": _path, "metavar": "FILE"},
-        "json": {"type": _path, "metavar": "FILE"},
-        "markdown": {"type": _path, "metavar": "FILE"},
+        "torch_python": {"type": as_path, "metavar": "FILE"},
+        "json": {"type": as_path, "metavar": "FILE"},
+        "markdown": {"type": as_path, "metavar": "FILE"},
         "list": {"action": "store_true"},
         "compile_for": {"choices": CHIP_NAMES},
     }
@@ -250,9 +203,3 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
         return word
 
     return parsed
-
-
-def _path(word: str) -> Path:
-    if not word:
-        raise argparse.ArgumentTypeError("the name is empty")
-    return Path(word)

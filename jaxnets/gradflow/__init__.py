@@ -8,6 +8,7 @@ from jaxnets.gradflow.diagnosis import Verdict, flow_records, verdicts
 from jaxnets.gradflow.evidence import Diagnosis, diagnose
 from jaxnets.gradflow.measurement import Flow, measure
 from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.monitoring import Monitor, MonitorReport
 from jaxnets.gradflow.paths import effective_path_length
 from jaxnets.gradflow.schedules import Schedule, every, log_spaced
 from jaxnets.gradflow.spectra import jacobian_spectrum, lyapunov_spectrum
@@ -25,6 +26,8 @@ __all__ = [
     "Diagnosis",
     "Flow",
     "GradientNoise",
+    "Monitor",
+    "MonitorReport",
     "ResponseStats",
     "Schedule",
     "TapStats",

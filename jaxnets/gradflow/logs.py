@@ -1,30 +1,23 @@
 """The logs of a traced loss, in order, from the branches that were taken."""
 
-import contextlib
-import weakref
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxnets.tap import LogKey, Recording, TapLog, record_taps
-
-
-# The keys of the last trace of each loss.
-_last_keys: weakref.WeakKeyDictionary[Callable[..., Any], frozenset[LogKey]] = (
-    weakref.WeakKeyDictionary()
-)
+from jaxnets.tap import LogKey, Recording, TapLog, logs_in_order, record_taps
 
 
 class LoggedGradient(NamedTuple):
-    """The results of one evaluation of a loss, and the names of all its taps."""
+    """The results of one evaluation of a loss, with the logs in the taps' order."""
 
     value: jax.Array
     aux: Any
     grads: Any
     logs: dict[LogKey, Any]
-    names: dict[str, None]
 
 
 def value_grad_and_logs(
@@ -33,16 +26,31 @@ def value_grad_and_logs(
     args: tuple[Any, ...],
     has_aux: bool,
     patterns: tuple[str, ...] | None,
-    *,
-    retrace: bool,
-) -> LoggedGradient | None:
-    """Differentiate `loss`; return None if its taps are ambiguous.
+) -> LoggedGradient:
+    """Differentiate `loss`; raise a ValueError if two of its taps have one key."""
+    attempt = functools.partial(_attempt, loss, params, args, has_aux, patterns)
+    # With jax.checkpoint inside an inner derivative, the outer one meets a tap twice.
+    logged = attempt(nested=True) or attempt(nested=False)
+    if logged is None:
+        raise ValueError(
+            "A jitted or otherwise cached function with a tap inside is called more "
+            "than once in the loss, so its calls cannot be told apart. Put each call "
+            "into its own `with jaxnets.gradflow.scope(name):`."
+        )
+    return logged
 
-    A jitted function inside the loss may come from JAX's cache, with the keys of an
-    earlier measurement. Then the same key may occur twice, and the numbers in the keys
-    are not in the order of this loss. With `retrace` all keys are of one trace.
-    """
-    with record_taps(patterns, retrace=retrace) as recording:
+
+def _attempt(
+    loss: Callable[..., Any],
+    params: Any,
+    args: tuple[Any, ...],
+    has_aux: bool,
+    patterns: tuple[str, ...] | None,
+    *,
+    nested: bool,
+) -> LoggedGradient | None:
+    """Differentiate `loss`; return None if two of its taps have one key."""
+    with record_taps(patterns, nested=nested) as recording:
         value, pullback, *aux = jax.vjp(
             lambda p: _checked(loss(p, *args), has_aux), params, has_aux=has_aux
         )
@@ -52,15 +60,25 @@ def value_grad_and_logs(
             if "Duplicate backward-pass log key" not in str(error):
                 raise
             return None
+    _warn_of_hidden(recording, found)
     logs = {LogKey.parse(text): log for text, log in found.items()}
-    if not retrace:
-        # The error message needs the names of taps in cached functions too.
-        matches_nothing = patterns is not None and not logs
-        if matches_nothing or not _is_in_order(loss, frozenset(logs), recording):
-            return None
-    return LoggedGradient(
-        value, aux[0] if has_aux else None, grads, logs, recording.names
-    )
+    logs = logs_in_order(logs, pullback.jaxpr)
+    return LoggedGradient(value, aux[0] if has_aux else None, grads, logs)
+
+
+def _warn_of_hidden(recording: Recording, found: dict[str, Any]) -> None:
+    """Warn of the taps that were logged to a derivative inside the loss only."""
+    hidden = map(LogKey.parse, recording.hidden - found.keys())
+    names = dict.fromkeys(key.name for key in sorted(hidden, key=lambda k: k.number))
+    if names:
+        warnings.warn(
+            f"The taps {', '.join(names)} are inside a derivative that the loss "
+            "takes itself, such as jax.grad, and in jax.checkpoint or a layer with a "
+            "backward pass of its own, where the outer gradient does not see them. "
+            "They are left out. Take jax.checkpoint out of the inner function, pass "
+            "`implementation='scan'` to the layer, or measure the inner function.",
+            stacklevel=5,
+        )
 
 
 def _checked(result: Any, has_aux: bool) -> Any:
@@ -88,20 +106,6 @@ def as_pair(result: Any) -> tuple[Any, Any]:
             "`(scalar, aux)`, because `has_aux` is True."
         )
     return result[0], result[1]
-
-
-def _is_in_order(
-    loss: Callable[..., Any], keys: frozenset[LogKey], recording: Recording
-) -> bool:
-    """Return whether all `keys` come from one trace of this loss."""
-    if {key.recording for key in keys} <= {recording.number}:
-        with contextlib.suppress(TypeError):  # the loss has no weak reference or hash
-            _last_keys[loss] = keys
-        return True
-    try:
-        return keys == _last_keys.get(loss)
-    except TypeError:
-        return False
 
 
 def select_branch(log: Any) -> TapLog:

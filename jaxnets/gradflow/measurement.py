@@ -1,6 +1,5 @@
 """`measure`: a loss, its gradient, and statistics of both passes at every tap."""
 
-import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -22,8 +21,8 @@ class Flow(NamedTuple):
     Attributes:
         value: The loss, a scalar.
         aux: The second result of the loss with `has_aux=True`, otherwise None.
-        grads: `dL/dparams`, with the structure of `params`; from `measure_module` the
-            `nnx.State` of every `nnx.Param`, as `nnx.grad` returns it.
+        grads: `dL/dparams`, with the structure of `params`; from `measure_module` what
+            `nnx.grad` returns, such as the `nnx.State` of every `nnx.Param`.
         taps: `{name: TapStats}`, the statistics of the cotangent at each tap.
         responses: `{name: ResponseStats}`, the statistics of the tapped array itself.
 
@@ -56,7 +55,13 @@ def measure(
     Statistics that the caller does not use are not computed under `jit`.
 
     `measure` works under `jit`, `vmap` (each example has its own statistics), `scan`
-    (each step), `shard_map` (each shard) and `remat`.
+    (each step), `shard_map` (each shard) and `remat`. If the loss takes derivatives
+    itself, as for a force or a Hessian, the statistics are those of the outer gradient.
+    A `UserWarning` names the taps that it does not see there: those in `jax.checkpoint`
+    and in recurrent layers with a backward pass of their own.
+
+    Calls outside `jit` compile nothing from the second call on, if the loss itself does
+    not. Still, `jax.jit` around the call is faster.
 
     Args:
         loss: Pure function of `params` and `args` that returns a scalar, or
@@ -102,18 +107,10 @@ def measure(
     check_arrays("params", params)
     has_aux = as_switch(has_aux, "has_aux")
     patterns = None if only is None else as_patterns(only, "only")
-    differentiate = functools.partial(
-        value_grad_and_logs, loss, params, args, has_aux, patterns
-    )
-    found = differentiate(retrace=False) or differentiate(retrace=True)
-    if found is None:
-        raise ValueError(
-            "A jitted or otherwise cached function with a tap inside is called more "
-            "than once in the loss, so its calls cannot be told apart. Put each call "
-            "into its own `with jaxnets.gradflow.scope(name):`."
-        )
-    value, aux, grads, logs, names = found
+    value, aux, grads, logs = value_grad_and_logs(loss, params, args, has_aux, patterns)
     if patterns is not None and not logs:
+        every = value_grad_and_logs(loss, params, args, has_aux, None).logs
+        names = dict.fromkeys(key.name for key in every)
         raise ValueError(
             f"`only` is {only!r}, which matches no tap that the gradient reaches; "
             f"wanted one or more of {', '.join(names) or '(there are no taps)'}."

@@ -1,11 +1,12 @@
-"""Recurrent weights to and from PyTorch, Flax, Keras and Haiku.
+"""Other libraries: recurrent weights to and from them, and taps in their models.
 
-None of these libraries is imported: their weights are arrays in the layout and under
-the names that each of them uses. On our side all functions use one form, `layers`: a
-list with one tuple per layer, `(forward,)` or, for a bidirectional layer,
+`linen_taps` and `haiku_taps` measure models of Linen and Haiku. The other functions
+convert weights, and import none of these libraries: their weights are arrays in the
+layout and under the names that each of them uses. On our side all of them use one form,
+`layers`: a list with one tuple per layer, `(forward,)` or, for a bidirectional layer,
 `(forward, backward)`, of `RNNParams`, `GRUParams` or `LSTMParams`.
 
-The functions are differentiable. So `jax.grad(lambda w: loss(from_flax(w, cell)))(w)`
+They are differentiable. So `jax.grad(lambda w: loss(from_flax(w, cell)))(w)`
 is the gradient with respect to the other library's weights.
 """
 
@@ -13,6 +14,7 @@ from jaxnets.interop.flax import from_flax, to_flax
 from jaxnets.interop.haiku import from_haiku, to_haiku
 from jaxnets.interop.keras import from_keras, to_keras
 from jaxnets.interop.pytorch import from_pytorch, to_pytorch
+from jaxnets.interop.taps import haiku_taps, linen_taps
 
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "from_haiku",
     "from_keras",
     "from_pytorch",
+    "haiku_taps",
+    "linen_taps",
     "to_flax",
     "to_haiku",
     "to_keras",

@@ -16,7 +16,7 @@ def describe_intervals(counts: Iterable[int], drawn_as: str = "Intervals") -> st
 
     Example:
         >>> describe_intervals([3, 3], "Bands")
-        'Lines: mean of 3 seeds. Bands: 95 % t interval of the mean.'
+        'Mean of 3 seeds; bands: its 95 % t interval.'
         >>> describe_intervals([1])
         'One seed only, so there is no interval.'
     """
@@ -28,7 +28,7 @@ def describe_intervals(counts: Iterable[int], drawn_as: str = "Intervals") -> st
         return "One seed only, so there is no interval."
     seeds = f"{most} seeds" if least == most else f"up to {most} seeds"
     few = " (none where there is one seed)" if least == 1 else ""
-    return f"Lines: mean of {seeds}. {drawn_as}: 95 % t interval of the mean{few}."
+    return f"Mean of {seeds}; {drawn_as.lower()}: its 95 % t interval{few}."
 
 
 def number(value: object, digits: int = 3) -> str:

@@ -1,44 +1,60 @@
 """The report: one HTML file that contains everything it needs."""
 
+import base64
+import gzip
+import json
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import vl_convert
 
 from jaxnets.report.charts.style import DARK, LIGHT, css_variables, vega_config
-from jaxnets.report.html.figure import figure_html, json_in_html
+from jaxnets.report.html.figure import Charts
 from jaxnets.report.html.glossary import glossary_html
 from jaxnets.report.html.markup import Markup, join, paragraphs, tag
-from jaxnets.report.html.provenance import provenance_html, table_html, unfinished
+from jaxnets.report.html.overview import card_html
+from jaxnets.report.html.provenance import provenance_html
+from jaxnets.report.html.study import folded, study_html
 from jaxnets.report.html.verdicts import verdicts_html
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Section
 from jaxnets.report.studies import study_sections
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.files import as_path, write_text
-from jaxnets.runs.folder import Run, RunFolder, items
+from jaxnets.runs.folder import Run, RunFolder
+from jaxnets.runs.records import Record
 
 
-def write_report(run: str | os.PathLike[str]) -> Path:
-    """Draw the run in the folder `run` as the page `run/report.html`.
+def write_report(
+    run: str | os.PathLike[str] | Iterable[Record],
+    folder: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Draw a run, or records of your own, as the page `report.html` in its folder.
 
     The page is one file, with its text, its charts and the JavaScript that draws them.
     It can be opened from disk and makes no network requests. If the run is incomplete,
     the page says what is missing.
 
     Args:
-        run: The folder that `jaxnets contrast` wrote. Of its files `records.csv`,
-            `summary.json` and `config.json` some may be missing, but not all.
+        run: The folder that `jaxnets contrast` or `jaxnets check` wrote. Of its files
+            `records.csv`, `summary.json` and `config.json` some may be missing, but not
+            all. Or records, which are then judged, such as those of `flow_records`, a
+            `Monitor` or a `Diagnosis`. Records of two models are drawn in the same
+            charts if their names differ.
+        folder: Where to write records and page: a new folder, or an empty one. Only for
+            records.
 
     Returns:
         The path of the page.
 
     Raises:
-        OSError: If the page cannot be written.
-        TypeError: If `run` is not a path.
+        OSError: If the page cannot be written, or `folder` holds something.
+        TypeError: If `run` is neither a path nor records with a `folder`.
         ValueError: If `run` is not the folder of a run, or a file in it cannot be
             parsed.
 
@@ -50,21 +66,39 @@ def write_report(run: str | os.PathLike[str]) -> Path:
         ...     write_report(folder).name
         'report.html'
     """
-    folder = as_path(run, "run")
-    found = RunFolder(folder).read()
+    if folder is not None:
+        run = _run_of_records(run, as_path(folder, "folder"))
+    elif not isinstance(run, str | os.PathLike) and isinstance(run, Iterable):
+        raise TypeError(
+            "`run` is a series and `folder` is None; wanted the folder to write "
+            "records to, such as `write_report(records, 'runs/mine')`."
+        )
+    path = as_path(run, "run")  # pyright: ignore[reportArgumentType]
+    found = RunFolder(path).read()
+    charts: Charts = {}
+    themes = {"light": vega_config(LIGHT), "dark": vega_config(DARK)}
     page = Template(_resource("page.html")).substitute(
         title="How gradients flowed",
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
         css=_resource("page.css"),
-        body=_body(found),
-        themes=json_in_html({"light": vega_config(LIGHT), "dark": vega_config(DARK)}),
+        body=_body(found, charts),
+        charts=_packed(json.dumps({"themes": themes, "charts": charts})),
         bundle=_bundle(),
         script=_resource("page.js"),
     )
-    path = folder / "report.html"
-    write_text(path, page)
-    return path
+    write_text(path / "report.html", page)
+    return path / "report.html"
+
+
+def _run_of_records(records: Any, folder: Path) -> Path:
+    """Judge records, and write them into a folder as a run."""
+    # Imported here, because drawing needs no JAX, and judging is done beside measuring.
+    from jaxnets.gradflow import verdicts
+
+    found = list(records)
+    RunFolder(folder).create_with(found, [v._asdict() for v in verdicts(found)])
+    return folder
 
 
 def _resource(name: str) -> str:
@@ -73,18 +107,21 @@ def _resource(name: str) -> str:
 
 @cache
 def _bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as text for a script element."""
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script")
+    """Return Vega, Vega-Lite and Vega-Embed, packed."""
+    return _packed(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def _body(run: Run) -> Markup:
+def _packed(text: str) -> str:
+    """Return text compressed to less than half, in characters that HTML can hold."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _body(run: Run, charts: Charts) -> Markup:
     sections = study_sections(run)
     links = [
-        ("verdicts", "Verdicts"),
+        *((section.study, SECTIONS[section.study].title) for section in sections),
+        ("provenance", "Run"),
         ("words", "Glossary"),
-        *((section.study, STUDIES[section.study].title) for section in sections),
-        ("provenance", "What ran where"),
     ]
     return join(
         [
@@ -92,19 +129,19 @@ def _body(run: Run) -> Markup:
                 "header",
                 tag("h1", "How gradients flowed"),
                 tag("p", _summary_line(run), class_="lead"),
-                *(tag("p", remark, class_="remark") for remark in run.remarks),
-                tag(
-                    "nav",
-                    tag("ul", *(tag("li", _link(*link)) for link in links)),
-                    aria_label="Contents",
-                ),
+                paragraphs(run.remarks, class_="remark"),
+            ),
+            tag(
+                "nav",
+                tag("ul", *(tag("li", _link(*link)) for link in links)),
+                aria_label="Contents",
             ),
             tag(
                 "main",
-                _part("verdicts", "Verdicts", verdicts_html(run), "summary"),
-                _part("words", "Glossary", glossary_html()),
-                *_studies(run, sections),
+                _first_look(run, sections, charts),
+                *(study_html(run, section, charts) for section in sections),
                 _part("provenance", "What ran where", provenance_html(run)),
+                _part("words", "Glossary", folded("Words used here", glossary_html())),
             ),
             tag("footer", tag("p", _signature(run))),
         ]
@@ -115,20 +152,42 @@ def _link(name: str, title: str) -> Markup:
     return tag("a", title, href=f"#{name}")
 
 
-def _part(name: str, title: str, content: Markup, class_: str | None = None) -> Markup:
-    return tag(
-        "section",
-        tag("h2", title),
-        tag("div", content, class_=class_) if class_ else content,
-        id=name,
-    )
+def _part(name: str, title: str, content: Markup) -> Markup:
+    return tag("section", tag("h2", title), content, id=name)
+
+
+def _first_look(run: Run, sections: list[Section], charts: Charts) -> Markup:
+    """Return a card for each study, and the verdicts that belong to none of them."""
+    verdicts = run.entries("verdicts")
+    drawn = [section for section in sections if section.figures]
+    # The chart of a single study follows anyway.
+    shown = charts if len(drawn) > 1 else None
+    cards = [
+        card_html(s, [v for v in verdicts if v.get("study") == s.study], shown)
+        for s in drawn
+    ]
+    names = {section.study for section in sections}
+    others = [v for v in verdicts if v.get("study") not in names]
+    content = [tag("div", *cards, class_="cards") if cards else ""]
+    if others:
+        content.append(tag("div", verdicts_html(others), class_="verdicts"))
+    if not verdicts and not run.entries("claims"):
+        content.append(
+            tag(
+                "p",
+                "This run has no verdicts: it was stopped before they were written, or "
+                "its summary.json is missing. The charts show what was measured.",
+                class_="remark",
+            )
+        )
+    return _part("first-look", "At a glance", join(content))
 
 
 def _summary_line(run: Run) -> str:
     """Return what was run in one line, as far as it is known."""
     seconds = run.summary.get("seconds")
     parts = [
-        ", ".join(STUDIES[name].title for name in run.studies()),
+        ", ".join(SECTIONS[name].title for name in run.studies()),
         f"{run.config['scale']} scale" if "scale" in run.config else "",
         f"data set {run.config['dataset']}" if _reads_images(run) else "",
         _seeds(run.config.get("seeds")),
@@ -138,7 +197,7 @@ def _summary_line(run: Run) -> str:
 
 
 def _reads_images(run: Run) -> bool:
-    needed = any(STUDIES[name].images for name in run.studies())
+    needed = any(SECTIONS[name].images for name in run.studies())
     return needed and "dataset" in run.config
 
 
@@ -153,42 +212,3 @@ def _seeds(seeds: object) -> str:
 def _signature(run: Run) -> str:
     version = run.mapping("environment").get("jaxnets")
     return f"Drawn from the records of jaxnets {version or '(version not recorded)'}."
-
-
-def _studies(run: Run, sections: list[Section]) -> list[Markup]:
-    index, parts = 1, []
-    for section in sections:
-        parts.append(_study(run, section, index))
-        index += len(section.figures)
-    return parts
-
-
-def _study(run: Run, section: Section, index: int) -> Markup:
-    arms = [arm for arm in run.entries("arms") if arm.get("study") == section.study]
-    notes = items(run.mapping("notes").get(section.study))
-    initialiser = run.mapping("initialisers").get(section.study)
-    asides = [*unfinished(arms), *_absent(section)]
-    return tag(
-        "section",
-        tag("h2", section.title),
-        tag("p", section.question, class_="lead"),
-        paragraphs([initialiser] if initialiser else []),
-        paragraphs(notes),
-        paragraphs(asides, class_="remark"),
-        tag(
-            "div",
-            *(figure_html(f, index + n) for n, f in enumerate(section.figures)),
-            class_="figures",
-        ),
-        table_html(section.table) if section.table else "",
-        id=section.study,
-    )
-
-
-def _absent(section: Section) -> list[str]:
-    if not section.figures:
-        return ["This run has no records of this study, so nothing is drawn here."]
-    if not section.absent:
-        return []
-    titles = ", ".join(f"“{title}”" for title in section.absent)
-    return [f"Not drawn, because this run has no records for it: {titles}."]

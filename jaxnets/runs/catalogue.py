@@ -30,7 +30,7 @@ class Study(NamedTuple):
         contrast_unit: Unit of the number of a verdict that contrasts two families.
     """
 
-    name: StudyName
+    name: StudyName | Literal["model"]
     title: str
     subject: str
     arms: str
@@ -88,6 +88,18 @@ STUDIES: dict[str, Study] = {
         ),
     )
 }
+# A network of the user's own, which `jaxnets check` measures, is no study of ours, but
+# has records and a section of the report as the studies have.
+MODEL = Study(
+    "model",
+    "Your model",
+    "where its gradient goes",
+    "a network of your own.",
+    trains=False,
+    images=False,
+    judged=False,
+)
+SECTIONS: dict[str, Study] = {MODEL.name: MODEL, **STUDIES}
 # What `jaxnets contrast` runs by default.
 TRAINING_STUDIES = tuple(name for name, study in STUDIES.items() if study.trains)
 # The tasks of `jaxnets train`; `jaxnets.tasks.NAME` has a `TASK` for each.

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets._version import __version__
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.configuration import ContrastConfig
 from jaxnets.runs.files import as_path, read_json, write_bytes, write_text
 from jaxnets.runs.lock import run_lock
@@ -51,7 +52,7 @@ class Run(NamedTuple):
         """Return the studies that were asked for or have records, in order."""
         names = {record.study for record in self.records}
         names.update(map(str, items(self.config.get("studies"))))
-        return [name for name in STUDIES if name in names]
+        return [name for name in SECTIONS if name in names]
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """Return the objects in a list of the summary, such as `arms`."""
@@ -180,13 +181,14 @@ class RunFolder:
             )
         return summary
 
-    def create_check(
-        self,
-        records: Iterable[Record],
-        summary: dict[str, Any],
-        config: dict[str, Any],
+    def create_with(
+        self, records: Iterable[Record], verdicts: Iterable[dict[str, Any]]
     ) -> None:
-        """Write what was measured in a network of the user's own, as a whole run.
+        """Write what was measured outside of `jaxnets contrast`, as a whole run.
+
+        Args:
+            records: The records.
+            verdicts: The fields of the verdicts on them.
 
         Raises:
             FileExistsError: If the folder already holds a run or something else.
@@ -194,7 +196,13 @@ class RunFolder:
         """
         self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.save(records, summary)
+        records = list(records)
+        environment = {"jaxnets": __version__}
+        self.save(records, {"verdicts": list(verdicts), "environment": environment})
+        config = {
+            "studies": sorted({record.study for record in records}),
+            "seeds": sorted({record.seed for record in records}),
+        }
         self._write_json(CONFIG, config)
 
     def save(self, records: Iterable[Record], summary: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ training.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,9 @@ class DepthSettings:
         epochs: Number of passes through the training data.
         batch_size: Number of images in a batch.
         examples: Number of training images to use; None uses all.
-        learning_rate: Learning rate of SGD with momentum 0.9, which He et al. 2015 use.
+        learning_rate: Learning rate.
+        optimizer: `sgd` with momentum 0.9, which He et al. 2015 use, or `adam`, which
+            needs far fewer updates where there is no BatchNorm.
     """
 
     depths: Sequence[int]
@@ -42,12 +45,16 @@ class DepthSettings:
     batch_size: int
     examples: int | None
     learning_rate: float
+    optimizer: Literal["sgd", "adam"] = "adam"
 
 
 SCALES = {
-    "smoke": DepthSettings((6,), (4,), 1, 32, 64, 0.05),
-    "laptop": DepthSettings((8, 20, 32), (8,), 5, 64, None, 0.05),
-    "accelerator": DepthSettings((20, 56, 110), (16, 32, 64), 60, 128, None, 0.1),
+    "smoke": DepthSettings((6,), (4,), 1, 32, 64, 5e-3),
+    # The last of the notes says why not SGD.
+    "laptop": DepthSettings((8, 20, 32), (8,), 10, 64, None, 5e-3),
+    "accelerator": DepthSettings(
+        (20, 56, 110), (16, 32, 64), 60, 128, None, 0.1, "sgd"
+    ),
 }
 INITIALISER = (
     "All networks: kernels from LeCun's initialiser (normal, variance 1 / fan-in; "
@@ -64,6 +71,10 @@ NOTES = (
     "Theory's band, between dotted edges, says how far narrow layers scatter around "
     "the line (Hanin and Nica 2018). It holds for plain networks without BatchNorm. We "
     "know of no such law for shortcuts or BatchNorm, so their lines have no band.",
+    "At laptop scale Adam trains all networks for 160 updates. In as many, SGD with "
+    "momentum and the best of five rates took the residual network of 32 layers "
+    "without BatchNorm to a test accuracy of 34 %, although its gradient does not "
+    "vanish.",
 )
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK, WINDOW = 2, (3, 3)
@@ -94,7 +105,7 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     trained = train(
         lambda rngs: _network(arm, settings, splits.train.x.shape[-1], rngs),
         training.classification,
-        optax.sgd(settings.learning_rate, momentum=0.9),
+        _optimizer(settings),
         training.shuffled(splits.train, settings.batch_size),
         {"validation": splits.validation},
         test=splits.test,
@@ -120,6 +131,12 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         _record_theory(recorder, arm, settings, splits, log10(norms[:, 0]))
     _record_probes(recorder, arm, trained, splits)
     return trained.outcome(recorder)
+
+
+def _optimizer(settings: DepthSettings) -> optax.GradientTransformation:
+    if settings.optimizer == "adam":
+        return optax.adam(settings.learning_rate)
+    return optax.sgd(settings.learning_rate, momentum=0.9)
 
 
 def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):

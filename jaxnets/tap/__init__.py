@@ -7,22 +7,26 @@ both.
 
 from jaxnets.tap.branches import branch
 from jaxnets.tap.forward_mode import reverse_only
-from jaxnets.tap.logs import TapLog, logs_by_name
+from jaxnets.tap.logs import TapLog, logs_by_name, logs_in_order
+from jaxnets.tap.primitive import TAP
 from jaxnets.tap.statistics import SATURATED, ResponseStats, TapStats
 from jaxnets.tap.taps import Tapped, tap, taps_by_hand
 from jaxnets.tap.trace import (
     LogKey,
     Recording,
     is_measuring,
-    next_call_number,
+    is_read,
+    module_call,
     record_taps,
     scope,
+    unmeasured,
     with_same_taps,
 )
 
 
 __all__ = [
     "SATURATED",
+    "TAP",
     "LogKey",
     "Recording",
     "ResponseStats",
@@ -31,13 +35,16 @@ __all__ = [
     "Tapped",
     "branch",
     "is_measuring",
+    "is_read",
     "logs_by_name",
-    "next_call_number",
+    "logs_in_order",
+    "module_call",
     "record_taps",
     "reverse_only",
     "scope",
     "tap",
     "taps_by_hand",
+    "unmeasured",
     "with_same_taps",
 ]
 

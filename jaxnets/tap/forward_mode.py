@@ -4,6 +4,9 @@ JAX cannot differentiate a `custom_vjp` function in forward mode, and its error 
 neither the function nor a way out. It is raised when the tangent is computed or
 compiled, which under `jax.jit` is after the call. So the error here has the same place:
 the arguments pass through `reverse_only`, whose tangent cannot be computed either.
+
+The taps of such a function are not visible in the linearized program. `reverse_only`
+leaves a mark there, after them in the order of the keys: see `logs_in_order`.
 """
 
 from typing import Any, NoReturn
@@ -12,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+
+from jaxnets.tap.trace import new_mark
 
 
 def reverse_only(tree: Any, message: str) -> Any:
@@ -39,20 +44,21 @@ def reverse_only(tree: Any, message: str) -> Any:
         Array(6., dtype=float32, weak_type=True)
     """
     inexact = lambda a: jnp.issubdtype(jnp.result_type(a), jnp.inexact)
-    guard = lambda a: _identity.bind(jnp.asarray(a), message=message)
+    mark = new_mark()
+    guard = lambda a: _identity.bind(jnp.asarray(a), message=message, mark=mark)
     return jax.tree.map(lambda a: guard(a) if inexact(a) else a, tree)
 
 
-def _jvp(primals, tangents, *, message: str):
+def _jvp(primals, tangents, *, message: str, mark: str):
     (x,), (tangent,) = primals, tangents
     if not isinstance(tangent, ad.Zero):
-        tangent = _tangent.bind(tangent, message=message)
+        tangent = _tangent.bind(tangent, message=message, mark=mark)
     # The primitive is not applied again, so that `x` can be differentiated once more.
     return x, tangent
 
 
-def _batch(arguments, axes, *, message: str):
-    return _identity.bind(*arguments, message=message), axes[0]
+def _batch(arguments, axes, **options: str):
+    return _identity.bind(*arguments, **options), axes[0]
 
 
 def _raise(*_, message: str, **__) -> NoReturn:
@@ -60,16 +66,16 @@ def _raise(*_, message: str, **__) -> NoReturn:
 
 
 _identity = Primitive("reverse_only")
-_identity.def_impl(lambda x, *, message: x)
-_identity.def_abstract_eval(lambda x, *, message: x)
+_identity.def_impl(lambda x, **_: x)
+_identity.def_abstract_eval(lambda x, **_: x)
 ad.primitive_jvps[_identity] = _jvp
 batching.primitive_batchers[_identity] = _batch
-mlir.register_lowering(_identity, lambda context, x, *, message: [x])
+mlir.register_lowering(_identity, lambda context, x, **_: [x])
 
 _tangent = Primitive("reverse_only_tangent")
 _tangent.def_impl(_raise)
-_tangent.def_abstract_eval(lambda x, *, message: x)
+_tangent.def_abstract_eval(lambda x, **_: x)
 ad.primitive_jvps[_tangent] = _raise
-ad.primitive_transposes[_tangent] = lambda cotangent, x, *, message: [cotangent]
+ad.primitive_transposes[_tangent] = lambda cotangent, x, **_: [cotangent]
 batching.primitive_batchers[_tangent] = _raise
 mlir.register_lowering(_tangent, _raise)

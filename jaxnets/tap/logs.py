@@ -2,14 +2,15 @@
 
 import math
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxnets.tap.statistics import ResponseStats, TapStats, summarise_cotangents
-from jaxnets.tap.trace import LogKey
+from jaxnets.tap.trace import LogKey, outer_mesh_axes
 
 
 class TapLog(NamedTuple):
@@ -29,13 +30,17 @@ class TapLog(NamedTuple):
     shard_marker: Float[Array, "..."] | None
 
 
-def make_logs(tapped: dict[str, tuple[ResponseStats, jax.Array]]) -> dict[str, TapLog]:
+def make_logs(
+    tapped: dict[str, tuple[ResponseStats, jax.Array]], batch_axes: int = 0
+) -> dict[str, TapLog]:
     """Return the logs of taps whose cotangents are computed together.
 
     Args:
         tapped: Statistics of the tapped array and its cotangent, by `new_key`'s result.
+        batch_axes: How many first axes of the cotangents come from `jax.vmap`.
     """
-    summaries = summarise_cotangents(*(cotangent for _, cotangent in tapped.values()))
+    cotangents = [cotangent for _, cotangent in tapped.values()]
+    summaries = summarise_cotangents(cotangents, batch_axes)
     logs: dict[str, TapLog] = {}
     for (key, (response, cotangent)), summary in zip(
         tapped.items(), summaries, strict=True
@@ -46,20 +51,55 @@ def make_logs(tapped: dict[str, tuple[ResponseStats, jax.Array]]) -> dict[str, T
     return logs
 
 
-def logs_by_name(logs: dict[LogKey, TapLog]) -> dict[str, TapLog]:
-    """Return the logs in the order of the forward pass, under the names of their taps.
+def logs_in_order(logs: dict[LogKey, Any], linearized: Any) -> dict[LogKey, Any]:
+    """Return the logs in the order in which the forward pass meets their taps.
 
-    The second tap of a name gets the name `name#2`, and so on. JAX may trace the body
-    of a loop several times and keep the last trace, so the numbers in the keys have
-    gaps: only their order has a meaning.
+    JAX returns logs without their order. The numbers in the keys have the order of the
+    calls, with gaps, in one trace; but a function in JAX's cache has those of an
+    earlier trace. The linearized program has the taps of all traces in their order.
+
+    Args:
+        logs: The logs of a backward pass.
+        linearized: The linear program whose transpose it is, as a jaxpr.
+    """
+    places: dict[int, dict[int, int]] = {}
+    last = 0
+    for last, (number, recording) in enumerate(_marks(linearized), 1):
+        places.setdefault(recording, {}).setdefault(number, last)
+
+    def position(key: LogKey) -> tuple[int, int]:
+        # Taps that are not visible come before a mark of `reverse_only`.
+        numbers = places.get(key.recording, {})
+        after = min((n for n in numbers if n >= key.number), default=None)
+        return (last + 1 if after is None else numbers[after]), key.number
+
+    return {key: logs[key] for key in sorted(logs, key=position)}
+
+
+def _marks(jaxpr: Any) -> Iterator[tuple[int, int]]:
+    """Yield the number and the recording of each key in a program, in order."""
+    for equation in jaxpr.eqns:
+        for name, value in equation.params.items():
+            if name in ("key", "mark") and isinstance(value, str) and "#" in value:
+                number, recording = value.rpartition("#")[2].split(".")
+                yield int(number), int(recording)
+            for part in value if isinstance(value, tuple | list) else [value]:
+                if hasattr(part, "eqns"):
+                    yield from _marks(part)
+
+
+def logs_by_name(logs: dict[LogKey, TapLog]) -> dict[str, TapLog]:
+    """Return the logs under the names of their taps, in the same order.
+
+    The second tap of a name gets the name `name#2`, and so on.
     """
     named: dict[str, TapLog] = {}
     occurrences: Counter[str] = Counter()
-    for key in sorted(logs, key=lambda key: key.number):
+    for key, log in logs.items():
         occurrences[key.name] += 1
         count = occurrences[key.name]
         name = key.name if count == 1 else f"{key.name}#{count}"
-        named[name] = _with_shard_axis(logs[key], key.shards)
+        named[name] = _with_shard_axis(log, key.shards)
     return named
 
 
@@ -88,10 +128,11 @@ def _with_shard_axis(log: TapLog, shards: int) -> TapLog:
 
 
 def _shard_count(x: jax.Array) -> int:
-    """Return the number of shards of `x` in the enclosing `shard_map`."""
+    """Return the number of shards of `x` in the `shard_map`s inside the loss."""
     mesh = jax.sharding.get_abstract_mesh()
     varying = lambda x: jax.typeof(x).mat.varying
     # With `check_vma=False` JAX does not know what varies, and all axes count.
     known = any(varying(jax.lax.axis_index(name)) for name in mesh.manual_axes)
     names = varying(x) if known else mesh.manual_axes
-    return math.prod(mesh.shape[name] for name in names)
+    inside = frozenset(names) - outer_mesh_axes()
+    return math.prod(mesh.shape[name] for name in inside)

@@ -1,11 +1,14 @@
-"""The statistics of a tap: four of the cotangent, seven of the array itself."""
+"""The statistics of a tap: four of the cotangent, eight of the array itself."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxnets.tap.trace import unmeasured
 
 
 # The magnitude above which an activation counts as saturated. There the derivative of
@@ -46,6 +49,9 @@ class ResponseStats(NamedTuple):
         shut_fraction: Fraction of values of at least 0 and below 0.03, the lower end of
             a sigmoid.
         nonfinite_fraction: Fraction of NaN and infinities.
+        dead_fraction: Fraction of units, which are the last axis, that are exactly zero
+            at every position of the other axes. In a time loop it is the fraction of
+            each step, over the examples of the batch.
     """
 
     mean: Float[Array, " *steps"]
@@ -55,12 +61,29 @@ class ResponseStats(NamedTuple):
     saturated_fraction: Float[Array, " *steps"]
     shut_fraction: Float[Array, " *steps"]
     nonfinite_fraction: Float[Array, " *steps"]
+    dead_fraction: Float[Array, " *steps"]
 
 
-def summarise_cotangents(*cotangents: jax.Array) -> list[TapStats]:
-    """Return the `TapStats` of each cotangent."""
-    if not cotangents:
-        return []
+def summarise_cotangents(
+    cotangents: Sequence[jax.Array], batch_axes: int = 0
+) -> list[TapStats]:
+    """Return the `TapStats` of each cotangent, for each element of the batch axes."""
+    with unmeasured():
+        return _of_cotangents(list(cotangents), batch_axes) if cotangents else []
+
+
+def summarise_response(x: jax.Array, batch_axes: int = 0) -> ResponseStats:
+    """Return the `ResponseStats` of `x`, for each element of its first axes."""
+    with unmeasured():
+        return _of_response(x, batch_axes)
+
+
+# One program each for taps that are not in a program, which all taps of one shape
+# share because they leave the context of the measurement.
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _of_cotangents(cotangents: list[jax.Array], batch_axes: int) -> list[TapStats]:
+    if batch_axes:
+        return jax.vmap(lambda each: _of_cotangents(each, batch_axes - 1))(cotangents)
     arrays = list(map(_real, cotangents))
     return [
         TapStats(
@@ -105,8 +128,10 @@ def _within_range(total: jax.Array) -> jax.Array:
     return (total > 1e-30) & (total < 1e30)
 
 
-def summarise_response(x: jax.Array) -> ResponseStats:
-    """Return the `ResponseStats` of an array of any shape."""
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _of_response(x: jax.Array, batch_axes: int) -> ResponseStats:
+    if batch_axes:
+        return jax.vmap(lambda each: _of_response(each, batch_axes - 1))(x)
     values = _real(x)
     magnitudes = jnp.abs(values)
     mean, largest = jnp.mean(values), jnp.max(magnitudes, initial=0.0)
@@ -122,6 +147,9 @@ def summarise_response(x: jax.Array) -> ResponseStats:
             (values >= 0) & (values < 1 - SATURATED), dtype=jnp.float32
         ),
         nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
+        dead_fraction=jnp.mean(
+            jnp.all(values == 0, axis=tuple(range(values.ndim - 1))), dtype=jnp.float32
+        ),
     )
 
 

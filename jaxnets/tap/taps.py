@@ -1,16 +1,20 @@
 """`tap`, and taps for derivatives that are written by hand."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxnets.tap.forward_mode import reverse_only
 from jaxnets.tap.logs import TapLog, make_logs
-from jaxnets.tap.statistics import ResponseStats, summarise_response
-from jaxnets.tap.trace import check_name, is_measuring, new_key
+from jaxnets.tap.primitive import logging_identity
+from jaxnets.tap.statistics import summarise_response
+from jaxnets.tap.trace import (
+    check_name,
+    is_measuring,
+    new_key,
+    note_hidden,
+)
 
 
 # Arrays and their cotangents, by the name of the tap.
@@ -24,7 +28,10 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     its `ResponseStats`, so nothing of the size of `x` is kept. Inside `jax.lax.scan`
     the statistics have a leading axis, aligned with the forward steps. Taps of the same
     name are numbered in the order of the calls: `h`, `h#2`, and so on. Without
-    `measure` a tap adds nothing to the program, and forward mode works too.
+    `measure` a tap adds nothing to the program.
+
+    The loss may differentiate itself, in forward or in reverse mode. A tap inside is
+    the identity for the inner derivative, and the cotangent is that of the outer one.
 
     Args:
         x: Array of any shape. Integers have no cotangent and are not tapped.
@@ -34,8 +41,7 @@ def tap(x: jax.Array, name: str) -> jax.Array:
         `x` itself.
 
     Raises:
-        TypeError: If `x` is not an array, `name` is not a string, or a tap that is
-            measured is differentiated in forward mode.
+        TypeError: If `x` is not an array, or `name` is not a string.
         ValueError: If `name` is empty.
 
     Example:
@@ -53,12 +59,7 @@ def tap(x: jax.Array, name: str) -> jax.Array:
     key = new_key(name)
     if key is None:
         return x
-    message = (
-        f"`tap` {name!r} is measured, which does not support forward mode, as in "
-        "jax.jvp, jax.jacfwd and jax.linearize. Take the tap out, or pass to `only` "
-        "the names of other taps."
-    )
-    return _logging_identity(reverse_only(x, message), key)
+    return logging_identity(jnp.asarray(x), key)  # parameters may be NumPy arrays
 
 
 def _check_tapped(x: Any) -> None:
@@ -86,27 +87,10 @@ def taps_by_hand(names: Sequence[str]) -> Callable[[Tapped], dict[str, TapLog]]:
 
     def log(tapped: Tapped) -> dict[str, TapLog]:
         chosen = {key: tapped[name] for name, key in keys.items() if key is not None}
-        return make_logs(
-            {key: (summarise_response(x), ct) for key, (x, ct) in chosen.items()}
+        return note_hidden(
+            make_logs(
+                {key: (summarise_response(x), ct) for key, (x, ct) in chosen.items()}
+            )
         )
 
     return log
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _logging_identity(x: jax.Array, key: str) -> jax.Array:
-    del key
-    return x
-
-
-def _forward(x, key: str) -> tuple[jax.Array, ResponseStats]:
-    del key
-    x = jnp.asarray(x)  # parameters may be NumPy arrays
-    return x, summarise_response(x)
-
-
-def _backward(key: str, response: ResponseStats, cotangent: jax.Array):
-    return (cotangent,), make_logs({key: (response, cotangent)})
-
-
-_logging_identity.defvjp_with_logs(_forward, _backward)

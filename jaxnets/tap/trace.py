@@ -4,10 +4,10 @@ Taps are inserted at trace time, and only while something measures. User context
 (`jax.make_user_context`) are part of every jit cache key, so a function that was
 compiled without taps is traced again under `measure`, and its taps are found.
 
-JAX returns the logs of a backward pass in a dictionary, without their order. So the key
-of a log contains the number of the tap in its trace, which gives the order of the
-calls. It also contains the number of the trace, because a function in JAX's cache comes
-with the keys of an earlier trace.
+The context has the same values in every call of the same loss, so that JAX's caches
+are hit from the second call on. A function in JAX's cache comes with the keys of an
+earlier trace. So the key of a tap contains the number of the recording in which it was
+traced, and `logs_in_order` finds the order of the calls in the linearized program.
 """
 
 import contextlib
@@ -21,23 +21,22 @@ import jax
 
 
 class Recording:
-    """The taps of one trace.
+    """The numbers of the taps and of the calls of modules in one trace of a loss.
 
     Attributes:
         number: The number of the trace.
-        names: The names of all taps in the trace, in order, including those that no
-            pattern matches: the keys of a dictionary, whose values are None.
         taps: Counts the taps.
         calls: Counts the calls of modules.
+        hidden: The keys of logs that an outer derivative does not see.
     """
 
     _numbers = itertools.count()
 
     def __init__(self):
         self.number = next(Recording._numbers)
-        self.names: dict[str, None] = {}
         self.taps = itertools.count()
         self.calls = itertools.count()
+        self.hidden: set[str] = set()
 
 
 class LogKey(NamedTuple):
@@ -62,12 +61,30 @@ class LogKey(NamedTuple):
         return cls(name, *map(int, numbers.split(".")))
 
 
-# The names of the enclosing scopes; None while nothing measures.
-_scope_path = jax.make_user_context(default_value=None)
-# Patterns of the names to tap; None taps all.
-_patterns = jax.make_user_context(default_value=None)
-# The number of a trace that may not use functions from JAX's cache, otherwise None.
-_retraced = jax.make_user_context(default_value=None)
+class Context(NamedTuple):
+    """What a tap depends on besides its arguments; part of JAX's cache keys.
+
+    Attributes:
+        scopes: The names of the enclosing scopes.
+        patterns: Patterns of the names to tap; None taps all.
+        mesh_axes: The axes of the `shard_map`s around `measure`.
+        module: The path of the module whose method is being traced.
+        call: The number of that call.
+        to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside inner ones.
+    """
+
+    scopes: tuple[str, ...] = ()
+    patterns: tuple[str, ...] | None = None
+    mesh_axes: frozenset[Any] = frozenset()
+    module: tuple[str, ...] = ()
+    call: int | None = None
+    to_read: bool = False
+    nested: bool = True
+
+
+# None while nothing measures.
+_context = jax.make_user_context(default_value=None)
 # The recording of the trace in each thread.
 _thread = threading.local()
 
@@ -103,33 +120,69 @@ def scope(name: str) -> Iterator[None]:
         ['encoder/w']
     """
     check_name(name)
-    path = _scope_path.value
-    if path is None:
+    context = _context.value
+    if context is None:
         yield
     else:
-        with _scope_path((*path, name)):
+        with _context(context._replace(scopes=(*context.scopes, name))):
             yield
 
 
 @contextlib.contextmanager
+def module_call(path: tuple[str, ...]) -> Iterator[str]:
+    """Put the path of a module before the names of the taps in a call of a method.
+
+    User contexts are part of every jit cache key. So a function that is jitted inside
+    a module is traced anew for each call of the module, which has a number, and the
+    taps of two calls have different keys.
+
+    Args:
+        path: The path of the module in the model.
+
+    Yields:
+        The path below the enclosing module's, which is a scope already.
+    """
+    context = _context.value
+    if context is None:
+        yield "/".join(path)
+        return
+    outer = context.module
+    name = "/".join(path[len(outer) :] if path[: len(outer)] == outer else path)
+    scopes = (*context.scopes, name) if name else context.scopes
+    call = next(_thread.recording.calls)
+    with _context(context._replace(scopes=scopes, module=path, call=call)):
+        yield name
+
+
+@contextlib.contextmanager
 def record_taps(
-    patterns: tuple[str, ...] | None = None, *, retrace: bool = False
+    patterns: tuple[str, ...] | None = None,
+    *,
+    to_read: bool = False,
+    nested: bool = True,
 ) -> Iterator[Recording]:
     """Insert taps into the functions that are traced inside the `with` block.
 
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
-        retrace: Whether functions in JAX's cache are traced again.
+        to_read: Whether the program is traced to be read, and measures nothing.
+        nested: Whether the outer derivative measures taps inside those that the loss
+            takes itself. With `jax.checkpoint` there it would meet them twice.
 
     Yields:
         The recording of the taps.
     """
     outer = vars(_thread).copy()
     _thread.recording = recording = Recording()
+    context = Context(
+        patterns=patterns,
+        mesh_axes=frozenset(jax.sharding.get_abstract_mesh().manual_axes),
+        to_read=to_read,
+        nested=nested,
+    )
     try:
-        number = recording.number if retrace else None
-        with _scope_path(()), _patterns(patterns), _retraced(number):
+        with _context(context):
             yield recording
     finally:
         vars(_thread).clear()
@@ -138,7 +191,27 @@ def record_taps(
 
 def is_measuring() -> bool:
     """Return whether the current trace is measured, so that taps are inserted."""
-    return _scope_path.value is not None
+    return _context.value is not None
+
+
+def is_read() -> bool:
+    """Return whether the program is traced to be read, with its taps as equations.
+
+    Then derivatives by hand, in which taps are no equations, are not wanted.
+    """
+    context = _context.value
+    return context is not None and context.to_read
+
+
+def unmeasured() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which no taps are inserted."""
+    return _context(None)
+
+
+def outer_mesh_axes() -> frozenset[Any]:
+    """Return the axes of the `shard_map`s around `measure`."""
+    context = _context.value
+    return frozenset() if context is None else context.mesh_axes
 
 
 def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], Any]]:
@@ -167,19 +240,37 @@ def with_same_taps(branches: Sequence[Callable[[], Any]]) -> list[Callable[[], A
     return [numbered(branch) for branch in branches]
 
 
-def next_call_number() -> int | None:
-    """Count a call of a module and return its number; None if nothing measures."""
-    return next(_thread.recording.calls) if is_measuring() else None
+def note_hidden(logs: dict[str, Any]) -> dict[str, Any]:
+    """Return `logs`, from a backward pass whose taps an outer derivative does not see.
+
+    `measure` warns of them if the loss takes this derivative itself.
+    """
+    if is_measuring():
+        _thread.recording.hidden.update(logs)
+    return logs
+
+
+def measures_nested() -> bool:
+    """Return whether the outer derivative measures taps inside inner ones."""
+    return (_context.value or Context()).nested
+
+
+def new_mark() -> str:
+    """Return a key without a name, for `logs_in_order`; empty if nothing measures."""
+    return _numbered("") if is_measuring() else ""
 
 
 def new_key(name: str) -> str | None:
-    """Record a tap; return the start of its key, or None if no pattern matches."""
-    full_name = "/".join((*(_scope_path.value or ()), name))
-    recording = _thread.recording
-    recording.names[full_name] = None
-    patterns = _patterns.value
-    if patterns is not None and not any(
-        fnmatch.fnmatchcase(full_name, pattern) for pattern in patterns
+    """Return the start of the key of a tap; None if no pattern matches its name."""
+    context = _context.value or Context()
+    full_name = "/".join((*context.scopes, name))
+    if context.patterns is not None and not any(
+        fnmatch.fnmatchcase(full_name, pattern) for pattern in context.patterns
     ):
         return None
-    return f"{full_name}#{next(recording.taps)}.{recording.number}"
+    return _numbered(full_name)
+
+
+def _numbered(name: str) -> str:
+    recording = _thread.recording
+    return f"{name}#{next(recording.taps)}.{recording.number}"

@@ -1,10 +1,10 @@
 """Training: a pure step, all seeds in one program, and runs that lose nothing."""
 
 from jaxnets.training.batches import Batches, generated, shuffled
-from jaxnets.training.loop import History, NonFiniteLoss, first_nonfinite_layer, fit
+from jaxnets.training.loop import History, NonFiniteLoss, fit
 from jaxnets.training.losses import classification, regression
+from jaxnets.training.nonfinite import first_nonfinite_layer
 from jaxnets.training.program import Program, compile_program, random_key
-from jaxnets.training.recipe import Recipe, make_optimizer
 from jaxnets.training.step import (
     Loss,
     StepReport,
@@ -15,7 +15,8 @@ from jaxnets.training.step import (
     make_step,
     train_state,
 )
-from jaxnets.training.trainer import NonFiniteBatch, Trained, params_sha256, train
+from jaxnets.training.trainer.recipe import Recipe, make_optimizer
+from jaxnets.training.trainer.run import NonFiniteBatch, Trained, params_sha256, train
 
 
 __all__ = [

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.arguments import as_count, as_seed, check_callable, described
-from jaxnets.gradflow import measure
+from jaxnets.arguments import as_count, as_seed, described
 from jaxnets.training.arguments import check_optional_callable
+from jaxnets.training.nonfinite import NonFinite
 from jaxnets.training.program import Program, random_key
 from jaxnets.training.step import StepReport, TrainState
 
@@ -30,15 +31,56 @@ class History(NamedTuple):
     steps_per_epoch: int
 
 
+# By stage: what is not finite, and where that starts.
+_STAGES = {
+    "inputs": (
+        "A batch is not finite",
+        "The inputs or targets have NaN or infinities: look at the data.",
+    ),
+    "weights": (
+        "A weight is not finite",
+        "It was not before the update either. First such parameter: {layer}.",
+    ),
+    "forward": ("The loss is not finite", "First layer that is not finite: {layer}."),
+    "loss": (
+        "The loss is not finite",
+        "First layer that is not finite: none, only the loss.",
+    ),
+    "backward": (
+        "The gradient is not finite",
+        "The loss is finite. The gradient is not from the output of {layer} on, so "
+        "look at the derivative of what follows it.",
+    ),
+    "gradient": (
+        "The gradient is not finite",
+        "That of the output of every layer is finite. First such parameter: {layer}.",
+    ),
+    "update": (
+        "The update is not finite",
+        "The gradient is finite. First such parameter: {layer}.",
+    ),
+    "unknown": (
+        "The loss or a weight is not finite",
+        "First layer that is not finite: unknown, because the same steps, one by one, "
+        "gave finite numbers.",
+    ),
+}
+
+
 class NonFiniteLoss(Exception):
-    """A loss became NaN or infinite.
+    """A loss or a weight became NaN or infinite.
 
     Attributes:
         seed_index: Index of the seed among those of the program.
-        step: Number of updates before the loss that is not finite.
-        layer: The first tap, counted from the input, whose values are not finite in
-            that step; None if the values of all taps are finite.
+        step: Number of updates before the step with the first number that is not
+            finite.
+        layer: The path of the first layer or parameter that is not finite in that step;
+            None if it is the batch or the loss alone, or unknown.
         history: The history of the epochs before; None in the first epoch.
+        stage: What is not finite first, in the order of a step: `inputs` (the batch),
+            `weights` before the update, `forward` (the output of `layer`), `loss`,
+            `backward` (the gradient at the output of `layer`), `gradient` (of a
+            parameter), `update`; or `unknown`.
 
     Example:
         >>> from jaxnets.training import NonFiniteLoss
@@ -47,17 +89,26 @@ class NonFiniteLoss(Exception):
     """
 
     def __init__(
-        self, seed_index: int, step: int, layer: str | None, history: History | None
+        self,
+        seed_index: int,
+        step: int,
+        layer: str | None,
+        history: History | None,
+        stage: str = "forward",
     ):
+        if stage == "forward" and layer is None:
+            stage = "loss"
+        what, where = _STAGES[stage]
         super().__init__(
-            f"The loss is not finite at step {step} (seed number {seed_index}). First "
-            f"layer that is not finite: {layer or 'none, only the loss'}. Lower the "
-            "learning rate, clip the gradient, or normalise the layers."
+            f"{what} at step {step} (seed number {seed_index}). "
+            f"{where.format(layer=layer)} Lower the learning rate, clip the gradient, "
+            "or normalise the layers."
         )
         self.seed_index = seed_index
         self.step = step
         self.layer = layer
         self.history = history
+        self.stage = stage
 
 
 def fit(
@@ -82,7 +133,7 @@ def fit(
         The final states and the `History` of all epochs.
 
     Raises:
-        NonFiniteLoss: If the loss of a seed is not finite.
+        NonFiniteLoss: If the loss of a seed is not finite, or a weight after an epoch.
         TypeError: If an argument has the wrong type.
         ValueError: If `epochs` is below 1, or `data_seed` not from 0 to 2^32 - 1.
 
@@ -121,10 +172,9 @@ def fit(
     for number in range(1, epochs + 1):
         batches = program.batches(jax.random.fold_in(key, number))
         after, report = program.epoch(state, batches)
-        if not np.isfinite(report.loss).all():
-            raise _nonfinite_loss(
-                program, state, batches, np.asarray(report.loss), seen
-            )
+        failure = _failure(report.loss, state.params, after.params)
+        if failure is not None:
+            raise _nonfinite_loss(program, state, batches, failure, seen)
         state = after
         figures = {
             f"{name}_{figure}": np.asarray(value)
@@ -144,50 +194,36 @@ def _history(seen: list[tuple[StepReport, dict[str, np.ndarray]]]) -> History:
     return History(reports, figures, seen[0][0].loss.shape[1])
 
 
-def _nonfinite_loss(program, state, batches, losses, seen) -> NonFiniteLoss:
-    """Return the error for the first step of `losses` that is not finite."""
-    bad_steps, bad_seeds = np.nonzero(~np.isfinite(losses).T)
-    step, seed_index = int(bad_steps[0]), int(bad_seeds[0])
+def _failure(losses: Any, before: Any, after: Any) -> tuple[int, int] | None:
+    """Return the step and the seed of the first loss or weight that is not finite.
+
+    Weights count only after the epoch, and not if they were not finite before it.
+    """
+    finite = np.isfinite(losses)
+    finite[:, -1] &= _finite_seeds(after) | ~_finite_seeds(before)
+    steps, seeds = np.nonzero(~finite.T)
+    return (int(steps[0]), int(seeds[0])) if len(steps) else None
+
+
+@jax.jit
+def _finite_by_array(tree: Any) -> list[jax.Array]:
+    axes = lambda array: tuple(range(1, array.ndim))
+    return [jnp.isfinite(a).all(axes(a)) for a in jax.tree.leaves(tree)]
+
+
+def _finite_seeds(params: Any) -> np.ndarray:
+    """Return for each seed whether all its weights are finite."""
+    return np.all(_finite_by_array(params), axis=0)
+
+
+def _nonfinite_loss(program, state, batches, failure, seen) -> NonFiniteLoss:
+    """Return the error for an epoch in which a step of a seed failed."""
+    step, seed_index = failure
     of_seed = jax.tree.map(lambda array: array[seed_index], state)
-    objective, arguments = program.replay(of_seed, batches, step)
-    layer = first_nonfinite_layer(objective, *arguments)
+    found = program.first_nonfinite(of_seed, batches)
+    found = found or NonFinite(step, "unknown", None)
     history = _history(seen) if seen else None
     before = history.reports.loss.shape[1] if history else 0
-    return NonFiniteLoss(seed_index, before + step, layer, history)
-
-
-def first_nonfinite_layer(objective: Callable, *arguments: Any) -> str | None:
-    """Return the first tap, counted from the input, with values that are not finite.
-
-    Args:
-        objective: `objective(params, ...) -> (loss, aux)`, which calls taps.
-        *arguments: Its arguments.
-
-    Returns:
-        The name of the tap, with the index of the layer or time step if the tap is in
-        a loop; None if the values of all taps are finite.
-
-    Raises:
-        TypeError: If `objective` is not a function.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxnets.gradflow import tap
-        >>> from jaxnets.training import first_nonfinite_layer
-        >>> def objective(w):
-        ...     h = tap(jnp.exp(w), "first")
-        ...     return jnp.sum(tap(jnp.exp(h), "second")), None
-        >>> first_nonfinite_layer(objective, jnp.array([10.0]))
-        'second'
-    """
-    wanted = "a function `objective(params, ...) -> (loss, aux)`"
-    check_callable("objective", objective, wanted)
-    # Not under jit, which would return the taps in the order of their names.
-    flow = measure(objective, *arguments, has_aux=True)
-    for name, response in flow.responses.items():
-        bad = np.flatnonzero(np.asarray(response.nonfinite_fraction) > 0)
-        if bad.size and response.nonfinite_fraction.ndim:
-            return f"{name}, number {bad[0]} of {response.nonfinite_fraction.size}"
-        if bad.size:
-            return name
-    return None
+    return NonFiniteLoss(
+        seed_index, before + found.step, found.place, history, found.stage
+    )

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
 from jaxnets.arguments import as_seed, check_callable, list_or_none
@@ -18,13 +17,14 @@ from jaxnets.training.arguments import (
     leading_axis,
 )
 from jaxnets.training.batches import Batches
+from jaxnets.training.nonfinite import NonFinite, first_nonfinite
 from jaxnets.training.step import (
     Loss,
+    Optimizer,
     StepReport,
     TrainState,
     Watch,
     make_evaluation,
-    make_objective,
     make_step,
     train_state,
 )
@@ -45,9 +45,9 @@ class Program(NamedTuple):
             leading axes `(seeds, steps)`.
         evaluate: `evaluate(state, batch) -> {figure: (seeds,)}` in evaluation mode,
             compiled once for each shape of `batch`.
-        replay: `replay(state, batches, steps) -> (objective, arguments)` repeats the
-            first `steps` updates of an epoch for one seed, and returns the objective of
-            the next update with its arguments.
+        first_nonfinite: `first_nonfinite(state, batches)` repeats an epoch for one seed
+            up to the first number that is not finite; it returns its `step`, `stage`
+            and `place`, or None.
         compile_seconds: Seconds that tracing and compiling took.
     """
 
@@ -56,14 +56,14 @@ class Program(NamedTuple):
     batches: Batches
     epoch: Callable[[TrainState, Any], tuple[TrainState, StepReport]]
     evaluate: Callable[[TrainState, Any], dict[str, jax.Array]]
-    replay: Callable[[TrainState, Any, int], tuple[Callable, tuple]]
+    first_nonfinite: Callable[[TrainState, Any], NonFinite | None]
     compile_seconds: float
 
 
 def compile_program(
     make_model: Callable[[nnx.Rngs], nnx.Module],
     loss: Loss,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     batches: Batches,
     *,
     seeds: Sequence[int],
@@ -100,8 +100,7 @@ def compile_program(
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
-        >>> import optax
-        >>> from flax import nnx
+        >>>         >>> from flax import nnx
         >>> from jaxnets.data import Labelled
         >>> from jaxnets.training import compile_program, regression, shuffled
         >>> data = Labelled(jnp.ones((6, 2)), jnp.ones((6, 1)))
@@ -141,18 +140,17 @@ def compile_program(
     def evaluate(state: TrainState, batch: Any) -> dict[str, jax.Array]:
         return over(lambda one: make_evaluation(graphdef, loss)(one, batch))(state)
 
-    def replay(state: TrainState, drawn: Any, steps: int):
-        before = jax.tree.map(lambda array: array[:steps], drawn)
-        state, _ = jax.lax.scan(step, state, before)
-        batch = jax.tree.map(lambda array: array[steps], drawn)
-        return make_objective(graphdef, loss), (state.params, state.rest, batch)
+    def locate(state: TrainState, drawn: Any) -> NonFinite | None:
+        return first_nonfinite(
+            graphdef, loss, make_step(graphdef, loss, optimizer), state, drawn
+        )
 
     drawn = batches(random_key(0))
     leading_axis("What `batches` returned", drawn, "one entry for each step")
     compiled = jax.jit(epoch).lower(initial, drawn).compile()
     seconds = time.perf_counter() - started
     return Program(
-        graphdef, initial, batches, compiled, jax.jit(evaluate), replay, seconds
+        graphdef, initial, batches, compiled, jax.jit(evaluate), locate, seconds
     )
 
 

@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxnets.arguments import described
 from jaxnets.gradflow import ResponseStats, Schedule, TapStats, measure
+from jaxnets.gradflow.capture.classes import insert_taps
 from jaxnets.training.arguments import (
     check_boolean,
     check_graphdef,
@@ -23,6 +24,8 @@ from jaxnets.training.arguments import (
 
 
 Loss = Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
+# `MultiSteps` has the functions of a transform without being one.
+Optimizer = optax.GradientTransformation | optax.MultiSteps
 Watch = Callable[[dict[str, TapStats], dict[str, ResponseStats]], Any]
 
 
@@ -80,7 +83,7 @@ class StepReport(NamedTuple):
 
 
 def train_state(
-    model: nnx.Module, optimizer: optax.GradientTransformation
+    model: nnx.Module, optimizer: Optimizer
 ) -> tuple[nnx.GraphDef, TrainState]:
     """Split a module into its graph definition and a fresh `TrainState`.
 
@@ -156,7 +159,7 @@ def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
 def make_step(
     graphdef: nnx.GraphDef,
     loss: Loss,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     *,
     watch: Watch | None = None,
     schedule: Schedule | None = None,
@@ -166,10 +169,16 @@ def make_step(
     Args:
         graphdef: The graph definition of the module, from `train_state`.
         loss: `loss(model, batch) -> (scalar, {name: figure})`.
-        optimizer: Any Optax transform.
-        watch: `watch(taps, responses) -> pytree` selects the statistics of the module's
-            taps (see `jaxnets.gradflow.measure`) that are reported. The others are not
-            computed. None measures nothing.
+        optimizer: Any Optax transform. Its `update` also gets `value`, the loss;
+            `grad`, the gradient; and `value_fn`, a function of the parameters that
+            returns the loss on this batch. Transforms such as
+            `optax.contrib.reduce_on_plateau` and `optax.lbfgs` need them; the others do
+            not see them.
+        watch: `watch(taps, responses) -> pytree` selects the statistics that are
+            reported; the others are not computed. They are those of the network's own
+            taps (see `jaxnets.gradflow.measure`). A network without any, such as one of
+            Flax's own layers, is tapped at the output of every module, under its path
+            (see `jaxnets.gradflow.measure_module`). None measures nothing.
         schedule: The steps to measure in, such as `jaxnets.gradflow.every(64)`; None
             measures in all. The other steps run without measuring. Under `jax.vmap`
             over states every step runs both ways; under `jax.lax.map` it does not.
@@ -199,6 +208,7 @@ def make_step(
     """
     objective = make_objective(graphdef, loss)
     check_optimizer(optimizer)
+    optimizer = _with_extra_arguments(optimizer)
     check_optional_callable("watch", watch, "`watch(taps, responses)`")
     check_optional_callable("schedule", schedule, "of the step, such as `every(64)`")
 
@@ -208,7 +218,11 @@ def make_step(
         return value, figures, rest, grads, None
 
     def watching(watch: Watch, *arguments):
-        flow = measure(objective, *arguments, has_aux=True)
+        tapped = objective
+        own = lambda *arguments: measure(objective, *arguments, has_aux=True).taps
+        if not jax.eval_shape(own, *arguments):
+            tapped = make_objective(graphdef, with_module_taps(loss))
+        flow = measure(tapped, *arguments, has_aux=True)
         value, (figures, rest), grads, taps, responses = flow
         return value, figures, rest, grads, watch(taps, responses)
 
@@ -229,12 +243,41 @@ def make_step(
         value, figures, rest, grads, watched = differentiated(
             state.step, state.params, state.rest, batch
         )
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates, opt_state = optimizer.update(
+            grads,
+            state.opt_state,
+            state.params,
+            value=value,
+            grad=grads,
+            value_fn=lambda params: objective(params, state.rest, batch)[0],
+        )
         params = cast(nnx.State, optax.apply_updates(state.params, updates))
         state = TrainState(params, rest, opt_state, state.step + 1)
         return state, StepReport(value, figures, watched)
 
     return step
+
+
+def with_module_taps(loss: Loss) -> Loss:
+    """Return `loss` with a tap at the output of every module, under its path.
+
+    The model is changed, so it must be a copy, as that of `make_objective` is.
+    """
+
+    def tapped(model, batch):
+        insert_taps(model)
+        return loss(model, batch)
+
+    return tapped
+
+
+def _with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """Return `optimizer` as a transform that takes extra arguments or ignores them."""
+    if isinstance(optimizer, optax.MultiSteps):
+        # It takes them, but Optax's own conversion would leave them out.
+        update: Any = optimizer.update
+        return optax.GradientTransformationExtraArgs(optimizer.init, update)
+    return optax.with_extra_args_support(optimizer)
 
 
 def check_state(state: Any) -> None:

@@ -1,5 +1,7 @@
 """ResNet-20 from Flax's own layers: `jaxnets check resnet.py`."""
 
+import itertools
+
 import jax
 import optax
 from flax import nnx
@@ -18,14 +20,16 @@ class Block(nnx.Module):
         self.norm1 = nnx.BatchNorm(outputs, rngs=rngs)
         self.conv2 = nnx.Conv(outputs, outputs, **conv)
         self.norm2 = nnx.BatchNorm(outputs, rngs=rngs)
-        self.shortcut = None
-        if inputs != outputs:
-            self.shortcut = nnx.Conv(inputs, outputs, (1, 1), stride, rngs=rngs)
+        self.shortcut = (
+            nnx.identity
+            if inputs == outputs
+            else nnx.Conv(inputs, outputs, (1, 1), stride, rngs=rngs)
+        )
 
     def __call__(self, x):
         """Return the images after the block."""
         y = self.norm2(self.conv2(nnx.relu(self.norm1(self.conv1(x)))))
-        return nnx.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        return nnx.relu(y + self.shortcut(x))
 
 
 class ResNet(nnx.Module):
@@ -37,7 +41,7 @@ class ResNet(nnx.Module):
         self.blocks = nnx.List(
             [
                 Block(inputs, outputs, outputs // inputs, rngs=rngs)
-                for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+                for inputs, outputs in itertools.pairwise(sizes)
             ]
         )
         self.head = nnx.Linear(64, classes, rngs=rngs)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.functional import cases_normalization
+from tests.functional import cases_distribution, cases_normalization
 from tests.functional.convolution import cases as cases_conv
+from tests.functional.kinds import KINDS, each_kind
 from tests.functional.pooling import cases as cases_pool
 from tests.functional.recurrence import cases as cases_recurrent
 
@@ -31,6 +32,13 @@ MAPPED = [
     pytest.param(case, which, id=f"{case.name}-{which}")
     for case in CASES
     for which in (["all", "first", "last"] if len(case.arrays) > 1 else ["last"])
+    if which != "first" or case.name in KINDS
+]
+HALF = [
+    pytest.param(case, dtype, id=f"{case.name}-{dtype}")
+    for case in CASES
+    for dtype in ("bfloat16", "float16")
+    if dtype != "float16" or case.name in KINDS
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -77,6 +85,7 @@ def assert_close(actual, expected, tolerance):
 
 def test_every_name_is_unique():
     assert len(FORWARD) == len(CASES)
+    assert {case.name for case in [*CASES, *cases_distribution.CASES]} >= KINDS
 
 
 @every_case
@@ -169,7 +178,7 @@ def test_forward_mode_agrees_with_reverse(case):
     np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-4)
 
 
-@every_case
+@each_kind(CASES)
 def test_second_order_is_the_slope_of_the_gradient(case):
     with jax.enable_x64(True):
         arrays = [np.asarray(a, np.float64) for a in case.arrays]
@@ -197,8 +206,7 @@ def test_second_order_is_the_slope_of_the_gradient(case):
             assert_close(scaled, [slope / scale for slope in slopes], 1e-5)
 
 
-@every_case
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bf16", "f16"])
+@pytest.mark.parametrize(("case", "dtype"), HALF)
 def test_half_precision_keeps_its_dtype_and_value(case, dtype):
     arrays = [a.astype(dtype) for a in case.arrays]
     if not case.half_precision:
@@ -219,7 +227,7 @@ def test_float64_keeps_its_dtype(case):
     assert_close(floats(actual), floats(FORWARD[case.name](*case.arrays)), 1e-4)
 
 
-@every_case
+@each_kind(CASES)
 def test_scan_over_calls_keeps_value_and_gradient(case):
     def twice(*arrays):
         def body(total, scale):

@@ -62,6 +62,40 @@ def test_shard_map_between_two_loops(outer, time):
     np.testing.assert_allclose(norms, scales * np.asarray(single), rtol=1e-6)
 
 
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_measure_inside_shard_map_is_that_of_each_shard(check_vma):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+    x = np.arange(1.0, 13.0, dtype=np.float32).reshape(2, 6)
+
+    def norms(x):
+        loss = lambda w: tap(steps(w, x), "last") ** 2
+        taps = measure(loss, np.float32(2.0)).taps
+        return jax.tree.map(lambda a: a[None], [taps["h"].norm, taps["last"].norm])
+
+    sharded = jax.shard_map(
+        norms,
+        mesh=mesh,
+        in_specs=spec("data"),
+        out_specs=spec("data"),
+        check_vma=check_vma,
+    )
+    of_time, last = jax.jit(sharded)(x)
+    assert of_time.shape == (2, 6) and last.shape == (2,)
+    expected = [norms(row[None]) for row in x]
+    np.testing.assert_allclose(of_time, [e[0][0] for e in expected], rtol=1e-6)
+    np.testing.assert_allclose(last, [e[1][0] for e in expected], rtol=1e-6)
+
+
+def test_keys_of_earlier_traces_inside_another_function_are_in_order():
+    f = jax.jit(lambda w: tap(2.0 * w, "f"))
+    g = jax.jit(lambda w: tap(3.0 * w, "g"))
+    measure(lambda w: jnp.sum(f(g(w))), jnp.ones(1))
+    nested = jax.jit(lambda w: jnp.sum(tap(g(f(w)), "a")))
+    for _ in range(2):
+        assert list(measure(nested, jnp.ones(1)).taps) == ["f", "g", "a"]
+
+
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
 def test_recurrent_layers_give_the_adjoint_of_every_step(kind, rng):
     batch, time, features, hidden = 2, 5, 3, 4

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
-from jaxnets.gradflow import measure, scope, tap
+from jaxnets.gradflow import measure, measure_module, scope, tap
 
 
 def step(w_hh, h, x_t):
@@ -53,6 +54,37 @@ def assert_is_value_and_grad(flow, loss, *arguments):
     )
 
 
+def test_repeated_calls_that_are_not_jitted_compile_nothing(w_hh, xs):
+    """Else each call takes seconds, and the memory of its programs is never freed."""
+    inner = jax.jit(lambda w, x: tap(jnp.tanh(x @ w), "inner"))
+    model = nnx.Linear(5, 5, rngs=nnx.Rngs(0))
+
+    def loss(w, xs):
+        return jnp.mean(inner(tap(2.0 * w, "first"), tap(jnp.tanh(xs @ w), "second")))
+
+    apply = nnx.jit(lambda model, xs: model(xs))
+
+    def measured():
+        # A new function each time, as in a notebook.
+        measure_module(lambda model, xs: jnp.mean(apply(model, xs)), model, xs)
+        return list(measure(lambda *args: loss(*args), w_hh, xs).taps)
+
+    compiled = []
+
+    def listen(event, *_, **__) -> None:
+        if "compile" in event:
+            compiled.append(event)
+
+    names = [measured(), measured()]
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        names += [measured() for _ in range(3)]
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled == []
+    assert names == [["first", "second", "inner"]] * 5
+
+
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["eager", "jit"])
 def test_a_scan_gives_one_norm_per_step(transform, w_hh, xs):
     flow = transform(lambda w, xs: measure(rnn_loss, w, xs))(w_hh, xs)
@@ -73,6 +105,15 @@ def test_every_statistic_against_an_explicit_cotangent(rng):
     np.testing.assert_allclose(stats.max_abs, cotangent.max(), rtol=1e-6)
     np.testing.assert_allclose(stats.zero_fraction, (cotangent == 0).mean())
     assert stats.nonfinite_fraction == 0
+
+
+def test_dead_units_of_every_step(xs):
+    flow = measure(lambda x: jnp.sum(jax.vmap(lambda x: tap(x, "x"))(x)), xs)
+    assert flow.responses["x"].dead_fraction.shape == (7,)
+    alive = np.tril(np.ones((3, 4), np.float32))[:, None] * np.ones((3, 2, 1), "f")
+    scan = lambda w: jax.lax.scan(lambda h, a: (h + tap(w * a, "a"), None), w, alive)
+    flow = measure(lambda w: jnp.sum(scan(w)[0]), jnp.ones((2, 4)))
+    np.testing.assert_allclose(flow.responses["a"].dead_fraction, [0.75, 0.5, 0.25])
 
 
 def test_vmap_inside_the_loss_gives_one_norm_per_example(w_hh, rng):
@@ -185,12 +226,13 @@ def test_measuring_costs_only_the_scalars(rng):
 
     plain = temporary_bytes(jax.value_and_grad(rnn_loss))
     measured = temporary_bytes(lambda w, xs: measure(rnn_loss, w, xs))
-    # Eleven statistics a step, and the working space of the sums of one step.
-    assert measured - plain <= 11 * 4 * time + 4 * 4 * batch * hidden
+    # Twelve statistics a step, and the working space of the sums of one step.
+    assert measured - plain <= 12 * 4 * time + 4 * 4 * batch * hidden
 
 
 def test_responses_are_statistics_of_the_forward_pass(rng):
     w = rng.normal(size=(3, 4)).astype(np.float32)
+    w[:, 1], w[0, 2] = -1.0, 2.0
     flow = measure(lambda w: jnp.sum(tap(jnp.maximum(w, 0.0), "relu")), w)
     stats = flow.responses["relu"]
     expected = np.maximum(w, 0)
@@ -200,6 +242,7 @@ def test_responses_are_statistics_of_the_forward_pass(rng):
     np.testing.assert_allclose(stats.zero_fraction, (expected == 0).mean())
     np.testing.assert_allclose(stats.saturated_fraction, (expected > 0.97).mean())
     assert stats.saturated_fraction > 0
+    assert stats.dead_fraction == (expected == 0).all(0).mean() > 0
     assert stats.nonfinite_fraction == 0
 
 

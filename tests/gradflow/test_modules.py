@@ -1,9 +1,10 @@
 """`measure_module` against explicit cotangents and `nnx.value_and_grad`."""
 
 import abc
+import functools
 import threading
 import types
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from flax import nnx
 
 from jaxnets import nn
 from jaxnets.gradflow import measure_module, tap
+from jaxnets.gradflow.capture.changes import changes_loss
 from tests.oracles import gradflow as oracle
 
 
@@ -101,7 +103,8 @@ def sequences(rng):
 CELLS = {
     nnx.SimpleCell: ["cell"],
     nnx.GRUCell: ["cell"],
-    nnx.LSTMCell: ["cell/0/0", "cell/0/1"],
+    nnx.LSTMCell: ["cell/c", "cell/h"],
+    nnx.OptimizedLSTMCell: ["cell/c", "cell/h"],
 }
 
 
@@ -276,14 +279,9 @@ class Maps(Protocol):
     def __call__(self, x: jax.Array) -> jax.Array: ...
 
 
-class OfBoth(type(Maps), type(nnx.Module)):
-    """The metaclass of a module with a protocol."""
-
-
-# Pyright holds the order of these bases to be inconsistent.
+# Pyright knows no class with these two kinds of base.
+OfBoth: Any = type("OfBoth", (type(Maps), type(nnx.Module)), {})
 Promised: Any = OfBoth("Promised", (Maps, nnx.Module), {})
-
-
 Kind = TypeVar("Kind")
 
 
@@ -390,8 +388,123 @@ def test_the_model_stays_as_it_is_when_the_loss_raises_and_in_threads(images):
     assert [list(met[name]) for name in (0, 1)] == [["conv", "__call__"]] * 2
 
 
+class Coder(nnx.Module):
+    """Has public methods beside `__call__`."""
+
+    def __init__(self):
+        self.inner = nnx.Linear(3, 3, rngs=nnx.Rngs(0))
+        self.embed = nnx.Embed(3, 3, rngs=nnx.Rngs(1))
+        self.extra = nnx.Cache(jnp.ones(3))
+
+    @property
+    def scale(self):
+        return self.extra[...]
+
+    @staticmethod
+    def double(x):
+        return 2 * x
+
+    def weights(self):
+        return self.inner.kernel[...]
+
+    def _encode(self, x):
+        return self.double(self.inner(x)) * self.scale
+
+    encode: Any = nnx.jit(_encode)
+
+    def _hidden(self, x):
+        return self.embed.attend(x)
+
+    def __call__(self, x, mask=None, *, mode="sum"):
+        assert mode in ("sum", "mean")
+        y = self._hidden(self.encode(x)) @ self.weights()
+        return y if mask is None else y * mask
+
+
+def test_other_public_methods_are_tapped():
+    loss = lambda model, x: jnp.sum(model(x)) + jnp.sum(model.encode(x) ** 2)
+    model, x = Coder(), jnp.ones((2, 3))
+    flow = measure_module(loss, model, x)
+    names = ["inner", "encode", "embed/attend", "__call__", "inner#2", "encode#2"]
+    assert list(flow.taps) == names
+    expected = 2 * model.encode(x)
+    np.testing.assert_allclose(flow.taps["encode#2"].norm, norm(expected), rtol=1e-5)
+
+
+def test_keyword_arguments_and_what_is_differentiated():
+    def loss(model, x, other, *, mask, mode):
+        y = model(x, mask=mask, mode=mode) + other(x)
+        return jnp.mean(y**2), y
+
+    model, other, x = Coder(), nnx.Linear(3, 3, rngs=nnx.Rngs(2)), jnp.ones((2, 3))
+    options = {"mask": jnp.array([1.0, 0.0, 1.0]), "mode": "mean"}
+
+    def assert_is_of_flax(of_flax, **how):
+        measured = jitted(loss, model, x, other, has_aux=True, **how, **options)
+        # Flax's own needs every argument to have a position.
+        bound = functools.partial(loss, **options)
+        plain = nnx.value_and_grad(bound, argnums=of_flax, has_aux=True)
+        (value, aux), grads = plain(model, x, other)
+        np.testing.assert_allclose(measured.value, value, rtol=1e-5)
+        np.testing.assert_allclose(measured.aux, aux, rtol=1e-4)
+        assert_equal_trees(measured.grads, grads)
+        return list(measured.taps)
+
+    assert "0/encode" in assert_is_of_flax((0, 2), argnums=(0, 2))
+    states = (nnx.DiffState(0, nnx.Cache), nnx.DiffState(2, nnx.PathContains("bias")))
+    assert "2" in assert_is_of_flax(states, argnums=states)
+    assert "encode" in assert_is_of_flax(nnx.DiffState(0, nnx.Cache), wrt=nnx.Cache)
+    assert "encode" in assert_is_of_flax(1, argnums=1)
+
+
+def test_outputs_in_a_named_tuple_have_its_field_names():
+    class Pair(NamedTuple):
+        mean: jax.Array
+        scale: jax.Array
+
+    class Gaussian(nnx.Module):
+        def __call__(self, x):
+            return Pair(2 * x, jnp.exp(x))
+
+    loss = lambda model, x: jnp.sum(x * sum(model(x)))
+    flow = measure_module(loss, Gaussian(), jnp.ones(3), argnums=1)
+    assert list(flow.taps) == ["__call__/mean", "__call__/scale"]
+
+
+class Asking(nnx.Module):
+    """A forward pass that asks for the class of a layer."""
+
+    def __init__(self, exactly):
+        self.layer = nnx.Linear(3, 3, rngs=nnx.Rngs(0))
+        self.exactly = exactly
+
+    def __call__(self, x, is_large=True):
+        exact = type(self.layer) is nnx.Linear
+        known = exact if self.exactly else isinstance(self.layer, nnx.Linear)
+        return self.layer(x) if known and is_large else x
+
+
+def test_whether_taps_change_the_loss(images):
+    loss = lambda model, x: jnp.sum(model(x))
+    assert changes_loss(loss, Asking(exactly=True), jnp.ones(3))
+    assert not changes_loss(loss, Asking(exactly=False), jnp.ones(3))
+    # Randomness, state, and a condition that cannot be traced.
+    model = Convolutions(blocks_of_flax(nnx.Rngs(0))[:1], nnx.Rngs(1))
+    assert not changes_loss(mean_square, model, images)
+    assert jax.tree.leaves(nnx.state(model, nnx.RngCount)) == [0]
+    eager = lambda model, x: jnp.sum(model(x, is_large=bool(x[0] > 0)))
+    assert changes_loss(eager, Asking(exactly=True), jnp.ones(3))
+    assert not changes_loss(eager, Asking(exactly=False), jnp.ones(3))
+
+
 def test_errors(images):
     model = Residual(3, nnx.Rngs(0))
+    for argnums in ("0", 1.0, (True,)):
+        with pytest.raises(TypeError, match=r"`argnums` is .*; wanted a number"):
+            measure_module(mean_square, model, images, argnums=argnums)
+    for argnums in (2, (0, 0), -3):
+        with pytest.raises(ValueError, match=r"`argnums` is .*different numbers below"):
+            measure_module(mean_square, model, images, argnums=argnums)
     with pytest.raises(TypeError, match=r"`model` is of type function; .*`jaxnets"):
         measure_module(mean_square, lambda x: x, images)
     with pytest.raises(ValueError, match=r"`only` is 'dense'.* of conv, __call__\."):

@@ -11,7 +11,7 @@ import pytest
 
 from jaxnets import functional as F
 from jaxnets.gradflow import ResponseStats, measure, scope, tap
-from jaxnets.tap import taps
+from jaxnets.tap import primitive, taps
 
 
 def tanh_rnn(w_hh, xs, tapped=True):
@@ -67,8 +67,9 @@ def test_responses_that_are_not_used_are_not_computed(
     norm = lambda flow: flow.taps["h"].norm
     both = lambda flow: (norm(flow), flow.responses["h"])
     norm_alone, with_responses = program(norm), program(both)
-    nothing = ResponseStats(*[jnp.zeros(())] * 7)
-    monkeypatch.setattr(taps, "summarise_response", lambda x: nothing)
+    nothing = ResponseStats(*[jnp.zeros(())] * 8)
+    for module in (primitive, taps):
+        monkeypatch.setattr(module, "summarise_response", lambda *_: nothing)
     assert program(norm) == norm_alone
     assert program(both).count("reduce(") < with_responses.count("reduce(")
 
@@ -105,10 +106,64 @@ def test_a_scope_without_a_name_is_an_error():
         pass
 
 
-def test_forward_mode_of_a_measured_tap_names_it():
-    slope = lambda w: jax.jvp(jax.jit(lambda w: tap(w, "h") ** 2), (w,), (w,))[1]
-    with pytest.raises(TypeError, match="`tap` 'h' is measured, which does not"):
-        measure(slope, jnp.ones(()))
+@pytest.mark.parametrize(
+    "transform",
+    [jax.grad, jax.jacfwd, jax.jacrev, lambda f: lambda x: jax.linearize(f, x)[1](x)],
+    ids=["grad", "jacfwd", "jacrev", "linearize"],
+)
+def test_a_tap_inside_an_inner_derivative_has_the_outer_cotangent(transform):
+    x = jnp.arange(1.0, 4.0)
+
+    def loss(w, offset=None):
+        def inner(x):
+            y = w * x
+            y = tap(y, "y") if offset is None else y + offset
+            return jnp.sum(jnp.tanh(y) ** 3)
+
+        return jnp.sum(transform(inner)(x) ** 2)
+
+    w, zeros = np.float32(0.5), jnp.zeros(3)
+    flow = jax.jit(lambda w: measure(loss, w))(w)
+    value, (slope, cotangent) = jax.value_and_grad(loss, (0, 1))(w, zeros)
+    np.testing.assert_allclose(flow.value, value, rtol=1e-5)
+    np.testing.assert_allclose(flow.grads, slope, rtol=1e-5)
+    np.testing.assert_allclose(
+        flow.taps["y"].norm, np.linalg.norm(cotangent), rtol=1e-5
+    )
+
+
+def test_a_tap_that_is_recomputed_inside_an_inner_derivative_is_named():
+    body = jax.checkpoint(lambda w: jnp.tanh(tap(2.0 * w, "twice")) ** 2)
+
+    def loss(w):
+        value, slope = jax.value_and_grad(lambda w: body(tap(w, "w")))(w)
+        return tap(3.0 * w, "after") + value + slope**2
+
+    with pytest.warns(UserWarning, match=r"The taps w, twice are inside .*checkpoint"):
+        flow = measure(loss, jnp.float32(0.3))
+    np.testing.assert_allclose(flow.grads, jax.grad(loss)(0.3), rtol=1e-5)
+    assert list(flow.taps) == ["after"]
+
+
+def test_layers_with_a_backward_pass_of_their_own_inside_a_derivative(rnn_arguments):
+    xs = rnn_arguments[1][:2]
+    params = F.RNNParams(jnp.eye(5), 0.3 * jnp.ones((5, 5)), jnp.zeros(5))
+
+    def norms(implementation):
+        def energy(xs):
+            _, ys = F.rnn(params, xs, implementation=implementation)
+            return jnp.sum(tap(ys, "ys") ** 2)
+
+        loss = lambda xs: jnp.sum(jax.grad(energy)(xs) ** 2)
+        measured = jax.jit(lambda xs: measure(loss, xs).taps)(xs)
+        return {name: stats.norm for name, stats in measured.items()}
+
+    with pytest.warns(UserWarning, match="The taps h are inside a derivative"):
+        in_place = norms("in_place")
+    split, plain = norms("split"), norms("scan")
+    assert list(split) == list(plain) == ["h", "ys"] and list(in_place) == ["ys"]
+    for name, expected in plain.items():
+        np.testing.assert_allclose(split[name], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_second_order_through_a_measured_program(rnn_arguments):

@@ -80,6 +80,17 @@ def wait_until_drawn(browser, scheme):
     WebDriverWait(browser, 60).until(lambda b: b.execute_script(drawn) == scheme)
 
 
+def unfold(browser, scheme):
+    """Open everything that is folded and wait until its charts are drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.execute_script(
+        "document.querySelectorAll('details').forEach(fold => { fold.open = true; })"
+    )
+    wait = "return document.querySelectorAll(`.chart:not([data-drawn=%s])`).length"
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script(wait % scheme) == 0)
+
+
 def requested(browser):
     messages = [json.loads(e["message"]) for e in browser.get_log("performance")]
     return [
@@ -92,6 +103,13 @@ def requested(browser):
 @pytest.mark.parametrize("width, scheme", [(390, "light"), (1280, "dark")])
 def test_it_draws_from_disk_alone(browser, page, width, scheme):
     open_page(browser, page, width, scheme)
+    folded = browser.execute_script(
+        "return [...document.querySelectorAll('details:not([open]) .chart')].map("
+        " chart => chart.childElementCount)"
+    )
+    # What is folded is not drawn before it is opened.
+    assert len(folded) > 10 and max(folded) == 0
+    unfold(browser, scheme)
     marks = browser.execute_script(
         "return [...document.querySelectorAll('.chart')].map(chart =>"
         " chart.querySelectorAll("
@@ -131,6 +149,7 @@ def hover(browser, figure):
 @pytest.mark.parametrize("figure", ["gradient-by-block", "gradient-explorer"])
 def test_hovering_shows_the_values(browser, page, figure):
     open_page(browser, page, 1280, "light")
+    unfold(browser, "light")
     shown = hover(browser, f"depth-{figure}")
     assert shown["network"] in STUDIES["depth"].families
     assert shown["line"] in ("measured", "theory")
@@ -141,6 +160,7 @@ def test_hovering_shows_the_values(browser, page, figure):
 
 def test_hovering_shows_the_numbers_of_a_cell(browser, page):
     open_page(browser, page, 1280, "dark")
+    unfold(browser, "dark")
     shown = hover(browser, "depth-gradient-over-training")
     assert shown["network"] == "plain"
     assert 5 < int(shown["block, counted from the input"]) < 25
@@ -163,6 +183,7 @@ def test_the_explorer_follows_the_controls(browser, page):
     from selenium.webdriver.support.ui import WebDriverWait
 
     open_page(browser, page, 1280, "light")
+    unfold(browser, "light")
     find = lambda selector: browser.find_element(
         By.CSS_SELECTOR, f"#depth-gradient-explorer {selector}"
     )
@@ -203,6 +224,7 @@ def test_a_heat_map_shows_the_depth_that_is_chosen(browser, page):
     from selenium.webdriver.support.ui import WebDriverWait
 
     open_page(browser, page, 390, "dark")
+    unfold(browser, "dark")
     assert len(colours(browser)) == 32 * len(STEPS)
     control = "#depth-gradient-over-training select"
     browser.find_element(By.CSS_SELECTOR, control).send_keys(Keys.ARROW_UP)
@@ -227,3 +249,33 @@ def test_the_charts_follow_the_colour_scheme(browser, page):
     set_scheme(browser, "dark")
     wait_until_drawn(browser, "dark")
     assert light != browser.execute_script(background)
+
+
+def test_the_first_look_is_on_top_and_the_contents_stay(browser, page):
+    open_page(browser, page, 1280, "light")
+    top = "return document.querySelector('.chart svg').getBoundingClientRect().top"
+    assert browser.execute_script(top) < 700
+    browser.execute_script("window.scrollTo({top: 3000, behavior: 'instant'})")
+    at = "return document.querySelector('nav').getBoundingClientRect().top"
+    assert browser.execute_script(at) == 0
+    lines = browser.execute_script(
+        "return [...document.querySelectorAll('.legend')].filter("
+        " legend => legend.checkVisibility()).map(legend =>"
+        " new Set([...legend.children].map(item => item.offsetTop)).size)"
+    )
+    assert set(lines) == {1}
+
+
+def test_a_word_shows_what_it_means(browser, page):
+    from selenium.webdriver.common.by import By
+
+    open_page(browser, page, 390, "light")
+    word = browser.find_element(By.TAG_NAME, "dfn")
+    meaning = "return getComputedStyle(arguments[0], '::after').content"
+    assert browser.execute_script(meaning, word) == "none"
+    word.click()
+    shown = json.loads(browser.execute_script(meaning, word))
+    assert shown == word.get_attribute("data-meaning")
+    assert browser.execute_script(
+        "return document.documentElement.scrollWidth <= window.innerWidth"
+    )

@@ -50,6 +50,7 @@ def test_each_study_draws_what_it_has(sections):
     assert names == {
         "depth": [
             "gradient-by-block",
+            "test-accuracy",
             "first-layer-gradient",
             "gradient-explorer",
             "gradient-over-training",
@@ -59,14 +60,13 @@ def test_each_study_draws_what_it_has(sections):
             "path-length",
             "validation-accuracy",
             "validation-loss",
-            "test-accuracy",
         ],
         "time": [
             "gradient-by-time-step-before",
             "gradient-by-time-step-after",
+            "validation-loss",
             "gradient-explorer",
             "gradient-over-training",
-            "validation-loss",
         ],
         "saturation": ["saturated-share", "gradient-by-layer", "phase-diagram"],
         "overfitting": ["losses", "accuracies", "gap"],
@@ -181,7 +181,7 @@ def test_ticks_are_few_and_whole(last):
 def test_intervals_at_a_single_x_are_bars():
     records = [r for r in records_of(["overfitting"]) if r.step == 320]
     figure = section_of("overfitting", records).figures[0]
-    assert "Bars:" in figure.notes[0]
+    assert "bars:" in figure.notes[0]
     chart = figure.chart(figure.panels[0], legend=False)
     assert chart["layer"][0]["mark"]["type"] == "rule"
 
@@ -192,9 +192,7 @@ def test_theory_belongs_to_no_seed():
         for r in records_of(["time"])
     ]
     figure = section_of("time", records).figures[0]
-    assert figure.notes == [
-        "Lines: mean of 3 seeds. Bands: 95 % t interval of the mean."
-    ]
+    assert figure.notes == ["Mean of 3 seeds; bands: its 95 % t interval."]
     assert isinstance(figure, Figure)
     assert figure.roles() == [MEASURED, PREDICTED]
 

@@ -80,8 +80,8 @@ def test_written_numbers_keep_their_order(values):
     [
         ([], "Nothing was measured"),
         ([1, 1], "One seed only"),
-        ([2, 2], "mean of 2 seeds. Bands: 95 % t interval of the mean."),
-        ([5, 2], "up to 5 seeds. Bands: 95 % t interval of the mean."),
+        ([2, 2], "Mean of 2 seeds; bands: its 95 % t interval."),
+        ([5, 2], "up to 5 seeds; bands: its 95 % t interval."),
         ([5, 1], "up to 5 seeds.*none where there is one seed"),
     ],
 )

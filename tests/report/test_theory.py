@@ -1,13 +1,15 @@
 """The section of the study `theory`: each claim with its prediction."""
 
 import json
+import re
 
 import altair as alt
 import pytest
 
+from jaxnets.report import write_report
 from jaxnets.runs.claims import CLAIMS
 from jaxnets.runs.records import Record
-from tests.report.synthetic import section_of
+from tests.report.synthetic import section_of, write_run
 
 
 def record(arm, size, seed, value, family="net"):
@@ -127,3 +129,13 @@ def test_claims_without_records_are_named_as_absent(records):
     assert section.absent == ["5. " + CLAIMS["path"].title]
     empty = section_of("theory", [])
     assert empty.figures == [] and empty.table is None
+
+
+def test_the_page_counts_and_lists_the_claims(tmp_path, records):
+    summary, config = {"claims": VERDICTS}, {"studies": ["theory"]}
+    text = write_report(write_run(tmp_path, records, summary, config)).read_text()
+    assert "<strong>0 of 1</strong> claims of the literature hold" in text
+    (listed,) = re.findall(r'<details class="verdict (\w+)">(.*?)</details>', text)
+    assert listed[0] == "warning"
+    for words in ("5. Path length", "holds in part", *VERDICTS[0]["statement"].split()):
+        assert words in listed[1]

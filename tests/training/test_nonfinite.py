@@ -89,10 +89,10 @@ def test_it_names_the_step_the_seed_and_the_layer(over_seeds):
     # There are four updates in an epoch. Seed 2 fails first, in the second epoch.
     error = failure(InTurn, (NEVER, 7, 6), over_seeds=over_seeds)
     assert (error.seed_index, error.step) == (2, 6)
-    assert error.layer == "layer#2"
+    assert error.layer == "second/layer"
     message = str(error)
     assert "at step 6 (seed number 2). First layer that" in message
-    assert "not finite: layer#2. Lower the learning rate" in message
+    assert "not finite: second/layer. Lower the learning rate" in message
     assert error.history is not None
     assert error.history.reports.loss.shape == (3, 4)
     assert np.isfinite(error.history.reports.loss).all()
@@ -102,7 +102,7 @@ def test_it_names_the_step_the_seed_and_the_layer(over_seeds):
 def test_a_layer_inside_a_stack_has_its_number():
     error = failure(Stacked, (5,))
     assert (error.seed_index, error.step) == (0, 5)
-    assert error.layer == "layer, number 2 of 4"
+    assert error.layer == "stack/blocks/layer, number 2 of 4"
 
 
 def test_in_the_first_epoch_there_is_no_history():
@@ -137,6 +137,76 @@ def test_a_time_step_has_its_number():
     with pytest.raises(NonFiniteLoss, match="rnn/h, number 4 of 6") as caught:
         fit(program, 1, {})
     assert caught.value.step == 0
+
+
+class InfiniteGradient(nnx.Module):
+    """Flax's own layers, with a weight `scale` between them."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.body = nnx.Linear(2, 2, rngs=rngs)
+        self.scale = nnx.Param(jnp.ones(()))
+        self.head = nnx.Linear(2, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(self.body(x) * self.scale)
+
+
+def sqrt_of_zero(model, batch):
+    """Its value is finite and its derivative is NaN at the outputs."""
+    return jnp.mean(jnp.sqrt((model(batch.x) * 0.0) ** 2)), {}
+
+
+def sqrt_of_a_weight(model, batch):
+    """Its derivative is infinite with respect to one weight only."""
+    loss, figures = regression(model, batch)
+    return loss + jnp.sqrt(model.scale[...]), figures
+
+
+def logarithm(model, batch):
+    """Only the loss itself is not finite."""
+    return regression(model, batch)[0] + jnp.log(jnp.sum(batch.y)), {}
+
+
+def at_start(**values):
+    def make(rngs, *_):
+        model = InfiniteGradient(rngs)
+        for name, value in values.items():
+            nnx.update(model, {name: jnp.full((), value)})
+        return model
+
+    return make
+
+
+HUGE = optax.sgd(jnp.inf)
+WHERE = {
+    "backward": (at_start(), sqrt_of_zero, optax.sgd(0.1), "__call__"),
+    "gradient": (at_start(scale=0.0), sqrt_of_a_weight, optax.sgd(0.1), "scale"),
+    "update": (at_start(), regression, HUGE, "body/bias"),
+    "loss": (at_start(), logarithm, optax.sgd(0.1), None),
+    "forward": (at_start(scale=3e38), regression, optax.sgd(0.1), "head"),
+    "weights": (at_start(scale=np.nan), regression, optax.sgd(0.1), "scale"),
+    "inputs": (at_start(), regression, optax.sgd(0.1), None),
+}
+MESSAGES = {
+    "backward": "The gradient is not finite at step 0 (seed number 0). The loss is "
+    "finite. The gradient is not from the output of __call__ on, so",
+    "update": "First such parameter: body/bias.",
+    "loss": "First layer that is not finite: none, only the loss.",
+}
+
+
+@pytest.mark.parametrize("stage", WHERE)
+def test_the_first_bad_number_of_a_step_is_named_in_that_step(stage):
+    make, loss, optimizer, place = WHERE[stage]
+    data = Labelled(np.full((2, 2), 1e3, np.float32), np.zeros((2, 2), np.float32))
+    if stage == "inputs":
+        data.y[1, 1] = np.nan
+    program = compile_program(make, loss, optimizer, shuffled(data, 2), seeds=(0,))
+    with pytest.raises(NonFiniteLoss) as caught:
+        fit(program, 2, {})
+    error = caught.value
+    assert (error.step, error.stage, error.layer) == (0, stage, place)
+    assert MESSAGES.get(stage, "") in str(error)
 
 
 def test_only_the_loss_itself():

@@ -123,16 +123,6 @@ def test_figures_are_the_evaluation_of_the_state_after_their_epoch(program, fitt
             )
 
 
-@pytest.mark.parametrize("program", ["vmap"], indirect=True)
-def test_replay_finds_the_state_within_an_epoch(program):
-    _, program = program
-    rows = program.batches(random_key(4))
-    _, report = program.epoch(program.initial, rows)
-    objective, arguments = program.replay(of_seed(program.initial, 1), rows, 2)
-    loss, _ = objective(*arguments)
-    np.testing.assert_allclose(loss, report.loss[1, 2], rtol=1e-5)
-
-
 def test_the_data_seed_decides_the_order():
     batches = shuffled(DATA, BATCH)
     first, again, other = (batches(random_key(seed)) for seed in (1, 1, 2))

@@ -15,7 +15,7 @@ import pytest
 
 from jaxnets.runs.lock import run_lock
 from jaxnets.training import NonFiniteBatch, params_sha256
-from jaxnets.training.checkpoints import Checkpoints
+from jaxnets.training.trainer.checkpoints import Checkpoints
 from tests.training.recovery import RECIPE, batch, run
 
 

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.data import Labelled
-from jaxnets.gradflow import every, measure
+from jaxnets.gradflow import every, measure, measure_module
 from jaxnets.training import (
     classification,
     make_evaluation,
@@ -115,6 +115,20 @@ def test_a_measured_step_has_the_same_update_and_the_statistics_of_measure(
     flow = run(state.params, state.rest, batch)
     assert set(flow.taps) == {"first", "second"}
     assert_close(report.watched, watch(flow.taps, flow.responses))
+
+
+def test_a_network_of_flax_layers_is_watched_under_the_names_of_measure_module():
+    make = lambda: nnx.Sequential(*(nnx.Linear(4, 4, rngs=nnx.Rngs(k)) for k in (0, 1)))
+    definition, state = train_state(make(), OPTIMIZER)
+    watched = lambda taps, responses: (dict(taps), dict(responses))
+    step = make_step(
+        definition, classification, OPTIMIZER, watch=watched, schedule=every(2)
+    )
+    _, report = jax.jit(step)(state, examples(8))
+    flow = measure_module(classification, make(), examples(8), has_aux=True)
+    assert list(report.watched[0]) == sorted(flow.taps)
+    assert "layers/0" in report.watched[0]
+    assert_close(report.watched, (dict(flow.taps), dict(flow.responses)))
 
 
 def test_a_schedule_selects_the_measured_steps_and_trains_alike(start):

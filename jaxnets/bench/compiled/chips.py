@@ -32,9 +32,11 @@ def _tpu(title: str, topology: str, bandwidth: float, peak: float) -> Chip:
 # TPUs: jax/_src/tpu_info.py of JAX 0.12, whole chips. H200: NVIDIA's data sheet of the
 # SXM module, without sparsity.
 CHIPS = {
+    "v4": _tpu("TPU v4", "v4:2x2x1", 1.23e12, 2.75e14),
     "v5e": _tpu("TPU v5e", "v5e:2x2", 8.2e11, 1.97e14),
     "v5p": _tpu("TPU v5p", "v5p:2x2x1", 2.46e12, 4.59e14),
     "v6e": _tpu("TPU v6e", "v6e:2x2", 1.64e12, 9.20e14),
+    "7x": _tpu("TPU 7x", "tpu7x:2x2x1", 7.40e12, 2.31e15),
     "h200": Chip(
         "NVIDIA H200",
         "cuda",

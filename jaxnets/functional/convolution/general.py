@@ -23,6 +23,7 @@ from jaxnets.functional.convolution.choice import (
 )
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
 from jaxnets.functional.shared.dtypes import promoted_dtype
+from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (
     Padding,
@@ -149,14 +150,13 @@ def conv(
         checked_precision(precision),
         result_dtype,
     )
-    kernel = kernel.astype(dtype)
-    x = x.astype(dtype)
+    arrays = match_varying_axes(x.astype(dtype), kernel.astype(dtype))
 
     def run(name: str) -> Array:
         conv_by = CONV_IMPLEMENTATIONS[name]
-        return run_on_mesh(lambda x, w: conv_by(x, w, options), name, x, kernel)
+        return run_on_mesh(lambda x, w: conv_by(x, w, options), name, *arrays)
 
-    y = run_chosen(choose_conv(implementation, kernel, options), run)
+    y = run_chosen(choose_conv(implementation, arrays[1], options), run)
     return restore_batch(add_bias(y, bias), batch)
 
 

@@ -21,6 +21,7 @@ from jaxnets.functional.convolution.implementations.transposed import (
     conv_transpose_by_phases,
 )
 from jaxnets.functional.shared.dtypes import promoted_dtype, sum_dtype
+from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (
     Padding,
@@ -135,11 +136,11 @@ def conv_transpose(
     low, out = _crop(x.shape[1:-1], window, strides, padding, dilation, extra)
     groups, precision = int(feature_group_count), checked_precision(precision)
     options = TransposeOptions(strides, low, out, dilation, groups, precision)
-    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    arrays = match_varying_axes(x.astype(dtype), kernel.astype(dtype))
 
     def run(name: str) -> Array:
         transpose_by = _IMPLEMENTATIONS[name]
-        return run_on_mesh(lambda x, w: transpose_by(x, w, options), name, x, kernel)
+        return run_on_mesh(lambda x, w: transpose_by(x, w, options), name, *arrays)
 
     y = run_chosen(_choose(implementation, window, options), run)
     return restore_batch(add_bias(y, bias), batch)

@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
@@ -15,6 +17,7 @@ from jaxnets.functional.pooling.implementations.maxima import (
 from jaxnets.functional.pooling.implementations.native import (
     native_maxima,
     native_sums,
+    native_sums_apart,
 )
 from jaxnets.functional.pooling.implementations.sums import (
     logsumexps_by_shifts,
@@ -24,7 +27,7 @@ from jaxnets.functional.pooling.implementations.sums import (
 )
 from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
-from jaxnets.functional.shared.sizes import is_known
+from jaxnets.functional.shared.sizes import Size, definitely, is_known
 from jaxnets.functional.shared.windows import flatten_batch, restore_batch
 
 
@@ -50,6 +53,9 @@ _MOST_SHIFTS_OVERLAPPING = 9
 _MOST_AT_ONCE = 64
 # The largest windows, in elements, that "reshape" computes in its place on TPUs.
 _MOST_RESHAPED_ON_TPUS = 16
+# With at least as many channels as a TPU's tile has elements along its last axis, XLA
+# reduces by windows without copies.
+_LANES_OF_A_TPU = 128
 # Maxima over more elements are computed by "reduce_window" if windows do not overlap
 # and if there are at least this many channels, which are compared in vectors.
 _MOST_SHIFTS_OF_A_VALUE = 16
@@ -119,6 +125,7 @@ def _against_native_maxima(platform: str, windows: PoolWindows) -> str | None:
 def choose_sum(
     implementation: str | None,
     windows: PoolWindows,
+    channels: Size,
     dtype: np.dtype,
     *,
     function: str = "sum_pool",
@@ -131,8 +138,10 @@ def choose_sum(
       windows overlap;
     - "native", on accelerators only: windows of up to 64 elements, by one
       `reduce_window`. Not on TPUs for windows of up to 16 elements that do not overlap,
-      in 32 or 64 bits: there a program with "reshape" moves fewer bytes, because XLA
-      first copies what it reduces by windows;
+      in 32 or 64 bits, with fewer than 128 channels: there a program with "reshape"
+      moves fewer bytes, because XLA first copies what it reduces by windows. On TPUs
+      the spatial axes come first where windows overlap and there are at least as many
+      channels as elements on the last spatial axis;
     - "reshape": all other windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
 
@@ -146,6 +155,7 @@ def choose_sum(
     elements = math.prod(windows.window)
     overlap = "windows overlap" if windows.overlap else None
     small_and_apart = not windows.overlap and elements <= _MOST_RESHAPED_ON_TPUS
+    reshaped = small_and_apart and definitely(lambda: channels < _LANES_OF_A_TPU)
 
     def candidates(platform: str) -> list[Candidate]:
         against_shifts = against_native = None
@@ -159,7 +169,7 @@ def choose_sum(
             against_native = (
                 f"windows of {elements} elements, more than {_MOST_AT_ONCE}"
             )
-        elif platform == "tpu" and small_and_apart and dtype.itemsize > 2:
+        elif platform == "tpu" and reshaped and dtype.itemsize > 2:
             against_native = "moves more bytes than 'reshape' on TPUs"
         return [
             Candidate("shifts", against_shifts),
@@ -202,10 +212,20 @@ def pool_sums(
     They have the dtype in which they are summed. `function` is the name that
     `jaxnets.plan` shows.
     """
-    chosen = choose_sum(implementation, windows, x.dtype, function=function)
+    chosen = choose_sum(
+        implementation, windows, x.shape[-1], x.dtype, function=function
+    )
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(sum_dtype(x.dtype)))
-    run = lambda name: SUM_IMPLEMENTATIONS[name](wide, windows, mode)
+    # Padding with elements of `x` would add up cotangents.
+    apart = not windows.overlap and mode == "zeros"
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and wide.dtype != x.dtype
+
+    def run(name: str) -> jax.Array:
+        if name == "native" and apart and narrow:
+            return native_sums_apart(flat, windows)
+        return SUM_IMPLEMENTATIONS[name](wide, windows, mode)
+
     return restore_batch(run_chosen(chosen, run), batch)
 
 

@@ -40,7 +40,7 @@ from jaxnets.functional.recurrence.time.plain import compute_step, plain_scan
 from jaxnets.functional.recurrence.time.split import split_scan
 from jaxnets.functional.shared.sharding import match_varying_axes, shard_like
 from jaxnets.platforms import run_by_platform
-from jaxnets.tap import reverse_only
+from jaxnets.tap import is_read, reverse_only
 
 
 class _Arguments(NamedTuple):
@@ -156,8 +156,9 @@ def _run_chosen(
             arrays = reverse_only((given.params, given.x, given.state), message)
             return kernels[name].run(platform, *arrays, options)
         # Without jit a scan is a Python loop, which cannot stack the pullbacks of
-        # "split".
-        loop = _LOOPS["scan" if jax.config.jax_disable_jit else name]
+        # "split". Only the plain scan has its taps as equations of the program.
+        plain = jax.config.jax_disable_jit or is_read()
+        loop = _LOOPS["scan" if plain else name]
         own = options._replace(project_first=platform != "cpu")
         return loop(_bound(cell, given), given.state, given.x, own)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxnets.arguments import list_or_none
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
 from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.start import start_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.catalogue import STUDIES
 from jaxnets.runs.records import Record
@@ -48,6 +49,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     - `overfitting`: training minus validation accuracy, and how dropout changes it.
     - `model`: all of these for a network that `flow_records` recorded, along its depth
       and along time, and its contrasts with the first network among the records.
+    - `model`, before training: the loss beside `ln(classes)`, dtypes, and updates that
+      are rounded away.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
       minus infinity) does not count as such; it counts as vanished.
 
@@ -85,11 +88,51 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     `Verdict.reason` gives the reason for each.
     """
     found = _checked(records)
-    return [
+    judged = [
         *nonfinite_verdicts(found),
         *_study_verdicts(found),
         *model_verdicts(select(found, study="model")),
+        *start_verdicts(select(found, study="model")),
     ]
+    return _without_false_praise(judged, found)
+
+
+def _without_false_praise(
+    verdicts: list[Verdict], records: list[Record]
+) -> list[Verdict]:
+    """Leave out that a user's network is healthy in one way if it is not in another.
+
+    A network of which everything was measured and nothing is wrong is called healthy.
+    """
+    kept = list(verdicts)
+    for name in dict.fromkeys(r.arm for r in records if r.study == "model"):
+        own = [
+            v
+            for v in kept
+            if v.study == "model" and v.where.startswith((f"{name},", f"{name} "))
+        ]
+        if any(verdict.severity in ("fault", "warning") for verdict in own):
+            kept = [v for v in kept if v not in own or v.kind != "healthy"]
+        elif not any(v.severity == "well" for v in own):
+            measured = select(
+                records, study="model", arm=name, metric="log10_array_gradient_norm"
+            )
+            kept += [_healthy(name, measured)] if measured else []
+    return kept
+
+
+def _healthy(name: str, arrays: list[Record]) -> Verdict:
+    count = len({record.place for record in arrays})
+    return Verdict(
+        kind="healthy",
+        severity="well",
+        where=f"{name}, before training",
+        number=float(count),
+        sentence=f"A gradient of a usual size reaches all {count} parameter arrays, "
+        "and no fault was found.",
+        remedy="Nothing needs to change. If this network still trains badly, look at "
+        "the learning rate and the data first.",
+    )
 
 
 def _checked(records: Any) -> list[Record]:

@@ -31,12 +31,85 @@ def nonfinite_verdicts(records: list[Record]) -> list[Verdict]:
 
 
 def _is_broken(record: Record) -> bool:
+    if record.metric == "nonfinite_origin":
+        return False
     if record.metric == "nonfinite_share":
         return record.value > 0
     # A gradient of exactly zero has vanished, which is another verdict, and biases are
     # zero at first.
     zero_norm = record.value == -math.inf and record.metric.endswith("_norm")
     return not math.isfinite(record.value) and not zero_norm
+
+
+# By operation: what makes it infinite or NaN, and what to do.
+OPERATIONS = {
+    "log": (
+        "The logarithm of zero is minus infinity.",
+        "Take the logarithm of a number that cannot be zero: `jax.nn.log_softmax` or "
+        "`optax.softmax_cross_entropy` of the logits in place of log(softmax(x)), "
+        "`log_sigmoid`, or log(x + epsilon).",
+    ),
+    "sqrt": (
+        "The derivative of a square root is infinite at zero.",
+        "Add an epsilon below the root, sqrt(x + 1e-12); or replace zeros by ones "
+        "before the root and its result by zero after it, with `jnp.where` twice. The "
+        "same holds for a norm.",
+    ),
+    "exp": (
+        "The exponential of a number above 88 overflows in float32.",
+        "Subtract the largest number before the exponential: `jax.nn.softmax`, "
+        "`jax.nn.log_softmax` and `logsumexp` do so.",
+    ),
+    "div": (
+        "It divides by zero, or an infinity by an infinity.",
+        "Add an epsilon to the divisor in the division, or replace a divisor of zero "
+        "by one with `jnp.where` before the division. For a softmax by hand use "
+        "`jax.nn.softmax`, which does not overflow.",
+    ),
+}
+OPERATIONS |= {
+    name: OPERATIONS[like]
+    for name, like in {
+        "rsqrt": "sqrt",
+        "pow": "sqrt",
+        "log1p": "log",
+        "exp2": "exp",
+        "integer_pow": "div",
+    }.items()
+}
+ORIGINS = {
+    "parameter": (
+        "A parameter is not finite from the start.",
+        "Check the initialiser, or the checkpoint that the parameter comes from.",
+    ),
+    "argument": (
+        "The batch holds numbers that are not finite.",
+        "Check the data: replace or leave out NaN and infinite entries.",
+    ),
+}
+
+
+def _with_origin(verdict: Verdict, records: list[Record]) -> Verdict:
+    """Add which operation makes the first number that is not finite, if it is known."""
+    found = select(records, metric="nonfinite_origin")
+    if not found:
+        return verdict
+    tap, _, rest = found[0].place.partition("|")
+    operation, _, line = rest.partition("|")
+    default = (f"`{operation}` makes the first number that is not finite.", REMEDY)
+    cause, remedy = (OPERATIONS | ORIGINS).get(operation, default)
+    way = "backward" if found[0].value else "forward"
+    at = f" at {line}" if line else ""
+    after = f", after {tap}" if tap else ""
+    return verdict._replace(
+        where=f"{found[0].arm}, in the {way} pass, {operation}{at}{after}",
+        sentence=(
+            f"In the {way} pass `{operation}`{at}{after} makes the first number that "
+            f"is infinite or not a number. {verdict.sentence}"
+        ),
+        cause=cause,
+        remedy=remedy,
+    )
 
 
 def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
@@ -49,7 +122,7 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
         for seed in seeds
     )
     share = share and share.within(SHARE)
-    return Verdict(
+    verdict = Verdict(
         kind="non-finite",
         severity=severity_of("non-finite"),
         where=f"{first.arm}, all steps{where}",
@@ -68,6 +141,8 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
         reason=REASON,
         other_cause=OTHER_CAUSE,
     )
+    # An origin is known for the network before training only.
+    return verdict if step else _with_origin(verdict, records)
 
 
 def _origin(broken: list[Record]) -> tuple[Record, str]:

@@ -15,13 +15,28 @@ from jaxnets.gradflow.evidence.program import (
     Measured,
     Network,
     array_dtypes,
+    as_model,
     as_network,
+    is_finite,
+    loss_structure,
     make_step,
 )
+from jaxnets.gradflow.evidence.structure import (
+    arranged,
+    layer_patterns,
+    structure_records,
+)
 from jaxnets.gradflow.measurement import Flow
+from jaxnets.gradflow.probes import make_probes, origin_records
+from jaxnets.gradflow.program import Structure
 from jaxnets.runs.records import Record
 
 
+GRADIENT = "log10_gradient_norm"
+WOKEN = "log10_woken_gradient_norm"
+# The updates after which a part that starts at zero should have a gradient. Each zero
+# in a row, such as a gate and the layer after it, takes one.
+WAKING = 3
 Step = Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]
 
 
@@ -79,35 +94,48 @@ def collect(
         classes = as_count(classes, "classes", minimum=2)
     arguments = arguments_of(tuple(batches))
     models = networks(model_or_make, seeds)
+    structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)
+    probes = make_probes(loss, models[0], arguments[0])
     records: list[Record] = []
     flows: list[Flow] = []
     for seed, model in enumerate(models):
         network = as_network(model, optimizer)
-        before = [step(network, args)[0] for args in arguments]
+        before = _measured(step, network, arguments)
         flows += [measured.flow for measured in before]
-        moments, losses = [(0, before)], []
-        if steps:
-            losses, network = _train(step, network, arguments, steps)
-            moments.append((steps, [step(network, args)[0] for args in arguments]))
-        for moment, found in moments:
-            rows = [_records(measured, name, moment) for measured in found]
+        woken = _woken(step, network, arguments, before)
+        losses, network = _train(step, network, arguments, steps)
+        after = {steps: _measured(step, network, arguments)} if steps else {}
+        for moment, found in ({0: before} | after).items():
+            rows = [_records(measured, structure, name, moment) for measured in found]
             alone = model is model_or_make
             records += _each_a_seed(rows) if alone else _mean(rows, seed)
         whole = records[-1]._replace(metric="loss", place="", position=None, seed=seed)
+        records += [
+            whole._replace(metric=WOKEN, place=place, value=value, step=0)
+            for place, value in woken.items()
+        ]
+        records += probes(whole._replace(step=0), model, arguments[0])
+        if steps:
+            trained = as_model(network)
+            records += probes(whole._replace(step=steps), trained, arguments[0])
+        if not seed and not all(map(is_finite, before)):
+            records += origin_records(whole._replace(step=0), loss, model, arguments[0])
         records += [
             whole._replace(step=number, value=float(loss))
             # The losses before the first update and after the last are there already.
             for number, loss in enumerate(losses)
             if number
         ]
+    places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
     whole = records[0]._replace(place="", position=None)
-    if classes is not None:
-        records.append(whole._replace(metric="classes", value=float(classes)))
+    records += structure_records(structure, list(places), whole)
     records += [
         whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
         for path, dtype, bits in array_dtypes(models[0])
     ]
+    if classes is not None:
+        records.append(whole._replace(metric="classes", value=float(classes)))
     return records, flows
 
 
@@ -132,6 +160,40 @@ def check_optimizer(optimizer: Any, steps: int) -> None:
         )
 
 
+def _measured(
+    step: Step, network: Network, arguments: list[tuple[Any, ...]]
+) -> list[Measured]:
+    """Measure a network on every batch."""
+    return [step(network, args)[0] for args in arguments]
+
+
+def _woken(
+    step: Step,
+    network: Network,
+    arguments: list[tuple[Any, ...]],
+    before: list[Measured],
+) -> dict[str, float]:
+    """Return log10 of the largest gradient after a few updates, of some arrays.
+
+    These are the arrays whose gradient is exactly zero before the first update. Behind
+    a part that starts at zero it is zero at first, and not after.
+    """
+    asleep = {
+        place
+        for place in before[0].arrays
+        if all(measured.arrays[place].gradient == 0 for measured in before)
+    }
+    largest = dict.fromkeys(asleep, -np.inf)
+    for _ in range(WAKING if asleep else 0):
+        _, network = step(network, arguments[0])
+        measured, _ = step(network, arguments[0])
+        with np.errstate(divide="ignore"):
+            for place in asleep:
+                norm = np.log10(np.float64(measured.arrays[place].gradient))
+                largest[place] = max(largest[place], float(norm))
+    return largest
+
+
 def _train(
     step: Step, network: Network, arguments: list[tuple[Any, ...]], steps: int
 ) -> tuple[list[Any], Network]:
@@ -143,9 +205,13 @@ def _train(
     return losses, network
 
 
-def _records(measured: Measured, name: str, step: int) -> list[Record]:
+def _records(
+    measured: Measured, structure: Structure, name: str, step: int
+) -> list[Record]:
     """Return the records of one network and one batch."""
-    records = flow_records(measured.flow, name=name, step=step)
+    flow = arranged(measured.flow, structure)
+    stacks = layer_patterns(structure)
+    records = flow_records(flow, name=name, step=step, stacks=stacks)
     whole = records[0]._replace(place="", position=None)
     return records + [
         whole._replace(metric=metric, place=place, value=value)

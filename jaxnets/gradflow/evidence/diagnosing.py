@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets._version import __version__
 from jaxnets.gradflow.diagnosis import Verdict, verdicts
 from jaxnets.gradflow.evidence.collecting import collect
 from jaxnets.gradflow.measurement import Flow
@@ -50,15 +49,8 @@ class Diagnosis(NamedTuple):
             OSError: If a file cannot be written.
             TypeError: If `folder` is not a path.
         """
-        summary = {
-            "verdicts": [verdict._asdict() for verdict in self.verdicts],
-            "environment": {"jaxnets": __version__},
-        }
-        config = {
-            "studies": ["model"],
-            "seeds": sorted({record.seed for record in self.records}),
-        }
-        RunFolder(folder).create_check(self.records, summary, config)
+        found = [verdict._asdict() for verdict in self.verdicts]
+        RunFolder(folder).create_with(self.records, found)
         # The report draws what this package measures and is on a higher floor, so it
         # is imported only when a page is wanted.
         report = importlib.import_module("jaxnets.report")

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets.gradflow.evidence.arrays import ArrayStats, array_name, array_stats
 from jaxnets.gradflow.logs import as_pair
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
+from jaxnets.gradflow.program import Structure, tap_activations, trace_structure
+from jaxnets.gradflow.trees import unit_and_norm
 
 
 class Measured(NamedTuple):
@@ -45,14 +48,44 @@ def as_network(model: Any, optimizer: Any) -> Network:
     return Network(graphdef, state, opt_state)
 
 
+def as_model(network: Network) -> Any:
+    """Return the model of a network."""
+    from flax import nnx
+
+    return nnx.merge(network.graphdef, network.state, copy=True)
+
+
+def is_finite(measured: Measured) -> bool:
+    """Return whether the loss and all gradients of a step are finite."""
+    norms = [array.gradient for array in measured.arrays.values()]
+    return all(bool(jnp.isfinite(number)) for number in (measured.flow.value, *norms))
+
+
+def as_objective(loss: Callable[..., Any]) -> Callable[..., tuple[Any, None]]:
+    """Return a loss that returns `(scalar, None)`, with a tap after each activation."""
+
+    def objective(model: Any, *args: Any) -> tuple[Any, None]:
+        result = loss(model, *args)
+        return (as_pair(result)[0] if isinstance(result, tuple) else result), None
+
+    return tap_activations(objective)
+
+
+def loss_structure(
+    loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
+) -> Structure:
+    """Return the structure of a loss that may have an aux."""
+    return trace_structure(as_objective(loss), model, *args, has_aux=True)
+
+
 def make_step(
     loss: Callable[..., Any], optimizer: Any
 ) -> Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]:
     """Return `step(network, args) -> (measured, network after the update)`.
 
     One program measures and trains, because compiling takes most of the time. Without
-    an optimiser only what the forward pass changes is new, such as BatchNorm's
-    statistics.
+    an optimiser each array moves by a hundredth of its size, which shows whether a
+    part that starts at zero wakes up.
 
     Args:
         loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
@@ -69,9 +102,7 @@ def make_step(
     """
     from flax import nnx
 
-    def objective(model: Any, *args: Any) -> tuple[Any, None]:
-        result = loss(model, *args)
-        return (as_pair(result)[0] if isinstance(result, tuple) else result), None
+    objective = as_objective(loss)
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def compiled(graphdef, args_graphdef, state, opt_state, args_state):
@@ -85,8 +116,7 @@ def make_step(
             )
             after = _moved(params, updates)
         arrays = array_stats(params, flow.grads, updates, after)
-        if after is not None:
-            nnx.update(model, after)
+        nnx.update(model, _nudged(params, flow.grads) if after is None else after)
         return Measured(flow, arrays), nnx.state(model), opt_state
 
     def step(network: Network, args: tuple[Any, ...]) -> tuple[Measured, Network]:
@@ -147,6 +177,20 @@ def _update(
         grad=flow.grads,
         value_fn=value_fn,
     )
+
+
+def _nudged(params: Any, grads: Any) -> Any:
+    """Return the parameters after a small step, of one size for every array."""
+
+    def moved(param: jax.Array, grad: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(param.dtype, jnp.floating):
+            return param
+        (unit,), norm = unit_and_norm([grad])
+        (_,), size = unit_and_norm([param])
+        step = 0.01 * jnp.maximum(size, 0.1 * param.size**0.5)
+        return jnp.where(norm > 0, param - step * unit, param).astype(param.dtype)
+
+    return jax.tree.map(moved, params, grads)
 
 
 def _moved(params: Any, updates: Any) -> Any:

@@ -22,7 +22,8 @@ class Plot(NamedTuple):
         title: Heading of the figure.
         reading: How to read the figure, in a few sentences.
         axes: Titles and scales of the axes.
-        kind: `lines`; `explorer`, where the reader chooses size and training step; or
+        kind: `lines`; `dots`, where each place has a row; `profile`, where a line joins
+            the rows; `explorer`, where the reader chooses size and training step; or
             `heat map`, where `axes.x` is the vertical axis, `axes.y` is the colour, and
             the horizontal axis is the number of updates.
         size: What the size is that the reader chooses, such as `depth`.
@@ -151,6 +152,17 @@ def make_figure(
         for title, panel in panels.items()
     ]
     return Figure(study, plot, charts, extent, families, notes)
+
+
+def first_look(figure: Figure) -> Figure:
+    """Return the last panel of a figure alone, without theory's lines."""
+    panel = figure.panels[-1]
+    measured = [line for line in panel.lines if line.role not in THEORY_ROLES]
+    lines = measured or panel.lines
+    return figure._replace(
+        panels=[panel._replace(lines=lines)],
+        extent=vertical_range(lines, figure.plot.axes),
+    )
 
 
 def _grouped(

@@ -76,8 +76,7 @@ def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:
     sentences = []
     if inside or outside:
         sentences.append(
-            "Between the dotted edges: where theory expects the mean of as many "
-            "networks of this width to lie in 95 of 100 runs."
+            "Dotted edges: where theory expects this mean in 95 of 100 runs."
         )
     if inside:
         sentences.append(f"Inside everywhere: {'; '.join(inside)}.")

@@ -1,26 +1,32 @@
 """A figure as HTML: title, how to read it, legend, charts and notes."""
 
-import json
+from typing import Any
 
 from jaxnets.report.charts.explorer import Explorer
 from jaxnets.report.charts.figures import Figure, Panel
 from jaxnets.report.charts.heat_maps import HeatMap
 from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.html.controls import controls_html
+from jaxnets.report.html.glossary import explained
 from jaxnets.report.html.legends import family_swatches, heat_legend, line_legend
 from jaxnets.report.html.markup import Markup, bold_opening, tag
 from jaxnets.report.sections.section import AnyFigure
 
 
-def figure_html(figure: AnyFigure, index: int) -> Markup:
-    """Return `figure` as HTML; beside each chart is its specification as JSON.
+# The Vega-Lite specifications of the page's charts, by name.
+Charts = dict[str, dict[str, Any]]
+
+
+def figure_html(figure: AnyFigure, charts: Charts) -> Markup:
+    """Return `figure` as HTML.
 
     Args:
         figure: The figure.
-        index: Its number on the page, which makes the `id` attributes unique.
+        charts: The specifications of its charts are added here.
     """
+    name = f"{figure.study}-{figure.plot.name}"
     panels = [
-        _panel(figure, panel, f"figure-{index}-{number}")
+        panel_html(figure, panel, f"{name}-{number}", charts)
         for number, panel in enumerate(figure.panels, 1)
     ]
     # Three panels in a row, but four panels two by two.
@@ -30,13 +36,13 @@ def figure_html(figure: AnyFigure, index: int) -> Markup:
         tag(
             "figcaption",
             tag("h3", figure.plot.title),
-            tag("p", figure.plot.reading),
+            tag("p", explained(figure.plot.reading), class_="reading"),
             *_finding(figure),
-            *_legend(figure),
+            legend_html(figure),
         ),
         tag("div", *panels, class_=f"panels columns-{columns}"),
         tag("p", " ".join(figure.notes), class_="captions"),
-        id=f"{figure.study}-{figure.plot.name}",
+        id=name,
         class_="wide" if len(panels) > 1 or isinstance(figure, Explorer) else None,
     )
 
@@ -48,22 +54,23 @@ def _finding(figure: AnyFigure) -> list[Markup]:
     return [tag("p", bold_opening(figure.finding))]
 
 
-def _legend(figure: AnyFigure) -> list[Markup]:
+def legend_html(figure: AnyFigure) -> Markup:
     """Return the legend and the controls of a figure."""
     if isinstance(figure, HeatMap):
-        return [controls_html(figure.controls, {}), heat_legend(figure)]
+        return tag("div", controls_html(figure.controls, {}), heat_legend(figure))
     if isinstance(figure, Explorer):
         # The checkboxes are the legend of the families.
         boxes = controls_html(figure.controls, family_swatches(figure.drawn()))
-        return [boxes, line_legend([], figure.roles())]
+        return tag("div", boxes, line_legend([], figure.roles()))
     if isinstance(figure, PhaseDiagram):
         # The text of the figure explains the shapes.
-        return []
-    return [line_legend(figure.drawn(), figure.roles())]
+        return Markup("")
+    return line_legend(figure.drawn(), figure.roles())
 
 
-def _panel(figure: AnyFigure, panel: Panel, name: str) -> Markup:
-    specification = figure.chart(panel, legend=False)
+def panel_html(figure: AnyFigure, panel: Panel, name: str, charts: Charts) -> Markup:
+    """Return the place of a chart, which `page.js` draws there, and its title."""
+    charts[name] = figure.chart(panel, legend=False)
     return tag(
         "div",
         tag("h4", panel.title) if panel.title else "",
@@ -72,14 +79,7 @@ def _panel(figure: AnyFigure, panel: Panel, name: str) -> Markup:
             class_="chart",
             role="img",
             aria_label=panel.description,
-            data_source=name,
+            data_chart=name,
         ),
-        tag("script", json_in_html(specification), type="application/json", id=name),
         class_="panel",
     )
-
-
-def json_in_html(value: object) -> Markup:
-    """Return `value` as JSON that cannot end the script element around it."""
-    written = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return Markup(written.replace("<", "\\u003c"))

@@ -1,6 +1,8 @@
 """The terms that a reader new to the topic needs, each in a sentence or two."""
 
-from jaxnets.report.html.markup import Markup, tag
+import re
+
+from jaxnets.report.html.markup import Markup, join, tag
 
 
 WORDS = {
@@ -42,10 +44,64 @@ WORDS = {
 }
 
 
+# What in a text is explained by each word. The plainest words are explained in the
+# glossary alone: they would be marked in nearly every sentence.
+_PATTERNS = {
+    "Vanishing and exploding": r"vanish\w*|explod\w*",
+    "Shortcut connection": r"shortcuts?(?: connections?)?",
+    "BatchNorm": r"BatchNorm|batch normalisation",
+    "Gate": r"gates?",
+    "Saturation": r"saturat\w+",
+    "Overfitting": r"overfit\w*|dropout",
+    "log10, decade and nat": r"log10|decades?|nats?",
+    "chi_1": r"chi_1",
+    "Seed and interval": r"seeds?",
+}
+_EXPLAINED = re.compile(
+    "|".join(rf"(?P<w{n}>\b(?:{p})\b)" for n, p in enumerate(_PATTERNS.values())),
+    re.IGNORECASE,
+)
+
+
+def explained(text: str) -> Markup:
+    """Return plain text in which words of the glossary show what they mean.
+
+    The meaning appears on hovering, on a tap, and when the word has the focus; a screen
+    reader reads it from the glossary. Only the first occurrence of a word is marked.
+
+    Example:
+        >>> "data-meaning" in explained("The gates close.")
+        True
+    """
+    parts: list[object] = []
+    seen, end = set(), 0
+    for match in _EXPLAINED.finditer(text):
+        word = list(_PATTERNS)[int(str(match.lastgroup)[1:])]
+        if word not in seen:
+            seen.add(word)
+            parts += [text[end : match.start()], _term(match[0], word)]
+            end = match.end()
+    return join([*parts, text[end:]])
+
+
+def _term(written: str, word: str) -> Markup:
+    return tag(
+        "dfn",
+        written,
+        tabindex=0,
+        aria_describedby=_identifier(word),
+        data_meaning=WORDS[word],
+    )
+
+
+def _identifier(word: str) -> str:
+    return "word-" + re.sub(r"\W+", "-", word.lower())
+
+
 def glossary_html() -> Markup:
     """Return the glossary as a definition list."""
     entries = (
-        tag("div", tag("dt", word), tag("dd", meaning))
+        tag("div", tag("dt", word), tag("dd", meaning, id=_identifier(word)))
         for word, meaning in WORDS.items()
     )
     return tag("dl", *entries, class_="words")

@@ -63,7 +63,7 @@ def _swatch(
     """Return a piece of a line with its marker."""
     line = tag(
         "path",
-        d="M-15,0H15",
+        d="M-11,0H11",
         stroke="currentColor",
         stroke_width=2,
         stroke_dasharray=" ".join(map(str, dash)),
@@ -72,9 +72,9 @@ def _swatch(
     return tag(
         "svg",
         join([line, point]),
-        width=30,
+        width=22,
         height=12,
-        viewBox="-15 -6 30 12",
+        viewBox="-11 -6 22 12",
         aria_hidden="true",
         style=f"color:{colour}",
     )

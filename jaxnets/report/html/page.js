@@ -1,7 +1,17 @@
-// Draws each chart from the specification beside it, in the colour scheme of the page,
-// with the values that the reader chose in the controls above it.
-const themes = JSON.parse(document.getElementById("themes").textContent);
+// Unpacks the charts and the library that draws them, then draws each chart in the
+// colour scheme of the page, with the values that the reader chose above it. Charts in
+// a fold are drawn when it is opened.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+let found;
+let drawing;
+
+// Returns the text of a script element that holds compressed text.
+function unpack(name) {
+  const packed = atob(document.getElementById(name).textContent);
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream();
+  return new Response(stream.pipeThrough(new DecompressionStream("gzip"))).text();
+}
 
 // The value of a control. A slider counts indices, because values are not evenly spaced.
 function value(control) {
@@ -15,7 +25,7 @@ function value(control) {
 }
 
 function choices(container) {
-  const controls = container.closest("figure").querySelectorAll("[data-parameter]");
+  const controls = container.closest("figure")?.querySelectorAll("[data-parameter]") ?? [];
   return new Map([...controls].map((control) => [control.dataset.parameter, value(control)]));
 }
 
@@ -34,20 +44,18 @@ async function choose(event) {
   }
 }
 
-async function draw(container) {
-  const source = document.getElementById(container.dataset.source);
-  const scheme = dark.matches ? "dark" : "light";
-  const specification = JSON.parse(source.textContent);
+async function draw(container, scheme) {
+  const specification = structuredClone(found.charts[container.dataset.chart]);
   const chosen = choices(container);
   for (const parameter of specification.params ?? []) {
     if (chosen.has(parameter.name)) parameter.value = chosen.get(parameter.name);
   }
+  container.finalize?.();
   try {
     const drawn = await vegaEmbed(container, specification, {
-      actions: { export: true, source: false, compiled: false, editor: false },
+      actions: false,
       ast: true, // The page forbids eval, so expressions are interpreted.
-      config: themes[scheme],
-      downloadFileName: container.dataset.source,
+      config: found.themes[scheme],
       renderer: "svg",
       tooltip: { theme: scheme },
     });
@@ -58,17 +66,34 @@ async function draw(container) {
     container.classList.add("failed");
     console.error(error);
   }
+  container.dataset.drawn = scheme;
 }
 
-async function drawAll() {
+// Draws the charts that are visible and not yet drawn in the page's colour scheme.
+async function drawMissing() {
+  const scheme = dark.matches ? "dark" : "light";
   for (const container of document.querySelectorAll(".chart")) {
-    container.finalize?.();
-    await draw(container);
+    const folded = container.closest("details:not([open])");
+    if (!folded && container.dataset.drawn !== scheme) await draw(container, scheme);
   }
-  document.body.dataset.drawn = dark.matches ? "dark" : "light";
+  document.body.dataset.drawn = scheme;
+}
+
+// One pass follows another, so that no chart is drawn twice.
+function drawVisible() {
+  drawing = drawing.then(drawMissing);
+}
+
+async function start() {
+  found = JSON.parse(await unpack("charts"));
+  const library = document.createElement("script");
+  library.textContent = await unpack("bundle");
+  document.head.append(library);
+  await drawMissing();
 }
 
 document.querySelectorAll(".controls [type=range]").forEach(showText);
 document.addEventListener("input", choose);
-dark.addEventListener("change", drawAll);
-drawAll();
+document.addEventListener("toggle", drawVisible, true); // It does not bubble.
+dark.addEventListener("change", drawVisible);
+drawing = start();

@@ -14,8 +14,12 @@ from jaxnets.runs.folder import Run
 def provenance_html(run: Run) -> Markup:
     """Return what ran where, as far as the run folder says."""
     tables = (_environment(run), _arms(run), _config(run))
-    shown = [table_html(table) for table in tables if table is not None]
-    return join([_unfinished(run), tag("div", *shown, class_="tables")])
+    shown = [
+        tag("details", tag("summary", table.title), table_html(table), class_="fold")
+        for table in tables
+        if table is not None
+    ]
+    return join([_unfinished(run), *shown])
 
 
 def table_html(table: Table) -> Markup:

@@ -1,145 +1,151 @@
-"""The verdicts in plain sentences, at the top of the page."""
+"""Verdicts in plain sentences, the worst first."""
 
-from itertools import groupby
 from math import isfinite
 from typing import Any
 
 from jaxnets.report.html.markup import Markup, bold_opening, join, tag, typeset
 from jaxnets.report.intervals import number, numbers
 from jaxnets.runs.catalogue import STUDIES
-from jaxnets.runs.folder import Run
+from jaxnets.runs.claims import CLAIMS
 
 
-# The kinds of verdicts that come first and last, with troubles between them.
-_FIRST, _LAST = "contrast", "healthy"
-# The CSS class that colours the border of a verdict; other kinds are `trouble`.
-_CLASSES = {
-    "contrast": "contrast",
+# From the worst to the best; each is also the CSS class that colours a verdict.
+SEVERITIES = ("fault", "warning", "note", "well")
+# The severity of kinds in runs that were made before verdicts had one; that of all
+# other kinds is `warning`.
+_SEVERITY_OF_KIND = {
+    "contrast": "note",
+    "unclear": "note",
     "healthy": "well",
     "solved": "well",
-    "unclear": "open",
 }
-# Headings of the background of verdicts that share a remedy.
+_SEVERITY_OF_CLAIM = {"yes": "well", "no": "fault"}
+# Headings of what else is known of a verdict.
 _BACKGROUND = {
     "reason": "Why this threshold: ",
     "other_cause": "Another possible cause: ",
+    "reference": "Reference: ",
 }
+# How many verdicts of a study are listed; the others are folded.
+SHOWN = 4
 
 
-def verdicts_html(run: Run) -> Markup:
-    """Return the verdicts of `run` by study, each with its number and interval."""
-    verdicts, claims = run.entries("verdicts"), run.entries("claims")
-    if not verdicts and not claims:
-        return tag(
-            "p",
-            "This run has no verdicts: it was stopped before they were written, or its "
-            "summary.json is missing. The charts below show what was measured.",
-            class_="remark",
-        )
-    by_study: dict[str, list[dict[str, Any]]] = {study: [] for study in STUDIES}
-    for verdict in verdicts:
-        by_study.setdefault(str(verdict.get("study") or ""), []).append(verdict)
-    sections = [_of_study(study, found) for study, found in by_study.items() if found]
-    return join([*sections, _claims(claims) if claims else ""])
+def by_severity(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return verdicts with the worst first; equal ones keep their order."""
+    return sorted(verdicts, key=lambda verdict: SEVERITIES.index(severity(verdict)))
 
 
-def _claims(claims: list[dict[str, Any]]) -> Markup:
+def severity(verdict: dict[str, Any]) -> str:
+    """Return the severity of a verdict, which old runs imply by its kind."""
+    found = verdict.get("severity")
+    if found in SEVERITIES:
+        return str(found)
+    return _SEVERITY_OF_KIND.get(str(verdict.get("kind")), "warning")
+
+
+def verdicts_html(verdicts: list[dict[str, Any]]) -> Markup:
+    """Return a list of verdicts; the first is unfolded, so that it can be read."""
+    ordered = by_severity(verdicts)
+    return _listed([_verdict(v, unfolded=n == 0) for n, v in enumerate(ordered)])
+
+
+def claims_html(claims: list[dict[str, Any]]) -> Markup:
     """Return the verdict on each claim of the study of theory."""
-    return tag(
-        "section",
-        tag("h3", STUDIES["theory"].title),
-        tag("ul", *(_claim(claim) for claim in claims)),
-        class_="verdicts",
-    )
+    return _listed([_claim(claim) for claim in claims])
+
+
+def _listed(entries: list[Markup]) -> Markup:
+    items = [tag("li", entry) for entry in entries]
+    more = Markup("")
+    if rest := items[SHOWN:]:
+        title = f"{len(rest)} more verdict{'' if len(rest) == 1 else 's'}"
+        more = tag("details", tag("summary", title), tag("ul", *rest), class_="more")
+    return join([tag("ul", *items[:SHOWN]), more])
 
 
 def _claim(claim: dict[str, Any]) -> Markup:
-    number, statement = claim.get("number"), claim.get("statement")
-    sentence = bold_opening(str(claim.get("sentence") or ""))
-    kind = {"yes": "well", "no": "trouble"}.get(str(claim.get("holds")), "open")
-    return tag(
-        "li",
-        tag("p", typeset(f"{number}. {statement}")),
-        tag("p", sentence, class_="evidence"),
-        class_=f"verdict {kind}",
-    )
-
-
-def _of_study(study: str, verdicts: list[dict[str, Any]]) -> Markup:
-    ordered = sorted(verdicts, key=_rank)
-    well = [verdict for verdict in ordered if verdict.get("kind") == _LAST]
-    first = ordered[: len(ordered) - len(well)]
-    details = Markup("")
-    if well:
-        title = f"Healthy: {len(well)} verdict{'' if len(well) == 1 else 's'}"
-        details = tag("details", tag("summary", title), _by_remedy(well))
-    return tag(
-        "section",
-        tag("h3", STUDIES[study].title if study in STUDIES else study or "All studies"),
-        _by_remedy(first),
-        details,
-        class_="verdicts",
-    )
-
-
-def _by_remedy(verdicts: list[dict[str, Any]]) -> Markup:
-    groups = groupby(verdicts, key=lambda verdict: str(verdict.get("remedy") or ""))
-    return join(_with_remedy(remedy, list(group)) for remedy, group in groups)
-
-
-def _rank(verdict: dict[str, Any]) -> int:
-    kind = verdict.get("kind")
-    return 0 if kind == _FIRST else 2 if kind == _LAST else 1
-
-
-def _with_remedy(remedy: str, verdicts: list[dict[str, Any]]) -> Markup:
-    """Return verdicts that share a remedy, followed by the remedy."""
-    return join(
+    found = CLAIMS.get(str(claim.get("claim")))
+    opening, _, _ = str(claim.get("sentence") or "").partition(":")
+    name = f"{claim.get('number')}. {found.name if found else claim.get('claim')}"
+    return _folded(
+        _SEVERITY_OF_CLAIM.get(str(claim.get("holds")), "warning"),
+        [tag("span", name, class_="kind"), " ", opening.lower()],
         [
-            tag("ul", *(_verdict(verdict) for verdict in verdicts)),
-            tag("p", tag("strong", "What to do: "), remedy, class_="remedy")
-            if remedy
-            else "",
-            _background(verdicts),
-        ]
+            tag("p", typeset(str(claim.get("statement") or ""))),
+            tag("p", bold_opening(str(claim.get("sentence") or ""))),
+        ],
     )
 
 
-def _background(verdicts: list[dict[str, Any]]) -> Markup:
-    """Return the reasons and other possible causes of verdicts, collapsed."""
+def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
+    kind = str(verdict.get("kind") or "verdict")
+    sentence = str(verdict.get("sentence") or "No sentence was written.")
+    cause, remedy = (str(verdict.get(name) or "") for name in ("cause", "remedy"))
+    return _folded(
+        severity(verdict),
+        [
+            tag("span", kind, class_="kind"),
+            " ",
+            tag("span", severity(verdict), class_="severity"),
+            " ",
+            tag("span", str(verdict.get("where") or ""), class_="where"),
+        ],
+        [
+            tag("p", typeset(sentence)),
+            *([tag("p", tag("strong", "Cause: "), cause)] if cause else []),
+            action_html(remedy),
+            _background(verdict),
+        ],
+        unfolded,
+    )
+
+
+def _background(verdict: dict[str, Any]) -> Markup:
+    """Return the number of a verdict, its reasons and its reference, folded."""
     texts = [
-        tag("p", tag("em", heading), text, class_="evidence")
+        tag("p", tag("em", heading), text)
         for name, heading in _BACKGROUND.items()
-        for text in dict.fromkeys(str(v.get(name) or "") for v in verdicts)
-        if text
+        if (text := str(verdict.get(name) or ""))
     ]
-    if not texts:
-        return Markup("")
-    return tag("details", tag("summary", "Why, and what else it could be"), *texts)
-
-
-def _verdict(verdict: dict[str, Any]) -> Markup:
-    kind = str(verdict.get("kind") or "")
-    where = str(verdict.get("where") or "")
-    sentence = typeset(str(verdict.get("sentence") or "No sentence was written."))
+    measured = _measured(verdict)
     return tag(
-        "li",
-        tag("p", tag("span", kind, class_="kind") if kind else "", " ", sentence),
-        tag("p", _evidence(where, verdict), class_="evidence"),
-        class_=f"verdict {_CLASSES.get(kind, 'trouble')}",
+        "details",
+        tag("summary", "Numbers and reasons"),
+        tag("p", measured) if measured else "",
+        *texts,
+        class_="evidence",
     )
+
+
+def _folded(
+    class_: str, summary: list[object], content: list[Markup], unfolded: bool = False
+) -> Markup:
+    return tag(
+        "details",
+        tag("summary", *summary),
+        *content,
+        class_=f"verdict {class_}",
+        open="" if unfolded else None,
+    )
+
+
+def action_html(remedy: str) -> Markup:
+    """Return what a reader should do, if there is something."""
+    if not remedy:
+        return Markup("")
+    return tag("p", tag("strong", "What to do: "), remedy, class_="action")
 
 
 def _unit(verdict: dict[str, Any]) -> str:
     """Return the unit of the number, which only contrasts have."""
     study = STUDIES.get(str(verdict.get("study")))
-    if study is None or verdict.get("kind") != _FIRST or not study.contrast_unit:
+    if study is None or verdict.get("kind") != "contrast" or not study.contrast_unit:
         return ""
     return f" {study.contrast_unit}"
 
 
-def _evidence(where: str, verdict: dict[str, Any]) -> Markup:
-    parts: list[object] = [where] if where else []
+def _measured(verdict: dict[str, Any]) -> Markup:
+    parts: list[object] = []
     ends = [verdict.get(name) for name in ("number", "low", "high")]
     finite = [end for end in ends if isinstance(end, int | float) and isfinite(end)]
     unit = _unit(verdict)

@@ -6,12 +6,14 @@ from jaxnets.report.sections.gradients import (
     BAND,
     GRADIENT,
     THEORY,
+    arrival,
     inside_column,
     misfit_column,
     role_of,
 )
 from jaxnets.report.sections.section import (
     Column,
+    Headline,
     Section,
     Spots,
     Table,
@@ -22,7 +24,9 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.folder import Run
+from jaxnets.runs.formatting import format_power_of_ten
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
     after_training,
@@ -34,6 +38,9 @@ from jaxnets.runs.selection import (
 )
 
 
+CONTRAST = ("plain", "residual")
+
+
 def draw(run: Run) -> Section:
     """Return the section of the study `depth`."""
     records = run.of_study("depth")
@@ -42,6 +49,7 @@ def draw(run: Run) -> Section:
     of = lambda metric: of_metric(records, metric)
     drawn: list[tuple[Plot, Spots]] = [
         (plots.BY_BLOCK, _by_block(before_training(gradients))),
+        (plots.TEST_ACCURACY, _at_end(of("test_accuracy"))),
         (plots.FIRST_LAYER, _by_depth(ends(measured))),
         (plots.EXPLORER, _by_block(gradients)),
         (plots.HEAT_MAP, _by_block(measured)),
@@ -51,17 +59,53 @@ def draw(run: Run) -> Section:
         (plots.PATH_LENGTH, _by_depth(before_training(of("path_length")))),
         (plots.ACCURACY, _by_step(of("validation_accuracy"))),
         (plots.LOSS, _by_step(of("validation_loss"))),
-        (plots.TEST_ACCURACY, _at_end(of("test_accuracy"))),
     ]
     return make_section(
         "depth",
-        "What happens to the gradient on its way from the loss back to the first "
-        "layer when a network gets deeper, and how do shortcut connections and batch "
-        "normalisation change that?",
+        "How much of the gradient reaches the first layer of a deeper network, and how "
+        "do shortcut connections and BatchNorm change that?",
         drawn,
         _table(records, measured, gradients),
         {record.family for record in records},
+        _headline(before_training(measured), at_end(of("test_accuracy"))),
     )
+
+
+def _headline(gradients: list[Record], accuracies: list[Record]) -> Headline | None:
+    """Contrast plain and residual networks at the largest depth that both have."""
+    sizes = [{r.size for r in gradients if r.family == name} for name in CONTRAST]
+    if not sizes[0] & sizes[1]:
+        return None
+    depth = max(sizes[0] & sizes[1])
+    plain, residual = (arrival(gradients, name, depth) for name in CONTRAST)
+    if plain is None or residual is None:
+        return None
+    sentence = (
+        f"as much of the gradient reaches the first layer of a {depth:g}-layer network "
+        "with shortcut connections as without"
+    )
+    without, with_shortcuts = (
+        over_seeds(r for r in accuracies if (r.family, r.size) == (name, depth))
+        for name in CONTRAST
+    )
+    if without and with_shortcuts:
+        sentence += (
+            f"; trained, it tests at {with_shortcuts.mean:.0%} instead of "
+            f"{without.mean:.0%}"
+        ).replace("%", " %")
+    return Headline(
+        f"{_factor(residual - plain)} times",
+        f"{sentence}.",
+        plots.BY_BLOCK.name,
+        f"{CONTRAST[0]}, depth {depth:g},",
+    )
+
+
+def _factor(exponent: float) -> str:
+    """Write `10^exponent`; up to a million without a power of ten."""
+    if 4 <= exponent < 6:
+        return f"{round(10**exponent, -4):,.0f}"
+    return format_power_of_ten(exponent)
 
 
 def _label(record: Record) -> str:

@@ -12,10 +12,9 @@ DEPTH = "depth (layers)"
 BY_BLOCK = Plot(
     "gradient-by-block",
     "Gradient by block, before training",
-    "The gradient travels from right (the loss) to left (the input). A line that falls "
-    "to the left is a gradient that shrinks on its way; each unit down is a factor of "
-    "ten. Dashed: theory's prediction, starting at the last block. Block 0 is the "
-    "stem, the first layer.",
+    "The loss is at the right. A line that falls to the left is a gradient that "
+    "shrinks on its way to the input, tenfold with each unit. Dashed: theory's "
+    "prediction. Block 0 is the first layer.",
     Axes(BLOCK, LOG_NORM),
 )
 FIRST_LAYER = Plot(
@@ -92,7 +91,6 @@ LOSS = Plot(
 TEST_ACCURACY = Plot(
     "test-accuracy",
     "Test accuracy, against depth",
-    "Accuracy on examples that were used neither for training nor for choosing "
-    "settings. If more depth never hurt, no line would fall to the right.",
+    "If more depth never hurt, no line would fall to the right.",
     Axes(DEPTH, "test accuracy", bounds=SHARE, share=True, bars=True),
 )

@@ -11,8 +11,9 @@ from jaxnets.report.charts.lines import (
 )
 from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import Column
+from jaxnets.runs.estimates import paired_difference
 from jaxnets.runs.records import Record
-from jaxnets.runs.selection import of_metric
+from jaxnets.runs.selection import ends, of_metric
 
 
 GRADIENT = "log10_gradient_norm"
@@ -28,6 +29,26 @@ MISFIT_NOTE = (
 def role_of(record: Record) -> str:
     """Return the role of the line that a record of the gradient belongs to."""
     return PREDICTED if record.metric in (THEORY, *BAND) else MEASURED
+
+
+def arrival(gradients: list[Record], family: str, size: float) -> float | None:
+    """Return log10 of the share of the gradient that reaches the first position.
+
+    Args:
+        gradients: Measured gradients at one step of training.
+        family: The kind of network.
+        size: Its size.
+
+    Returns:
+        The mean over seeds; None if no seed has a finite value.
+    """
+    of_network = [r for r in gradients if (r.family, r.size) == (family, size)]
+    last, first = (
+        {record.seed: record.value for record in ends(of_network, choose)}
+        for choose in (max, min)
+    )
+    change = paired_difference(last, first)
+    return change.mean if change else None
 
 
 def misfit_column(gradients: list[Record]) -> Column:

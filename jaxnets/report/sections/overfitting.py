@@ -4,8 +4,10 @@ from collections import defaultdict
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Plot, Spot
+from jaxnets.report.intervals import number
 from jaxnets.report.sections.section import (
     Column,
+    Headline,
     Section,
     Spots,
     Table,
@@ -16,6 +18,8 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.folder import Run
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE
 from jaxnets.runs.records import Record
@@ -35,13 +39,30 @@ def draw(run: Run) -> Section:
     ]
     return make_section(
         "overfitting",
-        "A network that learns its training examples by heart does well on them and "
-        "worse on others. Dropout silences random units during training. How much of "
-        "the gap does that close?",
+        "How much worse does a network do on new examples than on its training "
+        "examples, and how much of that gap does dropout close?",
         plots,
         _table(records),
         {record.family for record in records},
+        _headline(at_end(_gaps(records, "loss", sign=1))),
     )
+
+
+def _headline(gaps: list[Record]) -> Headline | None:
+    """Contrast the gap in loss at the end of training without and with dropout."""
+    means = {
+        name: over_seeds(r for r in gaps if r.family == name)
+        for name in STUDIES["overfitting"].families
+    }
+    found = {name: mean.mean for name, mean in means.items() if mean}
+    if not found:
+        return None
+    (first, gap), *others = found.items()
+    sentence = (
+        f"is the gap between validation and training loss with {first}"
+        + "".join(f", {number(other, 2)} with {name}" for name, other in others)
+    )
+    return Headline(f"{number(gap, 2)} nats", f"{sentence}.", _LOSS.name, first)
 
 
 def _by_role(records: list[Record]) -> Spots:
@@ -72,15 +93,14 @@ def _gaps(records: list[Record], quantity: str, sign: int) -> list[Record]:
 _LOSS = Plot(
     "losses",
     "Loss on training and validation examples",
-    "Solid: examples that the network is trained on. Dashed: examples that it never "
-    "sees. Overfitting begins where the dashed line rises while the solid one falls.",
+    "Overfitting begins where the dashed line (examples that the network never sees) "
+    "rises while the solid one falls.",
     Axes("updates", "loss (nats)", bounds=NOT_NEGATIVE),
 )
 _ACCURACY = Plot(
     "accuracies",
     "Accuracy on training and validation examples",
-    "The distance between the solid and the dashed line of one colour shows how much "
-    "was learnt by heart.",
+    "The distance between the two lines of one colour was learnt by heart.",
     Axes("updates", "accuracy", bounds=SHARE, share=True),
 )
 _GAP = Plot(

@@ -14,6 +14,7 @@ from jaxnets.report.sections.gradients import (
 )
 from jaxnets.report.sections.section import (
     Column,
+    Headline,
     Section,
     Spots,
     Table,
@@ -22,6 +23,7 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.folder import Run
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
@@ -48,12 +50,12 @@ def draw(run: Run) -> Section:
     gradients = before_training(of_metric(records, GRADIENT, THEORY, *BAND))
     found = make_section(
         "saturation",
-        "A saturated unit is on the flat part of its activation, where the derivative "
-        "is almost zero, and lets no gradient through. How does that depend on the "
-        "activation, and on the gain that scales the initial weights?",
+        "How do saturation and the gradient depend on the activation, and on the gain "
+        "that scales the initial weights?",
         [(_SHARE, _by_layer(shares)), (_GRADIENT, _by_layer(gradients))],
         _table(records, shares, gradients),
         {record.family for record in records},
+        _headline(shares),
     )
     phases = make_phase_diagram(
         "saturation", PHASES, records, "log_chi_1", lambda record: record.family
@@ -62,6 +64,27 @@ def draw(run: Run) -> Section:
         return found._replace(absent=[*found.absent, PHASES])
     plot = phases.plot._replace(reading=f"{phases.plot.reading} {NO_STEP}")
     return found._replace(figures=[*found.figures, phases._replace(plot=plot)])
+
+
+def _headline(shares: list[Record]) -> Headline | None:
+    """Name the network with the most saturated units, except ReLU's zeros."""
+    means = {
+        (family, gain): over_seeds(
+            r for r in shares if (r.family, r.size) == (family, gain)
+        )
+        for family, gain in {(r.family, r.size) for r in shares if r.family != "ReLU"}
+    }
+    found = {network: mean.mean for network, mean in means.items() if mean}
+    if not found:
+        return None
+    family, gain = max(found, key=lambda network: found[network])
+    sentence = f"of the {family} units are saturated at gain {gain:g}"
+    others = {size: found[name, size] for name, size in found if name == family}
+    least = min(others, key=lambda size: others[size])
+    if least != gain:
+        sentence += f"; at gain {least:.3g} it is {100 * others[least]:.2g} %"
+    number = f"{100 * found[family, gain]:.2g} %"
+    return Headline(number, f"{sentence}.", _SHARE.name, f"{family}, gain {gain:g},")
 
 
 def _by_layer(records: list[Record]) -> Spots:
@@ -74,15 +97,15 @@ _LAYER = "hidden layer, counted from the input"
 _SHARE = Plot(
     "saturated-share",
     "Share of saturated units by layer, before training",
-    "At 0 % every unit can still learn; at 100 % the layer is stuck. A ReLU counts as "
-    "saturated if its output is exactly zero, which is normal for half of them.",
+    "At 100 % the layer is stuck. A ReLU counts as saturated if its output is exactly "
+    "zero, which is normal for half of them.",
     Axes(_LAYER, "saturated share", bounds=SHARE, share=True),
 )
 _GRADIENT = Plot(
     "gradient-by-layer",
     "Gradient by layer, before training",
     "A line that falls to the left is a gradient that shrinks on its way to the input. "
-    "Too small a gain makes it vanish; too large a gain saturates the units.",
+    "Dashed: theory's prediction.",
     Axes(_LAYER, LOG_NORM),
 )
 

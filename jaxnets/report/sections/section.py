@@ -3,22 +3,29 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from jaxnets.report.charts.dot_plot import DotPlot, make_dot_plot
 from jaxnets.report.charts.explorer import Explorer, make_explorer
 from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.heat_maps import HeatMap, make_heat_map
 from jaxnets.report.charts.phase_diagram import PhaseDiagram
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import interval, number
-from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE, SIGNED_SHARE, Bounds
 from jaxnets.runs.records import Record
 
 
 Spots = Iterable[tuple[Record, Spot]]
-AnyFigure = Figure | Explorer | HeatMap | PhaseDiagram
+AnyFigure = Figure | DotPlot | Explorer | HeatMap | PhaseDiagram
 # By the kind of plot.
-MAKERS = {"lines": make_figure, "explorer": make_explorer, "heat map": make_heat_map}
+MAKERS = {
+    "lines": make_figure,
+    "dots": make_dot_plot,
+    "profile": make_dot_plot,
+    "explorer": make_explorer,
+    "heat map": make_heat_map,
+}
 
 
 class Table(NamedTuple):
@@ -30,6 +37,22 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+class Headline(NamedTuple):
+    """What a study found, for the reader who looks at nothing else.
+
+    Attributes:
+        number: The one number, with its unit.
+        sentence: The rest of the sentence that begins with the number.
+        plot: Name of the plot that shows it.
+        subject: What a verdict's `where` begins with if its remedy belongs here.
+    """
+
+    number: str
+    sentence: str
+    plot: str
+    subject: str
+
+
 class Section(NamedTuple):
     """What the page shows of one study.
 
@@ -37,9 +60,10 @@ class Section(NamedTuple):
         study: Name of the study in the records.
         title: Heading of the section.
         question: What the study asks, in a sentence or two.
-        figures: The figures that have records.
+        figures: The figures that have records, the most important ones first.
         table: The results in numbers; None if there are none.
         absent: Titles of the figures that have no records.
+        headline: What the study found; None if its records do not say.
     """
 
     study: str
@@ -48,6 +72,7 @@ class Section(NamedTuple):
     figures: list[AnyFigure]
     table: Table | None
     absent: list[str]
+    headline: Headline | None = None
 
 
 class Column(NamedTuple):
@@ -68,7 +93,7 @@ class Column(NamedTuple):
 
 def section_title(study: str) -> str:
     """Return the heading of the section of a study."""
-    row = STUDIES[study]
+    row = SECTIONS[study]
     return f"{row.title}: {row.subject}"
 
 
@@ -78,6 +103,7 @@ def make_section(
     plots: Iterable[tuple[Plot, Spots]],
     table: Table | None,
     present: set[str],
+    headline: Headline | None = None,
 ) -> Section:
     """Return the section with the plots that have records; the others are absent.
 
@@ -87,6 +113,7 @@ def make_section(
         plots: Each plot with its records and where they are drawn.
         table: The results in numbers.
         present: All families of the study.
+        headline: What the study found.
     """
     figures, absent = [], []
     for plot, spots in plots:
@@ -95,7 +122,8 @@ def make_section(
             absent.append(plot.title)
         else:
             figures.append(drawn)
-    return Section(study, section_title(study), question, figures, table, absent)
+    title = section_title(study)
+    return Section(study, title, question, figures, table, absent, headline)
 
 
 def make_table(

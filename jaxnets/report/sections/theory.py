@@ -8,7 +8,13 @@ from jaxnets.report.charts.figures import Figure, Plot, Spot, make_figure
 from jaxnets.report.charts.lines import make_line, misfit
 from jaxnets.report.charts.phase_diagram import make_phase_diagram
 from jaxnets.report.intervals import interval, number
-from jaxnets.report.sections.section import AnyFigure, Section, Table, section_title
+from jaxnets.report.sections.section import (
+    AnyFigure,
+    Headline,
+    Section,
+    Table,
+    section_title,
+)
 from jaxnets.runs.claims import CLAIMS, Claim
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.folder import Run, items
@@ -68,12 +74,23 @@ def draw(run: Run) -> Section:
         "theory",
         section_title("theory"),
         "Does what the literature says about gradients at initialisation hold in "
-        "networks of this size? Nothing is trained. Dashed: the prediction. Solid: the "
-        "measurement. Dotted: a prediction without the claim's approximation.",
+        "networks of this size? Nothing is trained. Dashed: the prediction. Dotted: "
+        "without the claim's approximation.",
         figures,
         Table("The claims in numbers", CAPTION, HEAD, rows) if rows else None,
         absent,
+        _headline(list(judged.values()), figures),
     )
+
+
+def _headline(
+    claims: list[dict[str, Any]], figures: list[AnyFigure]
+) -> Headline | None:
+    if not claims or not figures:
+        return None
+    held = sum(claim.get("holds") == "yes" for claim in claims)
+    sentence = "claims of the literature hold in networks of this size."
+    return Headline(f"{held} of {len(claims)}", sentence, figures[0].plot.name, "")
 
 
 def _figure(count: int, claim: Claim, records: list[Record]) -> Figure | None:

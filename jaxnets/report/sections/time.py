@@ -6,11 +6,13 @@ from jaxnets.report.sections.gradients import (
     GRADIENT,
     LOG_NORM,
     THEORY,
+    arrival,
     misfit_column,
     role_of,
 )
 from jaxnets.report.sections.section import (
     Column,
+    Headline,
     Section,
     Spots,
     Table,
@@ -21,7 +23,10 @@ from jaxnets.report.sections.section import (
     make_section,
     make_table,
 )
+from jaxnets.runs.catalogue import STUDIES
+from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.folder import Run
+from jaxnets.runs.formatting import format_power_of_ten
 from jaxnets.runs.intervals import NOT_NEGATIVE, SHARE
 from jaxnets.runs.records import Record
 from jaxnets.runs.selection import (
@@ -41,9 +46,9 @@ def draw(run: Run) -> Section:
     plots: list[tuple[Plot, Spots]] = [
         (_BEFORE, _by_steps_back(before_training(gradients))),
         (_AFTER, _by_steps_back(after_training(gradients))),
+        (_LOSS, _by_step(of_metric(records, "validation_loss"))),
         (_EXPLORER, _by_steps_back(gradients)),
         (_MAP, _by_steps_back(of_metric(gradients, GRADIENT))),
-        (_LOSS, _by_step(of_metric(records, "validation_loss"))),
     ]
     # Only tasks with right and wrong answers have an accuracy.
     if accuracies := of_metric(records, "validation_accuracy"):
@@ -51,12 +56,42 @@ def draw(run: Run) -> Section:
     return make_section(
         "time",
         "How much of the gradient reaches the first steps of a sequence, and how do "
-        "the gates of GRU and LSTM change that? Without this gradient a network cannot "
-        "learn that something early matters later.",
+        "the gates of GRU and LSTM change that?",
         plots,
         _table(records, gradients),
         {record.family for record in records},
+        _headline(of_metric(gradients, GRADIENT), at_end(of_metric(records, "solved"))),
     )
+
+
+def _headline(gradients: list[Record], solved: list[Record]) -> Headline | None:
+    """Contrast the cells at the longest sequence, after training if there is any."""
+    trained = after_training(gradients)
+    moment, plot = ("trained", _AFTER) if trained else ("untrained", _BEFORE)
+    found = trained or before_training(gradients)
+    length = max((record.size for record in found), default=0.0)
+    arrivals = {name: arrival(found, name, length) for name in STUDIES["time"].families}
+    shares = {
+        name: format_power_of_ten(share)
+        for name, share in arrivals.items()
+        if share is not None
+    }
+    if not shares:
+        return None
+    (first, number), *others = shares.items()
+    sentence = (
+        f"of the gradient reaches the first of {length:g} time steps in the {moment} "
+        f"{first}" + "".join(f", {share} in the {name}" for name, share in others)
+    )
+    means = {
+        name: over_seeds(r for r in solved if (r.family, r.size) == (name, length))
+        for name in shares
+    }
+    winners = [name for name, mean in means.items() if mean and mean.mean > 0.5]
+    if winners:
+        sentence += f"; solved by the {' and the '.join(winners)}"
+    subject = f"{first}, {length:g} time steps"
+    return Headline(number, f"{sentence}.", plot.name, subject)
 
 
 def _hidden_state(records: list[Record]) -> list[Record]:
@@ -87,16 +122,15 @@ _BACK = "steps back from the end"
 _BEFORE = Plot(
     "gradient-by-time-step-before",
     "Gradient by time step, before training",
-    "The loss is computed at the end of the sequence, at the left; each step to the "
-    "right is one step further into the past. A straight line that falls is "
+    "The loss is at the left, and the past at the right. A straight line that falls is "
     "exponential forgetting. Dashed: theory's prediction.",
     Axes(_BACK, LOG_NORM),
 )
 _AFTER = Plot(
     "gradient-by-time-step-after",
     "Gradient by time step, after training",
-    "The same after training. In a network that has learnt the task, the right end of "
-    "the line, where the early steps are, lies higher than before.",
+    "In a network that has learnt the task, the right end of the line, where the early "
+    "steps are, lies higher than before.",
     Axes(_BACK, LOG_NORM),
 )
 _EXPLORER = Plot(

@@ -97,7 +97,7 @@ def test_options_without_meaning_are_told(words, error, capsys):
 
 
 def test_a_script_gets_the_same_error(unchecked_annotations):
-    with pytest.raises(ValueError, match="--compile-for is 'v9'; wanted one of v5e"):
+    with pytest.raises(ValueError, match="--compile-for is 'v9'; wanted one of v4"):
         Options(compile_for="v9")  # pyright: ignore[reportArgumentType]
 
 

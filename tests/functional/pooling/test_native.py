@@ -1,11 +1,12 @@
-"""The maximum by XLA's `select_and_scatter`, which only TPUs run.
+"""What only TPUs run: `select_and_scatter`, and sums with the spatial axes first.
 
-It is called directly, since on a CPU its name is refused: there XLA compares the
-elements of a padded window in another order than the specified one. So where there is
-padding on several axes, no two elements are equal here.
+The maximum is called directly, since on a CPU its name is refused: there XLA compares
+the elements of a padded window in another order than the specified one. So where there
+is padding on several axes, no two elements are equal here.
 """
 
 import functools
+import re
 
 import hypothesis
 import hypothesis.strategies as st
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from jaxnets import functional as F
+from jaxnets.functional.pooling.implementations import native
 from jaxnets.functional.pooling.implementations.maxima import maxima_by_shifts
 from jaxnets.functional.pooling.implementations.native import native_maxima
 from jaxnets.functional.pooling.options import pool_windows
@@ -118,3 +120,44 @@ def test_a_partitioned_program_selects_the_first_nan_too(rng):
     expected = gradient(maxima_by_shifts, x)
     np.testing.assert_allclose(partitioned(jax.device_put(x, spec)), expected)
     np.testing.assert_allclose(partitioned(x), expected)
+
+
+@hypothesis.settings(max_examples=10, deadline=None, derandomize=True)
+@hypothesis.given(problem=problems(), seed=st.integers(0, 99))
+def test_sums_with_the_spatial_axes_first_are_the_definition(problem, seed):
+    sizes, window, options = problem
+    x = np.random.default_rng(seed).normal(size=(2, *sizes, 6))
+    on_a_tpu = lambda variants, run, reasons: run(variants["tpu"])
+    pool = functools.partial(
+        F.sum_pool, window_shape=window, implementation="native", **options
+    )
+    expected = oracle.pool("sum", x, cotangent, window, **oracle_options(options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "run_by_platform", on_a_tpu)
+        assert_all_close(value_and_pullback(pool, x), expected)
+
+
+@pytest.mark.parametrize(
+    ("channels", "found"), [(8, {"tpu"}), (4, set())], ids=["many", "few"]
+)
+def test_only_tpus_sum_with_the_spatial_axes_first(channels, found):
+    shape = jax.ShapeDtypeStruct((2, 9, 7, channels), "float32")
+    lower = jax.jit(lambda x: F.sum_pool(x, 3, strides=2)).trace(shape).lower
+    programs = {p: lower(lowering_platforms=(p,)) for p in ("cpu", "cuda", "tpu")}
+    assert {p for p, each in programs.items() if "transpose" in each.as_text()} == found
+
+
+def test_windows_that_do_not_overlap_have_a_transpose_in_16_bits(rng):
+    x = jnp.asarray(rng.normal(size=(2, 7, 6, 3)), jnp.bfloat16)
+
+    def gradient(x, implementation=None):
+        pool = lambda x: F.avg_pool(x, 3, padding=1, implementation=implementation)
+        return jax.grad(lambda x: jnp.sum(pool(x).astype("float32") ** 3))(x)
+
+    expected, found = jax.jit(lambda x: [gradient(x, n) for n in ("shifts", "native")])(
+        x
+    )
+    np.testing.assert_array_equal(found, expected)
+    program = jax.jit(gradient).trace(x).lower(lowering_platforms=("tpu",)).as_text()
+    reduced = re.findall(r"\) : \(tensor<\S+x(\w+)>, tensor<\w+>\) ->", program)
+    assert sorted(reduced) == ["bf16", "f32"]

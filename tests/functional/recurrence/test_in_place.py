@@ -12,7 +12,7 @@ from jaxnets import functional as F
 from jaxnets.functional.recurrence.time.in_place import chunks
 from jaxnets.functional.recurrence.time.in_place import scan as in_place_scan
 from jaxnets.gradflow import measure
-from tests.cells import FAMILIES
+from tests.cells import FAMILIES, GRU, LSTM, RNN
 from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
 
 
@@ -50,12 +50,15 @@ def test_no_step_copies_an_array_of_all_steps(family, options):
     assert not any(re.search(copies, body) for body in bodies)
 
 
-@every_family
 @pytest.mark.parametrize(
-    ("time_major", "reverse", "options"),
-    # All pairs of two values.
-    [(False, False, {}), (False, True, MASKS), (True, False, MASKS), (True, True, {})],
-    ids=["batch", "batch-reverse-masked", "time-masked", "time-reverse"],
+    ("family", "time_major", "reverse", "options"),
+    # All pairs of two values, and each family.
+    [
+        pytest.param(LSTM, False, False, {}, id="lstm-batch"),
+        pytest.param(RNN, False, True, MASKS, id="rnn-batch-reverse-masked"),
+        pytest.param(LSTM, True, False, MASKS, id="lstm-time-masked"),
+        pytest.param(GRU, True, True, {}, id="gru-time-reverse"),
+    ],
 )
 def test_several_chunks_give_the_same_as_one(
     family, options, reverse, time_major, rng, monkeypatch
@@ -134,7 +137,7 @@ def test_a_state_with_a_transposed_product(family, rng):
 
 
 @pytest.mark.parametrize(
-    ("family", "checkpoint"), [(FAMILIES[0], None), (FAMILIES[-1], 2)]
+    ("family", "checkpoint"), [(LSTM, None), (RNN, 2)], ids=["lstm", "rnn-checkpoint"]
 )
 def test_second_order_through_a_scan_that_carries_the_state(family, checkpoint, rng):
     """Here JAX confused the residuals of a `custom_vjp` within another one."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 import jaxnets
-from tests.cells import EVERY, FAMILIES, FORMS
+from tests.cells import EVERY, FORMS, GRU, LSTM, RNN
 from tests.functional.recurrence.setup import (
     as_float32,
     draw_params,
@@ -23,7 +23,6 @@ from tests.oracles import recurrent as oracle
 
 
 every_cell = pytest.mark.parametrize("family", EVERY, ids=lambda f: f.name)
-gated = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 
 
 def assert_close(actual, expected, tolerance=1e-9):
@@ -112,8 +111,11 @@ def for_accelerators(*arguments, default, **_):
     return default(*arguments)
 
 
-@gated
-@pytest.mark.parametrize("implementation", ["scan", "split"])
+@pytest.mark.parametrize(
+    ("family", "implementation"),
+    [(RNN, "split"), (GRU, "scan"), (GRU, "split"), (LSTM, "scan")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_one_product_for_all_steps_gives_the_same(
     family, implementation, rng, monkeypatch
 ):

@@ -35,6 +35,7 @@ from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import is_known
 from jaxnets.functional.shared.windows import Pairs, padded
+from jaxnets.platforms import run_by_platform
 
 
 def native_sums(
@@ -48,14 +49,55 @@ def native_sums(
         pairs = _covering_pairs(windows)
     else:
         x = for_reduce_window(padded_for_windows(x, windows, mode, fill=0), windows)
+    # A TPU stores the two last axes of an array in tiles. If windows lie along other
+    # axes, XLA fuses conversions and divisions before and after the reduction with it.
+    # With fewer channels than elements on the last spatial axis, XLA prefers to have
+    # that axis last, and would copy the array.
+    known = is_known(x.shape[-1], windows.sizes[-1])
+    if not windows.overlap or not known or x.shape[-1] < windows.sizes[-1]:
+        return _reduced(x, windows, pairs, 1)
+    spatial_first = {"cpu": False, "cuda": False, "rocm": False, "tpu": True}
+
+    def run(spatial_first: bool) -> jax.Array:
+        if not spatial_first:
+            return _reduced(x, windows, pairs, 1)
+        moved = jnp.moveaxis(x, 0, windows.ndim)
+        return jnp.moveaxis(_reduced(moved, windows, pairs, 0), windows.ndim, 0)
+
+    return run_by_platform(spatial_first, run, {})
+
+
+def native_sums_apart(
+    x: Shaped[Array, "batch *spatial channels"], windows: PoolWindows
+) -> Shaped[Array, "batch *out channels"]:
+    """Return the sums, in `accumulation_dtype`, over windows that do not overlap.
+
+    Each element is in one window at most. So the transpose adds nothing up, and runs in
+    the dtype of `x`: its result is the same, and it moves fewer bytes.
+    """
+    sums = functools.partial(native_sums, windows=windows, mode="zeros")
+
+    def forward(x: jax.Array) -> jax.Array:
+        return sums(x.astype(accumulation_dtype(x.dtype)))
+
+    def transpose(cotangent: jax.Array) -> jax.Array:
+        return jax.linear_transpose(sums, like)(cotangent.astype(like.dtype))[0]
+
+    like = jax.typeof(x)
+    return linear_map(forward, transpose, x)
+
+
+def _reduced(x: jax.Array, windows: PoolWindows, pairs: Pairs, first: int) -> jax.Array:
+    """Return the sums over windows along the spatial axes, which begin with `first`."""
+    before, after = (1,) * first, (1,) * (x.ndim - first - windows.ndim)
     return jax.lax.reduce_window(
         x,
         np.zeros((), x.dtype)[()],
         jax.lax.add,
-        (1, *windows.window, 1),
-        (1, *windows.strides, 1),
-        ((0, 0), *pairs, (0, 0)),
-        window_dilation=(1, *windows.dilation, 1),
+        (*before, *windows.window, *after),
+        (*before, *windows.strides, *after),
+        (*((0, 0) for _ in before), *pairs, *((0, 0) for _ in after)),
+        window_dilation=(*before, *windows.dilation, *after),
     )
 
 
@@ -146,10 +188,10 @@ def _scattered(
 
 def _lower(ctx, *operands, windows: PoolWindows):
     axes = ctx.module_context.axis_context
-    if hasattr(axes, "mesh"):
+    if isinstance(axes, mlir.SPMDAxisContext):
         partitioned = set(axes.mesh.axis_names) != set(axes.manual_axes)
     else:
-        partitioned = getattr(axes, "num_devices", 1) > 1
+        partitioned = axes.num_devices > 1
     run = functools.partial(_partitioned if partitioned else _alone, windows=windows)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 

@@ -17,7 +17,7 @@ from jaxnets.functional.recurrence.kernels.persistent import Passes, persistent_
 from jaxnets.functional.recurrence.kernels.tpu import blocks
 from jaxnets.functional.recurrence.time.options import ScanOptions
 from jaxnets.functional.shared.sharding import partition_spec
-from jaxnets.platforms import default_platform
+from jaxnets.platforms import default_platform, run_only_on
 from jaxnets.tap import is_measuring
 
 
@@ -123,7 +123,18 @@ def _passes(platform: str) -> Passes:
     from jaxnets.functional.recurrence.kernels.tpu import passes
 
     chips: dict[str, Any] = {"tpu": passes, "cuda": hopper}
-    platform, interpret = interpreted.value or (platform, False)
-    with_interpret = lambda kernel: functools.partial(kernel, interpret=interpret)
-    chip = chips[platform]
-    return Passes(with_interpret(chip.forward), with_interpret(chip.backward))
+    if interpreted.value:
+        chip, interpret = interpreted.value
+        run = lambda kernel: functools.partial(kernel, interpret=interpret)
+    else:
+        chip = platform
+        run = lambda kernel: functools.partial(_run_kernel, platform, kernel)
+    return Passes(run(chips[chip].forward), run(chips[chip].backward))
+
+
+def _run_kernel(
+    platform: str, kernel: Callable[..., Any], cell: str, *arrays: Any, reverse: bool
+) -> Any:
+    """Run a kernel, which only `platform` can lower."""
+    kernel = functools.partial(kernel, cell, reverse=reverse)
+    return run_only_on(platform, kernel, *arrays)

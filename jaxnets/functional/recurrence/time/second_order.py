@@ -11,6 +11,7 @@ from jaxnets.functional.recurrence.time.in_place.backward import NO_MASKS
 from jaxnets.functional.recurrence.time.in_place.forward import Inputs
 from jaxnets.functional.recurrence.time.options import ScanOptions
 from jaxnets.functional.recurrence.time.split import split_scan
+from jaxnets.tap import unmeasured
 
 
 def with_second_order(
@@ -40,7 +41,9 @@ def with_second_order(
     def definition(inputs: Inputs):
         own = cell._replace(weights=inputs.weights)
         masked = options._replace(**inputs.masks._asdict())
-        return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
+        # The taps are those of the passes, not of this second program.
+        with unmeasured():
+            return split_scan(own, inputs.state, inputs.x, masked, inputs.initial)
 
     def pulled_back(inputs: Inputs, cotangents: Any) -> Inputs:
         ct_inputs = jax.vjp(definition, inputs)[1](cotangents)[0]

@@ -1,120 +1,163 @@
-"""Verdicts on layers of a measured network that are flat at most inputs."""
+"""Verdicts on layers of a measured network that are flat, dead or collapsed."""
 
-import math
-from collections import defaultdict
+from collections.abc import Iterable
 
-from jaxnets.gradflow.diagnosis.models.chains import role
+from jaxnets.gradflow.diagnosis.dead import OTHER_CAUSE as DEAD_CAUSE
+from jaxnets.gradflow.diagnosis.dead import REASON as DEAD_REASON
+from jaxnets.gradflow.diagnosis.dead import REMEDY as DEAD_REMEDY
+from jaxnets.gradflow.diagnosis.dead import THRESHOLD as DEAD
+from jaxnets.gradflow.diagnosis.models.table import Table, module_of
 from jaxnets.gradflow.diagnosis.studies.saturation import (
     HALF,
     OTHER_CAUSES,
     RELU_SHARE,
     SHARE_REASON,
-    mean_share,
 )
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_percent
-from jaxnets.runs.records import Record
+from jaxnets.runs.intervals import SHARE
 
 
-ZERO_CAUSE = (
-    "A layer without a bias that gets only zeros gives zeros: then the layer before it "
-    "is the one to change. The last layer of a residual branch may start at zero on "
-    "purpose."
-)
-# By metric: the threshold, what the share is a share of, and what to do.
-KINDS = {
-    "saturated_share": (
-        HALF,
-        "are saturated: there the activation is flat and passes next to nothing back",
-        "Lower the gain of the initialiser, normalise each layer, or use ReLU.",
-    ),
-    "zero_share": (
-        RELU_SHARE,
-        "are exactly zero: there ReLU passes nothing back",
-        "Start biases at zero or above, use He's initialiser, lower the learning rate, "
-        "or normalise each layer.",
-    ),
+# The activations that a share is of, by the last name of its place.
+FLAT = ("tanh", "sigmoid", "softmax")
+RECTIFIED = ("relu", "relu6")
+SATURATED_REMEDIES = {
+    "tanh": "Lower the gain of the initialiser, standardise the inputs, or normalise "
+    "each layer before the activation.",
+    "sigmoid": "Lower the gain of the initialiser, standardise the inputs, or "
+    "normalise each layer before the activation; in hidden layers use ReLU.",
+    "softmax": "Scale the logits down: divide them by the square root of the width of "
+    "the keys (1/sqrt(d)), or normalise queries and keys.",
 }
+REFERENCES = {
+    "tanh": "Glorot and Bengio 2010, section 3.",
+    "sigmoid": "Glorot and Bengio 2010, section 3.",
+    "softmax": "Vaswani et al. 2017, Attention Is All You Need, section 3.2.1.",
+    "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
+    "Deep into Rectifiers.",
+}
+# A layer with every unit dead passes nothing. With fewer it is narrower than it seems.
+SEVERE = 0.75
 
 
-def saturated_verdict(
-    records: list[Record], *, study: str, where: str
-) -> Verdict | None:
-    """Judge the shares of saturated and of zero outputs at every tap.
+def saturated_verdict(records: Table, where: str) -> Verdict | None:
+    """Judge the share of saturated values after every tanh, sigmoid and softmax.
 
     Args:
-        records: Records of one network at one training step.
-        study: The study of the verdict.
+        records: The numbers of one network at one step.
         where: What is judged.
 
     Returns:
-        A verdict on the first tap beyond a threshold, or None if there is none.
+        A verdict on the layer that is most saturated, or None if none is beyond half.
     """
-    for metric, (threshold, what, remedy) in KINDS.items():
-        found = select(records, metric=metric)
-        shares = _by_tap(found)
-        if metric == "zero_share":
-            shares = _without_zero_starts(shares, records)
-        flat = [t for t, share in shares.items() if share.interval[0] >= threshold]
-        if not flat:
-            continue
-        tap, share = flat[0], shares[flat[0]]
-        more = f" This holds at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
-        # No gradient will ever pass through a layer whose outputs are all zero.
-        dead = metric == "zero_share" and share.interval[0] == 1
-        return Verdict(
-            kind="dead" if dead else "saturated",
-            severity=severity_of("dead" if dead else "saturated"),
-            where=f"{where}, {moment(found[0].step)}, {tap}",
-            number=share.mean,
-            sentence=(
-                f"At {tap} {format_percent(share, ' % of the outputs')} {what}.{more}"
-            ),
-            remedy=remedy,
-            threshold=threshold,
-            study=study,
-            low=share.low,
-            high=share.high,
-            reason=SHARE_REASON,
-            other_cause=(
-                ZERO_CAUSE if metric == "zero_share" else OTHER_CAUSES["saturated"]
-            ),
-        )
+    shares = _shares(records, "flat_share", FLAT)
+    flat = {p: s for p, s in shares.items() if s.interval[0] >= HALF}
+    if not flat:
+        return None
+    # What comes after a saturated layer may saturate because of it.
+    place, share = next(iter(flat.items()))
+    kind = place.rpartition("/")[2].partition("#")[0]
+    more = f" This holds at {len(flat)} of {len(shares)} activations." * (len(flat) > 1)
+    return Verdict(
+        kind="saturated",
+        severity=severity_of("saturated") if share.mean >= SEVERE else "warning",
+        where=f"{where}, {place}",
+        number=share.mean,
+        sentence=(
+            f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} "
+            f"are saturated: there it is flat and passes next to nothing back.{more}"
+        ),
+        cause=f"What {kind} gets after {module_of(place)} is too large.",
+        remedy=SATURATED_REMEDIES[kind],
+        reference=REFERENCES[kind],
+        threshold=HALF,
+        low=share.low,
+        high=share.high,
+        reason=SHARE_REASON,
+        other_cause=OTHER_CAUSES["saturated"],
+    )
+
+
+def dead_units_verdict(records: Table, where: str) -> Verdict | None:
+    """Judge the share of dead units after every ReLU.
+
+    Args:
+        records: The numbers of one network at one step.
+        where: What is judged.
+
+    Returns:
+        A verdict on the first layer with too many dead units, or None.
+    """
+    shares = _shares(records, "dead_share", RECTIFIED)
+    dead = {p: s for p, s in shares.items() if s.interval[0] >= DEAD}
+    if not dead:
+        return None
+    place, share = next(iter(dead.items()))
+    more = f" It is the first of {len(dead)} such layers out of {len(shares)}."
+    return Verdict(
+        kind="dead",
+        severity=severity_of("dead"),
+        where=f"{where}, {place}",
+        number=share.mean,
+        sentence=(
+            f"At {place} {format_percent(share, ' % of the ReLU units')} are zero at "
+            "every input: they get no gradient, so they cannot come back by themselves."
+            f"{more * (len(dead) > 1)}"
+        ),
+        cause=f"What the ReLU gets from {module_of(place)} is negative at every input.",
+        remedy=DEAD_REMEDY,
+        reference=REFERENCES["relu"],
+        threshold=DEAD,
+        low=share.low,
+        high=share.high,
+        reason=DEAD_REASON,
+        other_cause=DEAD_CAUSE,
+    )
+
+
+def is_cut(records: Table) -> bool:
+    """Return whether a layer is dead as a whole, so that nothing passes through it."""
+    shares = _shares(records, "dead_share", RECTIFIED)
+    return any(share.interval[0] >= 1 for share in shares.values())
+
+
+def zero_verdict(records: Table, where: str) -> Verdict | None:
+    """Judge ReLUs that are zero for nearly all inputs, without being dead."""
+    shares = _shares(records, "off_share", RECTIFIED)
+    for place, share in shares.items():
+        if share.interval[0] >= RELU_SHARE:
+            return Verdict(
+                kind="saturated",
+                severity="warning",
+                where=f"{where}, {place}",
+                number=share.mean,
+                sentence=(
+                    f"At {place} {format_percent(share, ' % of the outputs')} are "
+                    "exactly zero: there ReLU passes nothing back."
+                ),
+                cause=f"What the ReLU gets from {module_of(place)} is mostly negative.",
+                remedy=DEAD_REMEDY,
+                reference=REFERENCES["relu"],
+                threshold=RELU_SHARE,
+                low=share.low,
+                high=share.high,
+                reason=SHARE_REASON,
+            )
     return None
 
 
-def _by_tap(records: list[Record]) -> dict[str, Estimate]:
-    """Return the mean share at each tap, over its time steps, then over seeds."""
-    taps = dict.fromkeys(record.place for record in records)
-    shares = {tap: mean_share(select(records, place=tap)) for tap in taps}
-    return {tap: share for tap, share in shares.items() if share}
+def is_activation(place: str) -> bool:
+    """Return whether a place is that of an activation, such as `body/3/relu`."""
+    return place.rpartition("/")[2].partition("#")[0] in {*FLAT, *RECTIFIED}
 
 
-def _without_zero_starts(
-    shares: dict[str, Estimate], records: list[Record]
-) -> dict[str, Estimate]:
-    """Leave out taps that are zero in every block, if the gradient gets around them.
-
-    The branches of residual blocks may start at zero. A dead tap without a shortcut
-    around it passes no gradient to the taps before it.
-    """
-    roles: defaultdict[str, list[str]] = defaultdict(list)
-    for tap in shares:
-        roles[role(tap)].append(tap)
-    # Taps that come after one that a gradient reaches.
-    passed, arrives = set(), False
-    norms = select(records, metric="log10_gradient_norm")
-    for tap in dict.fromkeys(record.place for record in norms):
-        if arrives:
-            passed.add(tap)
-        found = select(norms, place=tap)
-        arrives = arrives or any(math.isfinite(record.value) for record in found)
-    started = {
-        tap
-        for taps in roles.values()
-        if all(shares[tap].interval[0] == 1 for tap in taps)
-        and passed.intersection(taps)
-        for tap in taps
-    }
-    return {tap: share for tap, share in shares.items() if tap not in started}
+def _shares(records: Table, metric: str, kinds: Iterable[str]) -> dict[str, Estimate]:
+    """Return the share at each place that ends with the name of an activation."""
+    found = {}
+    for place in records.places(metric):
+        last = place.rpartition("/")[2].partition("#")[0]
+        share = records.estimate(metric, place) if last in kinds else None
+        if share is not None:
+            found[place] = share.within(SHARE)
+    return found

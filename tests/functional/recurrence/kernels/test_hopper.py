@@ -227,13 +227,13 @@ def both(cell, case, interpret: Any = INTERPRETER):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_vmap(shared, rng):
-    cases = [draw("lstm", rng, time=1) for _ in range(2)]
+    cases = [draw("rnn", rng, time=1) for _ in range(2)]
     axes = Case(0, 0, None, 0, 0, 0, 0)
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *cases)
     if shared:
         axes = axes._replace(w_hh=None)
         stacked, *cases = (c._replace(w_hh=cases[0].w_hh) for c in (stacked, *cases))
-    run = functools.partial(both, "lstm")
+    run = functools.partial(both, "rnn")
     actual = jax.jit(jax.vmap(run, (axes,)))(stacked)
     one = jax.jit(run)
     assert_close(actual, jax.tree.map(lambda *a: jnp.stack(a), *map(one, cases)))

@@ -4,18 +4,6 @@
 contains the compiler, and no TPU. It prints a JSON object of what it found.
 """
 
-import os
-
-
-# Before JAX is imported. The compiler asks for nothing else of a TPU machine.
-os.environ |= {
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "JAX_PLATFORMS": "cpu",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-}
-
 import functools
 import itertools
 import json
@@ -24,10 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
 from jaxnets import functional as F
+from jaxnets.bench.compiled.compiler import devices_of
 from jaxnets.functional.recurrence.cells import lstm_cell
 from jaxnets.functional.recurrence.kernels.candidate import pallas_kernel
 from jaxnets.functional.recurrence.kernels.gates import GATES, STATES
@@ -35,22 +23,8 @@ from jaxnets.functional.recurrence.kernels.tpu import passes
 from jaxnets.functional.recurrence.time.options import parse_scan
 
 
-TOPOLOGIES = {
-    "v4": "v4:2x2x1",
-    "v5e": "v5e:2x2",
-    "v5p": "v5p:2x2x1",
-    "v6e": "v6e:2x2",
-    "7x": "tpu7x:2x2x1",
-}
 # Sequences, steps and features: the second has two batch tiles.
 SIZES = [(3, 7, 5), (137, 19, 300)]
-
-
-def device_of(chip):
-    topology = topologies.get_topology_desc(
-        platform="tpu", topology_name=TOPOLOGIES[chip]
-    )
-    return SingleDeviceSharding(topology.devices[0])
 
 
 def compile_kernel(device, which, cell, dtype, sizes, masked=True, reverse=True):
@@ -73,9 +47,9 @@ def compile_kernel(device, which, cell, dtype, sizes, masked=True, reverse=True)
     return jax.jit(kernel).lower(*given).compile()
 
 
-def failures(chip):
+def failures(device):
     """Return what the compiler says to each kernel that does not compile."""
-    device, found = device_of(chip), {}
+    found = {}
     dtypes = jnp.float32, jnp.bfloat16
     for case in itertools.product(("forward", "backward"), GATES, dtypes, SIZES):
         # Half of the cases have no masks, and half of those go forward in time.
@@ -107,9 +81,10 @@ def program_of_gradients(device):
 
 
 if __name__ == "__main__":
-    program: Any = program_of_gradients(device_of(sys.argv[1]))
+    device = SingleDeviceSharding(devices_of(sys.argv[1])[0])
+    program: Any = program_of_gradients(device)
     found = {
-        "failures": failures(sys.argv[1]),
+        "failures": failures(device),
         "kernels": program.count('custom_call_target="tpu_custom_call"'),
         "loops": program.count(" while("),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.runs.manifest import DamagedError, read_manifest, write_manifest
@@ -218,14 +219,19 @@ def _named_leaves(state: Any) -> dict[str, jax.Array]:
     return {f"{number:05d}": leaf for number, leaf in enumerate(leaves)}
 
 
+def _is_key(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
 def _key_data(leaf: Any) -> jax.Array:
-    if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+    if _is_key(leaf):
         return jax.random.key_data(leaf)
-    return leaf if isinstance(leaf, jax.Array) else jax.numpy.asarray(np.asarray(leaf))
+    return leaf if isinstance(leaf, jax.Array) else jnp.asarray(np.asarray(leaf))
 
 
 def _as_key(array: jax.Array, like: Any) -> jax.Array:
-    if jax.dtypes.issubdtype(getattr(like, "dtype", None), jax.dtypes.prng_key):
+    if _is_key(like):
         return jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
     return array
 

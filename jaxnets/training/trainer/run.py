@@ -15,17 +15,17 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxnets.training.advance import (
+from jaxnets.training.nonfinite import NonFinite, first_nonfinite
+from jaxnets.training.step import Loss, make_evaluation, make_step, train_state
+from jaxnets.training.trainer.advance import (
     Progress,
     in_bfloat16,
     initial_progress,
     make_advance,
 )
-from jaxnets.training.checkpoints import Checkpoints
-from jaxnets.training.loop import first_nonfinite_layer
-from jaxnets.training.metrics import append, keep_until
-from jaxnets.training.recipe import Recipe, make_optimizer
-from jaxnets.training.step import Loss, make_evaluation, make_objective, train_state
+from jaxnets.training.trainer.checkpoints import Checkpoints
+from jaxnets.training.trainer.metrics import append, keep_until
+from jaxnets.training.trainer.recipe import Recipe, make_optimizer
 
 
 CHECKPOINTS, METRICS = "checkpoints", "metrics.jsonl"
@@ -40,12 +40,15 @@ class NonFiniteBatch(Exception):
     """A batch gave a loss or a gradient that is not finite.
 
     Attributes:
-        step: The update that it was for.
-        layer: The first tap whose values are not finite; None if it is not known.
+        step: Number of updates before it.
+        found: The first number that is not finite; None if it is not known.
     """
 
-    def __init__(self, step: int, layer: str | None, skipped: int):
-        where = f" The first tap that is not finite is {layer}." if layer else ""
+    def __init__(self, step: int, found: NonFinite | None, skipped: int):
+        where = ""
+        if found is not None:
+            place = f" of {found.place}" if found.place else ""
+            where = f" The first number that is not finite: {found.stage}{place}."
         before = f" after {skipped} that were skipped" if skipped else ""
         super().__init__(
             f"The loss or the gradient of step {step} is not finite{before}.{where} "
@@ -53,7 +56,7 @@ class NonFiniteBatch(Exception):
             "such batches with `skip_nonfinite`, on the command line --skip-nonfinite."
         )
         self.step = step
-        self.layer = layer
+        self.found = found
 
 
 @dataclasses.dataclass
@@ -213,6 +216,7 @@ class _Run:
         if recipe.dtype == "bfloat16":
             loss = in_bfloat16(loss)
         self._loss = loss
+        self._optimizer = optimizer
         self._batch = batch
         self._recipe = recipe
         self._mesh = _mesh(devices, recipe.batch_size)
@@ -282,11 +286,11 @@ class _Run:
         return after, rows
 
     def _fail(self, progress: Progress, batch: Any) -> None:
-        """Raise an error that names the first tap of the batch that is not finite."""
-        objective = make_objective(self.graphdef, self._loss)
-        train = progress.train
-        layer = first_nonfinite_layer(objective, train.params, train.rest, batch)
-        raise NonFiniteBatch(_step(progress), layer, int(progress.skipped) - 1)
+        """Raise an error that names what is not finite first in the batch."""
+        step = make_step(self.graphdef, self._loss, self._optimizer)
+        alone = jax.tree.map(lambda array: array[None], batch)
+        found = first_nonfinite(self.graphdef, self._loss, step, progress.train, alone)
+        raise NonFiniteBatch(_step(progress), found, int(progress.skipped) - 1)
 
 
 class _Prefetch:

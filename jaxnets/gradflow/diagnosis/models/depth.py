@@ -1,0 +1,174 @@
+"""The verdict on a chain of layers: whether gradient and signal keep their size.
+
+Between two layers three numbers change: the norm of the gradient g, the size of the
+signal h, and their product |g| |h|, by how much the loss changes if h changes by one
+percent. A linear layer of any gain keeps the product, and so does a normalisation:
+what the gradient gains on its way back the signal loses on its way forward. A product
+that changes from layer to layer is what no gain explains: flat activations, chaos,
+branches that add up. So a gradient that changes tenfold is a fault only if the product
+changes too, or if the change is so large that the signal itself is lost.
+"""
+
+import math
+import statistics
+
+from jaxnets.gradflow.diagnosis.models.table import Table
+from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
+from jaxnets.gradflow.diagnosis.spans import widest
+from jaxnets.gradflow.diagnosis.vanishing import SIGNS, profile_verdict
+from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.runs.records import Record
+
+
+# In powers of ten. Gains of unequal layers, pooling and the initialisers in use change
+# a gradient by up to a hundredfold in networks that train well.
+LOST = {"vanishing": 2.5, "exploding": 2.0}
+# By how much the gradients of the weights, relative to the weights, must differ between
+# the first and the last third of the layers.
+UNEVEN = 0.5
+# In powers of ten: how far from one a signal is that nothing normalises.
+UNUSUAL = 1.5
+REMEDIES = {
+    "vanishing": "Use ReLU instead of sigmoid or tanh, with He's initialiser; add "
+    "shortcut connections; or normalise each layer.",
+    "exploding": "Lower the gain of the initialiser (He's for ReLU, LeCun's for tanh), "
+    "add shortcut connections if there are none, normalise each layer, scale residual "
+    "branches down, or clip the gradient.",
+    "healthy": "Nothing needs to change in the gradient's flow. If this network still "
+    "trains badly, look at the learning rate and the data first.",
+    "unclear": "Run more seeds before you decide.",
+}
+REFERENCES = {
+    "vanishing": "Glorot and Bengio 2010, Understanding the difficulty of training "
+    "deep feedforward neural networks; He et al. 2015, Delving Deep into Rectifiers, "
+    "section 2.2, and Deep Residual Learning.",
+    "exploding": "He et al. 2015, Delving Deep into Rectifiers, section 2.2; Yang et "
+    "al. 2019, A Mean Field Theory of Batch Normalization; Pascanu et al. 2013.",
+}
+WELL = (
+    "The gradient changes along the layers as the signal does the other way round, so "
+    "that all layers can learn at one rate."
+)
+
+
+def depth_verdict(
+    records: list[Record], table: Table, *, where: str, unit: str = "layer"
+) -> Verdict | None:
+    """Judge one chain of taps.
+
+    Args:
+        records: The `log10_gradient_norm` records of the chain, whose positions count
+            from 0 without gaps.
+        table: All numbers of the network.
+        where: What is judged.
+        unit: What a position of the chain is.
+
+    Returns:
+        A verdict, or None if nothing can be said.
+    """
+    reached = [r for r in records if r.value > -math.inf]
+    gradient = profile(reached)
+    if gradient is None or len(gradient.names) < 2:
+        return None
+    options = {"study": "model", "where": where, "unit": unit, "remedies": REMEDIES}
+    found = _placed(profile_verdict(gradient, **options), gradient, where)
+    products = _products(reached, table)
+    product = profile(products) if len(products) == len(reached) else None
+    if product is None:
+        return _referenced(found)
+    judged = _placed(profile_verdict(product, **options), product, where)
+    if judged.kind in REFERENCES and _is_uneven(gradient, table, judged.kind):
+        return _referenced(_as_product(judged, found))
+    if found.kind in REFERENCES:
+        if _is_lost(gradient, reached, table, found.kind):
+            return _referenced(found)
+        return found._replace(
+            kind="healthy",
+            severity="well",
+            sentence=f"{WELL} {found.sentence}"[: len(WELL)],
+            remedy=REMEDIES["healthy"],
+            other_cause="",
+        )
+    return found
+
+
+def _placed(verdict: Verdict, chain: Profile, where: str) -> Verdict:
+    """Name the layers between which it happens, if a fault is one of many layers."""
+    if verdict.where != where or verdict.kind not in SIGNS:
+        return verdict
+    span = widest(chain.norms, SIGNS[verdict.kind])
+    if span is None:
+        return verdict
+    first, last = chain.names[span.first], chain.names[span.last]
+    return verdict._replace(where=f"{where}, {first} to {last}")
+
+
+def _referenced(verdict: Verdict) -> Verdict:
+    return verdict._replace(reference=REFERENCES.get(verdict.kind, ""))
+
+
+def _as_product(judged: Verdict, found: Verdict) -> Verdict:
+    """Return the verdict on the product, or that on the gradient if both agree."""
+    if found.kind == judged.kind:
+        return found
+    words = judged.sentence.replace(
+        "the gradient ", "the gradient, times the size of the signal, ", 1
+    )
+    return judged._replace(sentence=words)
+
+
+def _products(records: list[Record], table: Table) -> list[Record]:
+    """Return the records with log10 of gradient times signal, where both are known."""
+    found = []
+    for record in records:
+        mean = table.seeds("response_mean", record.place).get(record.seed, math.nan)
+        std = table.seeds("response_std", record.place).get(record.seed, math.nan)
+        size = math.hypot(mean, std)
+        if math.isfinite(size) and size > 0:
+            found.append(record._replace(value=record.value + math.log10(size)))
+    return found
+
+
+def _is_uneven(gradient: Profile, table: Table, kind: str) -> bool:
+    """Return whether the weights of the first layers also get other gradients.
+
+    If nothing is known about the weights, the taps alone decide.
+    """
+    names = [gradient.names[position] for position in sorted(gradient.names)]
+    relative = [r for name in names if (r := _relative(name, table)) is not None]
+    if len(relative) < 3:
+        return True
+    third = max(1, len(relative) // 3)
+    change = statistics.median(relative[:third]) - statistics.median(relative[-third:])
+    return change <= -UNEVEN if kind == "vanishing" else change >= UNEVEN
+
+
+def _relative(tap: str, table: Table) -> float | None:
+    """Return log10 of gradient over weight of the largest array of a module."""
+    best = None
+    for array in table.places("log10_array_gradient_norm"):
+        if not array.startswith(f"{tap}/"):
+            continue
+        weight = table.estimate("log10_array_weight_norm", array)
+        gradient = table.estimate("log10_array_gradient_norm", array)
+        if weight and gradient and (best is None or weight.mean > best[0]):
+            best = weight.mean, gradient.mean - weight.mean
+    return best and best[1]
+
+
+def _is_lost(gradient: Profile, records: list[Record], table: Table, kind: str) -> bool:
+    """Return whether the change is a fault whatever the signal does.
+
+    A gradient that changes where the signal is normalised is no fault: then the signal
+    is of the usual size afterwards.
+    """
+    sign = SIGNS[kind]
+    span = widest(gradient.norms, sign)
+    if span is None or abs(span.change.mean) < LOST[kind] * TENFOLD:
+        return False
+    sizes = [
+        p.value - r.value
+        for p, r in zip(_products(records, table), records, strict=True)
+        if r.position == span.last
+    ]
+    return not sizes or sign * statistics.fmean(sizes) >= UNUSUAL

@@ -1,0 +1,101 @@
+"""Verdicts on the states of a user's recurrent layers: how far back gradients reach."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from jaxnets.gradflow.diagnosis.profiles import Profile, profile
+from jaxnets.gradflow.diagnosis.studies.time import OPEN_THE_GATE
+from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as STUDY_REMEDIES
+from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
+from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.runs.records import Record
+
+
+REMEDIES = STUDY_REMEDIES | {
+    "vanishing": f"{STUDY_REMEDIES['vanishing']} In a gated one {OPEN_THE_GATE}"
+}
+REFERENCES = {
+    "vanishing": "Hochreiter and Schmidhuber 1997, Long Short-Term Memory; Gers et al. "
+    "2000, Learning to Forget; Jozefowicz et al. 2015, section 2.2, for the bias.",
+    "exploding": "Pascanu, Mikolov and Bengio 2013, On the difficulty of training "
+    "recurrent neural networks, section 3.2.",
+}
+# log10 of the precision of float32. The gradient of a recurrent weight is a sum over
+# time; what is smaller than this beside the last step's part is lost in rounding.
+ROUNDING = -7.0
+# log10 of the factor per step below which the memory is two steps long.
+SHORT = -0.5
+# In powers of ten over the sequence: the rest is what sequences usually show.
+WORTH_A_WARNING = 3.0
+REASON = (
+    "It is a fault if more than half of the steps add less to the gradient than the "
+    "rounding of float32 takes away, or if the gradient falls tenfold in two steps."
+)
+
+
+def time_verdicts(time: Mapping[str, list[Record]], where: str) -> Iterator[Verdict]:
+    """Judge the gradient over time at every state.
+
+    Of several states of one layer, such as h and c of an LSTM, the gradient may choose
+    the best way back, so that a fault of one counts only if all have it.
+
+    Args:
+        time: By tap, its `log10_gradient_norm` records.
+        where: What is judged; `{}` stands for the tap.
+    """
+    layers: defaultdict[str, list[Verdict]] = defaultdict(list)
+    for tap, records in time.items():
+        norms = profile(records)
+        if norms is not None:
+            layer = tap.rpartition("/")[0]
+            layers[layer].append(_verdict(norms, where.format(tap)))
+    for found in layers.values():
+        mildest = min(map(_rank, found))
+        kept = [verdict for verdict in found if _rank(verdict) == mildest]
+        yield from kept
+
+
+def _rank(verdict: Verdict) -> int:
+    return ["well", "note", "warning", "fault"].index(verdict.severity)
+
+
+def _verdict(norms: Profile, where: str) -> Verdict:
+    verdict = profile_verdict(
+        norms, study="model", where=where, unit="step", remedies=REMEDIES
+    )
+    verdict = verdict._replace(reference=REFERENCES.get(verdict.kind, ""))
+    total, middle, rate = _changes(norms)
+    if (
+        verdict.kind not in REFERENCES
+        or verdict.number == 0
+        or not math.isfinite(total)
+    ):
+        return verdict
+    if verdict.kind == "vanishing":
+        fault = middle <= ROUNDING or rate <= SHORT
+    else:
+        fault = total >= WORTH_A_WARNING
+    warning = abs(total) >= WORTH_A_WARNING
+    severity = "fault" if fault else "warning" if warning else "note"
+    return verdict._replace(severity=severity, reason=REASON)
+
+
+def _changes(norms: Profile) -> tuple[float, float, float]:
+    """Return log10 of the change over all steps, over the last half, and per step.
+
+    The last step is left out: the loss may reach it directly.
+    """
+    totals, middles, rates = [], [], []
+    for seed, row in norms.norms.items():
+        positions = sorted(p for p, value in row.items() if math.isfinite(value))[:-1]
+        if len(positions) < 2:
+            continue
+        last, middle = positions[-1], positions[len(positions) // 2]
+        totals.append(row[positions[0]] - row[last])
+        middles.append(row[middle] - row[last])
+        rates.append(norms.rates[seed])
+    if not totals:
+        return math.nan, math.nan, math.nan
+    return tuple(map(statistics.fmean, (totals, middles, rates)))  # pyright: ignore

@@ -1,0 +1,147 @@
+"""Verdicts before training: the loss at the start, dtypes, and the first update."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.formatting import format_estimate
+from jaxnets.runs.records import Record
+
+
+# A fresh network guesses: its cross-entropy is ln(classes), plus about half the
+# variance of its logits. Twice that needs logits with a standard deviation above 2.
+FACTOR = 2.0
+# At most this many arrays are named.
+MOST_NAMES = 3
+
+
+def start_verdicts(records: list[Record]) -> list[Verdict]:
+    """Judge what is known of each network of study `model` before its training."""
+    found: list[Verdict] = []
+    for name in dict.fromkeys(record.arm for record in records):
+        rows = select(records, arm=name, step=0)
+        verdicts = (_loss_at_start(rows, name), _rounded_away(rows, name))
+        found += [verdict for verdict in verdicts if verdict]
+        found += _mixed_dtypes(rows, name)
+    return found
+
+
+def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
+    """Compare the loss with that of a network that knows nothing."""
+    classes = select(records, metric="classes")
+    loss = over_seeds(select(records, metric="loss"))
+    if not classes or loss is None:
+        return None
+    count = int(classes[0].value)
+    guess = math.log(count)
+    started = f"The loss starts at {format_estimate(loss)}"
+    guessing = f"{guess:.3g}, which is ln({count}), the loss of guessing"
+    well = Verdict(
+        kind="healthy",
+        severity="well",
+        where=f"{name}, before training",
+        number=loss.mean,
+        sentence=f"{started}, near {guessing}.",
+        threshold=FACTOR * guess,
+        low=loss.low,
+        high=loss.high,
+        reason="A network that gives all classes the same probability has this loss.",
+    )
+    if loss.mean > FACTOR * guess:
+        return well._replace(
+            kind="unclear",
+            severity="warning",
+            sentence=f"{started}, far above {guessing}: the network is sure of answers "
+            "that are wrong, and unlearns them first.",
+            cause="The last layer's outputs are too large at the start.",
+            remedy="Start the last layer with smaller weights, or with zeros.",
+            other_cause="The labels may be shifted, or the loss a sum over examples "
+            "and not a mean.",
+        )
+    if loss.mean < guess / FACTOR:
+        return well._replace(
+            kind="unclear",
+            severity="note",
+            sentence=f"{started}, far below {guessing}. A network that was not trained "
+            "cannot know that much.",
+            remedy="Check that the labels are no part of the input, that they are not "
+            "all of one class, and that the loss is in nats.",
+            threshold=guess / FACTOR,
+        )
+    return well
+
+
+def _rounded_away(records: list[Record], name: str) -> Verdict | None:
+    """Find the arrays that have a gradient and stay exactly as they are."""
+    metrics = ("array_moved_share", "log10_array_update_norm")
+    moved, update = (_by_place(select(records, metric=m)) for m in metrics)
+    still = [
+        place
+        for place, rows in moved.items()
+        if all(r.value == 0 for r in rows)
+        and any(math.isfinite(r.value) for r in update[place])
+    ]
+    if not still:
+        return None
+    return Verdict(
+        kind="rate-too-low",
+        severity="warning",
+        where=f"{name}, {_listed(still)}, first update",
+        number=0.0,
+        sentence=f"The first update changes no entry of {_listed(still)}: it is too "
+        "small for what their dtype can add to them, and is rounded away.",
+        cause="The parameters have too low a precision for updates of this size.",
+        remedy="Keep the parameters in float32 (`param_dtype=jnp.float32`) and compute "
+        "in the lower precision only (`dtype=jnp.bfloat16`).",
+        threshold=0.0,
+        reason="bfloat16 has 8 bits of precision, so an update below 1/512 of the "
+        "parameter is lost; the usual update is a thousandth.",
+        other_cause="The learning rate may be far too low.",
+    )
+
+
+def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
+    """Say which arrays have a dtype that few others have, or a narrow range."""
+    arrays: defaultdict[str, list[str]] = defaultdict(list)
+    for record in select(records, metric="dtype_bits"):
+        path, _, dtype = record.place.rpartition("|")
+        arrays[dtype].append(path)
+    if arrays["float64"] and arrays["float32"]:
+        found = arrays["float64"]
+        yield Verdict(
+            kind="unclear",
+            severity="note",
+            where=f"{name}, {_listed(found)}",
+            number=float(len(found)),
+            sentence=f"{_listed(found)} in float64, beside arrays in float32: all that "
+            "is computed from them is in float64, which accelerators do slowly.",
+            remedy="Give them `param_dtype=jnp.float32`.",
+        )
+    if found := arrays["float16"]:
+        yield Verdict(
+            kind="unclear",
+            severity="warning",
+            where=f"{name}, {_listed(found)}",
+            number=float(len(found)),
+            sentence=f"{_listed(found)} in float16, whose gradients become zero below "
+            "6*10^-8 and infinite above 65,504.",
+            remedy="Use bfloat16, which has the range of float32; or scale the loss "
+            "(`jmp.DynamicLossScale`).",
+            reference="Micikevicius et al. 2018, Mixed Precision Training.",
+        )
+
+
+def _by_place(records: list[Record]) -> defaultdict[str, list[Record]]:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.place].append(record)
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    """Return a few names, and how many more there are."""
+    rest = len(names) - MOST_NAMES
+    shown = ", ".join(names[:MOST_NAMES])
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,108 @@
+"""What a monitor measures in a step, and how it leaves the compiled program."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.gradflow.diagnosis.models.records import flow_records
+from jaxnets.gradflow.evidence.arrays import array_numbers, array_stats
+from jaxnets.gradflow.measurement import Flow
+from jaxnets.gradflow.monitoring.stages import nonfinite_share, nonfinite_stage
+from jaxnets.runs.records import Record
+from jaxnets.tap import TapStats
+
+
+class Numbers(NamedTuple):
+    """The numbers of one step: arrays inside the program, then NumPy arrays.
+
+    Attributes:
+        loss: The loss.
+        inputs: Share of the numbers in the batch that are not finite.
+        arrays: `ArrayStats` of each parameter, by its path.
+        norms: Norm of the cotangent at each tap; empty if the taps were not measured.
+        broken: Share of the outputs at each tap that are not finite.
+    """
+
+    loss: Any
+    inputs: Any
+    arrays: dict[str, Any]
+    norms: dict[str, Any]
+    broken: dict[str, Any]
+
+
+def numbers_of(flow: Flow, params: Any, batch: Any) -> Numbers:
+    """Return the numbers of a measured step with these parameters and this batch."""
+    norms = OrderedDict((name, stats.norm) for name, stats in flow.taps.items())
+    broken = OrderedDict(
+        (name, stats.nonfinite_fraction) for name, stats in flow.responses.items()
+    )
+    arrays = OrderedDict(array_stats(params, flow.grads))
+    return Numbers(flow.value, nonfinite_share(batch), arrays, norms, broken)
+
+
+def send(numbers: Numbers, receive: Callable[[Numbers, Any], None], step: Any) -> None:
+    """Call `receive(numbers, step)` on the host when the program computes them.
+
+    All numbers leave the device as one array: a transfer takes as long for one number
+    as for a thousand.
+    """
+    leaves, structure = jax.tree.flatten(numbers)
+    shapes = [jnp.shape(leaf) for leaf in leaves]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    # Float64 numbers stay so, and bfloat16 becomes float32, as in the statistics.
+    dtype = jnp.result_type(jnp.float32, *(jnp.result_type(leaf) for leaf in leaves))
+    packed = jnp.concatenate([jnp.ravel(leaf).astype(dtype) for leaf in leaves])
+
+    def unpack(packed: Any, step: Any) -> None:
+        # The callback may not compute with JAX, which would wait for this program.
+        parts = np.split(np.asarray(packed), ends[:-1])
+        arrays = [np.reshape(*pair) for pair in zip(parts, shapes, strict=True)]
+        receive(jax.tree.unflatten(structure, arrays), int(step))
+
+    jax.debug.callback(unpack, packed, step)
+
+
+def as_records(numbers: Numbers, name: str, seed: int, step: int) -> list[Record]:
+    """Return the records of study `model` that `verdicts` judges."""
+    nothing: Any = np.nan  # not measured
+    taps = OrderedDict(
+        (tap, TapStats(norm, nothing, nothing, nothing))
+        for tap, norm in numbers.norms.items()
+    )
+    broken = {"nonfinite_share": numbers.broken} if numbers.broken else {}
+    flow = Flow(numbers.loss, None, {}, taps, {})
+    records = flow_records(flow, name=name, seed=seed, step=step, metrics=broken)
+    whole = records[0]._replace(place="", position=None)
+    wanted = ("log10_array_gradient_norm", "log10_array_weight_norm")
+    return [r for r in records if r.metric != "parameter_count"] + [
+        whole._replace(metric=metric, place=place, value=value)
+        for metric, place, value in array_numbers(numbers.arrays)
+        if metric in wanted
+    ]
+
+
+def gradient_norm(numbers: Numbers) -> float:
+    """Return the norm of the whole gradient."""
+    return math.hypot(*(float(array.gradient) for array in numbers.arrays.values()))
+
+
+def first_nonfinite(numbers: Numbers) -> tuple[str, str | None] | None:
+    """Return the stage and place of the first number that is not finite, or None."""
+    norms = {tap: ~np.isfinite(norm) for tap, norm in numbers.norms.items()}
+    finite = lambda field: {
+        name: bool(np.isfinite(getattr(array, field)))
+        for name, array in numbers.arrays.items()
+    }
+    return nonfinite_stage(
+        numbers.inputs,
+        finite("weight"),
+        numbers.loss,
+        numbers.broken,
+        norms,
+        finite("gradient"),
+    )

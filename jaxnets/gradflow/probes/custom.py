@@ -1,0 +1,161 @@
+"""Whether the derivatives that a user wrote by hand are right."""
+
+import itertools
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, JaxprEqn, jaxpr_as_fun
+
+from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.program import equations
+
+
+# The step of the finite difference, in units of the argument's own size.
+STEP = 1e-2
+DIRECTIONS = 4
+
+
+class CustomCall(NamedTuple):
+    """A call of a function with a derivative of its own.
+
+    Attributes:
+        after: The tap before it.
+        function: The name of the function.
+        error: How far its derivative is from the finite difference, relative to that.
+        surrogate: Whether the function is constant or the identity, so that another
+            derivative is meant, such as straight-through or the reversal of a gradient.
+    """
+
+    after: str
+    function: str
+    error: float
+    surrogate: bool
+
+
+def custom_calls(closed: Any, arguments: Sequence[Any]) -> list[CustomCall]:
+    """Compare each derivative that the user wrote with finite differences.
+
+    For a function f with the derivative rule D, at the arguments x of the call, with
+    random directions v and w, `<w, D v>` is compared with
+    `<w, f(x + h v) - f(x - h v)> / (2 h)` of the function itself. Derivatives of JAX
+    and of this library are left out.
+
+    Args:
+        closed: The jaxpr of a loss with marks, from `trace_loss`.
+        arguments: Its arguments.
+    """
+    found = _Calls()
+    # Whether there is any is known from the trace alone.
+    jax.eval_shape(Replay(closed, found), arguments)
+    if not found.calls:
+        return []
+    calls = list(found.calls)
+
+    def inputs(arguments: Any) -> Any:
+        seen = _Calls()
+        Replay(closed, seen)(arguments)
+        return [values for _, _, values in seen.calls]
+
+    values = jax.jit(inputs)(list(arguments))
+    return [
+        _compared(name, eqn, inputs)
+        for (name, eqn, _), inputs in zip(calls, values, strict=True)
+    ]
+
+
+class _Calls:
+    """Collects the calls of the user's functions."""
+
+    def __init__(self):
+        self.calls: list[tuple[str, JaxprEqn, list[Any]]] = []
+
+    def tapped(self, name: str, array: jax.Array) -> jax.Array:
+        del name
+        return array
+
+    def activated(self, name: str, kind: str, array: jax.Array) -> None:
+        del name, kind, array
+
+    def customised(self, name: str, eqn: JaxprEqn, arguments: Sequence[Any]) -> None:
+        if _is_users(eqn):
+            self.calls.append((name, eqn, list(arguments)))
+
+
+_LIBRARY = str(pathlib.PurePath(__file__).parents[2])
+_JAX = str(pathlib.PurePath(jax.__file__).parent)
+
+
+def _is_users(eqn: JaxprEqn) -> bool:
+    """Return whether the function was written outside of JAX and this library."""
+    body = equations.called(eqn)
+    source = "" if body is None else body.jaxpr.debug_info.func_src_info
+    path = source.rpartition(" at ")[2]
+    return not path.startswith((_LIBRARY, _JAX)) and "site-packages" not in path
+
+
+def _name(eqn: JaxprEqn) -> str:
+    body = equations.called(eqn)
+    return "" if body is None else body.jaxpr.debug_info.func_src_info.split(" at ")[0]
+
+
+def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
+    body = equations.called(eqn)
+    assert body is not None  # `customised` is only called for calls
+    plain = jaxpr_as_fun(ClosedJaxpr(body.jaxpr, body.consts))
+    rule = _as_function(eqn)
+    floating = [jnp.issubdtype(jnp.result_type(v), jnp.floating) for v in values]
+
+    def put(moved: Sequence[Any]) -> list[Any]:
+        rest = iter(moved)
+        return [next(rest) if f else v for f, v in zip(floating, values, strict=True)]
+
+    moving = [v for f, v in zip(floating, values, strict=True) if f]
+    outputs, pullback = jax.vjp(lambda *xs: rule(*put(xs)), *moving)
+    measured, expected = [], []
+    draws = itertools.count()
+    for _ in range(DIRECTIONS):
+        directions = [_draw(next(draws), x) * _size(x) for x in moving]
+        weights = [_draw(next(draws), y) for y in outputs]
+        gradients = pullback(weights)
+        measured.append(_dot(gradients, directions))
+        there, back = (
+            plain(*put(_moved(moving, directions, sign * STEP))) for sign in (1, -1)
+        )
+        change = [(a - b) / (2 * STEP) for a, b in zip(there, back, strict=True)]
+        expected.append(_dot(weights, change))
+    exact, found = jnp.stack(expected), jnp.stack(measured)
+    size = jnp.linalg.norm(exact)
+    error = jnp.linalg.norm(found - exact) / jnp.where(size == 0, 1, size)
+    same = any(_equal(x, y) for x in moving for y in outputs)
+    return CustomCall(name, _name(eqn), float(error), bool(size == 0) or same)
+
+
+def _draw(number: int, like: Any) -> jax.Array:
+    key = jax.random.key(number)
+    return jax.random.normal(key, jnp.shape(like), jnp.result_type(like))
+
+
+def _moved(arrays: Sequence[Any], directions: Sequence[Any], step: float) -> list[Any]:
+    return [x + step * v for x, v in zip(arrays, directions, strict=True)]
+
+
+def _as_function(eqn: JaxprEqn) -> Any:
+    params = eqn.primitive.get_bind_params(eqn.params)
+    return lambda *xs: eqn.primitive.bind(*xs, **params)
+
+
+def _size(x: Any) -> Any:
+    """Return the root mean square of `x`, or 1 if it is zero."""
+    size = jnp.sqrt(jnp.mean(jnp.square(x)))
+    return jnp.where(size == 0, 1.0, size)
+
+
+def _dot(left: Sequence[Any], right: Sequence[Any]) -> Any:
+    return sum(jnp.vdot(a, b) for a, b in zip(left, right, strict=True))
+
+
+def _equal(x: Any, y: Any) -> bool:
+    return jnp.shape(x) == jnp.shape(y) and bool(jnp.all(x == y))

@@ -1,0 +1,141 @@
+"""Dead and saturated units, and the number of directions, without any feeding by hand.
+
+A tap at the output of a module sees no activation that is a plain function. Here every
+activation of the traced loss is seen, whatever called it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.tap import SATURATED
+
+
+# Activations that are exactly zero on one side.
+RECTIFIERS = ("relu", "relu6")
+# At most this many rows of an array are looked at.
+ROWS = 256
+
+Numbers = dict[tuple[str, str], Float[Array, ""]]
+
+
+def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
+    """Return numbers of the arrays in a forward pass, by metric and place.
+
+    - `dead_share` and `off_share` after every ReLU: the share of units (last axis)
+      that are zero at every input, and of all values.
+    - `flat_share` after every tanh, sigmoid and softmax: the share of values near
+      an end. A softmax counts as saturated where one entry has nearly all the weight.
+    - `effective_rank` and `distinct_share` at every tap outside of loops.
+
+    The place after an activation is that of the tap before it with the name of the
+    activation, such as `body/3/relu`.
+
+    Args:
+        closed: The jaxpr of a loss with marks, from `trace_loss`.
+        arguments: Its arguments.
+    """
+    numbers: Numbers = {}
+    replay = Replay(closed, _Statistics(numbers))
+    replay(arguments)
+    return numbers
+
+
+class _Statistics:
+    def __init__(self, numbers: Numbers):
+        self._numbers = numbers
+
+    def _add(self, metric: str, place: str, value: Any) -> None:
+        count = 1
+        while (metric, name := place if count == 1 else f"{place}#{count}") in (
+            self._numbers
+        ):
+            count += 1
+        self._numbers[metric, name] = value
+
+    def tapped(self, name: str, array: jax.Array) -> jax.Array:
+        if array.ndim >= 2 and array.shape[-1] > 1 and _rows(array).shape[0] > 1:
+            self._add("effective_rank", name, effective_rank(array))
+            self._add("distinct_share", name, distinct_share(array))
+        return array
+
+    def activated(self, name: str, kind: str, array: jax.Array) -> None:
+        place = f"{name}/{kind}" if name else kind
+        if array.ndim < 2:
+            return
+        if kind in RECTIFIERS:
+            axes = tuple(range(array.ndim - 1))
+            dead = jnp.all(array == 0, axis=axes)
+            self._add("dead_share", place, jnp.mean(dead, dtype=jnp.float32))
+            zero = jnp.mean(array == 0, dtype=jnp.float32)
+            self._add("off_share", place, zero)
+        elif kind in ("tanh", "sigmoid", "softmax"):
+            self._add("flat_share", place, _saturated(array, kind))
+
+    def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
+        del name, eqn, arguments
+
+
+def _saturated(array: jax.Array, kind: str) -> jax.Array:
+    if kind == "softmax":
+        flat = jnp.max(array, axis=-1) > SATURATED
+        return jnp.mean(flat, dtype=jnp.float32) * (array.shape[-1] > 1)
+    flat = jnp.abs(array) > SATURATED
+    if kind == "sigmoid":
+        flat = flat | (array < 1 - SATURATED)
+    return jnp.mean(flat, dtype=jnp.float32)
+
+
+def effective_rank(x: Float[Array, "*rows units"]) -> Float[Array, ""]:
+    """Return the number of directions in which the rows of `x` vary.
+
+    With C the covariance of the rows it is `tr(C)^2 / tr(C^2)`: the number of units if
+    all directions have the same variance, and 1 if the rows lie on a line.
+
+    Args:
+        x: Any number of leading axes; at most 256 rows are used.
+
+    Returns:
+        A number of at least 1; NaN if all rows are equal.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> effective_rank(jnp.eye(4) * 3.0), effective_rank(jnp.ones((4, 1)) * 2.0)
+        (Array(3., dtype=float32), Array(nan, dtype=float32))
+
+    Source: Roy and Vetterli 2007, "The effective rank", for the idea; this form, the
+    participation ratio, needs no decomposition (Gao et al. 2017).
+    """
+    rows = _rows(x)
+    centred = rows - jnp.mean(rows, axis=0, keepdims=True)
+    centred = centred / jnp.max(jnp.abs(centred))
+    short = centred if rows.shape[0] <= rows.shape[1] else centred.T
+    gram = short @ short.T
+    return jnp.trace(gram) ** 2 / jnp.sum(gram**2)
+
+
+def distinct_share(x: Float[Array, "*rows units"]) -> Float[Array, ""]:
+    """Return the share of the squares of `x` by which its rows differ.
+
+    It is `1 - ||mean||^2 / mean(||row||^2)`: 1 for rows of zero mean, and 0 if all rows
+    are equal, so that the network has lost what it was given.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> distinct_share(jnp.array([[1.0, 1.0], [1.0, -1.0]]))
+        Array(0.5, dtype=float32)
+    """
+    rows = _rows(x)
+    largest = jnp.max(jnp.abs(rows))
+    rows = rows / jnp.where(largest == 0, 1, largest)
+    centred = rows - jnp.mean(rows, axis=0, keepdims=True)
+    return jnp.sum(centred**2) / jnp.sum(rows**2)
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    rows = x.reshape(-1, x.shape[-1]).astype(jnp.float32)
+    return rows[:: max(1, rows.shape[0] // ROWS)][:ROWS]

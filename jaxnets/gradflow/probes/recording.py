@@ -1,0 +1,87 @@
+"""`make_probes`: the answers of all probes as records."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.gradflow.evidence.program import as_objective
+from jaxnets.gradflow.probes.custom import custom_calls
+from jaxnets.gradflow.probes.forward import forward_numbers
+from jaxnets.gradflow.probes.padding import padding_share
+from jaxnets.gradflow.program import first_nonfinite
+from jaxnets.gradflow.program.tracing import arguments_of_trace, trace_loss
+from jaxnets.runs.records import Record
+
+
+def make_probes(
+    loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
+) -> Callable[[Record, Any, tuple[Any, ...]], list[Record]]:
+    """Trace a loss, and return `probes(whole, model, args)` that makes records.
+
+    The loss is traced and the forward probe compiled once for all networks of one
+    structure. Derivatives of the user's own and padding are looked at in the first
+    network only, because they hardly depend on its seed.
+
+    Args:
+        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
+        model: A model.
+        args: A batch, as arguments of the loss.
+
+    Returns:
+        A function of a record, whose arm, seed and step the new ones get, and of a
+        model and a batch. It returns records of the metrics `dead_share`, `off_share`,
+        `flat_share`, `effective_rank`, `distinct_share`, `backward_error`,
+        `surrogate_error` and `padding_share`.
+    """
+    traced = trace_loss(as_objective(loss), model, args, True)
+    forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))
+    calls = itertools.count()
+
+    def probes(whole: Record, model: Any, args: tuple[Any, ...]) -> list[Record]:
+        arguments = arguments_of_trace(model, args)
+        whole = whole._replace(position=None)
+        found = [
+            whole._replace(metric=metric, place=place, value=float(value))
+            for (metric, place), value in forward(arguments).items()
+            # Arrays that are zero, or not finite, have no direction.
+            if jnp.isfinite(value)
+        ]
+        if next(calls):
+            return found
+        for call in custom_calls(traced.jaxpr, arguments):
+            metric = "surrogate_error" if call.surrogate else "backward_error"
+            place = f"{call.after}|{call.function}"
+            found.append(whole._replace(metric=metric, place=place, value=call.error))
+        first = len(traced.params) + traced.others
+        share = padding_share(traced.jaxpr, arguments, first)
+        if share is not None:
+            found.append(whole._replace(metric="padding_share", place="", value=share))
+        return found
+
+    return probes
+
+
+def origin_records(
+    whole: Record, loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
+) -> list[Record]:
+    """Return which operation makes a loss or its gradient infinite or NaN, if any does.
+
+    Args:
+        whole: A record whose arm, seed and step the new one gets.
+        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
+        model: A model.
+        args: A batch, as arguments of the loss.
+
+    Returns:
+        At most one record `nonfinite_origin`, whose place is
+        `tap|operation|file:line` and whose value is 1 for the backward pass.
+    """
+    found = first_nonfinite(as_objective(loss), model, *args, has_aux=True)
+    if found is None:
+        return []
+    place = f"{found.after}|{found.primitive}|{found.where}"
+    metric, value = "nonfinite_origin", float(found.backward)
+    return [whole._replace(metric=metric, place=place, position=None, value=value)]

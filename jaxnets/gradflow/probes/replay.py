@@ -1,0 +1,86 @@
+"""A traced loss, run equation by equation, with a visitor that sees and changes it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from jax.extend.core import JaxprEqn
+
+from jaxnets.gradflow.program import equations
+from jaxnets.gradflow.program.kinds import activations
+from jaxnets.tap import TAP
+
+
+@runtime_checkable
+class Visitor(Protocol):
+    """What a replay calls, outside of loops."""
+
+    def tapped(self, name: str, array: jax.Array) -> jax.Array:
+        """Return the array that takes the place of the one at a tap."""
+        ...
+
+    def activated(self, name: str, kind: str, array: jax.Array) -> None:
+        """See the result of an activation after the tap `name`."""
+        ...
+
+    def customised(
+        self, name: str, eqn: JaxprEqn, arguments: Sequence[jax.Array]
+    ) -> None:
+        """See the call of a function with a derivative of its own."""
+        ...
+
+
+class Replay:
+    """Runs a closed jaxpr; bodies of calls are opened, loops and branches are not.
+
+    Args:
+        closed: The jaxpr of a loss, with marks for its taps.
+        visitor: What to call on the way.
+    """
+
+    def __init__(self, closed: Any, visitor: Visitor):
+        self._body = equations.as_body(closed)
+        self._visitor = visitor
+        self._last = ""
+        self._custom = 0
+
+    def __call__(self, arguments: Sequence[Any]) -> list[Any]:
+        """Return the results for these arguments."""
+        self._last = ""
+        return self._run(self._body, arguments)
+
+    def _run(self, body: equations.Body, arguments: Sequence[Any]) -> list[Any]:
+        values: dict[Any, Any] = dict(
+            zip(body.jaxpr.constvars, body.consts, strict=True)
+        )
+        values |= dict(zip(body.jaxpr.invars, arguments, strict=True))
+        read = lambda atom: atom.val if equations.is_literal(atom) else values[atom]
+        # What is inside an activation is no activation of the network.
+        kinds = {} if self._custom else activations(body.jaxpr)
+        for eqn in body.jaxpr.eqns:
+            found = self._equation(eqn, [read(atom) for atom in eqn.invars], kinds)
+            for variable, value in zip(eqn.outvars, found, strict=True):
+                values[variable] = value
+                if variable in kinds:
+                    self._visitor.activated(self._last, kinds[variable], value)
+        return [read(atom) for atom in body.jaxpr.outvars]
+
+    def _equation(
+        self, eqn: JaxprEqn, arguments: list[Any], kinds: dict[Any, str]
+    ) -> list[Any]:
+        if eqn.primitive.name == TAP and not self._custom:
+            self._last = equations.tap_name(eqn)
+            return [self._visitor.tapped(self._last, arguments[0])]
+        body = equations.called(eqn)
+        if body is None:
+            params = eqn.primitive.get_bind_params(eqn.params)
+            results = eqn.primitive.bind(*arguments, **params)
+            return results if eqn.primitive.multiple_results else [results]
+        is_custom = eqn.primitive.name in equations.CUSTOM
+        if is_custom and not self._custom:
+            self._visitor.customised(self._last, eqn, arguments)
+        closed = is_custom or any(v in kinds for v in eqn.outvars)
+        self._custom += closed
+        results = self._run(body, arguments)
+        self._custom -= closed
+        return results

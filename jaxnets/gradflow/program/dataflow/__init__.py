@@ -1,0 +1,1 @@
+"""The data flow of a traced program: taps, series of them, and what is blocked."""

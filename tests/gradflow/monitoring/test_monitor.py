@@ -1,0 +1,219 @@
+"""A monitored loop trains like the loop without it, and reports what happens in it."""
+
+import sys
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxnets.gradflow import Monitor, log_spaced, measure_module, verdicts
+from jaxnets.runs.records import read_records
+from tests.training.networks import assert_close
+
+
+class Net(nnx.Module):
+    """Flax's own layers, with batch statistics, random keys and an infinite mask."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.body = nnx.Linear(3, 4, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.head = nnx.Linear(4, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(self.dropout(nnx.relu(self.norm(self.body(x)))))
+
+
+def loss(model, x, y):
+    return jnp.mean((model(x) - y) ** 2), {"mean": jnp.mean(x)}
+
+
+X = np.random.default_rng(0).normal(size=(30, 4, 3)).astype(np.float32)
+Y = np.ones((30, 4, 2), np.float32)
+
+
+def start():
+    model = Net(nnx.Rngs(0))
+    return model, nnx.Optimizer(model, optax.sgd(0.01, momentum=0.9), wrt=nnx.Param)
+
+
+def train(value_and_grad, xs=X):
+    """Return the state and the losses of a loop whose step donates its arguments."""
+    model, optimizer = start()
+
+    @nnx.jit(donate_argnums=(0, 1))
+    def step(model, optimizer, x, y):
+        (value, _), grads = value_and_grad(loss, has_aux=True)(model, x, y)
+        optimizer.update(model, grads)
+        return value
+
+    values = [step(model, optimizer, x, y) for x, y in zip(xs, Y, strict=True)]
+    return nnx.state((model, optimizer)), jnp.stack(values)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return train(nnx.value_and_grad)
+
+
+def steps_of(monitor):
+    return [record.step for record in monitor.records if record.metric == "loss"]
+
+
+# All steps are measured, or those that are reported are evaluated twice.
+@pytest.mark.parametrize(
+    ("every", "steps"), [(12, [0, 12, 24]), (log_spaced(1), [0, 1, 10])]
+)
+def test_a_monitored_loop_trains_alike_and_reports_its_steps(plain, every, steps):
+    monitor = Monitor(every=every)
+    assert_close(train(monitor.value_and_grad), plain)
+    assert steps_of(monitor) == steps
+    assert monitor.alarms == []
+    first = [record for record in monitor.records if record.step == 0]
+    flow = measure_module(loss, Net(nnx.Rngs(0)), X[0], Y[0], has_aux=True)
+    norms = {r.place: r.value for r in first if r.metric == "log10_gradient_norm"}
+    assert list(norms) == list(flow.taps)
+    expected = [np.log10(stats.norm) for stats in flow.taps.values()]
+    np.testing.assert_allclose(list(norms.values()), expected, rtol=1e-4, atol=1e-5)
+    arrays = {r.place for r in first if r.metric == "log10_array_gradient_norm"}
+    assert {"body/kernel", "head/bias"} < arrays
+    assert verdicts(monitor.records)[0].where == "model, before training"
+
+
+@pytest.mark.parametrize("every", [2, 64])
+def test_a_number_that_is_not_finite_is_reported_in_its_step_and_layer(every):
+    # The squares in BatchNorm overflow; the output of the first layer does not.
+    xs = X.copy()
+    xs[7] = 1e30
+    monitor = Monitor(every=every, name="mine")
+    with pytest.warns(RuntimeWarning, match="mine, step 7, norm: The loss is not fin"):
+        train(monitor.value_and_grad, xs)
+        monitor.wait()
+    [alarm] = monitor.alarms
+    assert (alarm.kind, alarm.severity, alarm.where) == (
+        "non-finite",
+        "fault",
+        "mine, step 7, norm",
+    )
+    assert 7 in steps_of(monitor)
+
+
+def test_it_works_in_a_scan_and_without_jit():
+    monitor = Monitor(every=2, start=10)
+    graphdef, state = nnx.split(start())
+
+    def body(state, batch):
+        model, optimizer = nnx.merge(graphdef, state, copy=True)
+        (value, _), grads = monitor.value_and_grad(loss, has_aux=True)(model, *batch)
+        optimizer.update(model, grads)
+        return nnx.state((model, optimizer)), value
+
+    jax.lax.scan(body, state, (X[:5], Y[:5]))
+    assert steps_of(monitor) == [10, 12, 14]
+    scalar = lambda model, x: jnp.mean(model(x))
+    model, bias = nnx.Linear(3, 1, rngs=nnx.Rngs(0)), nnx.PathContains("bias")
+    found = Monitor().value_and_grad(scalar, wrt=bias)(model, X[0])
+    argnums = nnx.DiffState(0, bias)
+    assert_close(found, nnx.value_and_grad(scalar, argnums=argnums)(model, X[0]))
+    assert steps_of(monitor) == [10, 12, 14]
+
+
+@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+def test_a_sharded_batch_is_reported_once():
+    axes = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=axes)
+    put = lambda tree, *names: jax.device_put(
+        tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*names))
+    )
+    monitor = Monitor(every=64)
+    graphdef, state = nnx.split(nnx.Linear(3, 2, rngs=nnx.Rngs(0)))
+
+    @jax.jit
+    def step(state, x, y):
+        model = nnx.merge(graphdef, state)
+        differentiate = monitor.value_and_grad(loss, has_aux=True, step=jnp.int32(64))
+        return differentiate(model, x, y)[0][0]
+
+    step(put(state), put(X[0], "data"), put(Y[0], "data"))
+    assert steps_of(monitor) == [64]
+
+
+class Writer:
+    """A writer of TensorBoard's files that keeps what it gets."""
+
+    def __init__(self, folder=""):
+        self.folder, self.curves = folder, {}
+        Writer.last = self
+
+    def add_scalar(self, tag, value, step):
+        self.curves.setdefault(tag, {})[step] = value
+
+
+def test_reports_go_to_records_tensorboard_and_functions(tmp_path, monkeypatch, capsys):
+    package = types.SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "tensorboardX", package)
+    path, folder, own = tmp_path / "run" / "records.csv", tmp_path / "board", Writer()
+    reports = []
+    monitor = Monitor(every=2, to=[str(path), folder, own, print, reports.append])
+    cell = nnx.Sequential(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), jnp.tanh)
+    simple = lambda model, x: jnp.mean(model(x) ** 2)
+    step = nnx.jit(lambda model, x: monitor.value_and_grad(simple)(model, x)[0])
+    for x in X[:3]:
+        step(cell, x)
+    assert read_records(path) == monitor.records
+    assert [report.step for report in reports] == [0, 2]
+    assert Writer.last.folder == str(folder)
+    assert Writer.last.curves == own.curves
+    assert list(own.curves["loss"]) == [0, 2]
+    assert set(own.curves) > {"log10_gradient_norm/layers/0", "loss"}
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("step 2, loss 0.")
+    assert " at __call__ -> " in line
+
+    again = Monitor(to=path, start=3)
+    nnx.jit(lambda model, x: again.value_and_grad(simple)(model, x)[0])(cell, X[3])
+    assert len(read_records(path)) == len(monitor.records) + len(again.records)
+
+
+def test_without_a_package_for_tensorboard_it_says_what_to_install(monkeypatch):
+    for package in ("tensorboardX", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install tensorboardX.*\.csv"):
+        Monitor(to="runs/first")
+
+
+ANY: Any = Monitor
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda: ANY(every=2.5),
+            TypeError,
+            "`every` is of type float; wanted a number of s",
+        ),
+        (lambda: Monitor(every=0), ValueError, "`steps` is 0"),
+        (
+            lambda: Monitor(to=[3]),
+            TypeError,
+            r"`to\[0\]` is of type int; wanted a path such",
+        ),
+        (lambda: ANY(name=3), TypeError, "`name` is 3; wanted a string"),
+        (lambda: Monitor(start=-1), ValueError, "`start` is -1"),
+        (lambda: ANY().value_and_grad(3), TypeError, "`loss` is 3; wanted a func"),
+        (
+            lambda: Monitor().value_and_grad(loss)(3),
+            TypeError,
+            "`model` is of type int; wanted an nnx.Module",
+        ),
+    ],
+)
+def test_messages(make, kind, message, unchecked_annotations):
+    with pytest.raises(kind, match=message):
+        make()

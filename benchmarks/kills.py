@@ -45,7 +45,7 @@ def killed(folder: Path, draw: random.Random) -> str:
 
 def main() -> None:
     """Print how many runs ended with the weights of the untouched one."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -147,6 +147,7 @@ def train(
         (20, False)
     """
     run = _Run(model, loss, batch, recipe, folder, optimizer, devices, skip_nonfinite)
+    folder.mkdir(parents=True, exist_ok=True)
     validate = _Evaluations(run.graphdef, loss, evaluation or {})
     with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
         progress, metrics = run.start(checkpoints)

@@ -98,8 +98,8 @@ def run_task(
     config: TrainConfig,
     folder: Path,
     *,
-    asked_to_stop: Callable[[], bool] = lambda: False,
-    on_call: Callable[[int, Mapping[str, float]], object] = lambda step, figures: None,
+    asked_to_stop: Callable[[], bool] | None = None,
+    on_call: Callable[[int, Mapping[str, float]], object] | None = None,
     skip_nonfinite: int = 0,
     say: Callable[[str], object] = print,
 ) -> Trained:

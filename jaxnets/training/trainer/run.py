@@ -92,9 +92,9 @@ def train(
     devices: int = 1,
     skip_nonfinite: int = 0,
     about: Mapping[str, Any] | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
-    on_call: Callable[[int, Mapping[str, float]], object] = lambda step, figures: None,
-    on_evaluation: Callable[[int, nnx.Module], object] = lambda step, model: None,
+    asked_to_stop: Callable[[], bool] | None = None,
+    on_call: Callable[[int, Mapping[str, float]], object] | None = None,
+    on_evaluation: Callable[[int, nnx.Module], object] | None = None,
     say: Callable[[str], object] = print,
 ) -> Trained:
     """Train a network, and go on from the newest intact checkpoint in `folder`.
@@ -146,6 +146,9 @@ def train(
         >>> trained.step, trained.stopped
         (20, False)
     """
+    asked_to_stop = asked_to_stop or (lambda: False)
+    on_call = on_call or (lambda step, figures: None)
+    on_evaluation = on_evaluation or (lambda step, model: None)
     run = _Run(model, loss, batch, recipe, folder, optimizer, devices, skip_nonfinite)
     folder.mkdir(parents=True, exist_ok=True)
     validate = _Evaluations(run.graphdef, loss, evaluation or {})

@@ -143,7 +143,7 @@ def run_task(
             evaluation=prepared.evaluation,
             devices=config.devices,
             skip_nonfinite=skip_nonfinite,
-            about={"config": _flat(config)},
+            about={**_flat(config), "version": __version__},
             asked_to_stop=asked_to_stop,
             on_call=on_call,
             on_evaluation=_Measurements(config.task, prepared, folder),

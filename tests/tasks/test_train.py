@@ -1,6 +1,7 @@
 """`jaxnets train`: the files of a run, its end by a signal, and what it refuses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def test_a_finished_run_is_resumed_to_the_same_and_drawn(folder, capsys):
         (["adding", "--out", "FOLDER"], "already holds a run"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_annotations")
 def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, capsys):
     words = [word.replace("FOLDER", str(folder)) for word in words]
     if "--out" not in words and "--resume" not in words:
@@ -83,12 +85,14 @@ def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, cap
 
 
 def test_a_configuration_that_was_changed_is_refused(folder, tmp_path, capsys):
-    for path in folder.glob("*.json*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "version": "0.0.1"}))
-    assert main(["train", "--resume", str(tmp_path)]) == 2
-    assert "`version` is" in capsys.readouterr().err
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["recipe"]["learning_rate"] = 0.5
+    (copy / "config.json").write_text(json.dumps(config))
+    assert main(["train", "--resume", str(copy)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "`learning_rate` is 0.5 and was 0.005" in error
 
 
 def test_sigterm_ends_the_call_saves_and_exits_with_143(tmp_path):

@@ -113,7 +113,8 @@ def train(
         optimizer: An Optax transform in place of that of the recipe.
         devices: Number of devices that share each batch.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
-        about: What to keep with each checkpoint, in the form of JSON.
+        about: What decides the run besides the recipe, in the form of JSON. It is kept
+            with each checkpoint, and another run refuses to go on from it.
         asked_to_stop: Asked after every call of at most some seconds.
         on_call: Gets the step and the figures of the last update.
         on_evaluation: Gets the step and the network, before training and after each
@@ -126,7 +127,7 @@ def train(
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
         ValueError: If the batch cannot be shared by the devices, or a checkpoint is of
-            another network.
+            another run or network.
         OSError: If a checkpoint cannot be written.
 
     Example:
@@ -153,7 +154,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     validate = _Evaluations(run.graphdef, loss, evaluation or {})
     with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
-        progress, metrics = run.start(checkpoints)
+        progress, metrics = run.start(checkpoints, about or {})
         step = _step(progress)
         keep_until(folder / METRICS, step)
         if step == 0:
@@ -238,11 +239,25 @@ class _Run:
         self._seconds: float | None = None
         self._compiled = False
 
-    def start(self, checkpoints: Checkpoints) -> tuple[Progress, dict[str, float]]:
+    def start(
+        self, checkpoints: Checkpoints, about: Mapping[str, Any]
+    ) -> tuple[Progress, dict[str, float]]:
+        """Return the newest progress, after checking that it is of this run."""
         found = checkpoints.restore(self._initial)
         if found is None:
             return self._initial, {}
-        return found.state, found.about.get("metrics", {})
+        metrics = found.about.pop("metrics", {})
+        differences = [
+            f"`{name}` is {about.get(name)!r} and was {found.about.get(name)!r}"
+            for name in {**found.about, **about}
+            if about.get(name) != found.about.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"The checkpoint of step {found.step} is of another run: "
+                f"{', '.join(differences)}. Undo the change, or begin a new run."
+            )
+        return found.state, metrics
 
     def model(self, progress: Progress) -> nnx.Module:
         params = progress.average

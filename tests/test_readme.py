@@ -17,9 +17,11 @@ def test_the_code_of_the_readme_runs(capsys):
     assert probabilities.shape == (5, 10)
     assert (names["state"].h[2] == 0).all(), "a sequence of length 0 keeps its state"
     assert names["state_dict"]["weight_ih_l0"].shape == (32, 3)
-    assert len(names["flow"].taps) == 13
+    # Twelve layers and the sigmoids after them, the last of which is the output.
+    assert len(names["diagnosis"].flows[0].taps) == 24
     printed = capsys.readouterr().out
-    assert printed.startswith("vanishing\nOn its way back the gradient shrinks")
+    assert printed.startswith("Diagnosis(ok=False)\nfault: my model, before training")
+    assert "On its way back the gradient shrinks by a factor of 0.2" in printed
 
 
 def test_the_picture_of_the_report_is_there():

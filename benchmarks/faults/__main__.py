@@ -17,9 +17,7 @@ def main(names: list[str]) -> int:
     counts = {True: [0, 0], False: [0, 0]}
     for case in chosen:
         start = time.perf_counter()
-        found = diagnose(
-            case.loss, case.make, case.batch, seeds=2, **case.options
-        ).verdicts
+        found = diagnose(case.loss, case.make, case.batch, **case.options).verdicts
         right, words = judge(case, found)
         count = counts[bool(case.kinds)]
         count[0] += right

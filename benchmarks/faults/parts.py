@@ -194,7 +194,7 @@ fault("detached", "score", "", classify, SERIES)(the_wrong_axis_of_a_softmax)
 
 def _shut(share):
     return lambda key, shape, dtype: jnp.where(
-        jnp.arange(shape[0]) < share * shape[0], -30.0, 0.1
+        jnp.arange(shape[0]) < int(share * shape[0]), -30.0, 0.1
     ).astype(dtype)
 
 

@@ -100,7 +100,8 @@ def compile_program(
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
-        >>>         >>> from flax import nnx
+        >>> import optax
+        >>> from flax import nnx
         >>> from jaxnets.data import Labelled
         >>> from jaxnets.training import compile_program, regression, shuffled
         >>> data = Labelled(jnp.ones((6, 2)), jnp.ones((6, 1)))

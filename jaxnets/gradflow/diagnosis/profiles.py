@@ -96,3 +96,10 @@ def kind_of(rate: Estimate, length: int) -> str:
     if low * length >= TENFOLD:
         return "exploding"
     return "healthy" if abs(rate.mean) * length < TENFOLD else "unclear"
+
+
+def label(profile: Profile, position: int, unit: str) -> str:
+    """Return the name of a position, or its number if several share the name."""
+    name = profile.names.get(position, "")
+    shared = list(profile.names.values()).count(name) > 1
+    return f"{unit} {position}" if shared or not name else name

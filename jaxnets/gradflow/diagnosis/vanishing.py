@@ -1,6 +1,6 @@
 """The verdict on a profile: whether the gradient vanishes or explodes, and where."""
 
-from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of
+from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of, label
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
@@ -247,10 +247,3 @@ def _sentence(kind: str, factor: Estimate, total: float, length: int, unit: str)
         f"On its way back the gradient changes {by}: {over} more than tenfold on "
         "average, but the seeds differ too much to be sure."
     )
-
-
-def label(profile: Profile, position: int, unit: str) -> str:
-    """Return the name of a position, or its number if several share the name."""
-    name = profile.names.get(position, "")
-    shared = list(profile.names.values()).count(name) > 1
-    return f"{unit} {position}" if shared or not name else name

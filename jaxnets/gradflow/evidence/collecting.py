@@ -17,6 +17,7 @@ from jaxnets.gradflow.evidence.program import (
     array_dtypes,
     as_model,
     as_network,
+    as_objective,
     is_finite,
     loss_structure,
     make_step,
@@ -27,7 +28,7 @@ from jaxnets.gradflow.evidence.structure import (
     structure_records,
 )
 from jaxnets.gradflow.measurement import Flow
-from jaxnets.gradflow.probes import make_probes, origin_records
+from jaxnets.gradflow.probes import make_probes
 from jaxnets.gradflow.program import Structure
 from jaxnets.runs.records import Record
 
@@ -96,7 +97,7 @@ def collect(
     models = networks(model_or_make, seeds)
     structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)
-    probes = make_probes(loss, models[0], arguments[0])
+    probes = make_probes(as_objective(loss), models[0], arguments[0])
     records: list[Record] = []
     flows: list[Flow] = []
     for seed, model in enumerate(models):
@@ -115,12 +116,10 @@ def collect(
             whole._replace(metric=WOKEN, place=place, value=value, step=0)
             for place, value in woken.items()
         ]
-        records += probes(whole._replace(step=0), model, arguments[0])
+        finite = all(map(is_finite, before))
+        records += probes(whole._replace(step=0), model, arguments[0], finite)
         if steps:
-            trained = as_model(network)
-            records += probes(whole._replace(step=steps), trained, arguments[0])
-        if not seed and not all(map(is_finite, before)):
-            records += origin_records(whole._replace(step=0), loss, model, arguments[0])
+            records += probes(whole, as_model(network), arguments[0], True)
         records += [
             whole._replace(step=number, value=float(loss))
             # The losses before the first update and after the last are there already.

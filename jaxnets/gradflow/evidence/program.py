@@ -169,13 +169,16 @@ def _update(
     def value_fn(at: Any) -> jax.Array:
         return objective(nnx.merge(graphdef, at, rest, copy=True), *args)[0]
 
-    return optax.with_extra_args_support(optimizer).update(
-        flow.grads,
-        opt_state,
+    # The gradient of whole numbers has a type of its own, which no transform can use.
+    grads = jax.tree.map(
+        lambda param, grad: (
+            grad if grad.dtype == param.dtype else jnp.zeros_like(param)
+        ),
         params,
-        value=flow.value,
-        grad=flow.grads,
-        value_fn=value_fn,
+        flow.grads,
+    )
+    return optax.with_extra_args_support(optimizer).update(
+        grads, opt_state, params, value=flow.value, grad=grads, value_fn=value_fn
     )
 
 

@@ -9,10 +9,10 @@
 answers, for `jaxnets.gradflow.evidence`.
 """
 
-from jaxnets.gradflow.probes.recording import make_probes, origin_records
+from jaxnets.gradflow.probes.recording import make_probes
 
 
-__all__ = ["make_probes", "origin_records"]
+__all__ = ["make_probes"]
 
 
 def __dir__() -> list[str]:

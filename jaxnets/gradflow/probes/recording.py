@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.gradflow.evidence.program import as_objective
 from jaxnets.gradflow.probes.custom import custom_calls
 from jaxnets.gradflow.probes.forward import forward_numbers
 from jaxnets.gradflow.probes.padding import padding_share
@@ -18,29 +17,31 @@ from jaxnets.runs.records import Record
 
 def make_probes(
     loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
-) -> Callable[[Record, Any, tuple[Any, ...]], list[Record]]:
-    """Trace a loss, and return `probes(whole, model, args)` that makes records.
+) -> Callable[[Record, Any, tuple[Any, ...], bool], list[Record]]:
+    """Trace a loss, and return `probes(whole, model, args, finite)`, for records.
 
     The loss is traced and the forward probe compiled once for all networks of one
     structure. Derivatives of the user's own and padding are looked at in the first
     network only, because they hardly depend on its seed.
 
     Args:
-        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
+        loss: `loss(model, *args)` that returns `(scalar, aux)`.
         model: A model.
         args: A batch, as arguments of the loss.
 
     Returns:
-        A function of a record, whose arm, seed and step the new ones get, and of a
-        model and a batch. It returns records of the metrics `dead_share`, `off_share`,
-        `flat_share`, `effective_rank`, `distinct_share`, `backward_error`,
-        `surrogate_error` and `padding_share`.
+        A function of a record, whose arm, seed and step the new ones get, of a model
+        and a batch, and of whether all is finite there. Its records have the metrics
+        `dead_share`, `off_share`, `flat_share`, `effective_rank`, `distinct_share`,
+        `backward_error`, `surrogate_error`, `padding_share` and `nonfinite_origin`.
     """
-    traced = trace_loss(as_objective(loss), model, args, True)
+    traced = trace_loss(loss, model, args, True)
     forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))
     calls = itertools.count()
 
-    def probes(whole: Record, model: Any, args: tuple[Any, ...]) -> list[Record]:
+    def probes(
+        whole: Record, model: Any, args: tuple[Any, ...], finite: bool
+    ) -> list[Record]:
         arguments = arguments_of_trace(model, args)
         whole = whole._replace(position=None)
         found = [
@@ -51,6 +52,7 @@ def make_probes(
         ]
         if next(calls):
             return found
+        found += [] if finite else _origin(whole, loss, model, args)
         for call in custom_calls(traced.jaxpr, arguments):
             metric = "surrogate_error" if call.surrogate else "backward_error"
             place = f"{call.after}|{call.function}"
@@ -64,22 +66,14 @@ def make_probes(
     return probes
 
 
-def origin_records(
+def _origin(
     whole: Record, loss: Callable[..., Any], model: Any, args: tuple[Any, ...]
 ) -> list[Record]:
-    """Return which operation makes a loss or its gradient infinite or NaN, if any does.
+    """Return at most one record: which operation makes the first NaN or infinity.
 
-    Args:
-        whole: A record whose arm, seed and step the new one gets.
-        loss: `loss(model, *args)` that returns a scalar or `(scalar, aux)`.
-        model: A model.
-        args: A batch, as arguments of the loss.
-
-    Returns:
-        At most one record `nonfinite_origin`, whose place is
-        `tap|operation|file:line` and whose value is 1 for the backward pass.
+    Its place is `tap|operation|file:line`, and its value is 1 for the backward pass.
     """
-    found = first_nonfinite(as_objective(loss), model, *args, has_aux=True)
+    found = first_nonfinite(loss, model, *args, has_aux=True)
     if found is None:
         return []
     place = f"{found.after}|{found.primitive}|{found.where}"

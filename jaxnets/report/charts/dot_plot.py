@@ -52,8 +52,8 @@ class DotPlot(NamedTuple):
         )
         layers = [
             base.transform_filter("datum.low < datum.high")
-            .mark_rule(strokeWidth=1.5, opacity=0.5)
-            .encode(x=_values("low", self.plot), x2="high:Q"),
+            .mark_rule(strokeWidth=1.5, opacity=0.5, clip=True)
+            .encode(x=self._values("low"), x2="high:Q"),
             *([self._lines(base)] if self.plot.kind == "profile" else []),
             self._markers(base),
         ]
@@ -75,6 +75,22 @@ class DotPlot(NamedTuple):
         seen = [row["role"] for rows in self.rows.values() for row in rows]
         return [role for role in dict.fromkeys(seen) if role]
 
+    def _values(self, field: str) -> alt.X:
+        """Return the encoding of the values, on one scale for all panels."""
+        rows = [row for drawn in self.rows.values() for row in drawn]
+        means = [row["mean"] for row in rows]
+        # An interval that is much wider than all means is clipped.
+        room = 0.5 * (max(means) - min(means)) or 0.5
+        low = max(min(row["low"] for row in rows), min(means) - room)
+        high = min(max(row["high"] for row in rows), max(means) + room)
+        margin = 0.03 * (high - low) or 0.1
+        limits = [0, 1] if self.plot.axes.share else [low - margin, high + margin]
+        axis = alt.Axis(
+            tickCount=5, format="%" if self.plot.axes.share else alt.Undefined
+        )
+        scale = alt.Scale(domain=limits, nice=False, zero=False)
+        return alt.X(f"{field}:Q", title=self.plot.axes.y, scale=scale, axis=axis)
+
     def _colour(self, rows: list[dict[str, Any]], legend: bool) -> alt.Color:
         seen = {row["family"] for row in rows}
         values = [name for name in self.families if name in seen]
@@ -84,7 +100,7 @@ class DotPlot(NamedTuple):
     def _lines(self, base: alt.Chart) -> alt.Chart:
         """Join the dots of a line from row to row."""
         lines = base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
-            x=_values("mean", self.plot), order="index:Q"
+            x=self._values("mean"), order="index:Q"
         )
         if not self.roles():
             return lines
@@ -98,7 +114,7 @@ class DotPlot(NamedTuple):
         shapes = [MARKERS[n % len(MARKERS)] for n in range(len(self.families))]
         scale = alt.Scale(domain=self.families, range=shapes)
         return base.mark_point(filled=True, size=46, opacity=1).encode(
-            x=_values("mean", self.plot),
+            x=self._values("mean"),
             shape=alt.Shape("family:N", scale=scale, legend=None),
             tooltip=[
                 alt.Tooltip("family:N", title="line"),
@@ -196,12 +212,6 @@ def _row(
 def _names(names: list[str]) -> alt.Y:
     axis = alt.Axis(labelLimit=LABEL_WIDTH, domain=False, ticks=False, grid=True)
     return alt.Y("name:N", sort=names, title=None, axis=axis)
-
-
-def _values(field: str, plot: Plot) -> alt.X:
-    axis = alt.Axis(tickCount=5, format="%" if plot.axes.share else alt.Undefined)
-    scale = alt.Scale(zero=plot.axes.share, nice=True)
-    return alt.X(f"{field}:Q", title=plot.axes.y, scale=scale, axis=axis)
 
 
 def _describe(plot: Plot, title: str, rows: list[dict[str, Any]]) -> str:

@@ -111,6 +111,29 @@ def test_a_loss_may_return_a_pair_and_transforms_may_need_the_loss():
     assert last < first
 
 
+class Scaled(nnx.Module):
+    """A parameter of whole numbers, which has no gradient."""
+
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(4, 4, rngs=rngs)
+        self.scale = nnx.Param(jnp.arange(4))
+
+    def __call__(self, x):
+        return self.layer(x) * self.scale[...][None].astype(jnp.float32)
+
+
+def test_parameters_of_whole_numbers_stay_as_they_are():
+    # Optax multiplies whole numbers by a learning rate.
+    with jax.numpy_dtype_promotion("standard"):
+        options = {"seeds": 1, "optimizer": optax.sgd(0.1), "steps": 1}
+        records, _ = collect(loss, Scaled, [X], **options)
+    first, last = values(records, metric="loss")
+    assert last < first
+    assert values(records, metric="dtype_bits", place="scale|int32") == [32.0]
+    metric = "log10_array_gradient_norm"
+    assert not select(records, metric=metric, place="scale")
+
+
 def test_a_diagnosis_is_written_as_a_run(tmp_path):
     diagnosis = diagnose(loss, make, X, seeds=1)
     assert diagnosis.ok == json.loads(diagnosis.to_json())["ok"]

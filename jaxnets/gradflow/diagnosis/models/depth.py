@@ -12,9 +12,9 @@ changes too, or if the change is so large that the signal itself is lost.
 import math
 import statistics
 
-from jaxnets.gradflow.diagnosis.models.table import Table
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.spans import widest
+from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.vanishing import SIGNS, profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.runs.records import Record
@@ -24,8 +24,8 @@ from jaxnets.runs.records import Record
 # a gradient by up to a hundredfold in networks that train well.
 LOST = {"vanishing": 2.5, "exploding": 2.0}
 # By how much the gradients of the weights, relative to the weights, must differ between
-# the first and the last third of the layers.
-UNEVEN = 0.5
+# the first and the last third of the layers: tenfold, as for the gradient itself.
+UNEVEN = 1.0
 # In powers of ten: how far from one a signal is that nothing normalises.
 UNUSUAL = 1.5
 REMEDIES = {
@@ -136,7 +136,7 @@ def _is_uneven(gradient: Profile, table: Table, kind: str) -> bool:
     """
     names = [gradient.names[position] for position in sorted(gradient.names)]
     relative = [r for name in names if (r := _relative(name, table)) is not None]
-    if len(relative) < 3:
+    if len(relative) < 2:
         return True
     third = max(1, len(relative) // 3)
     change = statistics.median(relative[:third]) - statistics.median(relative[-third:])

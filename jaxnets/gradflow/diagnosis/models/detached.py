@@ -4,8 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from jaxnets.gradflow.diagnosis.models.table import Table, listed, module_of
 from jaxnets.gradflow.diagnosis.spans import UNDERFLOW
+from jaxnets.gradflow.diagnosis.table import Table, listed, module_of
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 
 

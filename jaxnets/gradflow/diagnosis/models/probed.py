@@ -1,18 +1,39 @@
 """Verdicts on what the probes find: ranks, padding, and derivatives of one's own."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from jaxnets.gradflow.diagnosis.models.table import Table, listed
+from jaxnets.gradflow.diagnosis.table import Table, listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
-from jaxnets.runs.formatting import format_number, format_percent
+from jaxnets.runs.formatting import format_estimate, format_number, format_percent
 
 
 # Finite differences in float32 are accurate to a percent or so.
 BACKWARD = 0.1
 # A thousandth of the squared gradient is 3 % of its norm.
 PADDING = 1e-3
+# With outputs on one line a layer computes one number, whatever its width.
+LINE, THIN = 1.02, 1.5
+# By how much the rank must fall on the way: data of few dimensions stay so.
+FALL = 2.5
+# The share of the squares by which the outputs of two inputs differ.
+ALIKE = 1e-3
+RANK_REASON = (
+    "At an effective rank of 1 all units of the layer compute the same number, up to a "
+    "factor, so its width is lost."
+)
+RANK_REMEDY = (
+    "Draw the weights at random with an initialiser that breaks the symmetry (He's, "
+    "LeCun's, orthogonal), add shortcut connections, and normalise each layer; lower "
+    "the gain of the biases if they are drawn too."
+)
+RANK_REFERENCE = (
+    "Dong, Cordonnier and Loukas 2021, Attention Is Not All You Need: Pure Attention "
+    "Loses Rank Doubly Exponentially with Depth; Schoenholz et al. 2017, Deep "
+    "Information Propagation, section 3."
+)
 
 
 def backward_verdicts(records: Table, where: str) -> Iterator[Verdict]:
@@ -86,4 +107,99 @@ def padding_verdict(records: Table, where: str) -> Verdict | None:
             "Steps of zeros at the end of each sequence may be data: then there is "
             "nothing to mask."
         ),
+    )
+
+
+def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None:
+    """Judge the effective rank of the outputs along a chain of layers.
+
+    The last layer of the chain is not judged: an output may have few dimensions.
+
+    Args:
+        records: The numbers of one network at one step.
+        chain: Names of the taps, in the order of the forward pass.
+        where: What is judged.
+
+    Returns:
+        A verdict on the first layer that has collapsed, or None if the last hidden
+        layer has not.
+    """
+    hidden = chain[:-1]
+    ranks = _found(records, "effective_rank", hidden)
+    distinct = _found(records, "distinct_share", hidden)
+    if not ranks:
+        return None
+    last = list(ranks)[-1]
+    widest = max(rank.mean for rank in ranks.values())
+    falls = widest >= FALL * ranks[last].mean
+    line = ranks[last].mean <= LINE and (widest <= LINE or falls)
+    if line or (ranks[last].mean <= THIN and falls):
+        first = next(tap for tap in reversed(ranks) if _before(ranks, tap) > THIN)
+        return _on_a_line(where, first, ranks[first if line else last], line)
+    if distinct and list(distinct.values())[-1].mean < ALIKE:
+        first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
+        return _alike(where, first, list(distinct.values())[-1])
+    return None
+
+
+def _before(ranks: dict[str, Estimate], tap: str) -> float:
+    """Return the rank at the tap before, or infinity if there is none."""
+    names = list(ranks)
+    place = names.index(tap)
+    return ranks[names[place - 1]].mean if place else math.inf
+
+
+def _found(records: Table, metric: str, chain: list[str]) -> dict[str, Estimate]:
+    return {
+        tap: found
+        for tap in chain
+        if (found := records.estimate(metric, tap)) is not None
+    }
+
+
+def _on_a_line(where: str, tap: str, rank: Estimate, line: bool) -> Verdict:
+    return Verdict(
+        kind="rank-collapse",
+        severity=severity_of("rank-collapse") if line else "warning",
+        where=f"{where}, {tap}",
+        number=rank.mean,
+        sentence=(
+            f"From {tap} on the outputs of all units lie on one line: the effective "
+            f"rank is {format_estimate(rank)}, whatever the width. What the layers "
+            "after it get is one number for each input."
+        ),
+        cause=(
+            "All units of a layer have the same weights, or layers without shortcuts "
+            "pull all inputs towards one direction."
+        ),
+        remedy=RANK_REMEDY,
+        reference=RANK_REFERENCE,
+        threshold=LINE if line else THIN,
+        low=rank.low,
+        high=rank.high,
+        reason=RANK_REASON,
+        other_cause="The data may have one dimension only.",
+    )
+
+
+def _alike(where: str, tap: str, share: Estimate) -> Verdict:
+    return Verdict(
+        kind="rank-collapse",
+        severity=severity_of("rank-collapse"),
+        where=f"{where}, {tap}",
+        number=share.mean,
+        sentence=(
+            f"From {tap} on the outputs at different inputs are nearly the same: they "
+            f"differ by {format_percent(share, ' % of their squares')}, so the network "
+            "has lost what it was given."
+        ),
+        cause="A constant part, such as that of large biases, drowns what depends on "
+        "the input.",
+        remedy=RANK_REMEDY,
+        reference=RANK_REFERENCE,
+        threshold=ALIKE,
+        low=share.low,
+        high=share.high,
+        reason="A thousandth of the squares is 3 % of the size.",
+        other_cause="Inputs that are not standardised are alike to begin with.",
     )

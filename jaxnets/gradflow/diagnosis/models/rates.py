@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from jaxnets.gradflow.diagnosis.models.table import Table
+from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
@@ -107,9 +107,11 @@ def _too_high(
     starts_finite = [curve for curve in curves if math.isfinite(curve[0])]
     diverged = [curve for curve in starts_finite if _diverges(curve)]
     size = -math.inf if ratio is None else ratio.mean
+    killed = _killed(records)
     trained_badly = len(diverged) > len(curves) / 2 and (
         size >= LARGE or any(not math.isfinite(curve[-1]) for curve in diverged)
     )
+    trained_badly = trained_badly or bool(curves and killed and size >= LARGE)
     if curves and not trained_badly:
         return None
     if not curves and size < HIGH:
@@ -127,9 +129,8 @@ def _too_high(
         outcome = (
             f", and the loss does not fall: {begin} at the start, {end} at the end"
         )
-        killed = _killed(records)
-        if killed:
-            cause += f" It ends with {killed} dead: too large a step pushed them there."
+    if killed:
+        cause += f" It ends with {killed} dead: too large a step pushed them there."
     return Verdict(
         kind="rate-too-high",
         severity=(

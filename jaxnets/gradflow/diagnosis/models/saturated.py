@@ -6,13 +6,13 @@ from jaxnets.gradflow.diagnosis.dead import OTHER_CAUSE as DEAD_CAUSE
 from jaxnets.gradflow.diagnosis.dead import REASON as DEAD_REASON
 from jaxnets.gradflow.diagnosis.dead import REMEDY as DEAD_REMEDY
 from jaxnets.gradflow.diagnosis.dead import THRESHOLD as DEAD
-from jaxnets.gradflow.diagnosis.models.table import Table, module_of
 from jaxnets.gradflow.diagnosis.studies.saturation import (
     HALF,
     OTHER_CAUSES,
     RELU_SHARE,
     SHARE_REASON,
 )
+from jaxnets.gradflow.diagnosis.table import Table, module_of
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_percent

@@ -1,0 +1,57 @@
+"""The records of a network by the series of taps that they belong to."""
+
+from collections import defaultdict
+
+from jaxnets.gradflow.diagnosis.models.chains import chains, states
+from jaxnets.gradflow.diagnosis.profiles import Profile, profile
+from jaxnets.gradflow.diagnosis.verdict import select
+from jaxnets.runs.records import Record
+
+
+def split(records: list[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
+    """Return the norms along depth and, by tap, those along time."""
+    norms = select(records, metric="log10_gradient_norm")
+    positions: defaultdict[str, set[int | None]] = defaultdict(set)
+    for record in norms:
+        positions[record.place].add(record.position)
+    in_time = [tap for tap, found in positions.items() if len(found) > 1]
+    depth = [record for record in norms if record.place not in in_time]
+    return depth, {tap: select(norms, place=tap) for tap in states(in_time)}
+
+
+def series(depth: list[Record], records: list[Record]) -> list[list[Record]]:
+    """Return the records of each series of taps that can be compared.
+
+    The series are those of the records `chain`, or else come from the names.
+    """
+    chained = select(records, metric="chain")
+    if chained:
+        numbers = sorted({record.value for record in chained})
+        found = []
+        for number in numbers:
+            places = {r.place: r.position for r in chained if r.value == number}
+            rows = [
+                r._replace(position=places[r.place]) for r in depth if r.place in places
+            ]
+            found.append(rows)
+        return found
+    ordered = sorted(depth, key=lambda record: record.position or 0)
+    taps = list(dict.fromkeys(record.place for record in ordered))
+    return [
+        [record for record in ordered if record.place in series]
+        for series in chains(taps)
+    ]
+
+
+def renumbered(records: list[Record]) -> list[Record]:
+    """Return the records of a series with positions from 0 without gaps."""
+    positioned = [(r, r.position) for r in records if r.position is not None]
+    count = {
+        p: n for n, p in enumerate(sorted({position for _, position in positioned}))
+    }
+    return [r._replace(position=count[position]) for r, position in positioned]
+
+
+def counted(records: list[Record]) -> Profile | None:
+    """Return the profile along a series, with positions counted from 0 without gaps."""
+    return profile(renumbered(records))

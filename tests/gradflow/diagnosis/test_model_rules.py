@@ -1,0 +1,183 @@
+"""The rules by which a user's network is judged, on made-up numbers."""
+
+import math
+
+import pytest
+
+from jaxnets.gradflow import verdicts
+from jaxnets.runs.records import Record
+from tests.gradflow.diagnosis.run_records import one
+
+
+ZERO = -math.inf
+
+
+def records(metric, by_place, *, step=0, seeds=3):
+    return [
+        Record("model", "net", "net", 1.0, seed, step, metric, place, None, value)
+        for seed in range(seeds)
+        for place, value in by_place.items()
+    ]
+
+
+def arrays(gradients, weights=None, step=0):
+    weights = dict.fromkeys(gradients, 0.0) | (weights or {})
+    return records("log10_array_gradient_norm", gradients, step=step) + records(
+        "log10_array_weight_norm", weights, step=step
+    )
+
+
+def chain(norms, sizes):
+    """A chain of taps with the given log10 of gradient and signal."""
+    found = []
+    for position, (name, norm) in enumerate(norms.items()):
+        found += [
+            record._replace(position=position)
+            for record in records("log10_gradient_norm", {name: norm})
+            + records("chain", {name: 0.0}, seeds=1)
+        ]
+        found += records("response_std", {name: 10.0 ** sizes[position]})
+        found += records("response_mean", {name: 0.0})
+    return found
+
+
+def alarms(found):
+    return [v for v in found if v.severity in ("fault", "warning")]
+
+
+def test_a_part_without_a_gradient_is_detached():
+    found = arrays({"body/0/kernel": ZERO, "body/0/bias": ZERO, "head/kernel": -1.0})
+    found += records("blocked", {"body/0/kernel|stop_gradient|net.py:7": 1.0}, seeds=1)
+    found += records("blocked", {"body/0/bias|stop_gradient|net.py:7": 1.0}, seeds=1)
+    verdict = one(verdicts(found))
+    assert (verdict.kind, verdict.severity) == ("detached", "fault")
+    assert verdict.where == "net, before training, body (body/0)"
+    assert "stop_gradient at net.py:7" in verdict.cause
+    assert verdict.number == 2
+
+
+def test_what_wakes_up_is_not_detached():
+    found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
+    asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
+    woken = records("log10_woken_gradient_norm", {"low/a": -2.0})
+    assert one(verdicts(found + asleep)).kind == "detached"
+    assert one(verdicts(found + woken)).kind == "healthy"
+
+
+def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():
+    bias = arrays({"conv/kernel": -1.0, "conv/bias": ZERO})
+    assert not alarms(verdicts(bias))
+    underflow = arrays({"a/kernel": ZERO, "b/kernel": -38.0, "c/kernel": -1.0})
+    assert "detached" not in {v.kind for v in verdicts(underflow)}
+
+
+def test_a_gain_is_no_fault_but_a_lost_product_is():
+    names = [f"body/{n}" for n in range(9)]
+    falls = dict(zip(names, [-0.25 * (8 - n) for n in range(9)], strict=True))
+    level = dict.fromkeys((f"{name}/kernel" for name in names), -1.0)
+    # The signal falls as the gradient grows: each layer has a gain below one.
+    signal = [-0.25 * n for n in range(9)]
+    (verdict,) = verdicts(chain(falls, [s + 1.0 for s in signal]) + arrays(level))
+    assert verdict.kind == "healthy"
+    # The signal keeps its size, and the weights of the first layers get less.
+    uneven = {f"{name}/kernel": value for name, value in falls.items()}
+    (verdict,) = verdicts(chain(falls, [0.0] * 9) + arrays(uneven))
+    assert (verdict.kind, verdict.severity) == ("vanishing", "fault")
+    assert "body/0 to body/8" in verdict.where and verdict.reference
+    # The same gradients, but all weights get as much: nothing is lost.
+    assert not alarms(verdicts(chain(falls, [0.0] * 9) + arrays(level)))
+
+
+def test_a_normalisation_of_a_small_signal_is_no_explosion():
+    norms = {"embed": 2.2, "norm": 0.0, "mix": 0.0, "head": 0.0}
+    level = arrays({f"{name}/kernel": -1.0 for name in norms})
+    assert not alarms(verdicts(chain(norms, [-2.2, 0.0, 0.0, 0.0]) + level))
+    # Without a norm the signal stays large.
+    verdict = one(alarms(verdicts(chain(norms, [0.0, 2.2, 2.2, 2.2]) + level)))
+    assert verdict.kind == "exploding"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "losses", "kind"),
+    [
+        (-3.0, [2.0, 1.5, 1.0], None),
+        (0.5, [2.0, 9.0, 8.0], "rate-too-high"),
+        (0.5, [2.0, 1.0, 0.5], None),
+        (0.5, [], "rate-too-high"),
+        (0.5, [2.0, math.nan, math.nan], "rate-too-high"),
+        (-7.0, [2.0, 2.0, 2.0], "rate-too-low"),
+        (-7.0, [], "rate-too-low"),
+    ],
+)
+def test_learning_rates(ratio, losses, kind):
+    found = arrays({"a/kernel": -1.0}) + records(
+        "log10_array_update_norm", {"a/kernel": ratio}
+    )
+    for step, loss in enumerate(losses):
+        found += records("loss", {"": loss}, step=step)
+    kinds = {v.kind for v in alarms(verdicts(found))} - {"non-finite"}
+    assert kinds == ({kind} if kind else set())
+
+
+def test_units_after_activations_only():
+    level = arrays({"a/kernel": -1.0})
+    # A one-hot output has zeros and is no ReLU.
+    zeros = records("zero_share", {"one_hot": 0.97}) + records(
+        "off_share", {"a/relu": 0.5}
+    )
+    assert not alarms(verdicts(level + zeros))
+    dead = records("dead_share", {"a/relu": 0.85})
+    verdict = one(alarms(verdicts(level + dead)))
+    assert verdict.kind == "dead" and verdict.where.endswith("a/relu")
+    flat = records("flat_share", {"a/softmax": 0.9, "b/tanh": 0.2})
+    verdict = one(alarms(verdicts(level + flat)))
+    assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
+
+
+def over_time(tap, factor, steps):
+    found = []
+    for t in range(steps):
+        norm = {tap: math.log10(factor) * (steps - 1 - t)}
+        rows = records("log10_gradient_norm", norm)
+        found += [record._replace(position=t) for record in rows]
+    return found
+
+
+def test_time_is_a_fault_where_nothing_is_left():
+    level = arrays({"rnn/kernel": -1.0})
+    severities = {
+        (factor, steps): [
+            v.severity for v in verdicts(level + over_time("rnn/h", factor, steps))
+        ]
+        for factor, steps in ((0.05, 20), (0.6, 20), (0.6, 90), (0.98, 60))
+    }
+    assert severities[0.05, 20] == ["fault"]  # a memory of two steps
+    assert severities[0.6, 20] == ["warning"]  # as an LSTM of the usual start
+    assert severities[0.6, 90] == ["fault"]  # half of the steps are lost in rounding
+    assert severities[0.98, 60] == ["well"]
+    # The gradient finds its way through c.
+    both = over_time("rnn/h", 0.05, 20) + over_time("rnn/c", 0.98, 20)
+    assert not alarms(verdicts(level + both))
+
+
+def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
+    found = arrays({"a/kernel": math.nan}) + records("loss", {"": math.inf})
+    found += records("nonfinite_origin", {"a|log|net.py:9": 0.0}, seeds=1)
+    verdict = one(verdicts(found))
+    assert verdict.kind == "non-finite"
+    assert verdict.where == "net, in the forward pass, log at net.py:9, after a"
+    assert "log_softmax" in verdict.remedy and "zero" in verdict.cause
+
+
+def test_layers_that_collapse():
+    names = dict.fromkeys(["a", "b", "c", "head"], 0.0)
+    found = chain(names, [0.0] * 4)
+    falls = records("effective_rank", {"a": 6.0, "b": 1.01, "c": 1.01, "head": 1.01})
+    verdict = one(alarms(verdicts(found + falls)))
+    assert verdict.kind == "rank-collapse" and verdict.where.endswith(", b")
+    # Only an output has few dimensions.
+    narrow = records("effective_rank", {"a": 6.0, "b": 4.0, "c": 3.0, "head": 1.0})
+    assert not alarms(verdicts(found + narrow))
+    alike = records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
+    verdict = one(alarms(verdicts(found + narrow + alike)))
+    assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence

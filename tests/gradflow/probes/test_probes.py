@@ -1,0 +1,125 @@
+"""Probes against arrays whose numbers are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets.gradflow.probes import make_probes
+from jaxnets.gradflow.probes.forward import distinct_share, effective_rank
+from jaxnets.gradflow.probes.padding import padded_steps
+from jaxnets.runs.records import Record
+
+
+WHOLE = Record("model", "m", "m", 1.0, 0, 0, "loss", "", None, 0.0)
+
+
+def test_ranks_of_known_arrays():
+    draw = np.random.default_rng(0).normal
+    flat = draw(size=(50, 2)) @ draw(size=(2, 9))
+    assert 1 < effective_rank(jnp.asarray(flat)) <= 2
+    line = draw(size=(7, 1)) * np.ones(5)
+    np.testing.assert_allclose(effective_rank(jnp.asarray(line)), 1.0, rtol=1e-5)
+    # An offset that all rows share is no direction, but makes them alike.
+    shifted = jnp.asarray(flat + 100.0)
+    np.testing.assert_allclose(
+        effective_rank(shifted), effective_rank(jnp.asarray(flat)), rtol=1e-3
+    )
+    exact = np.var(shifted, axis=0).sum() / np.mean(np.sum(shifted**2, axis=1))
+    np.testing.assert_allclose(distinct_share(shifted), exact, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("array", "padded"),
+    [
+        # The second sequence has a zero inside.
+        ([[3, 0, 0, 0], [5, 7, 0, 0], [2, 8, 4, 0]], 6),
+        # All of one length, all different, and zeros at the start as well.
+        ([[3, 1, 0, 0], [5, 7, 0, 0], [2, 8, 0, 0]], None),
+        ([[3, 1, 2, 5], [5, 7, 6, 4], [2, 8, 9, 3]], None),
+        ([[0, 0, 0, 0], [5, 7, 0, 0], [2, 8, 4, 0]], None),
+    ],
+)
+def test_what_looks_padded(array, padded):
+    found = padded_steps(np.array(array))
+    assert (found if found is None else found.sum()) == padded
+    steps = np.array(array, np.float32)[..., None] * np.ones(3)
+    found = padded_steps(steps)
+    assert (found if found is None else found.sum()) == padded
+
+
+class Words(nnx.Module):
+    def __init__(self, rngs, masked):
+        self.embed = nnx.Embed(9, 4, rngs=rngs)
+        self.masked = masked
+
+    def __call__(self, tokens):
+        x = self.embed(tokens)
+        if self.masked:
+            x = jnp.where((tokens != 0)[..., None], x, 0.0)
+        return x
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_share_of_padding(masked):
+    tokens = jnp.array([[3, 0, 0, 0], [5, 7, 0, 0], [2, 8, 4, 0]])
+    # Each step has the same part in the loss, so that padding has 6 of 12 parts.
+    loss = lambda model, tokens: (jnp.sum(model(tokens)), None)
+    model = Words(nnx.Rngs(0), masked)
+    records = make_probes(loss, model, (tokens,))(WHOLE, model, (tokens,), True)
+    (share,) = [r.value for r in records if r.metric == "padding_share"]
+    assert share == (0.0 if masked else 0.5)
+
+
+@jax.custom_vjp
+def tripled(x):
+    return 3.0 * x
+
+
+tripled.defvjp(lambda x: (tripled(x), None), lambda _, g: (2.0 * g,))
+
+
+@jax.custom_jvp
+def cubed(x):
+    return x**3
+
+
+cubed.defjvp(lambda xs, ts: (cubed(xs[0]), 3 * xs[0] ** 2 * ts[0]))
+
+
+@jax.custom_jvp
+def rounded(x):
+    return jnp.round(x)
+
+
+rounded.defjvp(lambda xs, ts: (rounded(xs[0]), ts[0]))
+
+
+class Custom(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(3, 5, bias_init=dead_start, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu(self.layer(x))
+        return rounded(cubed(tripled(x)))
+
+
+def dead_start(key, shape, dtype):
+    return jnp.array([-99.0, -99.0, 0.0, 1.0, 2.0], dtype)
+
+
+def test_derivatives_by_hand_and_units():
+    model = Custom(nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(0), (64, 3))
+    loss = lambda model, x: (jnp.sum(model(x)), None)
+    records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
+    found = {(r.metric, r.place): r.value for r in records}
+    # The rule of `tripled` is a third too small; that of `cubed` is right; that of
+    # `rounded` is meant to be another one.
+    wrong = found["backward_error", "layer|tripled"]
+    np.testing.assert_allclose(wrong, 1 / 3, rtol=1e-2)
+    assert found["backward_error", "layer|cubed"] < 0.02
+    assert ("surrogate_error", "layer|rounded") in found
+    np.testing.assert_allclose(found["dead_share", "layer/relu"], 0.4)
+    assert found["off_share", "layer/relu"] > 0.4

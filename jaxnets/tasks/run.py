@@ -33,6 +33,11 @@ class TrainConfig:
         data: The user's file or folder; None for the default.
         devices: Number of devices that share each batch.
         version: The version of jaxnets.
+
+    Example:
+        >>> from jaxnets.tasks import TrainConfig, task_of
+        >>> TrainConfig("adding", task_of("adding").recipe).devices
+        1
     """
 
     task: str
@@ -82,6 +87,12 @@ def _flat(config: TrainConfig) -> dict[str, Any]:
 def task_of(name: str) -> Task:
     """Return the task of the catalogue that is called `name`.
 
+    Args:
+        name: Its name on the command line.
+
+    Returns:
+        The task.
+
     Raises:
         ValueError: If there is none.
 
@@ -123,6 +134,17 @@ def run_task(
         BlockingIOError: If another process trains in this folder.
         OSError: If a file cannot be read or written.
         NonFiniteBatch: If a batch gives a loss that is not finite.
+
+    Example:
+        >>> import dataclasses
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxnets.tasks import TrainConfig, run_task, task_of
+        >>> recipe = dataclasses.replace(task_of("adding").recipe, steps=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trained = run_task(TrainConfig("adding", recipe), Path(folder))
+        >>> trained.step
+        2
     """
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder):

@@ -15,8 +15,9 @@ from jaxnets.training.step import (
     make_step,
     train_state,
 )
+from jaxnets.training.trainer.calls import NonFiniteBatch
 from jaxnets.training.trainer.recipe import Recipe, make_optimizer
-from jaxnets.training.trainer.run import NonFiniteBatch, Trained, params_sha256, train
+from jaxnets.training.trainer.run import Trained, params_sha256, train
 
 
 __all__ = [

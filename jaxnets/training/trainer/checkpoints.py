@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.runs.manifest import DamagedError, read_manifest, write_manifest
+from jaxnets.training.trainer.manifest import (
+    DamagedError,
+    read_manifest,
+    write_manifest,
+)
 
 
 # Names such as 00000300, the step at which the checkpoint was made.

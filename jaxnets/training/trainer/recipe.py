@@ -116,6 +116,12 @@ class Recipe:
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Return the Optax transform of a recipe.
 
+    Args:
+        recipe: The recipe, of which all values about updates are used.
+
+    Returns:
+        Clipping, decay, optimiser and schedule in one transform.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxnets.training import Recipe, make_optimizer

@@ -4,6 +4,7 @@
 unnoticed. A default that is a function is written as its name.
 """
 
+from jaxnets._version import __version__
 from tests.cells import EVERY, GATED, INIT, SCAN
 
 
@@ -226,7 +227,7 @@ SIGNATURES = {
         "epoch_batches(key, count, batch_size)",
     ],
     "training": [
-        "classification(model, batch)",
+        "classification(model, batch, *, label_smoothing=0.0)",
         "regression(model, batch)",
         "TrainState(params, rest, opt_state, step)",
         "StepReport(loss, figures, watched)",
@@ -245,6 +246,25 @@ SIGNATURES = {
         "NonFiniteLoss(seed_index, step, layer, history, stage='forward')",
         "fit(program, epochs, evaluation, *, data_seed=0, on_epoch=None)",
         "first_nonfinite_layer(objective, *arguments)",
+        "Recipe(steps, batch_size, learning_rate, optimizer='adam', "
+        "schedule='cosine', warmup=0, weight_decay=0.0, clip_norm=1.0, accumulate=1, "
+        "average=0.0, patience=0, evaluate_every=100, checkpoint_every=100, "
+        "dtype='float32', label_smoothing=0.0, seed=0)",
+        "make_optimizer(recipe)",
+        "Trained(model, step, skipped, metrics, params_sha256, stopped)",
+        "NonFiniteBatch(step, found, skipped)",
+        "train(model, loss, batch, recipe, folder, *, evaluation=None, optimizer=None, "
+        "devices=1, skip_nonfinite=0, about=None, asked_to_stop=None, on_call=None, "
+        "on_evaluation=None, say=print)",
+        "params_sha256(params)",
+    ],
+    "tasks": [
+        "Task(name, title, recipe, prepare)",
+        "Prepared(make, loss, batch, evaluation, about, floor)",
+        f"TrainConfig(task, recipe, data=None, devices=1, version={__version__!r})",
+        "task_of(name)",
+        "run_task(config, folder, *, asked_to_stop=None, on_call=None, "
+        "skip_nonfinite=0, say=print)",
     ],
     "studies": [
         "Arm(study, name, family, size, settings)",

@@ -39,6 +39,7 @@ SHOWN_ELSEWHERE = {
     "Program",
     "ResponseStats",
     "Spread",
+    "Trained",
     "TapStats",
 }
 NAMES = [

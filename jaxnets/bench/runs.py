@@ -17,7 +17,7 @@ from jaxnets.bench.suites import CASES
 from jaxnets.bench.suites.recurrent import FORMS
 from jaxnets.bench.timing import time_case
 from jaxnets.runs.files import printable
-from jaxnets.studies.machine import cores, devices, environment
+from jaxnets.training.machine import cores, devices, environment
 
 
 # For each further program of ours, the column of a grid that asks for it.

@@ -70,6 +70,48 @@ class Check:
 
 
 @dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a task, or go on with a run that was stopped.
+
+    An argument that the user did not give is None.
+
+    Attributes:
+        task: Name of the task; None with `resume`.
+        out: Folder of a new run.
+        resume: Folder of a run that was stopped.
+        data: The user's file or folder.
+        steps: Number of updates.
+        seed: Seed of the network and of the order of the data.
+        checkpoint_every: Number of updates between two checkpoints.
+        devices: Number of devices that share each batch.
+        skip_nonfinite: Number of batches that may be not finite and are skipped.
+        settings: Further values of the recipe, by name.
+    """
+
+    task: str | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    data: Path | None = None
+    steps: int | None = None
+    seed: int | None = None
+    checkpoint_every: int | None = None
+    devices: int | None = None
+    skip_nonfinite: int = 0
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self):
+        if (self.task is None) == (self.resume is None):
+            raise UsageError("Give a task for a new run, or --resume with its folder.")
+        given = [self.out, self.data, self.steps, self.seed, self.checkpoint_every]
+        given += [self.devices, self.settings or None]
+        if self.resume is not None and any(value is not None for value in given):
+            raise UsageError(
+                "A run is resumed as it began: give --resume without other arguments, "
+                "or begin a new run."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """Draw the report of a run again, or write its charts as files.
 

@@ -123,15 +123,21 @@ def _config(command: Contrast, studies: ModuleType) -> ContrastConfig:
 
 
 def _studies() -> ModuleType:
-    """Import what computes, and check that JAX has a device to compute on."""
-    try:
-        from jaxnets import studies
-        from jaxnets.studies.machine import devices
+    """Import what computes, after checking that it can."""
+    check_devices()
+    from jaxnets import studies
 
+    return studies
+
+
+def check_devices() -> None:
+    """Raise a UsageError if JAX has no device to compute on."""
+    from jaxnets.training.machine import devices
+
+    try:
         devices()
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return studies
 
 
 def _print_verdicts(verdicts) -> None:

@@ -30,6 +30,7 @@ class Signals:
         self.say: Callable[[str], object] = _write
         self._received = 0
         self._saving = False
+        self._interrupting = True
         self._repeated = False
         self._said = threading.Event()
 
@@ -59,6 +60,19 @@ class Signals:
         finally:
             self._saving = False
 
+    @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Mark a block that asks `received` now and then, and ends by itself."""
+        self._interrupting = False
+        with self.saving():
+            yield
+        self._interrupting = True
+
+    @property
+    def received(self) -> bool:
+        """Whether a signal has asked the command to end."""
+        return bool(self._received)
+
     def _handle(self, receiver: int) -> None:
         """Wait for signals and handle each."""
         while True:
@@ -78,7 +92,7 @@ class Signals:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Interrupt the main thread, in which Python calls this."""
         del number, frame
-        if self._saving:
+        if self._saving and self._interrupting:
             # The user is told before the process can end.
             self._said.wait(1)
             raise KeyboardInterrupt

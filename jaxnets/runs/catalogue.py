@@ -102,3 +102,9 @@ MODEL = Study(
 SECTIONS: dict[str, Study] = {MODEL.name: MODEL, **STUDIES}
 # What `jaxnets contrast` runs by default.
 TRAINING_STUDIES = tuple(name for name, study in STUDIES.items() if study.trains)
+# The tasks of `jaxnets train`; `jaxnets.tasks.NAME` has a `TASK` for each.
+TASKS = {
+    "characters": "the next character of a text",
+    "images": "the class of an image",
+    "adding": "the sum of two marked numbers in a long sequence",
+}

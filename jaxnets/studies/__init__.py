@@ -4,9 +4,9 @@ from jaxnets.runs.configuration import ContrastConfig
 from jaxnets.runs.folder import RunFolder
 from jaxnets.studies.arm import Arm, Outcome
 from jaxnets.studies.datasets import default_dataset
-from jaxnets.studies.machine import environment
 from jaxnets.studies.run import RunResult, contrast
 from jaxnets.studies.self_check import self_checks
+from jaxnets.training.machine import environment
 
 
 __all__ = [

@@ -13,8 +13,8 @@ from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.records import Record
 from jaxnets.runs.summary import by_arm, damage, measured
 from jaxnets.studies.arm import Arm, Outcome
-from jaxnets.studies.machine import environment
 from jaxnets.studies.theory.verdicts import claim_verdicts
+from jaxnets.training.machine import environment
 
 
 def study_module(name: str) -> ModuleType:

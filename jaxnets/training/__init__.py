@@ -1,4 +1,4 @@
-"""Training: a pure step, whole epochs in one call, and all seeds in one program."""
+"""Training: a pure step, all seeds in one program, and runs that lose nothing."""
 
 from jaxnets.training.batches import Batches, generated, shuffled
 from jaxnets.training.loop import History, NonFiniteLoss, fit
@@ -15,16 +15,22 @@ from jaxnets.training.step import (
     make_step,
     train_state,
 )
+from jaxnets.training.trainer.calls import NonFiniteBatch
+from jaxnets.training.trainer.recipe import Recipe, make_optimizer
+from jaxnets.training.trainer.run import Trained, params_sha256, train
 
 
 __all__ = [
     "Batches",
     "History",
     "Loss",
+    "NonFiniteBatch",
     "NonFiniteLoss",
     "Program",
+    "Recipe",
     "StepReport",
     "TrainState",
+    "Trained",
     "Watch",
     "classification",
     "compile_program",
@@ -33,10 +39,13 @@ __all__ = [
     "generated",
     "make_evaluation",
     "make_objective",
+    "make_optimizer",
     "make_step",
+    "params_sha256",
     "random_key",
     "regression",
     "shuffled",
+    "train",
     "train_state",
 ]
 

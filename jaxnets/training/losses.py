@@ -13,7 +13,7 @@ from jaxnets.training.arguments import check_batch
 
 
 def classification(
-    model: Callable[[Any], jax.Array], batch: Labelled
+    model: Callable[[Any], jax.Array], batch: Labelled, *, label_smoothing: float = 0.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the softmax cross-entropy in nats and `{"accuracy": share}`.
 
@@ -22,6 +22,8 @@ def classification(
     Args:
         model: Maps `batch.x` to logits `(..., classes)`.
         batch: Inputs, and integer labels `(...)`.
+        label_smoothing: Share of the probability that is taken from the right class and
+            spread evenly over all of them, from 0 to below 1.
 
     Returns:
         The loss, and the share of the examples whose label has the largest logit. The
@@ -50,6 +52,9 @@ def classification(
     index = labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
     index = jnp.where(index < 0, logits.shape[-1], index)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, index)
+    if label_smoothing:
+        spread = -jnp.mean(jax.nn.log_softmax(logits), axis=-1)
+        losses = (1 - label_smoothing) * losses + label_smoothing * spread
     hits = jnp.argmax(logits, axis=-1) == labels
     return jnp.mean(losses), {"accuracy": jnp.mean(hits, dtype=jnp.float32)}
 
@@ -105,7 +110,8 @@ def _predictions(model: Any, batch: Any, wanted: str) -> Any:
         raise TypeError(
             f"`model` returned a value that is {described(y)}; wanted {wanted}."
         )
-    return y
+    # Logarithms and squares of 16-bit numbers would lose most digits.
+    return y.astype(jnp.promote_types(y.dtype, jnp.float32))
 
 
 def _check_labels(labels: Any, logits: Any) -> None:

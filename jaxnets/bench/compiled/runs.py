@@ -11,7 +11,7 @@ from jaxnets.bench.record import write_files
 from jaxnets.bench.suites import CASES
 from jaxnets.bench.tables import aligned, facts
 from jaxnets.runs.files import printable
-from jaxnets.studies.machine import environment
+from jaxnets.training.machine import environment
 
 
 # The program whose layers are not in a loop. It takes by far the longest to compile,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxnets.bench.device.options import DeviceOptions
 from jaxnets.bench.device.supervisor import REPLACE
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
-from jaxnets.studies.machine import cores
+from jaxnets.training.machine import cores
 
 
 class Session:

@@ -16,7 +16,7 @@ from jaxnets.bench.device.options import LEAST_CONTRAST
 from jaxnets.bench.device.session import Session, device_computes, reason_of
 from jaxnets.bench.device.supervisor import REPLACE
 from jaxnets.bench.pytorch.process import PeerError
-from jaxnets.studies.machine import cores, environment
+from jaxnets.training.machine import cores, environment
 
 
 def work(session: Session) -> None:

@@ -1,0 +1,69 @@
+"""Images: a residual network that tells classes of images apart."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from jaxnets import data as datasets
+from jaxnets import models
+from jaxnets.data import Labelled
+from jaxnets.tasks.task import Prepared, Task, rows_of_step
+from jaxnets.training import Recipe, classification
+
+
+DEPTH, WIDTHS = 14, (16, 32)
+
+
+def prepare(recipe: Recipe, data: Path | None) -> Prepared:
+    """Load images, and draw each epoch in a new order.
+
+    Args:
+        recipe: Its seed and batch size decide the order.
+        data: A folder with the files of CIFAR-10; None takes scikit-learn's digits.
+
+    Raises:
+        ValueError: If a file is not what it should be.
+        OSError: If it cannot be read.
+    """
+    splits = datasets.digits() if data is None else datasets.cifar10(data)
+    training, validation, test = splits
+    count = len(training.x)
+    if recipe.batch_size > count:
+        raise ValueError(
+            f"`batch_size` is {recipe.batch_size}, and there are {count} training "
+            "images; wanted at most that many."
+        )
+
+    def batch(step: int) -> Labelled:
+        rows = rows_of_step(recipe.seed, step, count, recipe.batch_size)
+        return Labelled(training.x[rows], training.y[rows])
+
+    chances = np.bincount(training.y) / count
+    floor = float(-np.log(chances[validation.y]).mean())
+    make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
+    evaluation = {"validation": validation, "test": test}
+    smoothing = recipe.label_smoothing
+    loss = functools.partial(classification, label_smoothing=smoothing)
+    return Prepared(make, loss, batch, evaluation, {}, floor)
+
+
+def _make(rngs, features: int, classes: int) -> models.ResNet:
+    return models.ResNet(DEPTH, features, classes, widths=WIDTHS, rngs=rngs)
+
+
+TASK = Task(
+    "images",
+    "the class of an image",
+    Recipe(
+        steps=400,
+        batch_size=64,
+        learning_rate=0.05,
+        optimizer="sgd",
+        weight_decay=1e-4,
+        warmup=20,
+        evaluate_every=50,
+        checkpoint_every=100,
+    ),
+    prepare,
+)

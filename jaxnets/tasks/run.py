@@ -1,0 +1,216 @@
+"""`run_task`: a task, its recipe and its folder become a run that can be resumed."""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+
+from jaxnets._version import __version__
+from jaxnets.gradflow import flow_records, measure_module
+from jaxnets.runs.catalogue import TASKS
+from jaxnets.runs.files import read_json, write_text
+from jaxnets.runs.lock import run_lock
+from jaxnets.runs.records import Record, read_records, write_records
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.training import Recipe, Trained, random_key, train
+from jaxnets.training.machine import environment
+
+
+CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What a run was asked for: the contents of its `config.json`.
+
+    Attributes:
+        task: Name of the task.
+        recipe: How it is trained.
+        data: The user's file or folder; None for the default.
+        devices: Number of devices that share each batch.
+        version: The version of jaxnets.
+
+    Example:
+        >>> from jaxnets.tasks import TrainConfig, task_of
+        >>> TrainConfig("adding", task_of("adding").recipe).devices
+        1
+    """
+
+    task: str
+    recipe: Recipe
+    data: str | None = None
+    devices: int = 1
+    version: str = __version__
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrainConfig":
+        """Return the configuration of the run in `folder`.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it cannot be read as one.
+        """
+        values = read_json(folder / CONFIG)
+        if values is None:
+            raise FileNotFoundError(
+                f"{folder} holds no run: there is no {CONFIG} in it. Give the folder "
+                "that `jaxnets train` printed."
+            )
+        try:
+            recipe = Recipe(**values.pop("recipe"))
+            return cls(recipe=recipe, **values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{folder / CONFIG} cannot be read as the configuration of a training: "
+                f"{error}. Correct the file, or begin a new run."
+            ) from error
+
+    def differences(self, other: "TrainConfig") -> str:
+        """Return how this differs from another; empty if it does not."""
+        ours, theirs = _flat(self), _flat(other)
+        return ", ".join(
+            f"`{name}` is {value!r} and not {theirs[name]!r}"
+            for name, value in ours.items()
+            if value != theirs[name]
+        )
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {**values.pop("recipe"), **values}
+
+
+def task_of(name: str) -> Task:
+    """Return the task of the catalogue that is called `name`.
+
+    Args:
+        name: Its name on the command line.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: If there is none.
+
+    Example:
+        >>> task_of("adding").title
+        'the sum of two marked numbers, 50 steps apart at most'
+    """
+    if name not in TASKS:
+        raise ValueError(f"`task` is {name!r}; wanted one of {', '.join(TASKS)}.")
+    return importlib.import_module(f"jaxnets.tasks.{name}").TASK
+
+
+def run_task(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    asked_to_stop: Callable[[], bool] | None = None,
+    on_call: Callable[[int, Mapping[str, float]], object] | None = None,
+    skip_nonfinite: int = 0,
+    say: Callable[[str], object] = print,
+) -> Trained:
+    """Train a task in `folder`, or go on from its newest intact checkpoint.
+
+    Args:
+        config: What is asked for. If the folder holds a run, it is that of the run.
+        folder: Holds `config.json`, `metrics.jsonl`, `records.csv`, `checkpoints/` and
+            `summary.json`.
+        asked_to_stop: Asked after every call of at most some seconds.
+        on_call: Gets the step and the figures of the last update.
+        skip_nonfinite: Number of batches that may be not finite and are skipped.
+        say: Tells the user what was found damaged.
+
+    Returns:
+        The trained network and its figures.
+
+    Raises:
+        ValueError: If the folder holds a run of another configuration or version, the
+            data is wrong, or a batch cannot be shared by the devices.
+        BlockingIOError: If another process trains in this folder.
+        OSError: If a file cannot be read or written.
+        NonFiniteBatch: If a batch gives a loss that is not finite.
+
+    Example:
+        >>> import dataclasses
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxnets.tasks import TrainConfig, run_task, task_of
+        >>> recipe = dataclasses.replace(task_of("adding").recipe, steps=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trained = run_task(TrainConfig("adding", recipe), Path(folder))
+        >>> trained.step
+        2
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder):
+        if (folder / CONFIG).exists():
+            _check_same(config, folder)
+        else:
+            text = json.dumps(dataclasses.asdict(config), indent=1)
+            write_text(folder / CONFIG, text + "\n")
+        data = None if config.data is None else Path(config.data)
+        prepared = task_of(config.task).prepare(config.recipe, data)
+        model = prepared.make(nnx.Rngs(random_key(config.recipe.seed)))
+        trained = train(
+            model,
+            prepared.loss,
+            prepared.batch,
+            config.recipe,
+            folder,
+            evaluation=prepared.evaluation,
+            devices=config.devices,
+            skip_nonfinite=skip_nonfinite,
+            about={**_flat(config), "version": __version__},
+            asked_to_stop=asked_to_stop,
+            on_call=on_call,
+            on_evaluation=_Measurements(config.task, prepared, folder),
+            say=say,
+        )
+        _write_summary(config, prepared, trained, folder)
+    return trained
+
+
+def _check_same(config: TrainConfig, folder: Path) -> None:
+    differences = config.differences(TrainConfig.read(folder))
+    if differences:
+        raise ValueError(
+            f"{folder} holds a run of another configuration: {differences}. Resume it "
+            "as it began, with --resume and nothing else, or choose another --out."
+        )
+
+
+class _Measurements:
+    """Measures the gradient's flow at every evaluation, and keeps the records."""
+
+    def __init__(self, name: str, prepared: Prepared, folder: Path):
+        self._name = name
+        self._batch = prepared.batch(0)
+        self._path = folder / RECORDS
+        loss = lambda model, batch: prepared.loss(model, batch)[0]
+        self._measure = nnx.jit(lambda model, batch: measure_module(loss, model, batch))
+
+    def __call__(self, step: int, model: nnx.Module) -> None:
+        flow = self._measure(model, self._batch)
+        before = read_records(self._path) if self._path.exists() else []
+        kept: list[Record] = [record for record in before if record.step < step]
+        found = flow_records(flow, name=self._name, step=step)
+        write_records(self._path, [*kept, *found])
+
+
+def _write_summary(
+    config: TrainConfig, prepared: Prepared, trained: Trained, folder: Path
+) -> None:
+    summary = {
+        "task": config.task,
+        "step": trained.step,
+        "metrics": {**trained.metrics, "floor_loss": prepared.floor},
+        "params_sha256": trained.params_sha256,
+        "skipped": trained.skipped,
+        "environment": environment(),
+    }
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")

@@ -1,0 +1,83 @@
+"""`Task`: what the command `jaxnets train` knows of each task."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import nnx
+
+from jaxnets.training import Loss, Recipe
+
+
+class Prepared(NamedTuple):
+    """A task with its data.
+
+    Attributes:
+        make: Makes the network, `make(rngs)`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+        batch: `batch(step)` returns the batch of an update; it depends on the seed and
+            on the step only.
+        evaluation: Batches by name, the validation first.
+        about: What to keep with the network, such as its alphabet, in the form of JSON.
+        floor: The loss of the trivial baseline on the validation batch.
+
+    Example:
+        >>> from jaxnets.tasks import task_of
+        >>> task = task_of("adding")
+        >>> prepared = task.prepare(task.recipe, None)
+        >>> prepared.batch(0).x.shape
+        (64, 50, 2)
+    """
+
+    make: Callable[[nnx.Rngs], nnx.Module]
+    loss: Loss
+    batch: Callable[[int], Any]
+    evaluation: dict[str, Any]
+    about: dict[str, Any]
+    floor: float
+
+
+class Task(NamedTuple):
+    """One row of the catalogue.
+
+    Attributes:
+        name: Its name on the command line.
+        title: What it learns, in a few words.
+        recipe: How it is trained by default.
+        prepare: `prepare(recipe, data)` loads its data; `data` is the user's file or
+            folder, or None for what every installation has.
+
+    Example:
+        >>> from jaxnets.tasks import task_of
+        >>> task_of("images").recipe.optimizer
+        'sgd'
+    """
+
+    name: str
+    title: str
+    recipe: Recipe
+    prepare: Callable[[Recipe, Path | None], Prepared]
+
+
+def generator(seed: int, step: int) -> np.random.Generator:
+    """Return the random numbers of a step, which depend on seed and step only.
+
+    Example:
+        >>> [int(generator(0, 5).integers(100)) for _ in range(2)]
+        [44, 44]
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, step]))
+
+
+def rows_of_step(seed: int, step: int, count: int, batch_size: int) -> np.ndarray:
+    """Return the rows of the batch of a step: each epoch has all rows in a new order.
+
+    Example:
+        >>> rows = [rows_of_step(0, step, count=10, batch_size=5) for step in range(2)]
+        >>> sorted(np.concatenate(rows).tolist()) == list(range(10))
+        True
+    """
+    epoch, number = divmod(step, count // batch_size)
+    order = generator(seed, epoch).permutation(count)
+    return order[number * batch_size : (number + 1) * batch_size]

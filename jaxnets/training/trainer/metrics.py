@@ -1,0 +1,48 @@
+"""`metrics.jsonl`: one line of figures for every update and every evaluation."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxnets.runs.files import write_text
+
+
+def keep_until(path: Path, step: int) -> None:
+    r"""Drop the lines after `step`, and a last line that was not written to its end.
+
+    A run that is resumed writes them again.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "metrics.jsonl")
+        ...     append(path, [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}])
+        ...     keep_until(path, 1)
+        ...     path.read_text()
+        '{"step": 1, "loss": 2.0}\n'
+    """
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        number = row.get("step") if isinstance(row, dict) else None
+        if isinstance(number, int) and number <= step:
+            kept.append(line + "\n")
+    write_text(path, "".join(kept))
+
+
+def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append rows; a number that is not finite becomes null, as JSON wants it."""
+    lines = [json.dumps({k: _number(v) for k, v in row.items()}) for row in rows]
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

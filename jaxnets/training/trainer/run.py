@@ -1,0 +1,189 @@
+"""`train`: a run that can be left alone, which loses nothing when it is stopped."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxnets.training.step import Loss
+from jaxnets.training.trainer.advance import Progress
+from jaxnets.training.trainer.calls import BatchOf, Calls, step_of
+from jaxnets.training.trainer.checkpoints import Checkpoints
+from jaxnets.training.trainer.evaluations import Evaluations
+from jaxnets.training.trainer.metrics import append, keep_until
+from jaxnets.training.trainer.recipe import Recipe
+
+
+CHECKPOINTS, METRICS = "checkpoints", "metrics.jsonl"
+
+
+@dataclasses.dataclass
+class Trained:
+    """What `train` returns; it has an example.
+
+    Attributes:
+        model: The network, with the moving average of its weights if there is one.
+        step: Number of updates.
+        skipped: Number of batches that were skipped.
+        metrics: The newest evaluation, by name.
+        params_sha256: See `params_sha256`.
+        stopped: Whether training ended before its last step because it was asked to.
+    """
+
+    model: nnx.Module
+    step: int
+    skipped: int
+    metrics: dict[str, float]
+    params_sha256: str
+    stopped: bool
+
+
+def train(
+    model: nnx.Module,
+    loss: Loss,
+    batch: BatchOf,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    evaluation: Mapping[str, Any] | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    devices: int = 1,
+    skip_nonfinite: int = 0,
+    about: Mapping[str, Any] | None = None,
+    asked_to_stop: Callable[[], bool] | None = None,
+    on_call: Callable[[int, Mapping[str, float]], object] | None = None,
+    on_evaluation: Callable[[int, nnx.Module], object] | None = None,
+    say: Callable[[str], object] = print,
+) -> Trained:
+    """Train a network, and go on from the newest intact checkpoint in `folder`.
+
+    The network after a given number of updates is the same to the last bit, however
+    often the run was stopped or killed: the batch of an update depends on its number
+    only, and everything else that an update changes is in the checkpoint.
+
+    Args:
+        model: The network before training.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+        batch: `batch(step)` returns the batch of an update, a pytree of arrays.
+        recipe: How it is trained.
+        folder: Holds `checkpoints/` and `metrics.jsonl`.
+        evaluation: Batches by name, evaluated with dropout off.
+        optimizer: An Optax transform in place of that of the recipe.
+        devices: Number of devices that share each batch.
+        skip_nonfinite: Number of batches that may be not finite and are skipped.
+        about: What decides the run besides the recipe, in the form of JSON. It is kept
+            with each checkpoint, and another run refuses to go on from it.
+        asked_to_stop: Asked after every call of at most some seconds.
+        on_call: Gets the step and the figures of the last update.
+        on_evaluation: Gets the step and the network, before training and after each
+            evaluation.
+        say: Tells the user about damaged checkpoints.
+
+    Returns:
+        The network and its figures.
+
+    Raises:
+        NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
+        ValueError: If the batch cannot be shared by the devices, or a checkpoint is of
+            another run or network.
+        OSError: If a checkpoint cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from flax import nnx
+        >>> from jaxnets.data import Labelled
+        >>> from jaxnets.training import Recipe, regression, train
+        >>> data = Labelled(np.ones((4, 2), np.float32), np.ones((4, 1), np.float32))
+        >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+        >>> recipe = Recipe(steps=20, batch_size=4, learning_rate=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trained = train(
+        ...         model, regression, lambda step: data, recipe, Path(folder)
+        ...     )
+        >>> trained.step, trained.stopped
+        (20, False)
+    """
+    asked_to_stop = asked_to_stop or (lambda: False)
+    on_call = on_call or (lambda step, figures: None)
+    on_evaluation = on_evaluation or (lambda step, model: None)
+    run = Calls(model, loss, batch, recipe, optimizer, devices, skip_nonfinite)
+    folder.mkdir(parents=True, exist_ok=True)
+    validate = Evaluations(run.graphdef, loss, evaluation or {})
+    with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
+        progress, metrics = run.start(checkpoints, about or {})
+        step = step_of(progress)
+        keep_until(folder / METRICS, step)
+        if step == 0:
+            on_evaluation(0, run.model(progress))
+        stopped = False
+        with run.prefetching(step) as batches:
+            while step < recipe.steps and not _out_of_patience(progress, recipe):
+                before = step
+                progress, rows = run.advance(progress, batches, step)
+                step = step_of(progress)
+                append(folder / METRICS, rows)
+                on_call(step, rows[-1])
+                if _passes(before, step, recipe.evaluate_every, recipe.steps):
+                    progress, metrics = validate(progress, metrics)
+                    if metrics:
+                        append(folder / METRICS, [{"step": step, **metrics}])
+                    on_evaluation(step, run.model(progress))
+                stopped = asked_to_stop() and step < recipe.steps
+                if stopped or _passes(
+                    before, step, recipe.checkpoint_every, recipe.steps
+                ):
+                    checkpoints.save(
+                        step, progress, {**(about or {}), "metrics": metrics}
+                    )
+                if stopped:
+                    break
+    model = run.model(progress)
+    digest = params_sha256(nnx.state(model, nnx.Param))
+    skipped = int(progress.skipped)
+    return Trained(model, step, skipped, metrics, digest, stopped)
+
+
+def params_sha256(params: Any) -> str:
+    """Return the SHA-256 of the leaves in the order of their paths.
+
+    Of each leaf it takes path, dtype, shape and bytes, so equal digests mean equal
+    weights to the last bit.
+
+    Args:
+        params: A pytree of arrays.
+
+    Returns:
+        The digest in hexadecimal digits.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.training import params_sha256
+        >>> params_sha256({"w": jnp.zeros(2)})[:8]
+        '...'
+    """
+    leaves = jax.tree.leaves_with_path(params)
+    by_path = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+    digest = hashlib.sha256()
+    for path, array in sorted(by_path.items()):
+        digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _passes(before: int, step: int, every: int, last: int) -> bool:
+    return step // every > before // every or step == last
+
+
+def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
+    return bool(recipe.patience) and int(progress.waited) >= recipe.patience

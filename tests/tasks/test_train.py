@@ -1,0 +1,136 @@
+"""`jaxnets train`: the files of a run, its end by a signal, and what it refuses."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxnets.cli import main
+from jaxnets.runs.catalogue import TASKS
+from jaxnets.runs.records import read_records
+from jaxnets.tasks import TrainConfig, task_of
+from jaxnets.tasks.task import rows_of_step
+from jaxnets.training import Recipe
+
+
+SMALL = ["--steps", "4", "--checkpoint-every", "2", "--set", "batch_size=4"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a short run of `characters` on a text of its own."""
+    path = tmp_path_factory.mktemp("train")
+    (path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 90)
+    arguments = ["--data", str(path / "text.txt"), "--out", str(path / "run")]
+    evaluated = ["--set", "evaluate_every=2", "--seed", "3"]
+    assert main(["train", "characters", *SMALL, *evaluated, *arguments]) == 0
+    return path / "run"
+
+
+def test_a_run_has_its_files(folder):
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["task"], summary["step"]) == ("characters", 4)
+    assert len(summary["params_sha256"]) == 64
+    assert summary["metrics"]["validation_loss"] > 0
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 2, 3, 4, 4]
+    config = TrainConfig.read(folder)
+    assert (config.recipe.seed, config.recipe.batch_size) == (3, 4)
+    steps = {record.step for record in read_records(folder / "records.csv")}
+    assert steps == {0, 2, 4}
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["00000002", "00000004"]
+
+
+def test_a_finished_run_is_resumed_to_the_same_and_drawn(folder, capsys):
+    before = (folder / "summary.json").read_text()
+    digest = json.loads(before)["params_sha256"]
+    assert main(["train", "--resume", str(folder)]) == 0
+    after = json.loads((folder / "summary.json").read_text())
+    assert (after["step"], after["params_sha256"]) == (4, digest)
+    assert main(["report", str(folder)]) == 0
+    page = folder / "report.html"
+    assert page.stat().st_size < 1e6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "'nothing' is none of characters"),
+        ([], "Give a task"),
+        (["adding", "--resume", "run"], "Give a task"),
+        (["--resume", "nowhere"], "holds no run"),
+        (["--resume", "FOLDER", "--steps", "9"], "without other arguments"),
+        (["adding", "--set", "speed=3"], "there is no 'speed' in a recipe"),
+        (["adding", "--set", "warmup=-1"], "`warmup` is -1"),
+        (["adding", "--set", "optimizer=best"], "`optimizer` is 'best'; wanted one of"),
+        (["adding", "--data", "FOLDER"], "takes no --data"),
+        (["characters", "--data", "FOLDER"], "is a folder; wanted a text file"),
+        (["adding", "--devices", "3"], "`batch_size` is 64, which 3 devices"),
+        (["adding", "--out", "FOLDER"], "already holds a run"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_annotations")
+def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, capsys):
+    words = [word.replace("FOLDER", str(folder)) for word in words]
+    if "--out" not in words and "--resume" not in words:
+        words += ["--out", str(tmp_path / "run")]
+    assert main(["train", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_configuration_that_was_changed_is_refused(folder, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["recipe"]["learning_rate"] = 0.5
+    (copy / "config.json").write_text(json.dumps(config))
+    assert main(["train", "--resume", str(copy)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "`learning_rate` is 0.5 and was 0.005" in error
+
+
+def test_sigterm_ends_the_call_saves_and_exits_with_143(tmp_path):
+    command = [sys.executable, "-m", "jaxnets", "train", "adding", "--out", "run"]
+    process = subprocess.Popen(
+        [*command, "--steps", "100000", "--set", "evaluate_every=100000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not metrics.exists() or metrics.stat().st_size < 1000:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate()
+    assert process.returncode == 143, errors
+    last = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    assert f"Stopped after {last} of 100000" in output
+    assert "jaxnets train --resume run" in output
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == last
+    assert (tmp_path / "run" / "checkpoints" / f"{last:08d}" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_batch_of_a_step_depends_on_seed_and_step_only(name):
+    recipe = Recipe(steps=4, batch_size=8, learning_rate=0.1, seed=1)
+    one, two = (task_of(name).prepare(recipe, None) for _ in range(2))
+    assert task_of(name).name == name and TASKS[name]
+    for a, b in zip(one.batch(3), two.batch(3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(one.batch(3)[0], one.batch(4)[0])
+    assert one.floor > 0
+
+
+def test_every_epoch_has_every_row_once():
+    rows = [rows_of_step(0, step, count=12, batch_size=4) for step in range(6)]
+    for epoch in (rows[:3], rows[3:]):
+        assert sorted(np.concatenate(epoch)) == list(range(12))
+    assert not np.array_equal(rows[0], rows[3])

@@ -1,0 +1,41 @@
+"""A small run that tests stop, kill and damage: `python -m tests.training.recovery`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from flax import nnx
+
+from jaxnets.data import Labelled
+from jaxnets.training import Recipe, Trained, classification, random_key, train
+from tests.training.networks import Tiny, examples
+
+
+RECIPE = Recipe(
+    steps=60,
+    batch_size=8,
+    learning_rate=0.02,
+    average=0.9,
+    warmup=5,
+    evaluate_every=20,
+    checkpoint_every=10,
+)
+
+
+def batch(step: int) -> Labelled:
+    data = examples(64)
+    rows = np.random.Generator(np.random.Philox(key=[0, step])).permutation(64)[:8]
+    return Labelled(data.x[rows], data.y[rows])
+
+
+def run(folder: Path, recipe: Recipe = RECIPE, **options) -> Trained:
+    model = Tiny(nnx.Rngs(random_key(recipe.seed)))
+    evaluation = {"validation": examples(16, seed=1)}
+    options = {"evaluation": evaluation, "say": lambda text: None, **options}
+    return train(model, classification, batch, recipe, folder, **options)
+
+
+if __name__ == "__main__":
+    # The time between two lines is where the parent may kill this process.
+    found = run(Path(sys.argv[1]), on_call=lambda step, _: print(step, flush=True))
+    print(found.params_sha256)

@@ -1,0 +1,192 @@
+"""Whatever stops a run, it goes on to the same weights, and says what was damaged."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets.runs.lock import run_lock
+from jaxnets.training import NonFiniteBatch, params_sha256
+from jaxnets.training.trainer.checkpoints import Checkpoints
+from tests.training.recovery import RECIPE, batch, run
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """The folder of a run that nothing stopped, and its result."""
+    folder = tmp_path_factory.mktemp("untouched")
+    return folder, run(folder)
+
+
+@pytest.fixture
+def copied(untouched, tmp_path):
+    """A copy of that folder, without its last two checkpoints but one."""
+    folder = tmp_path / "copy"
+    shutil.copytree(untouched[0], folder)
+    return folder
+
+
+def newest(folder):
+    return max(path for path in (folder / "checkpoints").iterdir() if path.is_dir())
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(untouched, tmp_path):
+    seen = [0]
+    found = untouched[1]
+    for last in (5, 27, RECIPE.steps):
+        found = run(
+            tmp_path,
+            asked_to_stop=lambda last=last: seen[-1] >= last,
+            on_call=lambda step, figures: seen.append(step),
+        )
+        assert found.stopped == (last < RECIPE.steps)
+    assert found.params_sha256 == untouched[1].params_sha256
+    assert found.metrics == untouched[1].metrics
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert lines == (untouched[0] / "metrics.jsonl").read_text().splitlines()
+    steps = [row["step"] for row in map(json.loads, lines) if "loss" in row]
+    assert steps == list(range(1, RECIPE.steps + 1))
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
+    """Short form of `benchmarks/kills.py`: a kill while computing, one while saving."""
+    # Not compared with this process, whose eight devices share the processor's threads.
+    program = [sys.executable, "-m", "tests.training.recovery"]
+    untouched, command = ([*program, str(tmp_path / name)] for name in ("one", "two"))
+    expected = subprocess.run(untouched, capture_output=True, text=True, check=True)
+    moments = random.Random(0)
+    for last in (12, 31):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= last:
+                # A checkpoint is written in the background at this time.
+                time.sleep(moments.uniform(0, 0.01))
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+        process.stdout.close()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, *_, digest = done.stdout.split()
+    assert 10 < int(first) < 60
+    assert digest == expected.stdout.split()[-1]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "no manifest"])
+def test_a_damaged_checkpoint_is_passed_over(damage, untouched, copied):
+    path = newest(copied)
+    largest = max(
+        (file for file in path.rglob("*") if file.is_file()),
+        key=lambda file: file.stat().st_size,
+    )
+    if damage == "truncated":
+        largest.write_bytes(largest.read_bytes()[:-1])
+    elif damage == "flipped":
+        data = bytearray(largest.read_bytes())
+        data[len(data) // 2] ^= 1
+        largest.write_bytes(data)
+    elif damage == "missing":
+        largest.unlink()
+    else:
+        (path / "manifest.json").unlink()
+    said = []
+    found = run(copied, say=said.append)
+    assert found.params_sha256 == untouched[1].params_sha256
+    name = "manifest.json" if damage == "no manifest" else largest.name
+    assert f"step {RECIPE.steps} cannot be used" in said[0] and name in said[0]
+    assert path.with_name(f"{path.name}.damaged").is_dir(), "nothing is deleted"
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(copied, monkeypatch):
+    longer = dataclasses.replace(RECIPE, steps=RECIPE.steps + 20)
+    usage = shutil.disk_usage(copied)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"0 MB free.*checkpoints so far are intact"):
+        run(copied, longer)
+    monkeypatch.undo()
+    assert run(copied, longer).step == longer.steps
+
+
+def test_a_folder_that_is_gone_is_an_error(tmp_path):
+    """The folder is replaced by a file while the run goes on."""
+
+    def spoil(step, figures):
+        if step >= 5 and not (tmp_path / "run" / "checkpoints").exists():
+            (tmp_path / "run" / "checkpoints").write_text("")
+
+    (tmp_path / "run").mkdir()
+    with pytest.raises(OSError):
+        run(tmp_path / "run", on_call=spoil)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    with (
+        run_lock(tmp_path),
+        pytest.raises(BlockingIOError, match=f"process {os.getpid()} on"),
+        run_lock(tmp_path),
+    ):
+        pass
+
+
+def broken(step):
+    found = batch(step)
+    return found._replace(x=found.x * np.float32(np.nan)) if step == 14 else found
+
+
+def test_a_batch_that_is_not_finite_ends_the_run_or_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.training.recovery.batch", broken)
+    with pytest.raises(NonFiniteBatch, match=r"step 14 .*inputs"):
+        run(tmp_path)
+    found = run(tmp_path, skip_nonfinite=1)
+    assert (found.step, found.skipped) == (RECIPE.steps, 1)
+    assert np.isfinite(found.metrics["validation_loss"])
+
+
+def test_a_checkpoint_of_another_network_is_refused(copied):
+    with (
+        Checkpoints(copied / "checkpoints", say=print) as checkpoints,
+        pytest.raises(ValueError, match="are not those of this network"),
+    ):
+        checkpoints.restore({"w": np.zeros(3, np.float32)})
+
+
+def test_devices_share_a_batch(untouched, tmp_path):
+    short = dataclasses.replace(RECIPE, steps=20)
+    losses = {}
+    for devices in (1, 4):
+        folder = tmp_path / str(devices)
+        run(folder, short, devices=devices)
+        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        losses[devices] = [row["loss"] for row in rows if "loss" in row]
+    np.testing.assert_allclose(losses[4], losses[1], rtol=1e-4)
+    with pytest.raises(ValueError, match="`batch_size` is 8, which 3 devices"):
+        run(tmp_path / "3", short, devices=3)
+
+
+def test_bfloat16_and_early_stopping(tmp_path):
+    recipe = dataclasses.replace(RECIPE, dtype="bfloat16", average=0.0, patience=1)
+    recipe = dataclasses.replace(recipe, learning_rate=1.0, steps=200)
+    found = run(tmp_path, recipe)
+    assert found.step < 200
+    assert jax.tree.leaves(nnx.state(found.model, nnx.Param))[0].dtype == np.float32
+
+
+def test_the_digest_is_of_path_dtype_shape_and_bytes():
+    one = params_sha256({"a": np.zeros(2, np.float32), "b": np.ones(1)})
+    assert one == params_sha256({"b": np.ones(1), "a": np.zeros(2, np.float32)})
+    others = [
+        {"c": np.zeros(2, np.float32), "b": np.ones(1)},
+        {"a": np.zeros((2, 1), np.float32), "b": np.ones(1)},
+        {"a": np.zeros(2, np.int32), "b": np.ones(1)},
+    ]
+    assert len({one, *map(params_sha256, others)}) == 4

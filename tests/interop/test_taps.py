@@ -1,5 +1,7 @@
 """Models of Linen, Haiku and Equinox, measured."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,14 +23,15 @@ class Reader(linen.Module):
         self.last = linen.Dense(2)
 
     def encode(self, x):
-        return jnp.tanh(self.first(self.rnn(x)[:, -1]))
+        ys: Any = self.rnn(x)
+        return jnp.tanh(self.first(ys[:, -1]))
 
     def __call__(self, x):
         return self.last(self.encode(x))
 
 
 def test_linen_modules_are_tapped():
-    model = Reader()
+    model: Any = Reader()
     params = model.init(jax.random.key(0), X)
 
     def loss(params):

@@ -87,6 +87,7 @@ def test_the_examples(name, code, capsys):
             "self.used(x) @ x",
             "in __call__\n    return self.used(x) @ x",
         ),
+        ("def batch(key)", "def batch()", "Write `def batch(key): ...`"),
         ("jnp.mean(", "(", "`loss` returned an array of shape (3, 2)"),
     ],
 )

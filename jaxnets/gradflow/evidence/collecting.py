@@ -10,7 +10,7 @@ import numpy as np
 from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.diagnosis.models.records import flow_records
 from jaxnets.gradflow.evidence.arrays import array_numbers
-from jaxnets.gradflow.evidence.networks import arguments_of, networks
+from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
 from jaxnets.gradflow.evidence.program import (
     Measured,
     Network,
@@ -94,6 +94,7 @@ def collect(
     if classes is not None:
         classes = as_count(classes, "classes", minimum=2)
     arguments = arguments_of(tuple(batches))
+    check_loss(loss, arguments[0])
     models = networks(model_or_make, seeds)
     structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)

@@ -23,6 +23,10 @@ def loss(model, x, scale=1.0):
     return jnp.mean((model(x) - 1.0) ** 2) * scale
 
 
+def vector_loss(model, x):
+    return model(x)
+
+
 X = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
 
 
@@ -152,6 +156,11 @@ def test_a_diagnosis_is_written_as_a_run(tmp_path):
         ((3, make, X), {}, TypeError, "`loss` is 3"),
         ((loss, 3, X), {}, TypeError, "`model_or_make` is 3"),
         ((loss, lambda rngs: 3, X), {}, TypeError, r"returned int; wanted an nnx.Mod"),
+        ((make, loss, X), {}, TypeError, r"`loss` has the parameters `\(rngs\)`, but"),
+        ((loss, make), {}, TypeError, "there is no batch. Pass at least one batch"),
+        ((loss, make, (X, 1, 2)), {}, TypeError, "and the 3 elements of a batch"),
+        ((loss, lambda: 3, X), {}, TypeError, r"`model_or_make` has .* `def make\(r"),
+        ((vector_loss, make, X), {}, TypeError, r"Reduce it with .* or `jnp.sum`\."),
         ((loss, make, X), {"seeds": 0}, ValueError, "`seeds` is 0"),
         ((loss, make, X), {"steps": 2}, ValueError, "`optimizer` is None; wanted"),
         (

@@ -1,5 +1,7 @@
 """The verdict on a profile: whether the gradient vanishes or explodes, and where."""
 
+import math
+
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of, label
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
@@ -204,10 +206,10 @@ def _along(
             f" At {label(profile, begins, unit)} it first {side} its size at the last "
             f"{unit}."
         )
-    if profile.zeros:
+    if lost := _underflows(profile):
         sentence += (
-            f" At {profile.zeros} positions it was too small for the number format and "
-            "became exactly zero."
+            f" At {lost} {unit}{'s' if lost > 1 else ''} it was too small for the "
+            "number format and became exactly zero."
         )
     return Verdict(
         kind=kind,
@@ -220,6 +222,19 @@ def _along(
         low=factor.low,
         high=factor.high,
     )
+
+
+def _underflows(profile: Profile) -> int:
+    """Return at how many positions the gradient became zero on its way back.
+
+    Zeros after the last number do not count: the loss does not read the states there,
+    such as the last c of an LSTM.
+    """
+    lost: set[int] = set()
+    for row in profile.norms.values():
+        last = max((p for p, v in row.items() if v > -math.inf), default=0)
+        lost |= {p for p, v in row.items() if v == -math.inf and p < last}
+    return len(lost)
 
 
 def _sentence(kind: str, factor: Estimate, total: float, length: int, unit: str) -> str:

@@ -181,3 +181,19 @@ def test_layers_that_collapse():
     alike = records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
     verdict = one(alarms(verdicts(found + narrow + alike)))
     assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence
+
+
+def test_zeros_before_the_loss_is_reached_are_no_underflow():
+    norms = {step: -1.0 * (19 - step) for step in range(20)} | {19: ZERO}
+    state = lambda norms: [
+        record._replace(position=step)
+        for step, norm in norms.items()
+        for record in records("log10_gradient_norm", {"cell/c": norm})
+    ]
+    # The loss reads h of the last step, not c.
+    verdict = one(verdicts(state(norms)))
+    assert verdict.kind == "vanishing"
+    assert "exactly zero" not in verdict.sentence
+    assert verdict.remedy.startswith("If the cell has no gates, use an LSTM or GRU")
+    gap = verdicts(state(norms | {4: ZERO}))
+    assert "At 1 step it was too small for the number format" in one(gap).sentence

@@ -189,12 +189,13 @@ def _alike(where: str, tap: str, share: Estimate) -> Verdict:
         where=f"{where}, {tap}",
         number=share.mean,
         sentence=(
-            f"From {tap} on the outputs at different inputs are nearly the same: they "
-            f"differ by {format_percent(share, ' % of their squares')}, so the network "
-            "has lost what it was given."
+            f"From {tap} on the outputs are nearly the same for all inputs: their "
+            "differences between inputs are "
+            f"{format_percent(share, ' % of their mean square')}, so the network has "
+            "lost what it was given."
         ),
-        cause="A constant part, such as that of large biases, drowns what depends on "
-        "the input.",
+        cause="A part that is the same for all inputs, such as the one half around "
+        "which a sigmoid varies or a large bias, drowns what depends on the input.",
         remedy=RANK_REMEDY,
         reference=RANK_REFERENCE,
         threshold=ALIKE,

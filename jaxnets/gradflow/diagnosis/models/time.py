@@ -14,7 +14,8 @@ from jaxnets.runs.records import Record
 
 
 REMEDIES = STUDY_REMEDIES | {
-    "vanishing": f"{STUDY_REMEDIES['vanishing']} In a gated one {OPEN_THE_GATE}"
+    "vanishing": "If the cell has no gates, use an LSTM or GRU, or start the recurrent "
+    f"weights orthogonal. If it has gates, {OPEN_THE_GATE}"
 }
 REFERENCES = {
     "vanishing": "Hochreiter and Schmidhuber 1997, Long Short-Term Memory; Gers et al. "

@@ -1,9 +1,7 @@
 """The verdict on a profile: whether the gradient vanishes or explodes, and where."""
 
-import math
-
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of, label
-from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
+from jaxnets.gradflow.diagnosis.spans import Span, cuts, lost, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import (
@@ -206,10 +204,9 @@ def _along(
             f" At {label(profile, begins, unit)} it first {side} its size at the last "
             f"{unit}."
         )
-    if lost := _underflows(profile):
+    if zeros := lost(profile.norms):
         sentence += (
-            f" At {lost} {unit}{'s' if lost > 1 else ''} it was too small for the "
-            "number format and became exactly zero."
+            f" At {zeros} of the {unit}s it was too small for the number format."
         )
     return Verdict(
         kind=kind,
@@ -222,19 +219,6 @@ def _along(
         low=factor.low,
         high=factor.high,
     )
-
-
-def _underflows(profile: Profile) -> int:
-    """Return at how many positions the gradient became zero on its way back.
-
-    Zeros after the last number do not count: the loss does not read the states there,
-    such as the last c of an LSTM.
-    """
-    lost: set[int] = set()
-    for row in profile.norms.values():
-        last = max((p for p, v in row.items() if v > -math.inf), default=0)
-        lost |= {p for p, v in row.items() if v == -math.inf and p < last}
-    return len(lost)
 
 
 def _sentence(kind: str, factor: Estimate, total: float, length: int, unit: str) -> str:

@@ -22,14 +22,20 @@ def networks(model_or_make: Any, seeds: int) -> list[Any]:
         >>> len(networks(lambda rngs: nnx.Linear(2, 3, rngs=rngs), seeds=2))
         2
     """
-    from flax import nnx
+    from flax import linen, nnx
 
     count = as_count(seeds, "seeds", meaning="how many networks `make` makes")
     if isinstance(model_or_make, nnx.Module):
         return [model_or_make]
-    check_callable(
-        "model_or_make", model_or_make, "an nnx.Module, or a function `make(rngs)`"
-    )
+    wanted = "an nnx.Module, or a function `make(rngs)`"
+    # A module of Linen can be called, so it would pass for a function.
+    if isinstance(model_or_make, linen.Module):
+        raise TypeError(
+            f"`model_or_make` is {type(model_or_make).__name__}, a module of Linen; "
+            f"wanted {wanted}. Wrap it by `nnx.bridge.ToNNX` and `lazy_init`, and call "
+            "it inside `with jaxnets.interop.linen_taps():`."
+        )
+    check_callable("model_or_make", model_or_make, wanted)
     made = [_call(model_or_make, nnx.Rngs(seed)) for seed in range(count)]
     if not isinstance(made[0], nnx.Module):
         raise TypeError(

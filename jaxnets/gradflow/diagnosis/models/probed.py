@@ -158,15 +158,16 @@ def _found(records: Table, metric: str, chain: list[str]) -> dict[str, Estimate]
 
 
 def _on_a_line(where: str, tap: str, rank: Estimate, line: bool) -> Verdict:
+    rank = rank.within((1.0, math.inf))
     return Verdict(
         kind="rank-collapse",
         severity=severity_of("rank-collapse") if line else "warning",
         where=f"{where}, {tap}",
         number=rank.mean,
         sentence=(
-            f"From {tap} on the outputs of all units lie on one line: the effective "
-            f"rank is {format_estimate(rank)}, whatever the width. What the layers "
-            "after it get is one number for each input."
+            f"From {tap} on the outputs at all inputs lie nearly on one line: their "
+            f"effective rank is {format_estimate(rank)}, whatever the width. So the "
+            "layers after it get hardly more than one number for each input."
         ),
         cause=(
             "All units of a layer have the same weights, or layers without shortcuts "

@@ -177,9 +177,9 @@ class Monitor:
                 own count is on one device.
 
         Returns:
-            `differentiated(model, *args) -> (value, grads)`, where `value` is
-            `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
-            gradient.
+            `differentiated(model, *args, **kwargs) -> (value, grads)`, where `value`
+            is `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
+            gradient. Keyword arguments go to `loss`.
 
         Raises:
             TypeError: If `loss` is not a function, or `has_aux` not a boolean.

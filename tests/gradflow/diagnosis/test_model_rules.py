@@ -56,6 +56,22 @@ def test_a_part_without_a_gradient_is_detached():
     assert verdict.number == 2
 
 
+def test_zeros_before_the_loss_is_reached_are_no_underflow():
+    norms = {step: -2.0 * (19 - step) for step in range(20)} | {19: ZERO}
+    state = lambda norms: [
+        record._replace(position=step)
+        for step, norm in norms.items()
+        for record in records("log10_gradient_norm", {"cell/c": norm})
+    ]
+    # The loss reads h of the last step, not c.
+    verdict = one(verdicts(state(norms)))
+    assert verdict.kind == "vanishing"
+    assert "number format" not in verdict.sentence
+    assert verdict.remedy.startswith("If the cell has no gates, use an LSTM or GRU")
+    lost = verdicts(state(norms | {0: ZERO, 1: ZERO}))
+    assert "At 2 of the steps it was too small" in one(lost).sentence
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
@@ -181,19 +197,3 @@ def test_layers_that_collapse():
     alike = records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
     verdict = one(alarms(verdicts(found + narrow + alike)))
     assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence
-
-
-def test_zeros_before_the_loss_is_reached_are_no_underflow():
-    norms = {step: -2.0 * (19 - step) for step in range(20)} | {19: ZERO}
-    state = lambda norms: [
-        record._replace(position=step)
-        for step, norm in norms.items()
-        for record in records("log10_gradient_norm", {"cell/c": norm})
-    ]
-    # The loss reads h of the last step, not c.
-    verdict = one(verdicts(state(norms)))
-    assert verdict.kind == "vanishing"
-    assert "number format" not in verdict.sentence
-    assert verdict.remedy.startswith("If the cell has no gates, use an LSTM or GRU")
-    lost = verdicts(state(norms | {0: ZERO, 1: ZERO}))
-    assert "At 2 of the steps it was too small" in one(lost).sentence

@@ -173,7 +173,7 @@ def test_reports_go_to_records_tensorboard_and_functions(tmp_path, monkeypatch, 
     assert set(own.curves) > {"log10_gradient_norm/layers/0", "loss"}
     line = capsys.readouterr().out.splitlines()[1]
     assert line.startswith("step 2, loss 0.")
-    assert " at __call__ -> " in line
+    assert " at the output -> " in line
 
     again = Monitor(to=path, start=3)
     nnx.jit(lambda model, x: again.value_and_grad(simple)(model, x)[0])(cell, X[3])

@@ -134,6 +134,22 @@ def test_units_after_activations_only():
     assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
 
 
+def test_two_faults_have_one_cause():
+    level = arrays({"a/kernel": -1.0, "b/kernel": -1.0})
+    moves = records("log10_array_update_norm", {"a/kernel": 0.5, "b/kernel": 0.5})
+    losses = [r for s in range(3) for r in records("loss", {"": 2.0 + s}, step=s)]
+    dead = records("dead_share", {"a/relu": 0.0}) + records(
+        "dead_share", {"a/relu": 0.9}, step=2
+    )
+    gradients = arrays({"a/kernel": -1.0}, step=2)
+    taps = chain({"a": 0.0, "b": 0.0}, [0.0, 0.0])
+    late = [r._replace(step=2) for r in taps]
+    found = verdicts(level + moves + losses + dead + gradients + taps + late)
+    assert {v.kind for v in alarms(found)} == {"rate-too-high", "dead"}
+    assert "step of the optimiser" in one(found, kind="dead").cause
+    assert "90 % of the ReLU units" in one(found, kind="rate-too-high").cause
+
+
 def over_time(tap, factor, steps):
     found = []
     for t in range(steps):

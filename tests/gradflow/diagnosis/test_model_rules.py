@@ -71,6 +71,14 @@ def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():
     assert "detached" not in {v.kind for v in verdicts(underflow)}
 
 
+def test_biases_at_zero_are_no_second_zero():
+    weights = {"a/kernel": 0.0, "a/bias": ZERO, "up": ZERO}
+    zero = arrays({"a/kernel": ZERO, "a/bias": ZERO, "head/kernel": -1.0}, weights)
+    verdict = one(verdicts(zero))
+    assert verdict.number == 2
+    assert "a clip" in verdict.cause
+
+
 def test_a_gain_is_no_fault_but_a_lost_product_is():
     names = [f"body/{n}" for n in range(9)]
     falls = dict(zip(names, [-0.25 * (8 - n) for n in range(9)], strict=True))
@@ -134,6 +142,14 @@ def test_units_after_activations_only():
     assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
 
 
+def test_units_that_are_dead_because_their_weights_are_zero():
+    dead = records("dead_share", {"a/relu": 1.0}) + records("off_share", {"a/relu": 1})
+    kernels = {"a/kernel": ZERO, "b/kernel": ZERO}
+    verdict = one(verdicts(dead + arrays(kernels, kernels)))
+    assert verdict.cause == "All parameters of a are zero."
+    assert "at random" in verdict.remedy
+
+
 def test_two_faults_have_one_cause():
     level = arrays({"a/kernel": -1.0, "b/kernel": -1.0})
     moves = records("log10_array_update_norm", {"a/kernel": 0.5, "b/kernel": 0.5})
@@ -183,6 +199,23 @@ def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     assert verdict.kind == "non-finite"
     assert verdict.where == "net, in the forward pass, log at net.py:9, after a"
     assert "log_softmax" in verdict.remedy and "zero" in verdict.cause
+
+
+@pytest.mark.parametrize(
+    ("place", "backward", "where", "cause"),
+    [
+        ("a|log|net.py:9", 1.0, "in the backward pass, log at", "derivative of a log"),
+        ("|argument|", 0.0, "net, the batch", "batch holds"),
+        ("|parameter|a/kernel", 0.0, "net, parameter a/kernel", "from the start"),
+    ],
+)
+def test_where_a_nan_comes_from(place, backward, where, cause):
+    found = records("loss", {"": math.nan})
+    found += records("nonfinite_origin", {place: backward}, seeds=1)
+    verdict = alarms(verdicts(found))[0]
+    assert where in verdict.where
+    assert cause in verdict.cause
+    assert "`argument`" not in verdict.sentence
 
 
 def test_layers_that_collapse():

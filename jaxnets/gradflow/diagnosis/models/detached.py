@@ -55,9 +55,11 @@ CAUSES = {
     ),
     "product": (
         "there is a path to the loss, but the derivative along it is exactly zero: "
-        "{they} may be multiplied by zero, or pass through a softmax of one number",
+        "{they} may be multiplied by zero, or pass through a softmax or normalisation "
+        "of one number, or through a clip or a maximum that is always at its bound",
         "Look for a factor that is exactly zero (a loss weight, a mask, a gate), a "
-        "softmax over an axis of one entry, and a normalisation of a single number.",
+        "softmax over an axis of one entry, a normalisation of a single number, and "
+        "a `jnp.clip` whose input lies outside of its bounds.",
         "",
     ),
 }
@@ -84,8 +86,7 @@ def detached_verdicts(
         if reason is None:
             if dead or _has_underflow(records) or _is_shift(array, zero, records):
                 continue
-            lost = records.all_zero("log10_array_weight_norm", array)
-            reason = ("two zeros" if lost else "product", "")
+            reason = ("two zeros" if _is_at_zero(array, records) else "product", "")
         reasons[reason].append(array)
     kinds = {reason for reason, _ in reasons}
     if "two zeros" in kinds and ("product", "") in reasons:
@@ -93,6 +94,15 @@ def detached_verdicts(
         reasons.pop(("product", ""))
     for (reason, line), arrays in _joined(reasons):
         yield _verdict(reason, line, arrays, records, where)
+
+
+def _is_at_zero(array: str, records: Table) -> bool:
+    """Return whether an array starts at zero, and is no usual bias."""
+    at_zero = lambda name: records.all_zero("log10_array_weight_norm", name)
+    if not array.endswith("bias"):
+        return at_zero(array)
+    module = module_of(array)
+    return all(at_zero(a) for a in records.places(GRADIENT) if module_of(a) == module)
 
 
 def asleep(records: Table) -> list[str]:

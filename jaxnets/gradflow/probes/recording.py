@@ -33,7 +33,8 @@ def make_probes(
         A function of a record, whose arm, seed and step the new ones get, of a model
         and a batch, and of whether all is finite there. Its records have the metrics
         `dead_share`, `off_share`, `flat_share`, `effective_rank`, `distinct_share`,
-        `backward_error`, `surrogate_error`, `padding_share` and `nonfinite_origin`.
+        `unit_distinct_share`, `backward_error`, `surrogate_error`, `padding_share` and
+        `nonfinite_origin`.
     """
     traced = trace_loss(loss, model, args, True)
     forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))

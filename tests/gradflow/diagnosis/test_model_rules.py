@@ -142,6 +142,13 @@ def test_units_after_activations_only():
     assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
 
 
+def test_a_layer_that_starts_at_zero_and_ends_the_network_is_not_dead():
+    zero = chain({"head": 0.0}, [-math.inf]) + records("zero_share", {"head": 1.0})
+    level = arrays({"kernel": 0.0, "bias": 0.0}, {"kernel": ZERO, "bias": ZERO})
+    level += records("array_zero_share", {"kernel": 1.0, "bias": 1.0})
+    assert not alarms(verdicts(zero + level))
+
+
 def test_units_that_are_dead_because_their_weights_are_zero():
     dead = records("dead_share", {"a/relu": 1.0}) + records("off_share", {"a/relu": 1})
     kernels = {"a/kernel": ZERO, "b/kernel": ZERO}
@@ -224,9 +231,21 @@ def test_layers_that_collapse():
     falls = records("effective_rank", {"a": 6.0, "b": 1.01, "c": 1.01, "head": 1.01})
     verdict = one(alarms(verdicts(found + falls)))
     assert verdict.kind == "rank-collapse" and verdict.where.endswith(", b")
+    # All units are the same, or multiples of each other, as behind a scalar input.
+    line = records("effective_rank", dict.fromkeys("abc", 1.0))
+    same, multiples = (
+        records("unit_distinct_share", dict.fromkeys("abc", share))
+        for share in (0.0, 0.6)
+    )
+    assert one(alarms(verdicts(found + line + same))).kind == "rank-collapse"
+    assert not alarms(verdicts(found + line + multiples))
     # Only an output has few dimensions.
     narrow = records("effective_rank", {"a": 6.0, "b": 4.0, "c": 3.0, "head": 1.0})
     assert not alarms(verdicts(found + narrow))
-    alike = records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
+    alike = [
+        record._replace(value=record.value * 10.0**-record.seed)
+        for record in records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
+    ]
     verdict = one(alarms(verdicts(found + narrow + alike)))
+    assert verdict.low is not None and verdict.low >= 0
     assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence

@@ -139,8 +139,8 @@ def _unit_verdicts(
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
         return [dead, zero, saturated_verdict(table, where)]
-    if table.places("effective_rank"):
-        return []  # All activations were looked for, and there are none.
+    if table.places("effective_rank") or table.places("array_zero_share"):
+        return []  # `collect` has looked for all activations, and there are none.
     # Gates are left out: an open gate is saturated, but passes its state on.
     judged = {record.place for record in depth} | time.keys()
     activations = [record for record in records if record.place in judged]

@@ -199,6 +199,16 @@ def test_time_is_a_fault_where_nothing_is_left():
     assert not alarms(verdicts(level + both))
 
 
+def test_layers_beside_each_other_are_no_states_of_one_layer():
+    level = arrays({"cells/0/kernel": -1.0, "cells/1/kernel": -1.0})
+    cells = over_time("cells/0", 0.05, 20) + over_time("cells/1", 0.98, 20)
+    alarm = one(alarms(verdicts(level + cells)))
+    assert (alarm.severity, "cells/0" in alarm.where) == ("fault", True)
+    assert "Use an LSTM" in alarm.remedy
+    lstm = over_time("rnn/h", 0.05, 20) + over_time("rnn/c", 0.05, 20)
+    assert all("Use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
+
+
 def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     found = arrays({"a/kernel": math.nan}) + records("loss", {"": math.inf})
     found += records("nonfinite_origin", {"a|log|net.py:9": 0.0}, seeds=1)

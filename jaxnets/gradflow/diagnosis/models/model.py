@@ -112,7 +112,8 @@ def _network_verdicts(
     known = {verdict.kind for verdict in verdicts if verdict}
     found = {v.kind: v for v in inner if v and v.kind in REFERENCES.keys() - known}
     verdicts += found.values()
-    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}")
+    arrays = table.places("log10_array_gradient_norm")
+    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}", arrays)
     verdicts += _unit_verdicts(records, table, depth, time, where)
     chain = list(dict.fromkeys(r.place for r in network))
     verdicts.append(rank_verdict(table, chain, where))

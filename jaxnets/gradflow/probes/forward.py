@@ -63,7 +63,7 @@ class _Statistics:
         if array.ndim >= 2 and array.shape[-1] > 1 and _rows(array).shape[0] > 1:
             self._add("effective_rank", name, effective_rank(array))
             self._add("distinct_share", name, distinct_share(array))
-            centred = _rows(array) - jnp.mean(_rows(array), axis=0)
+            centred = _rows(array) - jnp.mean(_rows(array), axis=0, keepdims=True)
             self._add("unit_distinct_share", name, distinct_share(centred.T))
         return array
 

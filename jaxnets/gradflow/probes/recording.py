@@ -22,7 +22,8 @@ def make_probes(
 
     The loss is traced and the forward probe compiled once for all networks of one
     structure. Derivatives of the user's own and padding are looked at in the first
-    network only, because they hardly depend on its seed.
+    network only, because they hardly depend on its seed. What makes numbers that are
+    not finite is looked for in the first network that has some.
 
     Args:
         loss: `loss(model, *args)` that returns `(scalar, aux)`.
@@ -39,6 +40,7 @@ def make_probes(
     traced = trace_loss(loss, model, args, True)
     forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))
     calls = itertools.count()
+    origins: list[Record] = []
 
     def probes(
         whole: Record, model: Any, args: tuple[Any, ...], finite: bool
@@ -51,9 +53,11 @@ def make_probes(
             # Arrays that are zero, or not finite, have no direction.
             if jnp.isfinite(value)
         ]
+        if not (finite or origins):
+            origins.extend(_origin(whole, loss, model, args))
+            found += origins
         if next(calls):
             return found
-        found += [] if finite else _origin(whole, loss, model, args)
         for call in custom_calls(traced.jaxpr, arguments):
             metric = "surrogate_error" if call.surrogate else "backward_error"
             place = f"{call.after}|{call.function}"

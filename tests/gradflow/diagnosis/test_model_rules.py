@@ -56,6 +56,14 @@ def test_a_part_without_a_gradient_is_detached():
     assert verdict.number == 2
 
 
+def test_a_target_network_is_no_fault():
+    found = arrays({"target/kernel": ZERO, "online/kernel": -1.0})
+    found += records("blocked", {"target/kernel|target|net.py:7": 4.0}, seeds=1)
+    verdict = one(alarms(verdicts(found)))
+    assert (verdict.kind, verdict.severity) == ("detached", "warning")
+    assert "a target network" in verdict.cause and "net.py:7" in verdict.remedy
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
@@ -67,6 +75,9 @@ def test_what_wakes_up_is_not_detached():
 def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():
     bias = arrays({"conv/kernel": -1.0, "conv/bias": ZERO})
     assert not alarms(verdicts(bias))
+    # An energy may be shifted: only its gradient is used.
+    unused = records("blocked", {"conv/bias|unused|net.py:7": 0.0}, seeds=1)
+    assert not alarms(verdicts(bias + unused))
     underflow = arrays({"a/kernel": ZERO, "b/kernel": -38.0, "c/kernel": -1.0})
     assert "detached" not in {v.kind for v in verdicts(underflow)}
 

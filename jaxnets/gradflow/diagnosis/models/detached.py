@@ -30,6 +30,13 @@ CAUSES = {
         "Remove the stop_gradient{place}, if {they} should learn.",
         "",
     ),
+    "target": (
+        "a stop_gradient{place} ends it, and no layer but only the loss uses what "
+        "comes out, as with a target network or a teacher",
+        "If {they} should be a target or a teacher, leave {them} out of what is "
+        "differentiated; otherwise remove the stop_gradient{place}.",
+        "Mnih et al. 2015, Human-Level Control through Deep Reinforcement Learning.",
+    ),
     "step function": (
         "a step function{place} (rounding, a sign or a comparison) has the derivative "
         "zero",
@@ -83,8 +90,12 @@ def detached_verdicts(
     reasons: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for array in zero:
         reason = blocked.get(array)
+        if (reason is None or reason[0] == "unused") and _is_shift(
+            array, zero, records
+        ):
+            continue
         if reason is None:
-            if dead or _has_underflow(records) or _is_shift(array, zero, records):
+            if dead or _has_underflow(records):
                 continue
             reason = ("two zeros" if _is_at_zero(array, records) else "product", "")
         reasons[reason].append(array)
@@ -147,7 +158,7 @@ def _is_shift(array: str, zero: list[str], records: Table) -> bool:
     """Return whether another array of the module has a gradient.
 
     The bias before a normalisation has none, and neither has that of the keys of an
-    attention.
+    attention, or the last one of an energy of which only the gradient is used.
     """
     module = module_of(array)
     beside = [a for a in records.places(GRADIENT) if module_of(a) == module]
@@ -168,7 +179,7 @@ def _verdict(
     total = len(records.places(GRADIENT))
     return Verdict(
         kind="detached",
-        severity=severity_of("detached"),
+        severity="warning" if reason == "target" else severity_of("detached"),
         where=f"{where}, {names}" + (f" ({listed(inner, 4)})" if inner else ""),
         number=float(len(arrays)),
         sentence=(

@@ -270,3 +270,6 @@ def test_layers_that_collapse():
     verdict = one(alarms(verdicts(found + narrow + alike)))
     assert verdict.low is not None and verdict.low >= 0
     assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence
+    inputs = records("distinct_share", dict.fromkeys("abc", 1e-5))
+    verdict = one(alarms(verdicts(found + narrow + inputs)))
+    assert verdict.severity == "warning" and "Standardise" in verdict.remedy

@@ -21,6 +21,17 @@ LINE, THIN = 1.02, 1.5
 FALL = 2.5
 # The share of the squares by which the outputs of two inputs differ.
 ALIKE = 1e-3
+# At the first layer nothing has been lost on the way.
+ALIKE_AT_ONCE = {
+    "severity": "warning",
+    "cause": "The inputs are nearly the same already: their mean is large beside their "
+    "differences.",
+    "remedy": "Standardise the inputs: subtract their mean and divide by their "
+    "standard deviation, over the data. If they are, lower the gain of the biases of "
+    "the first layer.",
+    "other_cause": "Biases of the first layer that are drawn with a large gain look "
+    "the same.",
+}
 RANK_REASON = (
     "At an effective rank of 1 all units of the layer compute the same number, up to a "
     "factor, so its width is lost."
@@ -143,7 +154,9 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
         return _on_a_line(where, first, ranks[first if line else last], line)
     if distinct and list(distinct.values())[-1].mean < ALIKE:
         first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
-        return _alike(where, first, list(distinct.values())[-1])
+        verdict = _alike(where, first, list(distinct.values())[-1])
+        at_once = first == next(iter(distinct))
+        return verdict._replace(**ALIKE_AT_ONCE) if at_once else verdict
     return None
 
 

@@ -67,6 +67,14 @@ OPERATIONS = {
         "`jax.nn.softmax`, which does not overflow.",
     ),
 }
+OVERFLOW = (
+    "Its result is larger than the number format holds: 3.4*10^38 in float32 and "
+    "bfloat16, 65,504 in float16.",
+    "Look at the size of what goes into it: scale the inputs, the weights or the "
+    "learning rate down, normalise, or use bfloat16 in place of float16.",
+)
+LARGE = ("dot_general", "conv_general_dilated", "reduce_sum", "square")
+OPERATIONS |= dict.fromkeys(LARGE, OVERFLOW)
 OPERATIONS |= {
     name: OPERATIONS[like]
     for name, like in {

@@ -126,6 +126,7 @@ def test_a_normalisation_of_a_small_signal_is_no_explosion():
         (0.5, [2.0, math.nan, math.nan], "rate-too-high"),
         (-7.0, [2.0, 2.0, 2.0], "rate-too-low"),
         (-7.0, [], "rate-too-low"),
+        (ZERO, [2.0, 2.0, 2.0], "rate-too-low"),
     ],
 )
 def test_learning_rates(ratio, losses, kind):
@@ -136,6 +137,27 @@ def test_learning_rates(ratio, losses, kind):
         found += records("loss", {"": loss}, step=step)
     kinds = {v.kind for v in alarms(verdicts(found))} - {"non-finite"}
     assert kinds == ({kind} if kind else set())
+
+
+def test_updates_of_zero_between_those_that_collect_gradients():
+    still = {"a/kernel": ZERO}
+    found = arrays({"a/kernel": -1.0}) + arrays(
+        {"a/kernel": -1.0}, {"a/kernel": 0.01}, 20
+    )
+    for step in (0, 20):
+        found += records("log10_array_update_norm", still, step=step)
+        found += records("loss", {"": 2.0}, step=step)
+    assert not alarms(verdicts(found))
+
+
+@pytest.mark.parametrize(("bits", "words"), [(16.0, "precision"), (32.0, "too small")])
+def test_updates_that_are_rounded_away(bits, words):
+    found = arrays({"a/kernel": -1.0})
+    found += records("log10_array_update_norm", {"a/kernel": -9.0})
+    found += records("array_moved_share", {"a/kernel": 0.0})
+    found += records("dtype_bits", {f"a/kernel|float{bits:.0f}": bits}, seeds=1)
+    verdict = [v for v in alarms(verdicts(found)) if v.kind == "rate-too-low"]
+    assert words in one(verdict).cause
 
 
 def test_units_after_activations_only():
@@ -234,6 +256,7 @@ def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     [
         ("a|log|net.py:9", 1.0, "in the backward pass, log at", "derivative of a log"),
         ("|argument|", 0.0, "net, the batch", "batch holds"),
+        ("a|dot_general|net.py:9", 0.0, "dot_general at net.py:9", "larger than the"),
         ("|parameter|a/kernel", 0.0, "net, parameter a/kernel", "from the start"),
     ],
 )

@@ -44,6 +44,9 @@ def one_layer_of_tiny_weights(rngs):
 
 
 class A_scale_left_in_the_code(Mlp):
+    def __init__(self, rngs):
+        super().__init__(rngs, 9)
+
     def features(self, x):
         for number, layer in enumerate(self.body):
             x = nnx.relu(layer(x)) * (1e-5 if number == 5 else 1.0)

@@ -47,8 +47,15 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     - `saturation`: the share of saturated activations, what arrives at the first layer,
       and dead ReLU units. `number` is the share, or what arrives if that is the fault.
     - `overfitting`: training minus validation accuracy, and how dropout changes it.
-    - `model`: all of these for a network that `flow_records` recorded, along its depth
-      and along time, and its contrasts with the first network among the records.
+    - `model`: all of these for a network that `flow_records` or `diagnose` recorded,
+      along its depth and along time, and its contrasts with the first network among the
+      records. A gradient that changes along the layers is a fault only if the signal
+      does not change the other way round and the gradients of the weights differ too.
+    - `model`, from the records of `diagnose`: `detached` (a parameter without any
+      gradient that should have one), `dead` and `saturated` after each activation,
+      `rank-collapse`, `padding`, `wrong-backward` (derivatives written by hand),
+      `rate-too-high` and `rate-too-low`. A network is `healthy` only if it has neither
+      a fault nor a warning.
     - `model`, before training: the loss beside `ln(classes)`, dtypes, and updates that
       are rounded away.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10

@@ -117,8 +117,10 @@ def collect(
             whole._replace(metric=WOKEN, place=place, value=value, step=0)
             for place, value in woken.items()
         ]
-        finite = all(map(is_finite, before))
-        records += probes(whole._replace(step=0), model, arguments[0], finite)
+        # What is not finite is looked for in the batch that has it.
+        finite = list(map(is_finite, before))
+        batch = arguments[0 if all(finite) else finite.index(False)]
+        records += probes(whole._replace(step=0), model, batch, all(finite))
         if steps:
             records += probes(whole, as_model(network), arguments[0], True)
         records += [

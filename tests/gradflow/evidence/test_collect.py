@@ -177,3 +177,25 @@ def test_wrong_arguments_are_named(
 ):
     with pytest.raises(error, match=text):
         diagnose(*arguments, **options)
+
+
+def test_the_origin_of_nan_is_looked_for_in_the_seed_and_batch_that_have_it():
+    class Scale(nnx.Module):
+        def __init__(self, rngs):
+            self.scale = nnx.Param(jnp.array(next(starts)))
+
+        def __call__(self, x):
+            return jnp.log(self.scale[...] * x)
+
+    def origins(*batches):
+        records, _ = collect(
+            lambda model, x: jnp.sum(model(x)), Scale, batches, seeds=2
+        )
+        return [r for r in records if r.metric == "nonfinite_origin"]
+
+    starts = iter([1.0, 0.0, 1.0, 1.0])
+    ones = jnp.ones((2, 2))
+    (second_seed,) = origins(ones)
+    assert second_seed.seed == 1 and "|log|" in second_seed.place
+    (second_batch,) = origins(ones, 0 * ones)
+    assert second_batch.seed == 0 and "|log|" in second_batch.place

@@ -14,9 +14,10 @@ import statistics
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.spans import widest
-from jaxnets.gradflow.diagnosis.table import Table
+from jaxnets.gradflow.diagnosis.table import Table, module_of
 from jaxnets.gradflow.diagnosis.vanishing import SIGNS, profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.program.kinds import KINDS
 from jaxnets.runs.records import Record
 
 
@@ -146,9 +147,11 @@ def _is_uneven(gradient: Profile, table: Table, kind: str) -> bool:
 
 def _relative(tap: str, table: Table) -> float | None:
     """Return log10 of gradient over weight of the largest array of a module."""
+    # The tap after an activation stands for the module before it.
+    module = module_of(tap) if tap.rpartition("/")[2] in KINDS.values() else tap
     best = None
     for array in table.places("log10_array_gradient_norm"):
-        if not array.startswith(f"{tap}/"):
+        if not array.startswith(f"{module}/"):
             continue
         weight = table.estimate("log10_array_weight_norm", array)
         gradient = table.estimate("log10_array_gradient_norm", array)

@@ -43,16 +43,48 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
     names = list(dict.fromkeys(record.arm for record in records))
     verdicts: list[Verdict] = []
     for name in names:
-        rows = select(records, arm=name)
+        rows, count = select(records, arm=name), len(verdicts)
         for step in first_and_last_step(_judged(rows)):
             verdicts += _network_verdicts(select(rows, step=step), rows, name, step)
         rate = rate_verdict(rows, name)
-        verdicts += [rate] if rate else []
+        own = verdicts[count:] + ([rate] if rate else [])
+        verdicts[count:] = [with_cause(verdict, own) for verdict in own]
         gap = gap_verdict(rows, study="model", family=name)
         verdicts += [gap] if gap else []
     for name in names[1:]:
         verdicts += contrasts(records, names[0], name)
     return verdicts
+
+
+# By kind, and by the kind of another fault: what the two together say.
+CAUSES = {
+    ("vanishing", "dead"): "Dead units starve what comes before them: see {}.",
+    ("vanishing", "saturated"): "Flat activations pass next to nothing back: see {}.",
+    (
+        "vanishing",
+        "rank-collapse",
+    ): "The signal is lost on its way forward too: see {}.",
+    ("exploding", "saturated"): "Large weights both saturate units and amplify the "
+    "gradient: see {}.",
+    ("dead", "rate-too-high"): "Too large a step of the optimiser pushed the units "
+    "there: see {}.",
+    ("rank-collapse", "rate-too-high"): "Too large a step of the optimiser destroyed "
+    "the weights: see {}.",
+    ("rank-collapse", "dead"): "Few units are left alive: see {}.",
+    ("rate-too-low", "vanishing"): "The gradient itself has vanished: see {}.",
+}
+
+
+def with_cause(verdict: Verdict, others: list[Verdict]) -> Verdict:
+    """Add what a second fault of the same network says about the cause of this one."""
+    for other in others:
+        words = CAUSES.get((verdict.kind, other.kind))
+        # What is wrong before training is not the work of the optimiser.
+        early = other.kind == "rate-too-high" and moment(0) in verdict.where
+        if words and other.severity == "fault" and not early:
+            cause = f"{words.format(other.where)} {verdict.cause}".strip()
+            return verdict._replace(cause=cause)
+    return verdict
 
 
 def _judged(records: list[Record]) -> list[Record]:
@@ -80,7 +112,8 @@ def _network_verdicts(
     known = {verdict.kind for verdict in verdicts if verdict}
     found = {v.kind: v for v in inner if v and v.kind in REFERENCES.keys() - known}
     verdicts += found.values()
-    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}")
+    arrays = table.places("log10_array_gradient_norm")
+    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}", arrays)
     verdicts += _unit_verdicts(records, table, depth, time, where)
     chain = list(dict.fromkeys(r.place for r in network))
     verdicts.append(rank_verdict(table, chain, where))
@@ -107,8 +140,8 @@ def _unit_verdicts(
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
         return [dead, zero, saturated_verdict(table, where)]
-    if table.places("effective_rank"):
-        return []  # All activations were looked for, and there are none.
+    if table.places("effective_rank") or table.places("array_zero_share"):
+        return []  # `collect` has looked for all activations, and there are none.
     # Gates are left out: an open gate is saturated, but passes its state on.
     judged = {record.place for record in depth} | time.keys()
     activations = [record for record in records if record.place in judged]

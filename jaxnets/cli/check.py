@@ -136,28 +136,29 @@ def _print_verdicts(verdicts: "Iterable[Verdict]") -> None:
     counts = Counter(verdict.severity for verdict in verdicts)
     console.print(Text(_counted(counts), "bold"))
     for verdict in verdicts:
-        title = f"{verdict.severity}: {verdict.kind} "
-        head = Text.assemble(
-            (line(title), _STYLES[verdict.severity]), line(f"({verdict.where})")
-        )
-        console.print()
-        console.print(head)
+        title = line(f"{verdict.severity}: {verdict.kind}")
+        head = Text(_wrapped(f"{title} ({verdict.where})", console.width))
+        head.stylize(_STYLES[verdict.severity], 0, len(title))
         parts = [verdict.sentence]
         if verdict.cause:
             parts.append(f"Cause: {verdict.cause}")
         if verdict.remedy and verdict.severity != "well":
             parts.append(f"What to do: {verdict.remedy}")
-        for part in parts:
-            # Not Rich's padding, which fills lines with spaces, also in a file.
-            text = textwrap.fill(
-                line(part),
-                console.width,
-                initial_indent="  ",
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            console.print(Text(text), soft_wrap=True)
+        texts = [Text(_wrapped(part, console.width, "  ")) for part in parts]
+        for text in (Text(), head, *texts):
+            console.print(text, soft_wrap=True)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> str:
+    """Return the lines of a text. Rich would fill them with spaces, also in a file."""
+    return textwrap.fill(
+        line(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -255,7 +255,7 @@ def test_layers_beside_each_other_are_no_states_of_one_layer():
     assert (alarm.severity, "cells/0" in alarm.where) == ("fault", True)
     assert "use an LSTM" in alarm.remedy
     lstm = over_time("rnn/h", 0.05, 20) + over_time("rnn/c", 0.05, 20)
-    assert all("Use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
+    assert all("use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
 
 
 def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():

@@ -141,8 +141,13 @@ def test_parameters_of_whole_numbers_stay_as_they_are():
 def test_a_diagnosis_is_written_as_a_run(tmp_path):
     diagnosis = diagnose(loss, make, X, seeds=1)
     assert diagnosis.ok == json.loads(diagnosis.to_json())["ok"]
-    for shown in (diagnosis.__repr__(), diagnosis._repr_html_()):
-        assert diagnosis.verdicts[0].sentence in shown and "What to do: " in shown
+    bad = diagnosis.verdicts[0]._replace(severity="fault", cause="ReLU", remedy="Halve")
+    for shown in (
+        diagnosis._replace(verdicts=[bad]).__repr__(),
+        diagnosis._replace(verdicts=[bad])._repr_html_(),
+    ):
+        assert bad.sentence in shown
+        assert "Cause: ReLU" in shown and "What to do: Halve" in shown
     page = diagnosis.write(tmp_path / "run")
     assert page.is_file()
     config = json.loads((tmp_path / "run" / "config.json").read_text())

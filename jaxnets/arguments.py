@@ -3,6 +3,7 @@
 Each check raises an error that names the argument, what came and what is wanted.
 """
 
+import inspect
 import operator
 from typing import Any
 
@@ -178,6 +179,37 @@ def check_callable(name: str, function: Any, wanted: str) -> None:
         if len(given) > 40:
             given = described(function)
         raise TypeError(f"`{name}` is {given}; wanted {wanted}.")
+
+
+def check_accepts(name: str, function: Any, given: str, *args: Any) -> None:
+    """Raise a TypeError if a function has no parameters for `args`.
+
+    Args:
+        name: The name of the function as an argument.
+        function: The function. One without a signature, such as some builtins, passes.
+        given: What `args` are, and how to write a function of them.
+        *args: What the function will be called with, by position.
+
+    Example:
+        >>> check_accepts("make", lambda: None, "the keys", 1)
+        Traceback (most recent call last):
+            ...
+        TypeError: `make` has the parameters `()`, but it is called with the keys
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args)
+    except TypeError:
+        parameters = [
+            str(p.replace(annotation=p.empty)) for p in signature.parameters.values()
+        ]
+        raise TypeError(
+            f"`{name}` has the parameters `({', '.join(parameters)})`, but it is "
+            f"called with {given}"
+        ) from None
 
 
 def check_key(key: Any) -> None:

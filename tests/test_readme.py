@@ -20,7 +20,7 @@ def test_the_code_of_the_readme_runs(capsys):
     # Twelve layers and the sigmoids after them, the last of which is the output.
     assert len(names["diagnosis"].flows[0].taps) == 24
     printed = capsys.readouterr().out
-    assert printed.startswith("Diagnosis(ok=False)\nfault: my model, before training")
+    assert printed.startswith("Diagnosis(ok=False)\nfault: vanishing (my model, before")
     assert "On its way back the gradient shrinks by a factor of 0.2" in printed
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import textwrap
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jaxnets.cli.arguments import Check, UsageError
 from jaxnets.cli.command_parser import CommandParser, as_path
-from jaxnets.cli.commands import INDENT, new_folder, shown
+from jaxnets.cli.commands import new_folder, shown
 from jaxnets.cli.streams import line
 from jaxnets.runs.folder import RunFolder
 
@@ -119,7 +120,7 @@ def _diagnosed(command: Check) -> "Diagnosis":
             place = f"{frame.filename}:{frame.lineno}, in {frame.name}"
             print(f"{line(place)}\n    {line(frame.line)}", file=sys.stderr)
         # Without a line of the file these are our own errors, which name the mistake.
-        ours = (AttributeError, TypeError, ValueError)
+        ours = (AttributeError, FileNotFoundError, TypeError, ValueError)
         named = frames or not isinstance(error, ours)
         kind = f"{type(error).__name__}: " if named else ""
         raise UsageError(f"{kind}{error}") from error
@@ -128,7 +129,6 @@ def _diagnosed(command: Check) -> "Diagnosis":
 def _print_verdicts(verdicts: "Iterable[Verdict]") -> None:
     """Print how many verdicts of each severity there are, and then each."""
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     verdicts = list(verdicts)
@@ -136,17 +136,29 @@ def _print_verdicts(verdicts: "Iterable[Verdict]") -> None:
     counts = Counter(verdict.severity for verdict in verdicts)
     console.print(Text(_counted(counts), "bold"))
     for verdict in verdicts:
-        title = f"{verdict.severity}: {verdict.kind} "
-        head = Text.assemble(
-            (line(title), _STYLES[verdict.severity]), line(f"({verdict.where})")
-        )
-        console.print()
-        console.print(head)
-        console.print(Padding(Text(line(verdict.sentence)), INDENT))
+        title = line(f"{verdict.severity}: {verdict.kind}")
+        head = Text(_wrapped(f"{title} ({verdict.where})", console.width))
+        head.stylize(_STYLES[verdict.severity], 0, len(title))
+        parts = [verdict.sentence]
         if verdict.cause:
-            console.print(Padding(Text(line(f"Cause: {verdict.cause}")), INDENT))
+            parts.append(f"Cause: {verdict.cause}")
         if verdict.remedy and verdict.severity != "well":
-            console.print(Padding(Text(line(f"What to do: {verdict.remedy}")), INDENT))
+            parts.append(f"What to do: {verdict.remedy}")
+        texts = [Text(_wrapped(part, console.width, "  ")) for part in parts]
+        for text in (Text(), head, *texts):
+            console.print(text, soft_wrap=True)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> str:
+    """Return the lines of a text. Rich would fill them with spaces, also in a file."""
+    return textwrap.fill(
+        line(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _counted(counts: Counter[str]) -> str:

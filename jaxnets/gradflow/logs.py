@@ -91,9 +91,10 @@ def _checked(result: Any, has_aux: bool) -> Any:
         kind = f"a value of type {type(value).__name__}"
         if dtype is not None:
             kind = f"an array of shape {value.shape} and dtype {dtype}"
+        extras = "" if has_aux else ", and return extras through `has_aux=True`"
         raise TypeError(
             f"`loss` returned {kind}; wanted one real number. Reduce it with "
-            "`jnp.mean` or `jnp.sum`, and return extras through `has_aux=True`."
+            f"`jnp.mean` or `jnp.sum`{extras}."
         )
     return (value, aux) if has_aux else value
 

@@ -81,9 +81,10 @@ def measure_module(
         tuple of the gradients if `argnums` is a sequence.
 
     Raises:
-        TypeError: If `model` is not an `nnx.Module` or `argnums` is no number,
+        TypeError: If `model` is not an `nnx.Module`, `argnums` is no number or `wrt`
+            no filter, and as `measure`.
+        ValueError: If `argnums` has a number of no argument, `wrt` matches no variable,
             and as `measure`.
-        ValueError: If `argnums` has a number of no argument, and as `measure`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,6 +128,11 @@ def measure_module(
     # There may be variables, which are updated in place, and arrays, which are not.
     kinds = (is_differentiated, nnx.Variable, ...)
     graphdef, params, variables, arrays = nnx.split((nodes, kwargs), *kinds)
+    if wrt is not None and not pure and not params:
+        raise ValueError(
+            f"`wrt` is {wrt!r}, which no variable of the model matches; wanted a "
+            "filter of those to differentiate with respect to, such as `nnx.Param`."
+        )
 
     def pure_loss(params, variables, arrays):
         # Merged inside, so that all variables belong to this trace.

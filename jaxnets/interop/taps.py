@@ -20,6 +20,10 @@ def linen_taps() -> Iterator[None]:
     `encoder/Dense_0`; the model itself is `__call__`. Without `measure` nothing is
     added.
 
+    `diagnose` takes an `nnx.Module`. Of a Linen module it is made by
+    `nnx.bridge.lazy_init(nnx.bridge.ToNNX(module, rngs=rngs), x)`, and the loss calls
+    it inside the `with` block.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp

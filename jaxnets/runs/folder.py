@@ -104,13 +104,13 @@ class RunFolder:
         names = {name for name in self._names("path") if name[0] != "."}
         if CONFIG in names:
             raise FileExistsError(
-                f"{self.path} already holds a run. Finish it with --resume "
-                f"{self.path}, or choose another --out."
+                f"{self.path} already holds a run. Choose another folder. One of "
+                f"`jaxnets contrast` is finished with --resume {self.path}."
             )
         if names:
             raise FileExistsError(
                 f"{self.path} holds {min(names)!r} and no run; wanted a new folder or "
-                "an empty one. Choose another --out."
+                "an empty one. Choose another folder."
             )
 
     def create(self, config: ContrastConfig) -> None:

@@ -50,6 +50,7 @@ def test_a_fault_is_named_and_drawn_and_is_the_exit_code(file, tmp_path, capsys)
     said = capsys.readouterr().out
     # The last line has the path of the page, which may be long.
     assert max(map(len, said.splitlines()[:-1])) <= 80
+    assert all(line == line.rstrip() for line in said.splitlines())
     assert "fault: detached" in said and "forgotten" in said
     assert said.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     page = (folder / "report.html").read_text()
@@ -87,6 +88,7 @@ def test_the_examples(name, code, capsys):
             "self.used(x) @ x",
             "in __call__\n    return self.used(x) @ x",
         ),
+        ("def batch(key)", "def batch()", "Write `def batch(key): ...`"),
         ("jnp.mean(", "(", "`loss` returned an array of shape (3, 2)"),
     ],
 )
@@ -100,7 +102,7 @@ def test_what_is_wrong_with_a_file_is_said(old, new, words, file, capsys):
 
 def test_wrong_arguments(file, capsys):
     for words, wanted in (
-        (["no-such.py"], "There is no file no-such.py"),
+        (["no-such.py"], "jaxnets: There is no file no-such.py"),
         ([str(file), "--seeds", "0"], "--seeds is 0; wanted at least 1"),
         ([str(file), "--steps", "-1"], "--steps is -1; wanted at least 0"),
         ([], "FILE"),

@@ -509,3 +509,14 @@ def test_errors(images):
         measure_module(mean_square, lambda x: x, images)
     with pytest.raises(ValueError, match=r"`only` is 'dense'.* of conv, __call__\."):
         measure_module(mean_square, model, images, only="dense")
+
+
+def test_a_filter_that_is_none_or_matches_nothing_is_named():
+    model, loss = (
+        nnx.Linear(2, 1, rngs=nnx.Rngs(0)),
+        lambda model: model(jnp.ones((1, 2))).mean(),
+    )
+    with pytest.raises(ValueError, match="`wrt` is 'LoRA', which no variable"):
+        measure_module(loss, model, wrt="LoRA")
+    with pytest.raises(TypeError, match="`wrt` is 3; wanted a filter of Flax"):
+        measure_module(loss, model, wrt=3)

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen
+import pytest
+from flax import linen, nnx
 
-from jaxnets.gradflow import measure, tap
+from jaxnets.gradflow import diagnose, measure, tap
 from jaxnets.interop import haiku_taps, linen_taps
 
 
@@ -56,6 +57,29 @@ def test_linen_modules_are_tapped():
     np.testing.assert_allclose(flow.taps["__call__"].norm, expected, rtol=1e-5)
     assert not measure(loss, params).taps
     np.testing.assert_allclose(jax.jit(tapped)(params), value, rtol=1e-6)
+
+
+def test_a_linen_module_is_diagnosed_through_its_bridge():
+    class Deep(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            for _ in range(8):
+                x = linen.sigmoid(linen.Dense(8)(x))
+            return x
+
+    x = jax.random.normal(jax.random.key(0), (4, 8))
+
+    def make(rngs):
+        return nnx.bridge.lazy_init(nnx.bridge.ToNNX(Deep(), rngs=rngs), x)
+
+    def loss(model, x):
+        with linen_taps():
+            return jnp.mean(model(x) ** 2)
+
+    found = diagnose(loss, make, x, seeds=1).verdicts[0]
+    assert found.kind == "vanishing" and "Dense_0" in found.where
+    with pytest.raises(TypeError, match="a module of Linen; wanted an"):
+        diagnose(loss, Deep(), x)
 
 
 def test_haiku_modules_are_tapped():

@@ -95,7 +95,8 @@ def test_two_models_are_drawn_in_one_chart_and_judged(tmp_path):
     folder = tmp_path / "run"
     page = write_report(records, folder)
     text = page.read_text()
-    assert "Your model" in text and "vanishing" in text.lower()
+    card = text.partition('class="headline"')[2].partition("</p>")[0]
+    assert ">Vanishing<" in card and "<small>note: plain, rnn/cell/c, before" in card
     assert page.stat().st_size < 1_000_000
     names = [path.name for path in export_charts(folder, "svg")]
     assert "model-gradient-by-layer.svg" in names

@@ -27,7 +27,7 @@ def parse_argnums(argnums: Any, wrt: Any, count: int) -> Differentiated:
         count: How many positional arguments there are.
 
     Raises:
-        TypeError: If `argnums` is of another type.
+        TypeError: If `argnums` is of another type, or `wrt` is no filter.
         ValueError: If a number is out of range or occurs twice, or there is none.
     """
     from flax import nnx
@@ -49,10 +49,23 @@ def parse_argnums(argnums: Any, wrt: Any, count: int) -> Differentiated:
                 f"`argnums` is {argnums!r}; wanted different numbers below {count}, "
                 "the number of positional arguments, where 0 is the model."
             )
-        predicates[number % count] = nnx.filterlib.to_predicate(kind)
+        predicates[number % count] = _predicate(kind)
     if not predicates:
         raise ValueError("`argnums` is empty; wanted at least one number, such as 0.")
     return Differentiated(predicates, several)
+
+
+def _predicate(kind: Any) -> Callable[[Any, Any], bool]:
+    """Return the predicate of a filter of Flax, whose own error cannot be formatted."""
+    from flax import nnx
+
+    try:
+        return nnx.filterlib.to_predicate(kind)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`wrt` is {kind!r}; wanted a filter of Flax, such as `nnx.Param`, "
+            "`nnx.LoRAParam` or `nnx.All(nnx.Param, nnx.PathContains('head'))`."
+        ) from error
 
 
 def is_pure(argument: Any) -> bool:

@@ -67,6 +67,14 @@ OPERATIONS = {
         "`jax.nn.softmax`, which does not overflow.",
     ),
 }
+OVERFLOW = (
+    "Its result is larger than the number format holds: 3.4*10^38 in float32 and "
+    "bfloat16, 65,504 in float16.",
+    "Look at the size of what goes into it: scale the inputs, the weights or the "
+    "learning rate down, normalise, or use bfloat16 in place of float16.",
+)
+LARGE = ("dot_general", "conv_general_dilated", "reduce_sum", "square")
+OPERATIONS |= dict.fromkeys(LARGE, OVERFLOW)
 OPERATIONS |= {
     name: OPERATIONS[like]
     for name, like in {
@@ -77,6 +85,21 @@ OPERATIONS |= {
         "integer_pow": "div",
     }.items()
 }
+# Operations whose derivative is infinite where they themselves are finite, or where
+# `jnp.where` does not choose them.
+DERIVATIVES = {
+    "log": (
+        "The derivative of a logarithm is infinite at zero, even where `jnp.where` "
+        "leaves the logarithm out.",
+        "Replace the numbers that are not positive by one before the logarithm: "
+        "`jnp.where` once before it and once after it. Or take log(x + epsilon).",
+    ),
+    "acos": (
+        "The derivative of the inverse cosine or sine is infinite at -1 and 1.",
+        "Clip its argument to within 1 - 1e-6, or use `jnp.arctan2`.",
+    ),
+}
+DERIVATIVES |= {"log1p": DERIVATIVES["log"], "asin": DERIVATIVES["acos"]}
 ORIGINS = {
     "parameter": (
         "A parameter is not finite from the start.",
@@ -96,16 +119,27 @@ def _with_origin(verdict: Verdict, records: list[Record]) -> Verdict:
         return verdict
     tap, _, rest = found[0].place.partition("|")
     operation, _, line = rest.partition("|")
+    if operation in ORIGINS:
+        cause, remedy = ORIGINS[operation]
+        place = f"parameter {line}" if operation == "parameter" else "the batch"
+        return verdict._replace(
+            where=f"{found[0].arm}, {place}",
+            sentence=f"{cause} {verdict.sentence}",
+            cause=cause,
+            remedy=remedy,
+        )
     default = (f"`{operation}` makes the first number that is not finite.", REMEDY)
-    cause, remedy = (OPERATIONS | ORIGINS).get(operation, default)
-    way = "backward" if found[0].value else "forward"
+    backward = bool(found[0].value)
+    known = OPERATIONS | DERIVATIVES if backward else OPERATIONS
+    cause, remedy = known.get(operation, default)
+    way, what = ("backward", "the derivative of ") if backward else ("forward", "")
     at = f" at {line}" if line else ""
     after = f", after {tap}" if tap else ""
     return verdict._replace(
         where=f"{found[0].arm}, in the {way} pass, {operation}{at}{after}",
         sentence=(
-            f"In the {way} pass `{operation}`{at}{after} makes the first number that "
-            f"is infinite or not a number. {verdict.sentence}"
+            f"In the {way} pass {what}`{operation}`{at}{after} makes the first number "
+            f"that is infinite or not a number. {verdict.sentence}"
         ),
         cause=cause,
         remedy=remedy,

@@ -126,3 +126,21 @@ def cuts(norms: Norms) -> dict[int, int]:
         if row[min(finite)] > UNDERFLOW:
             found[seed] = max(zeros)
     return found
+
+
+def lost(norms: Norms) -> int:
+    """Return at how many positions the gradient was too small for float32, in any seed.
+
+    A zero counts if a later norm is near the smallest float. At the last positions it
+    is none: the loss does not read the last c of an LSTM.
+
+    Example:
+        >>> lost({0: {0: -math.inf, 1: -math.inf, 2: -40.0, 3: -math.inf}})
+        2
+    """
+    found: set[int] = set()
+    for row in norms.values():
+        tiny = [p for p, value in row.items() if -math.inf < value < UNDERFLOW]
+        zeros = [p for p, value in row.items() if value == -math.inf]
+        found.update(p for p in zeros if tiny and p < max(tiny))
+    return len(found)

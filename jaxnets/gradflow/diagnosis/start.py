@@ -75,12 +75,18 @@ def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
 
 def _rounded_away(records: list[Record], name: str) -> Verdict | None:
     """Find the arrays that have a gradient and stay exactly as they are."""
+    # In float32 an update that is too small to change anything is no matter of dtype.
+    bits = {
+        r.place.rpartition("|")[0]: r.value
+        for r in select(records, metric="dtype_bits")
+    }
     metrics = ("array_moved_share", "log10_array_update_norm")
     moved, update = (_by_place(select(records, metric=m)) for m in metrics)
     still = [
         place
         for place, rows in moved.items()
-        if all(r.value == 0 for r in rows)
+        if bits.get(place, 16) < 32
+        and all(r.value == 0 for r in rows)
         and any(math.isfinite(r.value) for r in update[place])
     ]
     if not still:

@@ -1,7 +1,7 @@
 """The verdict on a profile: whether the gradient vanishes or explodes, and where."""
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of, label
-from jaxnets.gradflow.diagnosis.spans import Span, cuts, onset, steepest, widest
+from jaxnets.gradflow.diagnosis.spans import Span, cuts, lost, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import (
@@ -204,10 +204,9 @@ def _along(
             f" At {label(profile, begins, unit)} it first {side} its size at the last "
             f"{unit}."
         )
-    if profile.zeros:
+    if zeros := lost(profile.norms):
         sentence += (
-            f" At {profile.zeros} positions it was too small for the number format and "
-            "became exactly zero."
+            f" At {zeros} of the {unit}s it was too small for the number format."
         )
     return Verdict(
         kind=kind,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.diagnosis.models.records import flow_records
 from jaxnets.gradflow.evidence.arrays import array_numbers
-from jaxnets.gradflow.evidence.networks import arguments_of, networks
+from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
 from jaxnets.gradflow.evidence.program import (
     Measured,
     Network,
@@ -94,6 +94,7 @@ def collect(
     if classes is not None:
         classes = as_count(classes, "classes", minimum=2)
     arguments = arguments_of(tuple(batches))
+    check_loss(loss, arguments[0])
     models = networks(model_or_make, seeds)
     structure = loss_structure(loss, models[0], arguments[0])
     step = make_step(loss, optimizer)
@@ -116,8 +117,10 @@ def collect(
             whole._replace(metric=WOKEN, place=place, value=value, step=0)
             for place, value in woken.items()
         ]
-        finite = all(map(is_finite, before))
-        records += probes(whole._replace(step=0), model, arguments[0], finite)
+        # What is not finite is looked for in the batch that has it.
+        finite = list(map(is_finite, before))
+        batch = arguments[0 if all(finite) else finite.index(False)]
+        records += probes(whole._replace(step=0), model, batch, all(finite))
         if steps:
             records += probes(whole, as_model(network), arguments[0], True)
         records += [

@@ -63,17 +63,34 @@ class Diagnosis(NamedTuple):
 
     def __repr__(self) -> str:
         """Return the verdicts in words; the numbers would fill pages."""
-        lines = [f"{v.severity}: {v.where}: {v.sentence}" for v in self.verdicts]
-        return "\n".join([f"Diagnosis(ok={self.ok})", *lines])
+        lines = [f"Diagnosis(ok={self.ok})"]
+        for verdict in self.verdicts:
+            lines.append(f"{verdict.severity}: {verdict.kind} ({verdict.where})")
+            lines += [f"  {title}{text}" for title, text in _parts(verdict)]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """Return the verdicts as the HTML that a notebook shows."""
-        rows = [
-            f"<li><strong>{html.escape(v.severity)}</strong> {html.escape(v.where)}: "
-            f"{html.escape(v.sentence)} {html.escape(v.remedy)}</li>"
-            for v in self.verdicts
-        ]
+        rows = []
+        for verdict in self.verdicts:
+            head = html.escape(f"{verdict.severity}: {verdict.kind}")
+            parts = "".join(
+                f"<br>{html.escape(title + text)}" for title, text in _parts(verdict)
+            )
+            where = html.escape(verdict.where)
+            rows.append(f"<li><strong>{head}</strong> ({where}){parts}</li>")
         return f"<ul>{''.join(rows)}</ul>"
+
+
+def _parts(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return the titles and texts of a verdict that `jaxnets check` prints too."""
+    remedy = verdict.remedy if verdict.severity != "well" else ""
+    parts = [
+        ("", verdict.sentence),
+        ("Cause: ", verdict.cause),
+        ("What to do: ", remedy),
+    ]
+    return [(title, text) for title, text in parts if text]
 
 
 def diagnose(

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from jaxnets.arguments import as_count, check_callable
+from jaxnets.arguments import as_count, check_accepts, check_callable
 
 
 def networks(model_or_make: Any, seeds: int) -> list[Any]:
@@ -22,14 +22,20 @@ def networks(model_or_make: Any, seeds: int) -> list[Any]:
         >>> len(networks(lambda rngs: nnx.Linear(2, 3, rngs=rngs), seeds=2))
         2
     """
-    from flax import nnx
+    from flax import linen, nnx
 
     count = as_count(seeds, "seeds", meaning="how many networks `make` makes")
     if isinstance(model_or_make, nnx.Module):
         return [model_or_make]
-    check_callable(
-        "model_or_make", model_or_make, "an nnx.Module, or a function `make(rngs)`"
-    )
+    wanted = "an nnx.Module, or a function `make(rngs)`"
+    # A module of Linen can be called, so it would pass for a function.
+    if isinstance(model_or_make, linen.Module):
+        raise TypeError(
+            f"`model_or_make` is {type(model_or_make).__name__}, a module of Linen; "
+            f"wanted {wanted}. Wrap it by `nnx.bridge.ToNNX` and `lazy_init`, and call "
+            "it inside `with jaxnets.interop.linen_taps():`."
+        )
+    check_callable("model_or_make", model_or_make, wanted)
     made = [_call(model_or_make, nnx.Rngs(seed)) for seed in range(count)]
     if not isinstance(made[0], nnx.Module):
         raise TypeError(
@@ -61,4 +67,25 @@ def _call(make: Any, rngs: Any) -> Any:
     named = parameters.get("rngs")
     if named is not None and named.kind is inspect.Parameter.KEYWORD_ONLY:
         return make(rngs=rngs)
+    given = "the random keys. Write `def make(rngs): ...`, with `rngs` an nnx.Rngs."
+    check_accepts("model_or_make", make, given, rngs)
     return make(rngs)
+
+
+def check_loss(loss: Any, arguments: tuple[Any, ...]) -> None:
+    """Raise a TypeError unless a loss can be called with a model and these arguments.
+
+    Args:
+        loss: The loss.
+        arguments: Its arguments after the model; none if there is no batch.
+    """
+    if not arguments:
+        given = "the model only, because there is no batch. Pass at least one batch."
+    elif len(arguments) == 1:
+        given = "the model and one batch. Write `def loss(model, batch): ...`."
+    else:
+        given = (
+            f"the model and the {len(arguments)} elements of a batch that is a tuple. "
+            "Write a parameter for each, or pass the batch as a list."
+        )
+    check_accepts("loss", loss, given, None, *arguments)

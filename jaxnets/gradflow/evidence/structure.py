@@ -17,7 +17,7 @@ from jaxnets.runs.records import Record
 
 
 # The codes of the reasons for which no gradient reaches a parameter.
-REASONS = ("unused", "stop_gradient", "step function", "integer")
+REASONS = ("unused", "stop_gradient", "step function", "integer", "target")
 # How a statistic is joined over examples; the others are means.
 _JOINED = {"norm": np.linalg.norm, "max_abs": np.max}
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnets.arguments import check_accepts
 from jaxnets.gradflow.evidence.diagnosing import Diagnosis, diagnose
 from jaxnets.runs.files import as_path
 
@@ -85,7 +86,9 @@ def diagnose_file(
     path = as_path(path)
     with _importing_from(path.parent), _compiling_for(steps):
         found = _definitions(_run(path), path, steps)
-        batch = found.batch(jax.random.key(0))
+        key = jax.random.key(0)
+        check_accepts("batch", found.batch, "a key. Write `def batch(key): ...`.", key)
+        batch = found.batch(key)
         # `loss(model, batch)` gets a tuple as it is, `loss(model, x, y)` its elements.
         whole = not isinstance(batch, tuple) or _accepts_one(found.loss)
         return diagnose(

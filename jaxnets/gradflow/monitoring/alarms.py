@@ -19,7 +19,7 @@ from jaxnets.gradflow.monitoring.numbers import (
 # So many measured steps make the running median, and so few are too few for one.
 WINDOW, FEWEST = 64, 8
 STAGES = {
-    "inputs": "The batch has numbers that are not finite: look at the data.",
+    "inputs": "The batch has numbers that are not finite.",
     "weights": "A weight is not finite before the update: {place} is the first.",
     "forward": "The loss is not finite: {place} is the first layer whose output is not "
     "finite.",
@@ -30,6 +30,10 @@ STAGES = {
     "gradient": "The gradient of a parameter is not finite, although that of every "
     "layer's output is: {place} is the first.",
 }
+INPUTS_REMEDY = (
+    "Look at the data and what prepares it, for missing values and for divisions by a "
+    "standard deviation of zero."
+)
 EXPLODING_REMEDY = (
     "Clip the gradient's norm, lower the learning rate or warm it up, and look at the "
     "examples of this batch."
@@ -75,9 +79,9 @@ class Alarms:
             severity="fault",
             number=float(numbers.loss),
             sentence=sentence,
-            remedy=nonfinite.REMEDY,
+            remedy=INPUTS_REMEDY if stage == "inputs" else nonfinite.REMEDY,
             reason=nonfinite.REASON,
-            other_cause=nonfinite.OTHER_CAUSE,
+            other_cause="" if stage == "inputs" else nonfinite.OTHER_CAUSE,
         )
         return [verdict]
 

@@ -120,7 +120,9 @@ class Monitor:
                 f"`every` is {described(every)}; wanted a number of steps, such as 64, "
                 "or a schedule, such as `jaxnets.gradflow.log_spaced(3)`."
             )
-        self._schedule = every if callable(every) else every_steps(every)
+        self._schedule = (
+            every if callable(every) else every_steps(as_count(every, "every"))
+        )
         self._always = count is not None and count <= RARE
         if not isinstance(name, str):
             raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
@@ -175,9 +177,9 @@ class Monitor:
                 own count is on one device.
 
         Returns:
-            `differentiated(model, *args) -> (value, grads)`, where `value` is
-            `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
-            gradient.
+            `differentiated(model, *args, **kwargs) -> (value, grads)`, where `value`
+            is `(scalar, aux)` with `has_aux=True`. `grads` is the `nnx.State` of the
+            gradient. Keyword arguments go to `loss`.
 
         Raises:
             TypeError: If `loss` is not a function, or `has_aux` not a boolean.
@@ -187,7 +189,7 @@ class Monitor:
         evaluate = self._measured if self._always else self._twice
 
         @functools.wraps(loss)
-        def differentiated(model: Any, *args: Any) -> tuple[Any, Any]:
+        def differentiated(model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
             from flax import nnx
 
             if not isinstance(model, nnx.Module):
@@ -196,7 +198,9 @@ class Monitor:
                     "argument of the loss."
                 )
             options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
-            return evaluate(loss, options, step, model, args)
+            # As in Flax, keyword arguments are not differentiated.
+            given = functools.partial(loss, **kwargs) if kwargs else loss
+            return evaluate(given, options, step, model, args)
 
         return differentiated
 

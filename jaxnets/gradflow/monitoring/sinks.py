@@ -36,7 +36,11 @@ class MonitorReport(NamedTuple):
         parts = [f"step {self.step}", *(f"loss {loss:.4g}" for loss in losses)]
         if norms:
             first, last = norms[0], norms[-1]
-            ends = [f"{10.0**end.value:.3g} at {end.place}" for end in (last, first)]
+            named = {"__call__": "the output"}
+            ends = [
+                f"{10.0**end.value:.3g} at {named.get(end.place, end.place)}"
+                for end in (last, first)
+            ]
             parts.append(f"gradient {' -> '.join(ends)}")
         alarms = [f"  {a.kind}: {a.sentence} {a.remedy}" for a in self.alarms]
         return "\n".join([", ".join(parts), *alarms])

@@ -30,7 +30,9 @@ def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
       that are zero at every input, and of all values.
     - `flat_share` after every tanh, sigmoid and softmax: the share of values near
       an end. A softmax counts as saturated where one entry has nearly all the weight.
-    - `effective_rank` and `distinct_share` at every tap outside of loops.
+    - `effective_rank`, `distinct_share` and `unit_distinct_share` at every tap outside
+      of loops. The last is the share of the squares by which the units differ: 0 if all
+      compute the same number, up to a constant.
 
     The place after an activation is that of the tap before it with the name of the
     activation, such as `body/3/relu`.
@@ -61,6 +63,8 @@ class _Statistics:
         if array.ndim >= 2 and array.shape[-1] > 1 and _rows(array).shape[0] > 1:
             self._add("effective_rank", name, effective_rank(array))
             self._add("distinct_share", name, distinct_share(array))
+            centred = _rows(array) - jnp.mean(_rows(array), axis=0, keepdims=True)
+            self._add("unit_distinct_share", name, distinct_share(centred.T))
         return array
 
     def activated(self, name: str, kind: str, array: jax.Array) -> None:

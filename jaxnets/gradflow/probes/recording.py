@@ -22,7 +22,8 @@ def make_probes(
 
     The loss is traced and the forward probe compiled once for all networks of one
     structure. Derivatives of the user's own and padding are looked at in the first
-    network only, because they hardly depend on its seed.
+    network only, because they hardly depend on its seed. What makes numbers that are
+    not finite is looked for in the first network that has some.
 
     Args:
         loss: `loss(model, *args)` that returns `(scalar, aux)`.
@@ -33,11 +34,13 @@ def make_probes(
         A function of a record, whose arm, seed and step the new ones get, of a model
         and a batch, and of whether all is finite there. Its records have the metrics
         `dead_share`, `off_share`, `flat_share`, `effective_rank`, `distinct_share`,
-        `backward_error`, `surrogate_error`, `padding_share` and `nonfinite_origin`.
+        `unit_distinct_share`, `backward_error`, `surrogate_error`, `padding_share` and
+        `nonfinite_origin`.
     """
     traced = trace_loss(loss, model, args, True)
     forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))
     calls = itertools.count()
+    origins: list[Record] = []
 
     def probes(
         whole: Record, model: Any, args: tuple[Any, ...], finite: bool
@@ -50,9 +53,11 @@ def make_probes(
             # Arrays that are zero, or not finite, have no direction.
             if jnp.isfinite(value)
         ]
+        if not (finite or origins):
+            origins.extend(_origin(whole, loss, model, args))
+            found += origins
         if next(calls):
             return found
-        found += [] if finite else _origin(whole, loss, model, args)
         for call in custom_calls(traced.jaxpr, arguments):
             metric = "surrogate_error" if call.surrogate else "backward_error"
             place = f"{call.after}|{call.function}"

@@ -13,12 +13,18 @@ from jaxnets.gradflow.program.source import position, source_line
 from jaxnets.gradflow.program.tracing import Traced, trace_loss
 
 
+# The operations whose derivative is a division by zero somewhere.
+SINGULAR = {"sqrt", "cbrt", "log", "log1p", "acos", "asin", "acosh", "atanh"}
+
+
 class NonFinite(NamedTuple):
     """The operation that made the first NaN or infinity.
 
     Attributes:
         primitive: JAX's name of the operation, such as "log" or "div"; "parameter" or
-            "argument" if an array is not finite from the start.
+            "argument" if an array is not finite from the start. In the backward pass
+            it is the operation whose derivative is infinite, such as "sqrt", where
+            that is known.
         where: File and line of the user's code, such as "model.py:37". In the backward
             pass it is the line whose derivative it is. Of a parameter it is the path.
         after: The tap before it, or an empty string.
@@ -60,7 +66,7 @@ def first_nonfinite(
         >>> loss = lambda model, x: jnp.sum(jnp.sqrt(model(0 * x)))
         >>> found = first_nonfinite(loss, model, jnp.ones((1, 2)))
         >>> found.primitive, found.after, found.backward
-        ('div', '__call__', True)
+        ('sqrt', '__call__', True)
     """
     found = _search(trace_loss(loss, model, args, has_aux))
     if found is not None:
@@ -80,8 +86,23 @@ def _search(traced: Traced) -> NonFinite | None:
         return None
     if isinstance(eqns, int):
         return NonFinite("argument", "", "", False)
-    after = _tap_before(Graph(traced.jaxpr), eqns)
-    return NonFinite(eqns[0].primitive.name, source_line(eqns), after, False)
+    graph = Graph(traced.jaxpr)
+    after = _tap_before(graph, eqns)
+    return NonFinite(_operation(graph, eqns), source_line(eqns), after, False)
+
+
+def _operation(graph: Graph, eqns: Equations) -> str:
+    """Return the name of an operation, or of the one whose derivative it is.
+
+    The derivative of a square root is a division. A user looks for the root, which is
+    in the same call.
+    """
+    name, here = eqns[0].primitive.name, position(eqns)
+    if name not in ("div", "rsqrt") or here is None:
+        return name
+    called = {e[0].primitive.name for e in graph.equations if e and position(e) == here}
+    singular = sorted(called & SINGULAR)
+    return singular[0] if len(singular) == 1 else name
 
 
 def _tap_before(graph: Graph, eqns: Equations) -> str:

@@ -47,8 +47,19 @@ def _sentence(section: Section, worst: list[dict[str, Any]]) -> Markup:
         number = typeset(section.headline.number)
         sentence = typeset(section.headline.sentence)
         return join([tag("strong", number), " ", explained(sentence)])
-    sentences = (str(verdict.get("sentence") or "") for verdict in worst)
-    return explained(typeset(next(filter(None, sentences), section.question)))
+    said = [verdict for verdict in worst if verdict.get("sentence")]
+    if not said:
+        return explained(typeset(section.question))
+    severity, kind, where, sentence = (
+        str(said[0].get(field) or "")
+        for field in ("severity", "kind", "where", "sentence")
+    )
+    alike = sum(verdict.get("severity") == severity for verdict in said)
+    if severity in ("fault", "warning") and alike > 1:
+        severity = f"{severity} 1 of {alike}"
+    title = tag("strong", kind.capitalize())
+    place = tag("small", f"{severity}: {where}")
+    return join([title, " ", place, Markup("<br>"), explained(typeset(sentence))])
 
 
 def _chart(section: Section, charts: Charts) -> Markup:

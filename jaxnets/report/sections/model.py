@@ -83,8 +83,9 @@ _DEPTH = Plot(
 _ARRAYS = Plot(
     "arrays",
     "Gradient, weight and update of each parameter array",
-    "An array without a dot has a gradient of exactly zero and does not learn. An "
-    "update of about a thousandth of the weight, three units to its left, is usual.",
+    "Without a mark for the gradient it is exactly zero, and the array does not learn. "
+    "Biases that start at zero have no mark for the weight. An update of about a "
+    "thousandth of the weight, three units to its left, is usual.",
     Axes("array", "norm (log10)"),
     kind="dots",
 )

@@ -56,6 +56,30 @@ def test_a_part_without_a_gradient_is_detached():
     assert verdict.number == 2
 
 
+def test_zeros_before_the_loss_is_reached_are_no_underflow():
+    norms = {step: -2.0 * (19 - step) for step in range(20)} | {19: ZERO}
+    state = lambda norms: [
+        record._replace(position=step)
+        for step, norm in norms.items()
+        for record in records("log10_gradient_norm", {"cell/c": norm})
+    ]
+    # The loss reads h of the last step, not c.
+    verdict = one(verdicts(state(norms)))
+    assert verdict.kind == "vanishing"
+    assert "number format" not in verdict.sentence
+    assert verdict.remedy.startswith("If the cell has no gates, use an LSTM or GRU")
+    lost = verdicts(state(norms | {0: ZERO, 1: ZERO}))
+    assert "At 2 of the steps it was too small" in one(lost).sentence
+
+
+def test_a_target_network_is_no_fault():
+    found = arrays({"target/kernel": ZERO, "online/kernel": -1.0})
+    found += records("blocked", {"target/kernel|target|net.py:7": 4.0}, seeds=1)
+    verdict = one(alarms(verdicts(found)))
+    assert (verdict.kind, verdict.severity) == ("detached", "warning")
+    assert "a target network" in verdict.cause and "net.py:7" in verdict.remedy
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
@@ -67,8 +91,19 @@ def test_what_wakes_up_is_not_detached():
 def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():
     bias = arrays({"conv/kernel": -1.0, "conv/bias": ZERO})
     assert not alarms(verdicts(bias))
+    # An energy may be shifted: only its gradient is used.
+    unused = records("blocked", {"conv/bias|unused|net.py:7": 0.0}, seeds=1)
+    assert not alarms(verdicts(bias + unused))
     underflow = arrays({"a/kernel": ZERO, "b/kernel": -38.0, "c/kernel": -1.0})
     assert "detached" not in {v.kind for v in verdicts(underflow)}
+
+
+def test_biases_at_zero_are_no_second_zero():
+    weights = {"a/kernel": 0.0, "a/bias": ZERO, "up": ZERO}
+    zero = arrays({"a/kernel": ZERO, "a/bias": ZERO, "head/kernel": -1.0}, weights)
+    verdict = one(verdicts(zero))
+    assert verdict.number == 2
+    assert "a clip" in verdict.cause
 
 
 def test_a_gain_is_no_fault_but_a_lost_product_is():
@@ -107,6 +142,7 @@ def test_a_normalisation_of_a_small_signal_is_no_explosion():
         (0.5, [2.0, math.nan, math.nan], "rate-too-high"),
         (-7.0, [2.0, 2.0, 2.0], "rate-too-low"),
         (-7.0, [], "rate-too-low"),
+        (ZERO, [2.0, 2.0, 2.0], "rate-too-low"),
     ],
 )
 def test_learning_rates(ratio, losses, kind):
@@ -117,6 +153,27 @@ def test_learning_rates(ratio, losses, kind):
         found += records("loss", {"": loss}, step=step)
     kinds = {v.kind for v in alarms(verdicts(found))} - {"non-finite"}
     assert kinds == ({kind} if kind else set())
+
+
+def test_updates_of_zero_between_those_that_collect_gradients():
+    still = {"a/kernel": ZERO}
+    found = arrays({"a/kernel": -1.0}) + arrays(
+        {"a/kernel": -1.0}, {"a/kernel": 0.01}, 20
+    )
+    for step in (0, 20):
+        found += records("log10_array_update_norm", still, step=step)
+        found += records("loss", {"": 2.0}, step=step)
+    assert not alarms(verdicts(found))
+
+
+@pytest.mark.parametrize(("bits", "words"), [(16.0, "precision"), (32.0, "too small")])
+def test_updates_that_are_rounded_away(bits, words):
+    found = arrays({"a/kernel": -1.0})
+    found += records("log10_array_update_norm", {"a/kernel": -9.0})
+    found += records("array_moved_share", {"a/kernel": 0.0})
+    found += records("dtype_bits", {f"a/kernel|float{bits:.0f}": bits}, seeds=1)
+    verdict = [v for v in alarms(verdicts(found)) if v.kind == "rate-too-low"]
+    assert words in one(verdict).cause
 
 
 def test_units_after_activations_only():
@@ -132,6 +189,21 @@ def test_units_after_activations_only():
     flat = records("flat_share", {"a/softmax": 0.9, "b/tanh": 0.2})
     verdict = one(alarms(verdicts(level + flat)))
     assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
+
+
+def test_a_layer_that_starts_at_zero_and_ends_the_network_is_not_dead():
+    zero = chain({"head": 0.0}, [-math.inf]) + records("zero_share", {"head": 1.0})
+    level = arrays({"kernel": 0.0, "bias": 0.0}, {"kernel": ZERO, "bias": ZERO})
+    level += records("array_zero_share", {"kernel": 1.0, "bias": 1.0})
+    assert not alarms(verdicts(zero + level))
+
+
+def test_units_that_are_dead_because_their_weights_are_zero():
+    dead = records("dead_share", {"a/relu": 1.0}) + records("off_share", {"a/relu": 1})
+    kernels = {"a/kernel": ZERO, "b/kernel": ZERO}
+    verdict = one(verdicts(dead + arrays(kernels, kernels)))
+    assert verdict.cause == "All parameters of a are zero."
+    assert "at random" in verdict.remedy
 
 
 def test_two_faults_have_one_cause():
@@ -176,6 +248,16 @@ def test_time_is_a_fault_where_nothing_is_left():
     assert not alarms(verdicts(level + both))
 
 
+def test_layers_beside_each_other_are_no_states_of_one_layer():
+    level = arrays({"cells/0/kernel": -1.0, "cells/1/kernel": -1.0})
+    cells = over_time("cells/0", 0.05, 20) + over_time("cells/1", 0.98, 20)
+    alarm = one(alarms(verdicts(level + cells)))
+    assert (alarm.severity, "cells/0" in alarm.where) == ("fault", True)
+    assert "use an LSTM" in alarm.remedy
+    lstm = over_time("rnn/h", 0.05, 20) + over_time("rnn/c", 0.05, 20)
+    assert all("use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
+
+
 def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     found = arrays({"a/kernel": math.nan}) + records("loss", {"": math.inf})
     found += records("nonfinite_origin", {"a|log|net.py:9": 0.0}, seeds=1)
@@ -185,15 +267,48 @@ def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     assert "log_softmax" in verdict.remedy and "zero" in verdict.cause
 
 
+@pytest.mark.parametrize(
+    ("place", "backward", "where", "cause"),
+    [
+        ("a|log|net.py:9", 1.0, "in the backward pass, log at", "derivative of a log"),
+        ("|argument|", 0.0, "net, the batch", "batch holds"),
+        ("a|dot_general|net.py:9", 0.0, "dot_general at net.py:9", "larger than the"),
+        ("|parameter|a/kernel", 0.0, "net, parameter a/kernel", "from the start"),
+    ],
+)
+def test_where_a_nan_comes_from(place, backward, where, cause):
+    found = records("loss", {"": math.nan})
+    found += records("nonfinite_origin", {place: backward}, seeds=1)
+    verdict = alarms(verdicts(found))[0]
+    assert where in verdict.where
+    assert cause in verdict.cause
+    assert "`argument`" not in verdict.sentence
+
+
 def test_layers_that_collapse():
     names = dict.fromkeys(["a", "b", "c", "head"], 0.0)
     found = chain(names, [0.0] * 4)
     falls = records("effective_rank", {"a": 6.0, "b": 1.01, "c": 1.01, "head": 1.01})
     verdict = one(alarms(verdicts(found + falls)))
     assert verdict.kind == "rank-collapse" and verdict.where.endswith(", b")
+    # All units are the same, or multiples of each other, as behind a scalar input.
+    line = records("effective_rank", dict.fromkeys("abc", 1.0))
+    same, multiples = (
+        records("unit_distinct_share", dict.fromkeys("abc", share))
+        for share in (0.0, 0.6)
+    )
+    assert one(alarms(verdicts(found + line + same))).kind == "rank-collapse"
+    assert not alarms(verdicts(found + line + multiples))
     # Only an output has few dimensions.
     narrow = records("effective_rank", {"a": 6.0, "b": 4.0, "c": 3.0, "head": 1.0})
     assert not alarms(verdicts(found + narrow))
-    alike = records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
+    alike = [
+        record._replace(value=record.value * 10.0**-record.seed)
+        for record in records("distinct_share", {"a": 0.5, "b": 1e-5, "c": 1e-6})
+    ]
     verdict = one(alarms(verdicts(found + narrow + alike)))
+    assert verdict.low is not None and verdict.low >= 0
     assert verdict.where.endswith(", b") and "nearly the same" in verdict.sentence
+    inputs = records("distinct_share", dict.fromkeys("abc", 1e-5))
+    verdict = one(alarms(verdicts(found + narrow + inputs)))
+    assert verdict.severity == "warning" and "Standardise" in verdict.remedy

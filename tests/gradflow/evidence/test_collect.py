@@ -23,6 +23,10 @@ def loss(model, x, scale=1.0):
     return jnp.mean((model(x) - 1.0) ** 2) * scale
 
 
+def vector_loss(model, x):
+    return model(x)
+
+
 X = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
 
 
@@ -137,7 +141,13 @@ def test_parameters_of_whole_numbers_stay_as_they_are():
 def test_a_diagnosis_is_written_as_a_run(tmp_path):
     diagnosis = diagnose(loss, make, X, seeds=1)
     assert diagnosis.ok == json.loads(diagnosis.to_json())["ok"]
-    assert diagnosis.verdicts[0].sentence in diagnosis.__repr__()
+    bad = diagnosis.verdicts[0]._replace(severity="fault", cause="ReLU", remedy="Halve")
+    for shown in (
+        diagnosis._replace(verdicts=[bad]).__repr__(),
+        diagnosis._replace(verdicts=[bad])._repr_html_(),
+    ):
+        assert bad.sentence in shown
+        assert "Cause: ReLU" in shown and "What to do: Halve" in shown
     page = diagnosis.write(tmp_path / "run")
     assert page.is_file()
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -152,6 +162,11 @@ def test_a_diagnosis_is_written_as_a_run(tmp_path):
         ((3, make, X), {}, TypeError, "`loss` is 3"),
         ((loss, 3, X), {}, TypeError, "`model_or_make` is 3"),
         ((loss, lambda rngs: 3, X), {}, TypeError, r"returned int; wanted an nnx.Mod"),
+        ((make, loss, X), {}, TypeError, r"`loss` has the parameters `\(rngs\)`, but"),
+        ((loss, make), {}, TypeError, "there is no batch. Pass at least one batch"),
+        ((loss, make, (X, 1, 2)), {}, TypeError, "and the 3 elements of a batch"),
+        ((loss, lambda: 3, X), {}, TypeError, r"`model_or_make` has .* `def make\(r"),
+        ((vector_loss, make, X), {}, TypeError, r"Reduce it with .* or `jnp.sum`\."),
         ((loss, make, X), {"seeds": 0}, ValueError, "`seeds` is 0"),
         ((loss, make, X), {"steps": 2}, ValueError, "`optimizer` is None; wanted"),
         (
@@ -167,3 +182,25 @@ def test_wrong_arguments_are_named(
 ):
     with pytest.raises(error, match=text):
         diagnose(*arguments, **options)
+
+
+def test_the_origin_of_nan_is_looked_for_in_the_seed_and_batch_that_have_it():
+    class Scale(nnx.Module):
+        def __init__(self, rngs):
+            self.scale = nnx.Param(jnp.array(next(starts)))
+
+        def __call__(self, x):
+            return jnp.log(self.scale[...] * x)
+
+    def origins(*batches):
+        records, _ = collect(
+            lambda model, x: jnp.sum(model(x)), Scale, batches, seeds=2
+        )
+        return [r for r in records if r.metric == "nonfinite_origin"]
+
+    starts = iter([1.0, 0.0, 1.0, 1.0])
+    ones = jnp.ones((2, 2))
+    (second_seed,) = origins(ones)
+    assert second_seed.seed == 1 and "|log|" in second_seed.place
+    (second_batch,) = origins(ones, 0 * ones)
+    assert second_batch.seed == 0 and "|log|" in second_batch.place

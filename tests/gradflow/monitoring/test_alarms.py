@@ -106,3 +106,9 @@ def test_a_report_prints_its_alarms():
     [alarm] = Alarms("mine").of(numbers(loss=NAN), 3)
     text = str(MonitorReport(3, [], [alarm]))
     assert text.startswith("step 3\n  non-finite: The loss is not finite, although")
+
+
+def test_a_broken_batch_is_looked_for_in_the_data_not_in_the_learning_rate():
+    [alarm] = Alarms("mine").of(numbers(loss=NAN, inputs=0.1), 3)
+    assert alarm.sentence == "The batch has numbers that are not finite."
+    assert "missing values" in alarm.remedy and "learning rate" not in alarm.remedy

@@ -173,7 +173,7 @@ def test_reports_go_to_records_tensorboard_and_functions(tmp_path, monkeypatch, 
     assert set(own.curves) > {"log10_gradient_norm/layers/0", "loss"}
     line = capsys.readouterr().out.splitlines()[1]
     assert line.startswith("step 2, loss 0.")
-    assert " at __call__ -> " in line
+    assert " at the output -> " in line
 
     again = Monitor(to=path, start=3)
     nnx.jit(lambda model, x: again.value_and_grad(simple)(model, x)[0])(cell, X[3])
@@ -198,7 +198,7 @@ ANY: Any = Monitor
             TypeError,
             "`every` is of type float; wanted a number of s",
         ),
-        (lambda: Monitor(every=0), ValueError, "`steps` is 0"),
+        (lambda: Monitor(every=0), ValueError, "`every` is 0"),
         (
             lambda: Monitor(to=[3]),
             TypeError,
@@ -217,3 +217,13 @@ ANY: Any = Monitor
 def test_messages(make, kind, message, unchecked_annotations):
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_arguments_may_be_passed_by_name_as_to_flax():
+    model, _ = start()
+    weighted = lambda model, x, y, *, weight: weight * loss(model, x, y)[0]
+    monitor = Monitor()
+    value, _ = monitor.value_and_grad(weighted)(model, X[0], y=Y[0], weight=2.0)
+    model, _ = start()
+    assert value == pytest.approx(2.0 * loss(model, X[0], Y[0])[0])
+    assert [r.value for r in monitor.records if r.metric == "loss"] == [value]

@@ -250,6 +250,28 @@ def test_blocked_parameters_have_a_reason_and_a_place(case):
         assert why.where.partition(":")[0] == file.rpartition("/")[2]
 
 
+def test_a_stop_gradient_before_the_loss_makes_a_target():
+    class Pair(nnx.Module):
+        def __init__(self, rngs):
+            self.online, self.target, self.head = (
+                nnx.Linear(2, 2, rngs=rngs) for _ in range(3)
+            )
+
+    def loss(used, model, x):
+        wanted = jax.lax.stop_gradient(model.target(x))
+        wanted = model.head(wanted) if used else wanted
+        return jnp.mean((model.online(x) - jnp.max(wanted)) ** 2)
+
+    def reasons(used):
+        structure = trace_structure(
+            lambda *args: loss(used, *args), Pair(nnx.Rngs(0)), jnp.ones((4, 2))
+        )
+        return {path: why.reason for path, why in structure.blocked.items()}
+
+    assert reasons(True)["target/kernel"] == "stop_gradient"
+    assert reasons(False)["target/kernel"] == "target"
+
+
 OPEN = {
     "straight through": lambda x: through(x, jnp.round(x)),
     "custom rule": lambda x: rounded(x),

@@ -47,8 +47,8 @@ REFERENCES = {
     "al. 2019, A Mean Field Theory of Batch Normalization; Pascanu et al. 2013.",
 }
 WELL = (
-    "The gradient changes along the layers as the signal does the other way round, so "
-    "that all layers can learn at one rate."
+    "Along the layers the gradient shrinks as much as the signal grows, or grows as "
+    "much as it shrinks, so that all layers can learn at one rate."
 )
 
 
@@ -86,7 +86,8 @@ def depth_verdict(
         return found._replace(
             kind="healthy",
             severity="well",
-            sentence=f"{WELL} {found.sentence}"[: len(WELL)],
+            where=where,
+            sentence=WELL,
             remedy=REMEDIES["healthy"],
             other_cause="",
         )

@@ -30,6 +30,13 @@ CAUSES = {
         "Remove the stop_gradient{place}, if {they} should learn.",
         "",
     ),
+    "target": (
+        "a stop_gradient{place} ends it, and no layer but only the loss uses what "
+        "comes out, as with a target network or a teacher",
+        "If {they} should be a target or a teacher, leave {them} out of what is "
+        "differentiated; otherwise remove the stop_gradient{place}.",
+        "Mnih et al. 2015, Human-Level Control through Deep Reinforcement Learning.",
+    ),
     "step function": (
         "a step function{place} (rounding, a sign or a comparison) has the derivative "
         "zero",
@@ -55,9 +62,11 @@ CAUSES = {
     ),
     "product": (
         "there is a path to the loss, but the derivative along it is exactly zero: "
-        "{they} may be multiplied by zero, or pass through a softmax of one number",
+        "{they} may be multiplied by zero, or pass through a softmax or normalisation "
+        "of one number, or through a clip or an activation that is flat at every input",
         "Look for a factor that is exactly zero (a loss weight, a mask, a gate), a "
-        "softmax over an axis of one entry, and a normalisation of a single number.",
+        "softmax over an axis of one entry, a normalisation of a single number, and "
+        "a `jnp.clip` whose input lies outside of its bounds.",
         "",
     ),
 }
@@ -81,11 +90,14 @@ def detached_verdicts(
     reasons: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for array in zero:
         reason = blocked.get(array)
+        if (reason is None or reason[0] == "unused") and _is_shift(
+            array, zero, records
+        ):
+            continue
         if reason is None:
-            if dead or _has_underflow(records) or _is_shift(array, zero, records):
+            if dead or _has_underflow(records):
                 continue
-            lost = records.all_zero("log10_array_weight_norm", array)
-            reason = ("two zeros" if lost else "product", "")
+            reason = ("two zeros" if _is_at_zero(array, records) else "product", "")
         reasons[reason].append(array)
     kinds = {reason for reason, _ in reasons}
     if "two zeros" in kinds and ("product", "") in reasons:
@@ -93,6 +105,15 @@ def detached_verdicts(
         reasons.pop(("product", ""))
     for (reason, line), arrays in _joined(reasons):
         yield _verdict(reason, line, arrays, records, where)
+
+
+def _is_at_zero(array: str, records: Table) -> bool:
+    """Return whether an array starts at zero, and is no usual bias."""
+    at_zero = lambda name: records.all_zero("log10_array_weight_norm", name)
+    if not array.endswith("bias"):
+        return at_zero(array)
+    module = module_of(array)
+    return all(at_zero(a) for a in records.places(GRADIENT) if module_of(a) == module)
 
 
 def asleep(records: Table) -> list[str]:
@@ -137,7 +158,7 @@ def _is_shift(array: str, zero: list[str], records: Table) -> bool:
     """Return whether another array of the module has a gradient.
 
     The bias before a normalisation has none, and neither has that of the keys of an
-    attention.
+    attention, or the last one of an energy of which only the gradient is used.
     """
     module = module_of(array)
     beside = [a for a in records.places(GRADIENT) if module_of(a) == module]
@@ -158,7 +179,7 @@ def _verdict(
     total = len(records.places(GRADIENT))
     return Verdict(
         kind="detached",
-        severity=severity_of("detached"),
+        severity="warning" if reason == "target" else severity_of("detached"),
         where=f"{where}, {names}" + (f" ({listed(inner, 4)})" if inner else ""),
         number=float(len(arrays)),
         sentence=(

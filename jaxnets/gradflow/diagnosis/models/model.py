@@ -112,7 +112,8 @@ def _network_verdicts(
     known = {verdict.kind for verdict in verdicts if verdict}
     found = {v.kind: v for v in inner if v and v.kind in REFERENCES.keys() - known}
     verdicts += found.values()
-    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}")
+    arrays = table.places("log10_array_gradient_norm")
+    verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}", arrays)
     verdicts += _unit_verdicts(records, table, depth, time, where)
     chain = list(dict.fromkeys(r.place for r in network))
     verdicts.append(rank_verdict(table, chain, where))
@@ -139,8 +140,8 @@ def _unit_verdicts(
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
         return [dead, zero, saturated_verdict(table, where)]
-    if table.places("effective_rank"):
-        return []  # All activations were looked for, and there are none.
+    if table.places("effective_rank") or table.places("array_zero_share"):
+        return []  # `collect` has looked for all activations, and there are none.
     # Gates are left out: an open gate is saturated, but passes its state on.
     judged = {record.place for record in depth} | time.keys()
     activations = [record for record in records if record.place in judged]

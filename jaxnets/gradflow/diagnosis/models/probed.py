@@ -8,6 +8,7 @@ from jaxnets.gradflow.diagnosis.table import Table, listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_estimate, format_number, format_percent
+from jaxnets.runs.intervals import SHARE, Bounds
 
 
 # Finite differences in float32 are accurate to a percent or so.
@@ -20,6 +21,17 @@ LINE, THIN = 1.02, 1.5
 FALL = 2.5
 # The share of the squares by which the outputs of two inputs differ.
 ALIKE = 1e-3
+# At the first layer nothing has been lost on the way.
+ALIKE_AT_ONCE = {
+    "severity": "warning",
+    "cause": "The inputs are nearly the same already: their mean is large beside their "
+    "differences.",
+    "remedy": "Standardise the inputs: subtract their mean and divide by their "
+    "standard deviation, over the data. If they are, lower the gain of the biases of "
+    "the first layer.",
+    "other_cause": "Biases of the first layer that are drawn with a large gain look "
+    "the same.",
+}
 RANK_REASON = (
     "At an effective rank of 1 all units of the layer compute the same number, up to a "
     "factor, so its width is lost."
@@ -125,20 +137,26 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
         layer has not.
     """
     hidden = chain[:-1]
-    ranks = _found(records, "effective_rank", hidden)
+    ranks = _found(records, "effective_rank", hidden, (1.0, math.inf))
     distinct = _found(records, "distinct_share", hidden)
     if not ranks:
         return None
     last = list(ranks)[-1]
     widest = max(rank.mean for rank in ranks.values())
     falls = widest >= FALL * ranks[last].mean
-    line = ranks[last].mean <= LINE and (widest <= LINE or falls)
+    # From an input of one number on all layers may lie on a line, at first: their units
+    # are multiples of each other, but not the same.
+    units = _found(records, "unit_distinct_share", [last])
+    same = last in units and units[last].mean < ALIKE
+    line = ranks[last].mean <= LINE and ((widest <= LINE and same) or falls)
     if line or (ranks[last].mean <= THIN and falls):
         first = next(tap for tap in reversed(ranks) if _before(ranks, tap) > THIN)
         return _on_a_line(where, first, ranks[first if line else last], line)
     if distinct and list(distinct.values())[-1].mean < ALIKE:
         first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
-        return _alike(where, first, list(distinct.values())[-1])
+        verdict = _alike(where, first, list(distinct.values())[-1])
+        at_once = first == next(iter(distinct))
+        return verdict._replace(**ALIKE_AT_ONCE) if at_once else verdict
     return None
 
 
@@ -149,24 +167,27 @@ def _before(ranks: dict[str, Estimate], tap: str) -> float:
     return ranks[names[place - 1]].mean if place else math.inf
 
 
-def _found(records: Table, metric: str, chain: list[str]) -> dict[str, Estimate]:
+def _found(
+    records: Table, metric: str, chain: list[str], bounds: Bounds = SHARE
+) -> dict[str, Estimate]:
     return {
-        tap: found
+        tap: found.within(bounds)
         for tap in chain
         if (found := records.estimate(metric, tap)) is not None
     }
 
 
 def _on_a_line(where: str, tap: str, rank: Estimate, line: bool) -> Verdict:
+    rank = rank.within((1.0, math.inf))
     return Verdict(
         kind="rank-collapse",
         severity=severity_of("rank-collapse") if line else "warning",
         where=f"{where}, {tap}",
         number=rank.mean,
         sentence=(
-            f"From {tap} on the outputs of all units lie on one line: the effective "
-            f"rank is {format_estimate(rank)}, whatever the width. What the layers "
-            "after it get is one number for each input."
+            f"From {tap} on the outputs at all inputs lie nearly on one line: their "
+            f"effective rank is {format_estimate(rank)}, whatever the width. So the "
+            "layers after it get hardly more than one number for each input."
         ),
         cause=(
             "All units of a layer have the same weights, or layers without shortcuts "
@@ -189,12 +210,13 @@ def _alike(where: str, tap: str, share: Estimate) -> Verdict:
         where=f"{where}, {tap}",
         number=share.mean,
         sentence=(
-            f"From {tap} on the outputs at different inputs are nearly the same: they "
-            f"differ by {format_percent(share, ' % of their squares')}, so the network "
-            "has lost what it was given."
+            f"From {tap} on the outputs are nearly the same for all inputs: their "
+            "differences between inputs are "
+            f"{format_percent(share, ' % of their mean square')}, so the network has "
+            "lost what it was given."
         ),
-        cause="A constant part, such as that of large biases, drowns what depends on "
-        "the input.",
+        cause="A part that is the same for all inputs, such as the one half around "
+        "which a sigmoid varies or a large bias, drowns what depends on the input.",
         remedy=RANK_REMEDY,
         reference=RANK_REFERENCE,
         threshold=ALIKE,

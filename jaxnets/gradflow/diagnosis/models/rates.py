@@ -60,11 +60,28 @@ def rate_verdict(records: list[Record], where: str) -> Verdict | None:
     )
     curves = loss_curves(records)
     verdict = _too_high(records, first, curves, where)
-    # Updates that are rounded away have a verdict of their own.
-    moved = select(records, metric="array_moved_share")
-    if verdict is None and (not moved or any(r.value > 0 for r in moved)):
+    if verdict is None and not (_rounds_all(records) or _has_moved(records)):
         verdict = _too_low(largest, curves, where)
     return verdict
+
+
+def _rounds_all(records: list[Record]) -> bool:
+    """Return whether 16-bit arrays round updates away, which has its own verdict."""
+    moved = select(records, metric="array_moved_share")
+    narrow = any(r.value < 32 for r in select(records, metric="dtype_bits"))
+    return narrow and bool(moved) and all(r.value == 0 for r in moved)
+
+
+def _has_moved(records: list[Record]) -> bool:
+    """Return whether zero updates were measured, but the arrays changed in between.
+
+    Gradients may be collected over several steps before an update.
+    """
+    updates = select(records, metric="log10_array_update_norm")
+    weights = select(records, metric="log10_array_weight_norm")
+    sizes = {(r.place, r.seed): r.value for r in weights if r.step == 0}
+    changed = any(sizes.get((r.place, r.seed), r.value) != r.value for r in weights)
+    return changed and all(r.value == -math.inf for r in updates)
 
 
 def loss_curves(records: list[Record]) -> list[list[float]]:

@@ -37,6 +37,10 @@ REFERENCES = {
     "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
     "Deep into Rectifiers.",
 }
+ZERO_REMEDY = (
+    "Draw the weights at random, with He's initialiser; only the last layer of the "
+    "network or of a residual branch may start at zero."
+)
 # A layer with every unit dead passes nothing. With fewer it is narrower than it seems.
 SEVERE = 0.75
 
@@ -95,6 +99,13 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
         return None
     place, share = next(iter(dead.items()))
     more = f" It is the first of {len(dead)} such layers out of {len(shares)}."
+    module = module_of(place)
+    cause, remedy = (
+        f"What the ReLU gets from {module} is negative at every input.",
+        DEAD_REMEDY,
+    )
+    if _has_zero_weights(records, module):
+        cause, remedy = f"All parameters of {module} are zero.", ZERO_REMEDY
     return Verdict(
         kind="dead",
         severity=severity_of("dead"),
@@ -105,8 +116,8 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
             "every input: they get no gradient, so they cannot come back by themselves."
             f"{more * (len(dead) > 1)}"
         ),
-        cause=f"What the ReLU gets from {module_of(place)} is negative at every input.",
-        remedy=DEAD_REMEDY,
+        cause=cause,
+        remedy=remedy,
         reference=REFERENCES["relu"],
         threshold=DEAD,
         low=share.low,
@@ -114,6 +125,13 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
         reason=DEAD_REASON,
         other_cause=DEAD_CAUSE,
     )
+
+
+def _has_zero_weights(records: Table, module: str) -> bool:
+    """Return whether all arrays of a module are exactly zero."""
+    norm = "log10_array_weight_norm"
+    arrays = [a for a in records.places(norm) if module_of(a) == module]
+    return bool(arrays) and all(records.all_zero(norm, a) for a in arrays)
 
 
 def is_cut(records: Table) -> bool:

@@ -3,10 +3,10 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
-from jaxnets.gradflow.diagnosis.studies.time import OPEN_THE_GATE
+from jaxnets.gradflow.diagnosis.studies.time import GATED_REMEDIES, OPEN_THE_GATE
 from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as STUDY_REMEDIES
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
@@ -14,7 +14,8 @@ from jaxnets.runs.records import Record
 
 
 REMEDIES = STUDY_REMEDIES | {
-    "vanishing": f"{STUDY_REMEDIES['vanishing']} In a gated one {OPEN_THE_GATE}"
+    "vanishing": "If the cell has no gates, use an LSTM or GRU, or start the recurrent "
+    f"weights orthogonal. If it has gates, {OPEN_THE_GATE}"
 }
 REFERENCES = {
     "vanishing": "Hochreiter and Schmidhuber 1997, Long Short-Term Memory; Gers et al. "
@@ -35,7 +36,9 @@ REASON = (
 )
 
 
-def time_verdicts(time: Mapping[str, list[Record]], where: str) -> Iterator[Verdict]:
+def time_verdicts(
+    time: Mapping[str, list[Record]], where: str, arrays: Collection[str] = ()
+) -> Iterator[Verdict]:
     """Judge the gradient over time at every state.
 
     Of several states of one layer, such as h and c of an LSTM, the gradient may choose
@@ -44,14 +47,22 @@ def time_verdicts(time: Mapping[str, list[Record]], where: str) -> Iterator[Verd
     Args:
         time: By tap, its `log10_gradient_norm` records.
         where: What is judged; `{}` stands for the tap.
+        arrays: Paths of the parameters. A tap that has some is a layer of its own, and
+            no state of one.
     """
-    layers: defaultdict[str, list[Verdict]] = defaultdict(list)
+    states: defaultdict[str, dict[str, Profile]] = defaultdict(dict)
     for tap, records in time.items():
         norms = profile(records)
         if norms is not None:
-            layer = tap.rpartition("/")[0]
-            layers[layer].append(_verdict(norms, where.format(tap)))
-    for found in layers.values():
+            is_layer = any(array.startswith(f"{tap}/") for array in arrays)
+            layer = tap if is_layer else tap.rpartition("/")[0] or tap
+            states[layer][tap] = norms
+    for taps in states.values():
+        # An LSTM has two states. It needs no advice to use an LSTM.
+        remedies = GATED_REMEDIES if len(taps) > 1 else REMEDIES
+        found = [
+            _verdict(norms, where.format(tap), remedies) for tap, norms in taps.items()
+        ]
         mildest = min(map(_rank, found))
         kept = [verdict for verdict in found if _rank(verdict) == mildest]
         yield from kept
@@ -61,9 +72,9 @@ def _rank(verdict: Verdict) -> int:
     return ["well", "note", "warning", "fault"].index(verdict.severity)
 
 
-def _verdict(norms: Profile, where: str) -> Verdict:
+def _verdict(norms: Profile, where: str, remedies: dict[str, str]) -> Verdict:
     verdict = profile_verdict(
-        norms, study="model", where=where, unit="step", remedies=REMEDIES
+        norms, study="model", where=where, unit="step", remedies=remedies
     )
     verdict = verdict._replace(reference=REFERENCES.get(verdict.kind, ""))
     total, middle, rate = _changes(norms)

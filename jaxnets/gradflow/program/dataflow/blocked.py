@@ -1,6 +1,6 @@
 """Parameters that no gradient can reach, and what blocks it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jaxnets.gradflow.program import equations
@@ -13,8 +13,9 @@ class Blocked(NamedTuple):
 
     Attributes:
         reason: "unused" if the loss does not depend on it; otherwise "stop_gradient",
-            "step function" (rounding, the sign, a comparison: the derivative is zero)
-            or "integer" (`argmax`, a conversion to integers).
+            "target" (a stop_gradient whose result no trained layer uses, but only the
+            loss), "step function" (rounding, the sign, a comparison: the derivative is
+            zero) or "integer" (`argmax`, a conversion to integers).
         where: File and line of what blocks the gradient, or of the last use; empty if
             there is none.
     """
@@ -28,6 +29,7 @@ def blocked(graph: Graph, params: Mapping[str, int], loss: int) -> dict[str, Blo
     needed = reach(graph.parents, [loss])
     reached = reach(graph.smooth, [loss])
     forward, smooth = reverse(graph.parents), reverse(graph.smooth)
+    weights = _weights(graph, forward, params.values(), reached)
     found = {}
     for name, vertex in params.items():
         if vertex in reached:
@@ -40,8 +42,22 @@ def blocked(graph: Graph, params: Mapping[str, int], loss: int) -> dict[str, Blo
         ends = {v for u in passed for v in forward[u] if v in needed - passed}
         # Earlier ones may be masks, such as that of a leaky ReLU.
         eqns = graph.equations[max(ends)]
-        found[name] = Blocked(_reason(eqns[0].primitive.name), source_line(eqns))
+        reason = _reason(eqns[0].primitive.name)
+        if reason == equations.STOPS and weights:
+            after = reach(forward, ends)
+            used = any(weights.intersection(graph.parents[v]) - after for v in after)
+            reason = reason if used else "target"
+        found[name] = Blocked(reason, source_line(eqns))
     return found
+
+
+def _weights(
+    graph: Graph, forward: list[list[int]], params: Iterable[int], reached: set[int]
+) -> set[int]:
+    """Return the vertices that depend on trained parameters, and on no data."""
+    params = set(params)
+    data = reach(forward, set(graph.inputs) - params)
+    return reach(forward, params & reached) - data
 
 
 def _reason(primitive: str) -> str:

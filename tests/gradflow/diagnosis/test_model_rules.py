@@ -56,6 +56,13 @@ def test_a_part_without_a_gradient_is_detached():
     assert verdict.number == 2
 
 
+def test_what_the_loss_leaves_out_has_the_line_of_its_last_use():
+    found = arrays({"a/kernel": ZERO, "b/kernel": -1.0})
+    found += records("blocked", {"a/kernel|unused|net.py:7": 0.0}, seeds=1)
+    verdict = one(verdicts(found))
+    assert "does not depend on it (last used at net.py:7)" in verdict.sentence
+
+
 def test_a_target_network_is_no_fault():
     found = arrays({"target/kernel": ZERO, "online/kernel": -1.0})
     found += records("blocked", {"target/kernel|target|net.py:7": 4.0}, seeds=1)

@@ -19,7 +19,7 @@ OTHER_CAUSE = (
 # By reason: why no gradient arrives, what to do, and where to read about it.
 CAUSES = {
     "unused": (
-        "the loss does not depend on {them}{place}",
+        "the loss does not depend on {them}{last}",
         "Call {them} in the forward pass and use the output in the loss, or remove "
         "{them}. Look for an output that is dropped, a head that the loss leaves out, "
         "and an index that names another layer.",
@@ -174,6 +174,7 @@ def _verdict(
     inner = [m for m in modules if m not in parts]
     they = "they" if len(parts) > 1 else "it"
     words = {"place": f" at {line}" if line else "", "they": they}
+    words["last"] = f" (last used at {line})" if line else ""
     words["them"] = "them" if len(parts) > 1 else "it"
     cause, remedy, reference = (text.format(**words) for text in CAUSES[reason])
     total = len(records.places(GRADIENT))

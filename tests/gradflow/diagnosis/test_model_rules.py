@@ -56,7 +56,6 @@ def test_a_part_without_a_gradient_is_detached():
     assert verdict.number == 2
 
 
-<<<<<<< HEAD
 def test_zeros_before_the_loss_is_reached_are_no_underflow():
     norms = {step: -2.0 * (19 - step) for step in range(20)} | {19: ZERO}
     state = lambda norms: [
@@ -71,13 +70,13 @@ def test_zeros_before_the_loss_is_reached_are_no_underflow():
     assert verdict.remedy.startswith("If the cell has no gates, use an LSTM or GRU")
     lost = verdicts(state(norms | {0: ZERO, 1: ZERO}))
     assert "At 2 of the steps it was too small" in one(lost).sentence
-=======
+
+
 def test_what_the_loss_leaves_out_has_the_line_of_its_last_use():
     found = arrays({"a/kernel": ZERO, "b/kernel": -1.0})
     found += records("blocked", {"a/kernel|unused|net.py:7": 0.0}, seeds=1)
     verdict = one(verdicts(found))
     assert "does not depend on it (last used at net.py:7)" in verdict.sentence
->>>>>>> b1
 
 
 def test_a_target_network_is_no_fault():

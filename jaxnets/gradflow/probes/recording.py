@@ -1,6 +1,7 @@
 """`make_probes`: the answers of all probes as records."""
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,10 @@ def make_probes(
         `nonfinite_origin`.
     """
     traced = trace_loss(loss, model, args, True)
-    forward = jax.jit(lambda arguments: forward_numbers(traced.jaxpr, arguments))
+    # JAX sorts a `dict` by its keys. The order of the forward pass says what is first.
+    forward = jax.jit(
+        lambda arguments: OrderedDict(forward_numbers(traced.jaxpr, arguments))
+    )
     calls = itertools.count()
     origins: list[Record] = []
 

@@ -204,3 +204,16 @@ def test_the_origin_of_nan_is_looked_for_in_the_seed_and_batch_that_have_it():
     assert second_seed.seed == 1 and "|log|" in second_seed.place
     (second_batch,) = origins(ones, 0 * ones)
     assert second_batch.seed == 0 and "|log|" in second_batch.place
+
+
+def test_activations_are_recorded_in_the_order_of_the_forward_pass():
+    class Named(nnx.Module):
+        def __init__(self, rngs):
+            self.z, self.a = (nnx.Linear(4, 4, rngs=rngs) for _ in range(2))
+
+        def __call__(self, x):
+            return nnx.relu(self.a(nnx.relu(self.z(x))))
+
+    records, _ = collect(loss, Named, [X], seeds=1)
+    places = [r.place for r in records if r.metric == "dead_share"]
+    assert places == ["z/relu", "a/relu"]

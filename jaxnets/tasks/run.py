@@ -10,9 +10,10 @@ from typing import Any
 from flax import nnx
 
 from jaxnets._version import __version__
-from jaxnets.gradflow import flow_records, measure_module
+from jaxnets.gradflow import flow_records, measure_module, verdicts
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.files import read_json, write_text
+from jaxnets.runs.folder import json_text
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.tasks.task import Prepared, Task
@@ -205,12 +206,14 @@ class _Measurements:
 def _write_summary(
     config: TrainConfig, prepared: Prepared, trained: Trained, folder: Path
 ) -> None:
+    found = verdicts(read_records(folder / RECORDS))
     summary = {
         "task": config.task,
         "step": trained.step,
         "metrics": {**trained.metrics, "floor_loss": prepared.floor},
         "params_sha256": trained.params_sha256,
         "skipped": trained.skipped,
+        "verdicts": [verdict._asdict() for verdict in found],
         "environment": environment(),
     }
-    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    write_text(folder / SUMMARY, json_text(summary))

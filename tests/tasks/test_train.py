@@ -37,6 +37,7 @@ def test_a_run_has_its_files(folder):
     assert (summary["task"], summary["step"]) == ("characters", 4)
     assert len(summary["params_sha256"]) == 64
     assert summary["metrics"]["validation_loss"] > 0
+    assert {verdict["study"] for verdict in summary["verdicts"]} == {"model"}
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 2, 3, 4, 4]
     config = TrainConfig.read(folder)

@@ -259,7 +259,7 @@ SIGNATURES = {
         "params_sha256(params)",
     ],
     "tasks": [
-        "Task(name, title, recipe, prepare)",
+        "Task(name, recipe, prepare)",
         "Prepared(make, loss, batch, evaluation, about, floor)",
         f"TrainConfig(task, recipe, data=None, devices=1, version={__version__!r})",
         "task_of(name)",

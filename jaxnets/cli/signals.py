@@ -64,9 +64,11 @@ class Signals:
     def finishing(self) -> Iterator[None]:
         """Mark a block that asks `received` now and then, and ends by itself."""
         self._interrupting = False
-        with self.saving():
-            yield
-        self._interrupting = True
+        try:
+            with self.saving():
+                yield
+        finally:
+            self._interrupting = True
 
     @property
     def received(self) -> bool:

@@ -1,7 +1,7 @@
 """What a run was asked for: the contents of its `config.json`."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -73,12 +73,21 @@ class ContrastConfig:
             >>> run.differences(ContrastConfig(("time",), "smoke", (0,), "digits"))
             '`seeds` is (0, 1) and not (0,)'
         """
-        ours, theirs = asdict(self), asdict(other)
-        return ", ".join(
-            f"`{name}` is {value!r} and not {theirs[name]!r}"
-            for name, value in ours.items()
-            if value != theirs[name]
-        )
+        return differences(asdict(self), asdict(other))
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return where two configurations differ; empty if nowhere.
+
+    Example:
+        >>> differences({"seed": 1, "steps": 5}, {"seed": 0, "steps": 5})
+        '`seed` is 1 and not 0'
+    """
+    return ", ".join(
+        f"`{name}` is {found.get(name)!r} and not {wanted.get(name)!r}"
+        for name in {**found, **wanted}
+        if found.get(name) != wanted.get(name)
+    )
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:

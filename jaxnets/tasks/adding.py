@@ -45,7 +45,6 @@ def _make(rngs) -> models.ManyToOne:
 
 TASK = Task(
     "adding",
-    "the sum of two marked numbers, 50 steps apart at most",
     Recipe(
         steps=1500,
         batch_size=64,

@@ -86,7 +86,6 @@ def _read(path: Path) -> str:
 
 TASK = Task(
     "characters",
-    "the next character of a text",
     Recipe(
         steps=1500,
         batch_size=32,

@@ -54,7 +54,6 @@ def _make(rngs, features: int, classes: int) -> models.ResNet:
 
 TASK = Task(
     "images",
-    "the class of an image",
     Recipe(
         steps=400,
         batch_size=64,

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxnets._version import __version__
 from jaxnets.gradflow import flow_records, measure_module, verdicts
 from jaxnets.runs.catalogue import TASKS
+from jaxnets.runs.configuration import differences
 from jaxnets.runs.files import read_json, write_text
 from jaxnets.runs.folder import json_text
 from jaxnets.runs.lock import run_lock
@@ -70,15 +71,6 @@ class TrainConfig:
                 f"{error}. Correct the file, or begin a new run."
             ) from error
 
-    def differences(self, other: "TrainConfig") -> str:
-        """Return how this differs from another; empty if it does not."""
-        ours, theirs = _flat(self), _flat(other)
-        return ", ".join(
-            f"`{name}` is {value!r} and not {theirs[name]!r}"
-            for name, value in ours.items()
-            if value != theirs[name]
-        )
-
 
 def _flat(config: TrainConfig) -> dict[str, Any]:
     values = dataclasses.asdict(config)
@@ -98,8 +90,8 @@ def task_of(name: str) -> Task:
         ValueError: If there is none.
 
     Example:
-        >>> task_of("adding").title
-        'the sum of two marked numbers, 50 steps apart at most'
+        >>> task_of("adding").recipe.optimizer
+        'adam'
     """
     if name not in TASKS:
         raise ValueError(f"`task` is {name!r}; wanted one of {', '.join(TASKS)}.")
@@ -177,10 +169,10 @@ def run_task(
 
 
 def _check_same(config: TrainConfig, folder: Path) -> None:
-    differences = config.differences(TrainConfig.read(folder))
-    if differences:
+    found = differences(_flat(config), _flat(TrainConfig.read(folder)))
+    if found:
         raise ValueError(
-            f"{folder} holds a run of another configuration: {differences}. Resume it "
+            f"{folder} holds a run of another configuration: {found}. Resume it "
             "as it began, with --resume and nothing else, or choose another --out."
         )
 

@@ -39,11 +39,10 @@ class Prepared(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One row of the catalogue.
+    """A task; what it learns stands in the catalogue, `jaxnets.runs.catalogue.TASKS`.
 
     Attributes:
         name: Its name on the command line.
-        title: What it learns, in a few words.
         recipe: How it is trained by default.
         prepare: `prepare(recipe, data)` loads its data; `data` is the user's file or
             folder, or None for what every installation has.
@@ -55,7 +54,6 @@ class Task(NamedTuple):
     """
 
     name: str
-    title: str
     recipe: Recipe
     prepare: Callable[[Recipe, Path | None], Prepared]
 

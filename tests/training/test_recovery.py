@@ -149,6 +149,9 @@ def test_a_batch_that_is_not_finite_ends_the_run_or_is_skipped(tmp_path, monkeyp
         run(tmp_path)
     found = run(tmp_path, skip_nonfinite=1)
     assert (found.step, found.skipped) == (RECIPE.steps, 1)
+    # What was skipped before is no reason to stop, without the option too.
+    longer = dataclasses.replace(RECIPE, steps=RECIPE.steps + 5)
+    assert run(tmp_path, longer).step == longer.steps
     assert np.isfinite(found.metrics["validation_loss"])
 
 

@@ -78,8 +78,9 @@ def make_advance(
         optimizer: Any Optax transform.
         average: Decay of the moving average of the weights; 0 keeps none.
         skip: Number of batches, over the whole run, whose loss or gradient may be not
-            finite. Such a batch changes nothing. The first one beyond ends the call,
-            and the progress is that before it.
+            finite. Such a batch changes nothing. The first one beyond, and beyond those
+            that the run has skipped already, ends the call; the progress is that before
+            it.
 
     Returns:
         `advance(progress, batches, count)`. The batches have a leading axis, at least
@@ -95,9 +96,11 @@ def make_advance(
             name: jnp.zeros((rows, *s.shape), s.dtype) for name, s in shapes.items()
         }
 
+        allowed = jnp.maximum(skip, progress.skipped)
+
         def going_on(carry) -> jax.Array:
             progress, number, _ = carry
-            return (number < count) & (progress.skipped <= skip)
+            return (number < count) & (progress.skipped <= allowed)
 
         def update(carry):
             progress, number, figures = carry
@@ -105,7 +108,7 @@ def make_advance(
             finite = jnp.isfinite(report.loss) & _all_finite(state.params)
             after = _averaged(progress, state, average)
             kept = progress._replace(skipped=progress.skipped + 1)
-            chosen = jax.lax.cond(finite, lambda: after, lambda: _passed(kept, skip))
+            chosen = jax.lax.cond(finite, lambda: after, lambda: _passed(kept, allowed))
             row = _figures(report)
             figures = {name: figures[name].at[number].set(row[name]) for name in row}
             return chosen, number + 1, figures
@@ -128,9 +131,9 @@ def _averaged(progress: Progress, state: TrainState, decay: float) -> Progress:
     return progress._replace(train=state, average=average)
 
 
-def _passed(progress: Progress, skip: int) -> Progress:
+def _passed(progress: Progress, allowed: jax.Array) -> Progress:
     """Count the step of a batch that is skipped, but not of one that ends the run."""
-    step = progress.train.step + (progress.skipped <= skip)
+    step = progress.train.step + (progress.skipped <= allowed)
     return progress._replace(train=progress.train._replace(step=step))
 
 

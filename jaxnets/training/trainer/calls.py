@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxnets.runs.configuration import differences
 from jaxnets.training.nonfinite import NonFinite, first_nonfinite
 from jaxnets.training.step import Loss, make_step, train_state
 from jaxnets.training.trainer.advance import (
@@ -103,15 +104,10 @@ class Calls:
         if found is None:
             return self._initial, {}
         metrics = found.about.pop("metrics", {})
-        differences = [
-            f"`{name}` is {about.get(name)!r} and was {found.about.get(name)!r}"
-            for name in {**found.about, **about}
-            if about.get(name) != found.about.get(name)
-        ]
-        if differences:
+        if changed := differences(about, found.about):
             raise ValueError(
-                f"The checkpoint of step {found.step} is of another run: "
-                f"{', '.join(differences)}. Undo the change, or begin a new run."
+                f"The checkpoint of step {found.step} is of another run: {changed}. "
+                "Undo the change, or begin a new run."
             )
         return found.state, metrics
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.training.trainer.manifest import (
+    MANIFEST,
     DamagedError,
     read_manifest,
     write_manifest,
@@ -77,7 +78,6 @@ class Checkpoints:
         self._say = say
         self._writing: tuple[int, Mapping[str, Any]] | None = None
         self._saver: Any = None
-        self._size = 0
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -209,7 +209,7 @@ class Checkpoints:
         for step in self.steps()[: -self._keep]:
             # Without its manifest a checkpoint that is removed half does not count.
             with contextlib.suppress(OSError):
-                (self._path(step) / "manifest.json").unlink()
+                (self._path(step) / MANIFEST).unlink()
             shutil.rmtree(self._path(step), ignore_errors=True)
 
 

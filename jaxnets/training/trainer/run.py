@@ -167,7 +167,7 @@ def params_sha256(params: Any) -> str:
         >>> import jax.numpy as jnp
         >>> from jaxnets.training import params_sha256
         >>> params_sha256({"w": jnp.zeros(2)})[:8]
-        '...'
+        '7dd73c60'
     """
     leaves = jax.tree.leaves_with_path(params)
     by_path = {

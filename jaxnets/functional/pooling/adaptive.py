@@ -45,14 +45,14 @@ def adaptive_max_pool(
     cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         output_shape: Number of windows: an int for the `x.ndim - 2` axes between batch
             and channels, or one int per spatial axis. It may be larger than the axis;
             None leaves the axis as it is.
 
     Returns:
-        Shape (*B, *output_shape, C), the dtype of `x`.
+        Shape `(*B, *output_shape, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` is complex, or `output_shape` has a wrong type.
@@ -96,12 +96,12 @@ def adaptive_avg_pool(
     16-bit floats are summed and divided in float32.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
-            floating-point numbers.
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real or
+            complex floating-point numbers.
         output_shape: As for `adaptive_max_pool`.
 
     Returns:
-        Shape (*B, *output_shape, C), the dtype of `x`.
+        Shape `(*B, *output_shape, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` holds integers or booleans, or `output_shape` has a wrong

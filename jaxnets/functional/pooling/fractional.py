@@ -50,17 +50,17 @@ def fractional_max_pool(
     cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         window_shape: Size k of the windows: an int, or one int per spatial axis.
         output_shape: Number m of windows: an int, or one int per spatial axis, at most
             `n - k + 1`. Where both are ints there are `x.ndim - 2` spatial axes.
         key: A JAX random key, from which the samples are drawn.
         samples: The samples, instead of `key`: floating-point numbers in [0, 1) of
-            shape (*B, C, number of spatial axes).
+            shape `(*B, C, number of spatial axes)`.
 
     Returns:
-        Shape (*B, *output_shape, C), the dtype of `x`.
+        Shape `(*B, *output_shape, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` is complex, `samples` does not hold floating-point numbers, or

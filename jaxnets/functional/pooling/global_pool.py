@@ -32,13 +32,13 @@ def global_max_pool(
     wins, as in `max_pool`; `jax.numpy.max` divides the cotangent among them.
 
     Args:
-        x: Shape (*B, *spatial, C). Real numbers, integers or booleans.
+        x: Shape `(*B, *spatial, C)`. Real numbers, integers or booleans.
         spatial_ndim: Number of spatial axes, which come before the channels. None is
             all axes except the first and the last.
         keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. If a
+        Shape `(*B, C)`, or `(*B, 1, ..., 1, C)` with `keepdims`; the dtype of `x`. If a
         spatial axis is empty, minus infinity or the smallest integer.
 
     Raises:
@@ -72,13 +72,13 @@ def global_avg_pool(
     all spatial axes. 16-bit floats are summed in float32.
 
     Args:
-        x: Shape (*B, *spatial, C). Real or complex floating-point numbers.
+        x: Shape `(*B, *spatial, C)`. Real or complex floating-point numbers.
         spatial_ndim: Number of spatial axes, which come before the channels. None is
             all axes except the first and the last.
         keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`. If a
+        Shape `(*B, C)`, or `(*B, 1, ..., 1, C)` with `keepdims`; the dtype of `x`. If a
         spatial axis is empty, 0.
 
     Raises:
@@ -114,14 +114,14 @@ def global_sum_pool(
     floats are summed in float32, integers of fewer than 32 bits in 32 bits.
 
     Args:
-        x: Shape (*B, *spatial, C). Any numbers, but no booleans.
+        x: Shape `(*B, *spatial, C)`. Any numbers, but no booleans.
         spatial_ndim: Number of spatial axes, which come before the channels. None is
             all axes except the first and the last.
         keepdims: Whether to keep the spatial axes, with size 1.
 
     Returns:
-        Shape (*B, C), or (*B, 1, ..., 1, C) with `keepdims`; the dtype of `x`, or int32
-        or uint32 if these are integers of fewer bits, as with `jax.numpy.sum`.
+        Shape `(*B, C)`, or `(*B, 1, ..., 1, C)` with `keepdims`; the dtype of `x`, or
+        int32 or uint32 if these are integers of fewer bits, as with `jax.numpy.sum`.
 
     Raises:
         TypeError: If `x` is boolean, or `spatial_ndim` is not an int.

@@ -50,7 +50,7 @@ def max_pool_with_indices(
     `y[b, i, c] = x[b].reshape(-1, C)[indices[b, i, c], c]`.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
@@ -61,11 +61,11 @@ def max_pool_with_indices(
         ceil_mode: Whether a last window may reach beyond the padding.
 
     Returns:
-        `(y, indices)`, both of shape (*B, *out, C). `y` has the dtype of `x`. `indices`
-        are int32: for each batch element and channel they count in the flattened
-        (row-major) spatial axes of `x`. Of equal maxima, and of several NaNs, it is the
-        index of the first in row-major order of the window; it is -1 for an empty
-        window.
+        `(y, indices)`, both of shape `(*B, *out, C)`. `y` has the dtype of `x`.
+        `indices` are int32: for each batch element and channel they count in the
+        flattened (row-major) spatial axes of `x`. Of equal maxima, and of several NaNs,
+        it is the index of the first in row-major order of the window; it is -1 for an
+        empty window.
 
     Raises:
         TypeError: If `x` is complex, or an option has a wrong type.
@@ -115,7 +115,7 @@ def max_unpool(
     Forward mode is the exact transpose of this, a sum over equal indices.
 
     Args:
-        y: Shape (*B, *out, C), any dtype.
+        y: Shape `(*B, *out, C)`, any dtype.
         indices: The shape of `y`, any integer dtype. For each batch element and channel
             an index counts in the flattened (row-major) spatial axes of the result. An
             element with index -1 is dropped.
@@ -123,7 +123,7 @@ def max_unpool(
             axes between batch and channels, or one int per axis.
 
     Returns:
-        Shape (*B, *spatial_shape, C), the dtype of `y`.
+        Shape `(*B, *spatial_shape, C)`, the dtype of `y`.
 
     Raises:
         TypeError: If `indices` does not hold integers, or `spatial_shape` is neither an

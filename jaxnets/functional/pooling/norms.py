@@ -55,7 +55,7 @@ def lp_pool(
     `p <= 1`, the second with `p < 2`); it is set to 0.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real
             floating-point numbers.
         window_shape: Size of the window.
         p: The exponent: any number greater than 0, also infinity. With `p < 1` the
@@ -68,7 +68,7 @@ def lp_pool(
         implementation: As for `sum_pool`; with `p = inf` as for `max_pool`.
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`.
+        Shape `(*B, *out, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` does not hold real floating-point numbers, or an option has a
@@ -132,7 +132,7 @@ def logsumexp_pool(
     gradient of zero.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real
             floating-point numbers. 16-bit floats are summed in float32.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
@@ -144,7 +144,7 @@ def logsumexp_pool(
         implementation: None or "shifts" (reduces slices of `x`, axis by axis).
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`.
+        Shape `(*B, *out, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` does not hold real floating-point numbers, or an option has a

@@ -44,7 +44,7 @@ def unfold(
     `einsum("...ic,icf->...f", unfold(x, window), kernel.reshape(-1, C, F))`.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Any dtype.
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Any dtype.
         window_shape: Size of the window: an int for the `x.ndim - 2` axes between batch
             and channels, or one int per spatial axis.
         strides: Distance between windows.
@@ -54,8 +54,8 @@ def unfold(
         window_dilation: Distance between the elements of a window.
 
     Returns:
-        Shape (*B, *out, K, C), the dtype of `x`. The K = prod(window_shape) elements of
-        each window are in row-major order.
+        Shape `(*B, *out, K, C)`, the dtype of `x`. The K = prod(window_shape) elements
+        of each window are in row-major order.
 
     Raises:
         TypeError: If an option has a wrong type.
@@ -110,7 +110,7 @@ def fold(
     Elements in the padding are dropped.
 
     Args:
-        patches: Shape (*B, *out, K, C), as `unfold` returns them, of numbers.
+        patches: Shape `(*B, *out, K, C)`, as `unfold` returns them, of numbers.
         spatial_shape: Sizes of the spatial axes of the result, one int each.
         window_shape: Size of the window: an int, or one int per spatial axis.
         strides: Distance between windows.
@@ -118,8 +118,8 @@ def fold(
         window_dilation: Distance between the elements of a window.
 
     Returns:
-        Shape (*B, *spatial_shape, C), the dtype of `patches`; int32 or uint32 if these
-        are integers of fewer bits. 16-bit floats are summed in float32.
+        Shape `(*B, *spatial_shape, C)`, the dtype of `patches`; int32 or uint32 if
+        these are integers of fewer bits. 16-bit floats are summed in float32.
 
     Raises:
         TypeError: If an option has a wrong type, or `patches` does not hold numbers.

@@ -70,7 +70,7 @@ def max_pool(
     gradient of zero.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real numbers,
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real numbers,
             integers or booleans.
         window_shape: Size of the window: an int for the axes between a first batch axis
             and the channels, or one int per spatial axis. With `(2, 2, 2)` an `x` of
@@ -88,7 +88,7 @@ def max_pool(
             `jaxnets.plan` says which one runs and why.
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`.
+        Shape `(*B, *out, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` is complex, or an option has a wrong type.
@@ -139,8 +139,8 @@ def sum_pool(
     sum of an empty window is 0.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Any numbers, but
-            no booleans.
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Any numbers,
+            but no booleans.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
         padding: Padding of the spatial axes.
@@ -153,8 +153,8 @@ def sum_pool(
             `jaxnets.plan` says which one runs and why.
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`; int32 or uint32 if these are integers of
-        fewer bits, as with `jax.numpy.sum`.
+        Shape `(*B, *out, C)`, the dtype of `x`; int32 or uint32 if these are integers
+        of fewer bits, as with `jax.numpy.sum`.
 
     Raises:
         TypeError: If `x` is boolean, or an option has a wrong type.
@@ -204,8 +204,8 @@ def avg_pool(
     0.
 
     Args:
-        x: Shape (*B, *spatial, C): batch axes, spatial axes, channels. Real or complex
-            floating-point numbers.
+        x: Shape `(*B, *spatial, C)`: batch axes, spatial axes, channels. Real or
+            complex floating-point numbers.
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
         padding: Padding of the spatial axes.
@@ -218,7 +218,7 @@ def avg_pool(
         implementation: As for `sum_pool`.
 
     Returns:
-        Shape (*B, *out, C), the dtype of `x`.
+        Shape `(*B, *out, C)`, the dtype of `x`.
 
     Raises:
         TypeError: If `x` holds integers or booleans, or an option has a wrong type.

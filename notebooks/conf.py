@@ -1,4 +1,4 @@
-"""Builds the site: `uv run --group docs sphinx-build -W notebooks notebooks/_build`.
+"""Builds the site: `uv run --group docs sphinx-build -W notebooks notebooks/_build/html`.
 
 It needs no network. Pages with code cells are executed; `jupyter_cache` keeps what they
 printed for as long as their code stays the same.
@@ -33,7 +33,6 @@ exclude_patterns = [
     "_build",
     "_templates",
     "examples",
-    "jupyter_execute",
     "**.ipynb_checkpoints",
 ]
 templates_path = ["_templates"]
@@ -82,9 +81,8 @@ class CommandHelp(Directive):
     def run(self) -> list[nodes.Node]:
         """Return the text as a literal block."""
         printed = io.StringIO()
-        with redirect_stdout(printed):
-            with suppress(SystemExit):
-                parse([*self.arguments, "--help"])
+        with redirect_stdout(printed), suppress(SystemExit):
+            parse([*self.arguments, "--help"])
         command = " ".join(["jaxnets", *self.arguments, "--help"])
         text = f"$ {command}\n{printed.getvalue()}"
         return [nodes.literal_block(text, text, language="text")]

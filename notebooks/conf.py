@@ -66,7 +66,11 @@ html_theme_options = {
     "home_page_in_toc": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    # The sidebar has the search field already.
+    "navbar_persistent": [],
 }
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 # The pages that are executed must not depend on the machine.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -94,7 +98,8 @@ SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Example|Source):")
 def write_code_for_sphinx(app, what, name, thing, options, lines: list[str]) -> None:
     """Mark code as Sphinx wants it.
 
-    It takes two backticks, and `::` before an indented block, such as an equation.
+    It takes two backticks, and a directive before an indented block, such as an
+    equation.
     """
     text = "\n".join(lines)
     # A letter may follow code only after an escaped space, as in the plural of a name.
@@ -105,7 +110,7 @@ def write_code_for_sphinx(app, what, name, thing, options, lines: list[str]) -> 
         if SECTION.match(line):
             break
         if line.startswith("    ") and before and not before.startswith("    "):
-            lines[number - 1] = "\n::\n"
+            lines[number - 1] = "\n.. code-block:: text\n"
         before = line or before
     lines[:] = "\n".join(lines).split("\n")
 
@@ -119,6 +124,17 @@ def leave_out_fields(app, what, name, thing, skip: bool, options) -> bool | None
     return True if isinstance(thing, FIELD) else None
 
 
+def name_default_functions(
+    app, what, name, thing, options, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write a default that is a function as its name, such as `tanh`."""
+    if signature is not None:
+        signature = re.sub(r"<PjitFunction of <function (\w+)>>", r"\1", signature)
+        signature = re.sub(r"<function (\w+)[^>]*>", r"\1", signature)
+        signature = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", signature)
+    return signature, returned
+
+
 FIELD = type(collections.namedtuple("Pair", "first second").first)
 
 
@@ -128,4 +144,5 @@ def setup(app: Sphinx) -> None:
     app.add_directive("command-help", CommandHelp)
     # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", write_code_for_sphinx, priority=400)
+    app.connect("autodoc-process-signature", name_default_functions)
     app.connect("autodoc-skip-member", leave_out_fields)

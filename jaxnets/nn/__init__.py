@@ -1,7 +1,9 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
 from jaxnets.nn import recurrent
-from jaxnets.nn.blocks import ConvBranch, PlainBlock, ResidualBlock, Stack, norm
+from jaxnets.nn.blocks.block import ConvBranch, PlainBlock, ResidualBlock
+from jaxnets.nn.blocks.parts import norm
+from jaxnets.nn.blocks.stack import Stack
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
 from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
 from jaxnets.nn.global_pool import Flatten, GlobalAvgPool, GlobalMaxPool, GlobalSumPool

@@ -197,9 +197,10 @@ SIGNATURES = {
         "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
-        "PlainBlock(in_features, out_features, **options)",
-        "ResidualBlock(in_features, out_features, *, strides=1, branch_scale=1.0, "
-        "**options)",
+        "Block(in_features, out_features, *, shortcut=True, strides=1, "
+        "branch_scale=1.0, learn_scale=False, scalar_biases=False, **options)",
+        "PlainBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
         "Stack(make_block, count, *, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "

@@ -1,7 +1,8 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
 from jaxnets.nn import recurrent
-from jaxnets.nn.blocks.block import ConvBranch, PlainBlock, ResidualBlock
+from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
+from jaxnets.nn.blocks.branch import ConvBranch
 from jaxnets.nn.blocks.parts import norm
 from jaxnets.nn.blocks.stack import Stack
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
@@ -30,6 +31,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "BatchNorm",
+    "Block",
     "CausalConv",
     "Conv",
     "ConvBranch",

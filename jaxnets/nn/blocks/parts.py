@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
-from jaxnets.arguments import as_switch
+from jaxnets.arguments import as_switch, check_callable
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.typing import ArrayLike
@@ -29,9 +29,23 @@ def norm(features: int, batch_norm: bool, *, rngs: nnx.Rngs) -> Callable:
         >>> nn.norm(2, False, rngs=nnx.Rngs(0))(jnp.array([3.0, 4.0]))
         Array([3., 4.], dtype=float32)
     """
-    if not as_switch(batch_norm, "batch_norm"):
+    return made_norm(norm_class(batch_norm), features, rngs)
+
+
+def norm_class(batch_norm: bool) -> type[BatchNorm] | None:
+    """Return what makes the normalisation, or None if `batch_norm` is False."""
+    return BatchNorm if as_switch(batch_norm, "batch_norm") else None
+
+
+def made_norm(make: Callable | None, features: int, rngs: nnx.Rngs) -> Callable:
+    """Return the layer that `make`, the switch `norm` of a block, makes."""
+    if make is None:
         return identity
-    return BatchNorm(features, rngs=rngs)
+    wanted = "None, or what makes a layer from `features` and `rngs`: `nn.BatchNorm`"
+    check_callable("norm", make, wanted)
+    layer = make(features, rngs=rngs)
+    check_callable("norm", layer, wanted)
+    return layer
 
 
 def relu(x: ArrayLike) -> jax.Array:

@@ -201,6 +201,7 @@ SIGNATURES = {
         "branch_scale=1.0, learn_scale=False, scalar_biases=False, **options)",
         "PlainBlock(in_features, out_features, *, batch_norm=True, **options)",
         "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "block_options(method, count)",
         "Stack(make_block, count, *, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "

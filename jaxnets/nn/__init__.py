@@ -3,6 +3,7 @@
 from jaxnets.nn import recurrent
 from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
 from jaxnets.nn.blocks.branch import ConvBranch
+from jaxnets.nn.blocks.methods import block_options
 from jaxnets.nn.blocks.parts import norm
 from jaxnets.nn.blocks.stack import Stack
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
@@ -52,6 +53,7 @@ __all__ = [
     "SeparableConv",
     "Stack",
     "SumPool",
+    "block_options",
     "norm",
 ]
 # The layer of every recurrent cell.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
-from jaxnets.arguments import as_switch, check_callable
+from jaxnets.arguments import as_switch, check_callable, described
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.nn.normalization import BatchNorm
 from jaxnets.typing import ArrayLike
@@ -44,7 +44,8 @@ def made_norm(make: Callable | None, features: int, rngs: nnx.Rngs) -> Callable:
     wanted = "None, or what makes a layer from `features` and `rngs`: `nn.BatchNorm`"
     check_callable("norm", make, wanted)
     layer = make(features, rngs=rngs)
-    check_callable("norm", layer, wanted)
+    if not callable(layer):
+        raise TypeError(f"`norm` makes a layer {described(layer)}; wanted {wanted}.")
     return layer
 
 

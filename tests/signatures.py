@@ -202,7 +202,8 @@ SIGNATURES = {
         "PlainBlock(in_features, out_features, *, batch_norm=True, **options)",
         "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
         "block_options(method, count)",
-        "Stack(make_block, count, *, rngs)",
+        "ReversibleBlock(features, **options)",
+        "Stack(make_block, count, *, checkpoint=None, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "
         "epsilon=1e-05, dtype=None, param_dtype=float32, use_bias=True, "

@@ -5,6 +5,7 @@ from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
 from jaxnets.nn.blocks.branch import ConvBranch
 from jaxnets.nn.blocks.methods import block_options
 from jaxnets.nn.blocks.parts import norm
+from jaxnets.nn.blocks.reversible import ReversibleBlock
 from jaxnets.nn.blocks.stack import Stack
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
 from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
@@ -50,6 +51,7 @@ __all__ = [
     "MaxUnpool",
     "PlainBlock",
     "ResidualBlock",
+    "ReversibleBlock",
     "SeparableConv",
     "Stack",
     "SumPool",

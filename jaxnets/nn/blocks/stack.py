@@ -7,7 +7,14 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxnets.arguments import as_array, as_count, described
+from jaxnets.arguments import as_array, as_count, described, int_or_none
+from jaxnets.functional.recurrence.time.options import segment_length
+from jaxnets.nn.blocks.recomputation import (
+    Binomial,
+    Inverse,
+    scan_in_segments,
+    scan_recomputed,
+)
 from jaxnets.nn.inputs import check_preserved
 from jaxnets.nn.module import CompiledModule
 from jaxnets.nn.options import stream
@@ -17,6 +24,11 @@ from jaxnets.typing import ArrayLike
 # A loop copies the residuals of every step into arrays of all steps; a short stack is
 # unrolled to avoid that.
 _MAX_UNROLLED = 4
+_CHECKPOINTS = 'None, "sqrt", an int, ("binomial", snapshots) or "inverse"'
+_NO_FORWARD_MODE = (
+    '`nn.Stack` has no forward mode with this `checkpoint`; wanted None, "sqrt" or '
+    "the number of blocks of a segment, or reverse mode: `jax.grad`."
+)
 
 
 class Stack(CompiledModule):
@@ -24,20 +36,40 @@ class Stack(CompiledModule):
 
     A stack of up to four blocks is unrolled, which avoids copying the residuals of
     every block into stacked arrays. In both cases taps inside the blocks get an axis
-    `(layers,)`.
+    `(layers,)`. With segments the axes are `(segments, layers)`, and if the last
+    segment is shorter, its taps have names with the prefix `rest/`.
+
+    By default the residuals of all L blocks are stored for the backward pass. The other
+    choices of `checkpoint` compute blocks a second time, which leaves values and
+    gradients as they are:
+
+    - an int k stores the states between segments of k blocks and the residuals of one
+      segment, and computes each block once more; "sqrt" is k = sqrt(L), which needs
+      O(sqrt(L)) memory (Chen et al. 2016);
+    - `("binomial", c)` stores c states and computes each block at most r + 1 times more
+      for the least r with `binomial(c + r, c) >= L`: with c = 10 at most 5 times for
+      1,001 blocks (Griewank and Walther 2000);
+    - "inverse" stores the last state and computes the others by the method
+      `inverse(y)` of the blocks, which `jaxnets.nn.ReversibleBlock` has (Gomez et al.
+      2017). Rounding errors grow with depth: compare `x` with `invert(stack(x))`.
+
+    The last two have no forward mode, and a gradient only of first order.
 
     Args:
         make_block: Function that makes one block from an `nnx.Rngs`.
-        count: Number of blocks, at least 1.
+        count: L, number of blocks, at least 1.
+        checkpoint: None, "sqrt", an int, `("binomial", c)` or "inverse".
         rngs: Source of randomness; its `params` stream is split between the blocks.
 
     Attributes:
         blocks: One block whose parameters have a leading axis of length `count`.
 
     Raises:
-        TypeError: If `count` is not an int, or `make_block` does not make a module.
-        ValueError: If `count` is below 1; in a call, if a block changes the shape or
-            the dtype of its input.
+        TypeError: If `count` is not an int, `make_block` does not make a module,
+            `checkpoint` has a wrong type, or it is "inverse" and a block has no such
+            method; in forward mode with one of the last two choices.
+        ValueError: If `count` is below 1 or `checkpoint` is not one of the choices; in
+            a call, if a block changes the shape or the dtype of its input.
 
     Example:
         >>> import jax.numpy as jnp
@@ -49,6 +81,10 @@ class Stack(CompiledModule):
         (3, 3, 3, 4, 4)
         >>> stack(jnp.ones((2, 8, 8, 4))).shape
         (2, 8, 8, 4)
+
+    Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"; Griewank
+    and Walther 2000, "Algorithm 799: Revolve"; Gomez et al. 2017, "The Reversible
+    Residual Network: Backpropagation Without Storing Activations".
     """
 
     def __init__(
@@ -56,9 +92,11 @@ class Stack(CompiledModule):
         make_block: Callable[[nnx.Rngs], nnx.Module],
         count: int,
         *,
+        checkpoint: int | str | tuple[str, int] | None = None,
         rngs: nnx.Rngs,
     ):
         count = as_count(count, "count", meaning="the number of blocks")
+        self.checkpoint = parse_checkpoint(checkpoint, count)
         if not callable(make_block) or isinstance(make_block, nnx.Module):
             raise TypeError(
                 f"`make_block` is {described(make_block)}; wanted a function that "
@@ -85,6 +123,8 @@ class Stack(CompiledModule):
                 if sharding:
                     variable.set_metadata(out_sharding=(None, *sharding))
         self.count = count
+        if self.checkpoint == "inverse":
+            self._check_inverse()
 
     def __call__(
         self, x: Float[ArrayLike, "*shape"], *block_arguments
@@ -104,7 +144,65 @@ class Stack(CompiledModule):
             check_preserved(x, y)
             return y, nnx.split(block, nnx.Param, ...)[2]
 
-        short = self.count <= _MAX_UNROLLED
-        y, rest = jax.lax.scan(apply, x, (params, rest), unroll=short)
+        def invert(y, states):
+            return nnx.merge(definition, *states).inverse(y, *block_arguments)
+
+        states = params, rest
+        if self.checkpoint is None:
+            short = self.count <= _MAX_UNROLLED
+            y, rest = jax.lax.scan(apply, x, states, unroll=short)
+        elif isinstance(self.checkpoint, int):
+            y, rest = scan_in_segments(apply, x, states, self.checkpoint)
+        else:
+            inverse = self.checkpoint == "inverse"
+            recovery = (
+                Inverse(invert)
+                if inverse
+                else Binomial.of(self.count, self.checkpoint[1])
+            )
+            y, rest = scan_recomputed(apply, x, states, recovery, _NO_FORWARD_MODE)
         nnx.update(self.blocks, rest)
         return y
+
+    def invert(
+        self, y: Float[ArrayLike, "*shape"], *block_arguments
+    ) -> Float[Array, "*shape"]:
+        """Return the `x` whose output is `y`; the blocks need a method `inverse`.
+
+        Args:
+            y: Output of the last block.
+            *block_arguments: Further arguments, passed to the inverse of every block.
+
+        Raises:
+            TypeError: If the blocks have no method `inverse`.
+        """
+        self._check_inverse()
+        definition, states = nnx.split(self.blocks)
+
+        def step(y, state):
+            return nnx.merge(definition, state).inverse(y, *block_arguments), None
+
+        return jax.lax.scan(step, as_array(y, "y"), states, reverse=True)[0]
+
+    def _check_inverse(self) -> None:
+        if not callable(getattr(self.blocks, "inverse", None)):
+            raise TypeError(
+                f"`make_block` makes a `{type(self.blocks).__name__}`, which has no "
+                "method `inverse`; wanted one, such as `nn.ReversibleBlock`."
+            )
+
+
+def parse_checkpoint(checkpoint: Any, count: int) -> int | tuple[str, int] | str | None:
+    """Return the option in one form: the length of segments in place of "sqrt"."""
+    if isinstance(checkpoint, tuple | list) and len(checkpoint) == 2:
+        kind, snapshots = checkpoint
+        if kind == "binomial":
+            meaning = "the stored states of a binomial `checkpoint`"
+            return kind, min(as_count(snapshots, "snapshots", meaning=meaning), count)
+    if checkpoint is None or checkpoint == "inverse":
+        return checkpoint
+    if not isinstance(checkpoint, str) and int_or_none(checkpoint) is None:
+        raise TypeError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
+    if isinstance(checkpoint, str) and checkpoint != "sqrt":
+        raise ValueError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
+    return min(segment_length(checkpoint, count, "blocks"), count)

@@ -203,6 +203,8 @@ SIGNATURES = {
         "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
         "block_options(method, count)",
         "ReversibleBlock(features, **options)",
+        "HyperBlock(features, *, streams=4, constrained=True, **options)",
+        "composite_gain(stack, x)",
         "Stack(make_block, count, *, checkpoint=None, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "

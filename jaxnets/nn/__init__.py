@@ -3,6 +3,7 @@
 from jaxnets.nn import recurrent
 from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
 from jaxnets.nn.blocks.branch import ConvBranch
+from jaxnets.nn.blocks.hyper import HyperBlock, composite_gain
 from jaxnets.nn.blocks.methods import block_options
 from jaxnets.nn.blocks.parts import norm
 from jaxnets.nn.blocks.reversible import ReversibleBlock
@@ -44,6 +45,7 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GlobalSumPool",
+    "HyperBlock",
     "LogSumExpPool",
     "LpPool",
     "MaxPool",
@@ -56,6 +58,7 @@ __all__ = [
     "Stack",
     "SumPool",
     "block_options",
+    "composite_gain",
     "norm",
 ]
 # The layer of every recurrent cell.

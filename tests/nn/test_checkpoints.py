@@ -28,7 +28,7 @@ CHOICES = {
 @functools.cache
 def program(checkpoint):
     """The gradients, the statistics and the output of a stack, and its memory."""
-    make = lambda rngs: nn.ReversibleBlock(4, layers=1, order="pre", rngs=rngs)
+    make = lambda rngs: nn.ReversibleBlock(4, layers=1, rngs=rngs)
     stack = nn.Stack(make, COUNT, checkpoint=checkpoint, rngs=nnx.Rngs(0))
     definition, params, rest = nnx.split(stack, nnx.Param, ...)
 

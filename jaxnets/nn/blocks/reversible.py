@@ -25,8 +25,8 @@ class ReversibleBlock(CompiledModule):
     Args:
         features: C, an even number of channels.
         **options: Switches of the branches, as of `jaxnets.nn.Block`: `layers`,
-            `order`, `norm`, `activation`, `scalar_biases`, `kernel_init`,
-            `last_kernel_init`, `bias_init` and `rngs`.
+            `norm`, `activation`, `scalar_biases`, `kernel_init`, `last_kernel_init`,
+            `bias_init`, `rngs`, and `order`, which is "pre" here by default.
 
     Attributes:
         first: F, with C / 2 channels.
@@ -40,7 +40,7 @@ class ReversibleBlock(CompiledModule):
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxnets import nn
-        >>> make = lambda rngs: nn.ReversibleBlock(4, order="pre", rngs=rngs)
+        >>> make = lambda rngs: nn.ReversibleBlock(4, rngs=rngs)
         >>> stack = nn.Stack(make, 20, checkpoint="inverse", rngs=nnx.Rngs(0))
         >>> x = jnp.ones((2, 8, 8, 4))
         >>> bool(jnp.allclose(stack.invert(stack(x)), x, atol=1e-3))
@@ -59,6 +59,7 @@ class ReversibleBlock(CompiledModule):
                 "has half of the channels."
             )
         self.features = features
+        options = {"order": "pre"} | options
         self.first = Branch(half, half, **options)
         self.second = Branch(half, half, **options)
 

@@ -94,6 +94,7 @@ SIGNATURES = {
         "lyapunov_spectrum(step, state, xs, *, count)",
         "branch(residual, branch_scale)",
         "effective_path_length(input_gradient)",
+        "lesion_profile(loss, blocks, *, batch_size=None)",
         "gradient_correlation(gradients)",
         "gate_timescales(gate)",
         "saturation(activations, kind)",

@@ -2,8 +2,10 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
 from jaxnets.arguments import as_switch
 from jaxnets.functional.shared.barriers import computed_once
@@ -133,19 +135,42 @@ class Block(CompiledModule):
         """
         x = as_images(x, self.branch.in_features)
         y = self.branch(x)
-        if not self.shortcut:
-            y = branch(y, gradient_scale)
+        if self.shortcut:
+            y = self._carried(x) + branch(self.branch_scale * y, gradient_scale)
         else:
-            shortcut = x[:, :: self.strides, :: self.strides]
-            if self.padded_features:
-                widths = ((0, 0), (0, 0), (0, 0), (0, self.padded_features))
-                shortcut = jnp.pad(shortcut, widths)
-            y = shortcut + branch(self.branch_scale * y, gradient_scale)
+            y = branch(y, gradient_scale)
         if self.shift is not None:
             y = y + self.shift
         if self.branch.order == "post":
             y = computed_once(self.branch.activation(y))
         return tap(y, "block")
+
+    def contribution(self, x: Features) -> Float[Array, ""]:
+        """Return `|s F(x)| / |shortcut(x)|`, by the norms over all elements.
+
+        Args:
+            x: Feature maps.
+
+        Raises:
+            TypeError: If the block has no shortcut.
+        """
+        if not self.shortcut:
+            raise TypeError(
+                "The block has no shortcut, to which the branch could be compared; "
+                "wanted a block with `shortcut=True`."
+            )
+        x = as_images(x, self.branch.in_features)
+        added = self.branch_scale * self.branch(x)
+        return jnp.linalg.norm(added.ravel()) / jnp.linalg.norm(
+            self._carried(x).ravel()
+        )
+
+    def _carried(self, x: jax.Array) -> jax.Array:
+        """Return what the shortcut carries."""
+        x = x[:, :: self.strides, :: self.strides]
+        if not self.padded_features:
+            return x
+        return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, self.padded_features)))
 
 
 class PlainBlock(Block):

@@ -103,11 +103,20 @@ class HyperBlock(CompiledModule):
         self, x: Streams
     ) -> Float[Array, "batch height width streams channels"]:
         """Map `x (B, height, width, n, C)` to an array of the same shape."""
+        carried, added = self._terms(x)
+        return tap(carried + added, "block")
+
+    def contribution(self, x: Streams) -> Float[Array, ""]:
+        """Return `|p F(q x)| / |R x|`, by the norms over all elements."""
+        carried, added = self._terms(x)
+        return jnp.linalg.norm(added.ravel()) / jnp.linalg.norm(carried.ravel())
+
+    def _terms(self, x: Any) -> tuple[jax.Array, jax.Array]:
+        """Return R x and p F(q x)."""
         x = self._streams(x)
         read, write, mixing = self._maps(x)
         y = self.branch(jnp.einsum("...n,...nc->...c", read, x))
-        y = mixing @ x + write[..., None] * y[..., None, :]
-        return tap(y, "block")
+        return mixing @ x, write[..., None] * y[..., None, :]
 
     def mixing(self, x: Streams) -> Float[Array, "batch height width streams streams"]:
         """Return R at every position of `x (B, height, width, n, C)`."""
@@ -188,19 +197,17 @@ def composite_gain(
             f"`stack` has blocks of type `{type(stack.blocks).__name__}`; wanted a "
             "`Stack` of `HyperBlock`s."
         )
-    definition, states = nnx.split(stack.blocks)
 
-    def step(carry, state):
+    def step(block, carry):
         x, product = carry
-        block = nnx.merge(definition, state)
         product = block.mixing(x) @ product
-        rows, columns = (jnp.max(jnp.sum(jnp.abs(product), axis)) for axis in (-1, -2))
-        return (block(x), product), (rows, columns)
+        sums = [jnp.max(jnp.sum(jnp.abs(product), axis)) for axis in (-1, -2)]
+        return (block(x), product), tuple(sums)
 
     x = as_array(x, "x")
     n = x.shape[-2]
     start = jnp.broadcast_to(jnp.eye(n, dtype=x.dtype), (*x.shape[:-2], n, n))
-    return jax.lax.scan(step, (x, start), states)[1]
+    return stack.over_blocks(step, (x, start))[1]
 
 
 def _normalised(x: jax.Array) -> jax.Array:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxnets.arguments import as_array, as_count, described, int_or_none
 from jaxnets.functional.recurrence.time.options import segment_length
@@ -124,45 +125,96 @@ class Stack(CompiledModule):
                     variable.set_metadata(out_sharding=(None, *sharding))
         self.count = count
         if self.checkpoint == "inverse":
-            self._check_inverse()
+            self._check_method("inverse", "nn.ReversibleBlock")
 
     def __call__(
-        self, x: Float[ArrayLike, "*shape"], *block_arguments
+        self,
+        x: Float[ArrayLike, "*shape"],
+        *block_arguments,
+        skipped: Bool[ArrayLike, " layers"] | None = None,
     ) -> Float[Array, "*shape"]:
         """Apply the blocks to `x` one after the other; each preserves its shape.
 
         Args:
             x: Input of the first block.
             *block_arguments: Further arguments, passed to every block.
+            skipped: For each block whether it is left out, so that the next block reads
+                its input, `(L,)`; None leaves out none. The choice may be traced: see
+                `jaxnets.gradflow.lesion_profile`.
         """
         x = as_array(x, "x")
+        if skipped is not None:
+            skipped = as_array(skipped, "skipped")
+            if skipped.shape != (self.count,) or skipped.dtype != jnp.bool_:
+                raise ValueError(
+                    f"`skipped` has shape {skipped.shape} and dtype {skipped.dtype}; "
+                    f"wanted a boolean for each of the {self.count} blocks."
+                )
         definition, params, rest = nnx.split(self.blocks, nnx.Param, ...)
 
         def apply(x, states):
-            block = nnx.merge(definition, *states)
+            params, rest, skip = states
+            block = nnx.merge(definition, params, rest)
             y = block(x, *block_arguments)
             check_preserved(x, y)
+            y = y if skip is None else jnp.where(skip, x, y)
             return y, nnx.split(block, nnx.Param, ...)[2]
 
         def invert(y, states):
-            return nnx.merge(definition, *states).inverse(y, *block_arguments)
+            return nnx.merge(definition, *states[:2]).inverse(y, *block_arguments)
 
-        states = params, rest
+        states = params, rest, skipped
         if self.checkpoint is None:
             short = self.count <= _MAX_UNROLLED
             y, rest = jax.lax.scan(apply, x, states, unroll=short)
         elif isinstance(self.checkpoint, int):
             y, rest = scan_in_segments(apply, x, states, self.checkpoint)
         else:
-            inverse = self.checkpoint == "inverse"
             recovery = (
                 Inverse(invert)
-                if inverse
+                if self.checkpoint == "inverse"
                 else Binomial.of(self.count, self.checkpoint[1])
             )
             y, rest = scan_recomputed(apply, x, states, recovery, _NO_FORWARD_MODE)
         nnx.update(self.blocks, rest)
         return y
+
+    def over_blocks(
+        self, step: Callable[[Any, Any], Any], carry: Any, *, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """Scan a function over the blocks, which are not changed.
+
+        Args:
+            step: `step(block, carry) -> (carry, out)`.
+            carry: The first carry.
+            reverse: Whether to begin with the last block.
+
+        Returns:
+            The last carry, and the `out` of all blocks with a first axis `(L,)`.
+        """
+        definition, states = nnx.split(self.blocks)
+        own = lambda carry, state: step(nnx.merge(definition, state), carry)
+        return jax.lax.scan(own, carry, states, reverse=reverse)
+
+    def contributions(
+        self, x: Float[ArrayLike, "*shape"], *block_arguments
+    ) -> Float[Array, " layers"]:
+        """Return how much each block adds to what its shortcut carries.
+
+        It is `|F(x)| / |x|`, the method `contribution` of every block at its own input.
+        Blocks whose contribution is small have little to do, such as the last blocks of
+        a deep network with pre-activation.
+
+        Args:
+            x: Input of the first block.
+            *block_arguments: Further arguments, passed to every block.
+
+        Raises:
+            TypeError: If the blocks have no such method, or no shortcut.
+        """
+        self._check_method("contribution", "nn.Block")
+        step = lambda block, x: (block(x, *block_arguments), block.contribution(x))
+        return self.over_blocks(step, as_array(x, "x"))[1]
 
     def invert(
         self, y: Float[ArrayLike, "*shape"], *block_arguments
@@ -176,19 +228,15 @@ class Stack(CompiledModule):
         Raises:
             TypeError: If the blocks have no method `inverse`.
         """
-        self._check_inverse()
-        definition, states = nnx.split(self.blocks)
+        self._check_method("inverse", "nn.ReversibleBlock")
+        step = lambda block, y: (block.inverse(y, *block_arguments), None)
+        return self.over_blocks(step, as_array(y, "y"), reverse=True)[0]
 
-        def step(y, state):
-            return nnx.merge(definition, state).inverse(y, *block_arguments), None
-
-        return jax.lax.scan(step, as_array(y, "y"), states, reverse=True)[0]
-
-    def _check_inverse(self) -> None:
-        if not callable(getattr(self.blocks, "inverse", None)):
+    def _check_method(self, name: str, example: str) -> None:
+        if not callable(getattr(self.blocks, name, None)):
             raise TypeError(
                 f"`make_block` makes a `{type(self.blocks).__name__}`, which has no "
-                "method `inverse`; wanted one, such as `nn.ReversibleBlock`."
+                f"method `{name}`; wanted one, such as `{example}`."
             )
 
 

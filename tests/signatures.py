@@ -62,6 +62,10 @@ SIGNATURES = {
         f"conv_lstm(params, x, state=None, *, {GATED}, {SCAN})",
         *(signature for family in EVERY for signature in family.functions),
         "crelu(x)",
+        "ShapedActivation(activation, input_scale=1.0, input_shift=0.0, "
+        "output_scale=1.0, output_shift=0.0)",
+        "dks(activation, depth, *, slope=1.5)",
+        "tat_leaky_relu(depth, *, correlation=0.9)",
         "delta_orthogonal_init(gain=1.0)",
         "looks_linear_init(init=None)",
         "uniform_init(hidden)",

@@ -31,10 +31,16 @@ from jaxnets.functional.recurrence.initializers import (
     identity_init,
     uniform_init,
 )
+from jaxnets.functional.shaped_activations import (
+    ShapedActivation,
+    dks,
+    tat_leaky_relu,
+)
 
 
 __all__ = [
     "LayerNormParams",
+    "ShapedActivation",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "avg_pool",
@@ -47,6 +53,7 @@ __all__ = [
     "crelu",
     "delta_orthogonal_init",
     "depthwise_conv",
+    "dks",
     "fold",
     "fractional_max_pool",
     "global_avg_pool",
@@ -62,6 +69,7 @@ __all__ = [
     "recur",
     "separable_conv",
     "sum_pool",
+    "tat_leaky_relu",
     "unfold",
     "uniform_init",
 ]

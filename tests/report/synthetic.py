@@ -67,8 +67,8 @@ def depth_records(seeds, rng):
         correlation = depth**-0.5 if residual else 2.0 ** (-depth / 4)
         rows.append((0, "gradient_correlation", None, correlation))
         rows.append((0, "path_length", None, depth / (5 if residual else 1)))
-        for block in range((depth - 2) // 2):
-            lesion = rng.exponential(0.05 if residual else 2.0)
+        for block in range(7):
+            lesion = (0.05 if residual else 2.0) * (1 + block % 3)
             rows.append((STEPS[-1], "lesion", block, lesion))
             if residual:
                 rows.append((STEPS[-1], "block_contribution", block, depth**-0.5))

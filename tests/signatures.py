@@ -61,6 +61,13 @@ SIGNATURES = {
         f"{INIT}, dtype=float32)",
         f"conv_lstm(params, x, state=None, *, {GATED}, {SCAN})",
         *(signature for family in EVERY for signature in family.functions),
+        "crelu(x)",
+        "ShapedActivation(activation, input_scale=1.0, input_shift=0.0, "
+        "output_scale=1.0, output_shift=0.0)",
+        "dks(activation, depth, *, slope=1.5)",
+        "tat_leaky_relu(depth, *, correlation=0.9)",
+        "delta_orthogonal_init(gain=1.0)",
+        "looks_linear_init(init=None)",
         "uniform_init(hidden)",
         "identity_init(scale=1.0)",
         "chrono_bias(key, hidden, longest, *, dtype=float32)",
@@ -91,6 +98,7 @@ SIGNATURES = {
         "lyapunov_spectrum(step, state, xs, *, count)",
         "branch(residual, branch_scale)",
         "effective_path_length(input_gradient)",
+        "lesion_profile(loss, blocks, *, batch_size=None)",
         "gradient_correlation(gradients)",
         "gate_timescales(gate)",
         "saturation(activations, kind)",
@@ -194,10 +202,15 @@ SIGNATURES = {
         "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
-        "PlainBlock(in_features, out_features, **options)",
-        "ResidualBlock(in_features, out_features, *, strides=1, branch_scale=1.0, "
-        "**options)",
-        "Stack(make_block, count, *, rngs)",
+        "Block(in_features, out_features, *, shortcut=True, strides=1, "
+        "branch_scale=1.0, learn_scale=False, scalar_biases=False, **options)",
+        "PlainBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "block_options(method, count)",
+        "ReversibleBlock(features, **options)",
+        "HyperBlock(features, *, streams=4, constrained=True, **options)",
+        "composite_gain(stack, x)",
+        "Stack(make_block, count, *, checkpoint=None, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "
         "epsilon=1e-05, dtype=None, param_dtype=float32, use_bias=True, "

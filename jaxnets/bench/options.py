@@ -8,13 +8,15 @@ from typing import Literal, get_args
 from jaxnets.runs.files import DEVICES
 
 
-Suite = Literal["ops", "recurrent", "training", "gradflow"]
+Suite = Literal["ops", "recurrent", "training", "gradflow", "stack"]
 DType = Literal["float32", "bfloat16", "float16"]
 ChipName = Literal["v4", "v5e", "v5p", "v6e", "7x", "h200"]
 SUITES: tuple[str, ...] = get_args(Suite)
 DTYPES: tuple[str, ...] = get_args(DType)
 CHIP_NAMES: tuple[str, ...] = get_args(ChipName)
 PEERS = ("flax", "torch")
+# The suites that compare this library with itself.
+ALONE = ("gradflow", "stack")
 # The rounds, and the least seconds of a sample, that `--quick` asks for.
 QUICK = (3, 0.005)
 # The largest values that make sense: more rounds say nothing new, and the arrays of a
@@ -27,8 +29,8 @@ class Options:
     """What to time, which peers to compare with, and where to write the results.
 
     Attributes:
-        suite: What to time: single operations, recurrences, a training step, or what
-            measuring gradient flow adds to one; ops by default.
+        suite: What to time: single operations, recurrences, a training step, what
+            measuring gradient flow adds to one, or stacks of blocks; ops by default.
         rows: Time only the rows whose name or group contains this text, which may have
             shell wildcards; commas separate several texts.
         rounds: How many rounds to take the median of; 7 by default.
@@ -127,15 +129,15 @@ class Options:
 
     def _check_networks(self) -> None:
         """Check the options that the suites of whole networks do not support."""
-        networks = self.suite in ("training", "gradflow")
+        networks = self.suite in ("training", *ALONE)
         if networks and self.dtype not in (None, "float32"):
             raise ValueError(
                 f"--dtype is {self.dtype}; wanted float32, the only number type of "
                 f"the networks in the {self.suite} suite."
             )
-        if self.suite == "gradflow" and self.peers is not None:
+        if self.suite in ALONE and self.peers is not None:
             raise ValueError(
-                f"--peers is {self.peers!r}; wanted none: the gradflow suite times "
+                f"--peers is {self.peers!r}; wanted none: the {self.suite} suite times "
                 "this library alone."
             )
 
@@ -143,10 +145,10 @@ class Options:
         """Check the options that have no meaning where nothing is timed."""
         if self.compile_for is None:
             return
-        if self.suite == "gradflow":
+        if self.suite in ALONE:
             raise ValueError(
                 "--compile-for is for the suites ops, recurrent and training; the "
-                "suite is gradflow, which compares times."
+                f"suite is {self.suite}, which compares times."
             )
         if self.peers not in (None, "flax"):
             raise ValueError(

@@ -10,7 +10,7 @@ from jaxnets.bench import tables
 from jaxnets.bench.compiled.runs import compile_suite
 from jaxnets.bench.grid import Row, chosen_rows
 from jaxnets.bench.measurement import summaries
-from jaxnets.bench.options import PEERS, Options
+from jaxnets.bench.options import ALONE, PEERS, Options
 from jaxnets.bench.pytorch.process import PeerError, TorchProcess, find_python
 from jaxnets.bench.record import BenchmarkRecord, write_files
 from jaxnets.bench.suites import CASES
@@ -56,7 +56,7 @@ def run(options: Options) -> None:
         return
     # This raises an error if JAX has none, before anything is started.
     devices()
-    default = () if options.suite == "gradflow" else PEERS
+    default = () if options.suite in ALONE else PEERS
     peers = options.named_peers or default
     with contextlib.ExitStack() as stack:
         torch = None

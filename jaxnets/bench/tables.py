@@ -10,7 +10,9 @@ from jaxnets.runs.files import printable
 
 LEGENDS = {
     "gradflow": "A ratio is the time of training steps that measure over that of the "
-    "same steps that do not, in the same round: median (range)."
+    "same steps that do not, in the same round: median (range).",
+    "stack": "A ratio is our time over that of the same network without a loop, or "
+    "without `checkpoint`, in the same round: median (range).",
 }
 LEGEND = (
     "A ratio is a peer's time over ours in the same round: median (range). Above 1 we "

@@ -39,6 +39,7 @@ SUITE_HELP = {
     "training": "one training step of ResNet-20.",
     "gradflow": "training steps that measure gradient flow, beside the same without "
     "it.",
+    "stack": "stacks of blocks: the loop, the time to compile, and each checkpoint.",
 }
 
 

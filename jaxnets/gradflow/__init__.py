@@ -9,7 +9,7 @@ from jaxnets.gradflow.evidence import Diagnosis, diagnose
 from jaxnets.gradflow.measurement import Flow, measure
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring import Monitor, MonitorReport
-from jaxnets.gradflow.paths import effective_path_length
+from jaxnets.gradflow.paths import effective_path_length, lesion_profile
 from jaxnets.gradflow.schedules import Schedule, every, log_spaced
 from jaxnets.gradflow.spectra import jacobian_spectrum, lyapunov_spectrum
 from jaxnets.gradflow.units import dead_units, gate_timescales, saturation
@@ -43,6 +43,7 @@ __all__ = [
     "gradient_correlation",
     "gradient_noise_scale",
     "jacobian_spectrum",
+    "lesion_profile",
     "log_adjoint_norms",
     "log_spaced",
     "lyapunov_spectrum",

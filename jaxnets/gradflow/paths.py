@@ -1,13 +1,13 @@
-"""The number of residual branches that the gradient of a network passes through."""
+"""How much of a network passes through its blocks, and how much around them."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jaxnets.arguments import check_callable
+from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.trees import check_arrays, split_inexact, unit_and_norm
 
 
@@ -73,3 +73,62 @@ def effective_path_length(
     unit, norm = unit_and_norm(gradient)
     shares = [jnp.vdot(u, s / norm) for u, s in zip(unit, slope, strict=True)]
     return jnp.sum(jnp.stack(shares))
+
+
+def lesion_profile(
+    loss: Callable[[Bool[Array, " blocks"]], Any],
+    blocks: int,
+    *,
+    batch_size: int | None = None,
+) -> Float[Array, " blocks"]:
+    """Return by how much the loss changes when each block alone is left out.
+
+    Element l is `loss(skipped) - loss(none)`, where `skipped` is true at l only. In a
+    residual network it is small for most blocks, because most paths do not pass through
+    a given block; in a plain one each block matters.
+
+    Args:
+        loss: Function from `skipped (L,)`, which says for each block whether it is left
+            out, to a scalar, such as
+            `lambda skipped: loss_of(model(x, skipped=skipped))` for
+            `jaxnets.nn.Stack` and the networks of `jaxnets.models`. It must not change
+            anything, so call `model.eval()` before.
+        blocks: L, number of blocks.
+        batch_size: How many networks to compute at a time. None computes all in one
+            `jax.vmap`, which needs the memory of L forward passes.
+
+    Returns:
+        The changes, `(L,)`.
+
+    Raises:
+        TypeError: If `loss` is not a function, or a number not an int.
+        ValueError: If a number is below 1, or `loss` does not return a scalar.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import lesion_profile
+        >>> factors = jnp.array([1.0, 2.0, 5.0])
+        >>> lesion_profile(lambda skipped: jnp.prod(jnp.where(skipped, 1, factors)), 3)
+        Array([ 0., -5., -8.], dtype=float32)
+
+    Source: Veit, Wilber and Belongie 2016, "Residual Networks Behave Like Ensembles of
+    Relatively Shallow Networks", section 4.1 and figure 3.
+    """
+    check_callable("loss", loss, "a function of `skipped` that returns the loss")
+    blocks = as_count(blocks, "blocks")
+    if batch_size is not None:
+        batch_size = as_count(batch_size, "batch_size")
+
+    def scalar(skipped: Array) -> Array:
+        found = jnp.asarray(loss(skipped))
+        if found.shape != ():
+            raise ValueError(
+                f"`loss` returned shape {found.shape}; wanted one number, such as the "
+                "mean over the batch."
+            )
+        return found
+
+    # The first network is the whole one.
+    masks = jnp.eye(blocks + 1, blocks, k=-1, dtype=bool)
+    found = jax.lax.map(scalar, masks, batch_size=batch_size or blocks + 1)
+    return found[1:] - found[0]

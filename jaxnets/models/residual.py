@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 from flax.nnx import initializers
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxnets import nn
 from jaxnets.arguments import as_count, as_switch, int_or_none
 from jaxnets.models.arguments import as_features, as_widths
-from jaxnets.nn.blocks import relu
+from jaxnets.nn.blocks.parts import relu
 from jaxnets.nn.inputs import as_images
 from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import scope, tap
@@ -43,8 +45,9 @@ class _BlockNet(CompiledModule):
         )
         as_count(classes, "classes")
         self.in_features = in_features
+        self.block_count = blocks * len(widths)
         options = {"batch_norm": batch_norm, "kernel_init": kernel_init}
-        options |= self._block_options(blocks * len(widths), batch_norm)
+        options |= self._block_options(self.block_count, batch_norm)
         self.stem = nn.Conv(
             in_features,
             widths[0],
@@ -75,16 +78,57 @@ class _BlockNet(CompiledModule):
         return {}
 
     def __call__(
-        self, x: Float[ArrayLike, "batch height width channels"], *block_arguments
+        self,
+        x: Float[ArrayLike, "batch height width channels"],
+        *block_arguments,
+        skipped: Bool[ArrayLike, " blocks"] | None = None,
     ) -> Float[Array, "batch classes"]:
-        """Return the logits `(B, classes)` of images `x (B, height, width, C)`."""
-        x = as_images(x, self.in_features)
-        x = tap(relu(self.stem_norm(self.stem(x))), "stem")
+        """Return the logits `(B, classes)` of images `x (B, height, width, C)`.
+
+        Args:
+            x: Images.
+            *block_arguments: Further arguments, passed to every block.
+            skipped: For each block whether it is left out, `(block_count,)`, as in
+                `jaxnets.nn.Stack`. The first block of a later stage, which changes the
+                shape of its input, is never left out.
+        """
+        x = self._stem(x)
+        start = 0
         for number, stage in enumerate(self.stages, 1):
             with scope(f"stage{number}"):
                 for part in stage:
-                    x = part(x, *block_arguments)
+                    count = getattr(part, "count", 1)
+                    own = {}
+                    if skipped is not None and isinstance(part, nn.Stack):
+                        own = {"skipped": skipped[start : start + count]}
+                    x = part(x, *block_arguments, **own)
+                    start += count
         return self.output(self.pool(x))
+
+    def contributions(
+        self, x: Float[ArrayLike, "batch height width channels"]
+    ) -> Float[Array, " blocks"]:
+        """Return `|F(x)| / |x|` of each block, as in `jaxnets.nn.Stack`.
+
+        Args:
+            x: Images.
+
+        Raises:
+            TypeError: If the blocks have no shortcut.
+        """
+        x = self._stem(x)
+        found = []
+        for stage in self.stages:
+            for part in stage:
+                stack = isinstance(part, nn.Stack)
+                own = part.contributions(x) if stack else part.contribution(x)[None]
+                found.append(own)
+                x = part(x)
+        return jnp.concatenate(found)
+
+    def _stem(self, x: ArrayLike) -> jax.Array:
+        x = as_images(x, self.in_features)
+        return tap(relu(self.stem_norm(self.stem(x))), "stem")
 
 
 class PlainNet(_BlockNet):

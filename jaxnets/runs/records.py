@@ -41,6 +41,8 @@ class Record(NamedTuple):
               `predicted_low_log10_gradient_norm` and `predicted_high_...`: the band
               around that line in which narrow networks lie.
             - `response_std`, `gradient_correlation`, `path_length`.
+            - `lesion`, the change of the validation loss without the block, and
+              `block_contribution`, `|F(x)| / |x|`.
             - `gate_timescale` in steps, `lyapunov_exponent` in nats per step.
             - `saturated_share`, and `dead_share` of ReLU units that are zero at all
               inputs.

@@ -20,6 +20,7 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
+from jaxnets.studies.blocks import record_blocks
 from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.training_run import Trained, train
 
@@ -129,6 +130,9 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
             recorder.profile("log10_gradient_norm", flow, step=step, places=places)
         recorder.profile("response_std", stds[:, 0], step=0, places=places)
         _record_theory(recorder, arm, settings, splits, log10(norms[:, 0]))
+        if not trained.message:
+            last = {"examples": PROBE_EXAMPLES, "step": norms.shape[1]}
+            record_blocks(recorder, arm, trained, splits, **last)
     _record_probes(recorder, arm, trained, splits)
     return trained.outcome(recorder)
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnets.bench.suites import gradflow, ops, training
-from tests.bench.tiny import FLOW, FLOW_RESNET, OPS, RESNET
+from jaxnets.bench.suites import gradflow, ops, stack, training
+from tests.bench.tiny import FLOW, FLOW_RESNET, OPS, RESNET, STACKS
 
 
 PARAMETERS = ("kernel", "scale", "bias")
@@ -43,6 +43,20 @@ def in_our_layout(row, who, results):
     if who == "flax" and row.spec["function"] == "conv_transpose":
         gradients[1] = np.flip(gradients[1], (0, 1))
     return [value, *gradients]
+
+
+@pytest.mark.parametrize("row", STACKS, ids=lambda row: row.name)
+def test_stacks_agree_in_value_and_gradients(row):
+    (case,) = stack.cases(row)
+    (ours, ours_at), (other, other_at) = case.programs.values()
+    (y, dx, grads), (y2, dx2, others) = jax.jit(lambda a, b: (ours(*a), other(*b)))(
+        ours_at, other_at
+    )
+    if isinstance(others, list):
+        others = jax.tree.map(lambda *each: np.stack(each), *others)
+    expected, actual = map(jax.tree.leaves, ((y2, dx2, others), (y, dx, grads)))
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4 * np.abs(e).max())
 
 
 def test_the_networks_take_the_same_step():

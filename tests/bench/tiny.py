@@ -43,6 +43,15 @@ OPS = [
         for window, strides in ((2, 2), (3, 2), (3, 1), (8, 8))
     ],
 ]
+STACK = DEFAULTS | {"dtype": "float32", "batch": 2, "spatial": [5, 4], "channels": 4}
+STACKS = [
+    Row("stack", STACK | {"function": function, "layers": 6} | more)
+    for function, more in (
+        ("residual", {"outside": True}),
+        ("residual", {"checkpoint": "binomial 2"}),
+        ("reversible", {"checkpoint": "inverse"}),
+    )
+]
 RESNET = Row(
     "resnet",
     {

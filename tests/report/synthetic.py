@@ -67,6 +67,11 @@ def depth_records(seeds, rng):
         correlation = depth**-0.5 if residual else 2.0 ** (-depth / 4)
         rows.append((0, "gradient_correlation", None, correlation))
         rows.append((0, "path_length", None, depth / (5 if residual else 1)))
+        for block in range(7):
+            lesion = (0.05 if residual else 2.0) * (1 + block % 3)
+            rows.append((STEPS[-1], "lesion", block, lesion))
+            if residual:
+                rows.append((STEPS[-1], "block_contribution", block, depth**-0.5))
         final = 0.97 if residual or slope > 0 else 0.95 - 0.02 * depth
         rows += curve("validation_accuracy", 0.1, final - 0.01, rng)
         rows += curve("validation_loss", 2.3, 3 * (1 - final) + 0.05, rng)

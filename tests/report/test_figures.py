@@ -58,6 +58,8 @@ def test_each_study_draws_what_it_has(sections):
             "response-by-block",
             "gradient-correlation",
             "path-length",
+            "lesion-profile",
+            "block-contribution",
             "validation-accuracy",
             "validation-loss",
         ],
@@ -209,7 +211,7 @@ def test_values_that_are_not_finite_are_named_and_not_drawn():
     assert any("plain, depth 32" in note for note in figure.notes)
     nothing = [r._replace(value=math.nan) for r in records]
     section = section_of("depth", nothing)
-    assert not section.figures and len(section.absent) == 11
+    assert not section.figures and len(section.absent) == 13
 
 
 def test_long_lines_are_thinned_to_what_a_screen_shows():

@@ -40,6 +40,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
         "response_std",
         "gradient_correlation",
         "path_length",
+        "lesion",
+        "block_contribution",
     }
     of_time = {"gate_timescale", "lyapunov_exponent", "solved"}
     assert metrics["time"] == losses | flow | of_time

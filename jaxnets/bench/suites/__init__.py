@@ -1,6 +1,6 @@
 """The suites: each module turns a row of its grid into functions to time."""
 
-from jaxnets.bench.suites import gradflow, ops, recurrent, training
+from jaxnets.bench.suites import gradflow, ops, recurrent, stack, training
 
 
 # For each suite, the function that turns a row of its grid into cases.
@@ -9,4 +9,5 @@ CASES = {
     "recurrent": recurrent.cases,
     "training": training.cases,
     "gradflow": gradflow.cases,
+    "stack": stack.cases,
 }

@@ -57,6 +57,8 @@ def draw(run: Run) -> Section:
         (plots.RESPONSE, _by_block(before_training(of("response_std")))),
         (plots.CORRELATION, _by_depth(before_training(of("gradient_correlation")))),
         (plots.PATH_LENGTH, _by_depth(before_training(of("path_length")))),
+        (plots.LESION, _by_block(of("lesion"), first=1)),
+        (plots.CONTRIBUTION, _by_block(of("block_contribution"), first=1)),
         (plots.ACCURACY, _by_step(of("validation_accuracy"))),
         (plots.LOSS, _by_step(of("validation_loss"))),
     ]
@@ -116,10 +118,13 @@ def _by_size(records: list[Record]) -> list[Record]:
     return sorted(records, key=lambda record: record.size)
 
 
-def _by_block(records: list[Record]) -> Spots:
-    """Draw each record at its block, in the panel of its depth."""
+def _by_block(records: list[Record], first: int = 0) -> Spots:
+    """Draw each record at its block, in the panel of its depth.
+
+    `first` is the number of the block at position 0.
+    """
     for record in _by_size(by_position(records)):
-        block = float(record.position or 0)
+        block = float(first + (record.position or 0))
         yield record, Spot(block, _label(record), role_of(record))
 
 

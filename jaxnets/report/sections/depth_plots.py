@@ -74,6 +74,21 @@ PATH_LENGTH = Plot(
     "short paths.",
     Axes(DEPTH, "blocks passed", bounds=NOT_NEGATIVE, bars=True),
 )
+LESION = Plot(
+    "lesion-profile",
+    "Change of the loss when a block is left out, after training",
+    "Each point is a network without one block. With shortcut connections most blocks "
+    "hardly matter alone; a plain network needs each of them. The first block of a "
+    "stage that halves the image is never left out, so its change is 0.",
+    Axes(BLOCK, "change of the validation loss (nats)"),
+)
+CONTRIBUTION = Plot(
+    "block-contribution",
+    "Contribution of each block, after training",
+    "The norm of what the branch adds, relative to that of what the shortcut carries, "
+    "|F(x)| / |x|. Blocks near 0 have little to do: a shallower network would do.",
+    Axes(BLOCK, "|F(x)| / |x|", bounds=NOT_NEGATIVE),
+)
 ACCURACY = Plot(
     "validation-accuracy",
     "Learning: validation accuracy",

@@ -87,7 +87,7 @@ def parse_scan(
         cuts,
         reverse,
         as_count(unroll, "unroll", meaning="the steps of one iteration of the loop"),
-        _segment_length(checkpoint, time),
+        segment_length(checkpoint, time),
         axis,
     )
 
@@ -160,15 +160,21 @@ def as_clip_cotangent(bound: Any) -> float | None:
     return as_bound("clip_cotangent", bound, "`dL/dh_t`")
 
 
-def _segment_length(checkpoint, time) -> int | None:
-    """Parse `checkpoint`: None, "sqrt" or a number of steps."""
+def segment_length(checkpoint: Any, time: Any, unit: str = "steps") -> int | None:
+    """Parse `checkpoint`: None, "sqrt" or a number of steps, of `time` in all.
+
+    Raises:
+        TypeError: If it is of another type.
+        ValueError: If it is another string or below 1, or if the segments of a symbolic
+            number of steps would not be equal.
+    """
     if checkpoint is None:
         return None
     if isinstance(checkpoint, str):
         if checkpoint != "sqrt":
             raise ValueError(
                 f"`checkpoint` is {checkpoint!r}; wanted None (no recomputation), "
-                '"sqrt", or the number of steps of a segment.'
+                f'"sqrt", or the number of {unit} of a segment.'
             )
         if not isinstance(time, int):
             raise ValueError(
@@ -177,7 +183,7 @@ def _segment_length(checkpoint, time) -> int | None:
                 "segment, as an int."
             )
         return max(1, math.isqrt(time))
-    meaning = 'the steps of a segment, or None or "sqrt"'
+    meaning = f'the {unit} of a segment, or None or "sqrt"'
     segment = as_count(checkpoint, "checkpoint", meaning=meaning)
     if not isinstance(time, int) and time % segment != 0:
         raise ValueError(

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from jaxnets import nn
-from jaxnets.nn import blocks as blocks_module
+from jaxnets.gradflow import lesion_profile
+from jaxnets.nn.blocks import stack as stack_module
 
 
 COUNT = 3
@@ -155,7 +156,7 @@ def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
         return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
 
     unrolled = run()
-    monkeypatch.setattr(blocks_module, "_MAX_UNROLLED", 0)
+    monkeypatch.setattr(stack_module, "_MAX_UNROLLED", 0)
     assert_close(run(), unrolled)
 
 
@@ -163,6 +164,40 @@ def test_a_stack_without_statistics_may_be_closed_over(x):
     stack = make_stack(batch_norm=False)
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(stack(x))))(x)
     assert gradient.shape == x.shape
+
+
+def test_a_skipped_block_passes_its_input_on(x):
+    stack = make_stack(batch_norm=False)
+    blocks = unstacked(stack)
+    loss = lambda skipped: jnp.sum(jnp.sin(stack(x, skipped=skipped)))
+
+    def without(number):
+        y = x
+        for other, block in enumerate(blocks):
+            y = y if other == number else block(y)
+        return jnp.sum(jnp.sin(y))
+
+    expected = [without(number) - without(None) for number in range(COUNT)]
+    for batch_size in (None, 2):
+        profile = lesion_profile(loss, COUNT, batch_size=batch_size)
+        np.testing.assert_allclose(profile, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"`skipped` has shape .* each of the 3"):
+        stack(x, skipped=jnp.zeros(2, bool))
+    with pytest.raises(ValueError, match=r"`loss` returned shape \(3,\); wanted one"):
+        lesion_profile(lambda skipped: skipped * 1.0, COUNT)
+
+
+def test_contributions_compare_the_branch_with_the_shortcut(x):
+    stack = make_stack(batch_norm=False)
+    y, expected = x, []
+    for block in unstacked(stack):
+        branch = np.asarray(block.branch(y))
+        expected.append(np.linalg.norm(branch) / np.linalg.norm(y))
+        y = np.maximum(y + branch, 0.0)
+    np.testing.assert_allclose(stack.contributions(x), expected, rtol=1e-4)
+    plain = nn.Stack(lambda rngs: nn.PlainBlock(3, 3, rngs=rngs), 2, rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match="has no shortcut"):
+        plain.contributions(x)
 
 
 def test_at_least_one_block():

@@ -1,0 +1,256 @@
+"""Equal blocks in sequence, as one scan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from jaxnets.arguments import as_array, as_count, described, int_or_none
+from jaxnets.functional.recurrence.time.options import segment_length
+from jaxnets.nn.blocks.recomputation import (
+    Binomial,
+    Inverse,
+    scan_in_segments,
+    scan_recomputed,
+)
+from jaxnets.nn.inputs import check_preserved
+from jaxnets.nn.module import CompiledModule
+from jaxnets.nn.options import stream
+from jaxnets.typing import ArrayLike
+
+
+# A loop copies the residuals of every step into arrays of all steps; a short stack is
+# unrolled to avoid that.
+_MAX_UNROLLED = 4
+_CHECKPOINTS = 'None, "sqrt", an int, ("binomial", snapshots) or "inverse"'
+_NO_FORWARD_MODE = (
+    '`nn.Stack` has no forward mode with this `checkpoint`; wanted None, "sqrt" or '
+    "the number of blocks of a segment, or reverse mode: `jax.grad`."
+)
+
+
+class Stack(CompiledModule):
+    """Equal blocks in sequence, applied by a scan, so depth adds no compile time.
+
+    A stack of up to four blocks is unrolled, which avoids copying the residuals of
+    every block into stacked arrays. In both cases taps inside the blocks get an axis
+    `(layers,)`. With segments the axes are `(segments, layers)`, and if the last
+    segment is shorter, its taps have names with the prefix `rest/`.
+
+    By default the residuals of all L blocks are stored for the backward pass. The other
+    choices of `checkpoint` compute blocks a second time, which leaves values and
+    gradients as they are:
+
+    - an int k stores the states between segments of k blocks and the residuals of one
+      segment, and computes each block once more; "sqrt" is k = sqrt(L), which needs
+      O(sqrt(L)) memory (Chen et al. 2016);
+    - `("binomial", c)` stores c states and computes each block at most r + 1 times more
+      for the least r with `binomial(c + r, c) >= L`: with c = 10 at most 5 times for
+      1,001 blocks (Griewank and Walther 2000);
+    - "inverse" stores the last state and computes the others by the method
+      `inverse(y)` of the blocks, which `jaxnets.nn.ReversibleBlock` has (Gomez et al.
+      2017). Rounding errors grow with depth: compare `x` with `invert(stack(x))`.
+
+    The last two have no forward mode, and a gradient only of first order.
+
+    Args:
+        make_block: Function that makes one block from an `nnx.Rngs`.
+        count: L, number of blocks, at least 1.
+        checkpoint: None, "sqrt", an int, `("binomial", c)` or "inverse".
+        rngs: Source of randomness; its `params` stream is split between the blocks.
+
+    Attributes:
+        blocks: One block whose parameters have a leading axis of length `count`.
+
+    Raises:
+        TypeError: If `count` is not an int, `make_block` does not make a module,
+            `checkpoint` has a wrong type, or it is "inverse" and a block has no such
+            method; in forward mode with one of the last two choices.
+        ValueError: If `count` is below 1 or `checkpoint` is not one of the choices; in
+            a call, if a block changes the shape or the dtype of its input.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxnets import nn
+        >>> make = lambda rngs: nn.PlainBlock(4, 4, rngs=rngs)
+        >>> stack = nn.Stack(make, 3, rngs=nnx.Rngs(0))
+        >>> stack.blocks.branch.first.kernel.shape
+        (3, 3, 3, 4, 4)
+        >>> stack(jnp.ones((2, 8, 8, 4))).shape
+        (2, 8, 8, 4)
+
+    Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"; Griewank
+    and Walther 2000, "Algorithm 799: Revolve"; Gomez et al. 2017, "The Reversible
+    Residual Network: Backpropagation Without Storing Activations".
+    """
+
+    def __init__(
+        self,
+        make_block: Callable[[nnx.Rngs], nnx.Module],
+        count: int,
+        *,
+        checkpoint: int | str | tuple[str, int] | None = None,
+        rngs: nnx.Rngs,
+    ):
+        count = as_count(count, "count", meaning="the number of blocks")
+        self.checkpoint = parse_checkpoint(checkpoint, count)
+        if not callable(make_block) or isinstance(make_block, nnx.Module):
+            raise TypeError(
+                f"`make_block` is {described(make_block)}; wanted a function that "
+                "makes a block, such as `lambda rngs: nn.PlainBlock(8, 8, rngs=rngs)`."
+            )
+        definitions: list[Any] = []
+
+        def make_state(key: jax.Array) -> Any:
+            block = make_block(nnx.Rngs(key))
+            if not isinstance(block, nnx.Module):
+                raise TypeError(
+                    f"`make_block` returns {described(block)}; wanted an `nnx.Module`."
+                )
+            definition, state = nnx.split(block)
+            definitions.append(definition)
+            return state
+
+        states = jax.vmap(make_state)(jax.random.split(stream(rngs, "params")(), count))
+        self.blocks = nnx.merge(definitions[-1], states)
+        for _, variable in nnx.iter_graph(self.blocks):
+            if isinstance(variable, nnx.Variable):
+                # The first axis of a parameter is now that of the blocks.
+                sharding = variable.get_metadata().get("out_sharding")
+                if sharding:
+                    variable.set_metadata(out_sharding=(None, *sharding))
+        self.count = count
+        if self.checkpoint == "inverse":
+            self._check_method("inverse", "nn.ReversibleBlock")
+
+    def __call__(
+        self,
+        x: Float[ArrayLike, "*shape"],
+        *block_arguments,
+        skipped: Bool[ArrayLike, " layers"] | None = None,
+    ) -> Float[Array, "*shape"]:
+        """Apply the blocks to `x` one after the other; each preserves its shape.
+
+        Args:
+            x: Input of the first block.
+            *block_arguments: Further arguments, passed to every block.
+            skipped: For each block whether it is left out, so that the next block reads
+                its input, `(L,)`; None leaves out none. The choice may be traced: see
+                `jaxnets.gradflow.lesion_profile`.
+        """
+        x = as_array(x, "x")
+        if skipped is not None:
+            skipped = as_array(skipped, "skipped")
+            if skipped.shape != (self.count,) or skipped.dtype != jnp.bool_:
+                raise ValueError(
+                    f"`skipped` has shape {skipped.shape} and dtype {skipped.dtype}; "
+                    f"wanted a boolean for each of the {self.count} blocks."
+                )
+        definition, params, rest = nnx.split(self.blocks, nnx.Param, ...)
+
+        def apply(x, states):
+            params, rest, skip = states
+            block = nnx.merge(definition, params, rest)
+            y = block(x, *block_arguments)
+            check_preserved(x, y)
+            y = y if skip is None else jnp.where(skip, x, y)
+            return y, nnx.split(block, nnx.Param, ...)[2]
+
+        def invert(y, states):
+            return nnx.merge(definition, *states[:2]).inverse(y, *block_arguments)
+
+        states = params, rest, skipped
+        if self.checkpoint is None:
+            short = self.count <= _MAX_UNROLLED
+            y, rest = jax.lax.scan(apply, x, states, unroll=short)
+        elif isinstance(self.checkpoint, int):
+            y, rest = scan_in_segments(apply, x, states, self.checkpoint)
+        else:
+            recovery = (
+                Inverse(invert)
+                if self.checkpoint == "inverse"
+                else Binomial.of(self.count, self.checkpoint[1])
+            )
+            y, rest = scan_recomputed(apply, x, states, recovery, _NO_FORWARD_MODE)
+        nnx.update(self.blocks, rest)
+        return y
+
+    def over_blocks(
+        self, step: Callable[[Any, Any], Any], carry: Any, *, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """Scan a function over the blocks, which are not changed.
+
+        Args:
+            step: `step(block, carry) -> (carry, out)`.
+            carry: The first carry.
+            reverse: Whether to begin with the last block.
+
+        Returns:
+            The last carry, and the `out` of all blocks with a first axis `(L,)`.
+        """
+        definition, states = nnx.split(self.blocks)
+        own = lambda carry, state: step(nnx.merge(definition, state), carry)
+        return jax.lax.scan(own, carry, states, reverse=reverse)
+
+    def contributions(
+        self, x: Float[ArrayLike, "*shape"], *block_arguments
+    ) -> Float[Array, " layers"]:
+        """Return how much each block adds to what its shortcut carries.
+
+        It is `|F(x)| / |x|`, the method `contribution` of every block at its own input.
+        Blocks whose contribution is small have little to do, such as the last blocks of
+        a deep network with pre-activation.
+
+        Args:
+            x: Input of the first block.
+            *block_arguments: Further arguments, passed to every block.
+
+        Raises:
+            TypeError: If the blocks have no such method, or no shortcut.
+        """
+        self._check_method("contribution", "nn.Block")
+        step = lambda block, x: (block(x, *block_arguments), block.contribution(x))
+        return self.over_blocks(step, as_array(x, "x"))[1]
+
+    def invert(
+        self, y: Float[ArrayLike, "*shape"], *block_arguments
+    ) -> Float[Array, "*shape"]:
+        """Return the `x` whose output is `y`; the blocks need a method `inverse`.
+
+        Args:
+            y: Output of the last block.
+            *block_arguments: Further arguments, passed to the inverse of every block.
+
+        Raises:
+            TypeError: If the blocks have no method `inverse`.
+        """
+        self._check_method("inverse", "nn.ReversibleBlock")
+        step = lambda block, y: (block.inverse(y, *block_arguments), None)
+        return self.over_blocks(step, as_array(y, "y"), reverse=True)[0]
+
+    def _check_method(self, name: str, example: str) -> None:
+        if not callable(getattr(self.blocks, name, None)):
+            raise TypeError(
+                f"`make_block` makes a `{type(self.blocks).__name__}`, which has no "
+                f"method `{name}`; wanted one, such as `{example}`."
+            )
+
+
+def parse_checkpoint(checkpoint: Any, count: int) -> int | tuple[str, int] | str | None:
+    """Return the option in one form: the length of segments in place of "sqrt"."""
+    if isinstance(checkpoint, tuple | list) and len(checkpoint) == 2:
+        kind, snapshots = checkpoint
+        if kind == "binomial":
+            meaning = "the stored states of a binomial `checkpoint`"
+            return kind, min(as_count(snapshots, "snapshots", meaning=meaning), count)
+    if checkpoint is None or checkpoint == "inverse":
+        return checkpoint
+    if not isinstance(checkpoint, str) and int_or_none(checkpoint) is None:
+        raise TypeError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
+    if isinstance(checkpoint, str) and checkpoint != "sqrt":
+        raise ValueError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
+    return min(segment_length(checkpoint, count, "blocks"), count)

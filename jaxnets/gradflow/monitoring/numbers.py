@@ -58,7 +58,8 @@ def numbers_of(flow: Flow, params: Any, batch: Any) -> Numbers:
     norms = OrderedDict((name, stats.norm) for name, stats in flow.taps.items())
     # The mean is not finite either, and costs less than counting in every step.
     broken = OrderedDict(
-        (name, 1.0 - jnp.isfinite(stats.mean)) for name, stats in flow.responses.items()
+        (name, (~jnp.isfinite(stats.mean)).astype(jnp.float32))
+        for name, stats in flow.responses.items()
     )
     # What no record has is not computed.
     arrays = OrderedDict(

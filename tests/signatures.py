@@ -268,7 +268,7 @@ SIGNATURES = {
         "NonFiniteBatch(step, found, skipped)",
         "train(model, loss, batch, recipe, folder, *, evaluation=None, optimizer=None, "
         "devices=1, skip_nonfinite=0, about=None, asked_to_stop=None, on_call=None, "
-        "on_evaluation=None, say=print)",
+        "on_evaluation=None, tensorboard=None, say=print)",
         "params_sha256(params)",
     ],
     "tasks": [
@@ -277,7 +277,7 @@ SIGNATURES = {
         f"TrainConfig(task, recipe, data=None, devices=1, version={__version__!r})",
         "task_of(name)",
         "run_task(config, folder, *, asked_to_stop=None, on_call=None, "
-        "skip_nonfinite=0, say=print)",
+        "skip_nonfinite=0, tensorboard=False, say=print)",
     ],
     "studies": [
         "Arm(study, name, family, size, settings)",

@@ -14,10 +14,13 @@ class Program(NamedTuple):
     Attributes:
         function: A pure function, which is compiled before it is timed.
         arguments: Its arguments, pytrees of arrays.
+        compiled: Whether the function compiles itself, at its first call. It is then
+            timed with what it does outside of the compiled program.
     """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
+    compiled: bool = False
 
 
 class Case(NamedTuple):
@@ -26,7 +29,7 @@ class Case(NamedTuple):
     Attributes:
         row: The row of the grid that asks for it.
         direction: "forward", "gradients" (forward and all gradients) or "step"; in the
-            suite gradflow "norms", "everything" or "scheduled".
+            suite gradflow "norms", "everything", "scheduled" or "monitor".
         programs: Programs by contender. "ours" comes first; the others are "flax", and
             further programs of ours: "outside" (the layers without a loop), "stored"
             (without `checkpoint`), "plain" (without measuring), and the names of

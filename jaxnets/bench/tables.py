@@ -70,7 +70,7 @@ def cells(
         *map(ratio_text, ratios),
         *(ratio_text(measurement.over(variant)) for variant in variants),
         *([memory_text(measurement)] if MEMORY.keys() & set(variants) else []),
-        *([COCKPIT[measurement.direction]] if "plain" in variants else []),
+        *([COCKPIT.get(measurement.direction, "-")] if "plain" in variants else []),
     ]
 
 

@@ -44,11 +44,16 @@ class JaxProgram:
 
     def __init__(self, program: Program, options: dict[str, Any] | None = None):
         started = time.perf_counter()
-        lowered = jax.jit(program.function).lower(*program.arguments)
-        self._call = lowered.compile(options)
+        self.temp_bytes = None
+        if program.compiled:
+            self._call = program.function
+            jax.block_until_ready(self._call(*program.arguments))
+        else:
+            lowered = jax.jit(program.function).lower(*program.arguments)
+            self._call = lowered.compile(options)
+            analysis = self._call.memory_analysis()
+            self.temp_bytes = getattr(analysis, "temp_size_in_bytes", None)
         self.compile_seconds = time.perf_counter() - started
-        analysis = self._call.memory_analysis()
-        self.temp_bytes = getattr(analysis, "temp_size_in_bytes", None)
         self._arguments = program.arguments
         # On a CPU calls may overlap, which training steps never do, so each call is
         # waited for. An accelerator runs them in order, and waiting for each one would

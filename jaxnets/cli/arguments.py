@@ -85,6 +85,7 @@ class Train:
         checkpoint_every: Number of updates between two checkpoints.
         devices: Number of devices that share each batch.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
+        tensorboard: Whether to write TensorBoard's files too.
         settings: Further values of the recipe, by name.
     """
 
@@ -97,6 +98,7 @@ class Train:
     checkpoint_every: int | None = None
     devices: int | None = None
     skip_nonfinite: int = 0
+    tensorboard: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):

@@ -222,10 +222,14 @@ def examine() -> int:
     from rich.table import Table
     from rich.text import Text
 
+    from jaxnets.training.allocator import allocator_row, probe_allocator
+
     console = Console(highlight=False)
     table = Table(title="jaxnets doctor", show_header=False)
     for name, value in studies.environment().items():
         table.add_row(name, Text(line(value)))
+    if memory := probe_allocator():
+        table.add_row("allocator", Text(allocator_row(memory)))
     console.print(table)
     checks = studies.self_checks()
     for name, problem in checks.items():

@@ -50,6 +50,12 @@ def parse_train(words: Sequence[str]) -> Train:
             f"--{name}", type=int, metavar="N", help=text, default=default
         )
     parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="Write the metrics to TensorBoard's files too, in the folder tensorboard "
+        "of the run; needs the package tensorboardX.",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         dest="settings",
@@ -88,10 +94,13 @@ def _setting(word: str) -> tuple[str, str]:
 def run_train(command: Train, signals: Signals) -> int:
     """Train; return 0, or the code of the signal that stopped the run."""
     check_devices()
+    from jaxnets.gradflow.monitoring.tensorboard import writer_class
     from jaxnets.tasks import TrainConfig, run_task, task_of
     from jaxnets.training import NonFiniteBatch
 
     try:
+        if command.tensorboard:
+            writer_class()
         if command.resume is not None:
             folder, config = command.resume, TrainConfig.read(command.resume)
         else:
@@ -110,12 +119,13 @@ def run_train(command: Train, signals: Signals) -> int:
                 asked_to_stop=lambda: signals.received,
                 on_call=display.show,
                 skip_nonfinite=command.skip_nonfinite,
+                tensorboard=command.tensorboard,
                 say=display.say,
             )
     except NonFiniteBatch as error:
         print(f"jaxnets: {error}", file=sys.stderr)
         return 1
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     for name, value in trained.metrics.items():
         print(f"{name.replace('_', ' ')}: {value:.4g}")

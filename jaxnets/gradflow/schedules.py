@@ -73,12 +73,16 @@ def log_spaced(per_decade: int) -> Schedule:
     count = int(np.log10(LAST_STEP) * per_decade) + 1
     spaced = np.rint(10.0 ** (np.arange(count) / per_decade))
     steps = np.unique(np.append(spaced, 0)).astype(np.int32)
-    return lambda step: jnp.any(_number(step)[..., None] == steps, axis=-1)
+    return lambda step: (_number(step)[..., None] == steps).any(axis=-1)
 
 
-def _number(step: Any) -> jax.Array:
-    """Return a step number as an array; raise a TypeError unless it is an integer."""
-    number = as_array(step, "step")
+def _number(step: Any) -> jax.Array | np.ndarray:
+    """Return a step number as an array; raise a TypeError unless it is an integer.
+
+    The host counts without the device, which may be busy with a step.
+    """
+    on_host = isinstance(step, int | np.integer) and not isinstance(step, bool)
+    number = np.asarray(step) if on_host else as_array(step, "step")
     if not jnp.issubdtype(number.dtype, jnp.integer):
         raise TypeError(
             f"`step` is {described(step)}; wanted an int or an array of integers, the "

@@ -23,6 +23,7 @@ from jaxnets.training.machine import environment
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
+BOARD = "tensorboard"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,7 @@ def run_task(
     asked_to_stop: Callable[[], bool] | None = None,
     on_call: Callable[[int, Mapping[str, float]], object] | None = None,
     skip_nonfinite: int = 0,
+    tensorboard: bool = False,
     say: Callable[[str], object] = print,
 ) -> Trained:
     """Train a task in `folder`, or go on from its newest intact checkpoint.
@@ -116,6 +118,8 @@ def run_task(
         asked_to_stop: Asked after every call of at most some seconds.
         on_call: Gets the step and the figures of the last update.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
+        tensorboard: Whether the metrics also go to TensorBoard's files, in the folder
+            `tensorboard`. A run that has this folder goes on with it.
         say: Tells the user what was found damaged.
 
     Returns:
@@ -127,6 +131,7 @@ def run_task(
         BlockingIOError: If another process trains in this folder.
         OSError: If a file cannot be read or written.
         NonFiniteBatch: If a batch gives a loss that is not finite.
+        ImportError: If nothing can write TensorBoard's files.
 
     Example:
         >>> import dataclasses
@@ -147,6 +152,7 @@ def run_task(
             text = json.dumps(dataclasses.asdict(config), indent=1)
             write_text(folder / CONFIG, text + "\n")
         data = None if config.data is None else Path(config.data)
+        board = folder / BOARD
         prepared = task_of(config.task).prepare(config.recipe, data)
         model = prepared.make(nnx.Rngs(random_key(config.recipe.seed)))
         trained = train(
@@ -162,6 +168,7 @@ def run_task(
             asked_to_stop=asked_to_stop,
             on_call=on_call,
             on_evaluation=_Measurements(config.task, prepared, folder),
+            tensorboard=board if tensorboard or board.exists() else None,
             say=say,
         )
         _write_summary(config, prepared, trained, folder)

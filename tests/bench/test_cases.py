@@ -81,7 +81,8 @@ def test_the_networks_take_the_same_step():
 @pytest.mark.parametrize("row", [FLOW, FLOW_RESNET], ids=lambda row: row.name)
 def test_every_case_of_a_network_measures_its_taps(row):
     cases = {case.direction: case for case in gradflow.cases(row)}
-    assert list(cases) == ["norms", "everything", "scheduled"]
+    assert list(cases) == ["norms", "everything", "scheduled", "monitor"]
+    del cases["monitor"]
     for case in cases.values():
         measured, plain = (
             jax.eval_shape(program.function, *program.arguments)[1]
@@ -110,6 +111,19 @@ def test_measuring_changes_no_step():
     for stats in taps.values():
         assert np.isfinite(stats.norm[0]).all() and np.isnan(stats.norm[1:]).all()
     assert list(taps) == list(responses) and len(taps) > 3
+
+
+def test_a_monitor_changes_no_step():
+    cases = {case.direction: case for case in gradflow.cases(FLOW)}
+    (state, value), (plain_state, plain) = (
+        program.function(*program.arguments)
+        for program in cases["monitor"].programs.values()
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        (state.params, value),
+        (plain_state.params, plain),
+    )
 
 
 def pairs(ours, peer):

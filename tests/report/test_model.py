@@ -104,6 +104,21 @@ def test_two_models_are_drawn_in_one_chart_and_judged(tmp_path):
         write_report(records, folder)
 
 
+def test_two_models_with_other_layers_are_drawn_side_by_side():
+    deep, shallow = list(network("deep", -0.5)), list(network("shallow", 0.0))
+    shallow = [r for r in shallow if r.place not in LAYERS[4:]]
+    shallow = [
+        r._replace(value=0.0) if r.metric == "zero_share" else r for r in shallow
+    ]
+    found = figures([*deep, *shallow])
+    layers = found["gradient-by-layer"]
+    assert [panel.title for panel in layers.panels] == ["deep", "shallow"]
+    names = [[row["name"] for row in layers.rows[p.description]] for p in layers.panels]
+    assert names == [LAYERS[2:5], LAYERS[2:4]]
+    # Shares of zero are no news.
+    assert [panel.title for panel in found["shares"].panels] == ["deep, zero"]
+
+
 def test_a_folder_is_wanted_for_records():
     with pytest.raises(TypeError, match="wanted the folder to write records to"):
         write_report(list(network("mine", 0.0)))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -138,3 +139,45 @@ def test_every_epoch_has_every_row_once():
     for epoch in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(epoch)) == list(range(12))
     assert not np.array_equal(rows[0], rows[3])
+
+
+def scalars_of(folder):
+    """Return step and value of each tag in TensorBoard's files, the newest last."""
+    events = pytest.importorskip("tensorboardX.proto.event_pb2")
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.iterdir()):
+        data, start = path.read_bytes(), 0
+        while start < len(data):
+            # A record: the length, its checksum, the event, its checksum.
+            [length] = struct.unpack_from("<Q", data, start)
+            event = events.Event.FromString(data[start + 12 : start + 12 + length])
+            start += length + 16
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+def test_tensorboard_shows_what_the_metrics_file_has(tmp_path):
+    pytest.importorskip("tensorboardX")
+    path = tmp_path / "run"
+    options = ["--set", "evaluate_every=2", "--tensorboard", "--out", str(path)]
+    assert main(["train", "adding", *SMALL, *options]) == 0
+    rows = [
+        json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()
+    ]
+    expected: dict[str, dict[int, float]] = {}
+    for row in rows:
+        for name in row.keys() - {"step"}:
+            expected.setdefault(name, {})[row["step"]] = pytest.approx(row[name])
+    assert scalars_of(path / "tensorboard") == expected
+    assert {"loss", "validation_loss"} < expected.keys()
+
+
+def test_without_a_writer_of_tensorboard_nothing_is_trained(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("jaxnets.gradflow.monitoring.tensorboard.WRITERS", ())
+    path = tmp_path / "run"
+    assert main(["train", "adding", "--tensorboard", "--out", str(path)]) == 2
+    assert "pip install 'jaxnets[tensorboard]'" in capsys.readouterr().err
+    assert not path.exists()

@@ -14,13 +14,15 @@ from jaxnets.data import Labelled
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the three cases of a row.
+    """Yield the four cases of a row.
 
     - `norms`: the norm of the cotangent at every tap, in every step;
     - `everything`: all statistics of every tap, of the cotangent and of the forward
       pass, in every step;
     - `scheduled`: all statistics, but only in one of `every` steps. A call is then a
-      scan over that many steps.
+      scan over that many steps;
+    - `monitor`: a step as users write it, with a `Monitor` that reports one of `every`
+      steps. It is timed with its call from Python, and with the monitor's own thread.
     """
     model, loss, batch = _network(row.spec)
     transform = optax.sgd(0.1, momentum=0.9)
@@ -42,6 +44,13 @@ def cases(row: Row) -> Iterator[Case]:
     steps = row.spec["every"]
     schedule = gradflow.every(steps)
     yield case("scheduled", _repeat(steps), watch=_everything, schedule=schedule)
+    monitor = gradflow.Monitor(every=steps)
+    own = lambda tool: _step_of_users(graphdef, loss, transform, tool.value_and_grad)
+    programs = {
+        "ours": Program(monitor.jit(own(monitor), jit=jax.jit), (state, batch), True),
+        "plain": Program(jax.jit(own(nnx)), (state, batch), True),
+    }
+    yield Case(row, "monitor", programs, in_torch=False)
 
 
 def _network(spec: dict[str, Any]) -> tuple[nnx.Module, training.Loss, Labelled]:
@@ -60,6 +69,25 @@ def _network(spec: dict[str, Any]) -> tuple[nnx.Module, training.Loss, Labelled]
     targets = jax.random.normal(y_key, (spec["batch"], 1))
     batch = Labelled(jax.random.normal(x_key, shape), targets)
     return network, training.regression, batch
+
+
+def _step_of_users(
+    graphdef: nnx.GraphDef,
+    loss: training.Loss,
+    transform: optax.GradientTransformation,
+    value_and_grad: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Return a training step that calls the given `value_and_grad`."""
+
+    def step(state: training.TrainState, batch: Labelled) -> Any:
+        model = nnx.merge(graphdef, state.params, state.rest, copy=True)
+        (value, _), grads = value_and_grad(loss, has_aux=True)(model, batch)
+        updates, opt_state = transform.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        rest = nnx.split(model, nnx.Param, ...)[2]
+        return state._replace(params=params, rest=rest, opt_state=opt_state), value
+
+    return step
 
 
 def _norms(taps: dict[str, gradflow.TapStats], responses: Any) -> dict[str, jax.Array]:

@@ -22,10 +22,35 @@ def start_verdicts(records: list[Record]) -> list[Verdict]:
     found: list[Verdict] = []
     for name in dict.fromkeys(record.arm for record in records):
         rows = select(records, arm=name, step=0)
-        verdicts = (_loss_at_start(rows, name), _rounded_away(rows, name))
+        verdicts = (
+            _changed_by_measuring(rows, name),
+            _loss_at_start(rows, name),
+            _rounded_away(rows, name),
+        )
         found += [verdict for verdict in verdicts if verdict]
         found += _mixed_dtypes(rows, name)
     return found
+
+
+def _changed_by_measuring(records: list[Record], name: str) -> Verdict | None:
+    """Say that the measured program is not the one that trains, if it is so."""
+    if not select(records, metric="changed_by_measuring"):
+        return None
+    return Verdict(
+        kind="unclear",
+        severity="warning",
+        where=f"{name}, before training",
+        number=1.0,
+        sentence="Measuring changes what the loss computes, so these numbers are those "
+        "of another program than the one that trains.",
+        cause="Each layer is measured as a subclass of its class. Code that compares "
+        "classes, such as `type(layer) is nnx.Linear`, does not recognise it.",
+        remedy="Write `isinstance(layer, nnx.Linear)` in place of a comparison of "
+        "types or of the names of classes.",
+        reason="The loss is traced with and without the subclasses.",
+        other_cause="A loss that gives another number at each call, such as one with "
+        "NumPy's random numbers, differs too.",
+    )
 
 
 def _loss_at_start(records: list[Record], name: str) -> Verdict | None:

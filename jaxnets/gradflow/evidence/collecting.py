@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxnets.arguments import as_count, check_callable
+from jaxnets.gradflow.capture.changes import changes_loss
 from jaxnets.gradflow.diagnosis.models.records import flow_records
 from jaxnets.gradflow.evidence.arrays import array_numbers
 from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
@@ -136,6 +137,8 @@ def collect(
         whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
         for path, dtype, bits in array_dtypes(models[0])
     ]
+    if changes_loss(loss, models[0], *arguments[0]):
+        records.append(whole._replace(metric="changed_by_measuring", value=1.0))
     if classes is not None:
         records.append(whole._replace(metric="classes", value=float(classes)))
     return records, flows

@@ -1,12 +1,15 @@
 """`Monitor`: gradient flow and alarms in anyone's own training loop."""
 
+import collections
+import concurrent.futures
 import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import get_opaque_trace_state
 
 from jaxnets.arguments import (
     as_count,
@@ -16,14 +19,15 @@ from jaxnets.arguments import (
     int_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.measurement import Flow
 from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.numbers import (
-    Numbers,
+    Packed,
     as_records,
+    first_nonfinite,
     numbers_of,
-    send,
+    pack,
+    unpack,
 )
 from jaxnets.gradflow.monitoring.sinks import MonitorReport, as_sink
 from jaxnets.gradflow.schedules import Schedule
@@ -31,16 +35,12 @@ from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
 
 
-# Evaluating a step once more to measure it costs about as much as measuring so many
-# steps, of which each becomes about a twentieth slower.
-RARE = 20
-
-
 class Monitor:
     """Measures the gradient flow of a training that somebody else wrote.
 
-    `monitor.value_and_grad` takes the place of `nnx.value_and_grad` in the training
-    step. The value, the gradient and the changes of the model are the same.
+    `monitor.jit` takes the place of `nnx.jit` around the training step, and
+    `monitor.value_and_grad` that of `nnx.value_and_grad` in it. What the step computes
+    is the same.
 
     In the steps that `every` selects it reports the loss, the norm of the gradient at
     the output of every module, and the norms of every parameter and of its gradient. A
@@ -53,16 +53,14 @@ class Monitor:
     - `dead`: the gradient at the output of a module is exactly zero in two measured
       steps one after another.
 
-    The step may be jitted by `jax.jit` or `nnx.jit`, be the body of `jax.lax.scan`, and
-    donate its arguments. The number of the step is in a `jax.Ref`, a cell of memory on
-    the device that compiled functions can read and write, so the loop does not pass it
-    on; with several devices pass `step`. The numbers leave the program as one small
-    array by `jax.debug.callback`, only in the steps that are reported. With `every` up
-    to 20 all steps are measured; otherwise the steps that are reported evaluate loss
-    and gradient once more, and the others are evaluated as without the monitor.
+    All steps are measured. The numbers are one more result of the compiled step, a
+    small array. A thread of the monitor waits for it, counts the steps and reports, so
+    that neither the step nor the loop waits.
 
-    JAX starts a program with a callback in Python, not in C++, which takes longer the
-    more arrays go in and come out. It shows where a step takes a few milliseconds.
+    `monitor.value_and_grad` also works without `monitor.jit`: outside of any jit, in a
+    step that another jit compiles, and in the body of `jax.lax.scan`. The numbers then
+    leave the compiled program by `jax.debug.callback`. JAX starts such a program in
+    Python, not in C++, which takes longer the more arrays go in and come out.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.
@@ -90,7 +88,7 @@ class Monitor:
         >>> optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
         >>> loss = lambda model, x: jnp.mean((model(x) - 1.0) ** 2)
         >>> monitor = Monitor(every=2)
-        >>> @nnx.jit
+        >>> @monitor.jit
         ... def train_step(model, optimizer, x):
         ...     value, grads = monitor.value_and_grad(loss)(model, x)
         ...     optimizer.update(model, grads)
@@ -123,19 +121,23 @@ class Monitor:
         self._schedule = (
             every if callable(every) else every_steps(as_count(every, "every"))
         )
-        self._always = count is not None and count <= RARE
         if not isinstance(name, str):
             raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
         self._only, self._name = only, name
         self._seed = as_count(seed, "seed", minimum=0)
-        start = as_count(start, "start", minimum=0, meaning="the first step")
+        self._next = as_count(start, "start", minimum=0, meaning="the first step")
         targets = list(to) if isinstance(to, list | tuple) else [to]
         self._sinks = [
-            as_sink(target, f"to[{index}]", append=start > 0)
+            as_sink(target, f"to[{index}]", append=self._next > 0)
             for index, target in enumerate(targets)
         ]
-        # The number of the next step, and 1 if a step was not finite.
-        self._state = jax.new_ref(jnp.array([start, 0], jnp.int32))
+        self._broken = False
+        # While `monitor.jit` traces a step: the trace, and the numbers measured in it.
+        self._traced: tuple[Any, list[Packed]] | None = None
+        # One thread, so that the reports keep the order of the steps.
+        self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._waiting: collections.deque[concurrent.futures.Future[None]]
+        self._waiting = collections.deque()
         self._alarm = Alarms(name)
         self._records: list[Record] = []
         self._alarms: list[Verdict] = []
@@ -155,6 +157,55 @@ class Monitor:
     def wait(self) -> None:
         """Wait until the reports of all steps that were started have arrived."""
         jax.effects_barrier()
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def jit(
+        self,
+        step: Callable[..., Any],
+        *,
+        jit: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> Callable[..., Any]:
+        """Compile a training step that calls `monitor.value_and_grad`.
+
+        Args:
+            step: The training step, a function of any arguments.
+            jit: What compiles it, such as `jax.jit`; None is `nnx.jit`.
+            **options: Options of `jit`, such as `donate_argnums`.
+
+        Returns:
+            The function that takes the place of `jit(step, **options)`.
+
+        Raises:
+            TypeError: If `step` or `jit` is not a function.
+        """
+        check_callable("step", step, "a training step, such as `step(model, batch)`")
+        if jit is None:
+            from flax import nnx
+
+            jit = nnx.jit
+        check_callable("jit", jit, "a compiler, such as `jax.jit`")
+
+        @functools.wraps(step)
+        def measured(*args: Any, **kwargs: Any) -> tuple[Any, list[Packed]]:
+            outer, found = self._traced, []
+            self._traced = _trace(), found
+            try:
+                return step(*args, **kwargs), found
+            finally:
+                self._traced = outer
+
+        compiled = jit(measured, **options)
+
+        @functools.wraps(step)
+        def monitored(*args: Any, **kwargs: Any) -> Any:
+            result, found = compiled(*args, **kwargs)
+            for packed in found:
+                self._deliver(packed)
+            return result
+
+        return monitored
 
     def value_and_grad(
         self,
@@ -173,8 +224,7 @@ class Monitor:
             wrt: Which variables of the model to differentiate with respect to, as a
                 filter of Flax, such as `nnx.LoRAParam`; None is every `nnx.Param`.
             step: Number of this step, such as `optimizer.step[...]`; None counts the
-                calls. Pass it if the program runs on several devices: the monitor's
-                own count is on one device.
+                calls.
 
         Returns:
             `differentiated(model, *args, **kwargs) -> (value, grads)`, where `value`
@@ -186,7 +236,6 @@ class Monitor:
         """
         check_callable("loss", loss, "a function `loss(model, *args)`")
         has_aux = as_switch(has_aux, "has_aux")
-        evaluate = self._measured if self._always else self._twice
 
         @functools.wraps(loss)
         def differentiated(model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -197,67 +246,45 @@ class Monitor:
                     f"`model` is {described(model)}; wanted an nnx.Module, the first "
                     "argument of the loss."
                 )
-            options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
-            # As in Flax, keyword arguments are not differentiated.
-            given = functools.partial(loss, **kwargs) if kwargs else loss
-            return evaluate(given, options, step, model, args)
+            chosen = nnx.Param if wrt is None else wrt
+            # The loss may change the parameters themselves.
+            params = nnx.state(model, chosen)
+            flow = measure_module(
+                loss, model, *args, has_aux=has_aux, wrt=wrt, only=self._only, **kwargs
+            )
+            self._deliver(pack(numbers_of(flow, params, args), step))
+            return (flow.value, flow.aux) if has_aux else flow.value, flow.grads
 
         return differentiated
 
-    def _measured(
-        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
-    ) -> tuple[Any, Any]:
-        """Measure in every step, and report in some."""
-        flow, numbers = self._flow(loss, options, model, args)
-        self._report(step, flow.value, flow.grads, lambda: numbers)
-        value = (flow.value, flow.aux) if options["has_aux"] else flow.value
-        return value, flow.grads
+    def _deliver(self, packed: Packed) -> None:
+        """Hand numbers to the thread, as soon as they are outside of any program."""
+        if self._traced is not None and self._traced[0] == _trace():
+            self._traced[1].append(packed)
+        elif isinstance(packed.array, jax.core.Tracer):
+            # A copy, because the program uses the memory of its arguments again.
+            copy = lambda packed: self._submit(jax.tree.map(np.array, packed))
+            jax.debug.callback(copy, packed)
+        else:
+            self._submit(packed)
 
-    def _twice(
-        self, loss: Any, options: dict[str, Any], step: Any, model: Any, args: tuple
-    ) -> tuple[Any, Any]:
-        """Evaluate as without a monitor, and once more, measured, in some steps."""
-        from flax import nnx
+    def _submit(self, packed: Packed) -> None:
+        # The errors of the reports before, such as those of a function in `to`.
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._receive, packed))
 
-        graphdef, before = nnx.split((model, args))
-        # A copy, because the first evaluation changes variables such as random keys.
-        before = jax.tree.map(lambda leaf: leaf, before)
-        has_aux, argnums = options["has_aux"], nnx.DiffState(0, options["wrt"])
-        differentiate = nnx.value_and_grad(loss, argnums=argnums, has_aux=has_aux)
-        value, grads = differentiate(model, *args)
-
-        def numbers() -> Numbers:
-            model, args = nnx.merge(graphdef, before, copy=True)
-            return self._flow(loss, options, model, args)[1]
-
-        self._report(step, value[0] if has_aux else value, grads, numbers)
-        return value, grads
-
-    def _flow(
-        self, loss: Any, options: dict[str, Any], model: Any, args: tuple
-    ) -> tuple[Flow, Numbers]:
-        from flax import nnx
-
-        params = nnx.state(model, options["wrt"])
-        flow = measure_module(loss, model, *args, only=self._only, **options)
-        return flow, numbers_of(flow, params, args)
-
-    def _report(
-        self, step: Any, value: Any, grads: Any, numbers: Callable[[], Numbers]
-    ) -> None:
-        """Count the step, and report its numbers if it is due or not finite."""
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((value, grads))]
-        broken = ~jnp.stack(finite).all()
-        due = broken
-        if step is None:
-            step, reported = self._state[...]
-            due = broken & (reported == 0)
-            after = step + 1, jnp.where(broken, 1, reported)
-            self._state[...] = jnp.stack(after).astype(jnp.int32)
-        due = self._schedule(step) | due
-        jax.lax.cond(due, lambda: send(numbers(), self._receive, step), lambda: None)
-
-    def _receive(self, numbers: Numbers, step: int) -> None:
+    def _receive(self, packed: Packed) -> None:
+        """Count a step, and report it if it is due or the first that is not finite."""
+        step = self._next if packed.step is None else int(packed.step)
+        self._next = step + 1
+        numbers = unpack(packed)
+        due = bool(self._schedule(step))
+        if not (self._broken or np.isfinite(packed.array).all()):
+            self._broken = first_nonfinite(numbers) is not None
+            due = due or self._broken
+        if not due:
+            return
         records = as_records(numbers, self._name, self._seed, step)
         report = MonitorReport(step, records, self._alarm.of(numbers, step))
         self._records += report.records
@@ -268,3 +295,7 @@ class Monitor:
             warnings.warn(
                 f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
             )
+
+
+def _trace() -> Any:
+    return get_opaque_trace_state(convention="jaxnets")

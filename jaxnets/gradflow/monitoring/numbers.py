@@ -1,8 +1,8 @@
 """What a monitor measures in a step, and how it leaves the compiled program."""
 
+import dataclasses
 import math
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +25,7 @@ class Numbers(NamedTuple):
         inputs: Share of the numbers in the batch that are not finite.
         arrays: `ArrayStats` of each parameter, by its path.
         norms: Norm of the cotangent at each tap; empty if the taps were not measured.
-        broken: Share of the outputs at each tap that are not finite.
+        broken: 1 where an output at the tap is not finite, otherwise 0.
     """
 
     loss: Any
@@ -35,36 +35,61 @@ class Numbers(NamedTuple):
     broken: dict[str, Any]
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """`Numbers` as one array, whose transfer takes about as long as that of one number.
+
+    Attributes:
+        array: All numbers, one after the other.
+        step: Number of the step, if the caller of the monitor passed one.
+        structure: The structure of the numbers.
+        shapes: Their shapes.
+    """
+
+    array: Any
+    step: Any
+    structure: Any = dataclasses.field(metadata={"static": True})
+    shapes: tuple[tuple[int, ...], ...] = dataclasses.field(metadata={"static": True})
+
+
 def numbers_of(flow: Flow, params: Any, batch: Any) -> Numbers:
     """Return the numbers of a measured step with these parameters and this batch."""
     norms = OrderedDict((name, stats.norm) for name, stats in flow.taps.items())
+    # The mean is not finite either, and costs less than counting in every step.
     broken = OrderedDict(
-        (name, stats.nonfinite_fraction) for name, stats in flow.responses.items()
+        (name, (~jnp.isfinite(stats.mean)).astype(jnp.float32))
+        for name, stats in flow.responses.items()
     )
-    arrays = OrderedDict(array_stats(params, flow.grads))
+    # What no record has is not computed.
+    arrays = OrderedDict(
+        (name, stats._replace(zeros=None))
+        for name, stats in array_stats(params, flow.grads).items()
+    )
     return Numbers(flow.value, nonfinite_share(batch), arrays, norms, broken)
 
 
-def send(numbers: Numbers, receive: Callable[[Numbers, Any], None], step: Any) -> None:
-    """Call `receive(numbers, step)` on the host when the program computes them.
-
-    All numbers leave the device as one array: a transfer takes as long for one number
-    as for a thousand.
-    """
+def pack(numbers: Numbers, step: Any = None) -> Packed:
+    """Return numbers as one array."""
     leaves, structure = jax.tree.flatten(numbers)
-    shapes = [jnp.shape(leaf) for leaf in leaves]
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
     # Float64 numbers stay so, and bfloat16 becomes float32, as in the statistics.
     dtype = jnp.result_type(jnp.float32, *(jnp.result_type(leaf) for leaf in leaves))
-    packed = jnp.concatenate([jnp.ravel(leaf).astype(dtype) for leaf in leaves])
+    array = jnp.concatenate([jnp.ravel(leaf).astype(dtype) for leaf in leaves])
+    return Packed(array, step, structure, tuple(jnp.shape(leaf) for leaf in leaves))
 
-    def unpack(packed: Any, step: Any) -> None:
-        # The callback may not compute with JAX, which would wait for this program.
-        parts = np.split(np.asarray(packed), ends[:-1])
-        arrays = [np.reshape(*pair) for pair in zip(parts, shapes, strict=True)]
-        receive(jax.tree.unflatten(structure, arrays), int(step))
 
-    jax.debug.callback(unpack, packed, step)
+def unpack(packed: Packed) -> Numbers:
+    """Return the numbers as NumPy arrays.
+
+    Example:
+        >>> packed = pack(Numbers(jnp.float32(0.5), 0.0, {}, {"h": jnp.ones(2)}, {}))
+        >>> unpack(packed).norms
+        {'h': array([1., 1.], dtype=float32)}
+    """
+    ends = np.cumsum([math.prod(shape) for shape in packed.shapes])
+    parts = np.split(np.asarray(packed.array), ends[:-1])
+    arrays = [np.reshape(*pair) for pair in zip(parts, packed.shapes, strict=True)]
+    return jax.tree.unflatten(packed.structure, arrays)
 
 
 def as_records(numbers: Numbers, name: str, seed: int, step: int) -> list[Record]:

@@ -1,7 +1,6 @@
 """Where a monitor's reports go: records, TensorBoard, or any function."""
 
 import csv
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnets.arguments import described
 from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.monitoring.tensorboard import summary_writer
 from jaxnets.runs.records import Record
 
 
@@ -67,7 +67,7 @@ def as_sink(target: Any, name: str, *, append: bool) -> Sink:
         path = Path(target)
         if path.suffix == ".csv":
             return _csv_sink(path, append=append)
-        return _scalars_sink(_summary_writer(path))
+        return _scalars_sink(summary_writer(path))
     if callable(getattr(target, "add_scalar", None)):
         return _scalars_sink(target)
     if callable(target):
@@ -90,20 +90,6 @@ def _csv_sink(path: Path, *, append: bool) -> Sink:
             csv.writer(file).writerows(report.records)
 
     return write
-
-
-def _summary_writer(folder: Path) -> Any:
-    """Return the `SummaryWriter` of an installed package."""
-    for package in ("tensorboardX", "torch.utils.tensorboard"):
-        try:
-            module = importlib.import_module(package)
-        except ImportError:
-            continue
-        return module.SummaryWriter(str(folder))
-    raise ImportError(
-        f"To write TensorBoard's files to {folder} install tensorboardX: "
-        "`pip install tensorboardX`. For records choose a path that ends in '.csv'."
-    )
 
 
 def _scalars_sink(writer: Any) -> Sink:

@@ -210,7 +210,10 @@ def _row(
 
 
 def _names(names: list[str]) -> alt.Y:
-    axis = alt.Axis(labelLimit=LABEL_WIDTH, domain=False, ticks=False, grid=True)
+    # A mark at the left end would touch the label.
+    axis = alt.Axis(
+        labelLimit=LABEL_WIDTH, labelPadding=8, domain=False, ticks=False, grid=True
+    )
     return alt.Y("name:N", sort=names, title=None, axis=axis)
 
 

@@ -92,7 +92,7 @@ _ARRAYS = Plot(
 _LOSS = Plot(
     "loss",
     "Loss",
-    "`jaxnets check` trains on one batch, which a network that can learn soon fits.",
+    "The command check trains on one batch, which a network that can learn soon fits.",
     Axes("update", "loss", bounds=NOT_NEGATIVE, log=True),
 )
 _SHARES = Plot(
@@ -147,22 +147,37 @@ def _states(places: Iterable[str]) -> list[str]:
 def _along_chains(depth: list[Record], chains: list[Record]) -> Spots:
     """Draw the main chain, and others in which the gradient changes tenfold.
 
-    Without chains all layers are drawn, in their order.
+    Networks with the same chains share their charts; others are side by side.
     """
     moments = _moments(depth)
+    names = dict.fromkeys(r.family for r in depth)
+    found = {name: _chains(_of(depth, name), _of(chains, name)) for name in names}
+    first = next(iter(found.values()), [])
+    networks = [(name, _of(depth, name), found[name]) for name in names]
+    if all(each == first for each in found.values()):
+        networks = [("", depth, first)]
+    for name, rows, long in networks:
+        drawn = [*long[:1], *(p for p in long[1:] if _span(rows, p) > 1)]
+        for places in drawn[: max(1, MOST_PANELS // len(networks))]:
+            ordered = sorted(places, key=lambda place: places[place])
+            ends = f"{ordered[0]} to {ordered[-1]}" if len(drawn) > 1 else ""
+            title = ", ".join(filter(None, (name, ends)))
+            for r in rows:
+                if r.place in places and r.step in moments:
+                    yield r, Spot(float(places[r.place]), title, moments[r.step])
+
+
+def _of(records: list[Record], name: str) -> list[Record]:
+    return [record for record in records if record.family == name]
+
+
+def _chains(depth: list[Record], chains: list[Record]) -> list[dict[str, int]]:
+    """Return the position of each place, by chain; without chains all are in one."""
     series: dict[float, dict[str, int]] = defaultdict(dict)
     for record in chains:
         series[record.value][record.place] = record.position or 0
     long = [places for _, places in sorted(series.items()) if len(places) > 1]
-    long = [*long[:1], *(p for p in long[1:] if _span(depth, p) > 1)]
-    if not long:
-        long = [{r.place: r.position or 0 for r in depth}]
-    for places in long[:MOST_PANELS]:
-        ordered = sorted(places, key=lambda place: places[place])
-        title = "" if len(long) == 1 else f"{ordered[0]} to {ordered[-1]}"
-        for r in depth:
-            if r.place in places and r.step in moments:
-                yield r, Spot(float(places[r.place]), title, moments[r.step])
+    return long or [{r.place: r.position or 0 for r in depth}]
 
 
 def _span(depth: list[Record], places: Container[str]) -> float:
@@ -175,14 +190,15 @@ def _arrays(records: list[Record]) -> Spots:
     """Draw the arrays at the first step, a panel for each network."""
     found = of_metric(records, *ARRAYS)
     first = min((record.step for record in found), default=0)
-    names = dict.fromkeys(r.arm for r in found)
-    modules = dict.fromkeys(r.place for r in of_metric(records, GRADIENT))
+    names = dict.fromkeys(r.family for r in found)
+    gradients = of_metric(records, GRADIENT)
+    modules = {n: dict.fromkeys(r.place for r in _of(gradients, n)) for n in names}
     for record in sorted(found, key=lambda r: _path_order(r.place)):
         # Biases that start at zero have no logarithm, which is no news.
         is_gradient = ARRAYS[record.metric] == "gradient"
         if record.step == first and (is_gradient or math.isfinite(record.value)):
-            title = record.arm if len(names) > 1 else ""
-            place = _place_of(record.place, modules)
+            title = record.family if len(names) > 1 else ""
+            place = _place_of(record.place, modules[record.family])
             yield record._replace(family=ARRAYS[record.metric]), Spot(place, title)
 
 
@@ -210,17 +226,23 @@ def _curve(losses: list[Record]) -> Spots:
 
 
 def _shares(records: list[Record], in_time: set[str]) -> Spots:
-    """Draw the shares at the last step, of the metrics that are worth a look."""
+    """Draw the shares at the last step, of the metrics that are worth a look.
+
+    Networks with the same layers share their charts; others are side by side.
+    """
     last = max((record.step for record in records), default=0)
+    found = [r for r in records if r.step == last and r.place not in in_time]
+    names = dict.fromkeys(r.family for r in found)
+    layers = [{(r.place, r.position) for r in _of(found, name)} for name in names]
+    groups = {f"{name}, ": _of(found, name) for name in names}
+    if all(each == layers[0] for each in layers):
+        groups = {"": found}
     for metric, title in SHARES.items():
-        found = [
-            r
-            for r in of_metric(records, metric)
-            if r.step == last and r.place not in in_time
-        ]
-        if any(record.value > LEAST_SHARE for record in found):
-            for record in found:
-                yield record, Spot(float(record.position or 0), title)
+        for name, rows in groups.items():
+            shown = of_metric(rows, metric)
+            if any(record.value > LEAST_SHARE for record in shown):
+                for record in shown:
+                    yield record, Spot(float(record.position or 0), f"{name}{title}")
 
 
 def _table(records: list[Record], networks: set[str]) -> Table | None:

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one line of figures for every update and every evaluation."""
+"""The figures of every update and evaluation: `metrics.jsonl`, and TensorBoard."""
 
 import json
 import math
@@ -6,7 +6,42 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxnets.gradflow.monitoring.tensorboard import summary_writer
 from jaxnets.runs.files import write_text
+
+
+class Metrics:
+    """Writes figures to `metrics.jsonl`, and to TensorBoard's files if wanted.
+
+    Args:
+        path: The file.
+        step: The number of updates so far. What was written after it, by a run that is
+            resumed now, does not count.
+        tensorboard: The folder of TensorBoard's files; None for none.
+
+    Raises:
+        ImportError: If nothing can write TensorBoard's files.
+    """
+
+    def __init__(self, path: Path, step: int, tensorboard: Path | None = None):
+        keep_until(path, step)
+        self._path = path
+        self._board = tensorboard and summary_writer(tensorboard, step)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows, each with its `step`."""
+        rows = list(rows)
+        append(self._path, rows)
+        if self._board:
+            for row in rows:
+                for name in row.keys() - {"step"}:
+                    self._board.add_scalar(name, row[name], row["step"])
+            self._board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's files."""
+        if self._board:
+            self._board.close()
 
 
 def keep_until(path: Path, step: int) -> None:

@@ -1,5 +1,6 @@
 """`train`: a run that can be left alone, which loses nothing when it is stopped."""
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from jaxnets.training.trainer.advance import Progress
 from jaxnets.training.trainer.calls import BatchOf, Calls, step_of
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from jaxnets.training.trainer.evaluations import Evaluations
-from jaxnets.training.trainer.metrics import append, keep_until
+from jaxnets.training.trainer.metrics import Metrics
 from jaxnets.training.trainer.recipe import Recipe
 
 
@@ -59,6 +60,7 @@ def train(
     asked_to_stop: Callable[[], bool] | None = None,
     on_call: Callable[[int, Mapping[str, float]], object] | None = None,
     on_evaluation: Callable[[int, nnx.Module], object] | None = None,
+    tensorboard: Path | None = None,
     say: Callable[[str], object] = print,
 ) -> Trained:
     """Train a network, and go on from the newest intact checkpoint in `folder`.
@@ -83,6 +85,7 @@ def train(
         on_call: Gets the step and the figures of the last update.
         on_evaluation: Gets the step and the network, before training and after each
             evaluation.
+        tensorboard: Folder for TensorBoard's files of the metrics; None for none.
         say: Tells the user about damaged checkpoints.
 
     Returns:
@@ -93,6 +96,7 @@ def train(
         ValueError: If the batch cannot be shared by the devices, or a checkpoint is of
             another run or network.
         OSError: If a checkpoint cannot be written.
+        ImportError: If nothing can write TensorBoard's files.
 
     Example:
         >>> import tempfile
@@ -120,21 +124,21 @@ def train(
     with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
         progress, metrics = run.start(checkpoints, about or {})
         step = step_of(progress)
-        keep_until(folder / METRICS, step)
         if step == 0:
             on_evaluation(0, run.model(progress))
         stopped = False
-        with run.prefetching(step) as batches:
+        log = Metrics(folder / METRICS, step, tensorboard)
+        with contextlib.closing(log), run.prefetching(step) as batches:
             while step < recipe.steps and not _out_of_patience(progress, recipe):
                 before = step
                 progress, rows = run.advance(progress, batches, step)
                 step = step_of(progress)
-                append(folder / METRICS, rows)
+                log.append(rows)
                 on_call(step, rows[-1])
                 if _passes(before, step, recipe.evaluate_every, recipe.steps):
                     progress, metrics = validate(progress, metrics)
                     if metrics:
-                        append(folder / METRICS, [{"step": step, **metrics}])
+                        log.append([{"step": step, **metrics}])
                     on_evaluation(step, run.model(progress))
                 stopped = asked_to_stop() and step < recipe.steps
                 if stopped or _passes(

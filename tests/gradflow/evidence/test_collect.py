@@ -217,3 +217,24 @@ def test_activations_are_recorded_in_the_order_of_the_forward_pass():
     records, _ = collect(loss, Named, [X], seeds=1)
     places = [r.place for r in records if r.metric == "dead_share"]
     assert places == ["z/relu", "a/relu"]
+
+
+class ByClass(nnx.Module):
+    """Asks for the class of a layer, which measuring makes a subclass."""
+
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(4, 4, rngs=rngs)
+
+    def __call__(self, x):
+        return self.layer(x) if type(self.layer) is nnx.Linear else x
+
+
+@pytest.mark.parametrize(("network", "count"), [(ByClass, 1), (make, 0)])
+def test_a_loss_that_measuring_changes_is_named(network, count):
+    found = [
+        verdict
+        for verdict in diagnose(loss, network, X, seeds=1).verdicts
+        if "Measuring changes what the loss computes" in verdict.sentence
+    ]
+    assert len(found) == count
+    assert all(v.severity == "warning" and "isinstance" in v.remedy for v in found)

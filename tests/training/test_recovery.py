@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -163,17 +165,70 @@ def test_a_checkpoint_of_another_network_is_refused(copied):
         checkpoints.restore({"w": np.zeros(3, np.float32)})
 
 
-def test_devices_share_a_batch(untouched, tmp_path):
-    short = dataclasses.replace(RECIPE, steps=20)
-    losses = {}
-    for devices in (1, 4):
-        folder = tmp_path / str(devices)
-        run(folder, short, devices=devices)
-        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-        losses[devices] = [row["loss"] for row in rows if "loss" in row]
-    np.testing.assert_allclose(losses[4], losses[1], rtol=1e-4)
-    with pytest.raises(ValueError, match="`batch_size` is 8, which 3 devices"):
-        run(tmp_path / "3", short, devices=3)
+def losses_of(folder):
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+@pytest.mark.parametrize(("devices", "shards"), [(2, 1), (4, 2), (8, 8)])
+def test_devices_share_a_batch(devices, shards, untouched, tmp_path):
+    """The losses are those of one device up to rounding, also with divided weights."""
+    seen = []
+    options = {"devices": devices, "shards": shards, "evaluation": {}}
+    stop = lambda: len(seen) > 0 and seen[-1] >= 10
+    call = lambda step, figures: seen.append(step)
+    run(tmp_path, asked_to_stop=stop, on_call=call, **options)
+    losses = losses_of(tmp_path)
+    assert len(losses) >= 10
+    expected = losses_of(untouched[0])[: len(losses)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"devices": 3}, "`batch_size` is 8, which 3 devices cannot share"),
+        ({"devices": 16}, "`devices` is 16, and JAX has 8"),
+        ({"devices": 8, "shards": 3}, "`devices` is 8, and there are 3 `shards`"),
+    ],
+)
+def test_devices_that_cannot_share_are_refused(options, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(tmp_path, **options)
+
+
+def test_two_processes_one_of_which_is_killed(untouched, tmp_path):
+    """A run goes from one process to two and back; short for `benchmarks/processes.py`.
+
+    The other process names the one that was killed.
+    """
+    seen = [0]
+    run(
+        tmp_path,
+        asked_to_stop=lambda: seen[-1] >= 5,
+        on_call=lambda step, figures: seen.append(step),
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tests.training.recovery", str(tmp_path), port]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first, second = (subprocess.Popen([*command, str(n)], **options) for n in (0, 1))
+    try:
+        for line in first.stdout:
+            # JAX writes a line of its own about the connection.
+            if line.strip().isdigit() and int(line) >= 20:
+                second.kill()
+                break
+        _, errors = first.communicate(timeout=60)
+    finally:
+        first.kill()
+        for process in (first, second):
+            process.communicate()
+    assert first.returncode == 1, errors
+    assert f"process 1 (process id {second.pid} on" in errors
+    assert run(tmp_path).step == RECIPE.steps
+    np.testing.assert_allclose(losses_of(tmp_path), losses_of(untouched[0]), rtol=1e-3)
 
 
 def test_bfloat16_and_early_stopping(tmp_path):

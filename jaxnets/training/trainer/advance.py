@@ -66,6 +66,7 @@ def make_advance(
     *,
     average: float = 0.0,
     skip: int = 0,
+    out_shardings: Any = None,
 ) -> Advance:
     """Return the compiled function that makes several updates.
 
@@ -81,6 +82,7 @@ def make_advance(
             finite. Such a batch changes nothing. The first one beyond, and beyond those
             that the run has skipped already, ends the call; the progress is that before
             it.
+        out_shardings: Where what it returns lies, as `jax.jit` takes it.
 
     Returns:
         `advance(progress, batches, count)`. The batches have a leading axis, at least
@@ -116,7 +118,7 @@ def make_advance(
         start = progress, jnp.zeros((), jnp.int32), blank
         return jax.lax.while_loop(going_on, update, start)
 
-    return jax.jit(advance, donate_argnums=0)
+    return jax.jit(advance, donate_argnums=0, out_shardings=out_shardings)
 
 
 def _figures(report: Any) -> dict[str, jax.Array]:

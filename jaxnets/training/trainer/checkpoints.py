@@ -20,6 +20,7 @@ from jaxnets.training.trainer.manifest import (
     read_manifest,
     write_manifest,
 )
+from jaxnets.training.trainer.processes import is_first, largest
 
 
 # Names such as 00000300, the step at which the checkpoint was made.
@@ -105,8 +106,9 @@ class Checkpoints:
         """
         self.wait()
         target = self._path(step)
-        if target.exists():
+        if is_first() and target.exists():
             shutil.rmtree(target)
+        largest(0)  # No process goes on before it is removed.
         self._folder.mkdir(parents=True, exist_ok=True)
         leaves = _named_leaves(state)
         self._check_space(leaves)
@@ -122,9 +124,9 @@ class Checkpoints:
         target = self._path(step)
         with _as_os_error(target):
             self._orbax().wait_until_finished()
-            if jax.process_index() == 0:
+            if is_first():
                 write_manifest(target, {"step": step, **about})
-        if jax.process_index() == 0:
+        if is_first():
             self._remove_old()
 
     def restore(self, like: Any) -> Restored | None:
@@ -138,17 +140,36 @@ class Checkpoints:
         Raises:
             ValueError: If the arrays of the checkpoint are not those of `like`.
         """
-        for step in sorted(self.steps(), reverse=True):
+        before = 10**DIGITS
+        while (step := largest(self._newest_intact(before))) >= 0:
             path = self._path(step)
             try:
-                about = read_manifest(path)
+                about = read_manifest(path, check=False)
                 state = self._read(path, like)
             except (DamagedError, OSError) as error:
+                if jax.process_count() > 1:
+                    raise OSError(f"{path} cannot be read: {error}") from error
                 self._set_aside(path, error)
+                before = step
                 continue
             about.pop("files")
             return Restored(int(about.pop("step")), state, about)
         return None
+
+    def _newest_intact(self, before: int) -> int:
+        """Return the newest step below `before` whose files are intact, or -1.
+
+        Only the first process looks for it.
+        """
+        steps = [step for step in self.steps() if step < before]
+        for step in reversed(steps) if is_first() else ():
+            path = self._path(step)
+            try:
+                read_manifest(path)
+                return step
+            except (DamagedError, OSError) as error:
+                self._set_aside(path, error)
+        return -1
 
     def steps(self) -> list[int]:
         """Return the steps of all checkpoints, also of those that are not complete."""

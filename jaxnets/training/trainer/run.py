@@ -2,9 +2,10 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,6 +18,13 @@ from jaxnets.training.trainer.calls import BatchOf, Calls, step_of
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from jaxnets.training.trainer.evaluations import Evaluations
 from jaxnets.training.trainer.metrics import append, keep_until
+from jaxnets.training.trainer.placement import Placement
+from jaxnets.training.trainer.processes import (
+    check_alike,
+    is_first,
+    largest,
+    naming_the_ended,
+)
 from jaxnets.training.trainer.recipe import Recipe
 
 
@@ -54,6 +62,7 @@ def train(
     evaluation: Mapping[str, Any] | None = None,
     optimizer: optax.GradientTransformation | None = None,
     devices: int = 1,
+    shards: int = 1,
     skip_nonfinite: int = 0,
     about: Mapping[str, Any] | None = None,
     asked_to_stop: Callable[[], bool] | None = None,
@@ -65,7 +74,12 @@ def train(
 
     The network after a given number of updates is the same to the last bit, however
     often the run was stopped or killed: the batch of an update depends on its number
-    only, and everything else that an update changes is in the checkpoint.
+    only, and everything else that an update changes is in the checkpoint. On another
+    number of devices or processes it is the same up to rounding.
+
+    After `jax.distributed.initialize` all processes must call this with the same
+    arguments and a folder that all of them see. Each has the whole batch and places its
+    part of it on its own devices. If one of them ends, the others raise an error.
 
     Args:
         model: The network before training.
@@ -75,14 +89,17 @@ def train(
         folder: Holds `checkpoints/` and `metrics.jsonl`.
         evaluation: Batches by name, evaluated with dropout off.
         optimizer: An Optax transform in place of that of the recipe.
-        devices: Number of devices that share each batch.
+        devices: Number of devices that share each batch, equally many of each process.
+        shards: Number of these devices that each parameter, and the optimizer's state
+            for it, is divided over; 1 keeps a copy on each. It divides `devices`.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
         about: What decides the run besides the recipe, in the form of JSON. It is kept
             with each checkpoint, and another run refuses to go on from it.
         asked_to_stop: Asked after every call of at most some seconds.
-        on_call: Gets the step and the figures of the last update.
+        on_call: Gets the step and the figures of the last update. Of several processes
+            only the first calls it.
         on_evaluation: Gets the step and the network, before training and after each
-            evaluation.
+            evaluation; also in the first process only.
         say: Tells the user about damaged checkpoints.
 
     Returns:
@@ -90,9 +107,10 @@ def train(
 
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
-        ValueError: If the batch cannot be shared by the devices, or a checkpoint is of
-            another run or network.
+        ValueError: If the batch cannot be shared by the devices, a checkpoint is of
+            another run or network, or the processes differ in recipe or `about`.
         OSError: If a checkpoint cannot be written.
+        ConnectionError: If another process of the run has ended.
 
     Example:
         >>> import tempfile
@@ -111,44 +129,78 @@ def train(
         >>> trained.step, trained.stopped
         (20, False)
     """
-    asked_to_stop = asked_to_stop or (lambda: False)
-    on_call = on_call or (lambda step, figures: None)
-    on_evaluation = on_evaluation or (lambda step, model: None)
-    run = Calls(model, loss, batch, recipe, optimizer, devices, skip_nonfinite)
+    placement = Placement(devices, shards, recipe.batch_size)
+    calls = Calls(model, loss, batch, recipe, optimizer, placement, skip_nonfinite)
+    validate = Evaluations(calls.graphdef, loss, evaluation or {}, placement)
+    nothing = lambda step, found: None
+    run = _Run(
+        calls,
+        validate,
+        recipe,
+        folder,
+        about or {},
+        asked_to_stop or (lambda: False),
+        (is_first() and on_call) or nothing,
+        (is_first() and on_evaluation) or nothing,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    validate = Evaluations(run.graphdef, loss, evaluation or {})
-    with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
-        progress, metrics = run.start(checkpoints, about or {})
-        step = step_of(progress)
-        keep_until(folder / METRICS, step)
+    with naming_the_ended(folder), Checkpoints(folder / CHECKPOINTS, say=say) as saved:
+        check_alike(json.dumps([dataclasses.asdict(recipe), run.about], default=str))
+        progress, metrics, stopped = run(saved)
+        model = calls.model(progress)
+    digest = params_sha256(nnx.state(model, nnx.Param))
+    step, skipped = step_of(progress), int(progress.skipped)
+    return Trained(model, step, skipped, metrics, digest, stopped)
+
+
+class _Run(NamedTuple):
+    """The loop of `train`, whose arguments it has."""
+
+    calls: Calls
+    validate: Evaluations
+    recipe: Recipe
+    folder: Path
+    about: Mapping[str, Any]
+    asked_to_stop: Callable[[], bool]
+    on_call: Callable[[int, Mapping[str, float]], object]
+    on_evaluation: Callable[[int, nnx.Module], object]
+
+    def __call__(
+        self, checkpoints: Checkpoints
+    ) -> tuple[Progress, dict[str, float], bool]:
+        """Return the last progress, its figures, and whether it was asked to stop."""
+        calls, recipe, path = self.calls, self.recipe, self.folder / METRICS
+        progress, metrics = calls.start(checkpoints, self.about)
+        step, stopped = step_of(progress), False
+        if is_first():
+            keep_until(path, step)
         if step == 0:
-            on_evaluation(0, run.model(progress))
-        stopped = False
-        with run.prefetching(step) as batches:
+            self.on_evaluation(0, calls.model(progress))
+        with calls.prefetching(step) as batches:
             while step < recipe.steps and not _out_of_patience(progress, recipe):
                 before = step
-                progress, rows = run.advance(progress, batches, step)
+                progress, rows = calls.advance(progress, batches, step)
                 step = step_of(progress)
-                append(folder / METRICS, rows)
-                on_call(step, rows[-1])
+                self._append(rows)
+                self.on_call(step, rows[-1])
                 if _passes(before, step, recipe.evaluate_every, recipe.steps):
-                    progress, metrics = validate(progress, metrics)
-                    if metrics:
-                        append(folder / METRICS, [{"step": step, **metrics}])
-                    on_evaluation(step, run.model(progress))
-                stopped = asked_to_stop() and step < recipe.steps
+                    progress, metrics = self.validate(progress, metrics)
+                    self._append([{"step": step, **metrics}] if metrics else [])
+                    self.on_evaluation(step, calls.model(progress))
+                stopped = largest(int(self.asked_to_stop())) > 0
+                stopped = stopped and step < recipe.steps
                 if stopped or _passes(
                     before, step, recipe.checkpoint_every, recipe.steps
                 ):
-                    checkpoints.save(
-                        step, progress, {**(about or {}), "metrics": metrics}
-                    )
+                    about = {**self.about, "metrics": metrics}
+                    checkpoints.save(step, progress, about)
                 if stopped:
                     break
-    model = run.model(progress)
-    digest = params_sha256(nnx.state(model, nnx.Param))
-    skipped = int(progress.skipped)
-    return Trained(model, step, skipped, metrics, digest, stopped)
+        return progress, metrics, stopped
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        if is_first():
+            append(self.folder / METRICS, rows)
 
 
 def params_sha256(params: Any) -> str:

@@ -7,7 +7,8 @@ process (forced, on a CPU), with its parameters divided over 4 of 8, and in two
 processes. The largest relative difference of a loss from that on one device is printed.
 Then a run goes from two processes, of which one gets SIGTERM, to one process and back
 to two, and at last each of two processes is killed in turn: how long the other goes on,
-and what it says. The processes talk over the loopback interface.
+and what it says. The processes talk over the loopback interface; one pair is started
+as Slurm starts processes, by environment variables.
 """
 
 import json
@@ -28,23 +29,35 @@ TASK += ["--set", "batch_size=16", "--set", "evaluate_every=60"]
 LONG = [*TASK, "--steps", "100000"]
 
 
-def started(words: list[str], processes: int, devices: int = 1) -> list:
-    """Start the command in one process or in several."""
+def started(
+    words: list[str], processes: int, devices: int = 1, *, slurm: bool = False
+) -> list:
+    """Start the command in one process or in several, by hand or as Slurm does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    several = ["--coordinator", address, "--process-count", str(processes)]
-    return [
-        subprocess.Popen(
-            [*TRAIN, *words]
-            + ([*several, "--process-index", str(index)] if processes > 1 else []),
-            env={**os.environ, "JAX_NUM_CPU_DEVICES": str(devices)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    several = ["--coordinator", address]
+    variables = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "127.0.0.1"}
+    variables["SLURM_NTASKS"] = str(processes)
+    found = []
+    for index in range(processes):
+        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices)}
+        own = ["--process-count", str(processes), "--process-index", str(index)]
+        if slurm:
+            environment |= variables
+            environment["SLURM_PROCID"] = environment["SLURM_LOCALID"] = str(index)
+        found.append(
+            subprocess.Popen(
+                [*TRAIN, *words]
+                + (several if processes > 1 else [])
+                + (own if processes > 1 and not slurm else []),
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         )
-        for index in range(processes)
-    ]
+    return found
 
 
 def finished(words: list[str], processes: int = 1, devices: int = 1) -> None:
@@ -78,7 +91,7 @@ def running(words: list[str], folder: Path) -> list:
 
 def resumed(folder: Path, expected: list[float]) -> None:
     """Go from two processes to one and back to two."""
-    processes = started([*TASK, "--out", str(folder)], 2)
+    processes = started([*TASK, "--out", str(folder)], 2, slurm=True)
     path = folder / "metrics.jsonl"
     while not path.exists() or not path.read_text():
         time.sleep(0.01)

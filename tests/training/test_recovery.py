@@ -109,26 +109,15 @@ def test_a_damaged_checkpoint_is_passed_over(damage, untouched, copied):
     assert path.with_name(f"{path.name}.damaged").is_dir(), "nothing is deleted"
 
 
-def test_a_full_disk_leaves_the_checkpoints_before(copied, monkeypatch):
-    longer = dataclasses.replace(RECIPE, steps=RECIPE.steps + 20)
-    usage = shutil.disk_usage(copied)._replace(free=100)
+def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OSError, match=r"0 MB free.*checkpoints so far are intact"):
-        run(copied, longer)
-    monkeypatch.undo()
-    assert run(copied, longer).step == longer.steps
-
-
-def test_a_folder_that_is_gone_is_an_error(tmp_path):
-    """The folder is replaced by a file while the run goes on."""
-
-    def spoil(step, figures):
-        if step >= 5 and not (tmp_path / "run" / "checkpoints").exists():
-            (tmp_path / "run" / "checkpoints").write_text("")
-
-    (tmp_path / "run").mkdir()
-    with pytest.raises(OSError):
-        run(tmp_path / "run", on_call=spoil)
+    with (
+        Checkpoints(tmp_path / "checkpoints") as checkpoints,
+        pytest.raises(OSError, match=r"0 MB free.*checkpoints so far are intact"),
+    ):
+        checkpoints.save(1, {"w": np.zeros(100, np.float32)}, {})
+    assert checkpoints.steps() == []
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):

@@ -83,10 +83,12 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind, *exception) -> None:
         if self._saver is not None:
             try:
-                self.wait()
+                # What ended the run says more than what it did to the checkpoint.
+                with contextlib.suppress(*[OSError] if kind else []):
+                    self.wait()
             finally:
                 self._saver.close()
                 self._saver = None
@@ -115,6 +117,12 @@ class Checkpoints:
         with _as_os_error(target):
             self._orbax().save(target / "state", leaves)
         self._writing = step, about
+
+    def complete(self) -> None:
+        """Complete the checkpoint that is being written if its files are all there."""
+        # Orbax writes elsewhere, and then renames the folder.
+        if self._writing and (self._path(self._writing[0]) / "state").exists():
+            self.wait()
 
     def wait(self) -> None:
         """Wait until the checkpoint that is being written is complete."""
@@ -271,7 +279,8 @@ def _as_os_error(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        reason = str(error).partition(" [tensorstore_spec=")[0]
         raise OSError(
-            f"The checkpoint {path} could not be written: {error} The ones before it "
+            f"The checkpoint {path} could not be written: {reason}. The ones before it "
             "are intact."
         ) from error

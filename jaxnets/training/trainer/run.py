@@ -181,6 +181,7 @@ class _Run(NamedTuple):
                 before = step
                 progress, rows = calls.advance(progress, batches, step)
                 step = step_of(progress)
+                checkpoints.complete()
                 self._append(rows)
                 self.on_call(step, rows[-1])
                 if _passes(before, step, recipe.evaluate_every, recipe.steps):

@@ -43,9 +43,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     floor = float(-np.log(chances[validation.y]).mean())
     make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}
-    smoothing = recipe.label_smoothing
-    loss = functools.partial(classification, label_smoothing=smoothing)
-    return Prepared(make, loss, batch, evaluation, {}, floor)
+    return Prepared(make, classification, batch, evaluation, {}, floor)
 
 
 def _make(rngs, features: int, classes: int) -> models.ResNet:

@@ -15,14 +15,13 @@ from jaxnets.training.nonfinite import NonFinite, first_nonfinite
 from jaxnets.training.step import Loss, make_step, train_state
 from jaxnets.training.trainer.advance import (
     Progress,
-    in_bfloat16,
     initial_progress,
     make_advance,
 )
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from jaxnets.training.trainer.placement import Placement
 from jaxnets.training.trainer.processes import largest
-from jaxnets.training.trainer.recipe import Recipe, make_optimizer
+from jaxnets.training.trainer.recipe import Recipe, make_optimizer, training_loss
 
 
 # The most updates in a compiled call, and how long it should take: a signal is
@@ -75,9 +74,7 @@ class Calls:
         skip_nonfinite: int,
     ):
         optimizer = optimizer or make_optimizer(recipe)
-        if recipe.dtype == "bfloat16":
-            loss = in_bfloat16(loss)
-        self._loss = loss
+        self._loss = loss = training_loss(loss, recipe)
         self._optimizer = optimizer
         self._batch = batch
         self._recipe = recipe

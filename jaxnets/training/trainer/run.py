@@ -83,7 +83,8 @@ def train(
 
     Args:
         model: The network before training.
-        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`. Evaluations have it
+            without `label_smoothing` and in the dtype of the weights.
         batch: `batch(step)` returns the batch of an update, a pytree of arrays.
         recipe: How it is trained.
         folder: Holds `checkpoints/` and `metrics.jsonl`.
@@ -107,7 +108,8 @@ def train(
 
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
-        ValueError: If the batch cannot be shared by the devices, a checkpoint is of
+        ValueError: If the batch cannot be shared by the devices, the loss has no
+            `label_smoothing` and the recipe asks for some, a checkpoint is of
             another run or network, or the processes differ in recipe or `about`.
         OSError: If a checkpoint cannot be written.
         ConnectionError: If another process of the run has ended.

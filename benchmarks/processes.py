@@ -117,11 +117,12 @@ def killed(folder: Path, index: int) -> None:
     other = processes[1 - index]
     output, _ = other.communicate()
     processes[index].communicate()
-    named = r"process \d \(process id|leader task|unhealthy[^\n]*\n\d"
-    said = re.search(rf"[^\n]*({named})[^\n]*", output)
+    named = [r"process \d \(process id", "leader task", r"unhealthy[^\n]*\n\d"]
+    said = [re.search(rf"[^\n]*{name}[^\n]*", output) for name in named]
+    first = next((match[0] for match in said if match), output)
     print(
         f"process {index} killed: the other ended after {time.monotonic() - began:.1f} "
-        f"s with {other.returncode}: {said[0] if said else output}",
+        f"s with {other.returncode}: {first}",
         flush=True,
     )
 

@@ -12,11 +12,19 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxnets.runs.lock import run_lock
-from jaxnets.training import NonFiniteBatch, params_sha256
+from jaxnets.training import (
+    NonFiniteBatch,
+    Recipe,
+    classification,
+    params_sha256,
+    train,
+)
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from tests.training.recovery import RECIPE, batch, run
 
@@ -80,6 +88,25 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     first, *_, digest = done.stdout.split()
     assert 10 < int(first) < 60
     assert digest == expected.stdout.split()[-1]
+
+
+def test_a_call_is_bounded_by_time(tmp_path, monkeypatch):
+    """A signal is answered after a call, so slow updates are made a few at a time."""
+
+    def slow(model, data):
+        value, figures = classification(model, data)
+        wait = lambda x: (time.sleep(0.05), np.zeros_like(x))[1]
+        still = jax.lax.stop_gradient(value)
+        return value + jax.pure_callback(wait, still, still), figures
+
+    monkeypatch.setattr("jaxnets.training.trainer.calls.CALL_SECONDS", 0.2)
+    recipe = Recipe(steps=16, batch_size=8, learning_rate=0.1)
+    model, seen = nnx.Linear(4, 3, rngs=nnx.Rngs(0)), [0]
+    show = lambda step, figures: seen.append(step)
+    train(model, slow, batch, recipe, tmp_path, on_call=show)
+    # The first two calls find out how long an update takes.
+    assert seen[:3] == [0, 1, 2]
+    assert max(np.diff(seen)) <= 4
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "no manifest"])

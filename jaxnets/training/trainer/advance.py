@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets.training.step import Loss, TrainState, make_step
+from jaxnets.training.step import Loss, TrainState, make_objective, make_step
 
 
 class Progress(NamedTuple):
@@ -89,10 +89,16 @@ def make_advance(
         `count` long.
     """
     step = make_step(graphdef, loss, optimizer)
+    objective = make_objective(graphdef, loss)
 
     def advance(progress: Progress, batches: Any, count: jax.Array):
         take = lambda number: jax.tree.map(lambda array: array[number], batches)
-        shapes = jax.eval_shape(lambda: _figures(step(progress.train, take(0))[1]))
+        # The objective has the figures too, and is traced faster than the step.
+        state = progress.train
+        value, (figures, _) = jax.eval_shape(
+            objective, state.params, state.rest, take(0)
+        )
+        shapes = {"loss": value, **figures}
         rows = jax.tree.leaves(batches)[0].shape[0]
         blank = {
             name: jnp.zeros((rows, *s.shape), s.dtype) for name, s in shapes.items()

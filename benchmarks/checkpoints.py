@@ -75,7 +75,8 @@ def cost(name: str, intervals: int, folder: Path) -> None:
     print(
         f"{name}: {intervals} checkpoints, every {recipe.checkpoint_every} updates; "
         f"{total:.1f} s, of which {sum(waited):.3f} s for checkpoints: "
-        f"{100 * sum(waited) / total:.2f} %",
+        f"{100 * sum(waited) / total:.2f} % "
+        f"({', '.join(f'{t:.3f}' for t in waited if t > 0.001)})",
         flush=True,
     )
 

@@ -257,6 +257,7 @@ SIGNATURES = {
         "devices=1, shards=1, skip_nonfinite=0, about=None, asked_to_stop=None, "
         "on_call=None, on_evaluation=None, say=print)",
         "params_sha256(params)",
+        "rows_of_step(seed, step, count, batch_size)",
     ],
     "tasks": [
         "Task(name, recipe, prepare)",

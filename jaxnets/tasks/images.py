@@ -8,8 +8,8 @@ import numpy as np
 from jaxnets import data as datasets
 from jaxnets import models
 from jaxnets.data import Labelled
-from jaxnets.tasks.task import Prepared, Task, rows_of_step
-from jaxnets.training import Recipe, classification
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.training import Recipe, classification, rows_of_step
 
 
 DEPTH, WIDTHS = 14, (16, 32)

@@ -81,6 +81,7 @@ class Checkpoints:
         self._saver: Any = None
 
     def __enter__(self) -> "Checkpoints":
+        self._orbax()
         return self
 
     def __exit__(self, kind, *exception) -> None:
@@ -191,7 +192,7 @@ class Checkpoints:
 
     def _orbax(self) -> Any:
         if self._saver is None:
-            # Importing Orbax takes seconds, which a run without checkpoints saves.
+            # Imported here, because few of those who import this library need it.
             import orbax.checkpoint as ocp
 
             self._saver = ocp.StandardCheckpointer()

@@ -51,8 +51,8 @@ class Text:
             raise ValueError(f"{path} is empty; wanted a text.")
         try:
             return cls(np.memmap(path, np.uint8, "r"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not a text in UTF-8: {error}.") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not a text in UTF-8: {error}") from error
 
     def __len__(self) -> int:
         """The number of bytes."""
@@ -104,9 +104,11 @@ class Text:
             try:
                 yield self._data[begin:stop].tobytes().decode("utf-8")
             except UnicodeDecodeError as error:
-                error.start += begin
-                error.end += begin
-                raise
+                place = begin + error.start
+                raise ValueError(
+                    f"byte {place} is 0x{self._data[place]:02x}; wanted UTF-8. Convert "
+                    "the text, or remove what is not text."
+                ) from error
             begin = stop
 
 

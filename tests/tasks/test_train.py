@@ -158,5 +158,5 @@ def test_a_text_stays_in_its_file(tmp_path, monkeypatch):
     expected = [text[:100].count(character) for character in found.alphabet]
     assert found.frequencies(0, int(starts[100])).tolist() == expected
     path.write_bytes(text[:200].encode() + b"\xff")
-    with pytest.raises(ValueError, match=f"position {starts[200]}: invalid start"):
+    with pytest.raises(ValueError, match=f"byte {starts[200]} is 0xff; wanted UTF-8"):
         Text.of_file(path)

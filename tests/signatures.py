@@ -267,14 +267,16 @@ SIGNATURES = {
         "Trained(model, step, skipped, metrics, params_sha256, stopped)",
         "NonFiniteBatch(step, found, skipped)",
         "train(model, loss, batch, recipe, folder, *, evaluation=None, optimizer=None, "
-        "devices=1, skip_nonfinite=0, about=None, asked_to_stop=None, on_call=None, "
-        "on_evaluation=None, tensorboard=None, say=print)",
+        "devices=1, shards=1, skip_nonfinite=0, about=None, asked_to_stop=None, "
+        "on_call=None, on_evaluation=None, tensorboard=None, say=print)",
         "params_sha256(params)",
+        "rows_of_step(seed, step, count, batch_size)",
     ],
     "tasks": [
         "Task(name, recipe, prepare)",
         "Prepared(make, loss, batch, evaluation, about, floor)",
-        f"TrainConfig(task, recipe, data=None, devices=1, version={__version__!r})",
+        f"TrainConfig(task, recipe, data=None, devices=1, shards=1, "
+        f"version={__version__!r})",
         "task_of(name)",
         "run_task(config, folder, *, asked_to_stop=None, on_call=None, "
         "skip_nonfinite=0, tensorboard=False, say=print)",

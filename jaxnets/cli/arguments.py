@@ -84,9 +84,13 @@ class Train:
         seed: Seed of the network and of the order of the data.
         checkpoint_every: Number of updates between two checkpoints.
         devices: Number of devices that share each batch.
+        shards: Number of devices that each parameter is divided over.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
         tensorboard: Whether to write TensorBoard's files too.
         settings: Further values of the recipe, by name.
+        coordinator: HOST:PORT of the first of several processes, or `auto`.
+        process_count: Number of processes.
+        process_index: Index of this process.
     """
 
     task: str | None = None
@@ -97,19 +101,52 @@ class Train:
     seed: int | None = None
     checkpoint_every: int | None = None
     devices: int | None = None
+    shards: int | None = None
     skip_nonfinite: int = 0
     tensorboard: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+    coordinator: str | None = None
+    process_count: int | None = None
+    process_index: int | None = None
 
     def __post_init__(self):
         if (self.task is None) == (self.resume is None):
             raise UsageError("Give a task for a new run, or --resume with its folder.")
         given = [self.out, self.data, self.steps, self.seed, self.checkpoint_every]
-        given += [self.devices, self.settings or None]
+        given += [self.settings or None]
         if self.resume is not None and any(value is not None for value in given):
             raise UsageError(
-                "A run is resumed as it began: give --resume without other arguments, "
-                "or begin a new run."
+                "A run is resumed as it began: give --resume without other arguments "
+                "than those on devices and processes, or begin a new run."
+            )
+        for name in ("devices", "shards"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} is {value}; wanted at least 1.")
+        self._check_processes()
+
+    def _check_processes(self) -> None:
+        count, index = self.process_count, self.process_index
+        if (count is None) != (index is None):
+            raise UsageError("Give --process-count and --process-index together.")
+        if self.coordinator is None:
+            if count is not None:
+                raise UsageError("--process-count needs --coordinator HOST:PORT.")
+            return
+        if count is not None and index is not None and not 0 <= index < count:
+            raise UsageError(
+                f"--process-index is {index} of {count} processes; wanted 0 to "
+                f"{count - 1}."
+            )
+        _, colon, port = self.coordinator.rpartition(":")
+        if self.coordinator != "auto" and not (colon and port.isdigit()):
+            raise UsageError(
+                f"--coordinator is {self.coordinator!r}; wanted HOST:PORT, such as "
+                "127.0.0.1:6000, or auto below a launcher that JAX knows."
+            )
+        if self.resume is None and self.out is None:
+            raise UsageError(
+                "Several processes write one folder, which all of them see: give --out."
             )
 
 

@@ -2,24 +2,38 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxnets.cli.arguments import Train, UsageError
 from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.commands import check_devices, new_folder, quoted, shown
 from jaxnets.cli.signals import Signals
+from jaxnets.cli.streams import line
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.folder import RunFolder
 
+
+if TYPE_CHECKING:
+    from jaxnets.tasks import TrainConfig
 
 NUMBERS = {
     "steps": "Number of updates.",
     "seed": "Seed of the network and of the order of the data; 0 by default.",
     "checkpoint-every": "Number of updates between two checkpoints.",
-    "devices": "Number of devices that share each batch; 1 by default.",
+    "devices": "Number of devices that share each batch; 1 by default, and with "
+    "--coordinator all devices of all processes.",
+    "shards": "Number of these devices that each parameter is divided over; 1 by "
+    "default, which keeps a copy on each.",
     "skip-nonfinite": "Number of batches whose loss may be infinite or not a number; "
     "they are skipped and counted. By default the first one ends the run.",
+}
+PROCESSES = {
+    "process-count": "Number of processes.",
+    "process-index": "Index of this process, from 0.",
 }
 
 
@@ -74,6 +88,15 @@ def parse_train(words: Sequence[str]) -> Train:
     parser.add_argument(
         "--resume", type=as_path, metavar="FOLDER", help="Go on with the run in FOLDER."
     )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="Train in several processes, which are started with the same arguments; "
+        "this is the address at which the first listens. auto, or this alone, lets JAX "
+        "find the rest below Slurm, Open MPI, Kubernetes and on Cloud TPUs.",
+    )
+    for name, text in PROCESSES.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=text)
     found = vars(parser.parse(words))
     return Train(settings=tuple(found.pop("settings")), **found)
 
@@ -93,25 +116,46 @@ def _setting(word: str) -> tuple[str, str]:
 
 def run_train(command: Train, signals: Signals) -> int:
     """Train; return 0, or the code of the signal that stopped the run."""
+    if command.coordinator is None:
+        return _run(command, signals)
+    from jaxnets.training.trainer.processes import join
+
+    where = None if command.coordinator == "auto" else command.coordinator
+    try:
+        join(where, command.process_count, command.process_index)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"The processes did not find each other: {error}. Give --coordinator "
+            "HOST:PORT, --process-count and --process-index."
+        ) from error
+    code = 2
+    try:
+        code = _run(command, signals)
+    except UsageError as error:
+        print(f"jaxnets: {line(error)}", file=sys.stderr)
+    if code in (1, 2):
+        # JAX would wait for the other processes, which this one has left.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(command: Train, signals: Signals) -> int:
     check_devices()
     from jaxnets.gradflow.monitoring.tensorboard import writer_class
-    from jaxnets.tasks import TrainConfig, run_task, task_of
+    from jaxnets.tasks import run_task
     from jaxnets.training import NonFiniteBatch
+    from jaxnets.training.trainer.processes import is_first
 
+    shows = is_first()
     try:
         if command.tensorboard:
             writer_class()
-        if command.resume is not None:
-            folder, config = command.resume, TrainConfig.read(command.resume)
-        else:
-            folder = command.out or new_folder()
-            RunFolder(folder).check_free()
-            recipe = _recipe(command, task_of(str(command.task)).recipe)
-            data = None if command.data is None else str(command.data.absolute())
-            devices = 1 if command.devices is None else command.devices
-            config = TrainConfig(str(command.task), recipe, data, devices)
-        _print_recipe(config.recipe)
-        with _Display(config.recipe.steps) as display, signals.finishing():
+        folder, config = _asked(command)
+        if shows:
+            _print_recipe(config.recipe)
+        with _Display(config.recipe.steps, shows) as display, signals.finishing():
             signals.say = display.say
             trained = run_task(
                 config,
@@ -127,18 +171,41 @@ def run_train(command: Train, signals: Signals) -> int:
         return 1
     except (ImportError, OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+    if shows:
+        _print_end(trained, config.recipe.steps, folder)
+    return signals.exit_code if trained.stopped else 0
+
+
+def _asked(command: Train) -> tuple[Path, "TrainConfig"]:
+    """Return the folder and the configuration of the run that is asked for."""
+    from jaxnets.tasks import TrainConfig, task_of
+    from jaxnets.training.machine import devices
+    from jaxnets.training.trainer.processes import is_first
+
+    count = None if command.coordinator is None else len(devices())
+    asked = {"devices": command.devices or count, "shards": command.shards}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if command.resume is not None:
+        config = TrainConfig.read(command.resume)
+        return command.resume, dataclasses.replace(config, **asked)
+    folder = command.out or new_folder()
+    if is_first():
+        RunFolder(folder).check_free()
+    recipe = _recipe(command, task_of(str(command.task)).recipe)
+    data = None if command.data is None else str(command.data.absolute())
+    return folder, TrainConfig(str(command.task), recipe, data, **asked)
+
+
+def _print_end(trained, steps: int, folder: Path) -> None:
     for name, value in trained.metrics.items():
         print(f"{name.replace('_', ' ')}: {value:.4g}")
     if trained.skipped:
         print(f"batches that were not finite and were skipped: {trained.skipped}")
     if trained.stopped:
-        print(
-            f"\nStopped after {trained.step} of {config.recipe.steps} updates. Go on "
-        )
+        print(f"\nStopped after {trained.step} of {steps} updates. Go on ")
         print(f"with: jaxnets train --resume {quoted(folder)}")
-        return signals.exit_code
-    print(f"\nRun: {shown(folder)}")
-    return 0
+    else:
+        print(f"\nRun: {shown(folder)}")
 
 
 def _recipe(command: Train, recipe):
@@ -160,9 +227,14 @@ def _print_recipe(recipe) -> None:
 
 
 class _Display:
-    """Shows how far the training is, on the error stream."""
+    """Shows how far the training is, on the error stream.
 
-    def __init__(self, steps: int):
+    Args:
+        steps: Number of updates.
+        shows: Whether it does. Of several processes only the first shows it.
+    """
+
+    def __init__(self, steps: int, shows: bool):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -174,6 +246,7 @@ class _Display:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            disable=not shows,
         )
         self._task = self._progress.add_task("compiling", total=steps)
 

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from scipy.special import stdtrit
-
 from jaxnets.runs.intervals import UNBOUNDED, Bounds, bounded_interval
 from jaxnets.runs.records import Record
 
@@ -82,6 +80,9 @@ def estimate(values: Iterable[float]) -> Estimate | None:
         return Estimate(mean, None, None, 1)
     deviation = math.hypot(*(value - mean for value in finite))
     standard_error = deviation / math.sqrt(count * (count - 1))
+    # Imported here, because it takes a third of the time of importing this library.
+    from scipy.special import stdtrit
+
     half = float(stdtrit(count - 1, 0.975)) * standard_error
     return Estimate(mean, mean - half, mean + half, count)
 

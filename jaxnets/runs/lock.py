@@ -23,7 +23,7 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, name: str = LOCK) -> Iterator[None]:
     """Hold the lock of a run folder; it is released at the end, also after an error.
 
     The operating system holds the lock and releases it when a process ends, so the file
@@ -33,6 +33,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     Args:
         folder: The folder, which exists.
+        name: Name of the lock's file.
 
     Raises:
         BlockingIOError: If another process holds the lock, or one of another host left
@@ -47,7 +48,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         True
         False
     """
-    path = folder / LOCK
+    path = folder / name
     if fcntl is None:
         yield
         return
@@ -63,6 +64,33 @@ def run_lock(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(file)
+
+
+def is_held(folder: Path, name: str) -> bool:
+    """Return whether a process holds a lock; where there are no locks, True.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     with run_lock(Path(path), "a"):
+        ...         print(is_held(Path(path), "a"))
+        ...     print(is_held(Path(path), "a"))
+        True
+        False
+    """
+    if fcntl is None:
+        return True
+    try:
+        file = os.open(folder / name, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _locked(path: Path) -> int:

@@ -7,8 +7,10 @@ import numpy as np
 
 from jaxnets import models, nn
 from jaxnets.data import Labelled
-from jaxnets.tasks.task import Prepared, Task, generator
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.tasks.text import Text
 from jaxnets.training import Recipe, classification
+from jaxnets.training.trainer.order import generator
 
 
 # Steps of a training sequence, and of those that are evaluated.
@@ -22,37 +24,36 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
     Args:
         recipe: Its seed and batch size decide the windows.
-        data: A text in UTF-8; None takes Python's own help texts.
+        data: A text in UTF-8, which stays in its file; None takes Python's own help
+            texts.
 
     Raises:
         ValueError: If the text is not UTF-8, or too short.
         OSError: If it cannot be read.
     """
-    text = _help_texts() if data is None else _read(data)
-    alphabet = sorted(set(text))
-    codes = {character: code for code, character in enumerate(alphabet)}
-    ids = np.fromiter(map(codes.__getitem__, text), np.int32, len(text))
-    cut = int(len(ids) * (1 - VALIDATION_SHARE))
-    training, validation = ids[:cut], ids[cut:]
-    least = EVALUATED_LENGTH + 1
-    if len(validation) < least:
+    text = Text.of_file(data) if data else Text(_help_texts())
+    # The starts of the training and of the validation text, and the end of both.
+    cut, end = text.start_of(int(len(text) * (1 - VALIDATION_SHARE))), len(text)
+    last = text.last_start(0, cut, LENGTH + 1)
+    last_evaluated = text.last_start(cut, end, EVALUATED_LENGTH + 1)
+    if last < 0 or last_evaluated < cut:
         raise ValueError(
-            f"The text has {len(text)} characters; wanted at least "
-            f"{int(least / VALIDATION_SHARE) + 1}, of which a tenth is for validation."
+            f"The text has {end} bytes; wanted at least "
+            f"{int((EVALUATED_LENGTH + 1) / VALIDATION_SHARE) + 1} characters, "
+            "of which a tenth is for validation."
         )
 
     def batch(step: int) -> Labelled:
         draw = generator(recipe.seed, step)
-        starts = draw.integers(0, len(training) - LENGTH, recipe.batch_size)
-        return _windows(training, starts, LENGTH)
+        return _windows(text, draw.integers(0, last + 1, recipe.batch_size), LENGTH)
 
-    starts = np.linspace(0, len(validation) - least, EVALUATED).astype(int)
-    evaluated = _windows(validation, starts, EVALUATED_LENGTH)
-    counts = np.bincount(training, minlength=len(alphabet)) + 1
+    starts = np.linspace(cut, last_evaluated, EVALUATED).astype(int)
+    evaluated = _windows(text, starts, EVALUATED_LENGTH)
+    counts = text.frequencies(0, cut) + 1
     chances = counts / counts.sum()
     floor = float(-np.log(chances[evaluated.y]).mean())
-    make = functools.partial(_make, vocabulary=len(alphabet))
-    about = {"alphabet": "".join(alphabet)}
+    make = functools.partial(_make, vocabulary=len(text.alphabet))
+    about = {"alphabet": text.alphabet}
     return Prepared(
         make, classification, batch, {"validation": evaluated}, about, floor
     )
@@ -62,26 +63,18 @@ def _make(rngs, vocabulary: int) -> models.CharacterModel:
     return models.CharacterModel(nn.LSTM, vocabulary, HIDDEN, rngs=rngs)
 
 
-def _windows(ids: np.ndarray, starts: np.ndarray, length: int) -> Labelled:
+def _windows(text: Text, starts: np.ndarray, length: int) -> Labelled:
     """Return the characters after each start, and for each the one that follows it."""
-    rows = ids[starts[:, None] + np.arange(length + 1)]
+    rows = text.windows(starts, length + 1)
     return Labelled(rows[:, :-1], rows[:, 1:])
 
 
-def _help_texts() -> str:
+def _help_texts() -> np.ndarray:
     """Return the language reference that `help()` shows, which every Python has."""
     from pydoc_data import topics
 
-    return "\n".join(topics.topics[name] for name in sorted(topics.topics))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text in UTF-8: {error}.") from error
-    except IsADirectoryError as error:
-        raise ValueError(f"{path} is a folder; wanted a text file.") from error
+    text = "\n".join(topics.topics[name] for name in sorted(topics.topics))
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 TASK = Task(

@@ -8,8 +8,8 @@ import numpy as np
 from jaxnets import data as datasets
 from jaxnets import models
 from jaxnets.data import Labelled
-from jaxnets.tasks.task import Prepared, Task, rows_of_step
-from jaxnets.training import Recipe, classification
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.training import Recipe, classification, rows_of_step
 
 
 DEPTH, WIDTHS = 14, (16, 32)
@@ -43,9 +43,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     floor = float(-np.log(chances[validation.y]).mean())
     make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}
-    smoothing = recipe.label_smoothing
-    loss = functools.partial(classification, label_smoothing=smoothing)
-    return Prepared(make, loss, batch, evaluation, {}, floor)
+    return Prepared(make, classification, batch, evaluation, {}, floor)
 
 
 def _make(rngs, features: int, classes: int) -> models.ResNet:

@@ -1,5 +1,6 @@
 """`run_task`: a task, its recipe and its folder become a run that can be resumed."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -20,6 +21,7 @@ from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.tasks.task import Prepared, Task
 from jaxnets.training import Recipe, Trained, random_key, train
 from jaxnets.training.machine import environment
+from jaxnets.training.trainer.processes import is_first
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
@@ -34,7 +36,9 @@ class TrainConfig:
         task: Name of the task.
         recipe: How it is trained.
         data: The user's file or folder; None for the default.
-        devices: Number of devices that share each batch.
+        devices: Number of devices that share each batch. A run can be resumed on
+            another number of them, and with other `shards`.
+        shards: Number of devices that each parameter is divided over.
         version: The version of jaxnets.
 
     Example:
@@ -47,6 +51,7 @@ class TrainConfig:
     recipe: Recipe
     data: str | None = None
     devices: int = 1
+    shards: int = 1
     version: str = __version__
 
     @classmethod
@@ -73,8 +78,10 @@ class TrainConfig:
             ) from error
 
 
-def _flat(config: TrainConfig) -> dict[str, Any]:
+def _deciding(config: TrainConfig) -> dict[str, Any]:
+    """Return what decides the run; the devices change no more than the rounding."""
     values = dataclasses.asdict(config)
+    del values["devices"], values["shards"]
     return {**values.pop("recipe"), **values}
 
 
@@ -129,7 +136,8 @@ def run_task(
         ValueError: If the folder holds a run of another configuration or version, the
             data is wrong, or a batch cannot be shared by the devices.
         BlockingIOError: If another process trains in this folder.
-        OSError: If a file cannot be read or written.
+        OSError: If a file cannot be read or written, or another process of the run has
+            ended.
         NonFiniteBatch: If a batch gives a loss that is not finite.
         ImportError: If nothing can write TensorBoard's files.
 
@@ -145,12 +153,10 @@ def run_task(
         2
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
-        if (folder / CONFIG).exists():
-            _check_same(config, folder)
-        else:
-            text = json.dumps(dataclasses.asdict(config), indent=1)
-            write_text(folder / CONFIG, text + "\n")
+    # One process holds the lock and writes the files, for all.
+    with run_lock(folder) if is_first() else contextlib.nullcontext():
+        if is_first():
+            _write_config(config, folder)
         data = None if config.data is None else Path(config.data)
         board = folder / BOARD
         prepared = task_of(config.task).prepare(config.recipe, data)
@@ -163,20 +169,30 @@ def run_task(
             folder,
             evaluation=prepared.evaluation,
             devices=config.devices,
+            shards=config.shards,
             skip_nonfinite=skip_nonfinite,
-            about={**_flat(config), "version": __version__},
+            about={**_deciding(config), "version": __version__},
             asked_to_stop=asked_to_stop,
             on_call=on_call,
             on_evaluation=_Measurements(config.task, prepared, folder),
             tensorboard=board if tensorboard or board.exists() else None,
             say=say,
         )
-        _write_summary(config, prepared, trained, folder)
+        if is_first():
+            _write_summary(config, prepared, trained, folder)
     return trained
 
 
+def _write_config(config: TrainConfig, folder: Path) -> None:
+    """Write the configuration, after checking that it is that of the run, if any."""
+    if (folder / CONFIG).exists():
+        _check_same(config, folder)
+    text = json.dumps(dataclasses.asdict(config), indent=1)
+    write_text(folder / CONFIG, text + "\n")
+
+
 def _check_same(config: TrainConfig, folder: Path) -> None:
-    found = differences(_flat(config), _flat(TrainConfig.read(folder)))
+    found = differences(_deciding(config), _deciding(TrainConfig.read(folder)))
     if found:
         raise ValueError(
             f"{folder} holds a run of another configuration: {found}. Resume it "

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from flax import nnx
 
 from jaxnets.training import Loss, Recipe
@@ -56,26 +55,3 @@ class Task(NamedTuple):
     name: str
     recipe: Recipe
     prepare: Callable[[Recipe, Path | None], Prepared]
-
-
-def generator(seed: int, step: int) -> np.random.Generator:
-    """Return the random numbers of a step, which depend on seed and step only.
-
-    Example:
-        >>> [int(generator(0, 5).integers(100)) for _ in range(2)]
-        [44, 44]
-    """
-    return np.random.Generator(np.random.Philox(key=[seed, step]))
-
-
-def rows_of_step(seed: int, step: int, count: int, batch_size: int) -> np.ndarray:
-    """Return the rows of the batch of a step: each epoch has all rows in a new order.
-
-    Example:
-        >>> rows = [rows_of_step(0, step, count=10, batch_size=5) for step in range(2)]
-        >>> sorted(np.concatenate(rows).tolist()) == list(range(10))
-        True
-    """
-    epoch, number = divmod(step, count // batch_size)
-    order = generator(seed, epoch).permutation(count)
-    return order[number * batch_size : (number + 1) * batch_size]

@@ -16,6 +16,7 @@ from jaxnets.training.step import (
     train_state,
 )
 from jaxnets.training.trainer.calls import NonFiniteBatch
+from jaxnets.training.trainer.order import rows_of_step
 from jaxnets.training.trainer.recipe import Recipe, make_optimizer
 from jaxnets.training.trainer.run import Trained, params_sha256, train
 
@@ -44,6 +45,7 @@ __all__ = [
     "params_sha256",
     "random_key",
     "regression",
+    "rows_of_step",
     "shuffled",
     "train",
     "train_state",

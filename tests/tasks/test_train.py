@@ -15,8 +15,8 @@ from jaxnets.cli import main
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.records import read_records
 from jaxnets.tasks import TrainConfig, task_of
-from jaxnets.tasks.task import rows_of_step
-from jaxnets.training import Recipe
+from jaxnets.tasks.text import Text
+from jaxnets.training import Recipe, rows_of_step
 
 
 SMALL = ["--steps", "4", "--checkpoint-every", "2", "--set", "batch_size=4"]
@@ -181,3 +181,25 @@ def test_without_a_writer_of_tensorboard_nothing_is_trained(
     assert main(["train", "adding", "--tensorboard", "--out", str(path)]) == 2
     assert "pip install 'jaxnets[tensorboard]'" in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_a_text_stays_in_its_file(tmp_path, monkeypatch):
+    """Its windows are those of the decoded text, also where blocks are small."""
+    path = tmp_path / "text.txt"
+    text = "".join(np.random.default_rng(0).choice(list("abä€🙂\n"), 3000))
+    path.write_bytes(text.encode())
+    monkeypatch.setattr("jaxnets.tasks.text.BLOCK", 100)
+    found = Text.of_file(path)
+    assert found.alphabet == "".join(sorted(set(text)))
+    assert isinstance(found._data, np.memmap)
+    starts = np.cumsum([0] + [len(character.encode()) for character in text])
+    windows = found.windows(starts[[0, 17, 2992]], 8)
+    read = ["".join(found.alphabet[code] for code in row) for row in windows]
+    assert read == [text[0:8], text[17:25], text[2992:3000]]
+    assert found.last_start(0, len(found), 8) == starts[2992]
+    assert found.last_start(0, len(found), 3001) < 0
+    expected = [text[:100].count(character) for character in found.alphabet]
+    assert found.frequencies(0, int(starts[100])).tolist() == expected
+    path.write_bytes(text[:200].encode() + b"\xff")
+    with pytest.raises(ValueError, match=f"byte {starts[200]} is 0xff; wanted UTF-8"):
+        Text.of_file(path)

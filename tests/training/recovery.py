@@ -1,5 +1,6 @@
 """A small run that tests stop, kill and damage: `python -m tests.training.recovery`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from flax import nnx
 
 from jaxnets.data import Labelled
 from jaxnets.training import Recipe, Trained, classification, random_key, train
+from jaxnets.training.trainer.processes import join
 from tests.training.networks import Tiny, examples
 
 
@@ -35,7 +37,22 @@ def run(folder: Path, recipe: Recipe = RECIPE, **options) -> Trained:
     return train(model, classification, batch, recipe, folder, **options)
 
 
-if __name__ == "__main__":
-    # The time between two lines is where the parent may kill this process.
-    found = run(Path(sys.argv[1]), on_call=lambda step, _: print(step, flush=True))
+def main(path: str, port: str = "", index: str = "0") -> None:
+    """Train in this process, or in two, of which this is one."""
+    folder, devices = Path(path), 1
+    if port:
+        join(f"127.0.0.1:{port}", 2, int(index))
+        devices = 2
+    try:
+        # The time between two lines is where the parent may kill this process.
+        show = lambda step, _: print(step, flush=True)
+        found = run(folder, devices=devices, on_call=show)
+    except ConnectionError as error:
+        print(error, file=sys.stderr, flush=True)
+        # JAX would wait for the process that has ended.
+        os._exit(1)
     print(found.params_sha256)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

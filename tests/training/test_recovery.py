@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +18,13 @@ import pytest
 from flax import nnx
 
 from jaxnets.runs.lock import run_lock
-from jaxnets.training import NonFiniteBatch, params_sha256
+from jaxnets.training import (
+    NonFiniteBatch,
+    Recipe,
+    classification,
+    params_sha256,
+    train,
+)
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from tests.training.recovery import RECIPE, batch, run
 
@@ -82,6 +90,25 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     assert digest == expected.stdout.split()[-1]
 
 
+def test_a_call_is_bounded_by_time(tmp_path, monkeypatch):
+    """A signal is answered after a call, so slow updates are made a few at a time."""
+
+    def slow(model, data):
+        value, figures = classification(model, data)
+        wait = lambda x: (time.sleep(0.05), np.zeros_like(x))[1]
+        still = jax.lax.stop_gradient(value)
+        return value + jax.pure_callback(wait, still, still), figures
+
+    monkeypatch.setattr("jaxnets.training.trainer.calls.CALL_SECONDS", 0.2)
+    recipe = Recipe(steps=16, batch_size=8, learning_rate=0.1)
+    model, seen = nnx.Linear(4, 3, rngs=nnx.Rngs(0)), [0]
+    show = lambda step, figures: seen.append(step)
+    train(model, slow, batch, recipe, tmp_path, on_call=show)
+    # The first two calls find out how long an update takes.
+    assert seen[:3] == [0, 1, 2]
+    assert max(np.diff(seen)) <= 4
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "no manifest"])
 def test_a_damaged_checkpoint_is_passed_over(damage, untouched, copied):
     path = newest(copied)
@@ -107,26 +134,15 @@ def test_a_damaged_checkpoint_is_passed_over(damage, untouched, copied):
     assert path.with_name(f"{path.name}.damaged").is_dir(), "nothing is deleted"
 
 
-def test_a_full_disk_leaves_the_checkpoints_before(copied, monkeypatch):
-    longer = dataclasses.replace(RECIPE, steps=RECIPE.steps + 20)
-    usage = shutil.disk_usage(copied)._replace(free=100)
+def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OSError, match=r"0 MB free.*checkpoints so far are intact"):
-        run(copied, longer)
-    monkeypatch.undo()
-    assert run(copied, longer).step == longer.steps
-
-
-def test_a_folder_that_is_gone_is_an_error(tmp_path):
-    """The folder is replaced by a file while the run goes on."""
-
-    def spoil(step, figures):
-        if step >= 5 and not (tmp_path / "run" / "checkpoints").exists():
-            (tmp_path / "run" / "checkpoints").write_text("")
-
-    (tmp_path / "run").mkdir()
-    with pytest.raises(OSError):
-        run(tmp_path / "run", on_call=spoil)
+    with (
+        Checkpoints(tmp_path / "checkpoints") as checkpoints,
+        pytest.raises(OSError, match=r"0 MB free.*checkpoints so far are intact"),
+    ):
+        checkpoints.save(1, {"w": np.zeros(100, np.float32)}, {})
+    assert checkpoints.steps() == []
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
@@ -163,25 +179,76 @@ def test_a_checkpoint_of_another_network_is_refused(copied):
         checkpoints.restore({"w": np.zeros(3, np.float32)})
 
 
-def test_devices_share_a_batch(untouched, tmp_path):
-    short = dataclasses.replace(RECIPE, steps=20)
-    losses = {}
-    for devices in (1, 4):
-        folder = tmp_path / str(devices)
-        run(folder, short, devices=devices)
-        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-        losses[devices] = [row["loss"] for row in rows if "loss" in row]
-    np.testing.assert_allclose(losses[4], losses[1], rtol=1e-4)
-    with pytest.raises(ValueError, match="`batch_size` is 8, which 3 devices"):
-        run(tmp_path / "3", short, devices=3)
+def losses_of(folder):
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [row["loss"] for row in rows if "loss" in row]
 
 
-def test_bfloat16_and_early_stopping(tmp_path):
-    recipe = dataclasses.replace(RECIPE, dtype="bfloat16", average=0.0, patience=1)
+@pytest.mark.parametrize(("devices", "shards"), [(2, 1), (4, 2), (8, 8)])
+def test_devices_share_a_batch(devices, shards, untouched, tmp_path):
+    """The losses are those of one device up to rounding, also with divided weights."""
+    seen = []
+    options = {"devices": devices, "shards": shards, "evaluation": {}}
+    stop = lambda: len(seen) > 0 and seen[-1] >= 10
+    call = lambda step, figures: seen.append(step)
+    run(tmp_path, asked_to_stop=stop, on_call=call, **options)
+    losses = losses_of(tmp_path)
+    assert len(losses) >= 10
+    expected = losses_of(untouched[0])[: len(losses)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"devices": 3}, "`batch_size` is 8, which 3 devices cannot share"),
+        ({"devices": 16}, "`devices` is 16, and JAX has 8"),
+        ({"devices": 8, "shards": 3}, "`devices` is 8, and there are 3 `shards`"),
+    ],
+)
+def test_devices_that_cannot_share_are_refused(options, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(tmp_path, **options)
+
+
+def test_two_processes_one_of_which_is_killed(untouched, tmp_path):
+    """A run goes from one process to two and back; short for `benchmarks/processes.py`.
+
+    The other process names the one that was killed.
+    """
+    seen = [0]
+    run(
+        tmp_path,
+        asked_to_stop=lambda: seen[-1] >= 5,
+        on_call=lambda step, figures: seen.append(step),
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tests.training.recovery", str(tmp_path), port]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first, second = (subprocess.Popen([*command, str(n)], **options) for n in (0, 1))
+    try:
+        for line in first.stdout:
+            # JAX writes a line of its own about the connection.
+            if line.strip().isdigit() and int(line) >= 20:
+                second.kill()
+                break
+        _, errors = first.communicate(timeout=60)
+    finally:
+        first.kill()
+        for process in (first, second):
+            process.communicate()
+    assert first.returncode == 1, errors
+    assert f"process 1 (process id {second.pid} on" in errors
+    assert run(tmp_path).step == RECIPE.steps
+    np.testing.assert_allclose(losses_of(tmp_path), losses_of(untouched[0]), rtol=1e-3)
+
+
+def test_a_run_that_gets_no_better_ends_early(tmp_path):
+    recipe = dataclasses.replace(RECIPE, average=0.0, patience=1)
     recipe = dataclasses.replace(recipe, learning_rate=1.0, steps=200)
-    found = run(tmp_path, recipe)
-    assert found.step < 200
-    assert jax.tree.leaves(nnx.state(found.model, nnx.Param))[0].dtype == np.float32
+    assert run(tmp_path, recipe).step < 200
 
 
 def test_the_digest_is_of_path_dtype_shape_and_bytes():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets.training.step import Loss, TrainState, make_step
+from jaxnets.training.step import Loss, TrainState, make_objective, make_step
 
 
 class Progress(NamedTuple):
@@ -66,6 +66,7 @@ def make_advance(
     *,
     average: float = 0.0,
     skip: int = 0,
+    out_shardings: Any = None,
 ) -> Advance:
     """Return the compiled function that makes several updates.
 
@@ -81,16 +82,23 @@ def make_advance(
             finite. Such a batch changes nothing. The first one beyond, and beyond those
             that the run has skipped already, ends the call; the progress is that before
             it.
+        out_shardings: Where what it returns lies, as `jax.jit` takes it.
 
     Returns:
         `advance(progress, batches, count)`. The batches have a leading axis, at least
         `count` long.
     """
     step = make_step(graphdef, loss, optimizer)
+    objective = make_objective(graphdef, loss)
 
     def advance(progress: Progress, batches: Any, count: jax.Array):
         take = lambda number: jax.tree.map(lambda array: array[number], batches)
-        shapes = jax.eval_shape(lambda: _figures(step(progress.train, take(0))[1]))
+        # The objective has the figures too, and is traced faster than the step.
+        state = progress.train
+        value, (figures, _) = jax.eval_shape(
+            objective, state.params, state.rest, take(0)
+        )
+        shapes = {"loss": value, **figures}
         rows = jax.tree.leaves(batches)[0].shape[0]
         blank = {
             name: jnp.zeros((rows, *s.shape), s.dtype) for name, s in shapes.items()
@@ -116,7 +124,7 @@ def make_advance(
         start = progress, jnp.zeros((), jnp.int32), blank
         return jax.lax.while_loop(going_on, update, start)
 
-    return jax.jit(advance, donate_argnums=0)
+    return jax.jit(advance, donate_argnums=0, out_shardings=out_shardings)
 
 
 def _figures(report: Any) -> dict[str, jax.Array]:

@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets.runs.configuration import differences
 from jaxnets.training.nonfinite import NonFinite, first_nonfinite
 from jaxnets.training.step import Loss, make_step, train_state
 from jaxnets.training.trainer.advance import (
     Progress,
-    in_bfloat16,
     initial_progress,
     make_advance,
 )
 from jaxnets.training.trainer.checkpoints import Checkpoints
-from jaxnets.training.trainer.recipe import Recipe, make_optimizer
+from jaxnets.training.trainer.placement import Placement
+from jaxnets.training.trainer.processes import largest
+from jaxnets.training.trainer.recipe import Recipe, make_optimizer, training_loss
 
 
 # The most updates in a compiled call, and how long it should take: a signal is
@@ -71,26 +70,26 @@ class Calls:
         batch: BatchOf,
         recipe: Recipe,
         optimizer: optax.GradientTransformation | None,
-        devices: int,
+        placement: Placement,
         skip_nonfinite: int,
     ):
         optimizer = optimizer or make_optimizer(recipe)
-        if recipe.dtype == "bfloat16":
-            loss = in_bfloat16(loss)
-        self._loss = loss
+        self._loss = loss = training_loss(loss, recipe)
         self._optimizer = optimizer
         self._batch = batch
         self._recipe = recipe
-        self._mesh = _mesh(devices, recipe.batch_size)
+        self._placement = placement
         self.graphdef, state = train_state(model, optimizer)
         progress = initial_progress(state, averaging=bool(recipe.average))
-        self._initial = self._put(progress, PartitionSpec())
+        self._initial = placement.state(progress)
+        where = jax.tree.map(lambda array: array.sharding, self._initial)
         self._advance = make_advance(
             self.graphdef,
             loss,
             optimizer,
             average=recipe.average,
             skip=skip_nonfinite,
+            out_shardings=(where, placement.whole, placement.whole),
         )
         # Of one update; not known until after the first call, which compiles.
         self._seconds: float | None = None
@@ -116,12 +115,9 @@ class Calls:
         params = progress.average
         if params is None:
             params = progress.train.params
-        # The arrays of `progress` are donated to the next call.
-        copied = jax.tree.map(jnp.array, (params, progress.train.rest))
+        # A copy, because the arrays of `progress` are donated to the next call.
+        copied = self._placement.local((params, progress.train.rest))
         return nnx.merge(self.graphdef, *copied)
-
-    def _put(self, tree: Any, spec: PartitionSpec) -> Any:
-        return jax.device_put(tree, NamedSharding(self._mesh, spec))
 
     def _count(self, step: int) -> int:
         """Return how many updates the next call makes: not past the next stop."""
@@ -144,13 +140,14 @@ class Calls:
         # One shape for all calls, so one program.
         padded = [*taken, *[taken[-1]] * (MOST_UPDATES - count)]
         stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *padded)
-        placed = self._put(stacked, PartitionSpec(None, "data"))
+        placed = self._placement.batches(stacked)
         began = time.perf_counter()
         after, done, figures = self._advance(progress, placed, np.int32(count))
         done = int(done)
         found = {name: np.asarray(array)[:done] for name, array in figures.items()}
         if self._compiled:
-            self._seconds = (time.perf_counter() - began) / done
+            # All processes must choose the same number of updates.
+            self._seconds = largest((time.perf_counter() - began) / done)
         self._compiled = True
         numbers = range(step + 1, step + done + 1)
         rows = [
@@ -165,7 +162,8 @@ class Calls:
         """Raise an error that names what is not finite first in the batch."""
         step = make_step(self.graphdef, self._loss, self._optimizer)
         alone = jax.tree.map(lambda array: array[None], batch)
-        found = first_nonfinite(self.graphdef, self._loss, step, progress.train, alone)
+        state = self._placement.local(progress.train)
+        found = first_nonfinite(self.graphdef, self._loss, step, state, alone)
         raise NonFiniteBatch(step_of(progress), found, int(progress.skipped) - 1)
 
 
@@ -197,21 +195,6 @@ class Prefetch:
         while len(self._futures) < count and self._step < self._steps:
             self._futures.append(self._pool.submit(self._batch, self._step))
             self._step += 1
-
-
-def _mesh(devices: int, batch_size: int) -> Mesh:
-    found = jax.devices()
-    if devices > len(found):
-        raise ValueError(
-            f"`devices` is {devices}, and JAX has {len(found)}. Ask for fewer. JAX's "
-            "setting jax_num_cpu_devices makes more of a CPU."
-        )
-    if batch_size % devices:
-        raise ValueError(
-            f"`batch_size` is {batch_size}, which {devices} devices cannot share; "
-            f"wanted a multiple of {devices}."
-        )
-    return Mesh(np.array(found[:devices]), ("data",))
 
 
 def step_of(progress: Progress) -> int:

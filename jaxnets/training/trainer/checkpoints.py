@@ -20,6 +20,7 @@ from jaxnets.training.trainer.manifest import (
     read_manifest,
     write_manifest,
 )
+from jaxnets.training.trainer.processes import is_first, largest
 
 
 # Names such as 00000300, the step at which the checkpoint was made.
@@ -80,12 +81,15 @@ class Checkpoints:
         self._saver: Any = None
 
     def __enter__(self) -> "Checkpoints":
+        self._orbax()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind, *exception) -> None:
         if self._saver is not None:
             try:
-                self.wait()
+                # What ended the run says more than what it did to the checkpoint.
+                with contextlib.suppress(*[OSError] if kind else []):
+                    self.wait()
             finally:
                 self._saver.close()
                 self._saver = None
@@ -105,14 +109,21 @@ class Checkpoints:
         """
         self.wait()
         target = self._path(step)
-        if target.exists():
+        if is_first() and target.exists():
             shutil.rmtree(target)
+        largest(0)  # No process goes on before it is removed.
         self._folder.mkdir(parents=True, exist_ok=True)
         leaves = _named_leaves(state)
         self._check_space(leaves)
         with _as_os_error(target):
             self._orbax().save(target / "state", leaves)
         self._writing = step, about
+
+    def complete(self) -> None:
+        """Complete the checkpoint that is being written if its files are all there."""
+        # Orbax writes elsewhere, and then renames the folder.
+        if self._writing and (self._path(self._writing[0]) / "state").exists():
+            self.wait()
 
     def wait(self) -> None:
         """Wait until the checkpoint that is being written is complete."""
@@ -122,9 +133,9 @@ class Checkpoints:
         target = self._path(step)
         with _as_os_error(target):
             self._orbax().wait_until_finished()
-            if jax.process_index() == 0:
+            if is_first():
                 write_manifest(target, {"step": step, **about})
-        if jax.process_index() == 0:
+        if is_first():
             self._remove_old()
 
     def restore(self, like: Any) -> Restored | None:
@@ -138,17 +149,36 @@ class Checkpoints:
         Raises:
             ValueError: If the arrays of the checkpoint are not those of `like`.
         """
-        for step in sorted(self.steps(), reverse=True):
+        before = 10**DIGITS
+        while (step := largest(self._newest_intact(before))) >= 0:
             path = self._path(step)
             try:
-                about = read_manifest(path)
+                about = read_manifest(path, check=False)
                 state = self._read(path, like)
             except (DamagedError, OSError) as error:
+                if jax.process_count() > 1:
+                    raise OSError(f"{path} cannot be read: {error}") from error
                 self._set_aside(path, error)
+                before = step
                 continue
             about.pop("files")
             return Restored(int(about.pop("step")), state, about)
         return None
+
+    def _newest_intact(self, before: int) -> int:
+        """Return the newest step below `before` whose files are intact, or -1.
+
+        Only the first process looks for it.
+        """
+        steps = [step for step in self.steps() if step < before]
+        for step in reversed(steps) if is_first() else ():
+            path = self._path(step)
+            try:
+                read_manifest(path)
+                return step
+            except (DamagedError, OSError) as error:
+                self._set_aside(path, error)
+        return -1
 
     def steps(self) -> list[int]:
         """Return the steps of all checkpoints, also of those that are not complete."""
@@ -162,7 +192,7 @@ class Checkpoints:
 
     def _orbax(self) -> Any:
         if self._saver is None:
-            # Importing Orbax takes seconds, which a run without checkpoints saves.
+            # Imported here, because few of those who import this library need it.
             import orbax.checkpoint as ocp
 
             self._saver = ocp.StandardCheckpointer()
@@ -250,7 +280,8 @@ def _as_os_error(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        reason = str(error).partition(" [tensorstore_spec=")[0]
         raise OSError(
-            f"The checkpoint {path} could not be written: {error} The ones before it "
+            f"The checkpoint {path} could not be written: {reason}. The ones before it "
             "are intact."
         ) from error

@@ -4,19 +4,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxnets.training.step import Loss, make_evaluation
 from jaxnets.training.trainer.advance import Progress
+from jaxnets.training.trainer.placement import Placement
 
 
 class Evaluations:
     """Evaluates the network, and keeps count of evaluations that are no better."""
 
-    def __init__(self, graphdef: nnx.GraphDef, loss: Loss, batches: Mapping[str, Any]):
-        self._evaluate = jax.jit(make_evaluation(graphdef, loss))
+    def __init__(
+        self,
+        graphdef: nnx.GraphDef,
+        loss: Loss,
+        batches: Mapping[str, Any],
+        placement: Placement,
+    ):
+        evaluate = make_evaluation(graphdef, loss)
+        self._evaluate = jax.jit(evaluate, out_shardings=placement.whole)
         self._batches = batches
+        self._placement = placement
 
     def __call__(
         self, progress: Progress, before: dict[str, float]
@@ -33,8 +42,7 @@ class Evaluations:
             for figure, value in self._evaluate(state, batch).items()
         }
         first = next(iter(self._batches))
-        found = jnp.float32(metrics[f"{first}_loss"])
-        better = found < progress.best
-        waited = jnp.where(better, 0, progress.waited + 1).astype(jnp.int32)
-        best = jnp.minimum(progress.best, found)
-        return progress._replace(best=best, waited=waited), metrics
+        found, best = metrics[f"{first}_loss"], float(progress.best)
+        waited = 0 if found < best else int(progress.waited) + 1
+        counted = {"best": np.float32(min(best, found)), "waited": np.int32(waited)}
+        return progress._replace(**self._placement.state(counted)), metrics

@@ -73,10 +73,21 @@ def keep_until(path: Path, step: int) -> None:
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows; a number that is not finite becomes null, as JSON wants it."""
+    """Append rows; a number that is not finite becomes null, as JSON wants it.
+
+    Raises:
+        OSError: If the disk is full, or the folder cannot be written or is gone.
+    """
     lines = [json.dumps({k: _number(v) for k, v in row.items()}) for row in rows]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written: {error.strerror}. The checkpoints that were "
+            "complete stay as they were; when there is room again and the folder can "
+            "be written, go on with the same call or --resume."
+        ) from error
 
 
 def _number(value: Any) -> Any:

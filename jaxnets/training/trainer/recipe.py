@@ -1,6 +1,7 @@
 """`Recipe`: everything that decides how a network is trained, as plain numbers."""
 
 import dataclasses
+import functools
 import json
 from typing import Any, Literal, get_args
 
@@ -8,6 +9,9 @@ import jax
 import optax
 
 from jaxnets.arguments import as_count
+from jaxnets.training.losses import classification
+from jaxnets.training.step import Loss
+from jaxnets.training.trainer.advance import in_bfloat16
 
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -25,7 +29,8 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        steps: Number of updates.
+        steps: Number of updates; with `accumulate`, of batches, which `warmup`,
+            `evaluate_every` and `checkpoint_every` then count too.
         batch_size: Number of examples in the batch of one update.
         learning_rate: The largest learning rate.
         optimizer: `sgd` with momentum 0.9, `adam` or `adamw`.
@@ -35,15 +40,15 @@ class Recipe:
             gradient. Arrays of fewer than two axes, such as biases, do not decay.
         clip_norm: Largest norm of the gradient; 0 does not clip.
         accumulate: Number of batches whose gradients are averaged for one update.
-        average: Decay of the moving average of the weights; 0 keeps none. Evaluations
-            and samples use the average.
+        average: Decay of the moving average of the weights with each batch; 0 keeps
+            none. Evaluations and samples use the average.
         patience: Number of evaluations without a better validation loss after which
             training stops; 0 never stops.
         evaluate_every: Number of updates between two evaluations.
         checkpoint_every: Number of updates between two checkpoints.
         dtype: The dtype of computing; the weights that are updated stay float32.
         label_smoothing: Share of the probability that the targets spread evenly over
-            all classes.
+            all classes in training. Only the loss `classification` has it.
         seed: Seed of the network and of the order of the data.
 
     Raises:
@@ -144,6 +149,23 @@ def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     if recipe.accumulate == 1:
         return transform
     return optax.MultiSteps(transform, recipe.accumulate).gradient_transformation()
+
+
+def training_loss(loss: Loss, recipe: Recipe) -> Loss:
+    """Return the loss that is trained, with what evaluations leave out.
+
+    Raises:
+        ValueError: If `label_smoothing` is not 0 and the loss has none.
+    """
+    if recipe.label_smoothing:
+        if loss is not classification:
+            raise ValueError(
+                f"`label_smoothing` is {recipe.label_smoothing}, which only the loss "
+                "`jaxnets.training.classification` has; wanted 0."
+            )
+        smoothing = recipe.label_smoothing
+        loss = functools.partial(classification, label_smoothing=smoothing)
+    return in_bfloat16(loss) if recipe.dtype == "bfloat16" else loss
 
 
 def _learning_rate(recipe: Recipe) -> optax.Schedule:

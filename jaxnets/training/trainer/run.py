@@ -3,9 +3,10 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +19,13 @@ from jaxnets.training.trainer.calls import BatchOf, Calls, step_of
 from jaxnets.training.trainer.checkpoints import Checkpoints
 from jaxnets.training.trainer.evaluations import Evaluations
 from jaxnets.training.trainer.metrics import Metrics
+from jaxnets.training.trainer.placement import Placement
+from jaxnets.training.trainer.processes import (
+    check_alike,
+    is_first,
+    largest,
+    naming_the_ended,
+)
 from jaxnets.training.trainer.recipe import Recipe
 
 
@@ -55,6 +63,7 @@ def train(
     evaluation: Mapping[str, Any] | None = None,
     optimizer: optax.GradientTransformation | None = None,
     devices: int = 1,
+    shards: int = 1,
     skip_nonfinite: int = 0,
     about: Mapping[str, Any] | None = None,
     asked_to_stop: Callable[[], bool] | None = None,
@@ -67,24 +76,33 @@ def train(
 
     The network after a given number of updates is the same to the last bit, however
     often the run was stopped or killed: the batch of an update depends on its number
-    only, and everything else that an update changes is in the checkpoint.
+    only, and everything else that an update changes is in the checkpoint. On another
+    number of devices or processes it is the same up to rounding.
+
+    After `jax.distributed.initialize` all processes must call this with the same
+    arguments and a folder that all of them see. Each has the whole batch and places its
+    part of it on its own devices. If one of them ends, the others raise an error.
 
     Args:
         model: The network before training.
-        loss: `loss(model, batch) -> (scalar, {name: figure})`.
+        loss: `loss(model, batch) -> (scalar, {name: figure})`. Evaluations have it
+            without `label_smoothing` and in the dtype of the weights.
         batch: `batch(step)` returns the batch of an update, a pytree of arrays.
         recipe: How it is trained.
         folder: Holds `checkpoints/` and `metrics.jsonl`.
         evaluation: Batches by name, evaluated with dropout off.
         optimizer: An Optax transform in place of that of the recipe.
-        devices: Number of devices that share each batch.
+        devices: Number of devices that share each batch, equally many of each process.
+        shards: Number of these devices that each parameter, and the optimizer's state
+            for it, is divided over; 1 keeps a copy on each. It divides `devices`.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
         about: What decides the run besides the recipe, in the form of JSON. It is kept
             with each checkpoint, and another run refuses to go on from it.
         asked_to_stop: Asked after every call of at most some seconds.
-        on_call: Gets the step and the figures of the last update.
+        on_call: Gets the step and the figures of the last update. Of several processes
+            only the first calls it.
         on_evaluation: Gets the step and the network, before training and after each
-            evaluation.
+            evaluation; also in the first process only.
         tensorboard: Folder for TensorBoard's files of the metrics; None for none.
         say: Tells the user about damaged checkpoints.
 
@@ -93,10 +111,12 @@ def train(
 
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
-        ValueError: If the batch cannot be shared by the devices, or a checkpoint is of
-            another run or network.
+        ValueError: If the batch cannot be shared by the devices, the loss has no
+            `label_smoothing` and the recipe asks for some, a checkpoint is of
+            another run or network, or the processes differ in recipe or `about`.
         OSError: If a checkpoint cannot be written.
         ImportError: If nothing can write TensorBoard's files.
+        ConnectionError: If another process of the run has ended.
 
     Example:
         >>> import tempfile
@@ -115,44 +135,85 @@ def train(
         >>> trained.step, trained.stopped
         (20, False)
     """
-    asked_to_stop = asked_to_stop or (lambda: False)
-    on_call = on_call or (lambda step, figures: None)
-    on_evaluation = on_evaluation or (lambda step, model: None)
-    run = Calls(model, loss, batch, recipe, optimizer, devices, skip_nonfinite)
+    placement = Placement(devices, shards, recipe.batch_size)
+    calls = Calls(model, loss, batch, recipe, optimizer, placement, skip_nonfinite)
+    validate = Evaluations(calls.graphdef, loss, evaluation or {}, placement)
+    nothing = lambda step, found: None
+    run = _Run(
+        calls,
+        validate,
+        recipe,
+        folder,
+        about or {},
+        asked_to_stop or (lambda: False),
+        (is_first() and on_call) or nothing,
+        (is_first() and on_evaluation) or nothing,
+        tensorboard,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    validate = Evaluations(run.graphdef, loss, evaluation or {})
-    with Checkpoints(folder / CHECKPOINTS, say=say) as checkpoints:
-        progress, metrics = run.start(checkpoints, about or {})
-        step = step_of(progress)
+    with naming_the_ended(folder), Checkpoints(folder / CHECKPOINTS, say=say) as saved:
+        check_alike(json.dumps([dataclasses.asdict(recipe), run.about], default=str))
+        progress, metrics, stopped = run(saved)
+        model = calls.model(progress)
+    digest = params_sha256(nnx.state(model, nnx.Param))
+    step, skipped = step_of(progress), int(progress.skipped)
+    return Trained(model, step, skipped, metrics, digest, stopped)
+
+
+class _Run(NamedTuple):
+    """The loop of `train`, whose arguments it has."""
+
+    calls: Calls
+    validate: Evaluations
+    recipe: Recipe
+    folder: Path
+    about: Mapping[str, Any]
+    asked_to_stop: Callable[[], bool]
+    on_call: Callable[[int, Mapping[str, float]], object]
+    on_evaluation: Callable[[int, nnx.Module], object]
+    tensorboard: Path | None
+
+    def __call__(
+        self, checkpoints: Checkpoints
+    ) -> tuple[Progress, dict[str, float], bool]:
+        """Return the last progress, its figures, and whether it was asked to stop."""
+        calls, recipe = self.calls, self.recipe
+        progress, metrics = calls.start(checkpoints, self.about)
+        step, stopped = step_of(progress), False
         if step == 0:
-            on_evaluation(0, run.model(progress))
-        stopped = False
-        log = Metrics(folder / METRICS, step, tensorboard)
-        with contextlib.closing(log), run.prefetching(step) as batches:
+            self.on_evaluation(0, calls.model(progress))
+        with self._log(step) as append, calls.prefetching(step) as batches:
             while step < recipe.steps and not _out_of_patience(progress, recipe):
                 before = step
-                progress, rows = run.advance(progress, batches, step)
+                progress, rows = calls.advance(progress, batches, step)
                 step = step_of(progress)
-                log.append(rows)
-                on_call(step, rows[-1])
+                checkpoints.complete()
+                append(rows)
+                self.on_call(step, rows[-1])
                 if _passes(before, step, recipe.evaluate_every, recipe.steps):
-                    progress, metrics = validate(progress, metrics)
-                    if metrics:
-                        log.append([{"step": step, **metrics}])
-                    on_evaluation(step, run.model(progress))
-                stopped = asked_to_stop() and step < recipe.steps
+                    progress, metrics = self.validate(progress, metrics)
+                    append([{"step": step, **metrics}] if metrics else [])
+                    self.on_evaluation(step, calls.model(progress))
+                stopped = largest(int(self.asked_to_stop())) > 0
+                stopped = stopped and step < recipe.steps
                 if stopped or _passes(
                     before, step, recipe.checkpoint_every, recipe.steps
                 ):
-                    checkpoints.save(
-                        step, progress, {**(about or {}), "metrics": metrics}
-                    )
+                    about = {**self.about, "metrics": metrics}
+                    checkpoints.save(step, progress, about)
                 if stopped:
                     break
-    model = run.model(progress)
-    digest = params_sha256(nnx.state(model, nnx.Param))
-    skipped = int(progress.skipped)
-    return Trained(model, step, skipped, metrics, digest, stopped)
+        return progress, metrics, stopped
+
+    @contextlib.contextmanager
+    def _log(self, step: int) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+        """Yield what appends rows to the metrics, in the first process only."""
+        if not is_first():
+            yield lambda rows: None
+            return
+        path = self.folder / METRICS
+        with contextlib.closing(Metrics(path, step, self.tensorboard)) as metrics:
+            yield metrics.append
 
 
 def params_sha256(params: Any) -> str:

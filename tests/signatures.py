@@ -68,6 +68,14 @@ SIGNATURES = {
         "bidirectional(run, forward_params, backward_params, x, state=None, *, "
         "merge='concat', **options)",
         f"recur(step, state, xs, *, {SCAN})",
+        "dot_product_attention(query, keys, values, *, lengths=None, scale=None)",
+        "additive_attention(query, keys, values, v, *, lengths=None)",
+        "sample_logits(logits, *, key=None, temperature=1.0, top_k=None, top_p=None)",
+        "generate(step, state, first, *, steps, key=None, sample=sample_logits)",
+        "Beams(tokens, scores, lengths)",
+        "beam_search(step, state, first, *, beams, steps, end, length_penalty=0.0)",
+        "mixture_density_loss(outputs, points)",
+        "sample_mixture(outputs, *, key=None, temperature=1.0)",
     ],
     "gradflow": [
         "tap(x, name)",
@@ -192,6 +200,10 @@ SIGNATURES = {
         "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
         f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "
         "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
+        "AdditiveAttention(query_features, memory_features, units, *, use_bias=True, "
+        f"kernel_init=variance_scaling, {BIASED})",
+        "DotProductAttention(query_features, memory_features, units, *, scale=None, "
+        f"use_bias=False, kernel_init=variance_scaling, {BIASED})",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
         "PlainBlock(in_features, out_features, **options)",

@@ -1,4 +1,4 @@
-"""Convolution, pooling and recurrence as pure functions of arrays."""
+"""Convolution, pooling, recurrence, attention and generation as pure functions."""
 
 from jaxnets.functional.convolution.causal import causal_conv
 from jaxnets.functional.convolution.depthwise import depthwise_conv, separable_conv
@@ -26,22 +26,35 @@ from jaxnets.functional.recurrence.initializers import (
     identity_init,
     uniform_init,
 )
+from jaxnets.functional.sequences.attention import (
+    additive_attention,
+    dot_product_attention,
+)
+from jaxnets.functional.sequences.beams import Beams, beam_search
+from jaxnets.functional.sequences.mixtures import mixture_density_loss, sample_mixture
+from jaxnets.functional.sequences.sampling import sample_logits
+from jaxnets.functional.sequences.streaming import generate
 
 
 __all__ = [
+    "Beams",
     "LayerNormParams",
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "additive_attention",
     "avg_pool",
     "batch_norm",
+    "beam_search",
     "bidirectional",
     "causal_conv",
     "chrono_bias",
     "conv",
     "conv_transpose",
     "depthwise_conv",
+    "dot_product_attention",
     "fold",
     "fractional_max_pool",
+    "generate",
     "global_avg_pool",
     "global_max_pool",
     "global_sum_pool",
@@ -51,7 +64,10 @@ __all__ = [
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
+    "mixture_density_loss",
     "recur",
+    "sample_logits",
+    "sample_mixture",
     "separable_conv",
     "sum_pool",
     "unfold",

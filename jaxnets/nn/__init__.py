@@ -1,6 +1,8 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
 from jaxnets.nn import recurrent
+from jaxnets.nn.attention.additive import AdditiveAttention
+from jaxnets.nn.attention.dot_product import DotProductAttention
 from jaxnets.nn.blocks import ConvBranch, PlainBlock, ResidualBlock, Stack, norm
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
 from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
@@ -26,6 +28,7 @@ from jaxnets.nn.shaped_pool import (
 __all__ = [
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
+    "AdditiveAttention",
     "AvgPool",
     "BatchNorm",
     "CausalConv",
@@ -33,6 +36,7 @@ __all__ = [
     "ConvBranch",
     "ConvTranspose",
     "DepthwiseConv",
+    "DotProductAttention",
     "Flatten",
     "FractionalMaxPool",
     "GlobalAvgPool",

@@ -269,10 +269,15 @@ SIGNATURES = {
         "devices=1, skip_nonfinite=0, about=None, asked_to_stop=None, on_call=None, "
         "on_evaluation=None, say=print)",
         "params_sha256(params)",
+        "load_trained(make, recipe, folder, *, optimizer=None, say=print)",
     ],
     "tasks": [
-        "Task(name, recipe, prepare)",
-        "Prepared(make, loss, batch, evaluation, about, floor)",
+        "Task(name, recipe, prepare, sampler=None)",
+        "Prepared(make, loss, batch, evaluation, about, floors)",
+        "SampleOptions(count=1, length=500, temperature=0.8, top_k=None, top_p=None, "
+        "prompt=None, seed=0)",
+        "Sampler(make, draw)",
+        "sample_run(folder, options=None, *, say=print)",
         f"TrainConfig(task, recipe, data=None, devices=1, version={__version__!r})",
         "task_of(name)",
         "run_task(config, folder, *, asked_to_stop=None, on_call=None, "

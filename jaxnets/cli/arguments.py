@@ -1,6 +1,7 @@
 """The commands with their arguments, as the rest of the command line gets them."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -109,6 +110,19 @@ class Train:
                 "A run is resumed as it began: give --resume without other arguments, "
                 "or begin a new run."
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Print what the network of a run of `jaxnets train` makes.
+
+    Attributes:
+        run: Folder of the run.
+        options: Values of `jaxnets.tasks.SampleOptions`, those that the user gave.
+    """
+
+    run: Path
+    options: Mapping[str, int | float | str]
 
 
 @dataclasses.dataclass(frozen=True)

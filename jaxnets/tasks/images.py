@@ -40,12 +40,12 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         return Labelled(training.x[rows], training.y[rows])
 
     chances = np.bincount(training.y) / count
-    floor = float(-np.log(chances[validation.y]).mean())
+    floors = lambda: {"floor": float(-np.log(chances[validation.y]).mean())}
     make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}
     smoothing = recipe.label_smoothing
     loss = functools.partial(classification, label_smoothing=smoothing)
-    return Prepared(make, loss, batch, evaluation, {}, floor)
+    return Prepared(make, loss, batch, evaluation, {}, floors)
 
 
 def _make(rngs, features: int, classes: int) -> models.ResNet:

@@ -75,6 +75,14 @@ SIGNATURES = {
         "bidirectional(run, forward_params, backward_params, x, state=None, *, "
         "merge='concat', **options)",
         f"recur(step, state, xs, *, {SCAN})",
+        "dot_product_attention(query, keys, values, *, lengths=None, scale=None)",
+        "additive_attention(query, keys, values, v, *, lengths=None)",
+        "sample_logits(logits, *, key=None, temperature=1.0, top_k=None, top_p=None)",
+        "generate(step, state, first, *, steps, key=None, sample=sample_logits)",
+        "Beams(tokens, scores, lengths)",
+        "beam_search(step, state, first, *, beams, steps, end, length_penalty=0.0)",
+        "mixture_density_loss(outputs, points)",
+        "sample_mixture(outputs, *, key=None, temperature=1.0)",
     ],
     "gradflow": [
         "tap(x, name)",
@@ -200,6 +208,10 @@ SIGNATURES = {
         "ConvLSTM(in_features, hidden, kernel_size, *, recurrent_kernel_size=None, "
         f"{GATED}, forget_bias=1.0, peephole_shape=None, {INIT}, "
         "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
+        "AdditiveAttention(query_features, memory_features, units, *, use_bias=True, "
+        f"kernel_init=variance_scaling, {BIASED})",
+        "DotProductAttention(query_features, memory_features, units, *, scale=None, "
+        f"use_bias=False, kernel_init=variance_scaling, {BIASED})",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
         "Block(in_features, out_features, *, shortcut=True, strides=1, "
@@ -270,11 +282,16 @@ SIGNATURES = {
         "devices=1, shards=1, skip_nonfinite=0, about=None, asked_to_stop=None, "
         "on_call=None, on_evaluation=None, tensorboard=None, say=print)",
         "params_sha256(params)",
+        "load_trained(make, recipe, folder, *, optimizer=None, say=print)",
         "rows_of_step(seed, step, count, batch_size)",
     ],
     "tasks": [
-        "Task(name, recipe, prepare)",
-        "Prepared(make, loss, batch, evaluation, about, floor)",
+        "Task(name, recipe, prepare, sampler=None)",
+        "Prepared(make, loss, batch, evaluation, about, floors)",
+        "SampleOptions(count=1, length=500, temperature=0.8, top_k=None, top_p=None, "
+        "prompt=None, seed=0)",
+        "Sampler(make, draw)",
+        "sample_run(folder, options=None, *, say=print)",
         f"TrainConfig(task, recipe, data=None, devices=1, shards=1, "
         f"version={__version__!r})",
         "task_of(name)",

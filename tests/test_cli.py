@@ -15,7 +15,7 @@ from jaxnets.cli import main
 RUN = ["contrast", "overfitting", "--scale", "smoke", "--seeds", "2", "--out"]
 
 
-COMMANDS = ["contrast", "check", "train", "report", "bench", "doctor"]
+COMMANDS = ["contrast", "check", "train", "sample", "report", "bench", "doctor"]
 
 
 def help_of(capsys, *command):
@@ -38,7 +38,7 @@ def test_help_lists_the_commands_and_explains_each_in_its_own(capsys, monkeypatc
     monkeypatch.setenv("COLUMNS", "80")
     short = help_of(capsys)
     assert all(f"\n  {name} " in short for name in COMMANDS)
-    assert short.count("\n") <= 17 and "RNN" not in short
+    assert short.count("\n") <= 18 and "RNN" not in short
     long = help_of(capsys, "contrast")
     assert "plain and residual networks" in long and "RNN, GRU and LSTM" in long
 

@@ -32,6 +32,7 @@ ALIASES = {
 # The example of the function that returns them shows them.
 SHOWN_ELSEWHERE = {
     "AdjointParts",
+    "Beams",
     "Diagnosis",
     "GateSlopes",
     "GradientNoise",

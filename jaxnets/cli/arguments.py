@@ -1,6 +1,7 @@
 """The commands with their arguments, as the rest of the command line gets them."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -148,6 +149,19 @@ class Train:
             raise UsageError(
                 "Several processes write one folder, which all of them see: give --out."
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Print what the network of a run of `jaxnets train` makes.
+
+    Attributes:
+        run: Folder of the run.
+        options: Values of `jaxnets.tasks.SampleOptions`, those that the user gave.
+    """
+
+    run: Path
+    options: Mapping[str, int | float | str]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,7 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], signals: Signals, output: "Stream") -> int:
     from jaxnets.cli import commands
-    from jaxnets.cli.arguments import Bench, Check, Contrast, Report, Train, UsageError
+    from jaxnets.cli.arguments import (
+        Bench,
+        Check,
+        Contrast,
+        Report,
+        Sample,
+        Train,
+        UsageError,
+    )
     from jaxnets.cli.parser import parse
     from jaxnets.cli.streams import line
 
@@ -69,6 +77,10 @@ def _run(words: list[str], signals: Signals, output: "Stream") -> int:
             from jaxnets.cli.train import run_train
 
             return run_train(command, signals)
+        if isinstance(command, Sample):
+            from jaxnets.cli.sample import run_sample
+
+            return run_sample(command)
         if isinstance(command, Bench):
             return commands.run_bench(command, signals, output)
         if isinstance(command, Report):

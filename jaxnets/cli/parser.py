@@ -14,21 +14,24 @@ from jaxnets.cli.arguments import (
     Contrast,
     Doctor,
     Report,
+    Sample,
     Train,
     UsageError,
 )
 from jaxnets.cli.check import parse_check
 from jaxnets.cli.command_parser import CommandParser, as_path
+from jaxnets.cli.sample import parse_sample
 from jaxnets.cli.train import parse_train
 from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
 
 
-Command = Contrast | Check | Train | Report | Bench | Doctor
+Command = Contrast | Check | Train | Sample | Report | Bench | Doctor
 # Each command in a line, as `jaxnets --help` lists them.
 COMMANDS = {
     "contrast": "Contrast networks by how gradients flow in them.",
     "check": "Say why your own model does not train, in words and as a page.",
     "train": "Train a task, or go on with a run that was stopped.",
+    "sample": "Print what a network makes that a task has trained.",
     "report": "Draw the report of a run again, or write its charts as files.",
     "bench": "Time this library beside Flax and PyTorch.",
     "doctor": "Show versions and devices, and check that the library works.",
@@ -66,6 +69,7 @@ def parse(words: Sequence[str]) -> Command:
         "contrast": _contrast,
         "check": parse_check,
         "train": parse_train,
+        "sample": parse_sample,
         "report": _report,
         "bench": _bench,
         "doctor": _doctor,

@@ -1,4 +1,4 @@
-"""Convolution, pooling and recurrence as pure functions of arrays."""
+"""Convolution, pooling, recurrence, attention and generation as pure functions."""
 
 from jaxnets.functional.activations import crelu
 from jaxnets.functional.convolution.causal import causal_conv
@@ -31,6 +31,14 @@ from jaxnets.functional.recurrence.initializers import (
     identity_init,
     uniform_init,
 )
+from jaxnets.functional.sequences.attention import (
+    additive_attention,
+    dot_product_attention,
+)
+from jaxnets.functional.sequences.beams import Beams, beam_search
+from jaxnets.functional.sequences.mixtures import mixture_density_loss, sample_mixture
+from jaxnets.functional.sequences.sampling import sample_logits
+from jaxnets.functional.sequences.streaming import generate
 from jaxnets.functional.shaped_activations import (
     ShapedActivation,
     dks,
@@ -39,12 +47,15 @@ from jaxnets.functional.shaped_activations import (
 
 
 __all__ = [
+    "Beams",
     "LayerNormParams",
     "ShapedActivation",
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "additive_attention",
     "avg_pool",
     "batch_norm",
+    "beam_search",
     "bidirectional",
     "causal_conv",
     "chrono_bias",
@@ -54,8 +65,10 @@ __all__ = [
     "delta_orthogonal_init",
     "depthwise_conv",
     "dks",
+    "dot_product_attention",
     "fold",
     "fractional_max_pool",
+    "generate",
     "global_avg_pool",
     "global_max_pool",
     "global_sum_pool",
@@ -66,7 +79,10 @@ __all__ = [
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
+    "mixture_density_loss",
     "recur",
+    "sample_logits",
+    "sample_mixture",
     "separable_conv",
     "sum_pool",
     "tat_leaky_relu",

@@ -1,5 +1,6 @@
 """Recurrent networks: many-to-one and many-to-many."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jaxnets.arguments import as_array, as_count, check_key, described
+from jaxnets import functional as F
+from jaxnets.arguments import as_array, as_count, described
 from jaxnets.nn.module import Module
 from jaxnets.nn.recurrent.stack import RecurrentStack
 from jaxnets.typing import ArrayLike, Key
@@ -141,7 +143,12 @@ class CharacterModel(Module):
         return state, self.output(ys)
 
     def generate(
-        self, start: Int[ArrayLike, "batch time"], count: int, *, key: Key | None = None
+        self,
+        start: Int[ArrayLike, "batch time"],
+        count: int,
+        *,
+        key: Key | None = None,
+        **options: Any,
     ) -> Int[Array, "batch count"]:
         """Generate the `count` characters that follow `start`.
 
@@ -150,38 +157,39 @@ class CharacterModel(Module):
             count: Number of characters to generate.
             key: Random key to draw each character from the softmax; None takes the most
                 likely one.
+            **options: `temperature`, `top_k` and `top_p` of
+                `jaxnets.functional.sample_logits`.
 
         Returns:
             The generated characters `(B, count)`.
 
         Raises:
             TypeError: If `start` does not hold integers, or `count` is not an int.
-            ValueError: If `start` has no character, or `count` is negative; and as
-                the model does for ids outside the vocabulary.
+            ValueError: If `start` has no character, or `count` is negative; and as the
+                model does for ids outside the vocabulary, and `sample_logits` for its
+                options.
         """
         start = self._checked(start, "start")
         count = as_count(count, "count", minimum=0)
-        if key is not None:
-            check_key(key)
+        if key is None:
+            options |= {"temperature": 0}
         if start.shape[1] < 1:
             raise ValueError(
                 "`start` has no character; wanted at least one in each row, which the "
                 "first generated character follows."
             )
 
-        def step(carry, step_key):
-            state, logits = carry
-            if key is None:
-                character = jnp.argmax(logits, axis=-1)
-            else:
-                character = jax.random.categorical(step_key, logits)
+        def step(state, character):
             state, logits = self.advance(state, character[:, None])
-            return (state, logits[:, -1]), character
+            return state, logits[:, -1]
 
-        state, logits = self.advance(None, start)
-        keys = None if key is None else jax.random.split(key, count)
-        _, generated = jax.lax.scan(step, (state, logits[:, -1]), keys, length=count)
-        return jnp.swapaxes(generated, 0, 1).astype(jnp.int32)
+        state, _ = self.advance(None, start[:, :-1])
+        sample = functools.partial(F.sample_logits, **options)
+        first = start[:, -1].astype(jnp.int32)
+        _, generated = F.generate(
+            step, state, first, steps=count, key=key, sample=sample
+        )
+        return generated
 
     def _checked(self, characters: Any, name: str) -> Array:
         """Return characters as an array; raise unless they are ids of shape (B, T)."""

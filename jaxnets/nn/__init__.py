@@ -1,6 +1,8 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
 from jaxnets.nn import recurrent
+from jaxnets.nn.attention.additive import AdditiveAttention
+from jaxnets.nn.attention.dot_product import DotProductAttention
 from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
 from jaxnets.nn.blocks.branch import ConvBranch
 from jaxnets.nn.blocks.hyper import HyperBlock, composite_gain
@@ -32,6 +34,7 @@ from jaxnets.nn.shaped_pool import (
 __all__ = [
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
+    "AdditiveAttention",
     "AvgPool",
     "BatchNorm",
     "Block",
@@ -40,6 +43,7 @@ __all__ = [
     "ConvBranch",
     "ConvTranspose",
     "DepthwiseConv",
+    "DotProductAttention",
     "Flatten",
     "FractionalMaxPool",
     "GlobalAvgPool",

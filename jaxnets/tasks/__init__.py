@@ -5,10 +5,20 @@ A task is one file with a `TASK`, and one row of `TASKS` in the catalogue
 """
 
 from jaxnets.tasks.run import TrainConfig, run_task, task_of
-from jaxnets.tasks.task import Prepared, Task
+from jaxnets.tasks.sampling import sample_run
+from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
 
 
-__all__ = ["Prepared", "Task", "TrainConfig", "run_task", "task_of"]
+__all__ = [
+    "Prepared",
+    "SampleOptions",
+    "Sampler",
+    "Task",
+    "TrainConfig",
+    "run_task",
+    "sample_run",
+    "task_of",
+]
 
 
 def __dir__() -> list[str]:

@@ -35,8 +35,8 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     batch = lambda step: jax.tree.map(np.asarray, draw(step))
     held_out = adding_problem(random_key(2**32 - 1), EVALUATED, LENGTH)
     validation = Labelled(*map(np.asarray, held_out))
-    floor = float(np.var(validation.y))
-    return Prepared(_make, regression, batch, {"validation": validation}, {}, floor)
+    floors = lambda: {"floor": float(np.var(validation.y))}
+    return Prepared(_make, regression, batch, {"validation": validation}, {}, floors)
 
 
 def _make(rngs) -> models.ManyToOne:

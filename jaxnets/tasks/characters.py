@@ -1,15 +1,20 @@
 """Characters: a recurrent network that predicts the next character of a text."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
+from flax import nnx
 
 from jaxnets import models, nn
 from jaxnets.data import Labelled
-from jaxnets.tasks.task import Prepared, Task
+from jaxnets.tasks.ngrams import next_character_chances
+from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
 from jaxnets.tasks.text import Text
-from jaxnets.training import Recipe, classification
+from jaxnets.training import Recipe, classification, random_key
 from jaxnets.training.trainer.order import generator
 
 
@@ -17,6 +22,8 @@ from jaxnets.training.trainer.order import generator
 LENGTH, EVALUATED_LENGTH, EVALUATED = 64, 256, 16
 HIDDEN = 192
 VALIDATION_SHARE = 0.1
+# Bytes of the training text whose 5-grams are counted.
+COUNTED = 2**22
 
 
 def prepare(recipe: Recipe, data: Path | None) -> Prepared:
@@ -49,14 +56,24 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
     starts = np.linspace(cut, last_evaluated, EVALUATED).astype(int)
     evaluated = _windows(text, starts, EVALUATED_LENGTH)
-    counts = text.frequencies(0, cut) + 1
-    chances = counts / counts.sum()
-    floor = float(-np.log(chances[evaluated.y]).mean())
+    # As numbers, because reading JSON changes characters that steer a terminal.
+    about = {"alphabet": list(map(ord, text.alphabet))}
     make = functools.partial(_make, vocabulary=len(text.alphabet))
-    about = {"alphabet": text.alphabet}
+    floors = functools.partial(_floors, text, cut, evaluated)
     return Prepared(
-        make, classification, batch, {"validation": evaluated}, about, floor
+        make, classification, batch, {"validation": evaluated}, about, floors
     )
+
+
+def _floors(text: Text, cut: int, evaluated: Labelled) -> dict[str, float]:
+    """Return the loss of the frequencies of characters, and that of 5-grams."""
+    counts = text.frequencies(0, cut) + 1
+    frequencies = counts / counts.sum()
+    training = text.codes(0, text.start_of(min(cut, COUNTED)))
+    rows = np.concatenate([evaluated.x[:, :1], evaluated.y], axis=1)
+    chances = next_character_chances(training, rows, len(counts), 5)[:, 1:]
+    loss = lambda p: float(-np.log(p).mean())
+    return {"floor": loss(frequencies[evaluated.y]), "5_gram": loss(chances)}
 
 
 def _make(rngs, vocabulary: int) -> models.CharacterModel:
@@ -77,6 +94,58 @@ def _help_texts() -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
+def _made_again(about: Mapping[str, Any]) -> models.CharacterModel:
+    return _make(nnx.Rngs(0), len(_alphabet(about)))
+
+
+def _draw(
+    model: models.CharacterModel, about: Mapping[str, Any], options: SampleOptions
+) -> list[str]:
+    """Return texts that begin with the prompt, or else with a new line."""
+    alphabet = _alphabet(about)
+    codes = {character: code for code, character in enumerate(alphabet)}
+    prompt = options.prompt
+    if prompt is None:
+        prompt = "\n" if "\n" in codes else alphabet[0]
+    if not prompt:
+        raise ValueError("`prompt` is empty; wanted at least one character.")
+    if unknown := sorted(set(prompt) - set(codes)):
+        raise ValueError(
+            f"`prompt` has {unknown[0]!r}, which is not among the {len(codes)} "
+            "characters of the text that the network was trained on."
+        )
+    start = np.tile([codes[character] for character in prompt], (options.count, 1))
+    graphdef, state = nnx.split(model)
+
+    @jax.jit
+    def run(state, key):
+        return nnx.merge(graphdef, state).generate(
+            start,
+            options.length,
+            key=key,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+        )
+
+    rows = np.asarray(run(state, random_key(options.seed)))
+    return [prompt + "".join(alphabet[code] for code in row) for row in rows]
+
+
+def _alphabet(about: Mapping[str, Any]) -> list[str]:
+    codes = about.get("alphabet")
+    if not isinstance(codes, list) or not codes:
+        raise ValueError(
+            "The checkpoint holds no alphabet, as those of older versions. Train anew."
+        )
+    try:
+        return list(map(chr, codes))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"The alphabet of the checkpoint is damaged: {error}."
+        ) from error
+
+
 TASK = Task(
     "characters",
     Recipe(
@@ -88,4 +157,5 @@ TASK = Task(
         checkpoint_every=250,
     ),
     prepare,
+    Sampler(_made_again, _draw),
 )

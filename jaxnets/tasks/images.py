@@ -40,10 +40,10 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         return Labelled(training.x[rows], training.y[rows])
 
     chances = np.bincount(training.y) / count
-    floor = float(-np.log(chances[validation.y]).mean())
+    floors = lambda: {"floor": float(-np.log(chances[validation.y]).mean())}
     make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}
-    return Prepared(make, classification, batch, evaluation, {}, floor)
+    return Prepared(make, classification, batch, evaluation, {}, floors)
 
 
 def _make(rngs, features: int, classes: int) -> models.ResNet:

@@ -101,7 +101,7 @@ def task_of(name: str) -> Task:
         >>> task_of("adding").recipe.optimizer
         'adam'
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"`task` is {name!r}; wanted one of {', '.join(TASKS)}.")
     return importlib.import_module(f"jaxnets.tasks.{name}").TASK
 
@@ -130,7 +130,7 @@ def run_task(
         say: Tells the user what was found damaged.
 
     Returns:
-        The trained network and its figures.
+        The trained network and its figures, with the losses of the baselines.
 
     Raises:
         ValueError: If the folder holds a run of another configuration or version, the
@@ -171,7 +171,7 @@ def run_task(
             devices=config.devices,
             shards=config.shards,
             skip_nonfinite=skip_nonfinite,
-            about={**_deciding(config), "version": __version__},
+            about={**prepared.about, **_deciding(config), "version": __version__},
             asked_to_stop=asked_to_stop,
             on_call=on_call,
             on_evaluation=_Measurements(config.task, prepared, folder),
@@ -179,7 +179,9 @@ def run_task(
             say=say,
         )
         if is_first():
-            _write_summary(config, prepared, trained, folder)
+            floors = prepared.floors().items()
+            trained.metrics |= {f"{name}_loss": loss for name, loss in floors}
+            _write_summary(config, trained, folder)
     return trained
 
 
@@ -218,14 +220,12 @@ class _Measurements:
         write_records(self._path, [*kept, *found])
 
 
-def _write_summary(
-    config: TrainConfig, prepared: Prepared, trained: Trained, folder: Path
-) -> None:
+def _write_summary(config: TrainConfig, trained: Trained, folder: Path) -> None:
     found = verdicts(read_records(folder / RECORDS))
     summary = {
         "task": config.task,
         "step": trained.step,
-        "metrics": {**trained.metrics, "floor_loss": prepared.floor},
+        "metrics": trained.metrics,
         "params_sha256": trained.params_sha256,
         "skipped": trained.skipped,
         "verdicts": [verdict._asdict() for verdict in found],

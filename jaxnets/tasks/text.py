@@ -92,6 +92,11 @@ class Text:
             total[: len(found)] += found
         return total
 
+    def codes(self, begin: int, end: int) -> np.ndarray:
+        """Return the codes of all characters between two characters' starts."""
+        parts = [self._codes[_code_points(text)] for text in self._decoded(begin, end)]
+        return np.concatenate(parts)
+
     def frequencies(self, begin: int, end: int) -> np.ndarray:
         """Return how often each character of the alphabet occurs, by its code."""
         return self.counts(begin, end)[self._seen]

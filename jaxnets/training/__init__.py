@@ -16,6 +16,7 @@ from jaxnets.training.step import (
     train_state,
 )
 from jaxnets.training.trainer.calls import NonFiniteBatch
+from jaxnets.training.trainer.loading import load_trained
 from jaxnets.training.trainer.order import rows_of_step
 from jaxnets.training.trainer.recipe import Recipe, make_optimizer
 from jaxnets.training.trainer.run import Trained, params_sha256, train
@@ -38,6 +39,7 @@ __all__ = [
     "first_nonfinite_layer",
     "fit",
     "generated",
+    "load_trained",
     "make_evaluation",
     "make_objective",
     "make_optimizer",

@@ -41,6 +41,7 @@ KINDS = frozenset(
         "min_gru-scan",
         "min_lstm-associative_log",
         "recur",
+        "additive-attention",
         # Those of `cases_distribution`.
         "conv-shifts",
         "conv-blocks",

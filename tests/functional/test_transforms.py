@@ -19,6 +19,7 @@ from tests.functional.convolution import cases as cases_conv
 from tests.functional.kinds import KINDS, each_kind
 from tests.functional.pooling import cases as cases_pool
 from tests.functional.recurrence import cases as cases_recurrent
+from tests.functional.sequences import cases as cases_sequences
 
 
 CASES = [
@@ -26,6 +27,7 @@ CASES = [
     *cases_normalization.CASES,
     *cases_pool.CASES,
     *cases_recurrent.CASES,
+    *cases_sequences.CASES,
 ]
 # Which arguments of a case `vmap` maps over; with one argument there is one choice.
 MAPPED = [

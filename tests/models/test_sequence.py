@@ -110,3 +110,12 @@ def test_it_learns_hello_from_h():
     assert losses[-1] < 0.1 < losses[0]
     nnx.update(model, params)
     np.testing.assert_array_equal(model.generate(HELLO[:, :1], 4), HELLO[:, 1:])
+
+
+def test_generation_takes_the_options_of_sampling():
+    model, start = character_model(nn.LSTM), HELLO[:, :2]
+    greedy = model.generate(start, 4)
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(model.generate(start, 4, key=key, top_k=1), greedy)
+    with pytest.raises(ValueError, match="`top_p` is 2; wanted a probability"):
+        model.generate(start, 4, key=key, top_p=2)

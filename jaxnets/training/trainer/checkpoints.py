@@ -187,6 +187,24 @@ class Checkpoints:
         names = (path.name for path in self._folder.iterdir())
         return sorted(int(name) for name in names if _is_step(name))
 
+    def read(self, step: int, make_like: Callable[[dict[str, Any]], Any]) -> Restored:
+        """Return the checkpoint of a step, and leave everything as it is.
+
+        Args:
+            step: One of `steps()`.
+            make_like: Returns, of what was saved with the state, a state whose arrays
+                have the shapes, dtypes and shardings to restore.
+
+        Raises:
+            DamagedError: If the checkpoint is not complete, or a file was changed.
+            OSError: If it cannot be read, such as after it was removed.
+            ValueError: If its arrays are not those of that state.
+        """
+        about = read_manifest(self._path(step))
+        about.pop("files")
+        about.pop("step")
+        return Restored(step, self._read(self._path(step), make_like(about)), about)
+
     def _path(self, step: int) -> Path:
         return self._folder / f"{step:0{DIGITS}d}"
 

@@ -76,7 +76,7 @@ def parse_scan(
     axis = 0 if time_major else len(batch)
     time = jnp.shape(x)[axis]
     masks = (
-        _valid_steps(lengths, time, batch),
+        valid_steps(lengths, time, batch),
         _time_major_resets(resets, time, batch, time_major),
         _cuts(truncate, lengths, time, batch, reverse),
     )
@@ -97,7 +97,7 @@ def time_first(axis: int, batch_ndim: int) -> list[int]:
     return [axis, *(i for i in range(batch_ndim + 1) if i != axis)]
 
 
-def _valid_steps(lengths, time, batch) -> jax.Array | None:
+def valid_steps(lengths, time, batch) -> jax.Array | None:
     """Return the mask of real steps; the values of `lengths` may be traced."""
     if lengths is None:
         return None

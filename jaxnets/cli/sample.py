@@ -1,0 +1,66 @@
+"""`jaxnets sample`: what the network of a run makes."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from jaxnets.cli.arguments import Sample, UsageError
+from jaxnets.cli.command_parser import CommandParser, as_path
+from jaxnets.cli.commands import check_devices
+from jaxnets.runs.files import printable
+
+
+OPTIONS: dict[str, tuple[Any, str, str]] = {
+    "count": (int, "N", "Number of samples; 1 by default."),
+    "length": (int, "N", "Number of characters of each; 500 by default."),
+    "temperature": (
+        float,
+        "T",
+        "0 always takes the likeliest character, 1 follows the network, more is "
+        "wilder; 0.8 by default.",
+    ),
+    "top-k": (int, "K", "Draw from the K likeliest characters only."),
+    "top-p": (
+        float,
+        "P",
+        "Draw from the fewest characters that have the probability P together only.",
+    ),
+    "prompt": (str, "TEXT", "What a sample begins with; a new line by default."),
+    "seed": (int, "K", "Seed of the random numbers; 0 by default."),
+}
+
+
+def parse_sample(words: Sequence[str]) -> Sample:
+    """Return the command of `words`, the command line without `jaxnets sample`."""
+    parser = CommandParser(
+        "jaxnets sample",
+        "Print what a network that `jaxnets train characters` has trained makes. The "
+        "newest intact checkpoint is used, also of a run that is still going on.",
+    )
+    parser.add_argument(
+        "run", type=as_path, metavar="FOLDER", help="Folder of the run."
+    )
+    for name, (kind, metavar, text) in OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    found = vars(parser.parse(words))
+    run = found.pop("run")
+    return Sample(run, {name: v for name, v in found.items() if v is not None})
+
+
+def run_sample(command: Sample) -> int:
+    """Print the samples; return 0."""
+    check_devices()
+    from jaxnets.tasks import SampleOptions, sample_run
+
+    tell = lambda text: print(printable(text), file=sys.stderr)
+    try:
+        options = SampleOptions(**command.options)  # pyright: ignore[reportArgumentType]
+        texts = sample_run(command.run, options, say=tell)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    for number, text in enumerate(texts, 1):
+        if len(texts) > 1:
+            print(f"--- {number} of {len(texts)} ---")
+        # The network may write what steers a terminal, if its text had that.
+        print(printable(text) if sys.stdout.isatty() else text)
+    return 0

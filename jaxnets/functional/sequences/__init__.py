@@ -1,0 +1,1 @@
+"""Attention over memories, and the generation of sequences."""

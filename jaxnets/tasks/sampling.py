@@ -1,0 +1,54 @@
+"""`sample_run`: what the network of a run makes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxnets.arguments import as_count
+from jaxnets.tasks.run import TrainConfig, task_of
+from jaxnets.tasks.task import SampleOptions
+from jaxnets.training import load_trained
+
+
+def sample_run(
+    folder: Path,
+    options: SampleOptions | None = None,
+    *,
+    say: Callable[[str], object] = print,
+) -> list[str]:
+    """Draw samples with the network of a run, from its newest intact checkpoint.
+
+    It changes nothing in the folder, so the run may still be going on.
+
+    Args:
+        folder: The folder of the run.
+        options: What is asked for; None is the default.
+        say: Tells the user about checkpoints that are passed over.
+
+    Returns:
+        The samples, as texts.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run, or it has no intact checkpoint.
+        ValueError: If the run cannot be read or its task makes no samples, or an option
+            has a wrong value.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from jaxnets.tasks import SampleOptions, sample_run
+        >>> sample_run(Path("runs/missing"), SampleOptions(length=80, prompt="The"))
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: runs/missing holds no run: there is no config.json in it. ...
+    """
+    options = options or SampleOptions()
+    as_count(options.count, "count")
+    as_count(options.length, "length")
+    config = TrainConfig.read(folder)
+    task = task_of(config.task)
+    if task.sampler is None:
+        raise ValueError(
+            f"{folder} holds a run of the task {config.task!r}, which makes no "
+            "samples; wanted a run of `characters`."
+        )
+    trained, about = load_trained(task.sampler.make, config.recipe, folder, say=say)
+    return task.sampler.draw(trained.model, about, options)

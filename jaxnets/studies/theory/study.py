@@ -44,6 +44,19 @@ SCALES = {
         ),
         TimeSizes(hidden=128, steps=100, long=400),
     ),
+    "hour": TheorySettings(
+        DepthSizes(
+            width=600,
+            layers=60,
+            settled=100,
+            deep=400,
+            shattered=(1, 2, 4, 8, 16, 32),
+            blocks=54,
+            narrow=((200, 20), (100, 20), (20, 20), (20, 80)),
+            networks=1000,
+        ),
+        TimeSizes(hidden=256, steps=200, long=1000),
+    ),
     "accelerator": TheorySettings(
         DepthSizes(
             width=1000,

@@ -61,6 +61,9 @@ SIGNATURES = {
         f"{INIT}, dtype=float32)",
         f"conv_lstm(params, x, state=None, *, {GATED}, {SCAN})",
         *(signature for family in EVERY for signature in family.functions),
+        "crelu(x)",
+        "delta_orthogonal_init(gain=1.0)",
+        "looks_linear_init(init=None)",
         "uniform_init(hidden)",
         "identity_init(scale=1.0)",
         "chrono_bias(key, hidden, longest, *, dtype=float32)",
@@ -194,9 +197,11 @@ SIGNATURES = {
         "dtype=None, param_dtype=float32, name='conv_lstm', rngs)",
         "ConvBranch(in_features, out_features, *, strides=1, batch_norm=True, "
         "kernel_init=variance_scaling, rngs)",
-        "PlainBlock(in_features, out_features, **options)",
-        "ResidualBlock(in_features, out_features, *, strides=1, branch_scale=1.0, "
-        "**options)",
+        "Block(in_features, out_features, *, shortcut=True, strides=1, "
+        "branch_scale=1.0, learn_scale=False, scalar_biases=False, **options)",
+        "PlainBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "ResidualBlock(in_features, out_features, *, batch_norm=True, **options)",
+        "block_options(method, count)",
         "Stack(make_block, count, *, rngs)",
         "norm(features, batch_norm, *, rngs)",
         "BatchNorm(num_features, *, use_running_average=False, momentum=0.9, "

@@ -1,8 +1,13 @@
 """Convolution, pooling and recurrence as pure functions of arrays."""
 
+from jaxnets.functional.activations import crelu
 from jaxnets.functional.convolution.causal import causal_conv
 from jaxnets.functional.convolution.depthwise import depthwise_conv, separable_conv
 from jaxnets.functional.convolution.general import conv
+from jaxnets.functional.convolution.initializers import (
+    delta_orthogonal_init,
+    looks_linear_init,
+)
 from jaxnets.functional.convolution.transposed import conv_transpose
 from jaxnets.functional.normalization import batch_norm
 from jaxnets.functional.pooling.adaptive import adaptive_avg_pool, adaptive_max_pool
@@ -39,6 +44,8 @@ __all__ = [
     "chrono_bias",
     "conv",
     "conv_transpose",
+    "crelu",
+    "delta_orthogonal_init",
     "depthwise_conv",
     "fold",
     "fractional_max_pool",
@@ -47,6 +54,7 @@ __all__ = [
     "global_sum_pool",
     "identity_init",
     "logsumexp_pool",
+    "looks_linear_init",
     "lp_pool",
     "max_pool",
     "max_pool_with_indices",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxnets import nn
 from jaxnets.arguments import as_count, as_switch, int_or_none
 from jaxnets.models.arguments import as_features, as_widths
-from jaxnets.nn.blocks import relu
+from jaxnets.nn.blocks.parts import relu
 from jaxnets.nn.inputs import as_images
 from jaxnets.nn.module import CompiledModule
 from jaxnets.tap import scope, tap

@@ -1,7 +1,11 @@
 """Flax NNX modules over `jaxnets.functional`: they hold parameters and call it."""
 
 from jaxnets.nn import recurrent
-from jaxnets.nn.blocks import ConvBranch, PlainBlock, ResidualBlock, Stack, norm
+from jaxnets.nn.blocks.block import Block, PlainBlock, ResidualBlock
+from jaxnets.nn.blocks.branch import ConvBranch
+from jaxnets.nn.blocks.methods import block_options
+from jaxnets.nn.blocks.parts import norm
+from jaxnets.nn.blocks.stack import Stack
 from jaxnets.nn.convolution import CausalConv, Conv, ConvTranspose
 from jaxnets.nn.depthwise import DepthwiseConv, SeparableConv
 from jaxnets.nn.global_pool import Flatten, GlobalAvgPool, GlobalMaxPool, GlobalSumPool
@@ -28,6 +32,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "BatchNorm",
+    "Block",
     "CausalConv",
     "Conv",
     "ConvBranch",
@@ -48,6 +53,7 @@ __all__ = [
     "SeparableConv",
     "Stack",
     "SumPool",
+    "block_options",
     "norm",
 ]
 # The layer of every recurrent cell.

@@ -23,10 +23,21 @@ def normalise(x, scale_and_bias):
     return (x - mean) / np.sqrt(variance + 1e-5) * scale + bias
 
 
-def branch(x, weights, norms, stride):
-    """`F(x)`: convolution, norm, ReLU, convolution, norm."""
-    x = np.maximum(normalise(convolve(x, weights[0], stride), norms[0]), 0.0)
-    return normalise(convolve(x, weights[1], 1), norms[1])
+def relu(x):
+    return np.maximum(x, 0.0)
+
+
+def branch(x, weights, norms, stride, order="post", f=relu):
+    """`F(x)` of one or two convolutions, with norm and activation in some order."""
+    for number, (pair, norm) in enumerate(zip(weights, norms, strict=True)):
+        if order == "pre":
+            x = f(normalise(x, norm))
+        elif number:
+            x = f(x)
+        x = convolve(x, pair, 1 if number else stride)
+        if order != "pre":
+            x = normalise(x, norm)
+    return f(x) if order == "inner" else x
 
 
 def shortcut(x, stride, features):

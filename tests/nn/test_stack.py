@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxnets import nn
-from jaxnets.nn import blocks as blocks_module
+from jaxnets.nn.blocks import stack as stack_module
 
 
 COUNT = 3
@@ -155,7 +155,7 @@ def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
         return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
 
     unrolled = run()
-    monkeypatch.setattr(blocks_module, "_MAX_UNROLLED", 0)
+    monkeypatch.setattr(stack_module, "_MAX_UNROLLED", 0)
     assert_close(run(), unrolled)
 
 

@@ -1,0 +1,1 @@
+"""Blocks of convolutions, and stacks of them."""

@@ -12,7 +12,16 @@ from typing import Literal, NamedTuple
 
 SCALES = ("smoke", "laptop", "hour", "accelerator")
 DATASETS = ("digits", "mnist", "cifar10")
-StudyName = Literal["depth", "time", "saturation", "overfitting", "theory", "rate"]
+StudyName = Literal[
+    "depth",
+    "time",
+    "saturation",
+    "overfitting",
+    "theory",
+    "rate",
+    "extreme",
+    "architecture",
+]
 
 
 class Study(NamedTuple):
@@ -96,6 +105,25 @@ STUDIES: dict[str, Study] = {
             by_default=False,
             families=("plain", "residual", "residual, scaled"),
             contrast_unit="powers of the depth",
+        ),
+        Study(
+            "extreme",
+            "Extreme depth",
+            "thousands of layers without shortcuts",
+            "plain tanh convolutions at the critical gain and off it: the gradient at "
+            "10,000 layers, and training.",
+            by_default=False,
+            families=("critical", "gain 10 % too small", "gain 10 % too large"),
+        ),
+        Study(
+            "architecture",
+            "Architecture",
+            "which network suits which data",
+            "dense, convolutional and recurrent networks of equal size on digits, "
+            "pixel sequences, shuffled pixels and the adding problem.",
+            by_default=False,
+            families=("dense", "CNN", "RNN"),
+            contrast_unit="percentage points",
         ),
     )
 }

@@ -58,6 +58,7 @@ class Record(NamedTuple):
               `predicted_log10_first_step_rate`, theory's line for it;
               `log10_stable_rate`: that of the largest rate with which training is
               stable.
+            - `log10_learning_rate`, where a study chooses the rate by itself.
             - `loss` and `accuracy` with the prefix `train_`, `validation_` or `test_`.
         place: Name of the tap or layer that was measured; empty for the whole network.
         position: Index of the layer, counted from the input, or of the time step; both

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.data import Labelled
 from jaxnets.gradflow import verdicts
 from jaxnets.runs.records import Record
 from jaxnets.studies.rate import network
@@ -34,9 +33,9 @@ def test_the_changes_by_all_layers_add_up_as_random_matrices_do(branch_scale, rn
     np.testing.assert_allclose(found, coherent_sum(layers, variance), rtol=0.05)
 
 
-def images(rng, count=6, features=9):
-    x = rng.normal(size=(count, features)).astype(np.float32)
-    return Labelled(jnp.asarray(x), jnp.asarray(rng.integers(0, 3, count)))
+def image(rng, features=9):
+    x = rng.normal(size=features).astype(np.float32)
+    return jnp.asarray(x), jnp.int32(2)
 
 
 def states(params, x, branch_scale):
@@ -49,38 +48,30 @@ def states(params, x, branch_scale):
 
 
 def gradients(params, x, y, branch_scale):
-    """Loss, the gradients of all weights, and dL/dz_L, by NumPy in float64."""
+    """Loss, its gradients of the hidden weights and of z_L, by NumPy in float64."""
     z = states(params, x, branch_scale)
     output = np.asarray(params.output, np.float64)
-    logits = np.maximum(z[-1], 0) @ output
-    p = np.exp(logits - logits.max(-1, keepdims=True))
-    p /= p.sum(-1, keepdims=True)
-    rows = np.arange(len(p))
-    loss = -np.log(p[rows, y]).mean()
-    p[rows, y] -= 1
-    p /= len(p)
-    of_output = np.maximum(z[-1], 0).T @ p
-    at_last = g = p @ output.T * (z[-1] > 0)
+    error = np.maximum(z[-1], 0) @ output - np.eye(3)[int(y)]
+    at_last = g = output @ error * (z[-1] > 0)
     of_hidden = []
     scale = 1.0 if branch_scale is None else branch_scale
-    for before, w in zip(
-        z[-2::-1], np.asarray(params.hidden, float)[::-1], strict=True
-    ):
-        of_hidden.append(scale * np.maximum(before, 0).T @ g)
-        through = scale * (g @ w.T) * (before > 0)
+    hidden = np.asarray(params.hidden, np.float64)
+    for before, w in zip(z[-2::-1], hidden[::-1], strict=True):
+        of_hidden.append(scale * np.outer(np.maximum(before, 0), g))
+        through = scale * (w @ g) * (before > 0)
         g = through if branch_scale is None else g + through
-    hidden = np.stack(of_hidden[::-1])
-    return loss, network.Params(np.asarray(x).T @ g, hidden, of_output), at_last
+    return 0.5 * np.sum(error**2), np.stack(of_hidden[::-1]), at_last
 
 
 @pytest.mark.parametrize("branch_scale", [None, 0.5])
 def test_the_first_step_is_the_derivative_of_a_small_update(branch_scale, rng):
     params = network.draw(jax.random.key(3), 9, 12, 3, 3)
-    x, y = images(rng, count=1)
-    found = network.first_step(params, x[0], y[0], branch_scale)
-    _, gradient, at_last = gradients(params, x, np.asarray(y), branch_scale)
+    x, y = image(rng)
+    found = network.first_step(params, x, y, branch_scale)
+    _, gradient, at_last = gradients(params, x, y, branch_scale)
     tiny = 1e-6
-    after = params._replace(hidden=np.asarray(params.hidden) - tiny * gradient.hidden)
+    hidden = np.asarray(params.hidden, np.float64) - tiny * gradient
+    after = params._replace(hidden=hidden)
     z = states(params, x, branch_scale)
     change = (states(after, x, branch_scale)[-1] - z[-1]) / tiny
     rate = np.log(np.linalg.norm(z[-1]) / np.linalg.norm(change))
@@ -92,9 +83,9 @@ def test_the_first_step_is_the_derivative_of_a_small_update(branch_scale, rng):
 
 def test_the_largest_stable_rate_is_the_last_before_the_first_that_is_not(rng):
     params = network.draw(jax.random.key(1), 9, 8, 2, 3)
-    batch = images(rng)
+    x, y = image(rng)
     start = jnp.log(0.02)
-    edge = network.largest_stable_rate(params, batch, start, None, updates=4)
+    edge = network.largest_stable_rate(params, x, y, start, None, updates=4)
     count = round((float(edge) - float(start)) / np.log(network.STEP))
     assert count > 2
 
@@ -102,24 +93,23 @@ def test_the_largest_stable_rate_is_the_last_before_the_first_that_is_not(rng):
         rate = np.exp(float(start)) * network.STEP**number
         weights, losses = params, []
         for _ in range(4):
-            loss, gradient, _ = gradients(weights, batch.x, np.asarray(batch.y), None)
+            loss, gradient, _ = gradients(weights, x, y, None)
             losses.append(loss)
-            weights = network.Params(
-                *(w - rate * g for w, g in zip(weights, gradient, strict=True))
-            )
+            hidden = np.asarray(weights.hidden, np.float64) - rate * gradient
+            weights = weights._replace(hidden=hidden)
         return max(losses) <= losses[0]
 
     assert [stable(n) for n in range(count + 2)] == [True] * (count + 1) + [False]
-    outside = network.largest_stable_rate(params, batch, edge + 9.0, None, updates=4)
+    outside = network.largest_stable_rate(params, x, y, edge + 9.0, None, updates=4)
     assert np.isnan(outside)
 
 
 def test_the_first_step_of_wide_networks_follows_theory():
-    x, y = images(np.random.default_rng(0))
+    x, y = image(np.random.default_rng(0))
     gaps = []
     for depth in (4, 16):
         params = network.draw(jax.random.key(depth), 9, 192, depth, 3)
-        found = network.first_step(params, x[0], y[0], depth**-0.5)
+        found = network.first_step(params, x, y, depth**-0.5)
         gaps.append(found.rate - predicted_log_rate(depth, depth**-0.5, found))
     np.testing.assert_allclose(gaps, 0.0, atol=0.3)
 

@@ -16,7 +16,7 @@ from jaxnets.studies.arm import recorded_steps
 
 
 # The studies that run only if they are named, except that of theory.
-BY_NAME = ("rate",)
+BY_NAME = ("rate", "extreme", "architecture")
 
 
 def run(folder, *studies, seeds=(0, 1), resume=False):
@@ -51,7 +51,8 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     variances = {"weight_variance", "bias_variance"}
     plane = {"log_chi_1", *variances, *(f"critical_{name}" for name in variances)}
     assert metrics["saturation"] == curves | flow | band | shares | plane
-    assert metrics["overfitting"] == curves
+    assert metrics["overfitting"] == metrics["architecture"] == curves
+    assert metrics["extreme"] == curves | flow | {"log10_learning_rate"}
     first = "log10_first_step_rate"
     assert metrics["rate"] == {first, f"predicted_{first}", "log10_stable_rate"}
 

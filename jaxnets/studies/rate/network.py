@@ -5,9 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets import training
-from jaxnets.data import Labelled
-
 
 # The rates that are tried: each is this many times the one before, and there are at
 # most so many.
@@ -31,7 +28,10 @@ class Params(NamedTuple):
 def draw(
     key: jax.Array, features: int, width: int, layers: int, classes: int
 ) -> Params:
-    """Draw the weights: variance 2 / n in the hidden layers (He et al. 2015)."""
+    """Draw the weights: variance 2 / n in the hidden layers (He et al. 2015).
+
+    The outputs start near zero, with variance 1 / n^2, as in Jelassi et al. 2023.
+    """
     keys = jax.random.split(key, 3)
     normal = lambda key, shape, variance: (
         jnp.sqrt(variance) * jax.random.normal(key, shape)
@@ -39,7 +39,7 @@ def draw(
     return Params(
         normal(keys[0], (features, width), 1 / features),
         normal(keys[1], (layers, width, width), 2 / width),
-        normal(keys[2], (width, classes), 1 / width),
+        normal(keys[2], (width, classes), 1 / width**2),
     )
 
 
@@ -66,9 +66,9 @@ def last_state(params: Params, x: jax.Array, branch_scale: float | None) -> jax.
 
 
 def read_out(params: Params, z: jax.Array, y: jax.Array) -> jax.Array:
-    """Return the cross-entropy of the logits that are read out of z_L."""
-    model = lambda z: jax.nn.relu(z) @ params.output
-    return training.classification(model, Labelled(z, y))[0]
+    """Return half of the squared distance of the outputs from the label as one-hot."""
+    outputs = jax.nn.relu(z) @ params.output
+    return 0.5 * jnp.sum((outputs - jax.nn.one_hot(y, outputs.shape[-1])) ** 2)
 
 
 class FirstStep(NamedTuple):
@@ -112,7 +112,8 @@ def _norm(values: jax.Array) -> jax.Array:
 
 def largest_stable_rate(
     params: Params,
-    batch: Labelled,
+    x: jax.Array,
+    y: jax.Array,
     start: jax.Array,
     branch_scale: float | None,
     *,
@@ -120,14 +121,15 @@ def largest_stable_rate(
 ) -> jax.Array:
     """Return the natural logarithm of the largest stable rate.
 
-    A rate is stable if gradient descent on one batch never raises its loss above the
-    loss before training. Rates are tried in growing order until one is not stable. A
-    much larger one can seem stable again, because it ends training: the outputs no
-    longer depend on the inputs, and the loss stays at that of guessing.
+    A rate is stable if gradient descent of the hidden layers on one example never
+    raises its loss above the loss before training. Rates are tried in growing order
+    until one is not stable. A much larger one can seem stable again, because it ends
+    training: no unit of a layer is active any more.
 
     Args:
         params: The weights before training.
-        batch: The batch of all updates.
+        x: The example `(D,)` of all updates.
+        y: Its label `()`.
         start: Natural logarithm of the smallest rate to try.
         branch_scale: s; None stands for a plain network.
         updates: Number of updates of a training.
@@ -137,17 +139,18 @@ def largest_stable_rate(
         first rate is unstable or the last one is stable: the edge lies outside.
     """
 
-    def loss(params):
-        return read_out(params, last_state(params, batch.x, branch_scale), batch.y)
+    def loss(hidden):
+        z = last_state(params._replace(hidden=hidden), x, branch_scale)
+        return read_out(params, z, y)
 
     def stable(log_rate):
         rate = jnp.exp(log_rate)
 
-        def update(params, _):
-            value, gradient = jax.value_and_grad(loss)(params)
-            return jax.tree.map(lambda p, g: p - rate * g, params, gradient), value
+        def update(hidden, _):
+            value, gradient = jax.value_and_grad(loss)(hidden)
+            return hidden - rate * gradient, value
 
-        _, losses = jax.lax.scan(update, params, length=updates)
+        _, losses = jax.lax.scan(update, params.hidden, length=updates)
         # A loss that is not a number compares as unstable.
         return jnp.all(losses <= losses[0])
 

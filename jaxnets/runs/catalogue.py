@@ -90,8 +90,8 @@ STUDIES: dict[str, Study] = {
         Study(
             "theory",
             "Theory",
-            "nine claims, measured",
-            "nine claims of the literature, measured without training.",
+            "ten claims, measured",
+            "ten claims of the literature, measured without training.",
             by_default=False,
             images=False,
             judged=False,

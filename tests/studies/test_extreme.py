@@ -100,6 +100,8 @@ def test_a_wrong_gain_vanishes_and_the_critical_one_is_solved():
         ("gain 10 % too small", "vanishing"),
         ("gain 10 % too small", "unsolved"),
     }
+    (vanishing,) = [v for v in verdicts(records) if v.kind == "vanishing"]
+    assert "first of 1,000 layers receives 10^-50 (95 %" in vanishing.sentence
     section = section_of("extreme", records)
     assert [figure.plot.name for figure in section.figures] == [
         "gradient-by-layer",

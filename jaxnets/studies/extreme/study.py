@@ -71,7 +71,8 @@ NOTES = (
     "The layers are tanh(conv(x) + b) on all positions of the image, without "
     "shortcuts and normalisation. A linear layer reads out all positions.",
     "Theory's line is mean-field theory in the limit of many feature maps, computed "
-    "from the variance of each layer.",
+    "from the variance of each layer. If the gain is too large, units saturate and "
+    "the gradients of networks with few feature maps grow more slowly than it says.",
     "All networks train by gradient descent with momentum 0.9 and the same rate: the "
     "one with which the first update of the critical network lowers its loss by 0.02 "
     "nats, to first order.",

@@ -1,4 +1,4 @@
-"""Theory: nine claims of the literature on how gradients flow at initialisation.
+"""Theory: ten claims of the literature on how gradients flow at initialisation.
 
 Nothing is trained. Each arm is one claim: a network is drawn and measured for each
 seed, and the result is recorded together with the prediction.
@@ -96,6 +96,7 @@ MEASUREMENTS: dict[str, Callable[[TheorySettings, Networks], Measurement]] = {
     "forget": lambda s, networks: theory_time.forget_bias(s.time, networks),
     "lyapunov": lambda s, networks: theory_time.lyapunov(s.time, networks),
     "width": lambda s, networks: theory_depth.norm_variance(s.depth, networks),
+    "memory": lambda s, networks: theory_time.curse_of_memory(s.time, networks),
 }
 
 

@@ -3,8 +3,12 @@
 from jaxnets.gradflow.diagnosis.profiles import profile
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
-from jaxnets.runs.estimates import over_seeds
-from jaxnets.runs.formatting import format_percent
+from jaxnets.runs.estimates import estimate, over_seeds
+from jaxnets.runs.formatting import (
+    format_estimate,
+    format_percent,
+    format_power_of_ten,
+)
 from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
@@ -38,12 +42,22 @@ def _flow(records: list[Record], family: str) -> Verdict | None:
     norms = profile(records, size=depth, step=0)
     if norms is None:
         return None
-    return profile_verdict(
+    verdict = profile_verdict(
         norms,
         study="extreme",
         where=f"{family}, {depth:g} layers, before training",
         unit="layer",
         remedies=REMEDIES,
+    )
+    arrival = estimate(norms.arrivals.values())
+    if arrival is None:
+        return verdict
+    # Over thousands of layers a factor per layer is too near to 1 to be read.
+    share = format_estimate(arrival, format_power_of_ten)
+    return verdict._replace(
+        sentence=f"The first of {depth:,.0f} layers receives {share} times the "
+        "gradient of the last one. One learning rate serves both only if they are "
+        "less than tenfold apart."
     )
 
 
@@ -62,7 +76,7 @@ def _training(records: list[Record], family: str) -> Verdict | None:
         number=accuracy.mean,
         sentence=(
             f"The network of {layers:g} layers classifies "
-            f"{format_percent(accuracy, ' % of the test images')} rightly."
+            f"{format_percent(accuracy, ' % of the test images')} correctly."
         ),
         remedy=REMEDIES[kind],
         reference="Xiao et al. 2018, Dynamical Isometry and a Mean Field Theory of "

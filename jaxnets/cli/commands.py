@@ -11,7 +11,7 @@ from types import ModuleType
 from jaxnets.cli.arguments import Bench, Contrast, Report, UsageError
 from jaxnets.cli.signals import Signals
 from jaxnets.cli.streams import Stream, line
-from jaxnets.runs.catalogue import STUDIES, TRAINING_STUDIES
+from jaxnets.runs.catalogue import DEFAULT_STUDIES, STUDIES
 from jaxnets.runs.folder import CONFIG, RECORDS, SUMMARY, ContrastConfig, RunFolder
 
 
@@ -107,7 +107,7 @@ def chosen_studies(command: Contrast) -> tuple[str, ...]:
     """Return the studies to run, in the order of the catalogue."""
     named = set(command.studies or ["all"])
     if "all" in named:
-        named |= set(TRAINING_STUDIES)
+        named |= set(DEFAULT_STUDIES)
     return tuple(name for name in STUDIES if name in named)
 
 

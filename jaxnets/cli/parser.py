@@ -22,7 +22,7 @@ from jaxnets.cli.check import parse_check
 from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.sample import parse_sample
 from jaxnets.cli.train import parse_train
-from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
+from jaxnets.runs.catalogue import DATASETS, DEFAULT_STUDIES, SCALES, STUDIES
 
 
 Command = Contrast | Check | Train | Sample | Report | Bench | Doctor
@@ -86,7 +86,7 @@ def _contrast(words: Sequence[str]) -> Contrast:
         "with several seeds, and the gradient is measured at each layer or time step.",
         {
             "studies": {study.name: study.arms for study in STUDIES.values()}
-            | {"all": "the studies that train, which is the default."}
+            | {"all": f"{', '.join(DEFAULT_STUDIES)}, which is the default."}
         },
     )
     parser.add_argument(
@@ -100,8 +100,9 @@ def _contrast(words: Sequence[str]) -> Contrast:
         "--scale",
         choices=SCALES,
         help="Size of the run: smoke only checks that everything runs, laptop (the "
-        "default) takes minutes on a CPU, accelerator goes to depth 110 and 1,000 time "
-        "steps and needs a GPU or TPU.",
+        "default) takes minutes on a CPU, hour up to an hour for each study on two "
+        "cores, accelerator goes to depth 110 and 1,000 time steps and needs a GPU or "
+        "TPU.",
     )
     parser.add_argument(
         "--seeds",

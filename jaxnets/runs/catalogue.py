@@ -10,9 +10,18 @@ The rest of the library finds the parts of a study by its name:
 from typing import Literal, NamedTuple
 
 
-SCALES = ("smoke", "laptop", "accelerator")
+SCALES = ("smoke", "laptop", "hour", "accelerator")
 DATASETS = ("digits", "mnist", "cifar10")
-StudyName = Literal["depth", "time", "saturation", "overfitting", "theory"]
+StudyName = Literal[
+    "depth",
+    "time",
+    "saturation",
+    "overfitting",
+    "theory",
+    "rate",
+    "extreme",
+    "architecture",
+]
 
 
 class Study(NamedTuple):
@@ -23,7 +32,8 @@ class Study(NamedTuple):
         title: Heading in the report.
         subject: What it contrasts, after the title.
         arms: Its arms in a sentence, as the help of the command line shows it.
-        trains: Whether it trains networks.
+        by_default: Whether `jaxnets contrast` runs it without being told its name. All
+            such studies together take about two minutes at laptop scale.
         images: Whether it needs a data set of images.
         judged: Whether it has verdicts.
         families: The families of its arms, in the order that fixes their colours.
@@ -34,7 +44,7 @@ class Study(NamedTuple):
     title: str
     subject: str
     arms: str
-    trains: bool = True
+    by_default: bool = True
     images: bool = True
     judged: bool = True
     families: tuple[str, ...] = ()
@@ -80,11 +90,40 @@ STUDIES: dict[str, Study] = {
         Study(
             "theory",
             "Theory",
-            "nine claims, measured",
-            "nine claims of the literature, measured without training.",
-            trains=False,
+            "ten claims, measured",
+            "ten claims of the literature, measured without training.",
+            by_default=False,
             images=False,
             judged=False,
+        ),
+        Study(
+            "rate",
+            "Rate",
+            "the largest stable learning rate against depth",
+            "plain networks, and residual ones with and without a branch scale, at "
+            "several depths.",
+            by_default=False,
+            families=("plain", "residual", "residual, scaled"),
+            contrast_unit="powers of the depth",
+        ),
+        Study(
+            "extreme",
+            "Extreme depth",
+            "thousands of layers without shortcuts",
+            "plain tanh convolutions at the critical gain and off it: the gradient at "
+            "10,000 layers, and training.",
+            by_default=False,
+            families=("critical", "gain 10 % too small", "gain 10 % too large"),
+        ),
+        Study(
+            "architecture",
+            "Architecture",
+            "which network suits which data",
+            "dense, convolutional and recurrent networks of equal size on digits, "
+            "pixel sequences, shuffled pixels and the adding problem.",
+            by_default=False,
+            families=("dense", "CNN", "RNN"),
+            contrast_unit="percentage points",
         ),
     )
 }
@@ -95,13 +134,13 @@ MODEL = Study(
     "Your model",
     "where its gradient goes",
     "a network of your own.",
-    trains=False,
+    by_default=False,
     images=False,
     judged=False,
 )
 SECTIONS: dict[str, Study] = {MODEL.name: MODEL, **STUDIES}
 # What `jaxnets contrast` runs by default.
-TRAINING_STUDIES = tuple(name for name, study in STUDIES.items() if study.trains)
+DEFAULT_STUDIES = tuple(name for name, study in STUDIES.items() if study.by_default)
 # The tasks of `jaxnets train`; `jaxnets.tasks.NAME` has a `TASK` for each.
 TASKS = {
     "characters": "the next character of a text",

@@ -199,4 +199,22 @@ CLAIMS = {
         relative_tolerance=0.1,
         refinement="beyond the leading order in 1/n",
     ),
+    "memory": Claim(
+        name="Curse of memory",
+        statement="A linear unit with a memory of m = 1/(1 - lambda^2) steps is "
+        "sensitive to lambda like m^(3/2); a normalised input and an exponential "
+        "parametrisation take away 1/2 and 1 of this power.",
+        source="Zucchet and Orvieto 2024",
+        title="A longer memory makes a unit more sensitive, even if it is stable",
+        reading="Root mean square of the derivative of the state by the unit's "
+        "parameter, for white input. Both axes are logarithmic, so a power of the "
+        "memory is a straight line: 3/2 for λ itself, 1 with the input scaled by "
+        "√(1 − λ²), 1/2 with λ = exp(−exp(ν)), and 0 with both.",
+        figure="curse-of-memory",
+        x_axis="memory, as a power of two (7 means 128 steps)",
+        y_axis="sensitivity (log10)",
+        varied="power",
+        unit="decades",
+        tolerance=0.05,
+    ),
 }

@@ -18,7 +18,7 @@ class ContrastConfig:
 
     Attributes:
         studies: Names of the studies, in order.
-        scale: `smoke`, `laptop` or `accelerator`.
+        scale: `smoke`, `laptop`, `hour` or `accelerator`.
         seeds: Seeds of the networks of every arm.
         dataset: Name of the data set for the studies that need images.
 

@@ -126,3 +126,28 @@ def paired_difference(
     """
     shared = [seed for seed in first if seed in second]
     return estimate(second[seed] - first[seed] for seed in shared)
+
+
+def exponents(records: Iterable[Record]) -> dict[int, float]:
+    """Return by seed the exponent k of the law `10^value = constant * size^k`.
+
+    It is the least-squares slope of the values, which are logarithms to base 10, over
+    log10 of the sizes. Values that are not finite are left out, and so are seeds with
+    fewer than two sizes.
+
+    Example:
+        >>> exponents(
+        ...     Record("rate", "net", "net", depth, 0, 0, "log10_rate", "", None, value)
+        ...     for depth, value in ((10.0, 3.0), (1000.0, 0.0))
+        ... )
+        {0: -1.5}
+    """
+    by_seed: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+    for record in records:
+        if math.isfinite(record.value):
+            by_seed[record.seed].append((math.log10(record.size), record.value))
+    return {
+        seed: statistics.linear_regression(*zip(*points, strict=True)).slope
+        for seed, points in by_seed.items()
+        if len({size for size, _ in points}) > 1
+    }

@@ -55,6 +55,12 @@ class Record(NamedTuple):
               number that the claim named by `arm` is about; its prediction, with a seed
               if it depends on the network; and the prediction without the claim's
               approximation.
+            - `log10_first_step_rate`: log10 of the learning rate at which the first
+              update changes the last hidden layer by as much as it is large, and
+              `predicted_log10_first_step_rate`, theory's line for it;
+              `log10_stable_rate`: that of the largest rate with which training is
+              stable.
+            - `log10_learning_rate`, where a study chooses the rate by itself.
             - `loss` and `accuracy` with the prefix `train_`, `validation_` or `test_`.
         place: Name of the tap or layer that was measured; empty for the whole network.
         position: Index of the layer, counted from the input, or of the time step; both

@@ -30,13 +30,13 @@ def default_dataset(scale: str) -> str:
     """Return the default data set: CIFAR-10 for accelerators if its files are present.
 
     Args:
-        scale: `smoke`, `laptop` or `accelerator`.
+        scale: `smoke`, `laptop`, `hour` or `accelerator`.
 
     Returns:
         `digits` or `cifar10`.
 
     Raises:
-        ValueError: If `scale` is none of the three.
+        ValueError: If `scale` is none of them.
 
     Example:
         >>> from jaxnets.studies import default_dataset

@@ -53,6 +53,7 @@ SCALES = {
     "smoke": DepthSettings((6,), (4,), 1, 32, 64, 5e-3),
     # The last of the notes says why not SGD.
     "laptop": DepthSettings((8, 20, 32), (8,), 10, 64, None, 5e-3),
+    "hour": DepthSettings((20, 56, 110), (8,), 30, 64, None, 2e-3),
     "accelerator": DepthSettings(
         (20, 56, 110), (16, 32, 64), 60, 128, None, 0.1, "sgd"
     ),

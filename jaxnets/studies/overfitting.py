@@ -35,6 +35,7 @@ class OverfittingSettings:
 SCALES = {
     "smoke": OverfittingSettings((0.0, 0.5), (16,), 2, 16, 48, 3e-3),
     "laptop": OverfittingSettings((0.0, 0.5), (64, 64, 64), 60, 25, 200, 3e-3),
+    "hour": OverfittingSettings((0.0, 0.5), (512, 512), 200, 25, 200, 1e-3),
     "accelerator": OverfittingSettings((0.0, 0.5), (1024, 1024), 200, 50, 1000, 1e-3),
 }
 NOTES: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ class SaturationSettings:
 SCALES = {
     "smoke": SaturationSettings((1.0,), 3, 16, 1, 32, 64, 0.05),
     "laptop": SaturationSettings((1.0, 4.0), 8, 64, 5, 64, None, 0.05),
+    "hour": SaturationSettings((0.5, 1.0, 2.0, 4.0), 16, 128, 30, 64, None, 0.05),
     "accelerator": SaturationSettings(
         (0.5, 1.0, 2.0, 4.0), 16, 256, 30, 128, None, 0.05
     ),

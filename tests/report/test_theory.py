@@ -117,7 +117,7 @@ def test_fractional_ticks_keep_their_decimals(records):
 def test_the_table_says_what_was_predicted_measured_and_missed(records):
     table = section_of("theory", records).table
     assert table is not None
-    assert len(table.rows) == 9
+    assert len(table.rows) == len(CLAIMS)
     title, family, source, *figures = table.rows[1]
     assert title == "2. chi_1" and family == "net"
     assert source == "Schoenholz et al. 2017"

@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from jaxnets.runs.catalogue import STUDIES, StudyName
+from jaxnets.runs.catalogue import SCALES, STUDIES, StudyName
 from jaxnets.runs.claims import CLAIMS
 from jaxnets.studies.theory.study import MEASUREMENTS
 
@@ -20,7 +20,7 @@ def test_a_study_has_its_modules_and_its_families(name):
     study = STUDIES[name]
     module = importlib.import_module(f"jaxnets.studies.{name}")
     assert module.INITIALISER and isinstance(module.NOTES, tuple)
-    for scale in ("smoke", "laptop", "accelerator"):
+    for scale in SCALES:
         arms = module.arms(scale, "digits")
         assert len({arm.name for arm in arms}) == len(arms)
         assert {arm.study for arm in arms} == {name}

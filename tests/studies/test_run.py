@@ -8,11 +8,15 @@ import pytest
 from rich.console import Console
 
 from jaxnets.report import write_report
-from jaxnets.runs.catalogue import TRAINING_STUDIES as TRAINED
+from jaxnets.runs.catalogue import DEFAULT_STUDIES as TRAINED
 from jaxnets.runs.records import read_records, write_records
 from jaxnets.studies import ContrastConfig, RunFolder, contrast, overfitting
 from jaxnets.studies import depth as depth_study
 from jaxnets.studies.arm import recorded_steps
+
+
+# The studies that run only if they are named, except that of theory.
+BY_NAME = ("rate", "extreme", "architecture")
 
 
 def run(folder, *studies, seeds=(0, 1), resume=False):
@@ -24,12 +28,12 @@ def run(folder, *studies, seeds=(0, 1), resume=False):
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return run(folder, *TRAINED)
+    return run(folder, *TRAINED, *BY_NAME)
 
 
 def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     records = read_records(whole_run.path / "records.csv")
-    metrics = {study: set() for study in TRAINED}
+    metrics = {study: set() for study in (*TRAINED, *BY_NAME)}
     for record in records:
         metrics[record.study].add(record.metric)
     losses = {"train_loss", "validation_loss", "test_loss"}
@@ -49,7 +53,10 @@ def test_a_smoke_run_measures_what_each_study_promises(whole_run):
     variances = {"weight_variance", "bias_variance"}
     plane = {"log_chi_1", *variances, *(f"critical_{name}" for name in variances)}
     assert metrics["saturation"] == curves | flow | band | shares | plane
-    assert metrics["overfitting"] == curves
+    assert metrics["overfitting"] == metrics["architecture"] == curves
+    assert metrics["extreme"] == curves | flow | {"log10_learning_rate"}
+    first = "log10_first_step_rate"
+    assert metrics["rate"] == {first, f"predicted_{first}", "log10_stable_rate"}
 
 
 def test_a_smoke_run_ends_with_a_summary_and_a_report(whole_run):
@@ -57,7 +64,7 @@ def test_a_smoke_run_ends_with_a_summary_and_a_report(whole_run):
     assert not whole_run.interrupted
     assert {arm["status"] for arm in summary["arms"]} == {"finished"}
     assert all(arm["parameters"] > 0 for arm in summary["arms"])
-    assert summary["verdicts"] and set(summary["initialisers"]) == set(TRAINED)
+    assert summary["verdicts"] and set(summary["initialisers"]) == {*TRAINED, *BY_NAME}
     assert summary["environment"]["device"].startswith("cpu")
     assert "<html" in write_report(whole_run.path).read_text()[:400]
 

@@ -233,7 +233,7 @@ def test_the_command_measures_all_claims_and_draws_them(tmp_path, capsys):
         assert {r.arm for r in of_metric} == set(CLAIMS)
         assert all(np.isfinite(r.value) for r in of_metric)
     claims = json.loads((folder / "summary.json").read_text())["claims"]
-    assert [claim["number"] for claim in claims] == list(range(1, 10))
+    assert [claim["number"] for claim in claims] == list(range(1, len(CLAIMS) + 1))
     assert {claim["holds"] for claim in claims} <= {"yes", "in part", "no"}
     page = (folder / "report.html").read_text()
     assert "stopped before" not in page
@@ -241,3 +241,20 @@ def test_the_command_measures_all_claims_and_draws_them(tmp_path, capsys):
     for claim in claims:
         assert claim["sentence"] in printed
         assert claim["lines"] and claim["sentence"].split(":")[0] in page
+
+
+def test_the_sensitivity_of_a_linear_unit_grows_with_its_memory(claim):
+    measured, predicted = claim("memory")
+    assert measured.keys() == predicted.keys()
+    for point, value in measured.items():
+        np.testing.assert_allclose(value, predicted[point], atol=0.08)
+    exponents = {
+        "lambda": 1.5,
+        "lambda, normalised input": 1.0,
+        "exponential": 0.5,
+        "exponential, normalised input": 0.0,
+    }
+    for family, exponent in exponents.items():
+        x, y = line(measured, family)
+        slope = np.polyfit(x[2:], y[2:], 1)[0] / np.log10(2)
+        np.testing.assert_allclose(slope, exponent, atol=0.1)

@@ -46,6 +46,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       intervals are those of the differences seed by seed (paired t).
     - `saturation`: the share of saturated activations, what arrives at the first layer,
       and dead ReLU units. `number` is the share, or what arrives if that is the fault.
+    - `rate`: `rate-falls` if the largest stable learning rate falls faster than the
+      depth to the power -0.3. `number` is the power.
     - `overfitting`: training minus validation accuracy, and how dropout changes it.
     - `model`: all of these for a network that `flow_records` or `diagnose` recorded,
       along its depth and along time, and its contrasts with the first network among the

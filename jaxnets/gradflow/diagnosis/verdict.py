@@ -12,6 +12,7 @@ _SEVERITIES = {
     "shattered": "warning",
     "overfitting": "warning",
     "unsolved": "warning",
+    "rate-falls": "note",
     "unclear": "note",
     "contrast": "note",
     "healthy": "well",
@@ -25,8 +26,8 @@ class Verdict(NamedTuple):
     Attributes:
         kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`, `detached`,
             `non-finite`, `wrong-backward`, `rate-too-high`, `rate-too-low`, `padding`,
-            `rank-collapse`, `overfitting`, `unclear`, `solved`, `unsolved`, `contrast`
-            or `healthy`.
+            `rank-collapse`, `rate-falls`, `overfitting`, `unclear`, `solved`,
+            `unsolved`, `contrast` or `healthy`.
         severity: `fault` if the network does not train like this, `warning` if it may
             train worse than it could, `note` for what is only worth knowing, and `well`
             if nothing is wrong.

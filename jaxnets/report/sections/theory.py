@@ -1,4 +1,4 @@
-"""The study of theory: nine claims of the literature, predicted and measured."""
+"""The study of theory: ten claims of the literature, predicted and measured."""
 
 from collections import defaultdict
 from typing import Any

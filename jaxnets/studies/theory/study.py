@@ -1,4 +1,4 @@
-"""Theory: nine claims of the literature on how gradients flow at initialisation.
+"""Theory: ten claims of the literature on how gradients flow at initialisation.
 
 Nothing is trained. Each arm is one claim: a network is drawn and measured for each
 seed, and the result is recorded together with the prediction.
@@ -44,6 +44,19 @@ SCALES = {
         ),
         TimeSizes(hidden=128, steps=100, long=400),
     ),
+    "hour": TheorySettings(
+        DepthSizes(
+            width=600,
+            layers=60,
+            settled=100,
+            deep=400,
+            shattered=(1, 2, 4, 8, 16, 32),
+            blocks=54,
+            narrow=((200, 20), (100, 20), (20, 20), (20, 80)),
+            networks=1000,
+        ),
+        TimeSizes(hidden=256, steps=200, long=1000),
+    ),
     "accelerator": TheorySettings(
         DepthSizes(
             width=1000,
@@ -83,6 +96,7 @@ MEASUREMENTS: dict[str, Callable[[TheorySettings, Networks], Measurement]] = {
     "forget": lambda s, networks: theory_time.forget_bias(s.time, networks),
     "lyapunov": lambda s, networks: theory_time.lyapunov(s.time, networks),
     "width": lambda s, networks: theory_depth.norm_variance(s.depth, networks),
+    "memory": lambda s, networks: theory_time.curse_of_memory(s.time, networks),
 }
 
 

@@ -25,7 +25,8 @@ class TimeSizes(NamedTuple):
     Attributes:
         hidden: Number of units of the vanilla RNNs; the LSTM has half as many.
         steps: Number of time steps of the RNN and the LSTM.
-        long: Number of time steps over which Lyapunov exponents are averaged.
+        long: Number of time steps over which Lyapunov exponents are averaged, and about
+            three times the longest memory of claim 10.
     """
 
     hidden: int
@@ -162,3 +163,66 @@ def lyapunov(sizes: TimeSizes, networks: Networks) -> Measurement:
         for i, gain in enumerate(gains)
     ]
     return Measurement(points, n**2)
+
+
+def curse_of_memory(sizes: TimeSizes, networks: Networks) -> Measurement:
+    """Claim 10: the sensitivity of a linear unit grows with its memory.
+
+    The unit is `h_t = lambda h_{t-1} + gamma x_t` with white input and its memory
+    `m = 1 / (1 - lambda^2)`. Its parameter is lambda or nu, with
+    `lambda = exp(-exp(nu))`, and gamma is 1 or `sqrt(1 - lambda^2)`. From
+    `E[h^2] = m`, `E[h dh/dlambda] = lambda m^2` and
+    `E[(dh/dlambda)^2] = (1 + lambda^2) m^3` follows that the root mean square of the
+    derivative by lambda is `sqrt(1 + lambda^2) m^(3/2)` with gamma 1, and exactly m
+    with the normalised input. The other parameter multiplies both by
+    `|dlambda/dnu| = lambda |log lambda|`, which is about `1 / (2 m)`.
+    """
+    largest = max(1, int(np.log2(sizes.long / 3)))
+    powers = np.arange(1, largest + 1)
+    lam = np.sqrt(1 - 0.5**powers)
+    nu = np.log(-np.log(lam))
+    # Half of the steps are left out, which is four times as long as a state lasts.
+    steps, sequences = 16 * 2**largest, 32
+    exponential = lambda nu: jnp.exp(-jnp.exp(nu))
+    lines = {
+        "lambda": (lambda lam: lam, lam, False),
+        "lambda, normalised input": (lambda lam: lam, lam, True),
+        "exponential": (exponential, nu, False),
+        "exponential, normalised input": (exponential, nu, True),
+    }
+
+    def of_key(key):
+        xs = jax.random.normal(key, (steps, sequences))
+
+        def sensitivity(to_lambda, theta, normalised):
+            def states(theta):
+                lam = to_lambda(theta)
+                gamma = jnp.sqrt(1 - lam**2) if normalised else 1.0
+                step = lambda h, x_t: (lam * h + gamma * x_t,) * 2
+                return jax.lax.scan(step, jnp.zeros(sequences), xs)[1]
+
+            _, slope = jax.jvp(states, (theta,), (jnp.ones_like(theta),))
+            return jnp.log10(jnp.sqrt(jnp.mean(slope[steps // 2 :] ** 2)))
+
+        return jnp.stack(
+            [
+                jax.lax.map(
+                    lambda theta, of=of, norm=norm: sensitivity(of, theta, norm),
+                    jnp.float32(thetas),
+                )
+                for of, thetas, norm in lines.values()
+            ]
+        )
+
+    found = networks.measure(of_key)
+    memory = 2.0**powers
+    by_lambda = {False: np.sqrt(1 + lam**2) * memory**1.5, True: memory}
+    factors = {"lambda": 1.0, "exponential": -lam * np.log(lam)}
+    points = []
+    for i, (name, (_, _, normalised)) in enumerate(lines.items()):
+        predicted = np.log10(factors[name.partition(",")[0]] * by_lambda[normalised])
+        points += [
+            Point(name, float(power), found[:, i, j], float(predicted[j]))
+            for j, power in enumerate(powers)
+        ]
+    return Measurement(points, 1)

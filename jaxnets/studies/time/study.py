@@ -50,6 +50,7 @@ class TimeSettings:
 SCALES = {
     "smoke": TimeSettings((12,), 8, 2, 4, 8, 3e-3),
     "laptop": TimeSettings((30, 100), 32, 5, 100, 32, 1e-2),
+    "hour": TimeSettings((100, 300), 64, 20, 100, 32, 3e-3),
     "accelerator": TimeSettings((100, 300, 1000), 128, 100, 100, 128, 3e-3),
 }
 INITIALISER = (

@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -81,6 +81,11 @@ class _Calls:
 
     def activated(self, name: str, kind: str, array: jax.Array) -> None:
         del name, kind, array
+
+    def shaped(
+        self, name: str, array: jax.Array, function: Callable[[Any], Any]
+    ) -> None:
+        del name, array, function
 
     def customised(self, name: str, eqn: JaxprEqn, arguments: Sequence[Any]) -> None:
         if _is_users(eqn):

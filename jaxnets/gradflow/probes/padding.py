@@ -1,6 +1,6 @@
 """The share of the gradient that goes to the padded steps of a batch of sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -118,6 +118,11 @@ class _Shift:
 
     def activated(self, name: str, kind: str, array: jax.Array) -> None:
         del name, kind, array
+
+    def shaped(
+        self, name: str, array: jax.Array, function: Callable[[Any], Any]
+    ) -> None:
+        del name, array, function
 
     def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
         del name, eqn, arguments

@@ -20,19 +20,23 @@ from jaxnets.runs.intervals import SHARE
 
 
 # The activations that a share is of, by the last name of its place.
-FLAT = ("tanh", "sigmoid", "softmax")
+FLAT = ("tanh", "sigmoid", "softmax", "activation")
 RECTIFIED = ("relu", "relu6")
 SATURATED_REMEDIES = {
-    "tanh": "Lower the gain of the initialiser, standardise the inputs, or normalise "
+    "tanh": "Lower the gain of the initialiser; standardise the inputs; normalise "
     "each layer before the activation.",
-    "sigmoid": "Lower the gain of the initialiser, standardise the inputs, or "
+    "sigmoid": "Lower the gain of the initialiser; standardise the inputs; "
     "normalise each layer before the activation; in hidden layers use ReLU.",
+    "activation": "Lower the gain of the initialiser; standardise the inputs; "
+    "normalise each layer before the activation.",
     "softmax": "Scale the logits down: divide them by the square root of the width of "
-    "the keys (1/sqrt(d)), or normalise queries and keys.",
+    "the keys (1/sqrt(d)); normalise queries and keys; lower the gain of the "
+    "initialiser of queries and keys.",
 }
 REFERENCES = {
     "tanh": "Glorot and Bengio 2010, section 3.",
     "sigmoid": "Glorot and Bengio 2010, section 3.",
+    "activation": "Glorot and Bengio 2010, section 3.",
     "softmax": "Vaswani et al. 2017, Attention Is All You Need, section 3.2.1.",
     "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
     "Deep into Rectifiers.",
@@ -80,6 +84,7 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         high=share.high,
         reason=SHARE_REASON,
         other_cause=OTHER_CAUSES["saturated"],
+        quantity=("flat_share", place),
     )
 
 
@@ -124,6 +129,7 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
         high=share.high,
         reason=DEAD_REASON,
         other_cause=DEAD_CAUSE,
+        quantity=("dead_share", place),
     )
 
 
@@ -161,6 +167,7 @@ def zero_verdict(records: Table, where: str) -> Verdict | None:
                 low=share.low,
                 high=share.high,
                 reason=SHARE_REASON,
+                quantity=("off_share", place),
             )
     return None
 

@@ -97,7 +97,7 @@ SIGNATURES = {
         "dead_units(activations)",
         "Verdict(kind, severity, where, number, sentence, cause='', remedy='', "
         "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
-        "other_cause='')",
+        "other_cause='', quantity=(), after=None, tried='')",
         "verdicts(records)",
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "

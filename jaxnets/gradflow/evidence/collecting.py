@@ -11,6 +11,12 @@ import numpy as np
 from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.diagnosis.models.records import flow_records
 from jaxnets.gradflow.evidence.arrays import array_numbers
+from jaxnets.gradflow.evidence.curvature import (
+    Sharpness,
+    make_sharpness,
+    noise_records,
+    sharpness_records,
+)
 from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
 from jaxnets.gradflow.evidence.program import (
     Measured,
@@ -162,6 +168,7 @@ class Collector:
         self.alone = alone
         self.classes = classes
         self.name = name
+        self.sharpness: Sharpness | None = make_sharpness(loss)
         self.structure = loss_structure(loss, model, arguments[0])
         self.step = make_step(loss, optimizer)
         self.probes = make_probes(as_objective(loss), model, arguments[0])
@@ -203,6 +210,7 @@ class Collector:
         """Return the records of one network, of all steps and the first seed."""
         other = copy.copy(self)
         other.alone = False
+        other.sharpness = None
         return other.collect([model])[0]
 
     def _network(self, model: Any, seed: int) -> tuple[list[Record], list[Flow]]:
@@ -226,6 +234,18 @@ class Collector:
         finite = list(map(is_finite, before))
         batch = arguments[0 if all(finite) else finite.index(False)]
         records += self.probes(whole._replace(step=0), model, batch, all(finite))
+        start = whole._replace(step=0)
+        records += noise_records(before, arguments[0], start)
+        # Its program costs about as much as that of the gradient, so once is enough.
+        if self.sharpness is not None and seed == 0:
+            first = as_network(model, self.optimizer)
+            for at, where, found in (
+                (first, start, before),
+                *([(network, whole, after[steps])] if steps else []),
+            ):
+                records += sharpness_records(
+                    self.sharpness, at, arguments[0], found[0], where
+                )
         if steps:
             records += self.probes(whole, as_model(network), arguments[0], True)
         records += [

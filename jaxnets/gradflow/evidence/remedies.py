@@ -16,6 +16,8 @@ from jaxnets.runs.records import Record
 
 # A number is better if its distance from a healthy one falls to this share.
 BETTER = 0.7
+# Metrics of which a higher number is better.
+HIGHER = ("effective_rank", "distinct_share", "attention_entropy")
 # By metric: the number in words.
 WORDS = {
     "gradient_rate": "{} per layer",
@@ -26,6 +28,7 @@ WORDS = {
     "flat_share": "{} % saturated",
     "dead_share": "{} % dead",
     "off_share": "{} % exactly zero",
+    "attention_entropy": "an entropy of {} % of that of equal weights",
     "effective_rank": "an effective rank of {}",
     "distinct_share": "{} % of the mean square differ between inputs",
 }
@@ -119,7 +122,7 @@ def _is_well(
     verdict: Verdict, number: float, records: list[Record], before: list[Record]
 ) -> bool:
     metric = verdict.quantity[0]
-    if metric in ("effective_rank", "distinct_share"):
+    if metric in HIGHER:
         return number > verdict.threshold
     if metric.endswith("_share"):
         return number < verdict.threshold
@@ -140,7 +143,7 @@ def _is_well(
 def _distance(verdict: Verdict, number: float) -> float:
     """Return how far a number is from that of a healthy network."""
     metric = verdict.quantity[0]
-    if metric in ("effective_rank", "distinct_share"):
+    if metric in HIGHER:
         return 1 / max(number, 1e-30)
     if metric.endswith("_share"):
         return number

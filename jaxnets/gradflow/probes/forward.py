@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.probes.replay import Replay, Visitor
 from jaxnets.gradflow.program.dataflow.taps import MODEL
+from jaxnets.gradflow.units import attention_stats
 from jaxnets.tap import SATURATED
 
 
@@ -37,6 +38,7 @@ def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
       an end. A softmax counts as saturated where one entry has nearly all the weight.
       For an activation without a known name it is the share of values at which its
       derivative is near zero, if it saturates on both sides.
+    - `attention_entropy` and `attention_logit_size` of every attention.
     - `effective_rank`, `distinct_share` and `unit_distinct_share` at every tap outside
       of loops. The last is the share of the squares by which the units differ: 0 if all
       compute the same number, up to a constant.
@@ -54,7 +56,7 @@ def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
     return numbers
 
 
-class _Statistics:
+class _Statistics(Visitor):
     def __init__(self, numbers: Numbers):
         self._numbers = numbers
 
@@ -87,6 +89,12 @@ class _Statistics:
         elif kind in ("tanh", "sigmoid", "softmax"):
             self._add("flat_share", place, _saturated(array, kind))
 
+    def attended(self, name: str, weights: jax.Array) -> None:
+        stats = attention_stats(weights)
+        place = f"{name}/softmax"
+        self._add("attention_entropy", place, stats.entropy)
+        self._add("attention_logit_size", place, stats.logit_size)
+
     def shaped(
         self, name: str, array: jax.Array, function: Callable[[Any], Any]
     ) -> None:
@@ -94,9 +102,6 @@ class _Statistics:
         is_inside = name != MODEL and array.ndim >= 2
         if is_inside and jnp.issubdtype(array.dtype, jnp.floating):
             self._add("flat_share", f"{name}/{NAMELESS}", flat_share(function, array))
-
-    def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
-        del name, eqn, arguments
 
 
 def flat_share(

@@ -16,6 +16,7 @@ from jaxnets.gradflow.diagnosis.models.probed import (
     rank_verdict,
 )
 from jaxnets.gradflow.diagnosis.models.saturated import (
+    attention_verdict,
     dead_units_verdict,
     is_activation,
     is_cut,
@@ -37,6 +38,7 @@ from jaxnets.gradflow.diagnosis.studies.overfitting import gap_verdict
 from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.training.losses import loss_verdicts
 from jaxnets.gradflow.diagnosis.training.rates import rate_verdict
+from jaxnets.gradflow.diagnosis.training.steps import step_verdicts
 from jaxnets.gradflow.diagnosis.unnamed import unnamed_verdict
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import (
@@ -61,6 +63,8 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
         signed = any("sign of the loss" in verdict.where for verdict in of_loss)
         rate = None if signed else rate_verdict(rows, name)
         own = verdicts[count:] + of_loss + ([rate] if rate else [])
+        too_high = rate is not None and rate.kind == "rate-too-high"
+        own += step_verdicts(rows, name, too_high=too_high)
         verdicts[count:] = [
             as_consequence(with_cause(verdict, own), own) for verdict in own
         ]
@@ -174,7 +178,8 @@ def _unit_verdicts(
     if any(is_activation(place) for m in metrics for place in table.places(m)):
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
-        return [dead, zero, saturated_verdict(table, where)]
+        flat = saturated_verdict(table, where)
+        return [dead, zero, flat or attention_verdict(table, where)]
     if table.places("effective_rank") or table.places("array_zero_share"):
         return []  # `collect` has looked for all activations, and there are none.
     # Gates are left out: an open gate is saturated, but passes its state on.

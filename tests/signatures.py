@@ -89,12 +89,15 @@ SIGNATURES = {
         "gradient_noise_scale(gradients, *, batch_size=1)",
         "jacobian_spectrum(fun, x, *, rank, key, iterations=8)",
         "lyapunov_spectrum(step, state, xs, *, count)",
+        "sharpness(loss, params, *args, iterations=30)",
         "branch(residual, branch_scale)",
         "effective_path_length(input_gradient)",
         "gradient_correlation(gradients)",
         "gate_timescales(gate)",
         "saturation(activations, kind)",
         "dead_units(activations)",
+        "AttentionStats(entropy, logit_size)",
+        "attention_stats(weights)",
         "Verdict(kind, severity, where, number, sentence, cause='', remedy='', "
         "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
         "other_cause='', quantity=(), after=None, tried='')",

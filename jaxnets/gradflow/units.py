@@ -194,13 +194,13 @@ def attention_stats(weights: Float[ArrayLike, "*rows keys"]) -> AttentionStats:
             "value."
         )
     present = p > 0
-    n = jnp.sum(present, axis=-1)
+    n = jnp.sum(present, axis=-1, dtype=p.dtype)
     log_p = jnp.where(present, jnp.log(jnp.where(present, p, 1)), 0)
     entropy = -jnp.sum(p * log_p, axis=-1) / jnp.log(jnp.maximum(n, 2))
     largest = jnp.max(jnp.where(present, log_p, -jnp.inf), axis=-1)
     size = largest - jnp.sum(log_p, axis=-1) / jnp.maximum(n, 1)
     several = n > 1
-    count = jnp.sum(several)
+    count = jnp.sum(several, dtype=p.dtype)
     mean = lambda values: jnp.sum(jnp.where(several, values, 0)) / count
     return AttentionStats(mean(entropy), mean(size))
 

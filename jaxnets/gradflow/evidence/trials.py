@@ -90,12 +90,12 @@ class Trials:
 
     def _initialiser(self, layers: Sequence[str], kind: str = "") -> Trial:
         kind = kind or activation_of(self.records, layers)
-        name, gain = ("LeCun's", 1) if kind not in RECTIFYING else ("He's", 2)
+        name, gain = ("He's", 2.0) if kind in RECTIFYING else ("LeCun's", 1.0)
         many = len(layers) > 1
         where = "" if many else f" of {listed(layers)}"
         words = (
-            f"{name} initialisation{where} (normal, variance {gain}/fan_in, biases at "
-            "zero)"
+            f"{name} initialisation{where} (normal, variance {gain:g}/fan_in, biases "
+            "at zero)"
         )
         model = lambda: redrawn(self.model, layers, gain, self._stacked())
         key = ("initialiser", gain, *layers)

@@ -31,7 +31,8 @@ def rewired(
     `y_k = y_(k-1) + scale f_k(y_(k-1))`, where both have one shape.
 
     The loss is traced and its program runs with the changes, outside of loops. So the
-    model needs no edits, and its parameters stay what they are.
+    model needs no edits, and its parameters stay what they are. The changes are made at
+    taps, which only `measure_module` places.
 
     Args:
         loss: `loss(model, *args)`.

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from jaxnets.gradflow.diagnosis.models.depth import with_products
+from jaxnets.gradflow.diagnosis.models.depth import module_at, with_products
 from jaxnets.gradflow.diagnosis.models.series import series, split
 from jaxnets.gradflow.diagnosis.profiles import profile
 from jaxnets.gradflow.diagnosis.table import Table
@@ -71,7 +71,7 @@ def number_again(
     norms = {
         place: statistics.fmean(values)
         for place in layers
-        if (values := [r.value for r in select(depth, place=place)])
+        if (values := _at(place, depth))
     }
     positions = [n for n, place in enumerate(layers) if place in norms]
     values = [norms[layers[n]] for n in positions]
@@ -80,3 +80,15 @@ def number_again(
     if metric.endswith("_change"):
         return power_of_ten(values[0] - values[-1])
     return power_of_ten(-float(np.polyfit(positions, values, 1)[0]))
+
+
+def _at(place: str, records: list[Record]) -> list[float]:
+    """Return the numbers at a tap; after another activation it has another name."""
+    found = select(records, place=place)
+    if not found and module_at(place) != place:
+        found = [
+            record
+            for record in records
+            if module_at(record.place) == module_at(place) != record.place
+        ]
+    return [record.value for record in found]

@@ -104,6 +104,7 @@ SIGNATURES = {
         "gradient_noise_scale(gradients, *, batch_size=1)",
         "jacobian_spectrum(fun, x, *, rank, key, iterations=8)",
         "lyapunov_spectrum(step, state, xs, *, count)",
+        "sharpness(loss, params, *args, iterations=30)",
         "branch(residual, branch_scale)",
         "effective_path_length(input_gradient)",
         "lesion_profile(loss, blocks, *, batch_size=None)",
@@ -111,9 +112,11 @@ SIGNATURES = {
         "gate_timescales(gate)",
         "saturation(activations, kind)",
         "dead_units(activations)",
+        "AttentionStats(entropy, logit_size)",
+        "attention_stats(weights)",
         "Verdict(kind, severity, where, number, sentence, cause='', remedy='', "
         "reference='', threshold=nan, study='model', low=None, high=None, reason='', "
-        "other_cause='')",
+        "other_cause='', quantity=(), after=None, tried='')",
         "verdicts(records)",
         "Diagnosis(verdicts, records, flows)",
         "diagnose(loss, model_or_make, *batches, seeds=3, optimizer=None, steps=0, "

@@ -5,8 +5,18 @@ have the networks, one class or function each. `python -m benchmarks.faults` pri
 verdicts on all of them.
 """
 
-from benchmarks.faults import healthy, others, parts, sizes, steps
+from benchmarks.faults import healthy, losses, others, parts, sizes, steps
 from benchmarks.faults.case import CASES, Case, judge
 
 
-__all__ = ["CASES", "Case", "healthy", "judge", "others", "parts", "sizes", "steps"]
+__all__ = [
+    "CASES",
+    "Case",
+    "healthy",
+    "judge",
+    "losses",
+    "others",
+    "parts",
+    "sizes",
+    "steps",
+]

@@ -144,6 +144,8 @@ def _print_verdicts(verdicts: "Iterable[Verdict]") -> None:
             parts.append(f"Cause: {verdict.cause}")
         if verdict.remedy and verdict.severity != "well":
             parts.append(f"What to do: {verdict.remedy}")
+        if verdict.tried:
+            parts.append(f"Measured again: {verdict.tried}")
         texts = [Text(_wrapped(part, console.width, "  ")) for part in parts]
         for text in (Text(), head, *texts):
             console.print(text, soft_wrap=True)

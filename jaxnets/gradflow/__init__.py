@@ -11,8 +11,18 @@ from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring import Monitor, MonitorReport
 from jaxnets.gradflow.paths import effective_path_length, lesion_profile
 from jaxnets.gradflow.schedules import Schedule, every, log_spaced
-from jaxnets.gradflow.spectra import jacobian_spectrum, lyapunov_spectrum
-from jaxnets.gradflow.units import dead_units, gate_timescales, saturation
+from jaxnets.gradflow.spectra import (
+    jacobian_spectrum,
+    lyapunov_spectrum,
+    sharpness,
+)
+from jaxnets.gradflow.units import (
+    AttentionStats,
+    attention_stats,
+    dead_units,
+    gate_timescales,
+    saturation,
+)
 from jaxnets.gradflow.updates import (
     GradientNoise,
     gradient_noise_scale,
@@ -23,6 +33,7 @@ from jaxnets.tap import ResponseStats, TapStats, branch, scope, tap
 
 __all__ = [
     "AdjointParts",
+    "AttentionStats",
     "Diagnosis",
     "Flow",
     "GradientNoise",
@@ -33,6 +44,7 @@ __all__ = [
     "TapStats",
     "Verdict",
     "adjoint_parts",
+    "attention_stats",
     "branch",
     "dead_units",
     "diagnose",
@@ -51,6 +63,7 @@ __all__ = [
     "measure_module",
     "saturation",
     "scope",
+    "sharpness",
     "tap",
     "theory",
     "update_ratios",

@@ -174,3 +174,94 @@ def _widened(leaves: list[Any]) -> list[Array]:
     """Cast to one dtype of at least float32, as decompositions need it."""
     dtype = wide_dtype(*leaves)
     return [jnp.asarray(leaf).astype(dtype) for leaf in leaves]
+
+
+def sharpness(
+    loss: Callable[..., Any], params: Any, *args: Any, iterations: int = 30
+) -> Float[Array, ""]:
+    """Return the largest eigenvalue of the Hessian of a loss, by power iteration.
+
+    With H the Hessian with respect to all floating-point parameters,
+
+        v <- H v / ||H v||,    lambda = v^T H v.
+
+    One step of gradient descent with the learning rate eta multiplies a small
+    deviation along that eigenvector by `1 - eta lambda`, so that it grows if
+    `eta lambda > 2`. If the eigenvalue of the largest size is negative, a second
+    iteration with `H - lambda I` finds the largest one. Each iteration costs about two
+    gradients, and as much memory.
+
+    Args:
+        loss: `loss(params, *args)` returns a scalar, and can be differentiated twice.
+        params: A pytree of arrays.
+        *args: Further arguments of the loss.
+        iterations: How often H is applied. The error falls as the ratio of the second
+            eigenvalue to the first, squared, in each.
+
+    Returns:
+        The eigenvalue, a lower bound of it if the iterations are too few.
+
+    Raises:
+        TypeError: If `loss` is not a function, or `params` does not consist of arrays.
+        ValueError: If `iterations` is below 1, or `params` has no floating-point
+            array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import sharpness
+        >>> loss = lambda x: 0.5 * (3.0 * x[0] ** 2 - 7.0 * x[1] ** 2)
+        >>> round(float(sharpness(loss, jnp.array([1.0, 2.0]))), 3)
+        3.0
+
+    Source: Cohen, Kaur, Li, Kolter and Talwalkar 2021, "Gradient Descent on Neural
+    Networks Typically Occurs at the Edge of Stability", section 2.
+    """
+    check_callable("loss", loss, "a function `loss(params, *args)`")
+    check_arrays("params", params)
+    iterations = as_count(iterations, "iterations")
+    leaves, rebuild = split_inexact(params)
+    if not leaves:
+        raise ValueError(
+            "`params` has no floating-point array; wanted the parameters that the loss "
+            "is differentiated with respect to."
+        )
+    gradient = jax.grad(lambda moved: loss(rebuild(moved), *args))
+
+    def times_h(vector: list[Array]) -> list[Array]:
+        return jax.jvp(gradient, (leaves,), (vector,))[1]
+
+    start = [
+        jax.random.normal(jax.random.key(n), jnp.shape(leaf), jnp.result_type(leaf))
+        for n, leaf in enumerate(leaves)
+    ]
+
+    def largest(shift: Array) -> Array:
+        """Return the eigenvalue of the largest size of `H - shift I`, plus shift."""
+
+        def step(vector: list[Array], _: None) -> tuple[list[Array], Array]:
+            image = [
+                (h - shift * v).astype(v.dtype)
+                for h, v in zip(times_h(vector), vector, strict=True)
+            ]
+            return _unit_vector(image), _dot(vector, image)
+
+        _, values = jax.lax.scan(step, _unit_vector(start), length=iterations)
+        return values[-1] + shift
+
+    zero = jnp.zeros((), wide_dtype(*leaves))
+    first = largest(zero)
+    return jax.lax.cond(first < 0, largest, lambda value: value, first)
+
+
+def _dot(left: list[Array], right: list[Array]) -> Array:
+    wide = wide_dtype(*left)
+    parts = [
+        jnp.sum(a.astype(wide) * b.astype(wide))
+        for a, b in zip(left, right, strict=True)
+    ]
+    return jnp.stack(parts).sum()
+
+
+def _unit_vector(vector: list[Array]) -> list[Array]:
+    norm = jnp.sqrt(_dot(vector, vector))
+    return [(v / jnp.where(norm == 0, 1, norm)).astype(v.dtype) for v in vector]

@@ -1,6 +1,6 @@
 """Statistics of single units: time scales of gates, saturated and dead activations."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -137,6 +137,72 @@ def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""
     batch = tuple(range(values.ndim - 1))
     dead = jnp.all(values == 0, axis=batch)
     return jnp.mean(_or_nan(dead, jnp.any(jnp.isnan(values), axis=batch)))
+
+
+class AttentionStats(NamedTuple):
+    """Numbers of attention weights, means over all queries.
+
+    Attributes:
+        entropy: The entropy over the keys, relative to that of equal weights: 1 if all
+            keys have the same weight, 0 if one has all of it.
+        logit_size: By how much the largest logit exceeds the mean logit.
+    """
+
+    entropy: Float[Array, ""]
+    logit_size: Float[Array, ""]
+
+
+def attention_stats(weights: Float[ArrayLike, "*rows keys"]) -> AttentionStats:
+    """Return the entropy of attention weights, and the size of their logits.
+
+    For the weights `p_1 ... p_n` of one query, over the n keys whose weight is not
+    zero,
+
+        entropy    = -sum_j p_j log p_j / log n,
+        logit_size = max_j log p_j - mean_j log p_j.
+
+    The second is the same for the logits themselves, because a softmax only shifts
+    them. Keys of weight zero are masked, or have underflowed.
+
+    Args:
+        weights: `(..., keys)`, results of a softmax over the last axis.
+
+    Returns:
+        `AttentionStats(entropy, logit_size)`, means over the queries that have at least
+        two keys; NaN if none has.
+
+    Raises:
+        TypeError: If `weights` is not a floating-point array.
+        ValueError: If `weights` has no axis or is empty.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow import attention_stats
+        >>> stats = attention_stats(jax.nn.softmax(jnp.array([[0.0, 0.0], [9.0, 0.0]])))
+        >>> round(float(stats.entropy), 3), round(float(stats.logit_size), 3)
+        (0.501, 2.25)
+
+    Source: Zhai et al. 2023, "Stabilizing Transformer Training by Preventing Attention
+    Entropy Collapse"; Dehghani et al. 2023, "Scaling Vision Transformers to 22 Billion
+    Parameters", section 2, for logits that grow.
+    """
+    p = as_floats(weights, "weights")
+    if p.ndim == 0 or p.size == 0:
+        raise ValueError(
+            f"`weights` has the shape {p.shape}; wanted (..., keys) with at least one "
+            "value."
+        )
+    present = p > 0
+    n = jnp.sum(present, axis=-1, dtype=p.dtype)
+    log_p = jnp.where(present, jnp.log(jnp.where(present, p, 1)), 0)
+    entropy = -jnp.sum(p * log_p, axis=-1) / jnp.log(jnp.maximum(n, 2))
+    largest = jnp.max(jnp.where(present, log_p, -jnp.inf), axis=-1)
+    size = largest - jnp.sum(log_p, axis=-1) / jnp.maximum(n, 1)
+    several = n > 1
+    count = jnp.sum(several, dtype=p.dtype)
+    mean = lambda values: jnp.sum(jnp.where(several, values, 0)) / count
+    return AttentionStats(mean(entropy), mean(size))
 
 
 def _some_floats(activations: Any, wanted: str, axes: int = 0) -> Array:

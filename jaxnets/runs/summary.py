@@ -50,8 +50,8 @@ ARM: Fields = {
 VERDICT: Fields = {
     **dict.fromkeys(("kind", "severity", "study", "where", "sentence"), TEXT),
     **dict.fromkeys(("cause", "remedy", "reference"), TEXT),
-    **dict.fromkeys(("reason", "other_cause"), TEXT),
-    **dict.fromkeys(("number", "low", "high", "threshold"), NUMBER),
+    **dict.fromkeys(("reason", "other_cause", "tried"), TEXT),
+    **dict.fromkeys(("number", "low", "high", "threshold", "after"), NUMBER),
 }
 CLAIM: Fields = {
     **dict.fromkeys(("claim", "statement", "holds", "sentence"), TEXT),

@@ -1,4 +1,4 @@
-"""Singular values against a dense SVD, Lyapunov exponents against Gram-Schmidt."""
+"""Spectra against NumPy: a dense SVD, Gram-Schmidt, the eigenvalues of a Hessian."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.gradflow import jacobian_spectrum, lyapunov_spectrum
+from jaxnets.gradflow import jacobian_spectrum, lyapunov_spectrum, sharpness
 from tests.oracles import gradflow as oracle
 
 
@@ -147,3 +147,36 @@ def test_no_step_and_large_singular_values(rng):
     expected = np.linalg.svd(w.astype(float), compute_uv=False)[:3]
     actual = jax.jit(spectrum)(w * np.float32(1e20))
     np.testing.assert_allclose(actual, 1e20 * expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [3.0, -3.0, -9.0])
+def test_sharpness_is_the_largest_eigenvalue_and_not_that_of_the_largest_size(shift):
+    generator = np.random.default_rng(0)
+    half = generator.normal(size=(7, 7))
+    hessian = half + half.T + shift * np.eye(7)
+    # The parameters are two arrays, of which one is no number of the loss's.
+    params = {"a": jnp.ones((2, 3)), "b": jnp.ones(()), "count": jnp.arange(2)}
+
+    def loss(params):
+        x = jnp.concatenate([params["a"].ravel(), params["b"][None]])
+        return 0.5 * x @ jnp.asarray(hessian, jnp.float32) @ x + jnp.sum(x)
+
+    exact = np.linalg.eigvalsh(hessian)[-1]
+    found = sharpness(loss, params, iterations=200)
+    np.testing.assert_allclose(found, exact, rtol=1e-3)
+
+
+def test_the_sharpness_of_a_network_is_that_of_its_hessian():
+    w = np.random.default_rng(1).normal(size=(4, 3)).astype("f")
+    x, y = jnp.asarray(w[:, :2] + 1.0), jnp.asarray(w[:, 2])
+    loss = lambda p, x: jnp.mean((jnp.tanh(x @ p["w"]) @ p["v"] - y) ** 2)
+    params = {"w": jnp.asarray(w[:2]), "v": jnp.asarray(w[2])}
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    hessian = jax.hessian(lambda p: loss(unravel(p), x))(flat)
+    exact = np.linalg.eigvalsh(np.asarray(hessian, np.float64))[-1]
+    found = sharpness(loss, params, x, iterations=60)
+    np.testing.assert_allclose(found, exact, rtol=1e-3)
+    with pytest.raises(ValueError, match="`params` has no floating-point array"):
+        sharpness(lambda p: 0.0, {"a": jnp.arange(3)})
+    with pytest.raises(ValueError, match="`iterations` is 0"):
+        sharpness(loss, params, x, iterations=0)

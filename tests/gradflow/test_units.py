@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnets.gradflow import (
+    attention_stats,
     dead_units,
     gate_timescales,
     gradient_correlation,
@@ -114,3 +115,28 @@ def test_errors_name_the_argument():
         saturation(jnp.ones(3), "softplus")
     with pytest.raises(ValueError, match=r"`gate` has the shape \(0, 3\)"):
         gate_timescales(jnp.ones((0, 3)))
+
+
+def test_attention_is_measured_over_the_keys_that_are_not_masked(rng):
+    logits = rng.normal(size=(3, 5, 7)) * 3
+    mask = rng.random(size=logits.shape) < 0.6
+    mask[0, 0], mask[0, 1] = False, False
+    mask[0, 0, 2] = mask[1, :, :2] = True  # one key only; at least two
+    entropies, sizes = [], []
+    for row, keys in zip(logits.reshape(-1, 7), mask.reshape(-1, 7), strict=True):
+        found = row[keys]
+        if len(found) < 2:
+            continue
+        p = np.exp(found - found.max()) / np.exp(found - found.max()).sum()
+        entropies.append(-np.sum(p * np.log(p)) / np.log(len(p)))
+        sizes.append(found.max() - found.mean())
+    logits[~mask] = -np.inf
+    weights = jax.nn.softmax(jnp.asarray(logits, jnp.float32))
+    stats = attention_stats(jnp.nan_to_num(weights))
+    np.testing.assert_allclose(stats.entropy, np.mean(entropies), rtol=1e-5)
+    np.testing.assert_allclose(stats.logit_size, np.mean(sizes), rtol=1e-5)
+    equal = attention_stats(jnp.full((2, 4), 0.25))
+    np.testing.assert_allclose(equal, (1.0, 0.0), atol=1e-6)
+    assert jnp.isnan(attention_stats(jnp.ones((3, 1))).entropy)
+    with pytest.raises(ValueError, match="`weights` has the shape"):
+        attention_stats(jnp.ones((0, 3)))

@@ -21,8 +21,8 @@ OTHER_CAUSE = (
     "data."
 )
 REMEDY = (
-    "Lower the learning rate, start biases at zero or above, use He's initialiser, or "
-    "a leaky ReLU, which passes a gradient on its negative side too."
+    "Lower the learning rate; start biases at zero or above, with He's initialiser; "
+    "use a leaky ReLU, which passes a gradient on its negative side too."
 )
 
 

@@ -56,8 +56,9 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     - `model`, from the records of `diagnose`: `detached` (a parameter without any
       gradient that should have one), `dead` and `saturated` after each activation,
       `rank-collapse`, `padding`, `wrong-backward` (derivatives written by hand),
-      `rate-too-high` and `rate-too-low`. A network is `healthy` only if it has neither
-      a fault nor a warning.
+      `rate-too-high` and `rate-too-low`, and `wrong-loss` (a softmax of a softmax, or a
+      loss of the wrong sign). A network is `healthy` only if it has neither a fault nor
+      a warning. What too high a rate has done to a network is a note, not a fault.
     - `model`, before training: the loss beside `ln(classes)`, dtypes, and updates that
       are rounded away.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10
@@ -103,7 +104,27 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
         *model_verdicts(select(found, study="model")),
         *start_verdicts(select(found, study="model")),
     ]
-    return _without_false_praise(judged, found)
+    return _without_false_praise(_with_consequences(judged), found)
+
+
+def _with_consequences(verdicts: list[Verdict]) -> list[Verdict]:
+    """Say of numbers that became infinite in training which other fault did that."""
+    found = []
+    for verdict in verdicts:
+        name = verdict.where.partition(", all steps")[0]
+        causes = [
+            other.where
+            for other in verdicts
+            if other.severity == "fault"
+            and other.kind in ("rate-too-high", "wrong-loss")
+            and other.where.startswith(f"{name}, ")
+        ]
+        at_start = "at step 0" in verdict.sentence
+        if verdict.kind == "non-finite" and causes and not at_start:
+            cause = f"A consequence: see {causes[0]}. {verdict.cause}".strip()
+            verdict = verdict._replace(cause=cause)
+        found.append(verdict)
+    return found
 
 
 def _without_false_praise(

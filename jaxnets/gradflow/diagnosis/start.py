@@ -59,6 +59,8 @@ def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
     loss = over_seeds(select(records, metric="loss"))
     if not classes or loss is None:
         return None
+    if loss.mean < 0:
+        return None  # The loss has the wrong sign, which is another verdict.
     count = int(classes[0].value)
     guess = math.log(count)
     started = f"The loss starts at {format_estimate(loss)}"
@@ -149,6 +151,22 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
             sentence=f"{_listed(found)} in float64, beside arrays in float32: all that "
             "is computed from them is in float64, which accelerators do slowly.",
             remedy="Give them `param_dtype=jnp.float32`.",
+        )
+    whole = [d for d in arrays if d.startswith(("int", "uint", "bool"))]
+    if found := [path for dtype in whole for path in arrays[dtype]]:
+        yield Verdict(
+            kind="detached",
+            severity="warning",
+            where=f"{name}, {_listed(found)}",
+            number=float(len(found)),
+            sentence=f"{_listed(found)} in {_listed(whole)}: whole numbers have no "
+            "gradient, so that they cannot learn, although they are an `nnx.Param`.",
+            cause="The parameter holds whole numbers.",
+            remedy="Store it as floating-point numbers if it should learn, and "
+            "otherwise as an `nnx.Variable` of another kind, so that no optimiser "
+            "changes it.",
+            threshold=0.0,
+            reason="Only floating-point numbers have derivatives.",
         )
     if found := arrays["float16"]:
         yield Verdict(

@@ -186,7 +186,18 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         study=study,
         low=factor.low,
         high=factor.high,
+        quantity=_quantity("gradient_change", profile, span.first, span.last, unit),
     )
+
+
+def _quantity(
+    metric: str, profile: Profile, first: int, last: int, unit: str
+) -> tuple[str, ...]:
+    """Return what is measured again; not the change over a part of the time steps."""
+    if unit == "step":
+        tap = profile.names[first]
+        return ("gradient_rate_in_time", tap) if metric == "gradient_rate" else ()
+    return metric, profile.names[first], profile.names[last]
 
 
 def _along(
@@ -218,6 +229,9 @@ def _along(
         study=study,
         low=factor.low,
         high=factor.high,
+        quantity=_quantity(
+            "gradient_rate", profile, min(profile.names), max(profile.names), unit
+        ),
     )
 
 

@@ -26,8 +26,8 @@ class Verdict(NamedTuple):
     Attributes:
         kind: `vanishing`, `exploding`, `saturated`, `dead`, `shattered`, `detached`,
             `non-finite`, `wrong-backward`, `rate-too-high`, `rate-too-low`, `padding`,
-            `rank-collapse`, `rate-falls`, `overfitting`, `unclear`, `solved`,
-            `unsolved`, `contrast` or `healthy`.
+            `rank-collapse`, `rate-falls`, `wrong-loss`, `overfitting`, `unclear`,
+            `solved`, `unsolved`, `contrast` or `healthy`.
         severity: `fault` if the network does not train like this, `warning` if it may
             train worse than it could, `note` for what is only worth knowing, and `well`
             if nothing is wrong.
@@ -44,6 +44,11 @@ class Verdict(NamedTuple):
         high: Upper end.
         reason: Why the threshold has this value.
         other_cause: What else could give the same number; empty if nothing is wrong.
+        quantity: What `number` is, so that it can be measured again: the metric of the
+            records, and the places where it was measured. Empty if it is not.
+        after: The number measured again with a remedy applied to a copy of the model,
+            for one seed; None if no remedy could be applied.
+        tried: Which remedies were applied, and what they gave.
 
     Example:
         >>> from jaxnets.gradflow import verdicts
@@ -73,6 +78,9 @@ class Verdict(NamedTuple):
     high: float | None = None
     reason: str = ""
     other_cause: str = ""
+    quantity: tuple[str, ...] = ()
+    after: float | None = None
+    tried: str = ""
 
     @property
     def interval(self) -> tuple[float, float]:

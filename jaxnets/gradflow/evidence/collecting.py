@@ -1,8 +1,9 @@
 """`collect`: what the verdicts on a user's own network rest on, as records."""
 
+import copy
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,12 @@ from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.capture.changes import changes_loss
 from jaxnets.gradflow.diagnosis.models.records import flow_records
 from jaxnets.gradflow.evidence.arrays import array_numbers
+from jaxnets.gradflow.evidence.curvature import (
+    Sharpness,
+    make_sharpness,
+    noise_records,
+    sharpness_records,
+)
 from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
 from jaxnets.gradflow.evidence.program import (
     Measured,
@@ -89,6 +96,31 @@ def collect(
         >>> len(flows), [record.seed for record in records if record.metric == "loss"]
         (2, [0, 1])
     """
+    models, collector = collector_of(
+        loss,
+        model_or_make,
+        batches,
+        seeds=seeds,
+        optimizer=optimizer,
+        steps=steps,
+        classes=classes,
+        name=name,
+    )
+    return collector.collect(models)
+
+
+def collector_of(
+    loss: Callable[..., Any],
+    model_or_make: Any,
+    batches: Iterable[Any],
+    *,
+    seeds: int,
+    optimizer: Any,
+    steps: int,
+    classes: int | None,
+    name: str,
+) -> tuple[list[Any], "Collector"]:
+    """Return the networks to measure and what measures them; see `collect`."""
     check_callable("loss", loss, "a function `loss(model, batch)`")
     steps = as_count(steps, "steps", minimum=0, meaning="the number of updates")
     check_optimizer(optimizer, steps)
@@ -97,22 +129,106 @@ def collect(
     arguments = arguments_of(tuple(batches))
     check_loss(loss, arguments[0])
     models = networks(model_or_make, seeds)
-    structure = loss_structure(loss, models[0], arguments[0])
-    step = make_step(loss, optimizer)
-    probes = make_probes(as_objective(loss), models[0], arguments[0])
-    records: list[Record] = []
-    flows: list[Flow] = []
-    for seed, model in enumerate(models):
-        network = as_network(model, optimizer)
+    alone = models[0] is model_or_make
+    options = {"optimizer": optimizer, "steps": steps, "alone": alone}
+    return models, Collector(
+        loss, models[0], arguments, **options, classes=classes, name=name
+    )
+
+
+class Collector:
+    """A loss that is traced and compiled once, for networks of one structure.
+
+    Args:
+        loss: The loss.
+        model: A network.
+        arguments: For each batch the arguments of the loss after the model.
+        optimizer: The Optax transform, or None.
+        steps: How many updates to make.
+        alone: Whether there is one network, so that each batch counts as a seed.
+        classes: The number of classes, if it is known.
+        name: Name of the network in the records.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        model: Any,
+        arguments: list[tuple[Any, ...]],
+        *,
+        optimizer: Any = None,
+        steps: int = 0,
+        alone: bool = False,
+        classes: int | None = None,
+        name: str = "model",
+    ):
+        self.loss = loss
+        self.arguments = arguments
+        self.optimizer = optimizer
+        self.steps = steps
+        self.alone = alone
+        self.classes = classes
+        self.name = name
+        self.changed = changes_loss(loss, model, *arguments[0])
+        self.sharpness: Sharpness | None = make_sharpness(loss)
+        self.structure = loss_structure(loss, model, arguments[0])
+        self.step = make_step(loss, optimizer)
+        self.probes = make_probes(as_objective(loss), model, arguments[0])
+
+    def trained_by(self, optimizer: Any) -> "Collector":
+        """Return a collector with another optimiser; only its step is compiled anew."""
+        other = copy.copy(self)
+        other.optimizer = optimizer
+        other.step = make_step(self.loss, optimizer)
+        return other
+
+    def collect(self, models: Sequence[Any]) -> tuple[list[Record], list[Flow]]:
+        """Return the records of some networks, and the flows before training."""
+        records: list[Record] = []
+        flows: list[Flow] = []
+        for seed, model in enumerate(models):
+            found, before = self._network(model, seed)
+            records += found
+            flows += before
+        places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
+        whole = records[0]._replace(place="", position=None)
+        records += structure_records(self.structure, list(places), whole)
+        records += [
+            whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
+            for path, dtype, bits in array_dtypes(models[0])
+        ]
+        if self.changed:
+            records.append(whole._replace(metric="changed_by_measuring", value=1.0))
+        if self.classes is not None:
+            records.append(whole._replace(metric="classes", value=float(self.classes)))
+        return records, flows
+
+    def before(self, model: Any) -> list[Record]:
+        """Return the records of one network and the first batch, without training."""
+        other = copy.copy(self)
+        other.steps = 0
+        other.arguments = self.arguments[:1]
+        return other.after(model)
+
+    def after(self, model: Any) -> list[Record]:
+        """Return the records of one network, of all steps and the first seed."""
+        other = copy.copy(self)
+        other.alone = False
+        other.sharpness = None
+        return other.collect([model])[0]
+
+    def _network(self, model: Any, seed: int) -> tuple[list[Record], list[Flow]]:
+        """Return the records of one network, and its flows before training."""
+        step, arguments, steps = self.step, self.arguments, self.steps
+        network = as_network(model, self.optimizer)
         before = _measured(step, network, arguments)
-        flows += [measured.flow for measured in before]
         woken = _woken(step, network, arguments, before)
         losses, network = _train(step, network, arguments, steps)
         after = {steps: _measured(step, network, arguments)} if steps else {}
+        records: list[Record] = []
         for moment, found in ({0: before} | after).items():
-            rows = [_records(measured, structure, name, moment) for measured in found]
-            alone = model is model_or_make
-            records += _each_a_seed(rows) if alone else _mean(rows, seed)
+            rows = [_records(m, self.structure, self.name, moment) for m in found]
+            records += _each_a_seed(rows) if self.alone else _mean(rows, seed)
         whole = records[-1]._replace(metric="loss", place="", position=None, seed=seed)
         records += [
             whole._replace(metric=WOKEN, place=place, value=value, step=0)
@@ -121,27 +237,28 @@ def collect(
         # What is not finite is looked for in the batch that has it.
         finite = list(map(is_finite, before))
         batch = arguments[0 if all(finite) else finite.index(False)]
-        records += probes(whole._replace(step=0), model, batch, all(finite))
+        records += self.probes(whole._replace(step=0), model, batch, all(finite))
+        start = whole._replace(step=0)
+        records += noise_records(before, arguments[0], start)
+        # Its program costs about as much as that of the gradient, so once is enough.
+        if self.sharpness is not None and seed == 0:
+            first = as_network(model, self.optimizer)
+            for at, where, found in (
+                (first, start, before),
+                *([(network, whole, after[steps])] if steps else []),
+            ):
+                records += sharpness_records(
+                    self.sharpness, at, arguments[0], found[0], where
+                )
         if steps:
-            records += probes(whole, as_model(network), arguments[0], True)
+            records += self.probes(whole, as_model(network), arguments[0], True)
         records += [
             whole._replace(step=number, value=float(loss))
             # The losses before the first update and after the last are there already.
             for number, loss in enumerate(losses)
             if number
         ]
-    places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
-    whole = records[0]._replace(place="", position=None)
-    records += structure_records(structure, list(places), whole)
-    records += [
-        whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
-        for path, dtype, bits in array_dtypes(models[0])
-    ]
-    if changes_loss(loss, models[0], *arguments[0]):
-        records.append(whole._replace(metric="changed_by_measuring", value=1.0))
-    if classes is not None:
-        records.append(whole._replace(metric="classes", value=float(classes)))
-    return records, flows
+        return records, [measured.flow for measured in before]
 
 
 def check_optimizer(optimizer: Any, steps: int) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnets.gradflow.diagnosis import Verdict, verdicts
-from jaxnets.gradflow.evidence.collecting import collect
+from jaxnets.gradflow.evidence.collecting import collector_of
+from jaxnets.gradflow.evidence.remedies import with_remedy
+from jaxnets.gradflow.evidence.trials import Trials
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.runs.folder import RunFolder, json_text
 from jaxnets.runs.records import Record
@@ -89,6 +91,7 @@ def _parts(verdict: Verdict) -> list[tuple[str, str]]:
         ("", verdict.sentence),
         ("Cause: ", verdict.cause),
         ("What to do: ", remedy),
+        ("Measured again: ", verdict.tried),
     ]
     return [(title, text) for title, text in parts if text]
 
@@ -107,6 +110,13 @@ def diagnose(
 
     Any Flax NNX model is measured without edits, for several seeds if a function makes
     it. Nothing is trained unless `steps` is given, and a given model is not changed.
+
+    Where a fault or a warning has a remedy that needs no edit of the model (another
+    initialiser, ReLU in place of sigmoid or tanh, shortcuts around the layers, the bias
+    of a gate, orthogonal recurrent weights; with `steps` another learning rate or
+    clipping), it is applied to a copy of the first network, and the number is measured
+    again on the first batch: `Verdict.after`, `Verdict.tried`. A remedy that does not
+    help is not recommended.
 
     Args:
         loss: `loss(model, *batch)` for a batch that is a tuple and `loss(model, batch)`
@@ -145,7 +155,7 @@ def diagnose(
         >>> diagnosis.ok, diagnosis.verdicts[0].kind
         (False, 'vanishing')
     """
-    records, flows = collect(
+    models, collector = collector_of(
         loss,
         model_or_make,
         batches,
@@ -155,7 +165,10 @@ def diagnose(
         classes=classes,
         name=name,
     )
-    return Diagnosis(by_severity(verdicts(records)), records, flows)
+    records, flows = collector.collect(models)
+    trials = Trials(collector, models[0], records)
+    found = [with_remedy(verdict, trials) for verdict in verdicts(records)]
+    return Diagnosis(by_severity(found), records, flows)
 
 
 def by_severity(found: Iterable[Verdict]) -> list[Verdict]:

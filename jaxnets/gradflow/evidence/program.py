@@ -15,16 +15,23 @@ from jaxnets.gradflow.program import Structure, tap_activations, trace_structure
 from jaxnets.gradflow.trees import unit_and_norm
 
 
+# The least cosine between two vectors that are multiples of each other, in float32.
+PARALLEL = 0.9999
+
+
 class Measured(NamedTuple):
     """What one step found.
 
     Attributes:
         flow: The loss, its gradient and the taps.
         arrays: The numbers of each parameter array by its path.
+        rate: The learning rate, if the update is a multiple of the gradient, and NaN
+            if it is not; None without an optimiser.
     """
 
     flow: Flow
     arrays: dict[str, ArrayStats]
+    rate: jax.Array | None = None
 
 
 class Network(NamedTuple):
@@ -109,15 +116,16 @@ def make_step(
         model = nnx.merge(graphdef, state, copy=True)
         args = nnx.merge(args_graphdef, args_state, copy=True)
         flow = measure_module(objective, model, *args, has_aux=True)
-        params, updates, after = _params(model), None, None
+        params, updates, after, rate = _params(model), None, None, None
         if optimizer is not None:
             updates, opt_state = _update(
                 optimizer, flow, opt_state, params, (objective, model, args)
             )
             after = _moved(params, updates)
+            rate = _learning_rate(flow.grads, updates)
         arrays = array_stats(params, flow.grads, updates, after)
         nnx.update(model, _nudged(params, flow.grads) if after is None else after)
-        return Measured(flow, arrays), nnx.state(model), opt_state
+        return Measured(flow, arrays, rate), nnx.state(model), opt_state
 
     def step(network: Network, args: tuple[Any, ...]) -> tuple[Measured, Network]:
         args_graphdef, args_state = nnx.split(args)
@@ -180,6 +188,21 @@ def _update(
     return optax.with_extra_args_support(optimizer).update(
         grads, opt_state, params, value=flow.value, grad=grads, value_fn=value_fn
     )
+
+
+def _learning_rate(grads: Any, updates: Any) -> jax.Array:
+    """Return the number eta of an update `-eta gradient`; NaN for any other update."""
+    pairs = [
+        (grad, update)
+        for grad, update in zip(
+            jax.tree.leaves(grads), jax.tree.leaves(updates), strict=True
+        )
+        if jnp.issubdtype(jnp.result_type(grad), jnp.floating)
+    ]
+    gradient, size = unit_and_norm([grad for grad, _ in pairs])
+    update, length = unit_and_norm([update for _, update in pairs])
+    dots = [-jnp.sum(u * g) for u, g in zip(update, gradient, strict=True)]
+    return jnp.where(sum(dots) > PARALLEL, length / size, jnp.nan)
 
 
 def _nudged(params: Any, grads: Any) -> Any:

@@ -56,7 +56,8 @@ def structure_records(
     """Yield the chains of taps, the activations, and what no gradient can reach.
 
     A record `chain` has the number of the chain as its value, and the position of the
-    place in it. A record `activation` has the place `tap|relu`. A record `blocked` has
+    place in it. A record `activation` has the place `tap|relu`, and a record
+    `squashed_twice` the place `softmax|file:line`. A record `blocked` has
     the place `path|reason|file:line`, and its value is the position of the reason in
     `REASONS`.
 
@@ -80,6 +81,11 @@ def structure_records(
     }
     for place in activations:
         yield whole._replace(metric="activation", place=place, position=None, value=1.0)
+    for kind, line in structure.squashed:
+        place = f"{kind}|{line}"
+        yield whole._replace(
+            metric="squashed_twice", place=place, position=None, value=1.0
+        )
     for path, why in structure.blocked.items():
         yield whole._replace(
             metric="blocked",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 
-from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.probes.replay import Replay, Visitor
 from jaxnets.gradflow.program import equations
 
 
@@ -69,18 +69,11 @@ def custom_calls(closed: Any, arguments: Sequence[Any]) -> list[CustomCall]:
     ]
 
 
-class _Calls:
+class _Calls(Visitor):
     """Collects the calls of the user's functions."""
 
     def __init__(self):
         self.calls: list[tuple[str, JaxprEqn, list[Any]]] = []
-
-    def tapped(self, name: str, array: jax.Array) -> jax.Array:
-        del name
-        return array
-
-    def activated(self, name: str, kind: str, array: jax.Array) -> None:
-        del name, kind, array
 
     def customised(self, name: str, eqn: JaxprEqn, arguments: Sequence[Any]) -> None:
         if _is_users(eqn):

@@ -4,19 +4,25 @@ A tap at the output of a module sees no activation that is a plain function. Her
 activation of the traced loss is seen, whatever called it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.probes.replay import Replay, Visitor
+from jaxnets.gradflow.program.dataflow.taps import MODEL
+from jaxnets.gradflow.units import attention_stats
 from jaxnets.tap import SATURATED
 
 
 # Activations that are exactly zero on one side.
 RECTIFIERS = ("relu", "relu6")
+# The name of an activation that is known by its derivative only.
+NAMELESS = "activation"
+# The derivative of tanh at an output of 0.97, relative to its largest value.
+FLAT = 1 - SATURATED**2
 # At most this many rows of an array are looked at.
 ROWS = 256
 
@@ -30,6 +36,9 @@ def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
       that are zero at every input, and of all values.
     - `flat_share` after every tanh, sigmoid and softmax: the share of values near
       an end. A softmax counts as saturated where one entry has nearly all the weight.
+      For an activation without a known name it is the share of values at which its
+      derivative is near zero, if it saturates on both sides.
+    - `attention_entropy` and `attention_logit_size` of every attention.
     - `effective_rank`, `distinct_share` and `unit_distinct_share` at every tap outside
       of loops. The last is the share of the squares by which the units differ: 0 if all
       compute the same number, up to a constant.
@@ -47,7 +56,7 @@ def forward_numbers(closed: Any, arguments: Sequence[Any]) -> Numbers:
     return numbers
 
 
-class _Statistics:
+class _Statistics(Visitor):
     def __init__(self, numbers: Numbers):
         self._numbers = numbers
 
@@ -80,8 +89,58 @@ class _Statistics:
         elif kind in ("tanh", "sigmoid", "softmax"):
             self._add("flat_share", place, _saturated(array, kind))
 
-    def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
-        del name, eqn, arguments
+    def attended(self, name: str, weights: jax.Array) -> None:
+        stats = attention_stats(weights)
+        place = f"{name}/softmax"
+        self._add("attention_entropy", place, stats.entropy)
+        self._add("attention_logit_size", place, stats.logit_size)
+
+    def shaped(
+        self, name: str, array: jax.Array, function: Callable[[Any], Any]
+    ) -> None:
+        # What follows the model is a part of the loss.
+        is_inside = name != MODEL and array.ndim >= 2
+        if is_inside and jnp.issubdtype(array.dtype, jnp.floating):
+            self._add("flat_share", f"{name}/{NAMELESS}", flat_share(function, array))
+
+
+def flat_share(
+    function: Callable[[Any], Any], x: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """Return the share of values at which a saturating activation is flat.
+
+    A function f saturates if its derivative far from zero, on both sides, is below 6 %
+    of the largest between -4 and 4. It is flat at x if `|f'(x)|` is below 6 % too, as
+    the derivative of tanh is at an output of 0.97.
+
+    Args:
+        function: `f(x)`, elementwise, for arrays of the shape of `x`.
+        x: What f gets.
+
+    Returns:
+        A share; NaN if the function does not saturate.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> softsign = lambda x: x / (1 + jnp.abs(x))
+        >>> flat_share(softsign, jnp.array([0.0, 1.0, -9.0, 9.0]))
+        Array(0.5, dtype=float32)
+        >>> flat_share(jnp.square, jnp.array([0.0, 1.0]))
+        Array(nan, dtype=float32)
+    """
+
+    def slope(at: jax.Array) -> jax.Array:
+        # A derivative by hand may have no forward mode.
+        y, pullback = jax.vjp(function, at)
+        return jnp.abs(pullback(jnp.ones_like(y))[0])
+
+    grid = jnp.linspace(-4.0, 4.0, max(x.size, 2), dtype=x.dtype)[: x.size]
+    grid = grid.reshape(x.shape) + jnp.asarray(1e-3, x.dtype)
+    limit = FLAT * jnp.max(slope(grid))
+    far = [slope(jnp.full_like(x, at)) for at in (-3e3, -1e3, 1e3, 3e3)]
+    saturates = jnp.max(jnp.stack(far)) < limit
+    share = jnp.mean(slope(x) < limit, dtype=jnp.float32)
+    return jnp.where(saturates, share, jnp.nan)
 
 
 def _saturated(array: jax.Array, kind: str) -> jax.Array:

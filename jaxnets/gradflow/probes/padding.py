@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.gradflow.probes.replay import Replay
+from jaxnets.gradflow.probes.replay import Replay, Visitor
 
 
 # The least share of steps that must be padded for a batch to count as padded.
@@ -101,7 +101,7 @@ def _gradient(
     return jax.jit(jax.grad(moved))(shift)
 
 
-class _Shift:
+class _Shift(Visitor):
     """Adds an array to the first tapped one that has axes of batch and time."""
 
     def __init__(self, shape: tuple[int, int], shift: Any):
@@ -115,9 +115,3 @@ class _Shift:
             self.found = array
             return array if self._shift is None else array + self._shift
         return array
-
-    def activated(self, name: str, kind: str, array: jax.Array) -> None:
-        del name, kind, array
-
-    def customised(self, name: str, eqn: Any, arguments: Sequence[Any]) -> None:
-        del name, eqn, arguments

@@ -1,33 +1,41 @@
 """A traced loss, run equation by equation, with a visitor that sees and changes it."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 from jax.extend.core import JaxprEqn
 
 from jaxnets.gradflow.program import equations
+from jaxnets.gradflow.program.attention import attention_weights
+from jaxnets.gradflow.program.elementwise import elementwise_after_taps
 from jaxnets.gradflow.program.kinds import activations
 from jaxnets.tap import TAP
 
 
-@runtime_checkable
-class Visitor(Protocol):
-    """What a replay calls, outside of loops."""
+class Visitor:
+    """What a replay calls, outside of loops; here it changes and sees nothing."""
 
     def tapped(self, name: str, array: jax.Array) -> jax.Array:
         """Return the array that takes the place of the one at a tap."""
-        ...
+        del name
+        return array
 
     def activated(self, name: str, kind: str, array: jax.Array) -> None:
         """See the result of an activation after the tap `name`."""
-        ...
+
+    def attended(self, name: str, weights: jax.Array) -> None:
+        """See the weights of an attention."""
+
+    def shaped(
+        self, name: str, array: jax.Array, function: Callable[[Any], Any]
+    ) -> None:
+        """See an elementwise function of the array at a tap that has no known name."""
 
     def customised(
         self, name: str, eqn: JaxprEqn, arguments: Sequence[jax.Array]
     ) -> None:
         """See the call of a function with a derivative of its own."""
-        ...
 
 
 class Replay:
@@ -57,12 +65,20 @@ class Replay:
         read = lambda atom: atom.val if equations.is_literal(atom) else values[atom]
         # What is inside an activation is no activation of the network.
         kinds = {} if self._custom else activations(body.jaxpr)
+        attention = set() if self._custom else attention_weights(body.jaxpr)
+        shapes = {} if self._custom else elementwise_after_taps(body.jaxpr)
         for eqn in body.jaxpr.eqns:
             found = self._equation(eqn, [read(atom) for atom in eqn.invars], kinds)
             for variable, value in zip(eqn.outvars, found, strict=True):
                 values[variable] = value
+                if variable in attention:
+                    self._visitor.attended(self._last, value)
                 if variable in kinds:
                     self._visitor.activated(self._last, kinds[variable], value)
+                elif shape := shapes.get(variable):
+                    self._visitor.shaped(
+                        self._last, values[shape.start], shape.function
+                    )
         return [read(atom) for atom in body.jaxpr.outvars]
 
     def _equation(

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -101,6 +102,16 @@ def _written_in(eqn: JaxprEqn) -> str:
         if frame.function_name in KINDS and frame.file_name.endswith(_FILE):
             return frame.function_name
     return ""
+
+
+def function_of(eqns: Sequence[JaxprEqn]) -> str:
+    """Return the activation in which an equation stands, or an empty string.
+
+    Args:
+        eqns: The equation and the calls around it, innermost first.
+    """
+    names = (_kind(eqn) or _written_in(eqn) for eqn in eqns)
+    return KINDS.get(next(filter(None, names), ""), "")
 
 
 def is_ours(eqn: JaxprEqn) -> bool:

@@ -15,7 +15,7 @@ from jaxnets.gradflow.program.kinds import activations, is_ours
 from jaxnets.tap import TAP, tap
 
 
-class _Value(NamedTuple):
+class Value(NamedTuple):
     """An array, and the taps through which it comes without a further tap between.
 
     Attributes:
@@ -42,20 +42,20 @@ class Replay:
 
     def run(self, closed: Any, arguments: Sequence[Any]) -> list[Any]:
         """Return the results of a closed jaxpr."""
-        given = [_Value(array, frozenset()) for array in arguments]
+        given = [Value(array, frozenset()) for array in arguments]
         return [value.array for value in self._body(as_body(closed), given)]
 
-    def _body(self, body: Body, arguments: Sequence[_Value]) -> list[_Value]:
+    def _body(self, body: Body, arguments: Sequence[Value]) -> list[Value]:
         jaxpr = body.jaxpr
         known = {
-            variable: _Value(array, frozenset())
+            variable: Value(array, frozenset())
             for variable, array in zip(jaxpr.constvars, body.consts, strict=True)
         }
         known |= dict(zip(jaxpr.invars, arguments, strict=True))
 
-        def read(atom: Any) -> _Value:
+        def read(atom: Any) -> Value:
             is_literal = equations.is_literal(atom)
-            return _Value(atom.val, frozenset()) if is_literal else known[atom]
+            return Value(atom.val, frozenset()) if is_literal else known[atom]
 
         kinds = activations(jaxpr)
         tapped = {eqn.invars[0] for eqn in jaxpr.eqns if eqn.primitive.name == TAP}
@@ -70,8 +70,8 @@ class Replay:
         return [read(atom) for atom in jaxpr.outvars]
 
     def _equation(
-        self, eqn: JaxprEqn, values: list[_Value], kinds: dict[Var, str]
-    ) -> list[_Value]:
+        self, eqn: JaxprEqn, values: list[Value], kinds: dict[Var, str]
+    ) -> list[Value]:
         name = eqn.primitive.name
         if name == TAP:
             tapped = equations.tap_name(eqn)
@@ -83,7 +83,7 @@ class Replay:
                 identity = jax.vmap(identity)
             with equations.written_at(eqn):
                 array = identity(values[0].array)
-            return [_Value(array, frozenset([(next(self._numbers), tapped)]))]
+            return [Value(array, frozenset([(next(self._numbers), tapped)]))]
         opens = {
             "scan": self._scan,
             "cond": self._cond,
@@ -95,13 +95,13 @@ class Replay:
         if name in opens and not is_activation and _has_taps(eqn):
             return opens[name](eqn, values)
         arrays = equations.evaluate(eqn, [value.array for value in values])
-        return [_Value(array, _taps(values)) for array in arrays]
+        return [Value(array, _taps(values)) for array in arrays]
 
-    def _call(self, eqn: JaxprEqn, values: list[_Value]) -> list[_Value]:
+    def _call(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         (body,) = equations.bodies(eqn)
         return self._body(body, values)
 
-    def _cond(self, eqn: JaxprEqn, values: list[_Value]) -> list[_Value]:
+    def _cond(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         index, *operands = values
         branches = equations.branches(eqn)
         if len(branches) == 1:
@@ -113,27 +113,27 @@ class Replay:
         )
         of_branches = [list(found) for _, found in runs]
         return [
-            _Value(array, frozenset().union(*(found[place] for found in of_branches)))
+            Value(array, frozenset().union(*(found[place] for found in of_branches)))
             for place, array in enumerate(arrays)
         ]
 
-    def _checkpoint(self, eqn: JaxprEqn, values: list[_Value]) -> list[_Value]:
+    def _checkpoint(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         (body,) = equations.bodies(eqn)
         run, taps = self._function(body, [value.taps for value in values])
         options = {name: eqn.params[name] for name in ("prevent_cse", "policy")}
         arrays = jax.checkpoint(run, **options)(*(value.array for value in values))
-        return list(map(_Value, arrays, taps))
+        return list(map(Value, arrays, taps))
 
-    def _shard_map(self, eqn: JaxprEqn, values: list[_Value]) -> list[_Value]:
+    def _shard_map(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         (body,) = equations.bodies(eqn)
         run, taps = self._function(body, [value.taps for value in values])
         names = ("mesh", "in_specs", "out_specs", "check_vma")
         options = {name: eqn.params[name] for name in names}
         options["out_specs"] = list(options["out_specs"])
         mapped = jax.shard_map(run, **options)
-        return list(map(_Value, mapped(*(value.array for value in values)), taps))
+        return list(map(Value, mapped(*(value.array for value in values)), taps))
 
-    def _scan(self, eqn: JaxprEqn, values: list[_Value]) -> list[_Value]:
+    def _scan(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         (body,) = equations.bodies(eqn)
         consts, carry, _, _ = equations.scan_counts(eqn)
         run, taps = self._function(body, [value.taps for value in values])
@@ -146,7 +146,7 @@ class Replay:
 
         options = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
         state, ys = jax.lax.scan(step, initial, arrays[consts + carry :], **options)
-        return list(map(_Value, [*state, *ys], taps))
+        return list(map(Value, [*state, *ys], taps))
 
     def _function(
         self, body: Body, taps: Sequence[frozenset[Any]]
@@ -158,13 +158,13 @@ class Replay:
         found: list[frozenset[Any]] = []
 
         def run(*arrays: Any) -> list[Any]:
-            results = self._body(body, list(map(_Value, arrays, taps)))
+            results = self._body(body, list(map(Value, arrays, taps)))
             found[:] = [value.taps for value in results]
             return [value.array for value in results]
 
         return run, found
 
-    def _tap_activation(self, value: _Value, kind: str) -> _Value:
+    def _tap_activation(self, value: Value, kind: str) -> Value:
         """Tap the result of an activation under the name of the taps before it."""
         if not value.taps:
             return value
@@ -181,7 +181,7 @@ class Replay:
         return value._replace(array=tap(value.array, name))
 
 
-def _taps(values: Sequence[_Value]) -> frozenset[tuple[int, str]]:
+def _taps(values: Sequence[Value]) -> frozenset[tuple[int, str]]:
     return frozenset().union(*(value.taps for value in values))
 
 

@@ -8,6 +8,7 @@ from jaxnets.gradflow.program.dataflow.blocked import Blocked, blocked
 from jaxnets.gradflow.program.dataflow.graph import Graph, reach, reverse
 from jaxnets.gradflow.program.dataflow.repeats import unrolled
 from jaxnets.gradflow.program.dataflow.series import chains
+from jaxnets.gradflow.program.dataflow.squashed import Twice, squashed_twice
 from jaxnets.gradflow.program.dataflow.taps import live_taps
 from jaxnets.gradflow.program.replay import Replay
 from jaxnets.gradflow.program.tracing import trace_loss
@@ -25,6 +26,8 @@ class Structure(NamedTuple):
         repeated: The taps of modules that are called several times.
         blocked: The parameters that no gradient can reach, by their path.
         activations: The activation after which a tap stands, such as "relu".
+        squashed: Where the loss takes a softmax of a softmax, or a sigmoid of a
+            sigmoid.
     """
 
     chains: tuple[tuple[str, ...], ...]
@@ -32,6 +35,7 @@ class Structure(NamedTuple):
     repeated: frozenset[str]
     blocked: dict[str, Blocked]
     activations: dict[str, str]
+    squashed: tuple[Twice, ...] = ()
 
 
 def trace_structure(
@@ -101,4 +105,5 @@ def trace_structure(
         activations={
             tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds
         },
+        squashed=squashed_twice(graph),
     )

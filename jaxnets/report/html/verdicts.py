@@ -80,7 +80,9 @@ def _claim(claim: dict[str, Any]) -> Markup:
 def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
     kind = str(verdict.get("kind") or "verdict")
     sentence = str(verdict.get("sentence") or "No sentence was written.")
-    cause, remedy = (str(verdict.get(name) or "") for name in ("cause", "remedy"))
+    cause, remedy, tried = (
+        str(verdict.get(name) or "") for name in ("cause", "remedy", "tried")
+    )
     return _folded(
         severity(verdict),
         [
@@ -94,6 +96,7 @@ def _verdict(verdict: dict[str, Any], unfolded: bool) -> Markup:
             tag("p", typeset(sentence)),
             *([tag("p", tag("strong", "Cause: "), cause)] if cause else []),
             action_html(remedy),
+            *([tag("p", tag("strong", "Measured again: "), tried)] if tried else []),
             _background(verdict),
         ],
         unfolded,

@@ -224,8 +224,10 @@ def test_two_faults_have_one_cause():
     taps = chain({"a": 0.0, "b": 0.0}, [0.0, 0.0])
     late = [r._replace(step=2) for r in taps]
     found = verdicts(level + moves + losses + dead + gradients + taps + late)
-    assert {v.kind for v in alarms(found)} == {"rate-too-high", "dead"}
-    assert "step of the optimiser" in one(found, kind="dead").cause
+    # What the rate has done is no fault of its own.
+    assert {v.kind for v in alarms(found)} == {"rate-too-high"}
+    assert one(found, kind="dead").severity == "note"
+    assert "A consequence of the learning rate" in one(found, kind="dead").cause
     assert "90 % of the ReLU units" in one(found, kind="rate-too-high").cause
 
 
@@ -319,3 +321,109 @@ def test_layers_that_collapse():
     inputs = records("distinct_share", dict.fromkeys("abc", 1e-5))
     verdict = one(alarms(verdicts(found + narrow + inputs)))
     assert verdict.severity == "warning" and "Standardise" in verdict.remedy
+
+
+def test_a_loss_of_the_wrong_sign_and_one_that_squashes_twice():
+    level = arrays({"a/kernel": -1.0})
+    classes = records("classes", {"": 10.0}, seeds=1)
+    start = records("loss", {"": -2.3})
+    verdict = one(alarms(verdicts(level + classes + start)))
+    assert (verdict.kind, verdict.severity) == ("wrong-loss", "fault")
+    assert "never negative" in verdict.sentence
+    falls = [-2.0, -9.0, -60.0, -900.0, math.nan]
+    curve = [r for s, v in enumerate(falls) for r in records("loss", {"": v}, step=s)]
+    moves = records("log10_array_update_norm", {"a/kernel": 0.5})
+    found = alarms(verdicts(level + moves + curve))
+    # The rate is not to blame.
+    assert {v.kind for v in found} == {"wrong-loss", "non-finite"}
+    assert "sign of the loss" in one(found, kind="non-finite").cause
+    # A log-density may be negative, and has a floor.
+    bounded = [-2.0, -9.0, -12.0, -13.0]
+    curve = [r for s, v in enumerate(bounded) for r in records("loss", {"": v}, step=s)]
+    assert not alarms(verdicts(level + curve))
+    twice = records("squashed_twice", {"softmax|net.py:7": 1.0}, seeds=1)
+    found = verdicts(level + classes + twice + records("loss", {"": 2.31}))
+    verdict = one(found, kind="wrong-loss")
+    assert verdict.where == "net, loss at net.py:7" and "logits" in verdict.remedy
+    assert verdict.threshold == pytest.approx(math.log(1 + 9 / math.e))
+
+
+def test_what_the_last_of_several_like_parts_leaves_out_is_a_warning():
+    gradients = {f"res/{n}/kernel": -1.0 for n in range(4)}
+    severities = []
+    for unused in (1, 3):
+        found = arrays(gradients | {f"res/{unused}/kernel": ZERO})
+        found += records("blocked", {f"res/{unused}/kernel|unused|": 0.0}, seeds=1)
+        severities.append(one(alarms(verdicts(found))).severity)
+    assert severities == ["fault", "warning"]
+
+
+def test_parameters_of_whole_numbers():
+    found = arrays({"a/kernel": -1.0}) + records(
+        "dtype_bits", {"scale|int32": 32.0, "a/kernel|float32": 32.0}, seeds=1
+    )
+    verdict = one(alarms(verdicts(found)))
+    assert (verdict.kind, verdict.severity) == ("detached", "warning")
+    assert verdict.where == "net, scale"
+
+
+def test_two_states_of_one_layer_have_one_verdict():
+    both = over_time("rnn/h", 0.6, 20) + over_time("rnn/c", 0.55, 20)
+    verdict = one(alarms(verdicts(arrays({"rnn/kernel": -1.0}) + both)))
+    assert "rnn/h" in verdict.where and "So it is at c too" in verdict.sentence
+
+
+def test_the_advice_of_a_layer_is_for_its_activation():
+    names = [f"body/{n}" for n in range(9)]
+    falls = dict(zip(names, [-0.25 * (8 - n) for n in range(9)], strict=True))
+    uneven = {f"{name}/kernel": value for name, value in falls.items()}
+    found = chain(falls, [0.0] * 9) + arrays(uneven)
+    remedies = {}
+    for kind in ("relu", "sigmoid", "tanh"):
+        known = records("activation", {f"{n}/{kind}|{kind}": 1.0 for n in names})
+        remedies[kind] = one(alarms(verdicts(found + known))).remedy
+    assert remedies["relu"].startswith("Use He's initialiser")
+    assert "instead of sigmoid" in remedies["sigmoid"]
+    assert "instead of tanh" in remedies["tanh"] and "LeCun's" in remedies["tanh"]
+
+
+@pytest.mark.parametrize(
+    ("sharp", "losses", "severity"),
+    [
+        (1.0, [], None),
+        (30.0, [], "note"),
+        (90.0, [], "warning"),
+        (90.0, [2, 1], "note"),
+    ],
+)
+def test_sharpness_times_learning_rate(sharp, losses, severity):
+    found = arrays({"a/kernel": -1.0}) + records("sharpness", {"": sharp}, seeds=1)
+    found += records("learning_rate", {"": 0.1}, seeds=1)
+    for step, loss in enumerate(losses):
+        found += records("loss", {"": float(loss)}, step=step)
+    about = [v for v in verdicts(found) if "sharpness" in v.where]
+    assert [v.severity for v in about] == ([severity] if severity else [])
+    if about:
+        assert one(about).number == pytest.approx(0.1 * sharp)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [(3.0, "hardly give"), (40.0, "in part"), (900.0, "is noise"), (math.inf, "noise")],
+)
+def test_the_noise_of_the_gradient(scale, words):
+    found = arrays({"a/kernel": -1.0}) + records("batch_size", {"": 32.0})
+    found += records("gradient_noise_scale", {"": scale})
+    verdict = one([v for v in verdicts(found) if "noise of" in v.where])
+    assert verdict.severity == "note" and words in verdict.sentence
+
+
+def test_an_attention_that_looks_at_one_key():
+    found = arrays({"a/kernel": -1.0}) + records("flat_share", {"a/softmax": 0.2})
+    found += records("attention_logit_size", {"a/softmax": 12.0})
+    sharp, wide = (
+        records("attention_entropy", {"a/softmax": value}) for value in (0.03, 0.6)
+    )
+    verdict = one(alarms(verdicts(found + sharp)))
+    assert verdict.kind == "saturated" and "exceeds the mean by 12" in verdict.sentence
+    assert not alarms(verdicts(found + wide))

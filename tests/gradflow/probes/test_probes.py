@@ -7,7 +7,11 @@ import pytest
 from flax import nnx
 
 from jaxnets.gradflow.probes import make_probes
-from jaxnets.gradflow.probes.forward import distinct_share, effective_rank
+from jaxnets.gradflow.probes.forward import (
+    distinct_share,
+    effective_rank,
+    flat_share,
+)
 from jaxnets.gradflow.probes.padding import padded_steps
 from jaxnets.runs.records import Record
 
@@ -123,3 +127,56 @@ def test_derivatives_by_hand_and_units():
     assert ("surrogate_error", "layer|rounded") in found
     np.testing.assert_allclose(found["dead_share", "layer/relu"], 0.4)
     assert found["off_share", "layer/relu"] > 0.4
+
+
+@jax.custom_vjp
+def arctangent(x):
+    return jnp.arctan(x)
+
+
+arctangent.defvjp(lambda x: (arctangent(x), x), lambda x, g: (g / (1 + jnp.square(x)),))
+
+
+@pytest.mark.parametrize(
+    ("function", "derivative"),
+    [
+        (lambda x: x / (1 + jnp.abs(x)), lambda x: 1 / (1 + np.abs(x)) ** 2),
+        (arctangent, lambda x: 1 / (1 + x**2)),
+        (lambda x: jnp.clip(3 * x, -1, 1), lambda x: 3.0 * (np.abs(x) < 1 / 3)),
+        (jnp.sin, None),
+        (lambda x: jnp.where(x > 0, x, 0.1 * x), None),
+    ],
+)
+def test_flat_activations_are_known_by_their_derivative(function, derivative):
+    x = np.random.default_rng(0).normal(size=(40, 5)) * 4
+    share = flat_share(function, jnp.asarray(x, jnp.float32))
+    if derivative is None:
+        assert jnp.isnan(share)
+        return
+    largest = derivative(np.linspace(-4, 4, 200) + 1e-3).max()
+    np.testing.assert_allclose(share, np.mean(derivative(x) < 0.0591 * largest))
+
+
+class Attention(nnx.Module):
+    """Queries, keys and values; then a router and an activation without a name."""
+
+    def __init__(self, rngs):
+        self.query, self.key, self.route = (
+            nnx.Linear(4, 4, rngs=rngs) for _ in range(3)
+        )
+
+    def __call__(self, x):
+        logits = jnp.einsum("btd,bsd->bts", self.query(x), self.key(x))
+        weights = nnx.softmax(jnp.where(jnp.tri(6, dtype=bool), logits, -1e9))
+        mixed = jnp.einsum("bts,bsd->btd", weights, x)
+        return nnx.softmax(self.route(mixed / (1 + jnp.abs(mixed))))
+
+
+def test_attentions_are_found_and_routers_are_none():
+    model, x = Attention(nnx.Rngs(0)), jax.random.normal(jax.random.key(0), (2, 6, 4))
+    loss = lambda model, x: (jnp.sum(model(x) ** 2), None)
+    records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
+    found = {(r.metric, r.place): r.value for r in records}
+    entropies = [place for metric, place in found if metric == "attention_entropy"]
+    assert entropies == ["key/softmax"]
+    assert 0.3 < found["attention_entropy", "key/softmax"] < 1

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from flax import nnx
 
@@ -326,3 +327,48 @@ def test_a_loss_without_parameters():
 def test_a_model_that_is_no_module():
     with pytest.raises(TypeError, match="`model` is of type dict"):
         trace_structure(loss, {}, X)
+
+
+class Squashed(nnx.Module):
+    """A layer and what follows it."""
+
+    def __init__(self, after):
+        self.layer = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+        self.after = after
+
+    def __call__(self, x):
+        return self.after(self.layer(x))
+
+
+LABELS = jnp.array([0, 1, 1, 0])
+
+
+def entropy(model, x):
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(model(x), LABELS))
+
+
+def binary(model, x):
+    truth = LABELS.astype(jnp.float32)
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(model(x)[:, 0], truth))
+
+
+def of_shares(model, x):
+    return -jnp.mean(jnp.log(model(x)[jnp.arange(4), LABELS]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "after", "kinds"),
+    [
+        (entropy, nnx.softmax, ["softmax"]),
+        (lambda m, x: -jnp.mean(nnx.log_softmax(m(x))[:, 0]), nnx.softmax, ["softmax"]),
+        (binary, nnx.sigmoid, ["sigmoid"]),
+        (entropy, nnx.log_softmax, []),
+        (of_shares, nnx.softmax, []),
+        # A softmax that weighs values, and a sigmoid that gates them.
+        (entropy, lambda x: nnx.softmax(x) @ x.T[:, :2], []),
+        (entropy, lambda x: nnx.sigmoid(x) * x, []),
+    ],
+)
+def test_what_a_loss_squashes_twice(loss, after, kinds):
+    structure = trace_structure(loss, Squashed(after), X)
+    assert [found.kind for found in structure.squashed] == kinds

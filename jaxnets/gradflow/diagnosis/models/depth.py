@@ -29,16 +29,47 @@ LOST = {"vanishing": 2.5, "exploding": 2.0}
 UNEVEN = 1.0
 # In powers of ten: how far from one a signal is that nothing normalises.
 UNUSUAL = 1.5
-REMEDIES = {
-    "vanishing": "Use ReLU instead of sigmoid or tanh, with He's initialiser; add "
-    "shortcut connections; or normalise each layer.",
-    "exploding": "Lower the gain of the initialiser (He's for ReLU, LeCun's for tanh), "
-    "add shortcut connections if there are none, normalise each layer, scale residual "
-    "branches down, or clip the gradient.",
-    "healthy": "Nothing needs to change in the gradient's flow. If this network still "
-    "trains badly, look at the learning rate and the data first.",
-    "unclear": "Run more seeds before you decide.",
+# The alternatives of a remedy are separated by semicolons. One that was tried and did
+# not help is left out, and one that did comes first.
+INITIALISERS = {
+    "relu": "He's initialiser (normal, variance 2/fan_in)",
+    "tanh": "LeCun's initialiser (normal, variance 1/fan_in)",
+    "": "an initialiser that keeps the size of the signal (He's before ReLU, LeCun's "
+    "before tanh and in linear layers)",
 }
+RECTIFYING = ("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "celu", "mish")
+SQUASHING = ("tanh", "sigmoid", "soft_sign", "hard_tanh", "hard_sigmoid", "selu")
+
+
+def remedies_for(activation: str) -> dict[str, str]:
+    """Return what to try along depth, by kind, in a network with this activation.
+
+    Example:
+        >>> remedies_for("relu")["vanishing"].partition(";")[0]
+        "Use He's initialiser (normal, variance 2/fan_in)"
+    """
+    family = "relu" if activation in RECTIFYING else ""
+    family = "tanh" if activation in SQUASHING else family
+    initialiser = f"se {INITIALISERS[family]}"
+    others = "add shortcut connections; normalise each layer."
+    vanishing = f"U{initialiser}; {others}"
+    if activation in ("tanh", "sigmoid"):
+        vanishing = (
+            f"Use ReLU instead of {activation}, with He's initialiser; "
+            + (f"u{initialiser}; " if activation == "tanh" else "")
+            + others
+        )
+    return {
+        "vanishing": vanishing,
+        "exploding": f"Lower the gain: u{initialiser}; add shortcut connections if "
+        "there are none; normalise each layer; scale residual branches down; clip the "
+        "gradient.",
+        "healthy": "Nothing needs to change in the gradient's flow. If this network "
+        "still trains badly, look at the learning rate and the data first.",
+        "unclear": "Run more seeds before you decide.",
+    }
+
+
 REFERENCES = {
     "vanishing": "Glorot and Bengio 2010, Understanding the difficulty of training "
     "deep feedforward neural networks; He et al. 2015, Delving Deep into Rectifiers, "
@@ -53,7 +84,12 @@ WELL = (
 
 
 def depth_verdict(
-    records: list[Record], table: Table, *, where: str, unit: str = "layer"
+    records: list[Record],
+    table: Table,
+    *,
+    where: str,
+    activation: str = "",
+    unit: str = "layer",
 ) -> Verdict | None:
     """Judge one chain of taps.
 
@@ -62,6 +98,7 @@ def depth_verdict(
             from 0 without gaps.
         table: All numbers of the network.
         where: What is judged.
+        activation: The kind of most activations along the chain; empty if not known.
         unit: What a position of the chain is.
 
     Returns:
@@ -71,13 +108,15 @@ def depth_verdict(
     gradient = profile(reached)
     if gradient is None or len(gradient.names) < 2:
         return None
-    options = {"study": "model", "where": where, "unit": unit, "remedies": REMEDIES}
+    remedies = remedies_for(activation)
+    options = {"study": "model", "where": where, "unit": unit, "remedies": remedies}
     found = _placed(profile_verdict(gradient, **options), gradient, where)
-    products = _products(reached, table)
+    products = with_products(reached, table)
     product = profile(products) if len(products) == len(reached) else None
     if product is None:
         return _referenced(found)
-    judged = _placed(profile_verdict(product, **options), product, where)
+    judged = _of_product(profile_verdict(product, **options))
+    judged = _placed(judged, product, where)
     if judged.kind in REFERENCES and _is_uneven(gradient, table, judged.kind):
         return _referenced(_as_product(judged, found))
     if found.kind in REFERENCES:
@@ -88,7 +127,7 @@ def depth_verdict(
             severity="well",
             where=where,
             sentence=WELL,
-            remedy=REMEDIES["healthy"],
+            remedy=remedies["healthy"],
             other_cause="",
         )
     return found
@@ -109,6 +148,12 @@ def _referenced(verdict: Verdict) -> Verdict:
     return verdict._replace(reference=REFERENCES.get(verdict.kind, ""))
 
 
+def _of_product(judged: Verdict) -> Verdict:
+    metric, *places = judged.quantity or ("",)
+    quantity = (metric.replace("gradient", "product"), *places)
+    return judged._replace(quantity=quantity if places else ())
+
+
 def _as_product(judged: Verdict, found: Verdict) -> Verdict:
     """Return the verdict on the product, or that on the gradient if both agree."""
     if found.kind == judged.kind:
@@ -119,7 +164,7 @@ def _as_product(judged: Verdict, found: Verdict) -> Verdict:
     return judged._replace(sentence=words)
 
 
-def _products(records: list[Record], table: Table) -> list[Record]:
+def with_products(records: list[Record], table: Table) -> list[Record]:
     """Return the records with log10 of gradient times signal, where both are known."""
     found = []
     for record in records:
@@ -145,10 +190,20 @@ def _is_uneven(gradient: Profile, table: Table, kind: str) -> bool:
     return change <= -UNEVEN if kind == "vanishing" else change >= UNEVEN
 
 
+def module_at(tap: str) -> str:
+    """Return the module of a tap. That after an activation stands for the one before.
+
+    Example:
+        >>> module_at("body/3/relu"), module_at("body/3")
+        ('body/3', 'body/3')
+    """
+    last = tap.rpartition("/")[2].partition("#")[0]
+    return module_of(tap) if last in KINDS.values() else tap
+
+
 def _relative(tap: str, table: Table) -> float | None:
     """Return log10 of gradient over weight of the largest array of a module."""
-    # The tap after an activation stands for the module before it.
-    module = module_of(tap) if tap.rpartition("/")[2] in KINDS.values() else tap
+    module = module_at(tap)
     best = None
     for array in table.places("log10_array_gradient_norm"):
         if not array.startswith(f"{module}/"):
@@ -172,7 +227,7 @@ def _is_lost(gradient: Profile, records: list[Record], table: Table, kind: str) 
         return False
     sizes = [
         p.value - r.value
-        for p, r in zip(_products(records, table), records, strict=True)
+        for p, r in zip(with_products(records, table), records, strict=True)
         if r.position == span.last
     ]
     return not sizes or sign * statistics.fmean(sizes) >= UNUSUAL

@@ -1,9 +1,11 @@
 """Verdicts on parameters that no gradient reaches although they should learn."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.spans import UNDERFLOW
 from jaxnets.gradflow.diagnosis.table import Table, listed, module_of
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
@@ -15,6 +17,10 @@ OTHER_CAUSE = (
     "Parts that are frozen on purpose look the same: leave them out of what is "
     "differentiated. A part that only some inputs use, such as an expert, may have "
     "been idle on this batch."
+)
+LAST = (
+    "It is the last of several like parts, of which the others learn: a network whose "
+    "blocks each prepare the next one, such as WaveNet, has no use for it there."
 )
 # By reason: why no gradient arrives, what to do, and where to read about it.
 CAUSES = {
@@ -104,7 +110,28 @@ def detached_verdicts(
         # What comes before two zeros in a row has no gradient because of them.
         reasons.pop(("product", ""))
     for (reason, line), arrays in _joined(reasons):
-        yield _verdict(reason, line, arrays, records, where)
+        verdict = _verdict(reason, line, arrays, records, where)
+        if reason == "unused" and _is_last_of_its_kind(arrays, records):
+            verdict = verdict._replace(severity="warning", other_cause=LAST)
+        yield verdict
+
+
+def _is_last_of_its_kind(arrays: list[str], records: Table) -> bool:
+    """Return whether each array is in the last of several like parts that learn.
+
+    The residual convolution in the last block of a WaveNet has no block after it.
+    """
+
+    def is_last(array: str) -> bool:
+        siblings = [
+            other
+            for other in records.places(GRADIENT)
+            if other not in arrays and role(module_of(other)) == role(module_of(array))
+        ]
+        numbers = lambda name: [int(digits) for digits in re.findall(r"\d+", name)]
+        return bool(siblings) and all(numbers(o) < numbers(array) for o in siblings)
+
+    return all(map(is_last, arrays))
 
 
 def _is_at_zero(array: str, records: Table) -> bool:

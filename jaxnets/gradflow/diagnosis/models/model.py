@@ -4,29 +4,41 @@ import math
 
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.models.contrasts import contrasts
-from jaxnets.gradflow.diagnosis.models.depth import REFERENCES, depth_verdict
-from jaxnets.gradflow.diagnosis.models.depth import REMEDIES as DEPTH_REMEDIES
+from jaxnets.gradflow.diagnosis.models.depth import (
+    REFERENCES,
+    depth_verdict,
+    remedies_for,
+)
 from jaxnets.gradflow.diagnosis.models.detached import detached_verdicts
 from jaxnets.gradflow.diagnosis.models.probed import (
     backward_verdicts,
     padding_verdict,
     rank_verdict,
 )
-from jaxnets.gradflow.diagnosis.models.rates import rate_verdict
 from jaxnets.gradflow.diagnosis.models.saturated import (
+    attention_verdict,
     dead_units_verdict,
     is_activation,
     is_cut,
     saturated_verdict,
     zero_verdict,
 )
-from jaxnets.gradflow.diagnosis.models.series import counted, renumbered, series, split
+from jaxnets.gradflow.diagnosis.models.series import (
+    activation_of,
+    counted,
+    renumbered,
+    series,
+    split,
+)
 from jaxnets.gradflow.diagnosis.models.time import time_verdicts
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD
 from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
 from jaxnets.gradflow.diagnosis.spans import cuts, widest
 from jaxnets.gradflow.diagnosis.studies.overfitting import gap_verdict
 from jaxnets.gradflow.diagnosis.table import Table
+from jaxnets.gradflow.diagnosis.training.losses import loss_verdicts
+from jaxnets.gradflow.diagnosis.training.rates import rate_verdict
+from jaxnets.gradflow.diagnosis.training.steps import step_verdicts
 from jaxnets.gradflow.diagnosis.unnamed import unnamed_verdict
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import (
@@ -46,9 +58,16 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
         rows, count = select(records, arm=name), len(verdicts)
         for step in first_and_last_step(_judged(rows)):
             verdicts += _network_verdicts(select(rows, step=step), rows, name, step)
-        rate = rate_verdict(rows, name)
-        own = verdicts[count:] + ([rate] if rate else [])
-        verdicts[count:] = [with_cause(verdict, own) for verdict in own]
+        of_loss = list(loss_verdicts(rows, name))
+        # A loss without a floor has no right rate.
+        signed = any("sign of the loss" in verdict.where for verdict in of_loss)
+        rate = None if signed else rate_verdict(rows, name)
+        own = verdicts[count:] + of_loss + ([rate] if rate else [])
+        too_high = rate is not None and rate.kind == "rate-too-high"
+        own += step_verdicts(rows, name, too_high=too_high)
+        verdicts[count:] = [
+            as_consequence(with_cause(verdict, own), own) for verdict in own
+        ]
         gap = gap_verdict(rows, study="model", family=name)
         verdicts += [gap] if gap else []
     for name in names[1:]:
@@ -87,6 +106,26 @@ def with_cause(verdict: Verdict, others: list[Verdict]) -> Verdict:
     return verdict
 
 
+def as_consequence(verdict: Verdict, others: list[Verdict]) -> Verdict:
+    """Return a note in place of a fault that a wrong rate or sign has made.
+
+    That is one after training, in a network whose loss did not fall because of too high
+    a rate, or fell without end.
+    """
+    for other in others:
+        makes_others = other.kind == "rate-too-high" or "sign of" in other.where
+        if (
+            makes_others
+            and other.severity == "fault"
+            and verdict.severity in ("fault", "warning")
+            and verdict.where.partition(", ")[2].startswith("after ")
+        ):
+            what = "learning rate" if other.kind == "rate-too-high" else "sign"
+            cause = f"A consequence of the {what}: see {other.where}. {verdict.cause}"
+            return verdict._replace(severity="note", cause=cause.strip())
+    return verdict
+
+
 def _judged(records: list[Record]) -> list[Record]:
     """Return the records of the steps at which the network was measured as a whole."""
     return select(records, metric="log10_gradient_norm") or records
@@ -100,12 +139,12 @@ def _network_verdicts(
     depth, time = split(records)
     table = Table(records)
     network, *others = series(depth, all_steps) or [[]]
-    verdicts: list[Verdict | None] = [_along_depth(network, table, where)]
+    verdicts: list[Verdict | None] = [_along_depth(network, all_steps, table, where)]
     # Of the other series only faults are reported, and only those of a kind that the
     # network itself does not have.
     structured = bool(select(all_steps, metric="chain"))
     inner = [
-        _along_depth(rows, table, where)
+        _along_depth(rows, all_steps, table, where)
         for rows in others
         if structured or _differ(rows)
     ]
@@ -139,7 +178,8 @@ def _unit_verdicts(
     if any(is_activation(place) for m in metrics for place in table.places(m)):
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
-        return [dead, zero, saturated_verdict(table, where)]
+        flat = saturated_verdict(table, where)
+        return [dead, zero, flat or attention_verdict(table, where)]
     if table.places("effective_rank") or table.places("array_zero_share"):
         return []  # `collect` has looked for all activations, and there are none.
     # Gates are left out: an open gate is saturated, but passes its state on.
@@ -189,12 +229,16 @@ def _differ(records: list[Record]) -> bool:
     return any(abs(span.change.mean) >= 2 * TENFOLD for span in spans if span)
 
 
-def _along_depth(records: list[Record], table: Table, where: str) -> Verdict | None:
+def _along_depth(
+    records: list[Record], all_steps: list[Record], table: Table, where: str
+) -> Verdict | None:
+    activation = activation_of(all_steps, {record.place for record in records})
     # A gradient of zero is named where its arrays are known. Without them it shows as
     # the end of a profile.
     if not table.places("log10_array_gradient_norm"):
         norms = counted(records)
         if norms and (cuts(norms.norms) or all(map(math.isnan, norms.rates.values()))):
-            options = {"study": "model", "unit": "layer", "remedies": DEPTH_REMEDIES}
+            remedies = remedies_for(activation)
+            options = {"study": "model", "unit": "layer", "remedies": remedies}
             return profile_verdict(norms, where=where, **options)
-    return depth_verdict(renumbered(records), table, where=where)
+    return depth_verdict(renumbered(records), table, where=where, activation=activation)

@@ -38,8 +38,8 @@ RANK_REASON = (
 )
 RANK_REMEDY = (
     "Draw the weights at random with an initialiser that breaks the symmetry (He's, "
-    "LeCun's, orthogonal), add shortcut connections, and normalise each layer; lower "
-    "the gain of the biases if they are drawn too."
+    "LeCun's, orthogonal), and start the biases at zero; add shortcut connections; "
+    "normalise each layer."
 )
 RANK_REFERENCE = (
     "Dong, Cordonnier and Loukas 2021, Attention Is Not All You Need: Pure Attention "
@@ -151,10 +151,13 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
     line = ranks[last].mean <= LINE and ((widest <= LINE and same) or falls)
     if line or (ranks[last].mean <= THIN and falls):
         first = next(tap for tap in reversed(ranks) if _before(ranks, tap) > THIN)
-        return _on_a_line(where, first, ranks[first if line else last], line)
+        judged = first if line else last
+        verdict = _on_a_line(where, first, ranks[judged], line)
+        return verdict._replace(quantity=("effective_rank", judged))
     if distinct and list(distinct.values())[-1].mean < ALIKE:
         first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
         verdict = _alike(where, first, list(distinct.values())[-1])
+        verdict = verdict._replace(quantity=("distinct_share", list(distinct)[-1]))
         at_once = first == next(iter(distinct))
         return verdict._replace(**ALIKE_AT_ONCE) if at_once else verdict
     return None

@@ -15,24 +15,28 @@ from jaxnets.gradflow.diagnosis.studies.saturation import (
 from jaxnets.gradflow.diagnosis.table import Table, module_of
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate
-from jaxnets.runs.formatting import format_percent
+from jaxnets.runs.formatting import format_number, format_percent
 from jaxnets.runs.intervals import SHARE
 
 
 # The activations that a share is of, by the last name of its place.
-FLAT = ("tanh", "sigmoid", "softmax")
+FLAT = ("tanh", "sigmoid", "softmax", "activation")
 RECTIFIED = ("relu", "relu6")
 SATURATED_REMEDIES = {
-    "tanh": "Lower the gain of the initialiser, standardise the inputs, or normalise "
+    "tanh": "Lower the gain of the initialiser; standardise the inputs; normalise "
     "each layer before the activation.",
-    "sigmoid": "Lower the gain of the initialiser, standardise the inputs, or "
+    "sigmoid": "Lower the gain of the initialiser; standardise the inputs; "
     "normalise each layer before the activation; in hidden layers use ReLU.",
+    "activation": "Lower the gain of the initialiser; standardise the inputs; "
+    "normalise each layer before the activation.",
     "softmax": "Scale the logits down: divide them by the square root of the width of "
-    "the keys (1/sqrt(d)), or normalise queries and keys.",
+    "the keys (1/sqrt(d)); normalise queries and keys; lower the gain of the "
+    "initialiser of queries and keys.",
 }
 REFERENCES = {
     "tanh": "Glorot and Bengio 2010, section 3.",
     "sigmoid": "Glorot and Bengio 2010, section 3.",
+    "activation": "Glorot and Bengio 2010, section 3.",
     "softmax": "Vaswani et al. 2017, Attention Is All You Need, section 3.2.1.",
     "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
     "Deep into Rectifiers.",
@@ -40,6 +44,14 @@ REFERENCES = {
 ZERO_REMEDY = (
     "Draw the weights at random, with He's initialiser; only the last layer of the "
     "network or of a residual branch may start at zero."
+)
+# The entropy of an attention, relative to that of equal weights. With 100 keys it is
+# that of looking at 100^0.1 = 1.6 of them.
+COLLAPSED = 0.1
+ATTENTION = (
+    "Zhai et al. 2023, Stabilizing Transformer Training by Preventing Attention "
+    "Entropy Collapse; Dehghani et al. 2023, Scaling Vision Transformers to 22 Billion "
+    "Parameters, section 2."
 )
 # A layer with every unit dead passes nothing. With fewer it is narrower than it seems.
 SEVERE = 0.75
@@ -63,6 +75,8 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
     place, share = next(iter(flat.items()))
     kind = place.rpartition("/")[2].partition("#")[0]
     more = f" This holds at {len(flat)} of {len(shares)} activations." * (len(flat) > 1)
+    if size := records.estimate("attention_logit_size", place):
+        more += f" Its largest logit exceeds the mean by {format_number(size.mean)}."
     return Verdict(
         kind="saturated",
         severity=severity_of("saturated") if share.mean >= SEVERE else "warning",
@@ -80,7 +94,43 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         high=share.high,
         reason=SHARE_REASON,
         other_cause=OTHER_CAUSES["saturated"],
+        quantity=("flat_share", place),
     )
+
+
+def attention_verdict(records: Table, where: str) -> Verdict | None:
+    """Judge the entropy of every attention."""
+    for place in records.places("attention_entropy"):
+        entropy = records.estimate("attention_entropy", place)
+        size = records.estimate("attention_logit_size", place)
+        if entropy is None or size is None:
+            continue
+        entropy = entropy.within(SHARE)
+        if entropy.interval[1] > COLLAPSED:
+            continue
+        return Verdict(
+            kind="saturated",
+            severity="warning",
+            where=f"{where}, {place}",
+            number=entropy.mean,
+            sentence=(
+                f"The attention at {place} looks at hardly more than one key: its "
+                f"entropy is {format_percent(entropy, ' % of that of equal weights')}, "
+                f"and its largest logit exceeds the mean by {format_number(size.mean)}."
+            ),
+            cause="The products of queries and keys are too large.",
+            remedy=SATURATED_REMEDIES["softmax"],
+            reference=ATTENTION,
+            threshold=COLLAPSED,
+            low=entropy.low,
+            high=entropy.high,
+            reason="At a tenth of the entropy of equal weights a query looks at 1 to 2 "
+            "of 100 keys, and the gradient of its logits is near zero.",
+            other_cause="A trained head may look at one key on purpose, such as the "
+            "word before.",
+            quantity=("attention_entropy", place),
+        )
+    return None
 
 
 def dead_units_verdict(records: Table, where: str) -> Verdict | None:
@@ -124,6 +174,7 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
         high=share.high,
         reason=DEAD_REASON,
         other_cause=DEAD_CAUSE,
+        quantity=("dead_share", place),
     )
 
 
@@ -161,6 +212,7 @@ def zero_verdict(records: Table, where: str) -> Verdict | None:
                 low=share.low,
                 high=share.high,
                 reason=SHARE_REASON,
+                quantity=("off_share", place),
             )
     return None
 

@@ -1,6 +1,7 @@
 """The records of a network by the series of taps that they belong to."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection
 
 from jaxnets.gradflow.diagnosis.models.chains import chains, states
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
@@ -41,6 +42,24 @@ def series(depth: list[Record], records: list[Record]) -> list[list[Record]]:
         [record for record in ordered if record.place in series]
         for series in chains(taps)
     ]
+
+
+def activation_of(records: list[Record], taps: Collection[str]) -> str:
+    """Return the kind of most activations at or below some taps, such as "relu".
+
+    It is empty if none is known. A softmax is the activation of no layer.
+
+    Args:
+        records: The records of one network, with those of the metric `activation`.
+        taps: Names of taps.
+    """
+    kinds: Counter[str] = Counter()
+    for record in select(records, metric="activation"):
+        tap, _, kind = record.place.partition("|")
+        below = any(tap == name or tap.startswith(f"{name}/") for name in taps)
+        kinds[kind] += below and kind != "softmax"
+    ((kind, count),) = kinds.most_common(1) or [("", 0)]
+    return kind if count else ""
 
 
 def renumbered(records: list[Record]) -> list[Record]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
 from jaxnets.gradflow.diagnosis.studies.time import GATED_REMEDIES, OPEN_THE_GATE
 from jaxnets.gradflow.diagnosis.studies.time import REMEDIES as STUDY_REMEDIES
+from jaxnets.gradflow.diagnosis.table import listed
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.runs.records import Record
@@ -65,7 +66,23 @@ def time_verdicts(
         ]
         mildest = min(map(_rank, found))
         kept = [verdict for verdict in found if _rank(verdict) == mildest]
-        yield from kept
+        for kind in dict.fromkeys(verdict.kind for verdict in kept):
+            yield _of_all_states([v for v in kept if v.kind == kind])
+
+
+def _of_all_states(found: list[Verdict]) -> Verdict:
+    """Return one verdict for the states of a layer that have the same fault."""
+    best = min(found, key=lambda v: abs(math.log(v.number)) if v.number > 0 else 1e9)
+    if len(found) == 1 or best.kind not in REFERENCES:
+        return best
+    own = best.quantity[1] if best.quantity else ""
+    others = [
+        v.quantity[1].rpartition("/")[2] for v in found if v.quantity and v != best
+    ]
+    if not (own and others):
+        return best
+    words = f" So it is at {listed(others)} too, where it changes more."
+    return best._replace(sentence=best.sentence + words)
 
 
 def _rank(verdict: Verdict) -> int:

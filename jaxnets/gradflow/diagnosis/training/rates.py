@@ -95,6 +95,15 @@ def loss_curves(records: list[Record]) -> list[list[float]]:
     return curves
 
 
+def update_ratio(records: list[Record], kind: str) -> float:
+    """Return the number of a verdict of this kind: the size of the first update."""
+    first = select(records, metric="log10_array_update_norm")
+    table = Table(select(records, step=min(record.step for record in first)))
+    median, most = _ratios(table, table)
+    found = median if kind == "rate-too-high" else most
+    return power_of_ten(statistics.fmean(found.values()))
+
+
 def _ratios(table: Table, start: Table) -> tuple[dict[int, float], dict[int, float]]:
     """Return the median and the largest log10 of update over array, by seed.
 
@@ -180,7 +189,17 @@ def _diverges(curve: list[float]) -> bool:
 
 def _typical(values: list[float]) -> str:
     finite = [value for value in values if math.isfinite(value)]
-    return format_number(statistics.median(finite)) if finite else "not a finite number"
+    return written(statistics.median(finite) if finite else math.nan)
+
+
+def written(loss: float) -> str:
+    """Write a loss in a sentence.
+
+    Example:
+        >>> written(2.3026), written(math.nan)
+        ('2.3', 'not a finite number')
+    """
+    return format_number(loss) if math.isfinite(loss) else "not a finite number"
 
 
 def _killed(records: list[Record]) -> str:

@@ -1,0 +1,1 @@
+"""Verdicts on the loss and on the steps of the optimiser."""

@@ -1,0 +1,97 @@
+"""Another learning rate, or clipping, tried on a copy of the network."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from jaxnets.gradflow.diagnosis.training.rates import (
+    loss_curves,
+    rate_verdict,
+    update_ratio,
+    written,
+)
+from jaxnets.gradflow.diagnosis.verdict import Verdict
+from jaxnets.gradflow.evidence.trials import Trials
+from jaxnets.runs.formatting import format_number
+from jaxnets.runs.records import Record
+
+
+# The size of a usual update, relative to the array.
+USUAL = 1e-3
+# The norm that gradients are usually clipped to.
+CLIP = 1.0
+
+
+def with_other_rate(verdict: Verdict, trials: Trials) -> Verdict:
+    """Train a copy at other learning rates, and with clipping; say how the loss falls.
+
+    Nothing is trained, and so nothing is said, if no number of updates was given.
+
+    Args:
+        verdict: One of the kinds `rate-too-high` and `rate-too-low`.
+        trials: The remedies for its network.
+    """
+    collector = trials.collector
+    if not collector.steps:
+        return verdict
+    sentences, after = [], None
+    for words, records in _trained(verdict, trials):
+        (curve,) = loss_curves(records) or [[math.nan]]
+        number = update_ratio(records, verdict.kind)
+        after = number if after is None else after
+        found = rate_verdict(records, "")
+        falls = curve[-1] < curve[0] - 0.01 * abs(curve[0])
+        begin, end = (written(curve[place]) for place in (0, -1))
+        ending = (
+            f"the loss falls from {begin} to {end} in {collector.steps} updates"
+            if falls
+            else f"the loss still does not fall: {begin} at the start, {end} after "
+            f"{collector.steps} updates"
+        )
+        sentences.append(f"With {words} {ending}.")
+        if falls and found is None:
+            after = number
+            break
+    return verdict._replace(after=after, tried=" ".join(sentences))
+
+
+def _trained(verdict: Verdict, trials: Trials) -> Iterator[tuple[str, list[Record]]]:
+    """Yield what was changed, in words, and the records of the training."""
+    import optax
+
+    optimizer = trials.collector.optimizer
+
+    def scaled(factor: float) -> Any:
+        # The factor is part of the optimiser's state, so that all share a program.
+        scale = optax.inject_hyperparams(optax.scale)(step_size=factor)
+        return optax.chain(optimizer, scale)
+
+    collector = trials.collector.trained_by(scaled(1.0))
+    for factor in _factors(verdict):
+        collector.optimizer = scaled(factor)
+        yield _in_words(factor), collector.after(trials.model)
+    if verdict.kind == "rate-too-high":
+        clipped = optax.chain(optax.clip_by_global_norm(CLIP), optimizer)
+        words = f"the gradient clipped to a norm of {CLIP:g}"
+        yield words, trials.collector.trained_by(clipped).after(trials.model)
+
+
+def _factors(verdict: Verdict) -> list[float]:
+    """Return a tenth or ten times, and what gives an update of the usual size."""
+    first = 0.1 if verdict.kind == "rate-too-high" else 10.0
+    if not 0 < verdict.number < math.inf:
+        return [first]
+    usual = 10.0 ** round(math.log10(USUAL / verdict.number))
+    return list(dict.fromkeys((first, usual)))
+
+
+def _in_words(factor: float) -> str:
+    if factor < 1:
+        names = {0.1: "a tenth", 0.01: "a hundredth", 0.001: "a thousandth"}
+        part = names.get(round(factor, 12), f"{format_number(factor)} times")
+        return (
+            f"{part} of the learning rate"
+            if "times" not in part
+            else (f"{part} the learning rate")
+        )
+    return f"{format_number(factor)} times the learning rate"

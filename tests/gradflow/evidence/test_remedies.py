@@ -1,0 +1,165 @@
+"""Remedies that are applied to a copy of a network, and what a verdict says of them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxnets.gradflow import diagnose, measure_module
+from jaxnets.gradflow.evidence.changes import open_gates, orthogonal_states, redrawn
+from jaxnets.gradflow.evidence.remedies import recommended
+from jaxnets.gradflow.program.rewiring import rewired
+
+
+X = jax.random.normal(jax.random.key(0), (32, 8))
+
+
+class Net(nnx.Module):
+    """Linear layers with an activation, and a head."""
+
+    def __init__(self, rngs, depth=5, activation=nnx.relu, std=0.02):
+        init = nnx.initializers.normal(std)
+        self.body = nnx.List(
+            [nnx.Linear(8, 8, kernel_init=init, rngs=rngs) for _ in range(depth)]
+        )
+        self.head = nnx.Linear(8, 3, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x):
+        for layer in self.body:
+            x = self.activation(layer(x))
+        return self.head(x)
+
+
+def loss(model, x):
+    return jnp.mean((model(x) - x[:, :3]) ** 2)
+
+
+def test_an_initialiser_that_helps_is_said_to_and_leaves_the_model_alone():
+    model = Net(nnx.Rngs(0))
+    before = jax.tree.map(jnp.copy, nnx.state(model))
+    verdict = diagnose(loss, model, X).verdicts[0]
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, before, nnx.state(model)))
+    assert verdict.kind == "vanishing" and verdict.after is not None
+    assert verdict.tried.startswith(
+        "With He's initialisation (normal, variance 2/fan_in, biases at zero): "
+    )
+    assert 0.6 < verdict.after < 1.6
+    assert verdict.remedy.startswith("Use He's initialiser")
+
+
+def test_one_that_does_not_help_is_not_recommended():
+    make = lambda rngs: Net(rngs, 5, nnx.sigmoid, 0.35)
+    verdict = diagnose(loss, make, X, seeds=1).verdicts[0]
+    assert verdict.kind == "vanishing"
+    assert "LeCun's initialisation" in verdict.tried
+    assert "so this does not help" in verdict.tried
+    assert "With ReLU in place of sigmoid, and He's initialisation: " in verdict.tried
+    assert verdict.remedy.startswith("Use ReLU instead of sigmoid")
+    assert verdict.after is not None and verdict.after > 2 * verdict.number
+
+
+@pytest.mark.parametrize(("rate", "words"), [(300.0, "a tenth"), (1e-8, "10 times")])
+def test_another_rate_is_trained_with(rate, words):
+    make = lambda rngs: Net(rngs, 2, std=0.5)
+    options = {"seeds": 1, "optimizer": optax.sgd(rate), "steps": 10}
+    verdict = next(
+        v
+        for v in diagnose(loss, make, X, **options).verdicts
+        if v.kind.startswith("rate-too")
+    )
+    assert f"With {words} " in verdict.tried
+    assert "the loss falls from" in verdict.tried
+    ratio = verdict.after / verdict.number
+    assert ratio < 0.11 if rate > 1 else ratio > 9
+
+
+def test_new_weights_have_the_variance_and_zeros_stay():
+    class Layers(nnx.Module):
+        def __init__(self, rngs):
+            self.heads = nnx.MultiHeadAttention(
+                4, 60, decode=False, use_bias=True, rngs=rngs
+            )
+            self.conv = nnx.Conv(50, 40, (3,), rngs=rngs)
+            self.zero = nnx.Linear(
+                9, 9, kernel_init=nnx.initializers.zeros_init(), rngs=rngs
+            )
+            self.kept = nnx.Linear(3, 3, rngs=rngs)
+
+    model = Layers(nnx.Rngs(0))
+    model.conv.bias[...] = jnp.ones(40)
+    changed = redrawn(model, ["heads", "conv", "zero"], 2.0)
+    kernels = {60: changed.heads.query.kernel, 150: changed.conv.kernel}
+    for fan_in, kernel in kernels.items():
+        np.testing.assert_allclose(np.var(kernel[...]) * fan_in, 2.0, rtol=0.15)
+    assert not jnp.any(changed.zero.kernel[...])
+    assert not jnp.any(changed.conv.bias[...])
+    np.testing.assert_array_equal(changed.kept.kernel[...], model.kept.kernel[...])
+    assert redrawn(model, ["zero"], 2.0) is None
+
+
+@pytest.mark.parametrize("cell", [nnx.OptimizedLSTMCell, nnx.LSTMCell, nnx.GRUCell])
+def test_the_gate_that_keeps_the_state_is_opened(cell):
+    make = lambda: nnx.RNN(cell(3, 4, rngs=nnx.Rngs(0)))
+    opened = open_gates(make(), "cell/h", 50.0)
+    x = jax.random.normal(jax.random.key(1), (2, 6, 3))
+    start = cell(3, 4, rngs=nnx.Rngs(0)).initialize_carry((2, 3), nnx.Rngs(1))
+    kept = jax.tree.map(lambda h: h + 0.5, start)
+    carry, _ = opened.cell(kept, x[:, 0])
+    state, before = (carry[0], kept[0]) if isinstance(carry, tuple) else (carry, kept)
+    if cell is nnx.GRUCell:
+        np.testing.assert_allclose(state, before, atol=1e-5)
+    else:
+        # c' = f c + i g, with f at 1.
+        shut, _ = make().cell(kept, x[:, 0])
+        assert jnp.all(state - shut[0] > 0)
+    assert open_gates(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), "", 1.0) is None
+
+
+def test_recurrent_weights_become_orthogonal():
+    cell = nnx.SimpleCell(3, 4, rngs=nnx.Rngs(0))
+    changed = orthogonal_states(nnx.RNN(cell), "cell")
+    w = changed.cell.dense_h.kernel[...]
+    np.testing.assert_allclose(w @ w.T, np.eye(4), atol=1e-5)
+    np.testing.assert_array_equal(changed.cell.dense_i.kernel, cell.dense_i.kernel)
+    assert orthogonal_states(nnx.Linear(4, 4, rngs=nnx.Rngs(0)), "") is None
+
+
+def test_shortcuts_and_relu_give_the_network_written_out():
+    model = Net(nnx.Rngs(0), 3, jnp.tanh, 0.5)
+    taps = [f"body/{n}" for n in range(3)]
+
+    def shortcut(model, x):
+        y = model.body[0](x)
+        for layer in list(model.body)[1:]:
+            y = y + 0.5 * layer(jnp.tanh(y))
+        return jnp.mean((model.head(jnp.tanh(y)) - x[:, :3]) ** 2)
+
+    def rectified(model, x):
+        for layer in model.body:
+            x_ = nnx.relu(layer(x if layer is model.body[0] else x_))
+        return jnp.mean((model.head(x_) - x[:, :3]) ** 2)
+
+    cases = [
+        (rewired(loss, shortcuts=[taps], scale=0.5), shortcut),
+        (rewired(loss, relu_after=taps), rectified),
+    ]
+    for changed, written_out in cases:
+        # The changes are made at taps.
+        found = measure_module(changed, model, X)
+        value, grads = nnx.value_and_grad(written_out)(model, X)
+        np.testing.assert_allclose(found.value, value, rtol=1e-5)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            found.grads,
+            grads,
+        )
+
+
+def test_alternatives_are_left_out_and_never_all():
+    remedy = "Use ReLU; add shortcuts; normalise."
+    assert recommended(remedy, "", ["ReLU"]) == "Add shortcuts; normalise."
+    assert recommended(remedy, "normal", []) == "Normalise; use ReLU; add shortcuts."
+    assert recommended(remedy, "", ["ReLU", "short", "normal"]) == remedy

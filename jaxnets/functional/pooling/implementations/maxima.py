@@ -30,6 +30,7 @@ from jaxnets.functional.pooling.options import (
     padded_for_windows,
 )
 from jaxnets.functional.shared.dtypes import accumulation_dtype
+from jaxnets.functional.shared.linear_maps import linear_map
 
 
 # The largest windows, in elements, that are reduced at once: if windows do not overlap,
@@ -160,15 +161,24 @@ def _first_max_over_axis_jvp(axis, primals, tangents):
     return maxima, _element_at(tangent, first, axis)
 
 
-@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
 def _element_at(x: jax.Array, index: jax.Array, axis: int) -> jax.Array:
     """Return the element of an axis at `index`.
 
-    With the checkpoint the index is the residual; without it JAX would store a boolean
-    for each element of `x`.
+    The index is the only residual. JAX itself would store a boolean for each element.
     """
-    indices = jax.lax.broadcasted_iota(index.dtype, x.shape, axis)
-    return jnp.sum(jnp.where(indices == index, x, 0), axis=axis)
+
+    def is_there(index: jax.Array) -> jax.Array:
+        indices = jax.lax.broadcasted_iota(index.dtype, shape, axis)
+        return indices == index
+
+    def forward(x: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(is_there(index), x, 0), axis=axis)
+
+    def transpose(cotangent: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.where(is_there(index), jnp.expand_dims(cotangent, axis), 0)
+
+    shape = x.shape
+    return linear_map(forward, transpose, x, index)
 
 
 def _wide_and_padded(x: jax.Array, windows: PoolWindows, mode: str) -> jax.Array:
@@ -220,17 +230,25 @@ def _first_max_jvp(stages, primals, tangents):
     return maxima, jax.lax.optimization_barrier(selected)
 
 
-@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
 def _select(x: jax.Array, winners: jax.Array, stages: tuple[Stage, ...]) -> jax.Array:
     """Return the element of `x` in each window whose number is in `winners`.
 
-    With the checkpoint the residual is one byte for each window; without it JAX would
-    store a boolean for each element of each window.
+    The winners are the only residual, one byte for each window. JAX itself would store
+    a boolean for each element of each window.
     """
-    slices = enumerate(shifted_slices(x, *stages))
-    return functools.reduce(
-        jnp.add, [jnp.where(winners == i, values, 0) for i, values in slices]
-    )
+
+    def forward(x: jax.Array, winners: jax.Array) -> jax.Array:
+        slices = enumerate(shifted_slices(x, *stages))
+        return functools.reduce(
+            jnp.add, [jnp.where(winners == i, values, 0) for i, values in slices]
+        )
+
+    def transpose(cotangent: jax.Array, winners: jax.Array) -> jax.Array:
+        select = functools.partial(forward, winners=winners)
+        return jax.linear_transpose(select, like)(cotangent)[0]
+
+    like = jax.typeof(x)
+    return linear_map(forward, transpose, x, winners)
 
 
 def _argmax(x: jax.Array, stages: tuple[Stage, ...]) -> tuple[jax.Array, jax.Array]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
 
 from jaxnets.arguments import (
@@ -261,7 +262,7 @@ class Monitor:
         """Hand numbers to the thread, as soon as they are outside of any program."""
         if self._traced is not None and self._traced[0] == _trace():
             self._traced[1].append(packed)
-        elif isinstance(packed.array, jax.core.Tracer):
+        elif isinstance(packed.array, Tracer):
             # A copy, because the program uses the memory of its arguments again.
             copy = lambda packed: self._submit(jax.tree.map(np.array, packed))
             jax.debug.callback(copy, packed)

@@ -56,14 +56,14 @@ def with_gradients(programs: dict[str, Program]) -> dict[str, Program]:
     Returns:
         Programs `f(cotangent, *arguments) -> (value, *gradients)` by contender.
     """
-    function, arguments = programs["ours"]
-    output = jax.eval_shape(function, *arguments)
+    ours = programs["ours"]
+    output = jax.eval_shape(ours.function, *ours.arguments)
     # The cotangent is an argument too, so that XLA cannot compute anything ahead.
     key = jax.random.key(2, impl="rbg")
     cotangent = jax.random.normal(key, output.shape, output.dtype)
     return {
-        who: Program(_with_gradients(function), (cotangent, *arguments))
-        for who, (function, arguments) in programs.items()
+        who: Program(_with_gradients(each.function), (cotangent, *each.arguments))
+        for who, each in programs.items()
     }
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_tensorboard_shows_what_the_metrics_file_has(tmp_path):
     rows = [
         json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()
     ]
-    expected: dict[str, dict[int, float]] = {}
+    expected: dict[str, dict[int, Any]] = {}
     for row in rows:
         for name in row.keys() - {"step"}:
             expected.setdefault(name, {})[row["step"]] = pytest.approx(row[name])

@@ -2,13 +2,16 @@
 
 import collections
 import concurrent.futures
+import dataclasses
 import functools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
 
 from jaxnets.arguments import (
@@ -35,6 +38,27 @@ from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
 
 
+# Evaluating a step once more to measure it costs about as much as measuring so many
+# steps, of which each becomes about a twentieth slower.
+RARE = 20
+# The argument by which the number of a step gets into a compiled step.
+COUNT = "number_of_step_of_monitor"
+
+
+class Trace(NamedTuple):
+    """A step that `monitor.jit` traces.
+
+    Attributes:
+        state: What JAX is tracing.
+        count: The number of the first call of `value_and_grad`; None if it is unknown.
+        found: The numbers of the calls so far.
+    """
+
+    state: Any
+    count: Any
+    found: list[Packed]
+
+
 class Monitor:
     """Measures the gradient flow of a training that somebody else wrote.
 
@@ -53,13 +77,15 @@ class Monitor:
     - `dead`: the gradient at the output of a module is exactly zero in two measured
       steps one after another.
 
-    All steps are measured. The numbers are one more result of the compiled step, a
-    small array. A thread of the monitor waits for it, counts the steps and reports, so
-    that neither the step nor the loop waits.
+    The numbers are one more result of the compiled step, a small array. A thread of the
+    monitor waits for it and reports, so that neither the step nor the loop waits. With
+    `every` up to 20 all steps are measured. Otherwise the steps that are reported
+    evaluate loss and gradient once more, and the others run as without the monitor.
 
     `monitor.value_and_grad` also works without `monitor.jit`: outside of any jit, in a
-    step that another jit compiles, and in the body of `jax.lax.scan`. The numbers then
-    leave the compiled program by `jax.debug.callback`. JAX starts such a program in
+    step that another jit compiles, and in the body of `jax.lax.scan`. It then measures
+    in all steps unless it gets `step`, and the numbers leave the compiled program by
+    `jax.debug.callback`. JAX starts such a program in
     Python, not in C++, which takes longer the more arrays go in and come out.
 
     Args:
@@ -125,6 +151,7 @@ class Monitor:
             raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
         self._only, self._name = only, name
         self._seed = as_count(seed, "seed", minimum=0)
+        self._always = count is not None and count <= RARE
         self._next = as_count(start, "start", minimum=0, meaning="the first step")
         targets = list(to) if isinstance(to, list | tuple) else [to]
         self._sinks = [
@@ -132,8 +159,10 @@ class Monitor:
             for index, target in enumerate(targets)
         ]
         self._broken = False
+        # The calls of compiled steps, which the host starts before they are done.
+        self._count = self._next
         # While `monitor.jit` traces a step: the trace, and the numbers measured in it.
-        self._traced: tuple[Any, list[Packed]] | None = None
+        self._traced: Trace | None = None
         # One thread, so that the reports keep the order of the steps.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._waiting: collections.deque[concurrent.futures.Future[None]]
@@ -172,7 +201,8 @@ class Monitor:
         Args:
             step: The training step, a function of any arguments.
             jit: What compiles it, such as `jax.jit`; None is `nnx.jit`.
-            **options: Options of `jit`, such as `donate_argnums`.
+            **options: Options of `jit`, such as `donate_argnums`. With `in_shardings`
+                all steps are measured, because JAX then takes no further argument.
 
         Returns:
             The function that takes the place of `jit(step, **options)`.
@@ -190,17 +220,21 @@ class Monitor:
         @functools.wraps(step)
         def measured(*args: Any, **kwargs: Any) -> tuple[Any, list[Packed]]:
             outer, found = self._traced, []
-            self._traced = _trace(), found
+            self._traced = Trace(_trace(), kwargs.pop(COUNT, None), found)
             try:
                 return step(*args, **kwargs), found
             finally:
                 self._traced = outer
 
         compiled = jit(measured, **options)
+        counts = not self._always and "in_shardings" not in options
 
         @functools.wraps(step)
         def monitored(*args: Any, **kwargs: Any) -> Any:
+            if counts:
+                kwargs[COUNT] = np.int32(self._count)
             result, found = compiled(*args, **kwargs)
+            self._count += len(found)
             for packed in found:
                 self._deliver(packed)
             return result
@@ -246,22 +280,70 @@ class Monitor:
                     f"`model` is {described(model)}; wanted an nnx.Module, the first "
                     "argument of the loss."
                 )
-            chosen = nnx.Param if wrt is None else wrt
-            # The loss may change the parameters themselves.
-            params = nnx.state(model, chosen)
-            flow = measure_module(
-                loss, model, *args, has_aux=has_aux, wrt=wrt, only=self._only, **kwargs
-            )
-            self._deliver(pack(numbers_of(flow, params, args), step))
-            return (flow.value, flow.aux) if has_aux else flow.value, flow.grads
+            options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
+            # As in Flax, keyword arguments are not differentiated.
+            given = functools.partial(loss, **kwargs) if kwargs else loss
+            number = self._number() if step is None else step
+            if self._always or number is None:
+                found, packed = self._measured(given, options, model, args)
+            else:
+                found, packed = self._twice(given, options, number, model, args)
+            self._deliver(dataclasses.replace(packed, step=number))
+            return found
 
         return differentiated
 
+    def _number(self) -> Any:
+        """Return the number of the present call in a step of `monitor.jit`, or None."""
+        traced = self._traced
+        if traced is None or traced.count is None or traced.state != _trace():
+            return None
+        return traced.count + len(traced.found)
+
+    def _measured(
+        self, loss: Any, options: dict[str, Any], model: Any, args: tuple
+    ) -> tuple[Any, Packed]:
+        """Return value and gradient, and their numbers."""
+        from flax import nnx
+
+        # The loss may change the parameters themselves.
+        params = nnx.state(model, options["wrt"])
+        flow = measure_module(loss, model, *args, only=self._only, **options)
+        value = (flow.value, flow.aux) if options["has_aux"] else flow.value
+        return (value, flow.grads), pack(numbers_of(flow, params, args))
+
+    def _twice(
+        self, loss: Any, options: dict[str, Any], number: Any, model: Any, args: tuple
+    ) -> tuple[Any, Packed]:
+        """Evaluate as without a monitor, and once more, measured, in some steps."""
+        from flax import nnx
+
+        graphdef, before = nnx.split((model, args))
+        # A copy, because the first evaluation changes variables such as random keys.
+        before = jax.tree.map(lambda leaf: leaf, before)
+        differentiate = nnx.value_and_grad(
+            loss, argnums=nnx.DiffState(0, options["wrt"]), has_aux=options["has_aux"]
+        )
+        found = differentiate(model, *args)
+        value = found[0][0] if options["has_aux"] else found[0]
+        finite = [jnp.isfinite(x).all() for x in jax.tree.leaves((value, found[1]))]
+        due = self._schedule(number) | ~jnp.stack(finite).all()
+
+        def numbers() -> Packed:
+            model, args = nnx.merge(graphdef, before, copy=True)
+            return self._measured(loss, options, model, args)[1]
+
+        blank = jax.eval_shape(numbers)
+        array = jax.lax.cond(
+            due, lambda: numbers().array, lambda: jnp.zeros_like(blank.array)
+        )
+        return found, dataclasses.replace(blank, array=array, measured=due)
+
     def _deliver(self, packed: Packed) -> None:
         """Hand numbers to the thread, as soon as they are outside of any program."""
-        if self._traced is not None and self._traced[0] == _trace():
-            self._traced[1].append(packed)
-        elif isinstance(packed.array, jax.core.Tracer):
+        if self._traced is not None and self._traced.state == _trace():
+            self._traced.found.append(packed)
+        elif isinstance(packed.array, Tracer):
             # A copy, because the program uses the memory of its arguments again.
             copy = lambda packed: self._submit(jax.tree.map(np.array, packed))
             jax.debug.callback(copy, packed)
@@ -278,6 +360,8 @@ class Monitor:
         """Count a step, and report it if it is due or the first that is not finite."""
         step = self._next if packed.step is None else int(packed.step)
         self._next = step + 1
+        if packed.measured is not None and not packed.measured:
+            return
         numbers = unpack(packed)
         due = bool(self._schedule(step))
         if not (self._broken or np.isfinite(packed.array).all()):

@@ -42,13 +42,15 @@ class Packed:
 
     Attributes:
         array: All numbers, one after the other.
-        step: Number of the step, if the caller of the monitor passed one.
+        step: Number of the step; None if the host counts.
+        measured: Whether the numbers were measured in this step; None if in every one.
         structure: The structure of the numbers.
         shapes: Their shapes.
     """
 
     array: Any
     step: Any
+    measured: Any
     structure: Any = dataclasses.field(metadata={"static": True})
     shapes: tuple[tuple[int, ...], ...] = dataclasses.field(metadata={"static": True})
 
@@ -75,7 +77,9 @@ def pack(numbers: Numbers, step: Any = None) -> Packed:
     # Float64 numbers stay so, and bfloat16 becomes float32, as in the statistics.
     dtype = jnp.result_type(jnp.float32, *(jnp.result_type(leaf) for leaf in leaves))
     array = jnp.concatenate([jnp.ravel(leaf).astype(dtype) for leaf in leaves])
-    return Packed(array, step, structure, tuple(jnp.shape(leaf) for leaf in leaves))
+    return Packed(
+        array, step, None, structure, tuple(jnp.shape(leaf) for leaf in leaves)
+    )
 
 
 def unpack(packed: Packed) -> Numbers:

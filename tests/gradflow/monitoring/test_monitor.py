@@ -66,10 +66,15 @@ def steps_of(monitor):
     return [record.step for record in monitor.records if record.metric == "loss"]
 
 
-# The numbers are a result of the step, or leave it by a callback.
+# All steps are measured, or those that are reported are evaluated twice; the numbers
+# are a result of the step, or leave it by a callback.
 @pytest.mark.parametrize(
     ("every", "steps", "own"),
-    [(12, [0, 12, 24], True), (log_spaced(1), [0, 1, 10], False)],
+    [
+        (12, [0, 12, 24], True),
+        (log_spaced(1), [0, 1, 10], True),
+        (log_spaced(1), [0, 1, 10], False),
+    ],
 )
 def test_a_monitored_loop_trains_alike_and_reports_its_steps(plain, every, steps, own):
     monitor = Monitor(every=every)

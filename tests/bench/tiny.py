@@ -43,6 +43,19 @@ OPS = [
         for window, strides in ((2, 2), (3, 2), (3, 1), (8, 8))
     ],
 ]
+LSTM = Row(
+    "lstm",
+    {
+        "function": "many_to_one",
+        "dtype": "float32",
+        "layers": None,
+        "batch": 3,
+        "time": 5,
+        "in_features": 2,
+        "hidden": 4,
+        "classes": 3,
+    },
+)
 RESNET = Row(
     "resnet",
     {

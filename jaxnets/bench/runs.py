@@ -45,6 +45,7 @@ def run(options: Options) -> None:
         >>> from jaxnets.bench.options import Options
         >>> run(Options("training", list=True))
         resnet: resnet 64x32x32x3 classes10 depth20
+        lstm: many_to_one 64x128x32-128 classes10
     """
     rows = chosen_rows(options)
     if options.list:

@@ -66,12 +66,20 @@ def cells(
         PASSES.get(measurement.direction, measurement.direction),
         measurement.plan or "-",
         f"{measurement.compile_seconds['ours']:.2f} s",
-        f"{1e3 * measurement.ours:.3g} ms",
+        _time(measurement),
         *map(ratio_text, ratios),
         *(ratio_text(measurement.over(variant)) for variant in variants),
         *([memory_text(measurement)] if MEMORY.keys() & set(variants) else []),
         *([COCKPIT.get(measurement.direction, "-")] if "plain" in variants else []),
     ]
+
+
+def _time(measurement: Measurement) -> str:
+    """Return our time, for a training step with the examples a second."""
+    text = f"{1e3 * measurement.ours:.3g} ms"
+    if measurement.direction != "step":
+        return text
+    return f"{text}, {measurement.spec['batch'] / measurement.ours:.3g}/s"
 
 
 def memory_text(measurement: Measurement) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jaxnets.cli.arguments import Train, UsageError
 from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.commands import check_devices, new_folder, quoted, shown
+from jaxnets.cli.display import Display
 from jaxnets.cli.signals import Signals
 from jaxnets.cli.streams import line
 from jaxnets.runs.catalogue import TASKS
@@ -155,7 +156,7 @@ def _run(command: Train, signals: Signals) -> int:
         folder, config = _asked(command)
         if shows:
             _print_recipe(config.recipe)
-        with _Display(config.recipe.steps, shows) as display, signals.finishing():
+        with Display(config.recipe.steps, shows) as display, signals.finishing():
             signals.say = display.say
             trained = run_task(
                 config,
@@ -193,7 +194,8 @@ def _asked(command: Train) -> tuple[Path, "TrainConfig"]:
         RunFolder(folder).check_free()
     recipe = _recipe(command, task_of(str(command.task)).recipe)
     data = None if command.data is None else str(command.data.absolute())
-    return folder, TrainConfig(str(command.task), recipe, data, **asked)
+    config = TrainConfig(str(command.task), recipe, data)
+    return folder, dataclasses.replace(config, **asked)
 
 
 def _print_end(trained, steps: int, folder: Path) -> None:
@@ -224,42 +226,3 @@ def _recipe(command: Train, recipe):
 def _print_recipe(recipe) -> None:
     values = dataclasses.asdict(recipe)
     print(", ".join(f"{name} {value}" for name, value in values.items()))
-
-
-class _Display:
-    """Shows how far the training is, on the error stream.
-
-    Args:
-        steps: Number of updates.
-        shows: Whether it does. Of several processes only the first shows it.
-    """
-
-    def __init__(self, steps: int, shows: bool):
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.completed}/{task.total}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not shows,
-        )
-        self._task = self._progress.add_task("compiling", total=steps)
-
-    def __enter__(self) -> "_Display":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
-
-    def show(self, step: int, figures) -> None:
-        text = ", ".join(f"{n} {v:.3g}" for n, v in figures.items() if n != "step")
-        self._progress.update(self._task, completed=step, description=text)

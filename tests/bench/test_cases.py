@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from jaxnets.bench.suites import gradflow, ops, stack, training
-from tests.bench.tiny import FLOW, FLOW_RESNET, OPS, RESNET, STACKS
+from tests.bench.tiny import FLOW, FLOW_RESNET, LSTM, OPS, RESNET, STACKS
 
 
+NAMES = ("kernel", "bias")
 PARAMETERS = ("kernel", "scale", "bias")
 
 
@@ -74,6 +75,31 @@ def test_the_networks_take_the_same_step():
     for ours, theirs in updated:
         ours = ours[...].reshape(theirs.shape)
         np.testing.assert_allclose(theirs[...], ours, rtol=1e-4, atol=1e-5)
+
+
+def test_the_recurrent_networks_take_the_same_step():
+    (case,) = training.cases(LSTM)
+    (step, (state, batch)), (peer_step, (peer, *peer_batch)) = (
+        case.programs["ours"],
+        case.programs["flax"],
+    )
+
+    def ours(state):
+        params, output = state.params["recurrent"], state.params["output"]
+        return [*(params[n] for n in ("w_xh", "w_hh", "b")), *map(output.get, NAMES)]
+
+    def theirs(state):
+        cell, output = state[0]["recurrent"]["cell"], state[0]["output"]
+        inner = cell["dense_i"]["kernel"], *map(cell["dense_h"].get, NAMES)
+        return [*inner, *map(output.get, NAMES)]
+
+    for array, peer_array in zip(ours(state), theirs(peer), strict=True):
+        peer_array[...] = array[...]
+    state, report = jax.jit(step)(state, batch)
+    peer, loss = jax.jit(peer_step)(peer, *peer_batch)
+    np.testing.assert_allclose(report.loss, loss, rtol=1e-5)
+    for array, peer_array in zip(ours(state), theirs(peer), strict=True):
+        np.testing.assert_allclose(peer_array[...], array[...], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("row", [FLOW, FLOW_RESNET], ids=lambda row: row.name)

@@ -66,10 +66,11 @@ def test_four_convolutions_are_also_in_bfloat16():
     assert len(bfloat16) == 4 and bfloat16 < CONVOLUTIONS
 
 
-def test_the_network_is_resnet_20_for_cifar():
-    (row,) = read_grid("training")
-    assert row.name == "resnet 64x32x32x3 classes10 depth20"
-    assert row.spec["dtype"] == "float32"
+def test_the_networks_are_resnet_20_for_cifar_and_an_lstm():
+    images, sequences = read_grid("training")
+    assert images.name == "resnet 64x32x32x3 classes10 depth20"
+    assert sequences.name == "many_to_one 64x128x32-128 classes10"
+    assert images.spec["dtype"] == sequences.spec["dtype"] == "float32"
 
 
 # (batch, time, in_features, hidden).

@@ -52,6 +52,19 @@ STACKS = [
         ("reversible", {"checkpoint": "inverse"}),
     )
 ]
+LSTM = Row(
+    "lstm",
+    {
+        "function": "many_to_one",
+        "dtype": "float32",
+        "layers": None,
+        "batch": 3,
+        "time": 5,
+        "in_features": 2,
+        "hidden": 4,
+        "classes": 3,
+    },
+)
 RESNET = Row(
     "resnet",
     {

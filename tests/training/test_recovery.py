@@ -228,6 +228,7 @@ def test_two_processes_one_of_which_is_killed(untouched, tmp_path):
     command = [sys.executable, "-m", "tests.training.recovery", str(tmp_path), port]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     first, second = (subprocess.Popen([*command, str(n)], **options) for n in (0, 1))
+    assert first.stdout is not None
     try:
         for line in first.stdout:
             # JAX writes a line of its own about the connection.

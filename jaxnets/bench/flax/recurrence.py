@@ -18,6 +18,19 @@ FLAX_CELLS = {
 }
 
 
+class ManyToOne(nnx.Module):
+    """An LSTM and a linear layer on its last output."""
+
+    def __init__(self, in_features: int, hidden: int, outputs: int, *, rngs: nnx.Rngs):
+        cell = nnx.OptimizedLSTMCell(in_features, hidden, rngs=rngs)
+        self.recurrent = nnx.RNN(cell)
+        self.output = nnx.Linear(hidden, outputs, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Return the logits of `x`, of shape `(batch, outputs)`."""
+        return self.output(self.recurrent(x)[:, -1])
+
+
 def unidirectional(params: Any) -> tuple[Callable[..., jax.Array], Any]:
     """Return `f(state, x) -> ys` and the state that holds the values of `params`."""
     return _pure(layer(params))

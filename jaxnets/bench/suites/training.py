@@ -1,33 +1,32 @@
 """One training step of a network: forward, backward, update."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxnets import models, training
+from jaxnets import models, nn, training
 from jaxnets.bench.cases import Case, Program
+from jaxnets.bench.flax import recurrence
 from jaxnets.bench.flax import resnet as flax_resnet
 from jaxnets.bench.grid import Row
 from jaxnets.data import Labelled
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the single case of a row, a training step of a residual network.
+    """Yield the single case of a row, a training step of a network.
 
     Raises:
         ValueError: If our network and that of Flax differ in the number of parameters.
     """
     spec = row.spec
     x_key, label_key = jax.random.split(jax.random.key(1, impl="rbg"))
-    shape = (spec["batch"], *spec["spatial"], spec["channels"])
+    shape, network, peer = NETWORKS[spec["function"]](spec)
     x = jax.random.normal(x_key, shape, jnp.dtype(spec["dtype"]))
     labels = jax.random.randint(label_key, shape[:1], 0, spec["classes"])
-    sizes = spec["depth"], spec["channels"], spec["classes"]
-    network = models.ResNet(*sizes, rngs=nnx.Rngs(0))
-    peer = flax_resnet.ResNet(*sizes, rngs=nnx.Rngs(0))
     counts = {parameter_count(network), parameter_count(peer)}
     if len(counts) > 1:
         raise ValueError(
@@ -41,7 +40,26 @@ def cases(row: Row) -> Iterator[Case]:
         "ours": Program(step, (state, Labelled(x, labels))),
         "flax": Program(flax_step, (flax_state, x, labels)),
     }
-    yield Case(row, "step", programs, parameters=counts.pop())
+    in_torch = spec["function"] == "resnet"
+    yield Case(row, "step", programs, in_torch=in_torch, parameters=counts.pop())
+
+
+def _resnet(spec: dict[str, Any]) -> tuple[tuple[int, ...], nnx.Module, nnx.Module]:
+    sizes = spec["depth"], spec["channels"], spec["classes"]
+    network = models.ResNet(*sizes, rngs=nnx.Rngs(0))
+    peer = flax_resnet.ResNet(*sizes, rngs=nnx.Rngs(0))
+    return (spec["batch"], *spec["spatial"], spec["channels"]), network, peer
+
+
+def _lstm(spec: dict[str, Any]) -> tuple[tuple[int, ...], nnx.Module, nnx.Module]:
+    sizes = spec["in_features"], spec["hidden"], spec["classes"]
+    network = models.ManyToOne(nn.LSTM, *sizes, rngs=nnx.Rngs(0))
+    peer = recurrence.ManyToOne(*sizes, rngs=nnx.Rngs(0))
+    return (spec["batch"], spec["time"], spec["in_features"]), network, peer
+
+
+# By function: the shape of the input, our network and the same one in plain Flax.
+NETWORKS = {"resnet": _resnet, "many_to_one": _lstm}
 
 
 def parameter_count(model: nnx.Module) -> int:

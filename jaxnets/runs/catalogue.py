@@ -106,5 +106,6 @@ TRAINING_STUDIES = tuple(name for name, study in STUDIES.items() if study.trains
 TASKS = {
     "characters": "the next character of a text",
     "images": "the class of an image",
+    "dna": "the class of a DNA sequence",
     "adding": "the sum of two marked numbers in a long sequence",
 }

@@ -57,7 +57,8 @@ def parse_train(words: Sequence[str]) -> Train:
         type=as_path,
         metavar="PATH",
         help="Your own data: a text file for characters, the folder of CIFAR-10 for "
-        "images. By default data that every installation has.",
+        "images, a file of sequences such as UCI's splice.data for dna. By default "
+        "data that every installation has.",
     )
     for name, text in NUMBERS.items():
         default = 0 if name == "skip-nonfinite" else None

@@ -145,5 +145,6 @@ DEFAULT_STUDIES = tuple(name for name, study in STUDIES.items() if study.by_defa
 TASKS = {
     "characters": "the next character of a text",
     "images": "the class of an image",
+    "dna": "the class of a DNA sequence",
     "adding": "the sum of two marked numbers in a long sequence",
 }

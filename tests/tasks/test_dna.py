@@ -1,0 +1,120 @@
+"""The DNA task: its generated sequences, their best loss, and files it refuses."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from jaxnets.data import Labelled
+from jaxnets.tasks import dna, task_of
+
+
+RECIPE = task_of("dna").recipe
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return dna.planted_motifs()
+
+
+def test_the_generated_sequences_have_their_motifs_at_any_place(splits):
+    x, y = (np.concatenate(parts) for parts in zip(*splits, strict=True))
+    assert x.shape == (4000, 60, 4) and (x.sum(-1) == 1).all()
+    shares = np.bincount(y) / len(y)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
+    hits = np.zeros((3, 2, 52))
+    for motif, letters in enumerate(dna.MOTIFS):
+        kernel = np.eye(4)[[dna.BASES.index(letter) for letter in letters]]
+        windows = np.lib.stride_tricks.sliding_window_view(x, 9, axis=1)
+        matches = np.einsum("btcw,wc->bt", windows, kernel)
+        for label in range(3):
+            hits[label, motif] = (matches[y == label] == 9).mean(0)
+    # A whole motif has the probability 0.85^9 = 0.23, spread over the 52 places.
+    for label in range(2):
+        assert abs(hits[label, label].sum() - 0.85**9) < 0.04
+        assert (hits[label, label] > 0).mean() > 0.9
+    assert hits[2].sum() < 0.01
+
+
+def test_the_optimum_is_bayes_rule_place_by_place(splits):
+    x, y = np.asarray(splits.validation.x)[:40], np.asarray(splits.validation.y)[:40]
+    losses = []
+    for row, label in zip(x.argmax(-1), y, strict=True):
+        likelihoods = [0.0, 0.0, 0.25**60]
+        for motif, letters in enumerate(dna.MOTIFS):
+            for start in range(52):
+                inside = 0.25**51
+                for base, letter in zip(row[start:], letters, strict=False):
+                    inside *= 0.85 if dna.BASES[base] == letter else 0.05
+                likelihoods[motif] += inside / 52
+        losses.append(-math.log(likelihoods[label] / sum(likelihoods)))
+    np.testing.assert_allclose(dna.optimum(Labelled(x, y)), np.mean(losses), rtol=1e-6)
+
+
+def test_the_floors_are_in_order():
+    floors = task_of("dna").prepare(RECIPE, None).floors()
+    assert floors["floor"] > floors["position_weights"] > floors["optimum"] > 0
+
+
+def rows(count=60):
+    """Sequences of two classes that differ at one place, and a letter of two bases."""
+    heads = itertools.product("ACGT", repeat=3)
+    bodies = ["".join(head) for head in itertools.islice(heads, count)]
+    return [
+        f"{'EI' if i % 2 else 'N'}, S{i},   {s}{'AC'[i % 2]}R"
+        for i, s in enumerate(bodies)
+    ]
+
+
+def write(tmp_path, lines):
+    path = tmp_path / "splice.data"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_file_is_read_without_repetitions(tmp_path):
+    path = write(
+        tmp_path, [*rows(), *rows(7), "", rows()[0].lower().replace("n,", "N,")]
+    )
+    names, splits = dna.read_sequences(path)
+    assert names == ["EI", "N"]
+    x, y = (np.concatenate(parts) for parts in zip(*splits, strict=True))
+    assert x.shape == (60, 5, 4) and len(splits.validation.y) == len(splits.test.y) == 6
+    assert len(np.unique(x, axis=0)) == 60
+    np.testing.assert_array_equal(x[:, 4], np.tile([0.5, 0, 0.5, 0], (60, 1)))
+    np.testing.assert_array_equal(x[:, 3, 1], y == 0)  # C belongs to EI
+    # The table of positions sees what the classes differ in.
+    assert dna.position_weights_loss(splits.train, splits.validation) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [*lines, "EI, S99, ACG"], "line 61: the sequence has 3 letters"),
+        (
+            lambda lines: [*lines, "EI, S99"],
+            "line 61 is 'EI, S99'; wanted `class, name",
+        ),
+        (lambda lines: [*lines, "EI,, ACGTA"], "line 61 is 'EI,, ACGTA'; wanted"),
+        (lambda lines: [*lines, "EI, S99, ACG?A"], r"line 61: the sequence has '\?'"),
+        (lambda lines: ["<html>", *lines], "line 1 is '<html>'; wanted `class, name"),
+        (lambda lines: lines[:1], "has 1 classes; wanted 2 to 20"),
+        (lambda lines: [], "has 0 classes; wanted 2 to 20"),
+        (lambda lines: lines[:4], "4 examples of 2 classes are too few"),
+        (lambda lines: ["EI, é, ACGTA"], "is not a text in ASCII"),
+    ],
+)
+def test_other_files_are_refused_by_name(change, message, tmp_path):
+    path = write(tmp_path, change(rows()))
+    with pytest.raises(ValueError, match=message) as raised:
+        dna.read_sequences(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_folder_and_a_large_file_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="is a folder; wanted a file"):
+        dna.read_sequences(tmp_path)
+    monkeypatch.setattr(dna, "MOST_BYTES", 10)
+    with pytest.raises(ValueError, match="has more than 10 bytes"):
+        dna.read_sequences(write(tmp_path, rows()))

@@ -20,6 +20,7 @@ from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
+from jaxnets.studies.augmentation import flipped_and_shifted
 from jaxnets.studies.blocks import record_blocks
 from jaxnets.studies.predictions import record_prediction
 from jaxnets.studies.training_run import Trained, train
@@ -38,6 +39,11 @@ class DepthSettings:
         learning_rate: Learning rate.
         optimizer: `sgd` with momentum 0.9, which He et al. 2015 use, or `adam`, which
             needs far fewer updates where there is no BatchNorm.
+        falling: Whether the rate falls tenfold after half and after three quarters of
+            the updates, as in He et al. 2015.
+        weight_decay: Factor of the weights that is added to their gradient.
+        shift: Images are mirrored and shifted by up to this many pixels at random; with
+            0 they are left as they are.
     """
 
     depths: Sequence[int]
@@ -47,15 +53,28 @@ class DepthSettings:
     examples: int | None
     learning_rate: float
     optimizer: Literal["sgd", "adam"] = "adam"
+    falling: bool = False
+    weight_decay: float = 0.0
+    shift: int = 0
 
 
 SCALES = {
     "smoke": DepthSettings((6,), (4,), 1, 32, 64, 5e-3),
     # The last of the notes says why not SGD.
     "laptop": DepthSettings((8, 20, 32), (8,), 10, 64, None, 5e-3),
-    "hour": DepthSettings((20, 56, 110), (8,), 30, 64, None, 2e-3),
+    "hour": DepthSettings((20, 56, 110, 302), (8,), 60, 64, None, 3e-3, falling=True),
+    # The recipe of He et al. 2015, section 4.2: 64,000 updates on CIFAR-10.
     "accelerator": DepthSettings(
-        (20, 56, 110), (16, 32, 64), 60, 128, None, 0.1, "sgd"
+        (20, 32, 44, 56, 110, 1202),
+        (16, 32, 64),
+        164,
+        128,
+        None,
+        0.1,
+        "sgd",
+        falling=True,
+        weight_decay=1e-4,
+        shift=4,
     ),
 }
 INITIALISER = (
@@ -77,6 +96,11 @@ NOTES = (
     "momentum and the best of five rates took the residual network of 32 layers "
     "without BatchNorm to a test accuracy of 34 %, although its gradient does not "
     "vanish.",
+    "At accelerator scale with CIFAR-10 the recipe is that of He et al. (2015), whose "
+    "residual networks with BatchNorm of 20, 32, 44, 56, 110 and 1202 layers reach a "
+    "test error of 8.75, 7.51, 7.17, 6.97, 6.43 and 7.93 %. Test accuracies here are "
+    "those after the last epoch; the best epoch on the validation data is a column of "
+    "its own.",
 )
 PROBE_EXAMPLES = 64
 LAYERS_A_BLOCK, WINDOW = 2, (3, 3)
@@ -104,11 +128,15 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     """Train the networks of `arm` for all seeds and record how their gradients flow."""
     settings = SCALES[arm.settings["scale"]]
     splits = datasets.first(datasets.load(arm.settings["dataset"]), settings.examples)
+    batches = training.shuffled(splits.train, settings.batch_size)
+    if settings.shift:
+        batches = flipped_and_shifted(batches, settings.shift)
+    updates = settings.epochs * (len(splits.train.x) // settings.batch_size)
     trained = train(
         lambda rngs: _network(arm, settings, splits.train.x.shape[-1], rngs),
         training.classification,
-        _optimizer(settings),
-        training.shuffled(splits.train, settings.batch_size),
+        make_optimizer(settings, updates),
+        batches,
         {"validation": splits.validation},
         test=splits.test,
         seeds=seeds,
@@ -138,10 +166,18 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     return trained.outcome(recorder)
 
 
-def _optimizer(settings: DepthSettings) -> optax.GradientTransformation:
+def make_optimizer(
+    settings: DepthSettings, updates: int
+) -> optax.GradientTransformation:
+    """Return the optimiser of a training of so many updates."""
+    rate: optax.ScalarOrSchedule = settings.learning_rate
+    if settings.falling:
+        falls = {updates // 2: 0.1, updates * 3 // 4: 0.1}
+        rate = optax.piecewise_constant_schedule(rate, falls)
     if settings.optimizer == "adam":
-        return optax.adam(settings.learning_rate)
-    return optax.sgd(settings.learning_rate, momentum=0.9)
+        return optax.adamw(rate, weight_decay=settings.weight_decay)
+    decay = optax.add_decayed_weights(settings.weight_decay)
+    return optax.chain(decay, optax.sgd(rate, momentum=0.9))
 
 
 def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):

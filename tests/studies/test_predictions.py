@@ -96,3 +96,25 @@ def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
         expected = np.polyfit(times, predicted[:35], 1)[0]
         np.testing.assert_allclose(slopes[family], expected, rtol=0.2)
     assert slopes["RNN"] > 2.5 * slopes["LSTM"] > 0
+
+
+def test_further_families_forget_as_predicted_and_a_look_is_not_judged(monkeypatch):
+    families = ("RNN, orthogonal", "LSTM, chrono", "minGRU")
+    settings = time_study.TimeSettings((40,), 32, 1, 1, 16, 3e-3, families, looks=(60,))
+    monkeypatch.setitem(time_study.SCALES, "smoke", settings)
+    arms = {arm.name: arm for arm in time_study.arms("smoke", "")}
+    assert list(arms) == [
+        f"{name}-{length}"
+        for length in (40, 60)
+        for name in ("rnn-orthogonal", "lstm-chrono", "mingru")
+    ]
+    steps = np.arange(35)
+    for name, tolerance in (("rnn-orthogonal-40", 0.5), ("mingru-40", 0.1)):
+        norms, predicted = profiles(time_study, arms[name])
+        assert predicted is not None
+        slopes = np.polyfit(steps, norms[:, :35].T, 1)[0]
+        expected = np.polyfit(steps, predicted[:35], 1)[0]
+        np.testing.assert_allclose(slopes.mean(), expected, rtol=tolerance)
+    look = time_study.run(arms["lstm-chrono-60"], (0,), lambda *figures: None)
+    metrics = {record.metric for record in look.records}
+    assert "log10_gradient_norm" in metrics and "solved" not in metrics

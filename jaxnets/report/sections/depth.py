@@ -147,6 +147,16 @@ def _at_end(records: list[Record]) -> Spots:
         yield record, Spot(record.size)
 
 
+def _best(records: list[Record]) -> list[Record]:
+    """Return the largest record of each arm and seed."""
+    largest: dict[tuple[str, int], Record] = {}
+    for record in records:
+        known = largest.setdefault((record.arm, record.seed), record)
+        if record.value > known.value:
+            largest[record.arm, record.seed] = record
+    return list(largest.values())
+
+
 def _table(
     records: list[Record], measured: list[Record], gradients: list[Record]
 ) -> Table | None:
@@ -171,6 +181,11 @@ def _table(
             Column("Path length", before_training(of("path_length")), as_size),
             Column(
                 "Validation accuracy", at_end(of("validation_accuracy")), as_percent
+            ),
+            Column(
+                "Best validation accuracy",
+                _best(of("validation_accuracy")),
+                as_percent,
             ),
             Column("Test accuracy", at_end(of("test_accuracy")), as_percent),
         ],

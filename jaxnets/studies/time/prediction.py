@@ -59,6 +59,33 @@ def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -
     return float(np.mean(slopes))
 
 
+def min_gru_profile(params: F.MinGRUParams, x) -> np.ndarray:
+    """Return the log of the gradient norm of a minGRU relative to the last step.
+
+    Since `h_t = z_t h_{t-1} + (1 - z_t) n_t`, and z and n do not depend on h, a unit's
+    gradient at step t is that at the end times the product of its later gates. The
+    norm takes the mean square of the product over units and sequences.
+
+    Args:
+        params: Weights of the networks of all seeds, with a leading axis of seeds.
+        x: Sequences `(B, T, D)`, of which the first few are used.
+
+    Returns:
+        `(T,)` nats, the mean over seeds; the last is 0.
+    """
+    x = jnp.asarray(x)[:SEQUENCES]
+
+    def profile(p: F.MinGRUParams) -> jax.Array:
+        a = (x @ p.w_xh + p.b)[..., : p.b.shape[-1] // 2]
+        logs = jnp.flip(jnp.cumsum(jnp.flip(jax.nn.log_sigmoid(a), 1), 1), 1)
+        # The state after step t passes the gates of the steps after t.
+        later = jnp.concatenate([logs[:, 1:], jnp.zeros_like(logs[:, :1])], 1)
+        return 0.5 * jax.nn.logsumexp(2 * later, axis=(0, 2))
+
+    lines = np.asarray(jax.jit(lambda p: jax.lax.map(profile, p))(params), np.float64)
+    return (lines - lines[:, -1:]).mean(0)
+
+
 def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
     """Return i, f, g, o and c, each `(T, B, H)`, for the input `x (T, B, D)`."""
     zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))

@@ -61,7 +61,7 @@ def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
             study="time",
             where=f"{family}, {length:g} time steps, {moment(step)}",
             unit="step",
-            remedies=GATED_REMEDIES if family in GATED else REMEDIES,
+            remedies=REMEDIES if family.startswith("RNN") else GATED_REMEDIES,
         )
         verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(norms)))
     return verdicts

@@ -133,15 +133,23 @@ def collect(
     places = dict.fromkeys(r.place for r in records if r.metric == GRADIENT)
     whole = records[0]._replace(place="", position=None)
     records += structure_records(structure, list(places), whole)
-    records += [
+    changed = changes_loss(loss, models[0], *arguments[0])
+    return records + _of_all(whole, models[0], changed, classes), flows
+
+
+def _of_all(
+    whole: Record, model: Any, changed: bool, classes: int | None
+) -> list[Record]:
+    """Return the records that hold for the networks of all seeds."""
+    found = [
         whole._replace(metric="dtype_bits", place=f"{path}|{dtype}", value=bits)
-        for path, dtype, bits in array_dtypes(models[0])
+        for path, dtype, bits in array_dtypes(model)
     ]
-    if changes_loss(loss, models[0], *arguments[0]):
-        records.append(whole._replace(metric="changed_by_measuring", value=1.0))
+    if changed:
+        found.append(whole._replace(metric="changed_by_measuring", value=1.0))
     if classes is not None:
-        records.append(whole._replace(metric="classes", value=float(classes)))
-    return records, flows
+        found.append(whole._replace(metric="classes", value=float(classes)))
+    return found
 
 
 def check_optimizer(optimizer: Any, steps: int) -> None:

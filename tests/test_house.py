@@ -72,6 +72,7 @@ ALLOWED = {
     "gradflow/evidence/networks.py": {"flax"},
     "gradflow/evidence/program.py": {"flax", "optax"},
     "gradflow/program/tracing.py": {"flax"},
+    "gradflow/monitoring/evaluation.py": {"flax"},
     "gradflow/monitoring/monitor.py": {"flax"},
 }
 MOST_FILES = 12

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
@@ -22,14 +21,12 @@ from jaxnets.arguments import (
     int_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.modules import measure_module
 from jaxnets.gradflow.monitoring.alarms import Alarms
+from jaxnets.gradflow.monitoring.evaluation import evaluate_measured, evaluate_twice
 from jaxnets.gradflow.monitoring.numbers import (
     Packed,
     as_records,
     first_nonfinite,
-    numbers_of,
-    pack,
     unpack,
 )
 from jaxnets.gradflow.monitoring.sinks import MonitorReport, as_sink
@@ -165,8 +162,7 @@ class Monitor:
         self._traced: Trace | None = None
         # One thread, so that the reports keep the order of the steps.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-        self._waiting: collections.deque[concurrent.futures.Future[None]]
-        self._waiting = collections.deque()
+        self._waiting = collections.deque[concurrent.futures.Future[None]]()
         self._alarm = Alarms(name)
         self._records: list[Record] = []
         self._alarms: list[Verdict] = []
@@ -284,10 +280,10 @@ class Monitor:
             # As in Flax, keyword arguments are not differentiated.
             given = functools.partial(loss, **kwargs) if kwargs else loss
             number = self._number() if step is None else step
-            if self._always or number is None:
-                found, packed = self._measured(given, options, model, args)
-            else:
-                found, packed = self._twice(given, options, number, model, args)
+            evaluate = evaluate_measured
+            if not (self._always or number is None):
+                evaluate = functools.partial(evaluate_twice, self._schedule, number)
+            found, packed = evaluate(given, model, args, self._only, **options)
             self._deliver(dataclasses.replace(packed, step=number))
             return found
 
@@ -299,45 +295,6 @@ class Monitor:
         if traced is None or traced.count is None or traced.state != _trace():
             return None
         return traced.count + len(traced.found)
-
-    def _measured(
-        self, loss: Any, options: dict[str, Any], model: Any, args: tuple
-    ) -> tuple[Any, Packed]:
-        """Return value and gradient, and their numbers."""
-        from flax import nnx
-
-        # The loss may change the parameters themselves.
-        params = nnx.state(model, options["wrt"])
-        flow = measure_module(loss, model, *args, only=self._only, **options)
-        value = (flow.value, flow.aux) if options["has_aux"] else flow.value
-        return (value, flow.grads), pack(numbers_of(flow, params, args))
-
-    def _twice(
-        self, loss: Any, options: dict[str, Any], number: Any, model: Any, args: tuple
-    ) -> tuple[Any, Packed]:
-        """Evaluate as without a monitor, and once more, measured, in some steps."""
-        from flax import nnx
-
-        graphdef, before = nnx.split((model, args))
-        # A copy, because the first evaluation changes variables such as random keys.
-        before = jax.tree.map(lambda leaf: leaf, before)
-        differentiate = nnx.value_and_grad(
-            loss, argnums=nnx.DiffState(0, options["wrt"]), has_aux=options["has_aux"]
-        )
-        found = differentiate(model, *args)
-        value = found[0][0] if options["has_aux"] else found[0]
-        finite = [jnp.isfinite(x).all() for x in jax.tree.leaves((value, found[1]))]
-        due = self._schedule(number) | ~jnp.stack(finite).all()
-
-        def numbers() -> Packed:
-            model, args = nnx.merge(graphdef, before, copy=True)
-            return self._measured(loss, options, model, args)[1]
-
-        blank = jax.eval_shape(numbers)
-        array = jax.lax.cond(
-            due, lambda: numbers().array, lambda: jnp.zeros_like(blank.array)
-        )
-        return found, dataclasses.replace(blank, array=array, measured=due)
 
     def _deliver(self, packed: Packed) -> None:
         """Hand numbers to the thread, as soon as they are outside of any program."""

@@ -151,11 +151,12 @@ def _along_chains(depth: list[Record], chains: list[Record]) -> Spots:
     """
     moments = _moments(depth)
     names = dict.fromkeys(r.family for r in depth)
-    found = {name: _chains(_of(depth, name), _of(chains, name)) for name in names}
-    first = next(iter(found.values()), [])
-    networks = [(name, _of(depth, name), found[name]) for name in names]
-    if all(each == first for each in found.values()):
-        networks = [("", depth, first)]
+    networks = [
+        (name, _of(depth, name), _chains(_of(depth, name), _of(chains, name)))
+        for name in names
+    ]
+    if all(long == networks[0][2] for _, _, long in networks):
+        networks = [("", depth, _chains(depth, chains))]
     for name, rows, long in networks:
         drawn = [*long[:1], *(p for p in long[1:] if _span(rows, p) > 1)]
         for places in drawn[: max(1, MOST_PANELS // len(networks))]:
@@ -232,9 +233,8 @@ def _shares(records: list[Record], in_time: set[str]) -> Spots:
     """
     last = max((record.step for record in records), default=0)
     found = [r for r in records if r.step == last and r.place not in in_time]
-    names = dict.fromkeys(r.family for r in found)
-    layers = [{(r.place, r.position) for r in _of(found, name)} for name in names]
-    groups = {f"{name}, ": _of(found, name) for name in names}
+    groups = {f"{n}, ": _of(found, n) for n in dict.fromkeys(r.family for r in found)}
+    layers = [{(r.place, r.position) for r in rows} for rows in groups.values()]
     if all(each == layers[0] for each in layers):
         groups = {"": found}
     for metric, title in SHARES.items():
@@ -251,10 +251,8 @@ def _table(records: list[Record], networks: set[str]) -> Table | None:
         return None
     rows = []
     for name in sorted(networks):
-        of_network = [r for r in losses if r.family == name]
-        count = [
-            r.value for r in of_metric(records, "parameter_count") if r.family == name
-        ]
+        of_network = _of(losses, name)
+        count = [r.value for r in _of(of_metric(records, "parameter_count"), name)]
         steps = sorted({r.step for r in of_network})
         ends = [as_size([r for r in of_network if r.step == s]) for s in steps]
         rows.append(

@@ -13,16 +13,15 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from jaxnets import gradflow, models, training
 from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
-from jaxnets.studies.augmentation import flipped_and_shifted
 from jaxnets.studies.blocks import record_blocks
 from jaxnets.studies.predictions import record_prediction
+from jaxnets.studies.recipe import flipped_and_shifted, make_optimizer
 from jaxnets.studies.training_run import Trained, train
 
 
@@ -135,7 +134,13 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
     trained = train(
         lambda rngs: _network(arm, settings, splits.train.x.shape[-1], rngs),
         training.classification,
-        make_optimizer(settings, updates),
+        make_optimizer(
+            settings.optimizer,
+            settings.learning_rate,
+            updates=updates,
+            falling=settings.falling,
+            weight_decay=settings.weight_decay,
+        ),
         batches,
         {"validation": splits.validation},
         test=splits.test,
@@ -164,20 +169,6 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
             record_blocks(recorder, arm, trained, splits, **last)
     _record_probes(recorder, arm, trained, splits)
     return trained.outcome(recorder)
-
-
-def make_optimizer(
-    settings: DepthSettings, updates: int
-) -> optax.GradientTransformation:
-    """Return the optimiser of a training of so many updates."""
-    rate: optax.ScalarOrSchedule = settings.learning_rate
-    if settings.falling:
-        falls = {updates // 2: 0.1, updates * 3 // 4: 0.1}
-        rate = optax.piecewise_constant_schedule(rate, falls)
-    if settings.optimizer == "adam":
-        return optax.adamw(rate, weight_decay=settings.weight_decay)
-    decay = optax.add_decayed_weights(settings.weight_decay)
-    return optax.chain(decay, optax.sgd(rate, momentum=0.9))
 
 
 def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):

@@ -27,7 +27,7 @@ def test_the_changes_by_all_layers_add_up_as_random_matrices_do(branch_scale, rn
         if branch_scale is not None:
             layer = np.eye(n) + branch_scale * layer
         products.append(products[-1] @ layer)
-    total = sum(j @ j.T / growth**k for k, j in enumerate(products))
+    total = np.sum([j @ j.T / growth**k for k, j in enumerate(products)], axis=0)
     # The mean over all directions of g.
     found = np.trace(total @ total) / n
     np.testing.assert_allclose(found, coherent_sum(layers, variance), rtol=0.05)

@@ -106,10 +106,11 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         params = draw(key, features, width, depth, classes=10)
 
         def of_image(image):
-            found = first_step(params, *image, branch_scale)
+            x, y = image
+            found = first_step(params, x, y, branch_scale)
             start = found.rate - jnp.log(START)
             edge = largest_stable_rate(
-                params, *image, start, branch_scale, updates=settings.updates
+                params, x, y, start, branch_scale, updates=settings.updates
             )
             return jnp.stack([*found, edge])
 

@@ -1,7 +1,10 @@
-"""The augmentation of images that He et al. 2015 train with."""
+"""How the study of depth trains: the optimiser, and He et al.'s augmentation."""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxnets.data import Labelled
 from jaxnets.training import Batches
@@ -43,3 +46,32 @@ def flipped_and_shifted(batches: Batches, pixels: int) -> Batches:
         return Labelled(images.reshape(x.shape), y)
 
     return draw
+
+
+def make_optimizer(
+    kind: Literal["sgd", "adam"],
+    learning_rate: float,
+    *,
+    updates: int,
+    falling: bool,
+    weight_decay: float,
+) -> optax.GradientTransformation:
+    """Return the optimiser of a training.
+
+    Args:
+        kind: `sgd` with momentum 0.9, or `adam`.
+        learning_rate: Learning rate at the start.
+        updates: Number of updates of the training.
+        falling: Whether the rate falls tenfold after half and after three quarters of
+            the updates, as in He et al. 2015.
+        weight_decay: Factor of the weights that SGD adds to their gradient, and Adam to
+            the update.
+    """
+    rate: optax.ScalarOrSchedule = learning_rate
+    if falling:
+        falls = {updates // 2: 0.1, updates * 3 // 4: 0.1}
+        rate = optax.piecewise_constant_schedule(learning_rate, falls)
+    if kind == "adam":
+        return optax.adamw(rate, weight_decay=weight_decay)
+    decay = optax.add_decayed_weights(weight_decay)
+    return optax.chain(decay, optax.sgd(rate, momentum=0.9))

@@ -39,9 +39,8 @@ from jaxnets.functional.shared.windows import Pairs, padded
 from jaxnets.platforms import run_by_platform
 
 
-# The rows of a TPU's tile of 16-bit numbers, and the windows that divide its parts.
+# The rows of a TPU's tile of 16-bit numbers.
 _ROWS_OF_A_TILE = 16
-_IN_TILES = (1, 2, 4, 8)
 
 
 def native_sums(
@@ -140,13 +139,9 @@ def _in_tiles(windows: PoolWindows) -> bool:
 
     Otherwise a TPU has another axis before the channels.
     """
-    apart = windows.window == windows.strides
-    divide = all(k in _IN_TILES for k in windows.window)
-    return (
-        apart
-        and divide
-        and definitely(lambda: windows.sizes[-1] % _ROWS_OF_A_TILE == 0)
-    )
+    divide = all(_ROWS_OF_A_TILE // 2 % k == 0 for k in windows.window)
+    filled = definitely(lambda: windows.sizes[-1] % _ROWS_OF_A_TILE == 0)
+    return windows.window == windows.strides and divide and filled
 
 
 def _channels_last(x: jax.Array, windows: PoolWindows) -> bool:

@@ -235,7 +235,7 @@ def plan(
           not native: tuned for accelerators
           not reshape: windows overlap
         >>> jaxnets.plan(F.avg_pool, x, 2, platform="tpu").implementation
-        'reshape'
+        'native'
 
     Flax, Keras and PyTorch do not report their choices.
     """

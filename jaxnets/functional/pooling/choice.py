@@ -15,9 +15,11 @@ from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_winners,
 )
 from jaxnets.functional.pooling.implementations.native import (
+    native_averages,
     native_maxima,
     native_sums,
     native_sums_apart,
+    quotients,
 )
 from jaxnets.functional.pooling.implementations.sums import (
     logsumexps_by_shifts,
@@ -29,6 +31,7 @@ from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.functional.shared.sizes import Size, definitely, is_known
 from jaxnets.functional.shared.windows import flatten_batch, restore_batch
+from jaxnets.typing import ArrayLike
 
 
 MAX_IMPLEMENTATIONS = {
@@ -56,6 +59,9 @@ _MOST_RESHAPED_ON_TPUS = 16
 # With at least as many channels as a TPU's tile has elements along its last axis, XLA
 # reduces by windows without copies.
 _LANES_OF_A_TPU = 128
+# With a last spatial axis of a multiple of this many elements, a TPU has it before the
+# channels in memory.
+_ROWS_OF_A_TILE = 8
 # Maxima over more elements are computed by "reduce_window" if windows do not overlap
 # and if there are at least this many channels, which are compared in vectors.
 _MOST_SHIFTS_OF_A_VALUE = 16
@@ -138,9 +144,10 @@ def choose_sum(
       windows overlap;
     - "native", on accelerators only: windows of up to 64 elements, by one
       `reduce_window`. Not on TPUs for windows of up to 16 elements that do not overlap,
-      in 32 or 64 bits, with fewer than 128 channels: there a program with "reshape"
-      moves fewer bytes, because XLA first copies what it reduces by windows. On TPUs
-      the spatial axes come first where windows overlap and there are at least as many
+      in 32 or 64 bits, with fewer than 128 channels but at least as many as elements on
+      the last spatial axis, which fills its tiles: there a program with "reshape" moves
+      fewer bytes, because XLA first copies what it reduces by windows. On TPUs the
+      spatial axes come first where windows overlap and there are at least as many
       channels as elements on the last spatial axis;
     - "reshape": all other windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
@@ -155,7 +162,10 @@ def choose_sum(
     elements = math.prod(windows.window)
     overlap = "windows overlap" if windows.overlap else None
     small_and_apart = not windows.overlap and elements <= _MOST_RESHAPED_ON_TPUS
-    reshaped = small_and_apart and definitely(lambda: channels < _LANES_OF_A_TPU)
+    width = windows.sizes[-1]
+    some_channels = definitely(lambda: width <= channels < _LANES_OF_A_TPU)
+    in_tiles = definitely(lambda: width % _ROWS_OF_A_TILE == 0)
+    reshaped = small_and_apart and some_channels and in_tiles
 
     def candidates(platform: str) -> list[Candidate]:
         against_shifts = against_native = None
@@ -206,11 +216,14 @@ def pool_sums(
     mode: str,
     implementation: str | None,
     function: str,
+    *,
+    divisors: ArrayLike | float | None = None,
 ) -> Shaped[Array, "..."]:
     """Return the sums over windows of `x (*batch, *spatial, channels)`.
 
-    They have the dtype in which they are summed. `function` is the name that
-    `jaxnets.plan` shows.
+    They have the dtype in which they are summed. With `divisors`, a float or an array
+    with the axes of `x`, the quotients are returned, in the dtype of `x`. `function` is
+    the name that `jaxnets.plan` shows.
     """
     chosen = choose_sum(
         implementation, windows, x.shape[-1], x.dtype, function=function
@@ -221,12 +234,22 @@ def pool_sums(
     apart = not windows.overlap and mode == "zeros"
     narrow = jnp.issubdtype(x.dtype, jnp.floating) and wide.dtype != x.dtype
 
-    def run(name: str) -> jax.Array:
+    def sums(name: str) -> jax.Array:
         if name == "native" and apart and narrow:
             return native_sums_apart(flat, windows)
         return SUM_IMPLEMENTATIONS[name](wide, windows, mode)
 
-    return restore_batch(run_chosen(chosen, run), batch)
+    def run(name: str) -> jax.Array:
+        if name != "native" or not isinstance(divisors, float):
+            y = restore_batch(sums(name), batch)
+            return y if divisors is None else (y / divisors).astype(x.dtype)
+        if narrow and not apart:
+            y = native_averages(flat, windows, mode, divisors)
+        else:
+            y = quotients(sums(name), divisors, x.dtype)
+        return restore_batch(y, batch)
+
+    return run_chosen(chosen, run)
 
 
 def pool_logsumexps(

@@ -27,6 +27,7 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_array, as_switch
@@ -36,8 +37,12 @@ from jaxnets.functional.pooling.dtypes import (
     check_ordered,
     check_summable,
 )
-from jaxnets.functional.pooling.options import element_counts, pool_windows
-from jaxnets.functional.shared.dtypes import sum_dtype
+from jaxnets.functional.pooling.options import (
+    PoolWindows,
+    element_counts,
+    pool_windows,
+)
+from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
 from jaxnets.typing import ArrayLike
 
@@ -252,18 +257,32 @@ def avg_pool(
     count_include_pad = as_switch(count_include_pad, "count_include_pad")
     if not count_include_pad and padding_mode in PADDING_MODES:
         padding_mode = "zeros"
-    sums = pool_sums(x, windows, padding_mode, implementation, "avg_pool")
+    divisors = _divisors(x, windows, count_include_pad, divisor)
+    return pool_sums(
+        x, windows, padding_mode, implementation, "avg_pool", divisors=divisors
+    )
+
+
+def _divisors(
+    x: Array, windows: PoolWindows, count_include_pad: bool, divisor: Divisor
+) -> ArrayLike | float:
+    """Return what the sums are divided by: a float if it is the same for all windows.
+
+    Otherwise it is an array with the axes of `x`.
+    """
     if divisor is not None:
-        return (sums / float(divisor)).astype(x.dtype)
-    divisors = jnp.ones((1,) * sums.ndim, sums.dtype)
-    first = sums.ndim - 1 - windows.ndim
-    for axis, counts in enumerate(element_counts(windows, count_include_pad), first):
-        shape = [1] * sums.ndim
-        shape[axis] = counts.shape[0]
-        # The sum of an empty window is 0, whatever it is divided by.
-        at_least_one = jnp.asarray(counts.clip(min=1), sums.dtype)
-        divisors = divisors * at_least_one.reshape(shape)
-    return (sums / divisors).astype(x.dtype)
+        return float(divisor)
+    # The sum of an empty window is 0, whatever it is divided by.
+    counts = [n.clip(min=1) for n in element_counts(windows, count_include_pad)]
+    if all(isinstance(n, np.ndarray) and len(set(n.tolist())) == 1 for n in counts):
+        return float(math.prod(n.item(0) for n in counts))
+    dtype = accumulation_dtype(x.dtype)
+    divisors = jnp.ones((1,) * x.ndim, dtype)
+    for axis, n in enumerate(counts, x.ndim - 1 - windows.ndim):
+        shape = [1] * x.ndim
+        shape[axis] = n.shape[0]
+        divisors = divisors * jnp.asarray(n, dtype).reshape(shape)
+    return divisors
 
 
 def _check_divisor(divisor: Any) -> None:

@@ -161,3 +161,32 @@ def test_windows_that_do_not_overlap_have_a_transpose_in_16_bits(rng):
     program = jax.jit(gradient).trace(x).lower(lowering_platforms=("tpu",)).as_text()
     reduced = re.findall(r"\) : \(tensor<\S+x(\w+)>, tensor<\w+>\) ->", program)
     assert sorted(reduced) == ["bf16", "f32"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "strides"),
+    [((2, 16, 16, 16), 2, 2), ((2, 12, 12, 2), 4, 4), ((2, 9, 9, 2), 3, 2)],
+)
+def test_averages_of_bfloat16_are_rounded_once(shape, window, strides):
+    """Also where a power of two divides after the rounding, and in the transpose."""
+    x = cotangent(shape).astype(jnp.bfloat16)
+    pool = functools.partial(F.avg_pool, window_shape=window, strides=strides)
+    y, back = jax.vjp(lambda x: pool(x, implementation="native"), x)
+    wide, wide_back = jax.vjp(pool, x.astype(jnp.float32))
+    np.testing.assert_array_equal(y, wide.astype(jnp.bfloat16))
+    gradient = wide_back(y.astype(jnp.float32))[0]
+    np.testing.assert_array_equal(back(y)[0], gradient.astype(jnp.bfloat16))
+
+
+def test_maxima_have_gradients_under_the_next_checkpoint():
+    """A `jax.checkpoint` in their derivative rules would have no transpose."""
+    before = jax.config.jax_remat3  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_remat3", True)
+    try:
+        for pool in (lambda x: F.max_pool(x, 3), F.global_max_pool):
+            gradient = jax.grad(lambda x, pool=pool: pool(x).sum())(
+                jnp.ones((1, 3, 3, 1))
+            )
+            assert gradient.ravel().tolist() == [1.0] + [0.0] * 8
+    finally:
+        jax.config.update("jax_remat3", before)

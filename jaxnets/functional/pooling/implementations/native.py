@@ -25,6 +25,7 @@ from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
     maxima_by_shifts,
 )
+from jaxnets.functional.pooling.implementations.sums import sums_by_reshape
 from jaxnets.functional.pooling.options import (
     PoolWindows,
     for_reduce_window,
@@ -33,9 +34,13 @@ from jaxnets.functional.pooling.options import (
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
 from jaxnets.functional.shared.sharding import match_varying_axes
-from jaxnets.functional.shared.sizes import is_known
+from jaxnets.functional.shared.sizes import definitely, is_known
 from jaxnets.functional.shared.windows import Pairs, padded
 from jaxnets.platforms import run_by_platform
+
+
+# The rows of a TPU's tile of 16-bit numbers.
+_ROWS_OF_A_TILE = 16
 
 
 def native_sums(
@@ -51,10 +56,7 @@ def native_sums(
         x = for_reduce_window(padded_for_windows(x, windows, mode, fill=0), windows)
     # A TPU stores the two last axes of an array in tiles. If windows lie along other
     # axes, XLA fuses conversions and divisions before and after the reduction with it.
-    # With fewer channels than elements on the last spatial axis, XLA prefers to have
-    # that axis last, and would copy the array.
-    known = is_known(x.shape[-1], windows.sizes[-1])
-    if not windows.overlap or not known or x.shape[-1] < windows.sizes[-1]:
+    if not windows.overlap or not _channels_last(x, windows):
         return _reduced(x, windows, pairs, 1)
     spatial_first = {"cpu": False, "cuda": False, "rocm": False, "tpu": True}
 
@@ -73,18 +75,83 @@ def native_sums_apart(
     """Return the sums, in `accumulation_dtype`, over windows that do not overlap.
 
     Each element is in one window at most. So the transpose adds nothing up, and runs in
-    the dtype of `x`: its result is the same, and it moves fewer bytes.
+    the dtype of `x`: its result is the same, and it moves fewer bytes. Where the
+    windows divide the tiles of a TPU, it is a broadcast.
     """
     sums = functools.partial(native_sums, windows=windows, mode="zeros")
+    spread = sums
+    if _in_tiles(windows) and _channels_last(x, windows):
+        spread = functools.partial(sums_by_reshape, windows=windows, mode="zeros")
 
     def forward(x: jax.Array) -> jax.Array:
         return sums(x.astype(accumulation_dtype(x.dtype)))
 
     def transpose(cotangent: jax.Array) -> jax.Array:
-        return jax.linear_transpose(sums, like)(cotangent.astype(like.dtype))[0]
+        return jax.linear_transpose(spread, like)(cotangent.astype(like.dtype))[0]
 
     like = jax.typeof(x)
     return linear_map(forward, transpose, x)
+
+
+def native_averages(
+    x: Shaped[Array, "batch *spatial channels"],
+    windows: PoolWindows,
+    mode: str,
+    divisor: float,
+) -> Shaped[Array, "batch *out channels"]:
+    """Return the sums of 16-bit floats over windows, divided by a number.
+
+    If a TPU has to copy the array first, the transpose divides after it adds up: then
+    XLA converts and divides in the kernels that add.
+    """
+    sums = functools.partial(native_sums, windows=windows, mode=mode)
+    wide = accumulation_dtype(x.dtype)
+    if _channels_last(x, windows):
+        return quotients(sums(x.astype(wide)), divisor, x.dtype)
+
+    def forward(x: jax.Array) -> jax.Array:
+        return quotients(sums(x.astype(wide)), divisor, x.dtype)
+
+    def transpose(cotangent: jax.Array) -> jax.Array:
+        added = jax.linear_transpose(sums, like)(cotangent.astype(wide))[0]
+        return quotients(added, divisor, x.dtype)
+
+    like = jax.typeof(x).update(dtype=wide)
+    return linear_map(forward, transpose, x)
+
+
+def quotients(
+    sums: Shaped[Array, "..."], divisor: float, dtype: Any
+) -> Shaped[Array, "..."]:
+    """Return `sums / divisor` in another dtype.
+
+    XLA rounds sums to bfloat16 in the kernel that adds them up, if that comes first.
+    Division by a power of two is exact, so it may come after; bfloat16 has the range of
+    float32.
+    """
+    if jnp.dtype(dtype) == jnp.bfloat16 and abs(math.frexp(divisor)[0]) == 0.5:
+        return sums.astype(dtype) / divisor
+    return (sums / divisor).astype(dtype)
+
+
+def _in_tiles(windows: PoolWindows) -> bool:
+    """Return whether the last spatial axis fills a TPU's tiles, and windows divide it.
+
+    Otherwise a TPU has another axis before the channels.
+    """
+    divide = all(_ROWS_OF_A_TILE // 2 % k == 0 for k in windows.window)
+    filled = definitely(lambda: windows.sizes[-1] % _ROWS_OF_A_TILE == 0)
+    return windows.window == windows.strides and divide and filled
+
+
+def _channels_last(x: jax.Array, windows: PoolWindows) -> bool:
+    """Return whether a TPU has the channels last in memory.
+
+    With fewer channels than elements on the last spatial axis, XLA prefers to have that
+    axis last, and would copy the array.
+    """
+    known = is_known(x.shape[-1], windows.sizes[-1])
+    return known and x.shape[-1] >= windows.sizes[-1]
 
 
 def _reduced(x: jax.Array, windows: PoolWindows, pairs: Pairs, first: int) -> jax.Array:

@@ -114,7 +114,8 @@ def _device_kind(platform: str) -> str | None:
     """
     ahead = jax.sharding.get_abstract_mesh().abstract_device
     if ahead is not None:
-        return ahead.device_kind
+        names = (None, platform, "gpu" if platform in ("cuda", "rocm") else platform)
+        return ahead.device_kind if ahead.platform in names else None
     return jax.devices()[0].device_kind if default_platform() == platform else None
 
 

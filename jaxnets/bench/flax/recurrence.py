@@ -28,7 +28,8 @@ class ManyToOne(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits of `x`, of shape `(batch, outputs)`."""
-        return self.output(self.recurrent(x)[:, -1])
+        ys: Any = self.recurrent(x)
+        return self.output(ys[:, -1])
 
 
 def unidirectional(params: Any) -> tuple[Callable[..., jax.Array], Any]:

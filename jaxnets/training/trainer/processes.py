@@ -90,7 +90,11 @@ def naming_the_ended(folder: Path) -> Iterator[None]:
         yield
         return
     lock = lambda index: f".process-{index}"
-    with run_lock(folder, lock(jax.process_index())):
+    own = lock(jax.process_index())
+    # A process that was killed on another machine may have left its file, which would
+    # refuse this one. That no other run is in the folder, the run's own lock ensures.
+    (folder / own).unlink(missing_ok=True)
+    with run_lock(folder, own):
         names = _names()
         try:
             yield

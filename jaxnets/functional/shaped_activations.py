@@ -79,7 +79,9 @@ def dks(
         f''' f' + f''^2 / 2 = 0 at b,    a = |2 f' / f''| sqrt((slope^(1/depth) - 1)/2).
 
     Kernels are `delta_orthogonal_init()` and biases zero, and the input of the first
-    layer has a mean square of 1 at each position.
+    layer has a mean square of 1 at each position. The equations are for wide layers: in
+    a network of C channels the logarithm of the mean square scatters by the order of
+    `sqrt(depth / C)`.
 
     Args:
         activation: f, a smooth elementwise function, such as tanh or softplus.

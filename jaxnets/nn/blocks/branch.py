@@ -37,6 +37,11 @@ class Branch(CompiledModule):
             which they are added; else None.
     """
 
+    first: Conv
+    second: Conv
+    first_norm: Any
+    second_norm: Any
+
     def __init__(
         self,
         in_features: int,
@@ -103,21 +108,21 @@ class Branch(CompiledModule):
 
     def __call__(self, x: Features) -> Outputs:
         """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
-        x = as_images(x, self.in_features)
-        active = lambda x: computed_once(self.activation(x))
+        y = as_images(x, self.in_features)
+        active = lambda y: computed_once(self.activation(y))
         last = len(self.names) - 1
         for number, name in enumerate(self.names):
             conv, norm = getattr(self, name), getattr(self, f"{name}_norm")
             if self.order == "pre":
-                x = active(norm(x))
+                y = active(norm(y))
             elif number:
-                x = active(x)
-            x = conv(self._shifted(x, 2 * number))
+                y = active(y)
+            y = conv(self._shifted(y, 2 * number))
             if number < last:
-                x = self._shifted(x, 2 * number + 1)
+                y = self._shifted(y, 2 * number + 1)
             if self.order != "pre":
-                x = norm(x)
-        return active(x) if self.order == "inner" else x
+                y = norm(y)
+        return active(y) if self.order == "inner" else y
 
     def _shifted(self, x: jax.Array, number: int) -> jax.Array:
         return x if self.biases is None else x + self.biases[number]

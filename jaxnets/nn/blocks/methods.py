@@ -41,6 +41,13 @@ def block_options(method: str, count: int) -> dict[str, Any]:
       a delta-orthogonal matrix (Balduzzi et al. 2017, "The Shattered Gradients
       Problem").
 
+    - "dks": `g(C x)` with tanh, transformed for L layers by `jaxnets.functional.dks`,
+      and delta-orthogonal kernels (Martens et al. 2021, "Rapid training of deep neural
+      networks without skip connections or normalization layers using Deep Kernel
+      Shaping").
+    - "tat": the same with `jaxnets.functional.tat_leaky_relu` (Zhang, Botev and Martens
+      2022, "Deep Learning without Shortcuts").
+
     Args:
         method: A name of the list.
         count: L, number of blocks of the network.
@@ -102,6 +109,13 @@ def _delta_orthogonal(count: int) -> dict[str, Any]:
     }
 
 
+def _shaped(activation: F.ShapedActivation) -> dict[str, Any]:
+    return _ONE_LAYER | {
+        "activation": activation,
+        "kernel_init": F.delta_orthogonal_init(),
+    }
+
+
 _METHODS: dict[str, Callable[[int], dict[str, Any]]] = {
     "plain": lambda count: {"shortcut": False},
     "residual": lambda count: {},
@@ -113,6 +127,8 @@ _METHODS: dict[str, Callable[[int], dict[str, Any]]] = {
         _UNNORMED | {"order": "pre", "branch_scale": count**-0.5}
     ),
     "delta-orthogonal": _delta_orthogonal,
+    "dks": lambda count: _shaped(F.dks(jnp.tanh, count)),
+    "tat": lambda count: _shaped(F.tat_leaky_relu(count)),
     "looks-linear": lambda count: (
         _ONE_LAYER
         | {

@@ -151,7 +151,7 @@ def scan_recomputed(
         y, outs, stored = recovery.forward(bound(closed), x, states)
         return (y, outs), (stored, floats, others, closed)
 
-    def backward(residuals, cotangents):
+    def backward(residuals, cotangents) -> Any:
         stored, floats, others, closed = residuals
         ct_y, ct_outs = cotangents
 

@@ -45,8 +45,10 @@ class Stack(CompiledModule):
     gradients as they are:
 
     - an int k stores the states between segments of k blocks and the residuals of one
-      segment, and computes each block once more; "sqrt" is k = sqrt(L), which needs
-      O(sqrt(L)) memory (Chen et al. 2016);
+      segment, and computes each block once more; if k does not divide L, the parameters
+      are copied too. "sqrt" is the divisor of L that is nearest to sqrt(L), or sqrt(L)
+      if that has no divisor within a factor of two; it needs O(sqrt(L)) memory (Chen et
+      al. 2016);
     - `("binomial", c)` stores c states and computes each block at most r + 1 times more
       for the least r with `binomial(c + r, c) >= L`: with c = 10 at most 5 times for
       1,001 blocks (Griewank and Walther 2000);
@@ -240,7 +242,7 @@ class Stack(CompiledModule):
             )
 
 
-def parse_checkpoint(checkpoint: Any, count: int) -> int | tuple[str, int] | str | None:
+def parse_checkpoint(checkpoint: Any, count: int) -> Any:
     """Return the option in one form: the length of segments in place of "sqrt"."""
     if isinstance(checkpoint, tuple | list) and len(checkpoint) == 2:
         kind, snapshots = checkpoint
@@ -253,4 +255,11 @@ def parse_checkpoint(checkpoint: Any, count: int) -> int | tuple[str, int] | str
         raise TypeError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
     if isinstance(checkpoint, str) and checkpoint != "sqrt":
         raise ValueError(f"`checkpoint` is {checkpoint!r}; wanted {_CHECKPOINTS}.")
-    return min(segment_length(checkpoint, count, "blocks"), count)
+    segment = min(segment_length(checkpoint, count, "blocks") or count, count)
+    if checkpoint == "sqrt":
+        # Equal segments need no copy of the parameters, and no second program for a
+        # rest. A number up to twice as large or small needs little more memory.
+        near = range(-(-segment // 2), 2 * segment + 1)
+        equal = [number for number in near if count % number == 0]
+        return min(equal, key=lambda n: max(n, count // n), default=segment)
+    return segment

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxnets import nn
 from jaxnets.gradflow import measure
 from jaxnets.nn.blocks.binomial import schedule
+from jaxnets.nn.blocks.stack import parse_checkpoint
 
 
 COUNT = 30
@@ -42,7 +43,9 @@ def program(checkpoint):
         states = jax.tree.map(lambda a: a.astype(np.float64), (params, rest))
         gradient = jax.grad(loss, argnums=(0, 2), has_aux=True)
         compiled = jax.jit(gradient).lower(*states, x).compile()
-        return compiled(*states, x), compiled.memory_analysis().temp_size_in_bytes
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return compiled(*states, x), analysis.temp_size_in_bytes
 
 
 @pytest.mark.parametrize("checkpoint", CHOICES.values(), ids=CHOICES)
@@ -61,6 +64,11 @@ def test_it_stores_as_many_states_as_it_says():
     assert stored["sqrt"] < everything / 2
     assert stored["binomial"] < 4 + 1 + 10
     assert stored["inverse"] < stored["binomial"]
+
+
+@pytest.mark.parametrize(("count", "segment"), [(1000, 25), (30, 5), (11, 3), (1, 1)])
+def test_sqrt_prefers_equal_segments(count, segment):
+    assert parse_checkpoint("sqrt", count) == segment
 
 
 def advances(count, slots):

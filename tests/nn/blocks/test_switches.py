@@ -38,10 +38,6 @@ CASES = {
 }
 
 
-def is_param(thing):
-    return isinstance(thing, nnx.Param)
-
-
 def drawn(block, rng):
     """Set all parameters at random; return pairs of weights and norms by layer."""
     state = nnx.state(block, nnx.Param)
@@ -52,13 +48,10 @@ def drawn(block, rng):
         conv, norm = getattr(block.branch, name), getattr(block.branch, f"{name}_norm")
         bias = 0.0 if conv.bias is None else np.asarray(conv.bias[...], np.float64)
         weights.append((np.asarray(conv.kernel[...], np.float64), bias))
-        normed = isinstance(norm, nn.BatchNorm)
-        pair = (
-            (np.asarray(norm.scale[...]), np.asarray(norm.bias[...]))
-            if normed
-            else None
+        arrays = (
+            nnx.to_pure_dict(nnx.state(norm)) if isinstance(norm, nn.BatchNorm) else {}
         )
-        norms.append(pair)
+        norms.append((arrays["scale"], arrays["bias"]) if arrays else None)
     return weights, norms
 
 
@@ -136,6 +129,15 @@ def test_a_hundred_layers_pass_gradients():
     np.testing.assert_allclose(orthogonal, 1.0, atol=0.5)
     _, scaled = slope_of(stack_of("depth-scaled"), x)
     assert 1.0 < scaled < 10.0
+
+
+def test_shaped_activations_are_those_of_the_depth():
+    found = nn.block_options("tat", LAYERS)
+    assert found["activation"] == F.tat_leaky_relu(LAYERS)
+    block = nn.Block(4, 4, rngs=nnx.Rngs(0), **found)
+    x = jax.random.normal(jax.random.key(1), (1, 2, 2, 4))
+    kernel = block.branch.first.kernel[...][1, 1]
+    np.testing.assert_allclose(block(x), found["activation"](x @ kernel), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,11 @@ ALLOWED = {
     "gradflow/capture/classes.py": {"flax"},
     "gradflow/capture/outputs.py": {"flax"},
     "gradflow/modules.py": {"flax"},
+    "gradflow/evidence/remedies/changes.py": {"flax"},
+    "gradflow/evidence/curvature.py": {"flax"},
     "gradflow/evidence/networks.py": {"flax"},
     "gradflow/evidence/program.py": {"flax", "optax"},
+    "gradflow/evidence/remedies/rates.py": {"optax"},
     "gradflow/program/tracing.py": {"flax"},
     "gradflow/monitoring/monitor.py": {"flax"},
 }

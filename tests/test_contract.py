@@ -34,6 +34,7 @@ SHOWN_ELSEWHERE = {
     "AdjointParts",
     "Diagnosis",
     "GateSlopes",
+    "AttentionStats",
     "GradientNoise",
     "History",
     "Program",

@@ -145,8 +145,10 @@ def _is_well(
 def _distance(verdict: Verdict, number: float) -> float:
     """Return how far a number is from that of a healthy network."""
     metric = verdict.quantity[0]
+    if metric == "effective_rank":
+        return 1 / number
     if metric in HIGHER:
-        return 1 / max(number, 1e-30)
+        return -math.log10(max(number, 1e-30))
     if metric.endswith("_share"):
         return number
     return abs(math.log10(number)) if number > 0 else math.inf

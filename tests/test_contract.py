@@ -35,6 +35,7 @@ SHOWN_ELSEWHERE = {
     "Beams",
     "Diagnosis",
     "GateSlopes",
+    "AttentionStats",
     "GradientNoise",
     "History",
     "Program",

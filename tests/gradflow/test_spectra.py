@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
 
 from jaxnets.gradflow import jacobian_spectrum, lyapunov_spectrum, sharpness
 from tests.oracles import gradflow as oracle
@@ -171,7 +172,7 @@ def test_the_sharpness_of_a_network_is_that_of_its_hessian():
     x, y = jnp.asarray(w[:, :2] + 1.0), jnp.asarray(w[:, 2])
     loss = lambda p, x: jnp.mean((jnp.tanh(x @ p["w"]) @ p["v"] - y) ** 2)
     params = {"w": jnp.asarray(w[:2]), "v": jnp.asarray(w[2])}
-    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    flat, unravel = ravel_pytree(params)
     hessian = jax.hessian(lambda p: loss(unravel(p), x))(flat)
     exact = np.linalg.eigvalsh(np.asarray(hessian, np.float64))[-1]
     found = sharpness(loss, params, x, iterations=60)

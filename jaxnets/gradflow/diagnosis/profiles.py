@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnets.gradflow.diagnosis.verdict import select
 from jaxnets.runs.estimates import Estimate, estimate
+from jaxnets.runs.formatting import format_estimate, format_power_of_ten
 from jaxnets.runs.records import Record
 
 
@@ -103,3 +104,43 @@ def label(profile: Profile, position: int, unit: str) -> str:
     name = profile.names.get(position, "")
     shared = list(profile.names.values()).count(name) > 1
     return f"{unit} {position}" if shared or not name else name
+
+
+def quantity_of(
+    metric: str, profile: Profile, first: int, last: int, unit: str
+) -> tuple[str, ...]:
+    """Return what is measured again; not the change over a part of the time steps."""
+    if unit == "step":
+        tap = profile.names[first]
+        return ("gradient_rate_in_time", tap) if metric == "gradient_rate" else ()
+    return metric, profile.names[first], profile.names[last]
+
+
+def rate_in_words(
+    kind: str, factor: Estimate, total: float, length: int, unit: str
+) -> str:
+    """Return a sentence on a rate that all layers or steps share."""
+    by = "by a factor of " + format_estimate(factor, unit=f" per {unit}")
+    over = f"over {length} {unit}{'s' if length > 1 else ''}"
+    remains = format_power_of_ten(total)
+    if kind == "vanishing":
+        return (
+            f"On its way back the gradient shrinks {by}: {over} only {remains} of it "
+            f"is left, so the first {unit}s hardly take part in learning."
+        )
+    if kind == "exploding":
+        return (
+            f"On its way back the gradient grows {by}: {over} it becomes {remains} "
+            f"times as large, so one step that suits the last {unit}s is far too large "
+            "for the first."
+        )
+    if kind == "healthy":
+        return (
+            f"On its way back the gradient changes {by}: {over} by a factor of "
+            f"{remains}, less than tenfold, so first and last {unit}s can learn at one "
+            "rate."
+        )
+    return (
+        f"On its way back the gradient changes {by}: {over} more than tenfold on "
+        "average, but the seeds differ too much to be sure."
+    )

@@ -1,12 +1,18 @@
 """The verdict on a profile: whether the gradient vanishes or explodes, and where."""
 
-from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, kind_of, label
+from jaxnets.gradflow.diagnosis.profiles import (
+    TENFOLD,
+    Profile,
+    kind_of,
+    label,
+    quantity_of,
+    rate_in_words,
+)
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, lost, onset, steepest, widest
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import (
     format_estimate,
-    format_power_of_ten,
     power_of_ten,
 )
 
@@ -186,18 +192,8 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         study=study,
         low=factor.low,
         high=factor.high,
-        quantity=_quantity("gradient_change", profile, span.first, span.last, unit),
+        quantity=quantity_of("gradient_change", profile, span.first, span.last, unit),
     )
-
-
-def _quantity(
-    metric: str, profile: Profile, first: int, last: int, unit: str
-) -> tuple[str, ...]:
-    """Return what is measured again; not the change over a part of the time steps."""
-    if unit == "step":
-        tap = profile.names[first]
-        return ("gradient_rate_in_time", tap) if metric == "gradient_rate" else ()
-    return metric, profile.names[first], profile.names[last]
 
 
 def _along(
@@ -207,7 +203,7 @@ def _along(
     factor = rate.map(power_of_ten)
     sign = 1 if rate.mean > 0 else -1
     length = profile.length
-    sentence = _sentence(kind, factor, rate.mean * length, length, unit)
+    sentence = rate_in_words(kind, factor, rate.mean * length, length, unit)
     begins = onset(profile.norms, sign) if kind in SIGNS else None
     if begins is not None:
         side = "exceeds ten times" if kind == "exploding" else "falls below a tenth of"
@@ -229,34 +225,7 @@ def _along(
         study=study,
         low=factor.low,
         high=factor.high,
-        quantity=_quantity(
+        quantity=quantity_of(
             "gradient_rate", profile, min(profile.names), max(profile.names), unit
         ),
-    )
-
-
-def _sentence(kind: str, factor: Estimate, total: float, length: int, unit: str) -> str:
-    by = "by a factor of " + format_estimate(factor, unit=f" per {unit}")
-    over = f"over {length} {unit}{'s' if length > 1 else ''}"
-    remains = format_power_of_ten(total)
-    if kind == "vanishing":
-        return (
-            f"On its way back the gradient shrinks {by}: {over} only {remains} of it "
-            f"is left, so the first {unit}s hardly take part in learning."
-        )
-    if kind == "exploding":
-        return (
-            f"On its way back the gradient grows {by}: {over} it becomes {remains} "
-            f"times as large, so one step that suits the last {unit}s is far too large "
-            "for the first."
-        )
-    if kind == "healthy":
-        return (
-            f"On its way back the gradient changes {by}: {over} by a factor of "
-            f"{remains}, less than tenfold, so first and last {unit}s can learn at one "
-            "rate."
-        )
-    return (
-        f"On its way back the gradient changes {by}: {over} more than tenfold on "
-        "average, but the seeds differ too much to be sure."
     )

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxnets.gradflow.diagnosis import Verdict, verdicts
 from jaxnets.gradflow.evidence.collecting import collector_of
-from jaxnets.gradflow.evidence.remedies import with_remedy
-from jaxnets.gradflow.evidence.trials import Trials
+from jaxnets.gradflow.evidence.remedies import Trials, with_remedy
 from jaxnets.gradflow.measurement import Flow
 from jaxnets.runs.folder import RunFolder, json_text
 from jaxnets.runs.records import Record

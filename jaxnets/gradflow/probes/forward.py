@@ -146,7 +146,7 @@ def flat_share(
 def _saturated(array: jax.Array, kind: str) -> jax.Array:
     if kind == "softmax":
         flat = jnp.max(array, axis=-1) > SATURATED
-        return jnp.mean(flat, dtype=jnp.float32) * (array.shape[-1] > 1)
+        return jnp.mean(flat, dtype=jnp.float32) * float(array.shape[-1] > 1)
     flat = jnp.abs(array) > SATURATED
     if kind == "sigmoid":
         flat = flat | (array < 1 - SATURATED)

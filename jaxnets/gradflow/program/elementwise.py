@@ -75,7 +75,7 @@ def elementwise_after_taps(jaxpr: Jaxpr) -> dict[Var, Elementwise]:
 
 def _root(eqn: JaxprEqn, starts: Mapping[Var, Var]) -> Var | None:
     """Return the tapped array that an equation acts on, if it acts on nothing else."""
-    roots = {starts.get(a) for a in eqn.invars if not equations.is_literal(a)}
+    roots = {starts.get(a) for a in eqn.invars if isinstance(a, Var)}
     return roots.pop() if len(roots) == 1 else None
 
 
@@ -93,9 +93,7 @@ def _function(start: Var, end: Var, eqns: Sequence[JaxprEqn]) -> Callable[[Any],
     def function(x: Any) -> Any:
         values = {start: x}
         for eqn in eqns:
-            known = [
-                a.val if equations.is_literal(a) else values.get(a) for a in eqn.invars
-            ]
+            known = [values.get(a) if isinstance(a, Var) else a.val for a in eqn.invars]
             if all(value is not None for value in known):
                 (values[eqn.outvars[0]],) = equations.evaluate(eqn, known)
         return values[end]

@@ -1,6 +1,6 @@
 """`trace_structure`: what follows what in a loss, read from the traced program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from jaxnets.gradflow.program.added_taps import with_replay
@@ -97,13 +97,40 @@ def trace_structure(
     taps = live_taps(graph, live, list(params.values()), traced.modules)
     taps, repeated = unrolled(graph, taps, data, traced.modules.keys())
     not_added = [tap for tap in taps if tap.base not in replay.added]
+    activations = {
+        tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds
+    }
+    found = chains(edges, not_added, end)
     return Structure(
-        chains=chains(edges, not_added, end),
+        chains=tuple(each_layer_once(chain, activations) for chain in found),
         axes={tap.name: tap.axis for tap in taps if tap.axis},
         repeated=repeated,
         blocked=blocked(graph, params, end),
-        activations={
-            tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds
-        },
+        activations=activations,
         squashed=squashed_twice(graph),
+    )
+
+
+def each_layer_once(
+    chain: Sequence[str], activations: Collection[str]
+) -> tuple[str, ...]:
+    """Return a chain without the layers whose activation comes next in it.
+
+    A layer and its activation count as one, also where only the names of the taps say
+    what belongs together, as in Linen.
+
+    Args:
+        chain: Names of taps.
+        activations: The names of those after activations.
+
+    Example:
+        >>> each_layer_once(["Dense_0", "Dense_0/relu", "Dense_1"], ["Dense_0/relu"])
+        ('Dense_0/relu', 'Dense_1')
+    """
+    base = lambda tap: tap.partition("#")[0]
+    following = [*chain[1:], ""]
+    return tuple(
+        tap
+        for tap, after in zip(chain, following, strict=True)
+        if not (after in activations and base(after).rpartition("/")[0] == base(tap))
     )

@@ -8,8 +8,8 @@ from jaxnets.gradflow.diagnosis import Verdict, verdicts
 from jaxnets.gradflow.diagnosis.models.again import layers_of, number_again
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD
 from jaxnets.gradflow.diagnosis.verdict import moment
-from jaxnets.gradflow.evidence.rate_trials import with_other_rate
-from jaxnets.gradflow.evidence.trials import Trials
+from jaxnets.gradflow.evidence.remedies.rates import with_other_rate
+from jaxnets.gradflow.evidence.remedies.trials import Trials
 from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 
@@ -55,8 +55,10 @@ def with_remedy(verdict: Verdict, trials: Trials) -> Verdict:
     best: float | None = None
     for trial in trials.of(verdict):
         records = trial.records()
-        number = records and number_again(verdict.quantity, trials.records, records)
-        if not records or number is None:
+        if records is None:
+            continue
+        number = number_again(verdict.quantity, trials.records, records)
+        if number is None:
             continue
         value = _in_words(verdict.quantity[0], number)
         new = _new_faults(records, trials.records)
@@ -143,8 +145,10 @@ def _is_well(
 def _distance(verdict: Verdict, number: float) -> float:
     """Return how far a number is from that of a healthy network."""
     metric = verdict.quantity[0]
+    if metric == "effective_rank":
+        return 1 / number
     if metric in HIGHER:
-        return 1 / max(number, 1e-30)
+        return -math.log10(max(number, 1e-30))
     if metric.endswith("_share"):
         return number
     return abs(math.log10(number)) if number > 0 else math.inf

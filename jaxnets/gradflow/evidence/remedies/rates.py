@@ -11,7 +11,7 @@ from jaxnets.gradflow.diagnosis.training.rates import (
     written,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.evidence.trials import Trials
+from jaxnets.gradflow.evidence.remedies.trials import Trials
 from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 

@@ -10,8 +10,12 @@ from jaxnets.gradflow.diagnosis.models.depth import RECTIFYING, module_at
 from jaxnets.gradflow.diagnosis.models.series import activation_of
 from jaxnets.gradflow.diagnosis.table import listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
-from jaxnets.gradflow.evidence.changes import open_gates, orthogonal_states, redrawn
-from jaxnets.gradflow.evidence.collecting import Collector
+from jaxnets.gradflow.evidence.collector import Collector
+from jaxnets.gradflow.evidence.remedies.changes import (
+    open_gates,
+    orthogonal_states,
+    redrawn,
+)
 from jaxnets.gradflow.evidence.structure import layer_patterns
 from jaxnets.gradflow.program.rewiring import rewired
 from jaxnets.runs.formatting import format_number

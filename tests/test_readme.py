@@ -1,4 +1,4 @@
-"""The README's code runs unchanged."""
+"""The README's code runs unchanged, and prints what the README says."""
 
 import pathlib
 import re
@@ -7,23 +7,23 @@ import re
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-def test_the_code_of_the_readme_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 7
+def test_the_code_prints_what_the_readme_shows(capsys):
+    text = README.read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == len(shown) == 2
     names: dict = {}
-    for block in blocks:
+    for block, expected in zip(blocks, shown, strict=True):
         exec(compile(block, str(README), "exec"), names)
-    probabilities = names["conv_net"](names["kernel"], names["w"], names["images"])
-    assert probabilities.shape == (5, 10)
-    assert (names["state"].h[2] == 0).all(), "a sequence of length 0 keeps its state"
-    assert names["state_dict"]["weight_ih_l0"].shape == (32, 3)
-    # Twelve layers and the sigmoids after them, the last of which is the output.
-    assert len(names["diagnosis"].flows[0].taps) == 24
-    printed = capsys.readouterr().out
-    assert printed.startswith("Diagnosis(ok=False)\nfault: vanishing (my model, before")
-    assert "On its way back the gradient shrinks by a factor of 0.2" in printed
+        printed = " ".join(capsys.readouterr().out.split())
+        # Other machines and versions may round the last digits otherwise.
+        rounded = lambda text: re.sub(r"\d+", "0", " ".join(text.split()))
+        for part in expected.split("[...]"):
+            assert rounded(part) in rounded(printed)
 
 
-def test_the_picture_of_the_report_is_there():
-    (picture,) = re.findall(r"!\[.*?\]\((.*?)\)", README.read_text())
-    assert (README.parent / picture).is_file()
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 150
+    for target in re.findall(r"\]\((?!http)(.*?)\)", text):
+        assert (README.parent / target).is_file(), target

@@ -100,9 +100,8 @@ def _contrast(words: Sequence[str]) -> Contrast:
         "--scale",
         choices=SCALES,
         help="Size of the run: smoke only checks that everything runs, laptop (the "
-        "default) takes minutes on a CPU, hour up to an hour for each study on two "
-        "cores, accelerator goes to depth 110 and 1,000 time steps and needs a GPU or "
-        "TPU.",
+        "default) takes minutes on a CPU, hour is sized for an hour a study on two "
+        "cores, accelerator goes to depth 1,202 and needs a GPU or TPU.",
     )
     parser.add_argument(
         "--seeds",

@@ -1,5 +1,6 @@
 """Plain tanh convolutions in sequence, as Xiao et al. 2018 train 10,000 of them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -43,7 +44,7 @@ class TanhNet(nnx.Module):
     def __init__(
         self,
         layers: int,
-        image_shape: tuple[int, int, int],
+        image_shape: Sequence[int],
         channels: int,
         classes: int,
         start: Variances,

@@ -94,6 +94,7 @@ def _contrast(words: Sequence[str]) -> Contrast:
     parser.add_argument(
         "--scale",
         choices=SCALES,
+        metavar="SCALE",
         help="Size of the run: smoke only checks that everything runs, laptop (the "
         "default) takes minutes on a CPU, hour is sized for an hour a study on two "
         "cores, accelerator goes to depth 1,202 and needs a GPU or TPU.",

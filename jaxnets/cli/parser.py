@@ -21,7 +21,7 @@ from jaxnets.cli.arguments import (
 from jaxnets.cli.check import parse_check
 from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.sample import parse_sample
-from jaxnets.cli.train import parse_train
+from jaxnets.cli.train_arguments import parse_train
 from jaxnets.runs.catalogue import DATASETS, DEFAULT_STUDIES, SCALES, STUDIES
 
 
@@ -99,6 +99,7 @@ def _contrast(words: Sequence[str]) -> Contrast:
     parser.add_argument(
         "--scale",
         choices=SCALES,
+        metavar="SCALE",
         help="Size of the run: smoke only checks that everything runs, laptop (the "
         "default) takes minutes on a CPU, hour is sized for an hour a study on two "
         "cores, accelerator goes to depth 1,202 and needs a GPU or TPU.",

@@ -67,13 +67,15 @@ def time_verdicts(
         mildest = min(map(_rank, found))
         kept = [verdict for verdict in found if _rank(verdict) == mildest]
         for kind in dict.fromkeys(verdict.kind for verdict in kept):
-            yield _of_all_states([v for v in kept if v.kind == kind])
+            of_kind = [verdict for verdict in kept if verdict.kind == kind]
+            is_fault = kind in REFERENCES
+            yield from [_of_all_states(of_kind)] if is_fault else of_kind
 
 
 def _of_all_states(found: list[Verdict]) -> Verdict:
     """Return one verdict for the states of a layer that have the same fault."""
     best = min(found, key=lambda v: abs(math.log(v.number)) if v.number > 0 else 1e9)
-    if len(found) == 1 or best.kind not in REFERENCES:
+    if len(found) == 1:
         return best
     own = best.quantity[1] if best.quantity else ""
     others = [

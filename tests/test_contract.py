@@ -7,6 +7,7 @@ import functools
 import importlib
 import inspect
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.cells import EVERY
 from tests.signatures import SIGNATURES
 
 
+REFERENCE = pathlib.Path(__file__).parents[1] / "notebooks" / "reference"
 PACKAGES = ["jaxnets", *(f"jaxnets.{room}" for room in SIGNATURES if room != "jaxnets")]
 # Public names that are neither functions nor classes, so they have no signature.
 ALIASES = {
@@ -206,3 +208,25 @@ def test_importing_loads_nothing_heavy(statement, absent):
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
     )
     assert answer.stdout.split() == []
+
+
+def names_in_reference():
+    """`(module, name)` of every line of an `autosummary` list."""
+    for page in sorted(REFERENCE.glob("*.md")):
+        for block in re.findall(
+            r"```{eval-rst}\n(.*?)```", page.read_text(), re.DOTALL
+        ):
+            (module,) = re.findall(r"currentmodule:: (\S+)", block)
+            for name in re.findall(r"^   (\w+)$", block, re.MULTILINE):
+                yield module, name
+
+
+@pytest.mark.parametrize("room", SIGNATURES)
+def test_the_reference_has_every_public_name_once(room):
+    module = "jaxnets" if room == "jaxnets" else f"jaxnets.{room}"
+    package = importlib.import_module(module)
+    public = [
+        name for name in package.__all__ if not inspect.ismodule(getattr(package, name))
+    ]
+    listed = [name for where, name in names_in_reference() if where == module]
+    assert sorted(listed) == sorted(public)

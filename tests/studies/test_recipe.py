@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxnets import training
 from jaxnets.data import Labelled
-from jaxnets.studies.recipe import flipped_and_shifted, make_optimizer
+from jaxnets.studies.depth.recipe import flipped_and_shifted, make_optimizer
 
 
 def test_each_image_is_a_crop_of_itself_or_its_mirror_image(rng):

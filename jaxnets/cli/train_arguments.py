@@ -48,10 +48,8 @@ def parse_train(words: Sequence[str]) -> Train:
         "data that every installation has.",
     )
     for name, text in NUMBERS.items():
-        default = 0 if name == "skip-nonfinite" else None
-        parser.add_argument(
-            f"--{name}", type=int, metavar="N", help=text, default=default
-        )
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=text)
+    parser.set_defaults(skip_nonfinite=0)
     parser.add_argument(
         "--tensorboard",
         action="store_true",

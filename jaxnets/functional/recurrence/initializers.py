@@ -33,8 +33,9 @@ def init_gates(
     """Draw a `(rows, columns)` block for each gate and concatenate them.
 
     If one orthogonal matrix were drawn for all G gates, the singular values of each
-    gate's block would have the root mean square 1/sqrt(G). The blocks are drawn in at least float32, which a QR
-    decomposition needs, and rounded to `dtype`.
+    gate's block would have the root mean square 1/sqrt(G). The blocks
+    are drawn in at least float32, which a QR decomposition needs, and rounded to
+    `dtype`.
     """
     return init_blocks(init, key, (rows, columns), gates, dtype)
 

@@ -109,7 +109,9 @@ def read_sequences(path: Path) -> tuple[list[str], Splits]:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; wanted a file of sequences.")
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} has more than {MOST_BYTES} bytes; wanted a smaller.")
+        raise ValueError(
+            f"{path} has more than {MOST_BYTES} bytes; wanted a smaller file."
+        )
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except UnicodeDecodeError as error:

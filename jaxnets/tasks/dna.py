@@ -12,8 +12,9 @@ from jaxnets import functional as F
 from jaxnets import models, nn
 from jaxnets.data import Labelled, Splits
 from jaxnets.data.splits import split_off
-from jaxnets.tasks.task import Prepared, Task, generator, rows_of_step
-from jaxnets.training import Recipe, classification
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.training import Recipe, classification, rows_of_step
+from jaxnets.training.trainer.order import generator
 
 
 CHANNELS, WINDOW, POOL, HIDDEN, DROPOUT = 64, 9, 3, 32, 0.5

@@ -3,9 +3,12 @@
 import importlib.util
 import itertools
 import pathlib
+import re
 
 import nbformat
 import pytest
+
+from jaxnets.gradflow import Verdict
 
 
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
@@ -74,3 +77,13 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
     assert kinds(executed) == kinds(nbformat.read(path, as_version=4))
+
+
+def test_a_page_says_what_each_kind_of_verdict_means():
+    page = (FOLDER / "gradients" / "verdicts.md").read_text()
+    documented = re.search(r"kind: (.*?)\.\n", Verdict.__doc__ or "", re.DOTALL)
+    assert documented
+    kinds = set(re.findall(r"`([a-z-]+)`", documented[1]))
+    assert kinds <= set(re.findall(r"`([a-z-]+)`", page))
+    linked = re.findall(r"\]\(#([a-z-]+)\)", page)
+    assert linked == re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)

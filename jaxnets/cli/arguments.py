@@ -143,7 +143,7 @@ class Train:
         if self.coordinator != "auto" and not (colon and port.isdigit()):
             raise UsageError(
                 f"--coordinator is {self.coordinator!r}; wanted HOST:PORT, such as "
-                "127.0.0.1:6000, or auto below a launcher that JAX knows."
+                "127.0.0.1:6000, or auto under a launcher that JAX knows."
             )
         if self.resume is None and self.out is None:
             raise UsageError(

@@ -1,12 +1,12 @@
-"""How far a training is, on the error stream."""
+"""The progress of a training run, on the error stream."""
 
 
 class Display:
-    """Shows how far the training is, on the error stream.
+    """Shows the progress of a training run on the error stream.
 
     Args:
         steps: Number of updates.
-        shows: Whether it does. Of several processes only the first shows it.
+        shows: Whether to show it. Of several processes only the first does.
     """
 
     def __init__(self, steps: int, shows: bool):

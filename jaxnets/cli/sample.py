@@ -16,14 +16,14 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
     "temperature": (
         float,
         "T",
-        "0 always takes the likeliest character, 1 follows the network, more is "
-        "wilder; 0.8 by default.",
+        "0 always takes the likeliest character, 1 draws with the probabilities of the "
+        "network, and more makes rare characters more frequent; 0.8 by default.",
     ),
     "top-k": (int, "K", "Draw from the K likeliest characters only."),
     "top-p": (
         float,
         "P",
-        "Draw from the fewest characters that have the probability P together only.",
+        "Draw from the fewest characters whose probabilities sum to P or more.",
     ),
     "prompt": (str, "TEXT", "What a sample begins with; a new line by default."),
     "seed": (int, "K", "Seed of the random numbers; 0 by default."),
@@ -34,7 +34,7 @@ def parse_sample(words: Sequence[str]) -> Sample:
     """Return the command of `words`, the command line without `jaxnets sample`."""
     parser = CommandParser(
         "jaxnets sample",
-        "Print what a network that `jaxnets train characters` has trained makes. The "
+        "Print samples of a network that `jaxnets train characters` has trained. The "
         "newest intact checkpoint is used, also of a run that is still going on.",
     )
     parser.add_argument(

@@ -45,7 +45,7 @@ def parse_train(words: Sequence[str]) -> Train:
         metavar="PATH",
         help="Your own data: a text file for characters, the folder of CIFAR-10 for "
         "images, a file of sequences such as UCI's splice.data for dna. By default "
-        "data that every installation has.",
+        "the data are a part of the installation.",
     )
     for name, text in NUMBERS.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=text)
@@ -80,7 +80,7 @@ def parse_train(words: Sequence[str]) -> Train:
         metavar="HOST:PORT",
         help="Train in several processes, which are started with the same arguments; "
         "this is the address at which the first listens. auto, or this alone, lets JAX "
-        "find the rest below Slurm, Open MPI, Kubernetes and on Cloud TPUs.",
+        "find the rest under Slurm, Open MPI, Kubernetes and on Cloud TPUs.",
     )
     for name, text in PROCESSES.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=text)

@@ -12,8 +12,9 @@ from jaxnets import functional as F
 from jaxnets import models, nn
 from jaxnets.data import Labelled, Splits
 from jaxnets.data.splits import split_off
-from jaxnets.tasks.task import Prepared, Task, generator, rows_of_step
-from jaxnets.training import Recipe, classification
+from jaxnets.tasks.task import Prepared, Task
+from jaxnets.training import Recipe, classification, rows_of_step
+from jaxnets.training.trainer.order import generator
 
 
 CHANNELS, WINDOW, POOL, HIDDEN, DROPOUT = 64, 9, 3, 32, 0.5
@@ -109,7 +110,9 @@ def read_sequences(path: Path) -> tuple[list[str], Splits]:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; wanted a file of sequences.")
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} has more than {MOST_BYTES} bytes; wanted a smaller.")
+        raise ValueError(
+            f"{path} has more than {MOST_BYTES} bytes; wanted a smaller file."
+        )
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except UnicodeDecodeError as error:

@@ -32,9 +32,10 @@ def init_gates(
 ) -> Inexact[Array, "{rows} {gates*columns}"]:
     """Draw a `(rows, columns)` block for each gate and concatenate them.
 
-    If one orthogonal matrix were drawn for all G gates, each gate's block would have
-    singular values of 1/sqrt(G). The blocks are drawn in at least float32, which a QR
-    decomposition needs, and rounded to `dtype`.
+    If one orthogonal matrix were drawn for all G gates, the singular values of each
+    gate's block would have the root mean square 1/sqrt(G). The blocks
+    are drawn in at least float32, which a QR decomposition needs, and rounded to
+    `dtype`.
     """
     return init_blocks(init, key, (rows, columns), gates, dtype)
 

@@ -44,7 +44,7 @@ def dot_product_attention(
             zero, and keys and values, even NaN, reach no result and no gradient. A
             memory of length 0 gives a context and weights of zero. Only the shape is
             checked, since the values stay on the device.
-        scale: Factor of the scores; None is `1 / sqrt(F)`, and 1.0 leaves them alone.
+        scale: Factor of the scores; None is `1 / sqrt(F)`, and 1.0 changes nothing.
 
     Returns:
         `(context, weights)`: c, `(*batch, *queries, D)`, and a, `(*batch, *queries,

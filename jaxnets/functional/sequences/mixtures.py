@@ -20,7 +20,7 @@ NUMBERS = 6
 def mixture_density_loss(
     outputs: Float[ArrayLike, "*batch outputs"], points: Float[ArrayLike, "*batch 3"]
 ) -> Float[Array, "*batch"]:
-    """Return minus the log-density of `points` under the mixtures that `outputs` are.
+    """Return minus the log-density of `points` under the mixtures in `outputs`.
 
     A point is `(x_1, x_2, pen)`, usually the offset from the point before and whether
     the pen is lifted after it, 0 or 1. Of M components the outputs are, in this order,
@@ -38,8 +38,8 @@ def mixture_density_loss(
         -log sum over j of softmax(w)_j exp(log cosh(r_j) - s_1j - s_2j - log(2 pi)
         - (u_1j^2 + (u_2j cosh(r_j) - u_1j sinh(r_j))^2) / 2) - log p(pen)
 
-    Everything stays a logarithm. So the loss and its gradient are finite for points
-    far from all components too, as long as the square of u is.
+    All factors are computed as logarithms, so the loss and its gradient are finite for
+    points far from all components too, as long as the square of u is finite.
 
     Args:
         outputs: `(*batch, 6 M + 1)`, the outputs of a linear layer.
@@ -91,9 +91,9 @@ def sample_mixture(
     key: Key | None = None,
     temperature: Rate = 1.0,
 ) -> Float[Array, "*batch 3"]:
-    """Draw a point from each of the mixtures that `outputs` are.
+    """Draw a point from each of the mixtures in `outputs`.
 
-    It is a `sample` for `generate`, where a step returns the outputs.
+    It can be the argument `sample` of `generate`, if the step returns these outputs.
 
     Args:
         outputs: `(*batch, 6 M + 1)`, as in `mixture_density_loss`.

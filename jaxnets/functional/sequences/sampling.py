@@ -28,9 +28,10 @@ def sample_logits(
     """Draw a class from the softmax of `logits / temperature`, or of its likeliest.
 
     The classes are put in order, the likeliest first; of equal ones the lower index is
-    first. `top_k` keeps the first k. Of these `top_p` keeps the fewest that have at
-    least the probability p together, where those of the k add up to 1. A class is drawn
-    from what is kept, with probabilities that add up to 1 again.
+    first. `top_k` keeps the first k, and scales their probabilities to a sum of 1. Of
+    these `top_p` keeps the smallest number of first classes whose probabilities sum to
+    at least p. A class is drawn from those that are kept, with probabilities that are
+    scaled to a sum of 1 again.
 
     Args:
         logits: `(*batch, V)`. A logit of minus infinity excludes its class.

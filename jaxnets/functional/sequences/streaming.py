@@ -46,8 +46,8 @@ def generate(
 
     Returns:
         `(state, xs)`: x_1 to x_steps, ids `(*batch, steps)` or points `(*batch, steps,
-        features)` with the dtype of `first`, and the state that the last of them has
-        not entered yet. So `generate(step, state, xs[..., -1], ...)` goes on.
+        features)` with the dtype of `first`, and the state before x_steps, which was
+        not passed to `step` yet. So `generate(step, state, xs[..., -1], ...)` goes on.
 
     Raises:
         TypeError: If `step` or `sample` is not a function, `key` is not a key, `steps`

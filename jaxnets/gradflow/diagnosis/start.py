@@ -148,8 +148,9 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
             severity="note",
             where=f"{name}, {_listed(found)}",
             number=float(len(found)),
-            sentence=f"{_listed(found)} in float64, beside arrays in float32: all that "
-            "is computed from them is in float64, which accelerators do slowly.",
+            sentence=f"The dtype of {_listed(found)} is float64, while other arrays "
+            "are in float32. All that is computed from them is in float64, which is "
+            "slow on accelerators.",
             remedy="Give them `param_dtype=jnp.float32`.",
         )
     whole = [d for d in arrays if d.startswith(("int", "uint", "bool"))]
@@ -159,8 +160,9 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
             severity="warning",
             where=f"{name}, {_listed(found)}",
             number=float(len(found)),
-            sentence=f"{_listed(found)} in {_listed(whole)}: whole numbers have no "
-            "gradient, so that they cannot learn, although they are an `nnx.Param`.",
+            sentence=f"The dtype of {_listed(found)} is {_listed(whole)}. Whole "
+            "numbers have no gradient, so they cannot learn, although they are an "
+            "`nnx.Param`.",
             cause="The parameter holds whole numbers.",
             remedy="Store it as floating-point numbers if it should learn, and "
             "otherwise as an `nnx.Variable` of another kind, so that no optimiser "
@@ -174,8 +176,8 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
             severity="warning",
             where=f"{name}, {_listed(found)}",
             number=float(len(found)),
-            sentence=f"{_listed(found)} in float16, whose gradients become zero below "
-            "6*10^-8 and infinite above 65,504.",
+            sentence=f"The dtype of {_listed(found)} is float16, in which gradients "
+            "become zero below 6*10^-8 and infinite above 65,504.",
             remedy="Use bfloat16, which has the range of float32; or scale the loss "
             "(`jmp.DynamicLossScale`).",
             reference="Micikevicius et al. 2018, Mixed Precision Training.",

@@ -29,8 +29,9 @@ class HyperBlock(CompiledModule):
     """`y = R x + p F(q x)`: a branch that reads from n streams and writes to all.
 
     At every position x is a matrix `(n, C)`. The mixing R `(n, n)`, the row q `(1, n)`
-    and the column p `(n, 1)` have a static and a dynamic part. With the RMS
-    normalisation N, of each stream without and of all with the constraint,
+    and the column p `(n, 1)` have a static and a dynamic part. N is the RMS
+    normalisation, of each stream without the constraint and of all streams together
+    with it:
 
         without constraint:  M = b + a tanh(N(x) W),         R, q, p = M,
         with constraint:     M = b + a N(vec(x)) W,          R = sinkhorn(M),
@@ -42,7 +43,7 @@ class HyperBlock(CompiledModule):
     `jaxnets.nn.composite_gain`.
 
     W starts at zero, a at 0.01, b of R at the identity matrix and that of q at 1 for
-    one stream, which is drawn, and 0 for the others. The first p is 1.
+    one stream, which is chosen at random, and 0 for the others. The first p is 1.
 
     Begin with n copies of an image's features, `jnp.repeat(x[..., None, :], n, -2)`,
     and end with the sum or the mean of the streams.
@@ -164,10 +165,10 @@ def composite_gain(
 
     For each l it is the largest absolute row sum of `R_l ... R_1`, which bounds the
     growth of the largest stream in the forward pass, and the largest absolute column
-    sum, which bounds that of a cotangent in the backward pass; both the largest of all
-    positions. With the constraint they are 1, up to the rest that the iteration of
-    `sinkhorn` leaves. Zhu et al.'s form has reached about 3,000
-    in a language model of 27 billion parameters (Xie et al. 2025).
+    sum, which bounds that of a cotangent in the backward pass. Both are the largest
+    over all positions. With the constraint they are 1, up to the error that the
+    iterations of `sinkhorn` leave. Zhu et al.'s form has reached about 3,000 in a
+    language model of 27 billion parameters (Xie et al. 2025).
 
     Args:
         stack: A `Stack` of `HyperBlock`s.

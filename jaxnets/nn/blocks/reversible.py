@@ -19,8 +19,8 @@ class ReversibleBlock(CompiledModule):
         x2 = y2 - G(y1),   x1 = y1 - F(x2).
 
     A `Stack` of these blocks with `checkpoint="inverse"` stores no activations. In
-    training mode BatchNorm has the statistics of the batch in both directions; the
-    inverse does not move the running ones.
+    training mode BatchNorm uses the statistics of the batch in both directions; the
+    inverse does not update the running ones.
 
     Args:
         features: C, an even number of channels.

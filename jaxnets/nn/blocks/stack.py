@@ -56,7 +56,7 @@ class Stack(CompiledModule):
       `inverse(y)` of the blocks, which `jaxnets.nn.ReversibleBlock` has (Gomez et al.
       2017). Rounding errors grow with depth: compare `x` with `invert(stack(x))`.
 
-    The last two have no forward mode, and a gradient only of first order.
+    The last two have no forward mode, and only gradients of first order.
 
     Args:
         make_block: Function that makes one block from an `nnx.Rngs`.

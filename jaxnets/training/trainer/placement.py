@@ -12,7 +12,7 @@ class Placement:
     """The mesh of a run, and the arrays on it.
 
     All devices share each batch. Along the second axis of the mesh the parameters are
-    divided too: each array along its longest axis that can be.
+    divided too: each array along its longest axis that is divisible.
 
     Args:
         devices: Number of devices, the same number of each process.

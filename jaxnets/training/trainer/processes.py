@@ -30,7 +30,7 @@ def join(
 
     Args:
         coordinator: HOST:PORT of the process of index 0, which listens at this address
-            only; None lets JAX find it, as it does below Slurm, Open MPI, Kubernetes
+            only; None lets JAX find it, as it does under Slurm, Open MPI, Kubernetes
             and on Cloud TPUs.
         count: Number of processes; None lets JAX find it.
         index: Index of this process; None lets JAX find it.

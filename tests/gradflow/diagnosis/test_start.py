@@ -43,7 +43,7 @@ def test_dtypes_that_mix_or_have_a_narrow_range_are_named():
     assert verdict.severity == "note" and verdict.where == "net, a"
     assert not verdicts(mixed[:1]) and not verdicts(mixed[1:])
     [verdict] = verdicts([record("dtype_bits", 16.0, f"{n}|float16") for n in range(5)])
-    assert verdict.severity == "warning" and "0, 1, 2 and 2 more in" in verdict.sentence
+    assert verdict.severity == "warning" and "0, 1, 2 and 2 more is" in verdict.sentence
 
 
 def test_updates_that_are_rounded_away():

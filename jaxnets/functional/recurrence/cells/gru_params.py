@@ -80,8 +80,8 @@ def init_gru(
 
     Source: Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in
     deep linear neural networks" (orthogonal). Flax's `nnx.GRUCell` and Keras draw one
-    orthogonal matrix for all gates, which gives each gate's block singular values of
-    0.58.
+    orthogonal matrix for all gates, so that the singular values of each gate's block
+    have the root mean square 0.58.
     """
     initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
     check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)

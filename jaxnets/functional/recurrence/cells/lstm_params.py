@@ -123,7 +123,8 @@ def init_lstm(
     Architectures" (forget bias); Saxe et al. 2013, "Exact solutions to the nonlinear
     dynamics of learning in deep linear neural networks" (orthogonal). The forget bias
     of Flax starts at 0. Keras and `nnx.OptimizedLSTMCell` draw one orthogonal matrix
-    for all gates, which gives each gate's block singular values of 0.5.
+    for all gates, so that the singular values of each gate's block have the root mean
+    square 0.5.
     """
     initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
     sizes = {"in_features": in_features, "hidden": hidden, "projection": projection}

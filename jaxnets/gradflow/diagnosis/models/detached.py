@@ -19,7 +19,7 @@ OTHER_CAUSE = (
     "been idle on this batch."
 )
 LAST = (
-    "It is the last of several like parts, of which the others learn: a network whose "
+    "It is the last of several similar parts, and the others learn. A network whose "
     "blocks each prepare the next one, such as WaveNet, has no use for it there."
 )
 # By reason: why no gradient arrives, what to do, and where to read about it.

@@ -18,7 +18,8 @@ REMEDIES = {
     "(`jaxnets.gradflow.theory.critical_line`), or add shortcuts.",
     "exploding": "Lower the gain to the critical one "
     "(`jaxnets.gradflow.theory.critical_line`), or normalise each layer.",
-    "healthy": "Nothing needs to change: at this gain depth alone stops no gradient.",
+    "healthy": "Nothing needs to change: at this gain the gradient passes through "
+    "any depth.",
     "unclear": "Run more seeds before you decide.",
     "solved": "Try a deeper network.",
     "unsolved": "Compare with the gradient at the first layer before training; if that "

@@ -25,8 +25,8 @@ SHARPNESS_REFERENCE = (
 )
 SHARPNESS_REASON = (
     "With a learning rate eta and an eigenvalue lambda of the Hessian, a deviation is "
-    "multiplied by 1 - eta lambda in each step, so that it grows beyond 2. With "
-    "momentum the limit is higher."
+    "multiplied by 1 - eta lambda in each step, so that it grows if eta lambda is "
+    "above 2. With momentum the limit is higher."
 )
 
 
@@ -64,8 +64,8 @@ def _sharpness(table: Table, records: list[Record], where: str) -> Verdict | Non
     trained = bool(loss_curves(records))
     sentence = (
         f"The sharpness of the loss (the largest eigenvalue of its Hessian) is "
-        f"{format_number(sharp.mean)}, and times the learning rate it is "
-        f"{format_number(product)}, beside 2, where gradient descent becomes unstable: "
+        f"{format_number(sharp.mean)}. Times the learning rate it is "
+        f"{format_number(product)}, and gradient descent is unstable above 2: "
     )
     severe = at_start and product > CATAPULT and not trained
     if at_start:

@@ -49,7 +49,7 @@ def in_our_layout(row, who, results):
 @pytest.mark.parametrize("row", STACKS, ids=lambda row: row.name)
 def test_stacks_agree_in_value_and_gradients(row):
     (case,) = stack.cases(row)
-    (ours, ours_at), (other, other_at) = case.programs.values()
+    (ours, ours_at, _), (other, other_at, _) = case.programs.values()
     (y, dx, grads), (y2, dx2, others) = jax.jit(lambda a, b: (ours(*a), other(*b)))(
         ours_at, other_at
     )
@@ -79,7 +79,7 @@ def test_the_networks_take_the_same_step():
 
 def test_the_recurrent_networks_take_the_same_step():
     (case,) = training.cases(LSTM)
-    (step, (state, batch)), (peer_step, (peer, *peer_batch)) = (
+    (step, (state, batch), _), (peer_step, (peer, *peer_batch), _) = (
         case.programs["ours"],
         case.programs["flax"],
     )

@@ -39,7 +39,8 @@ def mixture_density_loss(
         - (u_1j^2 + (u_2j cosh(r_j) - u_1j sinh(r_j))^2) / 2) - log p(pen)
 
     All factors are computed as logarithms, so the loss and its gradient are finite for
-    points far from all components too, as long as the square of u is finite.
+    points far from all components too, as long as the squares of u and of `u exp(|r|)`
+    are finite.
 
     Args:
         outputs: `(*batch, 6 M + 1)`, the outputs of a linear layer.

@@ -185,6 +185,11 @@ class Monitor:
         while self._waiting:
             self._waiting.popleft().result()
 
+    def _raise(self) -> None:
+        """Raise the error of a report that has failed, as in a function in `to`."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft().result()
+
     def jit(
         self,
         step: Callable[..., Any],
@@ -227,6 +232,8 @@ class Monitor:
 
         @functools.wraps(step)
         def monitored(*args: Any, **kwargs: Any) -> Any:
+            # Not after the step, whose result would be lost.
+            self._raise()
             if counts:
                 kwargs[COUNT] = np.int32(self._count)
             result, found = compiled(*args, **kwargs)
@@ -277,6 +284,7 @@ class Monitor:
                     "argument of the loss."
                 )
             options = {"has_aux": has_aux, "wrt": nnx.Param if wrt is None else wrt}
+            self._raise()
             # As in Flax, keyword arguments are not differentiated.
             given = functools.partial(loss, **kwargs) if kwargs else loss
             number = self._number() if step is None else step
@@ -301,16 +309,17 @@ class Monitor:
         if self._traced is not None and self._traced.state == _trace():
             self._traced.found.append(packed)
         elif isinstance(packed.array, Tracer):
-            # A copy, because the program uses the memory of its arguments again.
-            copy = lambda packed: self._submit(jax.tree.map(np.array, packed))
-            jax.debug.callback(copy, packed)
+
+            def arrived(packed: Packed) -> None:
+                # A copy, because the program uses the memory of its arguments again.
+                self._submit(jax.tree.map(np.array, packed))
+                self._raise()
+
+            jax.debug.callback(arrived, packed)
         else:
             self._submit(packed)
 
     def _submit(self, packed: Packed) -> None:
-        # The errors of the reports before, such as those of a function in `to`.
-        while self._waiting and self._waiting[0].done():
-            self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._receive, packed))
 
     def _receive(self, packed: Packed) -> None:

@@ -63,6 +63,11 @@ class Binomial(NamedTuple):
         """Return the one for `count` blocks."""
         return cls(schedule(count, snapshots), snapshots)
 
+    def converted(self, x: Any, states: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+        """Return what makes this object from the arrays it closes over: none."""
+        del x, states
+        return lambda closed: self, []
+
     def forward(self, body: Body, x: jax.Array, states: Any) -> tuple[Any, Any, Any]:
         """Scan `body`; return the output, the `outs` and what to store."""
 
@@ -104,6 +109,12 @@ class Inverse(NamedTuple):
 
     inverse: Callable[[Any, Any], Any]
 
+    def converted(self, x: Any, states: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+        """Return what makes this object from the arrays it closes over, and these."""
+        inverse, closed = jax.closure_convert(self.inverse, x, states)
+        bound = lambda closed: lambda y, states: inverse(y, states, *closed)
+        return lambda closed: Inverse(bound(closed)), closed
+
     def forward(self, body: Body, x: jax.Array, states: Any) -> tuple[Any, Any, Any]:
         """Scan `body`; return the output, the `outs` and what to store."""
         y, outs = jax.lax.scan(body, x, states)
@@ -140,26 +151,27 @@ def scan_recomputed(
     one = jax.eval_shape(lambda x, states: (x, _of_block(states, 0)), x, states)
     converted, closed = jax.closure_convert(body, *one)
     bound = lambda closed: lambda x, states: converted(x, states, *closed)
+    recovered, read = recovery.converted(*one)
     measured = is_measuring()
 
     @jax.custom_vjp
-    def run(x, floats, others, closed):
+    def run(x, floats, others, closed, read):
         return jax.lax.scan(bound(closed), x, whole(floats, others))
 
-    def forward(x, floats, others, closed):
+    def forward(x, floats, others, closed, read):
         states = whole(floats, others)
-        y, outs, stored = recovery.forward(bound(closed), x, states)
-        return (y, outs), (stored, floats, others, closed)
+        y, outs, stored = recovered(read).forward(bound(closed), x, states)
+        return (y, outs), (stored, floats, others, closed, read)
 
     def backward(residuals, cotangents) -> Any:
-        stored, floats, others, closed = residuals
+        stored, floats, others, closed, read = residuals
         ct_y, ct_outs = cotangents
 
         def step(carry, scanned):
             stored, ct_y, ct_closed = carry
             number, ct_out = scanned
             states = whole(floats, others)
-            x, stored = recovery.before(bound(closed), number, stored, states)
+            x, stored = recovered(read).before(bound(closed), number, stored, states)
             own = lambda leaves: [leaf[number] for leaf in leaves]
 
             def block(x, floats, closed):
@@ -180,14 +192,14 @@ def scan_recomputed(
             (jnp.arange(count), _floats_of(ct_outs)),
             reverse=True,
         )
-        gradients = ct_x, ct_floats, None, ct_closed
+        gradients = ct_x, ct_floats, None, ct_closed, None
         return (gradients, logs) if measured else gradients
 
     (run.defvjp_with_logs if measured else run.defvjp)(forward, backward)
     floats = [leaf for leaf, f in zip(leaves, is_float, strict=True) if f]
     others = [leaf for leaf, f in zip(leaves, is_float, strict=True) if not f]
     x, floats, closed = reverse_only((x, floats, closed), message)
-    return run(x, floats, others, closed)
+    return run(x, floats, others, closed, read)
 
 
 def _of_block(states: Any, number: Any) -> Any:

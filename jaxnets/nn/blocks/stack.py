@@ -56,7 +56,8 @@ class Stack(CompiledModule):
       `inverse(y)` of the blocks, which `jaxnets.nn.ReversibleBlock` has (Gomez et al.
       2017). Rounding errors grow with depth: compare `x` with `invert(stack(x))`.
 
-    The last two have no forward mode, and only gradients of first order.
+    The last two have no forward mode. With `("binomial", c)` a gradient has derivatives
+    in forward mode only, as `jax.hessian` takes them.
 
     Args:
         make_block: Function that makes one block from an `nnx.Rngs`.
@@ -156,11 +157,12 @@ class Stack(CompiledModule):
 
         def apply(x, states):
             params, rest, skip = states
+            before = _values(rest)
             block = nnx.merge(definition, params, rest)
             y = block(x, *block_arguments)
             check_preserved(x, y)
             y = y if skip is None else jnp.where(skip, x, y)
-            return y, nnx.split(block, nnx.Param, ...)[2]
+            return y, _changed(before, nnx.split(block, nnx.Param, ...)[2])
 
         def invert(y, states):
             return nnx.merge(definition, *states[:2]).inverse(y, *block_arguments)
@@ -168,17 +170,17 @@ class Stack(CompiledModule):
         states = params, rest, skipped
         if self.checkpoint is None:
             short = self.count <= _MAX_UNROLLED
-            y, rest = jax.lax.scan(apply, x, states, unroll=short)
+            y, changed = jax.lax.scan(apply, x, states, unroll=short)
         elif isinstance(self.checkpoint, int):
-            y, rest = scan_in_segments(apply, x, states, self.checkpoint)
+            y, changed = scan_in_segments(apply, x, states, self.checkpoint)
         else:
             recovery = (
                 Inverse(invert)
                 if self.checkpoint == "inverse"
                 else Binomial.of(self.count, self.checkpoint[1])
             )
-            y, rest = scan_recomputed(apply, x, states, recovery, _NO_FORWARD_MODE)
-        nnx.update(self.blocks, rest)
+            y, changed = scan_recomputed(apply, x, states, recovery, _NO_FORWARD_MODE)
+        nnx.update(self.blocks, changed)
         return y
 
     def over_blocks(
@@ -240,6 +242,21 @@ class Stack(CompiledModule):
                 f"`make_block` makes a `{type(self.blocks).__name__}`, which has no "
                 f"method `{name}`; wanted one, such as `{example}`."
             )
+
+
+def _values(state: Any) -> dict[Any, Any]:
+    """Return the array of each variable, by its path."""
+    return {path: v.get_raw_value() for path, v in nnx.to_flat_state(state)}
+
+
+def _changed(before: dict[Any, Any], after: Any) -> Any:
+    """Return the variables of a block that no longer have the arrays of `before`.
+
+    The stack sets no others, so in evaluation mode it may be closed over.
+    """
+    is_own = lambda path, v: v.get_raw_value() is before.get(path)
+    flat = nnx.to_flat_state(after)
+    return nnx.from_flat_state([(p, v) for p, v in flat if not is_own(p, v)])
 
 
 def parse_checkpoint(checkpoint: Any, count: int) -> Any:

@@ -168,3 +168,14 @@ def test_alternatives_are_left_out_and_never_all():
     assert recommended(remedy, "", ["ReLU"]) == "Add shortcuts; normalise."
     assert recommended(remedy, "normal", []) == "Normalise; use ReLU; add shortcuts."
     assert recommended(remedy, "", ["ReLU", "short", "normal"]) == remedy
+
+
+def test_a_rank_is_measured_again_where_it_has_collapsed():
+    rngs = nnx.Rngs(0)
+    layers = [nnx.Linear(8, 8, rngs=rngs) for _ in range(14)]
+    head = nnx.Linear(8, 3, rngs=nnx.Rngs(1))
+    model = nnx.Sequential(*(f for n in layers for f in (n, nnx.sigmoid)), head)
+    found = diagnose(loss, model, jax.random.normal(jax.random.key(0), (16, 8)))
+    verdict = next(v for v in found.verdicts if v.kind == "rank-collapse")
+    assert verdict.number <= verdict.threshold
+    assert "rank of 1, so this does not help" in verdict.tried, verdict.tried

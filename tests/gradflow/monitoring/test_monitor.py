@@ -278,3 +278,28 @@ def test_the_error_of_a_function_in_to_is_raised():
     monitor.value_and_grad(lambda model: jnp.sum(model.bias[...]))(start()[0].body)
     with pytest.raises(OSError, match="the disk is full"):
         monitor.wait()
+
+
+def test_the_error_of_a_report_is_raised_before_a_step_and_not_after_it():
+    def full(report):
+        raise OSError("the disk is full")
+
+    monitor = Monitor(to=full)
+    done = []
+
+    @monitor.jit
+    def step(bias):
+        value, _ = monitor.value_and_grad(lambda model: jnp.sum(model.bias[...]))(bias)
+        jax.debug.callback(lambda: done.append(1))
+        return value
+
+    model = start()[0].body
+    step(model)
+    monitor._waiting[0].exception()
+    with pytest.raises(OSError, match="the disk is full"):
+        step(model)
+    jax.effects_barrier()
+    assert len(done) == 1
+    step(model)
+    with pytest.raises(OSError, match="the disk is full"):
+        monitor.wait()

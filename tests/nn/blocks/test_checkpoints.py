@@ -13,6 +13,7 @@ from jaxnets import nn
 from jaxnets.gradflow import measure
 from jaxnets.nn.blocks.binomial import schedule
 from jaxnets.nn.blocks.stack import parse_checkpoint
+from tests.nn.blocks.test_stack import unstacked
 
 
 COUNT = 30
@@ -118,6 +119,43 @@ def test_random_streams_and_arguments_are_those_of_the_forward_pass():
         *map(jax.tree.leaves, (of(("binomial", 2)), of(None))), strict=True
     ):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+class Shifted(nnx.Module):
+    """`x + tanh(a w)`, which can be inverted."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.w = nnx.Param(jax.random.normal(rngs.params(), ()))
+
+    def __call__(self, x, a):
+        return x + jnp.tanh(a * self.w)
+
+    def inverse(self, y, a):
+        return y - jnp.tanh(a * self.w)
+
+
+def test_an_inverse_reads_arguments_that_are_differentiated():
+    def of(checkpoint):
+        stack = nn.Stack(Shifted, 3, checkpoint=checkpoint, rngs=nnx.Rngs(0))
+        loss = lambda x, a: jnp.sum(stack(x, a) ** 2)
+        return jax.jit(jax.grad(loss, argnums=(0, 1)))(jnp.ones(3), jnp.float32(0.7))
+
+    for actual, expected in zip(of("inverse"), of(None), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("checkpoint", [None, 2, "inverse"])
+def test_in_evaluation_mode_a_stack_with_statistics_may_be_closed_over(checkpoint):
+    make = lambda rngs: nn.ReversibleBlock(2, layers=1, rngs=rngs)
+    stack = nn.Stack(make, 3, checkpoint=checkpoint, rngs=nnx.Rngs(0))
+    x = jnp.ones((1, 3, 3, 2))
+    stack(x)
+    stack.eval()
+    gradient = jax.grad(lambda x: jnp.sum(stack(x) ** 2))(x)
+    blocks = unstacked(stack)
+    one_by_one = lambda x: functools.reduce(lambda x, block: block(x), blocks, x)
+    expected = jax.grad(lambda x: jnp.sum(one_by_one(x) ** 2))(x)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4)
 
 
 def test_taps_are_measured_by_layer(rng):

@@ -151,9 +151,8 @@ def rank_verdict(records: Table, chain: list[str], where: str) -> Verdict | None
     line = ranks[last].mean <= LINE and ((widest <= LINE and same) or falls)
     if line or (ranks[last].mean <= THIN and falls):
         first = next(tap for tap in reversed(ranks) if _before(ranks, tap) > THIN)
-        judged = first if line else last
-        verdict = _on_a_line(where, first, ranks[judged], line)
-        return verdict._replace(quantity=("effective_rank", judged))
+        verdict = _on_a_line(where, first, ranks[last], line)
+        return verdict._replace(quantity=("effective_rank", last))
     if distinct and list(distinct.values())[-1].mean < ALIKE:
         first = next(tap for tap, share in distinct.items() if share.mean < ALIKE)
         verdict = _alike(where, first, list(distinct.values())[-1])

@@ -61,7 +61,8 @@ def with_remedy(verdict: Verdict, trials: Trials) -> Verdict:
         if number is None:
             continue
         value = _in_words(verdict.quantity[0], number)
-        new = _new_faults(records, trials.records)
+        # Its own fault is judged by its number.
+        new = _new_faults(records, trials.records, verdict.kind)
         if _is_well(verdict, number, records, trials.records) and not new:
             return verdict._replace(
                 after=number,
@@ -124,6 +125,12 @@ def _is_well(
     verdict: Verdict, number: float, records: list[Record], before: list[Record]
 ) -> bool:
     metric = verdict.quantity[0]
+    if metric == "effective_rank":
+        # Between a line and a healthy rank there are warnings.
+        return not any(
+            v.kind == verdict.kind and v.severity in ("fault", "warning")
+            for v in verdicts(records)
+        )
     if metric in HIGHER:
         return number > verdict.threshold
     if metric.endswith("_share"):
@@ -154,11 +161,11 @@ def _distance(verdict: Verdict, number: float) -> float:
     return abs(math.log10(number)) if number > 0 else math.inf
 
 
-def _new_faults(records: list[Record], before: list[Record]) -> list[str]:
-    """Return the kinds of the faults that a changed network has in addition."""
+def _new_faults(records: list[Record], before: list[Record], kind: str) -> list[str]:
+    """Return the kinds of faults, besides `kind`, that a changed network has newly."""
     kinds = [
         {v.kind for v in verdicts(rows) if v.severity == "fault"}
         for rows in (records, before)
     ]
     # Whether a rate suits the network is judged with the old network only.
-    return sorted(kinds[0] - kinds[1] - {"rate-too-high", "rate-too-low"})
+    return sorted(kinds[0] - kinds[1] - {kind, "rate-too-high", "rate-too-low"})

@@ -49,7 +49,9 @@ def changes_loss(
             copy, copied_args, copied_kwargs = nnx.merge(graphdef, state, copy=True)
             if tapped:
                 insert_taps(copy)
-            return loss(copy, *copied_args, **copied_kwargs)
+            result = loss(copy, *copied_args, **copied_kwargs)
+            # What a loss returns beside its value may be anything.
+            return result[0] if isinstance(result, tuple) else result
 
         return pure_loss
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,15 @@ class Metrics:
 
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None):
         keep_until(path, step)
+        path.touch()
         self._path = path
         self._board = tensorboard and summary_writer(tensorboard, step)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append rows, each with its `step`."""
         rows = list(rows)
-        append(self._path, rows)
+        # A checkpoint in the background may make a folder again that was moved away.
+        append(self._path, rows, create=False)
         if self._board:
             for row in rows:
                 for name in row.keys() - {"step"}:
@@ -72,15 +75,24 @@ def keep_until(path: Path, step: int) -> None:
     write_text(path, "".join(kept))
 
 
-def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def append(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, create: bool = True
+) -> None:
     """Append rows; a number that is not finite becomes null, as JSON wants it.
+
+    Args:
+        path: The file.
+        rows: The rows.
+        create: Whether to make the file if there is none.
 
     Raises:
         OSError: If the disk is full, or the folder cannot be written or is gone.
     """
     lines = [json.dumps({k: _number(v) for k, v in row.items()}) for row in rows]
+    flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT if create else 0)
+    opener = lambda name, _: os.open(name, flags, 0o666)
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", opener=opener) as file:
             file.write("".join(f"{line}\n" for line in lines))
     except OSError as error:
         raise OSError(

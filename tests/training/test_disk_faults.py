@@ -121,3 +121,18 @@ def test_a_folder_that_vanishes(expected, tmp_path):
     with pytest.raises(OSError, match=r"could not be written: .*(No such|NOT_FOUND)"):
         run(folder, on_call=after(22, gone))
     assert run(tmp_path / "moved").params_sha256 == expected
+
+
+def test_a_folder_that_vanishes_and_is_made_again(expected, tmp_path):
+    """A checkpoint that begins after the folder was moved makes it again."""
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+
+    def gone(number, figures):
+        # Nothing is being written, so only the figures can miss the folder.
+        if not moved.exists() and max(intact(folder), default=0) == number // 10 * 10:
+            shutil.move(folder, moved)
+            (folder / "checkpoints").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"metrics.jsonl could not be written: No such"):
+        run(folder, on_call=gone)
+    assert run(moved).params_sha256 == expected

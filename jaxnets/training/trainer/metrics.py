@@ -22,11 +22,12 @@ class Metrics:
 
     Raises:
         ImportError: If nothing can write TensorBoard's files.
+        OSError: If the file cannot be written.
     """
 
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None):
         keep_until(path, step)
-        path.touch()
+        append(path, [])
         self._path = path
         self._board = tensorboard and summary_writer(tensorboard, step)
 

@@ -28,6 +28,11 @@ class Progress(NamedTuple):
     best: jax.Array
     waited: jax.Array
 
+    @property
+    def weights(self) -> Any:
+        """The weights of the network in use: the average, if there is one."""
+        return self.train.params if self.average is None else self.average
+
 
 # `advance(progress, batches, count)` makes `count` updates. It returns the progress,
 # how many batches it took, and the loss and the figures of each.

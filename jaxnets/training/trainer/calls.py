@@ -112,11 +112,8 @@ class Calls:
 
     def model(self, progress: Progress) -> nnx.Module:
         """Return the network, with the average of its weights if there is one."""
-        params = progress.average
-        if params is None:
-            params = progress.train.params
         # A copy, because the arrays of `progress` are donated to the next call.
-        copied = self._placement.local((params, progress.train.rest))
+        copied = self._placement.local((progress.weights, progress.train.rest))
         return nnx.merge(self.graphdef, *copied)
 
     def _count(self, step: int) -> int:

@@ -33,9 +33,7 @@ class Evaluations:
         """Return the progress with the new evaluation counted, and its figures."""
         if not self._batches:
             return progress, before
-        state = progress.train
-        if progress.average is not None:
-            state = state._replace(params=progress.average)
+        state = progress.train._replace(params=progress.weights)
         metrics = {
             f"{name}_{figure}": float(value)
             for name, batch in self._batches.items()

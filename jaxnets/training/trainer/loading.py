@@ -92,10 +92,7 @@ def _trained(
     about: dict[str, Any],
     recipe: Recipe,
 ) -> tuple[Trained, dict[str, Any]]:
-    average, params = progress.average, progress.train.params
-    model = nnx.merge(
-        graphdef, params if average is None else average, progress.train.rest
-    )
+    model = nnx.merge(graphdef, progress.weights, progress.train.rest)
     model.eval()
     metrics = about.pop("metrics", {})
     digest = params_sha256(nnx.state(model, nnx.Param))

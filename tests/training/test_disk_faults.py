@@ -1,6 +1,7 @@
 """A disk that is full or cannot be written: a clear error, and nothing is lost."""
 
 import dataclasses
+import gc
 import os
 import shutil
 import subprocess
@@ -13,6 +14,16 @@ from tests.training.recovery import RECIPE, run
 resource = pytest.importorskip("resource", reason="needs the limits of POSIX")
 # Orbax's threads end with exceptions and coroutines of their own.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Collect what Orbax leaves while its warnings are still ignored.
+
+    Otherwise they are raised in a later test, whichever runs when Python collects.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -290,9 +290,10 @@ SIGNATURES = {
     ],
     "tasks": [
         "Task(name, recipe, prepare, sampler=None)",
-        "Prepared(make, loss, batch, evaluation, about, floors)",
+        "Prepared(make, loss, batch, evaluation, about, floors, outcome=None)",
+        "Outcome(metrics, exhibits)",
         "SampleOptions(count=1, length=500, temperature=0.8, top_k=None, top_p=None, "
-        "prompt=None, seed=0)",
+        "prompt=None, seed=0, out=None)",
         "Sampler(make, draw)",
         "sample_run(folder, options=None, *, say=print)",
         f"TrainConfig(task, recipe, data=None, devices=1, shards=1, "

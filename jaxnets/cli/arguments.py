@@ -161,7 +161,7 @@ class Sample:
     """
 
     run: Path
-    options: Mapping[str, int | float | str]
+    options: Mapping[str, int | float | str | Path]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,8 +25,14 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
         "P",
         "Draw from the fewest characters whose probabilities sum to P or more.",
     ),
-    "prompt": (str, "TEXT", "What a sample begins with; a new line by default."),
+    "prompt": (
+        str,
+        "TEXT",
+        "What a sample begins with, or what the network is asked, such as a sentence "
+        "to translate; the choice of the task by default.",
+    ),
     "seed": (int, "K", "Seed of the random numbers; 0 by default."),
+    "out": (as_path, "FOLDER", "Where files go, if the samples are no texts."),
 }
 
 
@@ -34,8 +40,9 @@ def parse_sample(words: Sequence[str]) -> Sample:
     """Return the command of `words`, the command line without `jaxnets sample`."""
     parser = CommandParser(
         "jaxnets sample",
-        "Print samples of a network that `jaxnets train characters` has trained. The "
-        "newest intact checkpoint is used, also of a run that is still going on.",
+        "Print samples of a network that `jaxnets train` has trained, or its answers "
+        "to --prompt. The newest intact checkpoint is used, also of a run that is "
+        "still going on.",
     )
     parser.add_argument(
         "run", type=as_path, metavar="FOLDER", help="Folder of the run."

@@ -48,6 +48,7 @@ def run_train(command: Train, signals: Signals) -> int:
 def _run(command: Train, signals: Signals) -> int:
     check_devices()
     from jaxnets.gradflow.monitoring.tensorboard import writer_class
+    from jaxnets.report import write_report
     from jaxnets.tasks import run_task
     from jaxnets.training import NonFiniteBatch
     from jaxnets.training.trainer.processes import is_first
@@ -70,13 +71,14 @@ def _run(command: Train, signals: Signals) -> int:
                 tensorboard=command.tensorboard,
                 say=display.say,
             )
+        page = write_report(folder) if shows else None
     except NonFiniteBatch as error:
         print(f"jaxnets: {error}", file=sys.stderr)
         return 1
     except (ImportError, OSError, ValueError) as error:
         raise UsageError(str(error)) from error
-    if shows:
-        _print_end(trained, config.recipe.steps, folder)
+    if page is not None:
+        _print_end(trained, config.recipe.steps, folder, page)
     return signals.exit_code if trained.stopped else 0
 
 
@@ -101,7 +103,7 @@ def _asked(command: Train) -> tuple[Path, "TrainConfig"]:
     return folder, dataclasses.replace(config, **asked)
 
 
-def _print_end(trained, steps: int, folder: Path) -> None:
+def _print_end(trained, steps: int, folder: Path, page: Path) -> None:
     for name, value in trained.metrics.items():
         print(f"{name.replace('_', ' ')}: {value:.4g}")
     if trained.skipped:
@@ -111,6 +113,7 @@ def _print_end(trained, steps: int, folder: Path) -> None:
         print(f"with: jaxnets train --resume {quoted(folder)}")
     else:
         print(f"\nRun: {shown(folder)}")
+    print(f"Report: {shown(page)}")
 
 
 def _recipe(command: Train, recipe):

@@ -14,6 +14,7 @@ from typing import Any
 import vl_convert
 
 from jaxnets.report.charts.style import DARK, LIGHT, css_variables, vega_config
+from jaxnets.report.exhibits.results import results_html
 from jaxnets.report.html.figure import Charts
 from jaxnets.report.html.glossary import glossary_html
 from jaxnets.report.html.markup import Markup, join, paragraphs, tag
@@ -118,7 +119,9 @@ def _packed(text: str) -> str:
 
 def _body(run: Run, charts: Charts) -> Markup:
     sections = study_sections(run)
+    results = results_html(run)
     links = [
+        *([("results", "Results")] if results else []),
         *((section.study, SECTIONS[section.study].title) for section in sections),
         ("provenance", "Run"),
         ("words", "Glossary"),
@@ -138,6 +141,7 @@ def _body(run: Run, charts: Charts) -> Markup:
             ),
             tag(
                 "main",
+                _part("results", "Results", results) if results else "",
                 _first_look(run, sections, charts),
                 *(study_html(run, section, charts) for section in sections),
                 _part("provenance", "What ran where", provenance_html(run)),

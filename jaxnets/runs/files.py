@@ -5,6 +5,7 @@ Everything that the library writes for a user goes through `write_bytes`.
 
 import contextlib
 import json
+import math
 import os
 import re
 import secrets
@@ -140,6 +141,26 @@ def read_text(path: Path) -> str | None:
             f"{path} is not UTF-8 text: byte {error.start} is "
             f"0x{error.object[error.start]:02x}. Save it as UTF-8, or move it away."
         ) from error
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as JSON, with null for infinities and NaN, which JSON lacks.
+
+    Example:
+        >>> json_text([1.5, math.nan]).split()
+        ['[', '1.5,', 'null', ']']
+    """
+    return json.dumps(_without_nonfinite(value), indent=2, allow_nan=False)
+
+
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nonfinite(item) for item in value]
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -7,8 +7,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,7 +16,14 @@ from typing import Any, NamedTuple
 from jaxnets._version import __version__
 from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.configuration import ContrastConfig
-from jaxnets.runs.files import as_path, read_json, write_bytes, write_text
+from jaxnets.runs.exhibits import EXHIBITS, Exhibit, read_exhibits
+from jaxnets.runs.files import (
+    as_path,
+    json_text,
+    read_json,
+    write_bytes,
+    write_text,
+)
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.runs.summary import damaged_arms, valid_summary
@@ -37,12 +42,14 @@ class Run(NamedTuple):
         summary: `summary.json`, empty if it is missing.
         config: `config.json`, empty if it is missing.
         remarks: Sentences on what is missing or doubtful.
+        exhibits: What a task shows of its results; empty without `exhibits.json`.
     """
 
     records: list[Record]
     summary: dict[str, Any]
     config: dict[str, Any]
     remarks: list[str]
+    exhibits: list[Exhibit]
 
     def of_study(self, study: str) -> list[Record]:
         """Return the records of one study."""
@@ -265,7 +272,9 @@ class RunFolder:
         remarks += [f"Left out of {SUMMARY}: {fault}." for fault in faults]
         remarks += damaged_arms(summary, records)
         remarks += _mixed_arms(records)
-        return Run(records, summary, config or {}, remarks)
+        exhibits, faults = read_exhibits(self.path)
+        remarks += [f"Left out of {EXHIBITS}: {fault}." for fault in faults]
+        return Run(records, summary, config or {}, remarks, exhibits)
 
     def _names(self, argument: str) -> set[str]:
         """Return the names of what is in the folder, which `argument` names."""
@@ -285,26 +294,6 @@ def items(found: object) -> list[Any]:
     if isinstance(found, str):
         return [found]
     return list(found) if isinstance(found, list | tuple) else []
-
-
-def json_text(value: Any) -> str:
-    """Return `value` as JSON, with null for infinities and NaN, which JSON lacks.
-
-    Example:
-        >>> json_text([1.5, math.nan]).split()
-        ['[', '1.5,', 'null', ']']
-    """
-    return json.dumps(_without_nonfinite(value), indent=2, allow_nan=False)
-
-
-def _without_nonfinite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nonfinite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nonfinite(item) for item in value]
-    return value
 
 
 def _mixed_arms(records: list[Record]) -> list[str]:

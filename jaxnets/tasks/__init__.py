@@ -6,10 +6,11 @@ A task is one file with a `TASK`, and one row of `TASKS` in the catalogue
 
 from jaxnets.tasks.run import TrainConfig, run_task, task_of
 from jaxnets.tasks.sampling import sample_run
-from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
+from jaxnets.tasks.task import Outcome, Prepared, SampleOptions, Sampler, Task
 
 
 __all__ = [
+    "Outcome",
     "Prepared",
     "SampleOptions",
     "Sampler",

@@ -14,8 +14,8 @@ from jaxnets._version import __version__
 from jaxnets.gradflow import flow_records, measure_module, verdicts
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.configuration import differences
-from jaxnets.runs.files import read_json, write_text
-from jaxnets.runs.folder import json_text
+from jaxnets.runs.exhibits import write_exhibits
+from jaxnets.runs.files import json_text, read_json, write_text
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.tasks.task import Prepared, Task
@@ -181,6 +181,7 @@ def run_task(
         if is_first():
             floors = prepared.floors().items()
             trained.metrics |= {f"{name}_loss": loss for name, loss in floors}
+            _add_outcome(prepared, trained, folder)
             _write_summary(config, trained, folder)
     return trained
 
@@ -218,6 +219,16 @@ class _Measurements:
         kept: list[Record] = [record for record in before if record.step < step]
         found = flow_records(flow, name=self._name, step=step)
         write_records(self._path, [*kept, *found])
+
+
+def _add_outcome(prepared: Prepared, trained: Trained, folder: Path) -> None:
+    """Add what the task says of the network once its training has ended."""
+    if prepared.outcome is None or trained.stopped:
+        return
+    trained.model.eval()
+    outcome = prepared.outcome(trained.model, folder)
+    trained.metrics |= outcome.metrics
+    write_exhibits(folder, outcome.exhibits)
 
 
 def _write_summary(config: TrainConfig, trained: Trained, folder: Path) -> None:

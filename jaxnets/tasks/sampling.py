@@ -48,7 +48,7 @@ def sample_run(
     if task.sampler is None:
         raise ValueError(
             f"{folder} holds a run of the task {config.task!r}, which makes no "
-            "samples; wanted a run of `characters`."
+            "samples; wanted a run of another task, such as `characters`."
         )
     trained, about = load_trained(task.sampler.make, config.recipe, folder, say=say)
     return task.sampler.draw(trained.model, about, options)

@@ -6,7 +6,25 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
+from jaxnets.runs.exhibits import Exhibit
 from jaxnets.training import Loss, Recipe
+
+
+class Outcome(NamedTuple):
+    """What a task says of its trained network.
+
+    Attributes:
+        metrics: Figures by name, such as an accuracy and that of a baseline.
+        exhibits: What its page shows.
+
+    Example:
+        >>> from jaxnets.tasks import Outcome
+        >>> Outcome({"test_accuracy": 0.98, "floor_accuracy": 0.9}, []).exhibits
+        []
+    """
+
+    metrics: dict[str, float]
+    exhibits: list[Exhibit]
 
 
 class Prepared(NamedTuple):
@@ -22,6 +40,8 @@ class Prepared(NamedTuple):
             JSON.
         floors: Returns the losses of baselines on the validation batch by name. The
             trivial one is `floor`.
+        outcome: `outcome(model, folder)` judges the trained network once. It may write
+            files into the folder of the run. None if the losses say everything.
 
     Example:
         >>> from jaxnets.tasks import task_of
@@ -37,6 +57,7 @@ class Prepared(NamedTuple):
     evaluation: dict[str, Any]
     about: dict[str, Any]
     floors: Callable[[], dict[str, float]]
+    outcome: Callable[[Any, Path], Outcome] | None = None
 
 
 class SampleOptions(NamedTuple):
@@ -48,8 +69,10 @@ class SampleOptions(NamedTuple):
         temperature: As in `jaxnets.functional.sample_logits`.
         top_k: As there.
         top_p: As there.
-        prompt: What a sample begins with; None is the choice of the task.
+        prompt: What a sample begins with, or what the network is asked; None is the
+            choice of the task.
         seed: Seed of the random numbers.
+        out: A folder for what is no text, such as a tune; None writes no files.
 
     Example:
         >>> from jaxnets.tasks import SampleOptions
@@ -64,6 +87,7 @@ class SampleOptions(NamedTuple):
     top_p: float | None = None
     prompt: str | None = None
     seed: int = 0
+    out: Path | None = None
 
 
 class Sampler(NamedTuple):

@@ -161,7 +161,7 @@ def records_of(studies=tuple(MAKERS), seeds=3):
 def section_of(study, records, claims=()):
     """Return the section of a study, drawn from records alone."""
     found = [record for record in records if record.study == study]
-    return draw_study(study, Run(found, {"claims": list(claims)}, {}, []))
+    return draw_study(study, Run(found, {"claims": list(claims)}, {}, [], []))
 
 
 CONFIG = {

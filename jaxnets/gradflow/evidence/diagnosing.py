@@ -11,7 +11,8 @@ from jaxnets.gradflow.diagnosis import Verdict, verdicts
 from jaxnets.gradflow.evidence.collecting import collector_of
 from jaxnets.gradflow.evidence.remedies import Trials, with_remedy
 from jaxnets.gradflow.measurement import Flow
-from jaxnets.runs.folder import RunFolder, json_text
+from jaxnets.runs.files import json_text
+from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.records import Record
 
 

@@ -1,0 +1,1 @@
+"""Exhibits of a task as HTML: texts, heat maps and drawings."""

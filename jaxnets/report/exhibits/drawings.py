@@ -62,7 +62,7 @@ def matrix_svg(matrix: Matrix) -> Markup:
     )  # fmt: skip
     numbers = _numbers(values, shade, left, top, cell, height)
     parts = [*shades, frame, *rows, *columns, *numbers]
-    key = f"{number(low)} (white) to {number(high)} {matrix.unit}".strip()
+    key = f"{_short(low)} (blank) to {_short(high)} {matrix.unit}".strip()
     return join([_svg(matrix, width, total, parts), _key(key)])
 
 
@@ -185,12 +185,16 @@ def _column(label: str, x: float, y: float, upright: bool) -> Markup:
     return _text(label, x, y, anchor="start", transform=turn)
 
 
+def _short(value: float) -> str:
+    return number(round(value, 2))
+
+
 def _numbers(values, shade, left, top, cell, height) -> list[Markup]:
     if sum(map(len, values)) > MOST_NUMBERS or cell < 4 * CHARACTER:
         return []
     return [
         _text(
-            number(round(value, 2)),
+            _short(value),
             left + (j + 0.5) * cell,
             top + (i + 0.5) * height,
             anchor="middle",

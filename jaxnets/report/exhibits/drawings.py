@@ -185,7 +185,7 @@ def _column(label: str, x: float, y: float, upright: bool) -> Markup:
     return _text(label, x, y, anchor="start", transform=turn)
 
 
-def _short(value: float) -> str:
+def _short(value: float | int) -> str:
     return number(round(value, 2))
 
 

@@ -1,7 +1,7 @@
 """Every pure function under jit, vmap, grad, jvp, second order, bfloat16 and float64.
 
-`test_jit_changes_nothing` calls each function eagerly. The other tests compile, since
-one program takes a fraction of the time of its operations one by one. A program that
+`test_jit_changes_nothing` calls functions eagerly, one of each kind. The other tests
+compile, since one program takes a fraction of the time of its operations one by one. A program that
 several tests of a case need is compiled once, in `FORWARD` or `GRADIENTS`. The latter
 is in float64; derivatives in float32 are compared with it.
 """
@@ -34,7 +34,7 @@ MAPPED = [
     pytest.param(case, which, id=f"{case.name}-{which}")
     for case in CASES
     for which in (["all", "first", "last"] if len(case.arrays) > 1 else ["last"])
-    if which != "first" or case.name in KINDS
+    if which == "all" or len(case.arrays) == 1 or case.name in KINDS
 ]
 HALF = [
     pytest.param(case, dtype, id=f"{case.name}-{dtype}")
@@ -90,33 +90,28 @@ def test_every_name_is_unique():
     assert {case.name for case in [*CASES, *cases_distribution.CASES]} >= KINDS
 
 
-@every_case
+@each_kind(CASES)
 def test_jit_changes_nothing(case):
     expected = case.function(*case.arrays)
     assert_close(FORWARD[case.name](*case.arrays), expected, 1e-5)
 
 
-# One case of each loop and of each kind of derivative, since both tests are slow:
-# leaks are looked for in all of the memory, and without jit each step compiles.
-one_of_each_kind = pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in CASES
-        if case.name
-        in ("rnn-in_place", "gru-split", "min_gru-scan", "separable", "max-unpool")
-    ],
-    ids=lambda case: case.name,
-)
+def named(*names):
+    """Parametrize `case` with a few, since leaks are looked for in all of the memory.
+
+    Without jit each step compiles, which is slow too.
+    """
+    chosen = [case for case in CASES if case.name in names]
+    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
 
 
-@one_of_each_kind
+@named("min_gru-scan", "separable")
 def test_no_tracer_leaks(case):
     with jax.checking_leaks():
         jax.eval_shape(value_and_gradients(case), *case.arrays)
 
 
-@one_of_each_kind
+@named("rnn-in_place", "min_gru-scan", "separable", "max-unpool")
 def test_gradients_without_jit(case):
     with jax.disable_jit():
         actual = value_and_gradients(case)(*case.arrays)

@@ -1,9 +1,9 @@
 """Every pure function under jit, vmap, grad, jvp, second order, bfloat16 and float64.
 
 `test_jit_changes_nothing` calls functions eagerly, one of each kind. The other tests
-compile, since one program takes a fraction of the time of its operations one by one. A program that
-several tests of a case need is compiled once, in `FORWARD` or `GRADIENTS`. The latter
-is in float64; derivatives in float32 are compared with it.
+compile, since one program takes a fraction of the time of its operations one by one.
+A program that several tests of a case need is compiled once, in `FORWARD` or
+`GRADIENTS`. The latter is in float64; derivatives in float32 are compared with it.
 """
 
 import functools

@@ -65,6 +65,17 @@ def test_one_that_does_not_help_is_not_recommended():
     assert verdict.after is not None and verdict.after > 2 * verdict.number
 
 
+def test_the_gain_is_lowered_until_an_activation_is_not_saturated():
+    # LeCun's initialiser is what it has already.
+    steep = Net(nnx.Rngs(0), 1, lambda x: nnx.sigmoid(25.0 * x), 8**-0.5)
+    verdict = diagnose(loss, steep, 2.0 * X).verdicts[0]
+    assert verdict.kind == "saturated"
+    helps = "With a lower gain of body/0 (normal, variance 0.01/fan_in, biases at zero"
+    assert "so this does not help" in verdict.tried and helps in verdict.tried
+    assert verdict.after is not None and verdict.after < verdict.threshold
+    assert verdict.remedy.startswith("Lower the gain of the initialiser")
+
+
 @pytest.mark.parametrize(("rate", "words"), [(300.0, "a tenth"), (1e-8, "10 times")])
 def test_another_rate_is_trained_with(rate, words):
     make = lambda rngs: Net(rngs, 2, std=0.5)

@@ -38,6 +38,8 @@ from jaxnets.runs.records import Record
 # Evaluating a step once more to measure it costs about as much as measuring so many
 # steps, of which each becomes about a twentieth slower.
 RARE = 20
+# So many steps may be ahead of their reports.
+MOST_WAITING = 128
 # The argument by which the number of a step gets into a compiled step.
 COUNT = "number_of_step_of_monitor"
 
@@ -75,8 +77,11 @@ class Monitor:
       steps one after another.
 
     The numbers are one more result of the compiled step, a small array. A thread of the
-    monitor waits for it and reports, so that neither the step nor the loop waits. With
-    `every` up to 20 all steps are measured. Otherwise the steps that are reported
+    monitor waits for it and reports, so that neither the step nor the loop waits. If a
+    function in `to` is so slow that 128 steps are without their report, the loop waits
+    for it: nothing is left out.
+
+    With `every` up to 20 all steps are measured. Otherwise the steps that are reported
     evaluate loss and gradient once more, and the others run as without the monitor.
 
     `monitor.value_and_grad` also works without `monitor.jit`: outside of any jit, in a
@@ -186,8 +191,13 @@ class Monitor:
             self._waiting.popleft().result()
 
     def _raise(self) -> None:
-        """Raise the error of a report that has failed, as in a function in `to`."""
-        while self._waiting and self._waiting[0].done():
+        """Raise the error of a report that has failed, as in a function in `to`.
+
+        While too many steps wait for their reports, the caller waits too.
+        """
+        while self._waiting and (
+            self._waiting[0].done() or len(self._waiting) >= MOST_WAITING
+        ):
             self._waiting.popleft().result()
 
     def jit(
@@ -206,7 +216,9 @@ class Monitor:
                 all steps are measured, because JAX then takes no further argument.
 
         Returns:
-            The function that takes the place of `jit(step, **options)`.
+            The function that takes the place of `jit(step, **options)`. Its `lower` is
+            that of the compiled step, for the program's text and costs. That program
+            returns the numbers beside the result, and reports nothing by itself.
 
         Raises:
             TypeError: If `step` or `jit` is not a function.
@@ -230,18 +242,22 @@ class Monitor:
         compiled = jit(measured, **options)
         counts = not self._always and "in_shardings" not in options
 
+        def counted(options: dict[str, Any]) -> dict[str, Any]:
+            return options | {COUNT: np.int32(self._count)} if counts else options
+
         @functools.wraps(step)
         def monitored(*args: Any, **kwargs: Any) -> Any:
             # Not after the step, whose result would be lost.
             self._raise()
-            if counts:
-                kwargs[COUNT] = np.int32(self._count)
-            result, found = compiled(*args, **kwargs)
+            result, found = compiled(*args, **counted(kwargs))
             self._count += len(found)
             for packed in found:
                 self._deliver(packed)
             return result
 
+        if hasattr(compiled, "lower"):
+            lower = lambda *args, **kwargs: compiled.lower(*args, **counted(kwargs))
+            setattr(monitored, "lower", lower)  # noqa: B010
         return monitored
 
     def value_and_grad(

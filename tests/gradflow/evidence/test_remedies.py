@@ -92,6 +92,18 @@ def test_another_rate_is_trained_with(rate, words):
     assert ratio < 0.11 if rate > 1 else ratio > 9
 
 
+def test_what_training_makes_is_measured_again_after_another_training():
+    # The loss falls until every unit is dead.
+    size = lambda model, x: jnp.mean(nnx.relu(model.body[0](x)))
+    options = {"optimizer": optax.sgd(0.6), "steps": 300}
+    found = diagnose(size, Net(nnx.Rngs(0), 1, std=0.5), X, **options).verdicts
+    verdict = next(v for v in found if v.kind == "dead")
+    assert verdict.where == "model, after 300 updates, body/0/relu"
+    assert verdict.tried.startswith("With a tenth of the learning rate: ")
+    assert verdict.after is not None and verdict.after < 0.5 * verdict.number
+    assert verdict.remedy.startswith("Lower the learning rate")
+
+
 def test_new_weights_have_the_variance_and_zeros_stay():
     class Layers(nnx.Module):
         def __init__(self, rngs):

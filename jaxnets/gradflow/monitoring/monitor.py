@@ -24,6 +24,7 @@ from jaxnets.gradflow.diagnosis.verdict import Verdict
 from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.evaluation import evaluate_measured, evaluate_twice
 from jaxnets.gradflow.monitoring.numbers import (
+    Numbers,
     Packed,
     as_records,
     first_nonfinite,
@@ -170,12 +171,17 @@ class Monitor:
         self._waiting = collections.deque[concurrent.futures.Future[None]]()
         self._alarm = Alarms(name)
         self._records: list[Record] = []
+        # Numbers of which no records are made yet, and their steps.
+        self._pending: list[tuple[Numbers, int]] = []
         self._alarms: list[Verdict] = []
 
     @property
     def records(self) -> list[Record]:
         """The records of all reports so far, for `verdicts` and `write_records`."""
         self.wait()
+        for numbers, step in self._pending:
+            self._records += as_records(numbers, self._name, self._seed, step)
+        self._pending.clear()
         return self._records
 
     @property
@@ -351,13 +357,17 @@ class Monitor:
             due = due or self._broken
         if not due:
             return
-        records = as_records(numbers, self._name, self._seed, step)
-        report = MonitorReport(step, records, self._alarm.of(numbers, step))
-        self._records += report.records
-        self._alarms += report.alarms
-        for sink in self._sinks:
-            sink(report)
-        for alarm in report.alarms:
+        alarms = self._alarm.of(numbers, step)
+        self._alarms += alarms
+        if self._sinks:
+            records = as_records(numbers, self._name, self._seed, step)
+            self._records += records
+            for sink in self._sinks:
+                sink(MonitorReport(step, records, alarms))
+        else:
+            # The thousands of records of a time loop take as long as a short step.
+            self._pending.append((numbers, step))
+        for alarm in alarms:
             warnings.warn(
                 f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
             )

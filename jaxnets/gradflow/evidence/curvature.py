@@ -131,11 +131,16 @@ def noise_records(
     if len(before) < 2 or size is None:
         return []
     leaves = [split_inexact(measured.flow.grads)[0] for measured in before]
-    stacked = [jnp.stack(rows) for rows in zip(*leaves, strict=True)]
-    scale = float(gradient_noise_scale(stacked, batch_size=size).scale)
+    scale = float(_noise_scale(leaves, size))
     found = {"gradient_noise_scale": scale, "batch_size": float(size)}
     return [
         whole._replace(metric=metric, place="", position=None, value=number)
         for metric, number in found.items()
         if not math.isnan(number)
     ]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _noise_scale(gradients: list[list[Any]], batch_size: int) -> jax.Array:
+    stacked = [jnp.stack(rows) for rows in zip(*gradients, strict=True)]
+    return gradient_noise_scale(stacked, batch_size=batch_size).scale

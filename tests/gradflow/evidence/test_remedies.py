@@ -7,7 +7,9 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxnets.gradflow import diagnose, measure_module
+from jaxnets.gradflow import diagnose, measure_module, verdicts
+from jaxnets.gradflow.evidence.collecting import collector_of
+from jaxnets.gradflow.evidence.remedies import Trials, with_remedy
 from jaxnets.gradflow.evidence.remedies.changes import (
     open_gates,
     orthogonal_states,
@@ -198,7 +200,12 @@ def test_a_rank_is_measured_again_where_it_has_collapsed():
     layers = [nnx.Linear(8, 8, rngs=rngs) for _ in range(14)]
     head = nnx.Linear(8, 3, rngs=nnx.Rngs(1))
     model = nnx.Sequential(*(f for n in layers for f in (n, nnx.sigmoid)), head)
-    found = diagnose(loss, model, jax.random.normal(jax.random.key(0), (16, 8)))
-    verdict = next(v for v in found.verdicts if v.kind == "rank-collapse")
+    options = {"optimizer": None, "steps": 0, "classes": None, "name": "model"}
+    _, collector = collector_of(loss, model, [X[:16]], seeds=1, **options)
+    records, _ = collector.collect(models)
+    verdict = next(v for v in verdicts(records) if v.kind == "rank-collapse")
     assert verdict.number <= verdict.threshold
-    assert "rank of 1, so this does not help" in verdict.tried, verdict.tried
+    # For a warning no other program is compiled.
+    warning = verdict._replace(severity="warning")
+    found = with_remedy(warning, Trials(collector, model, records))
+    assert "rank of 1, so this does not help" in found.tried, found.tried

@@ -128,8 +128,8 @@ def sign_verdict(records: list[Record], name: str) -> Verdict | None:
         low=None if has_no_floor else start.low,
         high=None if has_no_floor else start.high,
         reason="A loss that training can lower without end has no best parameters.",
-        other_cause="A log-density, a lower bound of one, or the loss of a critic may "
-        "be negative, and may fall far.",
+        other_cause="A log-density, a lower bound of one, and the loss of a critic or "
+        "of a policy gradient may be negative, and may fall far.",
     )
 
 

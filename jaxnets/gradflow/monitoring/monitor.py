@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,16 +20,10 @@ from jaxnets.arguments import (
     int_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.evaluation import evaluate_measured, evaluate_twice
-from jaxnets.gradflow.monitoring.numbers import (
-    Numbers,
-    Packed,
-    as_records,
-    first_nonfinite,
-    unpack,
-)
-from jaxnets.gradflow.monitoring.sinks import MonitorReport, as_sink
+from jaxnets.gradflow.monitoring.numbers import Packed, first_nonfinite, unpack
+from jaxnets.gradflow.monitoring.reports import Reports
+from jaxnets.gradflow.monitoring.sinks import as_sink
 from jaxnets.gradflow.schedules import Schedule
 from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
@@ -152,15 +145,16 @@ class Monitor:
         )
         if not isinstance(name, str):
             raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
-        self._only, self._name = only, name
-        self._seed = as_count(seed, "seed", minimum=0)
+        seed = as_count(seed, "seed", minimum=0)
+        self._only = only
         self._always = count is not None and count <= RARE
         self._next = as_count(start, "start", minimum=0, meaning="the first step")
         targets = list(to) if isinstance(to, list | tuple) else [to]
-        self._sinks = [
+        sinks = [
             as_sink(target, f"to[{index}]", append=self._next > 0)
             for index, target in enumerate(targets)
         ]
+        self._reports = Reports(name, seed, sinks)
         self._broken = False
         # The calls of compiled steps, which the host starts before they are done.
         self._count = self._next
@@ -169,26 +163,18 @@ class Monitor:
         # One thread, so that the reports keep the order of the steps.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._waiting = collections.deque[concurrent.futures.Future[None]]()
-        self._alarm = Alarms(name)
-        self._records: list[Record] = []
-        # Numbers of which no records are made yet, and their steps.
-        self._pending: list[tuple[Numbers, int]] = []
-        self._alarms: list[Verdict] = []
 
     @property
     def records(self) -> list[Record]:
         """The records of all reports so far, for `verdicts` and `write_records`."""
         self.wait()
-        for numbers, step in self._pending:
-            self._records += as_records(numbers, self._name, self._seed, step)
-        self._pending.clear()
-        return self._records
+        return self._reports.records
 
     @property
     def alarms(self) -> list[Verdict]:
         """All alarms so far."""
         self.wait()
-        return self._alarms
+        return self._reports.alarms
 
     def wait(self) -> None:
         """Wait until the reports of all steps that were started have arrived."""
@@ -357,20 +343,7 @@ class Monitor:
             due = due or self._broken
         if not due:
             return
-        alarms = self._alarm.of(numbers, step)
-        self._alarms += alarms
-        if self._sinks:
-            records = as_records(numbers, self._name, self._seed, step)
-            self._records += records
-            for sink in self._sinks:
-                sink(MonitorReport(step, records, alarms))
-        else:
-            # The thousands of records of a time loop take as long as a short step.
-            self._pending.append((numbers, step))
-        for alarm in alarms:
-            warnings.warn(
-                f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
-            )
+        self._reports.add(numbers, step)
 
 
 def _trace() -> Any:

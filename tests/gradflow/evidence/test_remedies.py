@@ -202,7 +202,7 @@ def test_a_rank_is_measured_again_where_it_has_collapsed():
     model = nnx.Sequential(*(f for n in layers for f in (n, nnx.sigmoid)), head)
     options = {"optimizer": None, "steps": 0, "classes": None, "name": "model"}
     _, collector = collector_of(loss, model, [X[:16]], seeds=1, **options)
-    records, _ = collector.collect(models)
+    records, _ = collector.collect([model])
     verdict = next(v for v in verdicts(records) if v.kind == "rank-collapse")
     assert verdict.number <= verdict.threshold
     # For a warning no other program is compiled.

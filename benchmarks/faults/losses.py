@@ -55,6 +55,11 @@ def a_loss_of_the_wrong_sign_in_training(rngs):
     return Mlp(rngs, 3)
 
 
+@fault("wrong-loss", "sign", "sign", _negative, POINTS)
+def a_loss_of_the_wrong_sign_that_nothing_is_known_of(rngs):
+    return Mlp(rngs, 3)
+
+
 @fault("saturated", r"body/2\b", "gain", *points)
 def softsign_of_huge_weights(rngs):
     softsign = lambda x: x / (1 + jnp.abs(x))

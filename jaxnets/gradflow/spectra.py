@@ -225,11 +225,7 @@ def sharpness(
             "`params` has no floating-point array; wanted the parameters that the loss "
             "is differentiated with respect to."
         )
-    gradient = jax.grad(lambda moved: loss(rebuild(moved), *args))
-
-    def times_h(vector: list[Array]) -> list[Array]:
-        return jax.jvp(gradient, (leaves,), (vector,))[1]
-
+    moved_loss = lambda moved: loss(rebuild(moved), *args)
     start = [
         jax.random.normal(jax.random.key(n), jnp.shape(leaf), jnp.result_type(leaf))
         for n, leaf in enumerate(leaves)
@@ -237,20 +233,38 @@ def sharpness(
 
     def largest(shift: Array) -> Array:
         """Return the eigenvalue of the largest size of `H - shift I`, plus shift."""
-
-        def step(vector: list[Array], _: None) -> tuple[list[Array], Array]:
-            image = [
-                (h - shift * v).astype(v.dtype)
-                for h, v in zip(times_h(vector), vector, strict=True)
-            ]
-            return _unit_vector(image), _dot(vector, image)
-
-        _, values = jax.lax.scan(step, _unit_vector(start), length=iterations)
-        return values[-1] + shift
+        step = lambda vector, _: power_step(moved_loss, leaves, vector, shift)
+        return jax.lax.scan(step, start, length=iterations)[1][-1]
 
     zero = jnp.zeros((), wide_dtype(*leaves))
     first = largest(zero)
     return jax.lax.cond(first < 0, largest, lambda value: value, first)
+
+
+def power_step(
+    loss: Callable[[list[Array]], Any],
+    leaves: list[Array],
+    vector: list[Array],
+    shift: Array | float,
+) -> tuple[list[Array], Array]:
+    """Apply `H - shift I` once, where H is the Hessian of a loss.
+
+    Args:
+        loss: A function of a list of floating-point arrays.
+        leaves: Where the Hessian is taken.
+        vector: Arrays of the same shapes, of any length.
+        shift: A number.
+
+    Returns:
+        The product `(H - shift I) v` with v the unit vector, and `v^T H v`, which is at
+        most the largest eigenvalue of H.
+    """
+    vector = _unit_vector(vector)
+    image = jax.jvp(jax.grad(loss), (leaves,), (vector,))[1]
+    shifted = [
+        (h - shift * v).astype(v.dtype) for h, v in zip(image, vector, strict=True)
+    ]
+    return shifted, _dot(vector, image)
 
 
 def _dot(left: list[Array], right: list[Array]) -> Array:

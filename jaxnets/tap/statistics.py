@@ -84,7 +84,7 @@ def summarise_response(x: jax.Array, batch_axes: int = 0) -> ResponseStats:
 def _of_cotangents(cotangents: list[jax.Array], batch_axes: int) -> list[TapStats]:
     if batch_axes:
         return jax.vmap(lambda each: _of_cotangents(each, batch_axes - 1))(cotangents)
-    arrays = list(map(_real, cotangents))
+    arrays = list(map(as_real, cotangents))
     return [
         TapStats(
             norm=norm,
@@ -92,12 +92,16 @@ def _of_cotangents(cotangents: list[jax.Array], batch_axes: int) -> list[TapStat
             zero_fraction=jnp.mean(values == 0, dtype=jnp.float32),
             nonfinite_fraction=jnp.mean(~jnp.isfinite(values), dtype=jnp.float32),
         )
-        for values, norm in zip(arrays, _norms(arrays), strict=True)
+        for values, norm in zip(arrays, norms_of(arrays), strict=True)
     ]
 
 
-def _norms(arrays: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the Euclidean norms; values are rescaled only if a square is extreme."""
+def norms_of(arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the Euclidean norms; values are rescaled only if a square is extreme.
+
+    Args:
+        arrays: Real arrays, of float32 or wider.
+    """
     # The squares overflow or underflow long before the values do. A second pass over
     # the values runs only if a sum is extreme, decided once for all arrays.
     totals = [jnp.sum(values**2) for values in arrays]
@@ -132,7 +136,7 @@ def _within_range(total: jax.Array) -> jax.Array:
 def _of_response(x: jax.Array, batch_axes: int) -> ResponseStats:
     if batch_axes:
         return jax.vmap(lambda each: _of_response(each, batch_axes - 1))(x)
-    values = _real(x)
+    values = as_real(x)
     magnitudes = jnp.abs(values)
     mean, largest = jnp.mean(values), jnp.max(magnitudes, initial=0.0)
     # Divided first: the squares overflow or underflow long before the values do.
@@ -153,7 +157,7 @@ def _of_response(x: jax.Array, batch_axes: int) -> ResponseStats:
     )
 
 
-def _real(values: jax.Array) -> jax.Array:
+def as_real(values: jax.Array) -> jax.Array:
     """Return the values in float32 or float64; of complex values the magnitudes."""
     values = jnp.abs(values) if jnp.iscomplexobj(values) else values
     return values if values.dtype == jnp.float64 else values.astype(jnp.float32)

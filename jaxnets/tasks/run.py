@@ -21,6 +21,7 @@ from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.tasks.task import Prepared, Task
 from jaxnets.training import Recipe, Trained, random_key, train
 from jaxnets.training.machine import environment
+from jaxnets.training.trainer.placement import Placement
 from jaxnets.training.trainer.processes import is_first
 
 
@@ -152,14 +153,17 @@ def run_task(
         >>> trained.step
         2
     """
+    data = None if config.data is None else Path(config.data)
+    # A folder that holds something is refused to another command. So what is wrong with
+    # the devices or the data is found before anything is written.
+    Placement(config.devices, config.shards, config.recipe.batch_size)
+    prepared = task_of(config.task).prepare(config.recipe, data)
     folder.mkdir(parents=True, exist_ok=True)
     # One process holds the lock and writes the files, for all.
     with run_lock(folder) if is_first() else contextlib.nullcontext():
         if is_first():
             _write_config(config, folder)
-        data = None if config.data is None else Path(config.data)
         board = folder / BOARD
-        prepared = task_of(config.task).prepare(config.recipe, data)
         model = prepared.make(nnx.Rngs(random_key(config.recipe.seed)))
         trained = train(
             model,

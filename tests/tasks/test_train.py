@@ -92,6 +92,8 @@ def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, cap
         words += ["--out", str(tmp_path / "run")]
     assert main(["train", *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+    # Otherwise the corrected command would be refused.
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_configuration_that_was_changed_is_refused(folder, tmp_path, capsys):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxnets.gradflow.trees import unit_and_norm
+from jaxnets.tap.statistics import as_real, norms_of
 
 
 class ArrayStats(NamedTuple):
@@ -62,21 +62,28 @@ def array_stats(
         [None] * len(leaves) if tree is None else jax.tree.leaves(tree)
         for tree in (updates, after)
     )
-    norm = lambda array: unit_and_norm([array])[1]
-    return {
-        array_name(path): ArrayStats(
-            norm(grad),
-            norm(weight),
-            None if move is None else norm(move),
-            None if end is None else _share(end != weight),
-            _share(grad == 0),
-        )
+    # The gradient of an array of whole numbers has a type without values.
+    rows = [
+        (array_name(path), weight, grad, move, end)
         for (path, weight), grad, move, end in zip(
             leaves, grad_leaves, moves, ends, strict=True
         )
-        # The gradient of an array of whole numbers has a type without values.
         if jnp.issubdtype(jnp.result_type(weight), jnp.inexact) and weight.size
-    }
+    ]
+    sized = [[a for a in row[1:4] if a is not None] for row in rows]
+    flat = [as_real(a) for arrays in sized for a in arrays]
+    norms = iter(norms_of(flat) if flat else [])
+    found = {}
+    for name, weight, grad, move, end in rows:
+        size, of_grad = next(norms), next(norms)
+        found[name] = ArrayStats(
+            gradient=of_grad,
+            weight=size,
+            update=None if move is None else next(norms),
+            moved=None if end is None else _share(end != weight),
+            zeros=_share(grad == 0),
+        )
+    return found
 
 
 def _share(truth: Array) -> Float[Array, ""]:

@@ -19,7 +19,6 @@ from jaxnets.gradflow.evidence.curvature import (
 )
 from jaxnets.gradflow.evidence.program import (
     Measured,
-    Network,
     array_dtypes,
     as_model,
     as_network,
@@ -27,6 +26,12 @@ from jaxnets.gradflow.evidence.program import (
     is_finite,
     loss_structure,
     make_step,
+)
+from jaxnets.gradflow.evidence.steps import (
+    losses_along_gradient,
+    measured_on,
+    trained,
+    woken_arrays,
 )
 from jaxnets.gradflow.evidence.structure import (
     arranged,
@@ -41,10 +46,7 @@ from jaxnets.runs.records import Record
 
 GRADIENT = "log10_gradient_norm"
 WOKEN = "log10_woken_gradient_norm"
-# The updates after which a part that starts at zero should have a gradient. Each zero
-# in a row, such as a gate and the layer after it, takes one.
-WAKING = 3
-Step = Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]
+FALLS = "loss_along_gradient"
 
 
 class Collector:
@@ -132,10 +134,11 @@ class Collector:
         """Return the records of one network, and its flows before training."""
         step, arguments, steps = self.step, self.arguments, self.steps
         network = as_network(model, self.optimizer)
-        before = _measured(step, network, arguments)
-        woken = _woken(step, network, arguments, before)
-        losses, network = _train(step, network, arguments, steps)
-        after = {steps: _measured(step, network, arguments)} if steps else {}
+        before = measured_on(step, network, arguments)
+        woken = woken_arrays(step, network, arguments, before)
+        falls = losses_along_gradient(step, network, arguments, before)
+        losses, network = trained(step, network, arguments, steps)
+        after = {steps: measured_on(step, network, arguments)} if steps else {}
         records: list[Record] = []
         for moment, found in ({0: before} | after).items():
             rows = [_records(m, self.structure, self.name, moment) for m in found]
@@ -144,6 +147,10 @@ class Collector:
         records += [
             whole._replace(metric=WOKEN, place=place, value=value, step=0)
             for place, value in woken.items()
+        ]
+        records += [
+            whole._replace(metric=FALLS, position=n, value=value, step=0)
+            for n, value in enumerate(falls)
         ]
         # What is not finite is looked for in the batch that has it.
         finite = list(map(is_finite, before))
@@ -170,51 +177,6 @@ class Collector:
             if number
         ]
         return records, [measured.flow for measured in before]
-
-
-def _measured(
-    step: Step, network: Network, arguments: list[tuple[Any, ...]]
-) -> list[Measured]:
-    """Measure a network on every batch."""
-    return [step(network, args)[0] for args in arguments]
-
-
-def _woken(
-    step: Step,
-    network: Network,
-    arguments: list[tuple[Any, ...]],
-    before: list[Measured],
-) -> dict[str, float]:
-    """Return log10 of the largest gradient after a few updates, of some arrays.
-
-    These are the arrays whose gradient is exactly zero before the first update. Behind
-    a part that starts at zero it is zero at first, and not after.
-    """
-    asleep = {
-        place
-        for place in before[0].arrays
-        if all(measured.arrays[place].gradient == 0 for measured in before)
-    }
-    largest = dict.fromkeys(asleep, -np.inf)
-    for _ in range(WAKING if asleep else 0):
-        _, network = step(network, arguments[0])
-        measured, _ = step(network, arguments[0])
-        with np.errstate(divide="ignore"):
-            for place in asleep:
-                norm = np.log10(np.float64(measured.arrays[place].gradient))
-                largest[place] = max(largest[place], float(norm))
-    return largest
-
-
-def _train(
-    step: Step, network: Network, arguments: list[tuple[Any, ...]], steps: int
-) -> tuple[list[Any], Network]:
-    """Return the loss before each update, and the network after the last."""
-    losses = []
-    for number in range(steps):
-        measured, network = step(network, arguments[number % len(arguments)])
-        losses.append(measured.flow.value)
-    return losses, network
 
 
 def _records(

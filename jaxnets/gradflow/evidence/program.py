@@ -62,6 +62,38 @@ def as_model(network: Network) -> Any:
     return nnx.merge(network.graphdef, network.state, copy=True)
 
 
+def moved_along(network: Network, grads: Any, length: float) -> Network:
+    """Return a network that is moved along its negative gradient.
+
+    Args:
+        network: The network.
+        grads: The gradient of its parameters.
+        length: How far, in units of the norm of all parameters.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = nnx.Linear(1, 1, use_bias=False, rngs=nnx.Rngs(0))
+        >>> model.kernel[...] = jnp.full((1, 1), 3.0)
+        >>> grads = nnx.grad(lambda model: model(jnp.ones(1))[0])(model)
+        >>> as_model(moved_along(as_network(model, None), grads, 2.0)).kernel[...]
+        Array([[-3.]], dtype=float32)
+    """
+    from flax import nnx
+
+    model = as_model(network)
+    params = _params(model)
+    floating = lambda a: jnp.issubdtype(jnp.result_type(a), jnp.floating)
+    _, size = unit_and_norm([p for p in jax.tree.leaves(params) if floating(p)])
+    _, norm = unit_and_norm([g for g in jax.tree.leaves(grads) if floating(g)])
+    step = length * size / jnp.where(norm == 0, 1, norm)
+    moved = jax.tree.map(
+        lambda p, g: (p - step * g).astype(p.dtype) if floating(g) else p, params, grads
+    )
+    nnx.update(model, moved)
+    return network._replace(state=nnx.state(model))
+
+
 def is_finite(measured: Measured) -> bool:
     """Return whether the loss and all gradients of a step are finite."""
     norms = [array.gradient for array in measured.arrays.values()]

@@ -2,7 +2,8 @@
 
 `monitor` has the calls that go into and around a training step, `evaluation` what they
 compute, `numbers` what is measured and how that leaves the compiled program, `alarms`
-what is wrong with it, and `sinks` the files, TensorBoard and functions that it goes to.
+what is wrong with it, `reports` what was said so far, and `sinks` the files,
+TensorBoard and functions that it goes to.
 """
 
 from jaxnets.gradflow.monitoring.monitor import Monitor

@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,15 +20,10 @@ from jaxnets.arguments import (
     int_or_none,
 )
 from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.monitoring.alarms import Alarms
 from jaxnets.gradflow.monitoring.evaluation import evaluate_measured, evaluate_twice
-from jaxnets.gradflow.monitoring.numbers import (
-    Packed,
-    as_records,
-    first_nonfinite,
-    unpack,
-)
-from jaxnets.gradflow.monitoring.sinks import MonitorReport, as_sink
+from jaxnets.gradflow.monitoring.numbers import Packed, first_nonfinite, unpack
+from jaxnets.gradflow.monitoring.reports import Reports
+from jaxnets.gradflow.monitoring.sinks import as_sink
 from jaxnets.gradflow.schedules import Schedule
 from jaxnets.gradflow.schedules import every as every_steps
 from jaxnets.runs.records import Record
@@ -38,6 +32,8 @@ from jaxnets.runs.records import Record
 # Evaluating a step once more to measure it costs about as much as measuring so many
 # steps, of which each becomes about a twentieth slower.
 RARE = 20
+# So many steps may be ahead of their reports.
+MOST_WAITING = 128
 # The argument by which the number of a step gets into a compiled step.
 COUNT = "number_of_step_of_monitor"
 
@@ -75,8 +71,11 @@ class Monitor:
       steps one after another.
 
     The numbers are one more result of the compiled step, a small array. A thread of the
-    monitor waits for it and reports, so that neither the step nor the loop waits. With
-    `every` up to 20 all steps are measured. Otherwise the steps that are reported
+    monitor waits for it and reports, so that neither the step nor the loop waits. If a
+    function in `to` is so slow that 128 steps are without their report, the loop waits
+    for it: nothing is left out.
+
+    With `every` up to 20 all steps are measured. Otherwise the steps that are reported
     evaluate loss and gradient once more, and the others run as without the monitor.
 
     `monitor.value_and_grad` also works without `monitor.jit`: outside of any jit, in a
@@ -146,15 +145,16 @@ class Monitor:
         )
         if not isinstance(name, str):
             raise TypeError(f"`name` is {name!r}; wanted a string, such as 'mine'.")
-        self._only, self._name = only, name
-        self._seed = as_count(seed, "seed", minimum=0)
+        seed = as_count(seed, "seed", minimum=0)
+        self._only = only
         self._always = count is not None and count <= RARE
         self._next = as_count(start, "start", minimum=0, meaning="the first step")
         targets = list(to) if isinstance(to, list | tuple) else [to]
-        self._sinks = [
+        sinks = [
             as_sink(target, f"to[{index}]", append=self._next > 0)
             for index, target in enumerate(targets)
         ]
+        self._reports = Reports(name, seed, sinks)
         self._broken = False
         # The calls of compiled steps, which the host starts before they are done.
         self._count = self._next
@@ -163,21 +163,18 @@ class Monitor:
         # One thread, so that the reports keep the order of the steps.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._waiting = collections.deque[concurrent.futures.Future[None]]()
-        self._alarm = Alarms(name)
-        self._records: list[Record] = []
-        self._alarms: list[Verdict] = []
 
     @property
     def records(self) -> list[Record]:
         """The records of all reports so far, for `verdicts` and `write_records`."""
         self.wait()
-        return self._records
+        return self._reports.records
 
     @property
     def alarms(self) -> list[Verdict]:
         """All alarms so far."""
         self.wait()
-        return self._alarms
+        return self._reports.alarms
 
     def wait(self) -> None:
         """Wait until the reports of all steps that were started have arrived."""
@@ -186,8 +183,13 @@ class Monitor:
             self._waiting.popleft().result()
 
     def _raise(self) -> None:
-        """Raise the error of a report that has failed, as in a function in `to`."""
-        while self._waiting and self._waiting[0].done():
+        """Raise the error of a report that has failed, as in a function in `to`.
+
+        While too many steps wait for their reports, the caller waits too.
+        """
+        while self._waiting and (
+            self._waiting[0].done() or len(self._waiting) >= MOST_WAITING
+        ):
             self._waiting.popleft().result()
 
     def jit(
@@ -206,7 +208,9 @@ class Monitor:
                 all steps are measured, because JAX then takes no further argument.
 
         Returns:
-            The function that takes the place of `jit(step, **options)`.
+            The function that takes the place of `jit(step, **options)`. Its `lower` is
+            that of the compiled step, for the program's text and costs. That program
+            returns the numbers beside the result, and reports nothing by itself.
 
         Raises:
             TypeError: If `step` or `jit` is not a function.
@@ -230,18 +234,22 @@ class Monitor:
         compiled = jit(measured, **options)
         counts = not self._always and "in_shardings" not in options
 
+        def counted(options: dict[str, Any]) -> dict[str, Any]:
+            return options | {COUNT: np.int32(self._count)} if counts else options
+
         @functools.wraps(step)
         def monitored(*args: Any, **kwargs: Any) -> Any:
             # Not after the step, whose result would be lost.
             self._raise()
-            if counts:
-                kwargs[COUNT] = np.int32(self._count)
-            result, found = compiled(*args, **kwargs)
+            result, found = compiled(*args, **counted(kwargs))
             self._count += len(found)
             for packed in found:
                 self._deliver(packed)
             return result
 
+        if hasattr(compiled, "lower"):
+            lower = lambda *args, **kwargs: compiled.lower(*args, **counted(kwargs))
+            setattr(monitored, "lower", lower)  # noqa: B010
         return monitored
 
     def value_and_grad(
@@ -335,16 +343,7 @@ class Monitor:
             due = due or self._broken
         if not due:
             return
-        records = as_records(numbers, self._name, self._seed, step)
-        report = MonitorReport(step, records, self._alarm.of(numbers, step))
-        self._records += report.records
-        self._alarms += report.alarms
-        for sink in self._sinks:
-            sink(report)
-        for alarm in report.alarms:
-            warnings.warn(
-                f"{alarm.where}: {alarm.sentence}", RuntimeWarning, stacklevel=2
-            )
+        self._reports.add(numbers, step)
 
 
 def _trace() -> Any:

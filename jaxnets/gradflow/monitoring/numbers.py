@@ -68,7 +68,14 @@ def numbers_of(flow: Flow, params: Any, batch: Any) -> Numbers:
         (name, stats._replace(zeros=None))
         for name, stats in array_stats(params, flow.grads).items()
     )
-    return Numbers(flow.value, nonfinite_share(batch), arrays, norms, broken)
+    gradients = jnp.stack([flow.value, *(array.gradient for array in arrays.values())])
+    # Who looks at the batch has found something that is not finite.
+    inputs = jax.lax.cond(
+        jnp.isfinite(gradients).all(),
+        lambda: jnp.zeros((), jnp.float32),
+        lambda: nonfinite_share(batch),
+    )
+    return Numbers(flow.value, inputs, arrays, norms, broken)
 
 
 def pack(numbers: Numbers, step: Any = None) -> Packed:

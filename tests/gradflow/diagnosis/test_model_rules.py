@@ -337,10 +337,18 @@ def test_a_loss_of_the_wrong_sign_and_one_that_squashes_twice():
     # The rate is not to blame.
     assert {v.kind for v in found} == {"wrong-loss", "non-finite"}
     assert "sign of the loss" in one(found, kind="non-finite").cause
+    # Nothing was trained, and the number of classes is not known.
+    metric = "loss_along_gradient"
+    along = [r for v in falls[:-1] for r in records(metric, {"": v})]
+    verdict = one(alarms(verdicts(level + start + along)))
+    assert (verdict.kind, verdict.severity) == ("wrong-loss", "warning")
+    assert "along its negative gradient to -900" in verdict.sentence
     # A log-density may be negative, and has a floor.
     bounded = [-2.0, -9.0, -12.0, -13.0]
     curve = [r for s, v in enumerate(bounded) for r in records("loss", {"": v}, step=s)]
     assert not alarms(verdicts(level + curve))
+    along = [r for v in bounded for r in records(metric, {"": v})]
+    assert not alarms(verdicts(level + start + along))
     twice = records("squashed_twice", {"softmax|net.py:7": 1.0}, seeds=1)
     found = verdicts(level + classes + twice + records("loss", {"": 2.31}))
     verdict = one(found, kind="wrong-loss")

@@ -238,3 +238,19 @@ def test_a_loss_that_measuring_changes_is_named(network, count):
     ]
     assert len(found) == count
     assert all(v.severity == "warning" and "isinstance" in v.remedy for v in found)
+
+
+@pytest.mark.parametrize("shift", [3.0, -6.0])
+def test_the_sharpness_is_the_largest_eigenvalue_of_the_hessian(shift):
+    half = np.random.default_rng(0).normal(size=(5, 5))
+    hessian = half + half.T + shift * np.eye(5)
+
+    def loss(model, hessian):
+        w = model(jnp.eye(5))[:, 0]
+        return 0.5 * w @ hessian @ w
+
+    model = nnx.Linear(5, 1, use_bias=False, rngs=nnx.Rngs(0))
+    batch = jnp.asarray(hessian, jnp.float32)
+    records, _ = collect(loss, model, [batch], optimizer=optax.sgd(0.1))
+    found = [record.value for record in records if record.metric == "sharpness"]
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(hessian)[-1:], rtol=0.03)

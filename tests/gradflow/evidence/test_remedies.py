@@ -7,7 +7,9 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxnets.gradflow import diagnose, measure_module
+from jaxnets.gradflow import diagnose, measure_module, verdicts
+from jaxnets.gradflow.evidence.collecting import collector_of
+from jaxnets.gradflow.evidence.remedies import Trials, with_remedy
 from jaxnets.gradflow.evidence.remedies.changes import (
     open_gates,
     orthogonal_states,
@@ -65,6 +67,17 @@ def test_one_that_does_not_help_is_not_recommended():
     assert verdict.after is not None and verdict.after > 2 * verdict.number
 
 
+def test_the_gain_is_lowered_until_an_activation_is_not_saturated():
+    # LeCun's initialiser is what it has already.
+    steep = Net(nnx.Rngs(0), 1, lambda x: nnx.sigmoid(25.0 * x), 8**-0.5)
+    verdict = diagnose(loss, steep, 2.0 * X).verdicts[0]
+    assert verdict.kind == "saturated"
+    helps = "With a lower gain of body/0 (normal, variance 0.01/fan_in, biases at zero"
+    assert "so this does not help" in verdict.tried and helps in verdict.tried
+    assert verdict.after is not None and verdict.after < verdict.threshold
+    assert verdict.remedy.startswith("Lower the gain of the initialiser")
+
+
 @pytest.mark.parametrize(("rate", "words"), [(300.0, "a tenth"), (1e-8, "10 times")])
 def test_another_rate_is_trained_with(rate, words):
     make = lambda rngs: Net(rngs, 2, std=0.5)
@@ -79,6 +92,18 @@ def test_another_rate_is_trained_with(rate, words):
     assert verdict.after is not None
     ratio = verdict.after / verdict.number
     assert ratio < 0.11 if rate > 1 else ratio > 9
+
+
+def test_what_training_makes_is_measured_again_after_another_training():
+    # The loss falls until every unit is dead.
+    size = lambda model, x: jnp.mean(nnx.relu(model.body[0](x)))
+    options = {"optimizer": optax.sgd(0.6), "steps": 300}
+    found = diagnose(size, Net(nnx.Rngs(0), 1, std=0.5), X, **options).verdicts
+    verdict = next(v for v in found if v.kind == "dead")
+    assert verdict.where == "model, after 300 updates, body/0/relu"
+    assert verdict.tried.startswith("With a tenth of the learning rate: ")
+    assert verdict.after is not None and verdict.after < 0.5 * verdict.number
+    assert verdict.remedy.startswith("Lower the learning rate")
 
 
 def test_new_weights_have_the_variance_and_zeros_stay():
@@ -175,7 +200,12 @@ def test_a_rank_is_measured_again_where_it_has_collapsed():
     layers = [nnx.Linear(8, 8, rngs=rngs) for _ in range(14)]
     head = nnx.Linear(8, 3, rngs=nnx.Rngs(1))
     model = nnx.Sequential(*(f for n in layers for f in (n, nnx.sigmoid)), head)
-    found = diagnose(loss, model, jax.random.normal(jax.random.key(0), (16, 8)))
-    verdict = next(v for v in found.verdicts if v.kind == "rank-collapse")
+    options = {"optimizer": None, "steps": 0, "classes": None, "name": "model"}
+    _, collector = collector_of(loss, model, [X[:16]], seeds=1, **options)
+    records, _ = collector.collect([model])
+    verdict = next(v for v in verdicts(records) if v.kind == "rank-collapse")
     assert verdict.number <= verdict.threshold
-    assert "rank of 1, so this does not help" in verdict.tried, verdict.tried
+    # For a warning no other program is compiled.
+    warning = verdict._replace(severity="warning")
+    found = with_remedy(warning, Trials(collector, model, records))
+    assert "rank of 1, so this does not help" in found.tried, found.tried

@@ -2,6 +2,8 @@
 
 import functools
 import sys
+import threading
+import time
 import types
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.gradflow import Monitor, log_spaced, measure_module, verdicts
+from jaxnets.gradflow.monitoring.monitor import MOST_WAITING
 from jaxnets.runs.records import read_records
 from tests.training.networks import assert_close
 
@@ -154,6 +157,8 @@ def test_a_pure_step_of_jax_with_two_losses_has_no_effect():
     step = monitor.jit(step, jit=jit, static_argnames="scale")
     values = [step(state, X[0], scale=scale) for scale in (1.0, 3.0)]
     assert compiled[0].trace(state, X[0], scale=1.0).jaxpr.effects == set()
+    lowered = step.lower(state, X[0], scale=1.0)
+    assert "stablehlo" in lowered.as_text()
     assert [r.value for r in monitor.records if r.metric == "loss"] == [
         *values[0],
         *values[1],
@@ -303,3 +308,27 @@ def test_the_error_of_a_report_is_raised_before_a_step_and_not_after_it():
     step(model)
     with pytest.raises(OSError, match="the disk is full"):
         monitor.wait()
+
+
+def test_a_loop_waits_for_a_report_that_is_slow():
+    may_report, done = threading.Event(), []
+    monitor = Monitor(to=lambda report: may_report.wait(60), only="body")
+    step = monitor.jit(monitor.value_and_grad(loss, has_aux=True))
+    model = start()[0]
+
+    def loop():
+        for _ in range(MOST_WAITING + 40):
+            step(model, X[0], Y[0])
+            done.append(1)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while len(done) < MOST_WAITING and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    ahead = len(done)
+    may_report.set()
+    thread.join()
+    assert ahead == MOST_WAITING
+    assert steps_of(monitor) == list(range(MOST_WAITING + 40))

@@ -40,9 +40,12 @@ def chains_of(records: list[Record]) -> list[list[str]]:
 
 
 def number_again(
-    quantity: tuple[str, ...], before: list[Record], after: list[Record]
+    quantity: tuple[str, ...],
+    before: list[Record],
+    after: list[Record],
+    step: int = 0,
 ) -> float | None:
-    """Return what a number is after a change of the network, before training.
+    """Return what a number is after a change of the network.
 
     Along depth the taps are those of the first measurement, whatever chain they now
     belong to, so that both numbers count the same layers.
@@ -51,12 +54,13 @@ def number_again(
         quantity: What the number is.
         before: The records that the verdict rests on.
         after: Those of the changed network.
+        step: How many updates were made before the measurement.
 
     Returns:
         The number, or None if it cannot be measured there.
     """
     metric, *places = quantity
-    rows = select(after, step=0)
+    rows = select(after, step=step)
     if metric == "gradient_rate_in_time":
         norms = profile(rows, place=places[0])
         rate = norms and estimate(norms.rates.values())

@@ -2,7 +2,7 @@
 
 import fnmatch
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -101,7 +101,7 @@ def flow_records(
             "model", name, name, size, seed, step, metric, place, position, number
         )
 
-    def spread(metric: str, tap: str, values: Any) -> Iterator[Record]:
+    def spread(metric: str, tap: str, values: Any) -> list[Record]:
         shape = np.shape(norms[tap])
         if np.shape(values) not in ((), shape):
             raise ValueError(
@@ -109,8 +109,9 @@ def flow_records(
                 f"{shape}, that of the statistics of the tap, or one number."
             )
         flat = np.broadcast_to(np.asarray(values, np.float64), shape).ravel()
-        for (place, position), value in zip(coordinates[tap], flat, strict=True):
-            yield record(metric, place, position, value)
+        start = ("model", name, name, size, seed, step, metric)
+        rows = zip(coordinates[tap], flat.tolist(), strict=True)
+        return [Record(*start, *where, value) for where, value in rows]
 
     records = [record("loss", "", None, flow.value)]
     count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(flow.grads))

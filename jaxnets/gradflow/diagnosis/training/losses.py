@@ -96,13 +96,18 @@ def sign_verdict(records: list[Record], name: str) -> Verdict | None:
     is_entropy = bool(select(records, metric="classes"))
     curves = loss_curves(records)
     fallen = [curve for curve in curves if _has_no_floor(curve)]
+    how = "falls"
+    if not fallen:
+        curves = _along_gradient(records)
+        fallen = [curve for curve in curves if _has_no_floor(curve)]
+        how = "falls along its negative gradient"
     has_no_floor = len(fallen) > len(curves) / 2
     if not (has_no_floor or (is_entropy and start.mean < 0)):
         return None
     lowest = statistics.median(map(_lowest, fallen)) if fallen else start.mean
     end = "minus infinity" if lowest == -math.inf else format_number(lowest)
     sentences = {
-        True: f"The loss starts at {format_estimate(start)} and falls to {end}, ever "
+        True: f"The loss starts at {format_estimate(start)} and {how} to {end}, ever "
         "faster: nothing bounds it from below.",
         False: f"The loss starts at {format_estimate(start)}. A cross-entropy is never "
         "negative.",
@@ -123,9 +128,17 @@ def sign_verdict(records: list[Record], name: str) -> Verdict | None:
         low=None if has_no_floor else start.low,
         high=None if has_no_floor else start.high,
         reason="A loss that training can lower without end has no best parameters.",
-        other_cause="A log-density, a lower bound of one, or the loss of a critic may "
-        "be negative, and may fall far.",
+        other_cause="A log-density, a lower bound of one, and the loss of a critic or "
+        "of a policy gradient may be negative, and may fall far.",
     )
+
+
+def _along_gradient(records: list[Record]) -> list[list[float]]:
+    """Return the losses at longer and longer steps along the gradient, of each seed."""
+    found: dict[int, list[float]] = {}
+    for record in select(records, metric="loss_along_gradient"):
+        found.setdefault(record.seed, []).append(record.value)
+    return list(found.values())
 
 
 def _lowest(curve: list[float]) -> float:

@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from jaxnets.gradflow.diagnosis import verdicts
 from jaxnets.gradflow.diagnosis.training.rates import (
     loss_curves,
     rate_verdict,
     update_ratio,
     written,
 )
-from jaxnets.gradflow.diagnosis.verdict import Verdict
-from jaxnets.gradflow.evidence.remedies.trials import Trials
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.evidence.remedies.trials import Trial, Trials
 from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 
@@ -55,6 +56,23 @@ def with_other_rate(verdict: Verdict, trials: Trials) -> Verdict:
     return verdict._replace(after=after, tried=" ".join(sentences))
 
 
+def after_training(verdict: Verdict, trials: Trials) -> Iterator[Trial]:
+    """Yield other learning rates and clipping, for what was well before training.
+
+    Args:
+        verdict: A verdict on the network after its last update.
+        trials: The remedies for its network.
+    """
+    steps = trials.collector.steps
+    arose = steps and moment(steps) in verdict.where and verdict.severity == "fault"
+    before = select(trials.records, step=0)
+    if not arose or any(v.kind == verdict.kind for v in verdicts(before)):
+        return
+    for words, records in _trained(verdict, trials):
+        pattern = "clip" if "clipped" in words else "learning rate"
+        yield Trial(words, pattern, lambda records=records: records)
+
+
 def _trained(verdict: Verdict, trials: Trials) -> Iterator[tuple[str, list[Record]]]:
     """Yield what was changed, in words, and the records of the training."""
     import optax
@@ -70,7 +88,7 @@ def _trained(verdict: Verdict, trials: Trials) -> Iterator[tuple[str, list[Recor
     for factor in _factors(verdict):
         collector.optimizer = scaled(factor)
         yield _in_words(factor), collector.after(trials.model)
-    if verdict.kind == "rate-too-high":
+    if verdict.kind != "rate-too-low":
         clipped = optax.chain(optax.clip_by_global_norm(CLIP), optimizer)
         words = f"the gradient clipped to a norm of {CLIP:g}"
         yield words, trials.collector.trained_by(clipped).after(trials.model)
@@ -78,8 +96,9 @@ def _trained(verdict: Verdict, trials: Trials) -> Iterator[tuple[str, list[Recor
 
 def _factors(verdict: Verdict) -> list[float]:
     """Return a tenth or ten times, and what gives an update of the usual size."""
-    first = 0.1 if verdict.kind == "rate-too-high" else 10.0
-    if not 0 < verdict.number < math.inf:
+    first = 10.0 if verdict.kind == "rate-too-low" else 0.1
+    about_rate = verdict.kind in ("rate-too-low", "rate-too-high")
+    if not (about_rate and 0 < verdict.number < math.inf):
         return [first]
     usual = 10.0 ** round(math.log10(USUAL / verdict.number))
     return list(dict.fromkeys((first, usual)))

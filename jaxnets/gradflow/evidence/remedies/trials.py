@@ -4,7 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jaxnets.gradflow.diagnosis.models.again import chains_of, layers_of
+from jaxnets.gradflow.diagnosis.models.again import (
+    chains_of,
+    layers_of,
+    number_again,
+)
 from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.models.depth import RECTIFYING, module_at
 from jaxnets.gradflow.diagnosis.models.series import activation_of
@@ -22,6 +26,8 @@ from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
 
 
+# The variances, times the number of inputs, that are tried below that of LeCun.
+LOWER_GAINS = (0.1, 0.01, 0.001, 0.0001)
 # How many remedies that need another program are measured: each is compiled.
 MOST_PROGRAMS = 2
 
@@ -74,6 +80,8 @@ class Trials:
         else:
             module, _, kind = verdict.quantity[1].partition("#")[0].rpartition("/")
             yield self._initialiser([module], kind)
+            if metric in ("flat_share", "attention_entropy"):
+                yield from self._lower_gain(verdict, module)
 
     def _all_layers(self) -> list[str]:
         taps = next(iter(chains_of(self.records)), [])
@@ -95,15 +103,28 @@ class Trials:
     def _initialiser(self, layers: Sequence[str], kind: str = "") -> Trial:
         kind = kind or activation_of(self.records, layers)
         name, gain = ("He's", 2.0) if kind in RECTIFYING else ("LeCun's", 1.0)
-        many = len(layers) > 1
-        where = "" if many else f" of {listed(layers)}"
-        words = (
-            f"{name} initialisation{where} (normal, variance {gain:g}/fan_in, biases "
-            "at zero)"
-        )
+        where = "" if len(layers) > 1 else f" of {listed(layers)}"
+        return self._drawn(f"{name} initialisation{where}", layers, gain)
+
+    def _drawn(self, name: str, layers: Sequence[str], gain: float) -> Trial:
+        words = f"{name} (normal, variance {gain:g}/fan_in, biases at zero)"
         model = lambda: redrawn(self.model, layers, gain, self._stacked())
         key = ("initialiser", gain, *layers)
         return Trial(words, "initialiser|gain", lambda: self._again(key, model))
+
+    def _lower_gain(self, verdict: Verdict, module: str) -> Iterator[Trial]:
+        """Yield the highest of some gains with which an activation is not saturated.
+
+        A lower gain of the keys of an attention divides its logits.
+        """
+        sign = 1 if verdict.quantity[0] == "flat_share" else -1
+        for gain in LOWER_GAINS:
+            trial = self._drawn(f"a lower gain of {module}", [module], gain)
+            records = trial.records() or []
+            number = number_again(verdict.quantity, self.records, records)
+            if number is not None and sign * number < sign * verdict.threshold:
+                yield trial
+                return
 
     def _rectified(self, layers: list[str], kind: str) -> Trial:
         def model() -> Any:

@@ -8,7 +8,10 @@ from jaxnets.gradflow.diagnosis import Verdict, verdicts
 from jaxnets.gradflow.diagnosis.models.again import layers_of, number_again
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD
 from jaxnets.gradflow.diagnosis.verdict import moment
-from jaxnets.gradflow.evidence.remedies.rates import with_other_rate
+from jaxnets.gradflow.evidence.remedies.rates import (
+    after_training,
+    with_other_rate,
+)
 from jaxnets.gradflow.evidence.remedies.trials import Trials
 from jaxnets.runs.formatting import format_number
 from jaxnets.runs.records import Record
@@ -48,16 +51,18 @@ def with_remedy(verdict: Verdict, trials: Trials) -> Verdict:
         return verdict
     if verdict.kind in ("rate-too-high", "rate-too-low"):
         return with_other_rate(verdict, trials)
-    if not verdict.quantity or moment(0) not in verdict.where:
+    if not verdict.quantity:
         return verdict
+    at_start = moment(0) in verdict.where
+    step = 0 if at_start else trials.collector.steps
     sentences: list[str] = []
     failed: list[str] = []
     best: float | None = None
-    for trial in trials.of(verdict):
+    for trial in trials.of(verdict) if at_start else after_training(verdict, trials):
         records = trial.records()
         if records is None:
             continue
-        number = number_again(verdict.quantity, trials.records, records)
+        number = number_again(verdict.quantity, trials.records, records, step)
         if number is None:
             continue
         value = _in_words(verdict.quantity[0], number)

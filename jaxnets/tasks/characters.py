@@ -10,10 +10,11 @@ from flax import nnx
 
 from jaxnets import models, nn
 from jaxnets.data import Labelled
+from jaxnets.runs.exhibits import Text as TextExhibit
 from jaxnets.tasks.ngrams import next_character_chances
-from jaxnets.tasks.task import Prepared, Sampler, Task
+from jaxnets.tasks.task import Outcome, Prepared, SampleOptions, Sampler, Task
 from jaxnets.tasks.text import Text
-from jaxnets.tasks.writing import alphabet_of, draw_texts
+from jaxnets.tasks.writing import alphabet_of, draw_texts, marked_passage, write_page
 from jaxnets.training import Recipe, classification
 from jaxnets.training.trainer.order import generator
 
@@ -60,8 +61,29 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     about = {"alphabet": list(map(ord, text.alphabet))}
     make = functools.partial(_make, vocabulary=len(text.alphabet))
     floors = functools.partial(_floors, text, cut, evaluated)
+    outcome = functools.partial(_outcome, about=about, evaluated=evaluated)
     return Prepared(
-        make, classification, batch, {"validation": evaluated}, about, floors
+        make, classification, batch, {"validation": evaluated}, about, floors, outcome
+    )
+
+
+def _outcome(
+    model: models.CharacterModel,
+    folder: Path,
+    *,
+    about: dict[str, Any],
+    evaluated: Labelled,
+) -> Outcome:
+    """Show a sample, the losses of a passage, and a page to write on."""
+    [text] = draw_texts(model, about, SampleOptions())
+    x, y = evaluated.x[:1], evaluated.y[:1]
+    return Outcome(
+        {},
+        [
+            TextExhibit("A sample", "Written by the network at temperature 0.8.", text),
+            marked_passage(model, x, y, alphabet_of(about)),
+            *write_page(model, about, folder),
+        ],
     )
 
 

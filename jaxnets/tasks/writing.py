@@ -1,6 +1,7 @@
 """What a network writes that predicts the next character."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,8 +9,17 @@ import numpy as np
 from flax import nnx
 
 from jaxnets import models
+from jaxnets.runs.exhibits import FileLink, Marked
+from jaxnets.runs.files import write_text
+from jaxnets.tasks.live.page import live_page
+from jaxnets.tasks.live.weights import lstm_weights
 from jaxnets.tasks.task import SampleOptions
 from jaxnets.training import random_key
+from jaxnets.typing import ArrayLike
+
+
+# The page of a network with more weights than these would be large and slow.
+PAGE, MOST_WEIGHTS = "write.html", 1_000_000
 
 
 def draw_texts(
@@ -59,3 +69,51 @@ def alphabet_of(about: Mapping[str, Any]) -> list[str]:
         raise ValueError(
             f"The alphabet of the checkpoint is damaged: {error}."
         ) from error
+
+
+def marked_passage(
+    logits: Callable[[Any], Any], x: ArrayLike, y: ArrayLike, alphabet: Sequence[str]
+) -> Marked:
+    """Return a passage in which each character is coloured by its loss.
+
+    Args:
+        logits: `logits(x) -> (1, T, V)`.
+        x: The characters before each of the passage, `(1, T)`.
+        y: The characters of the passage, `(1, T)`.
+        alphabet: The characters by their codes.
+    """
+    y = np.asarray(y)
+    log_p = np.asarray(jax.nn.log_softmax(jax.jit(logits)(x)), float)[0]
+    losses = -log_p[np.arange(y.shape[1]), y[0]]
+    most = float(losses.max())
+    return Marked(
+        "What surprises the network",
+        "A passage of the validation data. The stronger the colour of a character, the "
+        f"less the network expected it. The mean loss is {losses.mean():.2f} nats.",
+        [str(alphabet[code]) for code in y[0]],
+        (losses / most).tolist(),
+        f"loss as a share of {most:.1f} nats",
+    )
+
+
+def write_page(
+    model: models.CharacterModel, about: Mapping[str, Any], folder: Path
+) -> list[FileLink]:
+    """Write the page on which a person writes and the network goes on.
+
+    Returns:
+        A link to it; none if the network is so large that the page would be slow.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    params = jax.tree.leaves(nnx.state(model, nnx.Param))
+    if sum(array.size for array in params) > MOST_WEIGHTS:
+        return []
+    weights = lstm_weights(model.recurrent, model.output)
+    settings = {"alphabet": about["alphabet"]}
+    write_text(folder / PAGE, live_page("characters", weights, settings))
+    caption = (
+        "A page that opens from disk. The network reads what you type and goes on."
+    )
+    return [FileLink("Write with the network", caption, PAGE)]

@@ -7,7 +7,7 @@ import pytest
 
 from jaxnets.report import write_report
 from jaxnets.runs.catalogue import STUDIES
-from tests.chromium import (
+from tests.pages.chromium import (
     chromium,
     needs_browser,
     requested,

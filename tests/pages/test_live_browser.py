@@ -13,7 +13,13 @@ from jaxnets.tasks.live.weights import lstm_weights
 from jaxnets.tasks.sketch.continuation import write_page
 from jaxnets.tasks.sketch.drawings import without_end
 from jaxnets.tasks.sketch.network import Network
-from tests.chromium import chromium, needs_browser, requested, set_scheme, set_width
+from tests.pages.chromium import (
+    chromium,
+    needs_browser,
+    requested,
+    set_scheme,
+    set_width,
+)
 
 
 pytestmark = needs_browser

@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxnets import models, nn
 from jaxnets.data import Labelled
-from jaxnets.runs.exhibits import Text as TextExhibit
+from jaxnets.runs import exhibits
 from jaxnets.tasks.ngrams import next_character_chances
 from jaxnets.tasks.task import Outcome, Prepared, SampleOptions, Sampler, Task
 from jaxnets.tasks.text import Text
@@ -80,7 +80,9 @@ def _outcome(
     return Outcome(
         {},
         [
-            TextExhibit("A sample", "Written by the network at temperature 0.8.", text),
+            exhibits.Text(
+                "A sample", "Written by the network at temperature 0.8.", text
+            ),
             marked_passage(model, x, y, alphabet_of(about)),
             *write_page(model, about, folder),
         ],

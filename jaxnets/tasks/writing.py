@@ -97,9 +97,15 @@ def marked_passage(
 
 
 def write_page(
-    model: models.CharacterModel, about: Mapping[str, Any], folder: Path
+    model: models.CharacterModel, about: Mapping[str, Any], folder: Path, end: str = ""
 ) -> list[FileLink]:
     """Write the page on which a person writes and the network goes on.
+
+    Args:
+        model: The network.
+        about: Its alphabet.
+        folder: Where the page goes.
+        end: What ends a text; empty if nothing does.
 
     Returns:
         A link to it; none if the network is so large that the page would be slow.
@@ -111,7 +117,7 @@ def write_page(
     if sum(array.size for array in params) > MOST_WEIGHTS:
         return []
     weights = lstm_weights(model.recurrent, model.output)
-    settings = {"alphabet": about["alphabet"]}
+    settings = {"alphabet": about["alphabet"], "end": end}
     write_text(folder / PAGE, live_page("characters", weights, settings))
     caption = (
         "A page that opens from disk. The network reads what you type and goes on."

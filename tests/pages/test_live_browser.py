@@ -206,7 +206,9 @@ def test_the_page_of_a_text_reads_what_is_typed(browser, tmp_path):
     weights = lstm_weights(model.recurrent, model.output, "float32")
     path = tmp_path / "characters.html"
     path.write_text(
-        live_page("characters", weights, {"alphabet": list(map(ord, alphabet))})
+        live_page(
+            "characters", weights, {"alphabet": list(map(ord, alphabet)), "end": ""}
+        )
     )
     browser.get_log("browser")
     browser.get(path.as_uri())
@@ -227,4 +229,10 @@ def test_the_page_of_a_text_reads_what_is_typed(browser, tmp_path):
     assert "does not know it: ?" in browser.find_element(By.ID, "said").text
     assert browser.find_elements(By.CSS_SELECTOR, "#shown script") == []
     assert len(browser.find_elements(By.CSS_SELECTOR, "#next tr")) == 8
+    # A text that ends, here after any "a", is not gone on with.
+    ended = browser.execute_script(
+        "settings.end = 'a'; return [1, 2, 3].map(() => { update(); return made; })"
+    )
+    assert all(text.find("a") in (-1, len(text) - 1) for text in ended)
+    assert min(map(len, ended)) < 160
     assert browser.get_log("browser") == []

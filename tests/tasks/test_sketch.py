@@ -58,14 +58,14 @@ def trained(tmp_path_factory):
 
 def test_a_letter_has_its_strokes_in_steps_of_a_pen():
     drawings = letters._drawings(np.random.default_rng(0), 200)
-    assert drawings.points.dtype == np.int16 and drawings.count == 200
-    counts = {len(strokes_of(without_end(drawings[k]))) for k in range(200)}
+    assert drawings.points.dtype == np.int16 and len(drawings) == 200
+    counts = {len(strokes_of(without_end(drawings.drawing(k)))) for k in range(200)}
     assert counts == {len(text.split(";")) for text in letters.LETTERS.values()}
     for k in range(200):
-        np.testing.assert_array_equal(drawings[k][-1], [0, 0, 1])
-        assert len(without_end(drawings[k])) == len(drawings[k]) - 1
+        np.testing.assert_array_equal(drawings.drawing(k)[-1], [0, 0, 1])
+        assert len(without_end(drawings.drawing(k))) == len(drawings.drawing(k)) - 1
     down = np.concatenate(
-        [drawings[k][1:][drawings[k][:-1, 2] == 0] for k in range(200)]
+        [drawings.drawing(k)[1:][drawings.drawing(k)[:-1, 2] == 0] for k in range(200)]
     )
     lengths = np.linalg.norm(down[:, :2], axis=1)
     # The hand adds about 1 pixel in each coordinate to steps of about 12.
@@ -139,7 +139,7 @@ def test_the_floor_is_one_normal_distribution(trained):
     prepared, result = trained
     drawings = letters._drawings(np.random.default_rng(1), 30)
     batch = point_batch(drawings, np.arange(5), 40, np.random.default_rng(2))
-    offsets = np.concatenate([drawings[k][1:] for k in range(30)]).astype(float)
+    offsets = np.concatenate([drawings.drawing(k)[1:] for k in range(30)]).astype(float)
     covariance = np.cov(offsets[:, :2].T, bias=True) + np.eye(2) / 12
     normal = multivariate_normal(offsets[:, :2].mean(0), covariance)
     pen = (offsets[:, 2].sum() + 1) / (len(offsets) + 2)
@@ -240,9 +240,9 @@ def write(path, **changes):
 
 def test_an_archive_is_read(tmp_path):
     found = files.read_drawings(write(tmp_path / "some.npz"))
-    assert [part.count for part in found] == [2, 2, 2]
+    assert [len(part) for part in found] == [2, 2, 2]
     np.testing.assert_array_equal(
-        without_end(found.test[1]), [[0, 0, 0], [2, 2, 0], [1, 1, 1]]
+        without_end(found.test.drawing(1)), [[0, 0, 0], [2, 2, 0], [1, 1, 1]]
     )
 
 

@@ -34,10 +34,12 @@ function readAll(characters) {
   }
 }
 
+// Writes until the end of a text, if it has one, but at most `MADE` characters.
 function goOn() {
   let entry = read.at(-1) ?? first;
   made = "";
-  for (let k = 0; k < MADE; k++) {
+  const ended = () => settings.end && made.endsWith(settings.end);
+  for (let k = 0; k < MADE && !ended(); k++) {
     const character = alphabet[choose(softmax(entry.logits, Number(temperature.value)))];
     made += character;
     entry = readCharacter(entry.state, character);

@@ -95,6 +95,6 @@ def outcome(
     logits = lambda x: model.advance(None, x, resets=evaluated.resets[:1])[1]
     exhibits += [
         marked_passage(logits, evaluated.x[:1], evaluated.y[:1], alphabet),
-        *write_page(model, about, folder),
+        *write_page(model, about, folder, END),
     ]
     return Outcome(metrics, exhibits)

@@ -164,8 +164,9 @@ def _strokes(prompt: str) -> Polylines:
 
 def _check(about: Mapping[str, Any]) -> None:
     numbers = [about.get(name) for name in ("scale", "step", "extent", "length")]
-    if not all(isinstance(n, int | float) and 0 < n < 1e9 for n in numbers):
+    known = all(isinstance(n, int | float) and 0 < n < 1e9 for n in numbers)
+    if not known or not about.get("beginnings"):
         raise ValueError(
-            "The checkpoint does not say in which scale its drawings are, so it is "
-            "damaged or not of this task. Train anew."
+            "The checkpoint does not say in which scale its drawings are and how they "
+            "begin, so it is damaged or not of this task. Train anew."
         )

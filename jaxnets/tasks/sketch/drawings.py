@@ -1,5 +1,6 @@
 """Drawings as offsets of a pen, and batches of them."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ Polylines = list[list[tuple[float, float]]]
 STILL = 2.0
 
 
-class Drawings(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Drawings:
     """Drawings one after the other.
 
     Attributes:
@@ -24,7 +26,11 @@ class Drawings(NamedTuple):
     points: np.ndarray
     offsets: np.ndarray
 
-    def __getitem__(self, number) -> np.ndarray:
+    def __len__(self) -> int:
+        """The number of drawings."""
+        return len(self.offsets) - 1
+
+    def drawing(self, number: int) -> np.ndarray:
         """Return the points of a drawing and its end, `(T, 3)`.
 
         The first has the offset zero: where a drawing begins is no part of it, because
@@ -35,11 +41,6 @@ class Drawings(NamedTuple):
         points[:-1] = self.points[start:end]
         points[0, :2], points[-2:, 2] = 0, 1
         return points
-
-    @property
-    def count(self) -> int:
-        """The number of drawings."""
-        return len(self.offsets) - 1
 
 
 class DrawingSplits(NamedTuple):
@@ -77,7 +78,7 @@ def point_batch(
     points = np.zeros((len(rows), length, 3), np.float32)
     lengths = np.zeros(len(rows), np.int32)
     for i, row in enumerate(rows):
-        found = drawings[row]
+        found = drawings.drawing(int(row))
         start = int(draw.integers(0, max(len(found) - length, 0) + 1))
         found = found[start : start + length]
         lengths[i] = len(found)

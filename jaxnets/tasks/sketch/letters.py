@@ -37,7 +37,7 @@ def drawn_letters() -> DrawingSplits:
     """Return drawings of random letters, sizes, slants and rotations.
 
     Example:
-        >>> [part.count for part in drawn_letters()]
+        >>> [len(part) for part in drawn_letters()]
         [4000, 300, 300]
     """
     draw = generator(0, 0)

@@ -42,15 +42,15 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     """
     splits = drawn_letters() if data is None else read_drawings(data)
     training = splits.train
-    if recipe.batch_size > training.count:
+    if recipe.batch_size > len(training):
         raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {training.count} "
+            f"`batch_size` is {recipe.batch_size}, and there are {len(training)} "
             "training drawings; wanted at most that many."
         )
     length = min(LENGTH, int(np.diff(training.offsets).max()) + 1)
 
     def batch(step: int) -> PointBatch:
-        rows = rows_of_step(recipe.seed, step, training.count, recipe.batch_size)
+        rows = rows_of_step(recipe.seed, step, len(training), recipe.batch_size)
         return point_batch(training, rows, length, generator(recipe.seed, step))
 
     about = _about(training, splits.validation)
@@ -77,15 +77,15 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
 
 def _evaluated(drawings: Drawings) -> PointBatch:
-    count = min(drawings.count, EVALUATED)
+    count = min(len(drawings), EVALUATED)
     length = int(np.diff(drawings.offsets[: count + 1]).max()) + 1
     return point_batch(drawings, np.arange(count), length, generator(0, 0))
 
 
 def _about(training: Drawings, validation: Drawings) -> dict[str, Any]:
     """Return what a network and its page need to know of the drawings, in pixels."""
-    rows = np.linspace(0, training.count - 1, min(training.count, 1000)).astype(int)
-    drawings = [training[row] for row in rows]
+    rows = np.linspace(0, len(training) - 1, min(len(training), 1000)).astype(int)
+    drawings = [training.drawing(int(row)) for row in rows]
     places = [np.cumsum(points[:, :2], axis=0) for points in drawings]
     sizes = [np.ptp(found, axis=0).max() for found in places]
     steps = [points[1:][points[:-1, 2] == 0, :2] for points in drawings]
@@ -93,7 +93,7 @@ def _about(training: Drawings, validation: Drawings) -> dict[str, Any]:
     scale = np.concatenate([points[1:, :2] for points in drawings]).std()
     if not scale > 0:
         raise ValueError("All points of the drawings are at one place; wanted strokes.")
-    begun = [validation[row] for row in range(min(BEGINNINGS, validation.count))]
+    begun = [validation.drawing(row) for row in range(min(BEGINNINGS, len(validation)))]
     begun = [points[: max(int(SHARE * len(points)), 1)] for points in begun]
     return {
         "scale": float(scale),
@@ -111,7 +111,7 @@ def one_gaussian_loss(training: Drawings, batch: PointBatch) -> float:
     The pen is lifted with the frequency that it has in training. The loss is in nats a
     point for a density over pixels.
     """
-    points = np.concatenate([training[row][1:] for row in range(training.count)])
+    points = np.concatenate([training.drawing(row)[1:] for row in range(len(training))])
     offsets, pen = points[:, :2].astype(float), points[:, 2]
     mean = offsets.mean(axis=0)
     # The random numbers that `point_batch` adds have the variance 1/12.

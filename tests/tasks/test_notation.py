@@ -61,6 +61,8 @@ def test_lengths_rests_chords_and_tuplets():
     third = Fraction(2, 3)
     assert notes_of("(3ABcd")[2:] == [(2 * third, third, 72), (2, 1, 74)]
     assert notes_of("(3:2:2ABc")[1:] == [(third, third, 71), (2 * third, 1, 72)]
+    # Five notes take the time of two or, in a compound metre, of three.
+    assert [notes_of("(5ABcde", "C", m)[0][1] * 5 for m in ("3/4", "6/8")] == [2, 3]
     # Two notes in the time of three.
     assert [length for _, length, _ in notes_of("(2AB")] == [1.5, 1.5]
 
@@ -69,6 +71,11 @@ def test_ties_and_dotted_pairs():
     assert notes_of("A-A|A-|A") == [(0, 2, 69), (2, 2, 69)]
     assert notes_of("A-B") == [(0, 1, 69), (1, 1, 71)]
     assert notes_of("[CE]-[CE]G") == [(0, 2, 60), (0, 2, 64), (2, 1, 67)]
+    # Of a chord, what does not reach the next one is not tied to it.
+    assert notes_of("[C2E]-[CE]") == [(0, 3, 60), (0, 1, 64), (2, 1, 64)]
+    assert notes_of("[C-E-][CE]-[CG]") == [(0, 3, 60), (0, 2, 64), (2, 1, 67)]
+    assert notes_of("A-AzA") == [(0, 2, 69), (3, 1, 69)]
+    assert notes_of("z>AB") == [(1.5, 0.5, 69), (2, 1, 71)]
     assert notes_of("A>BA<BA") == [
         (0, 1.5, 69),
         (1.5, 0.5, 71),
@@ -131,6 +138,7 @@ def test_other_bars(body, metre):
         ("X:1\nM:4\nK:C\nA", "'4' is no fraction"),
         ("X:1\nL:1/0\nK:C\nA", "'1/0' is no fraction"),
         ("X:1\nK:C\nA/0", "divides by zero"),
+        ("X:1\nK:C\nA1234", "'4' is not ABC notation"),
         ("X:1\nK:C\n(0ABC", "a tuplet of no notes"),
         ("X:1\nK:C\nC,,,,,,", "beyond the pitches of MIDI"),
     ],

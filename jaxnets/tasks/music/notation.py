@@ -9,7 +9,7 @@ from jaxnets.tasks.music.pitches import key_of, pitch_of
 
 FIELD = re.compile(r"\s*([A-Zw]):(?![|:])(.*)")
 NOTE = r"(?:\^{1,2}|_{1,2}|=)?[A-Ga-g][,']*"
-LENGTH = r"\d*(?:/\d*)*"
+LENGTH = r"\d{0,3}(?:/\d{0,3})*"
 ONE_NOTE = re.compile(f"({NOTE})({LENGTH})")
 TOKEN = re.compile(
     rf"""
@@ -96,13 +96,17 @@ class _Reader:
         self._key: dict[str, int] | None = None
         self._accidentals: dict[str, int] = {}
         self._metre: Fraction | None = Fraction(1)
+        self._compound = False
         self._unit: Fraction | None = None
         self._time = self._bar_start = Fraction(0)
         self._edge = True
         # The factor of the coming notes of a tuplet, and how many they are.
         self._tuplet, self._left = Fraction(1), 0
-        # The factor of the next note after one that is dotted, and the last notes.
-        self._broken, self._last = Fraction(1), 0
+        # Where the notes are that came last, and how long they took.
+        self._last: list[int] = []
+        self._step = Fraction(0)
+        # The factor of the note after one that is dotted, and pitches that are tied.
+        self._broken = Fraction(1)
         self._tied: set[int] = set()
 
     def read_line(self, line: str) -> None:
@@ -132,6 +136,7 @@ class _Reader:
             self._key = key_of(value)
         elif name == "M":
             self._metre = _metre(value)
+            self._compound = value.partition("/")[0] in ("6", "9", "12")
             self._edge = True
         elif name == "L":
             self._unit = _fraction(value)
@@ -141,7 +146,7 @@ class _Reader:
     def _read(self, kind: str, token: str) -> None:
         if kind == "skip":
             if token == "-":
-                self._tied = {note.pitch for note in self._notes[self._last :]}
+                self._tie()
         elif kind == "field":
             self._set(token[1], token[3:-1].strip())
         elif kind == "bar":
@@ -157,6 +162,8 @@ class _Reader:
         else:
             inner, _, length = token[1:].rpartition("]")
             self._add([note[0] for note in ONE_NOTE.finditer(inner)], length)
+            if "-" in inner:
+                self._tie()
 
     def _add(self, notes: list[str], length: str) -> None:
         """Add notes at one time, each with its length, which `length` multiplies."""
@@ -165,31 +172,28 @@ class _Reader:
         factor = _factor(length) * self._broken * self._default()
         if self._left:
             factor, self._left = factor * self._tuplet, self._left - 1
-        tied, self._tied, self._broken = self._tied, set(), Fraction(1)
-        self._last = len(self._notes)
-        for (note, _), own in zip(found, lengths, strict=False):
-            pitch = pitch_of(note, self._key or {}, self._accidentals)
-            self._notes.append(Note(self._time, own * factor, pitch))
-        self._join(tied)
-        self._time += lengths[0] * factor
+        tied, before = self._tied, self._last
+        self._tied, self._last, self._broken = set(), [], Fraction(1)
+        for (name, _), own in zip(found, lengths, strict=False):
+            pitch = pitch_of(name, self._key or {}, self._accidentals)
+            note = Note(self._time, own * factor, pitch)
+            held = [k for k in before if pitch in tied and _joins(self._notes[k], note)]
+            if held:
+                longer = self._notes[held[0]].length + note.length
+                self._notes[held[0]] = self._notes[held[0]]._replace(length=longer)
+            else:
+                self._notes.append(note)
+            self._last.append(held[0] if held else len(self._notes) - 1)
+        self._step = lengths[0] * factor
+        self._time += self._step
 
-    def _join(self, tied: set[int]) -> None:
-        """Join the notes that were just added to those that they are tied to."""
-        added = self._notes[self._last :]
-        if added and {n.pitch for n in added} <= tied:
-            del self._notes[self._last :]
-            for note in added:
-                for k in range(len(self._notes) - 1, -1, -1):
-                    old = self._notes[k]
-                    if old.pitch == note.pitch and old.start + old.length == note.start:
-                        self._notes[k] = old._replace(length=old.length + note.length)
-                        break
-            self._last = max(self._last - len(added), 0)
+    def _tie(self) -> None:
+        self._tied = {self._notes[k].pitch for k in self._last}
 
     def _begin_tuplet(self, token: str) -> None:
         count, *more = (int(n) if n else 0 for n in token[1:].split(":"))
-        compound = self._metre is not None and self._metre.numerator % 3 == 0
-        time = (more[0] if more else 0) or TUPLETS.get(count, 3 if compound else 2)
+        usual = TUPLETS.get(count, 3 if self._compound else 2)
+        time = (more[0] if more else 0) or usual
         if not count:
             raise ValueError(f"{token!r} is a tuplet of no notes")
         self._tuplet = Fraction(time, count)
@@ -199,12 +203,11 @@ class _Reader:
         """Make the note before longer and the next one shorter, or the reverse."""
         short = Fraction(1, 2 ** len(token))
         before = 2 - short if token[0] == ">" else short
-        added = self._notes[self._last :]
-        if added:
-            self._time += added[0].length * (before - 1)
-            self._notes[self._last :] = [
-                note._replace(length=note.length * before) for note in added
-            ]
+        change = self._step * (before - 1)
+        self._time += change
+        for k in self._last:
+            longer = self._notes[k].length + change
+            self._notes[k] = self._notes[k]._replace(length=longer)
         self._broken = 2 - before
 
     def _default(self) -> Fraction:
@@ -225,6 +228,11 @@ class _Reader:
         self._edge = self._edge or edge
         self._bar_start = self._time
         self._accidentals = {}
+
+
+def _joins(before: Note, note: Note) -> bool:
+    ended = before.start + before.length == note.start
+    return ended and before.pitch == note.pitch
 
 
 def _metre(text: str) -> Fraction | None:

@@ -192,15 +192,24 @@ def test_a_continuation_does_not_depend_on_how_it_is_cut(trained):
 
 def test_samples_are_pictures(trained, tmp_path, monkeypatch):
     prepared, result = trained
-    about = json.loads(json.dumps(prepared.about))
-    out, prompt = tmp_path / "out", "0,0 10,0 20,0; 5,5 5,15"
+    about = json.loads(json.dumps(prepared.about | {"step": 10.0}))
+    out, prompt = tmp_path / "out", "0,0 20,0; 5,5 5,15;"
     options = SampleOptions(count=2, prompt=prompt, out=out)
-    pictures = TASK.sampler.draw(result.model, about, options)
+    paths = TASK.sampler.draw(result.model, about, options)
     names = ["sketch-1.svg", "sketch-2.svg", "sketch.html"]
     assert sorted(path.name for path in out.iterdir()) == names
+    assert paths == [str(out / name) for name in names]
+    pictures = [(out / name).read_text() for name in names]
     assert pictures[0] != pictures[1]
     lines = ET.fromstring(pictures[0]).findall("{*}polyline")
-    assert lines[0].get("points") == "0.0,0.0 10.0,0.0 20.0,0.0"
+    places = [line.get("points") for line in lines]
+    assert places[:2] == ["0.0,0.0 10.0,0.0 20.0,0.0", "5.0,5.0 5.0,15.0"]
+    # The pen was lifted, so the network begins elsewhere; without a semicolon, there.
+    assert not str(places[2]).startswith("5.0,15.0")
+    goes_on = SampleOptions(prompt="0,0 20,0; 5,5 5,15")
+    [picture] = TASK.sampler.draw(result.model, about, goes_on)
+    third = ET.fromstring(picture).findall("{*}polyline")[2]
+    assert str(third.get("points")).startswith("5.0,15.0")
     assert {line.get("stroke") for line in lines} == {"#888", "#06c"}
     [one] = TASK.sampler.draw(result.model, about, SampleOptions(length=1))
     given = np.array(about["beginnings"][0])
@@ -211,7 +220,7 @@ def test_samples_are_pictures(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "prompt", ["", "0,0;", "0 0", "0,0 1", "0,nan", "0,1e9", "a,b"]
+    "prompt", ["", "0,0;;", "0 0", "0,0 1", "0,nan", "0,1e9", "a,b"]
 )
 def test_other_prompts_are_refused(prompt, trained):
     prepared, result = trained

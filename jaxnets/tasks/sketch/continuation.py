@@ -15,6 +15,7 @@ from jaxnets.tasks.live.weights import lstm_weights
 from jaxnets.tasks.sketch.drawings import (
     STILL,
     Polylines,
+    in_steps,
     points_of,
     strokes_of,
     without_end,
@@ -25,6 +26,8 @@ from jaxnets.training import random_key
 
 
 PAGE = "sketch.html"
+# Steps of the pen that a place of a prompt may be away from the origin.
+MOST_STEPS = 1000
 
 
 def continued(
@@ -70,15 +73,17 @@ def _generated(graphdef, state, given, lengths, key, temperature, *, count):
 
 
 def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> list[str]:
-    """Return continuations as pictures in SVG; `options.out` gets them and the page.
+    """Return continuations as pictures in SVG, or the files that they are in.
 
     Args:
         model: The trained network.
         about: What is known of its drawings.
         options: The prompt are strokes in the form of SVG's `points`, with semicolons
-            between them: "0,0 40,60 80,0; 20,30 60,30", in pixels, y downwards. Without
-            one, each sample continues a beginning of the validation data. The network
-            adds `length` points, but no drawing gets longer than those of the data.
+            between them: "0,0 40,60 80,0; 20,30 60,30", in pixels, y downwards. The
+            last stroke goes on, unless a semicolon ends it. Without a prompt, each
+            sample continues a beginning of the validation data. The network adds
+            `length` points, but no drawing gets longer than those of the data. `out` is
+            a folder for the pictures and the page; then their paths are returned.
 
     Raises:
         ValueError: If the prompt is not of that form.
@@ -86,19 +91,20 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
     """
     _check(about)
     if options.prompt is not None:
-        beginnings = [points_of(_strokes(options.prompt))]
+        beginnings = [_given(options.prompt, float(about["step"]))]
     else:
         beginnings = [np.array(points, np.float32) for points in about["beginnings"]]
     given = [beginnings[k % len(beginnings)] for k in range(options.count)]
     length = min(int(about["length"]), min(map(len, given)) + options.length)
     drawn = continued(model, given, length, options.temperature, options.seed)
     pictures = [svg(strokes, begun) for strokes, begun in drawn]
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(pictures, 1):
-            write_text(options.out / f"sketch-{number}.svg", picture + "\n")
-        write_page(model, about, options.out)
-    return pictures
+    if options.out is None:
+        return pictures
+    options.out.mkdir(parents=True, exist_ok=True)
+    paths = [options.out / f"sketch-{k}.svg" for k in range(1, len(pictures) + 1)]
+    for path, picture in zip(paths, pictures, strict=True):
+        write_text(path, picture + "\n")
+    return list(map(str, [*paths, write_page(model, about, options.out)]))
 
 
 def made_again(about: Mapping[str, Any]) -> Network:
@@ -141,25 +147,29 @@ def svg(strokes: Polylines, given: int) -> str:
     )
 
 
-def _strokes(prompt: str) -> Polylines:
+def _given(prompt: str, step: float) -> np.ndarray:
+    """Return the points of a prompt, with others between them as the data has."""
+    text = prompt.strip()
     wanted = (
         'wanted the places of each stroke, such as "0,0 40,60 80,0; 20,30 60,30" in '
         "pixels"
     )
     try:
-        found = [
+        strokes = [
             [(float(x), float(y)) for x, y in (p.split(",") for p in part.split())]
-            for part in prompt.split(";")
+            for part in text.removesuffix(";").split(";")
         ]
     except ValueError as error:
         raise ValueError(f"`prompt` is {prompt[:60]!r}; {wanted}.") from error
-    numbers = np.array([number for stroke in found for p in stroke for number in p])
-    if not all(found) or not (np.abs(numbers) < 1e6).all():
+    numbers = np.array([number for stroke in strokes for p in stroke for number in p])
+    if not all(strokes) or not (np.abs(numbers) < MOST_STEPS * step).all():
         raise ValueError(
-            f"`prompt` is {prompt[:60]!r}, with an empty stroke or a number that is "
-            f"not finite or above a million; {wanted}."
+            f"`prompt` is {prompt[:60]!r}, with an empty stroke, or a number that is "
+            f"not finite or above {MOST_STEPS * step:.0f}; {wanted}."
         )
-    return found
+    points = points_of([in_steps(stroke, step) for stroke in strokes])
+    points[-1, 2] = text.endswith(";")
+    return points
 
 
 def _check(about: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Drawings as offsets of a pen, and batches of them."""
 
 import dataclasses
+import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +101,21 @@ def without_end(points: np.ndarray) -> np.ndarray:
     still = np.linalg.norm(points[1:, :2], axis=1) < STILL
     ends = np.flatnonzero(still & (points[:-1, 2] == 1) & (points[1:, 2] == 1))
     return points[: ends[0] + 1] if len(ends) else points
+
+
+def in_steps(line: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """Return a line with places between its own, about `step` pixels apart.
+
+    Example:
+        >>> in_steps([(0.0, 0.0), (0.0, 20.0), (9.0, 20.0)], 10.0)
+        [(0.0, 0.0), (0.0, 10.0), (0.0, 20.0), (9.0, 20.0)]
+    """
+    found = line[:1]
+    for (x, y), (x_end, y_end) in itertools.pairwise(line):
+        parts = max(round(math.dist((x, y), (x_end, y_end)) / step), 1)
+        shares = [k / parts for k in range(1, parts + 1)]
+        found += [(x + k * (x_end - x), y + k * (y_end - y)) for k in shares]
+    return found
 
 
 def strokes_of(

@@ -1,10 +1,13 @@
 """The default drawings: capital letters of straight lines, by an unsteady hand."""
 
-import itertools
-
 import numpy as np
 
-from jaxnets.tasks.sketch.drawings import Drawings, DrawingSplits
+from jaxnets.tasks.sketch.drawings import (
+    Drawings,
+    DrawingSplits,
+    in_steps,
+    points_of,
+)
 from jaxnets.training.trainer.order import generator
 
 
@@ -57,19 +60,13 @@ def _letter(draw: np.random.Generator, strokes: str) -> np.ndarray:
     cos, sin = np.cos(turn), np.sin(turn)
     shape = np.array([[width, 0], [slant * height, height]])
     shape = shape @ np.array([[cos, sin], [-sin, cos]])
-    places, lifted = [], []
+    lines = []
     for stroke in strokes.split(";"):
         corners = np.array([[int(x), int(y)] for x, y in stroke.split()]) @ shape
-        line = [corners[:1]]
-        for start, end in itertools.pairwise(corners):
-            parts = max(round(float(np.linalg.norm(end - start)) / STEP), 1)
-            shares = np.arange(1, parts + 1)[:, None] / parts
-            line.append(start + (end - start) * shares)
-        places += line
-        lifted += [0] * (sum(map(len, line)) - 1) + [1]
-    steps = np.diff(np.concatenate(places), axis=0, prepend=0.0)
-    drawn = np.rint(draw.normal(steps, DEVIATION))
-    return np.column_stack([drawn, lifted]).astype(np.int16)
+        lines.append(in_steps([(float(x), float(y)) for x, y in corners], STEP))
+    points = points_of(lines)
+    points[:, :2] = np.rint(draw.normal(points[:, :2], DEVIATION))
+    return points.astype(np.int16)
 
 
 def optimum(lengths: np.ndarray) -> float:

@@ -127,19 +127,20 @@ class CharacterModel(Module):
         _, logits = self.advance(None, characters)
         return logits
 
-    def advance(self, state, characters: Int[ArrayLike, "batch time"]):
+    def advance(self, state, characters: Int[ArrayLike, "batch time"], **options: Any):
         """Continue from `state`: `(state, characters) -> (state, logits)`.
 
         Args:
             state: State of the recurrent layer; None is its initial state.
             characters: Next characters `(B, T)`.
+            **options: Options of a call of the recurrent layer, such as `resets`.
 
         Returns:
             The state after them, and the logits `(B, T, vocabulary)`.
         """
         characters = self._checked(characters, "characters")
         x = jax.nn.one_hot(characters, self.vocabulary)
-        state, ys = self.recurrent(x, state)
+        state, ys = self.recurrent(x, state, **options)
         return state, self.output(ys)
 
     def generate(

@@ -146,5 +146,7 @@ TASKS = {
     "characters": "the next character of a text",
     "images": "the class of an image",
     "dna": "the class of a DNA sequence",
+    "music": "the next character of a tune in ABC notation",
+    "sketch": "the next point of a drawing",
     "adding": "the sum of two marked numbers in a long sequence",
 }

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 
 from jaxnets import models, nn
 from jaxnets.data import Labelled
+from jaxnets.runs import exhibits
 from jaxnets.tasks.ngrams import next_character_chances
-from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
+from jaxnets.tasks.task import Outcome, Prepared, SampleOptions, Sampler, Task
 from jaxnets.tasks.text import Text
-from jaxnets.training import Recipe, classification, random_key
+from jaxnets.tasks.writing import alphabet_of, draw_texts, marked_passage, write_page
+from jaxnets.training import Recipe, classification
 from jaxnets.training.trainer.order import generator
 
 
@@ -60,8 +61,31 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     about = {"alphabet": list(map(ord, text.alphabet))}
     make = functools.partial(_make, vocabulary=len(text.alphabet))
     floors = functools.partial(_floors, text, cut, evaluated)
+    outcome = functools.partial(_outcome, about=about, evaluated=evaluated)
     return Prepared(
-        make, classification, batch, {"validation": evaluated}, about, floors
+        make, classification, batch, {"validation": evaluated}, about, floors, outcome
+    )
+
+
+def _outcome(
+    model: models.CharacterModel,
+    folder: Path,
+    *,
+    about: dict[str, Any],
+    evaluated: Labelled,
+) -> Outcome:
+    """Show a sample, the losses of a passage, and a page to write on."""
+    [text] = draw_texts(model, about, SampleOptions())
+    x, y = evaluated.x[:1], evaluated.y[:1]
+    return Outcome(
+        {},
+        [
+            exhibits.Text(
+                "A sample", "Written by the network at temperature 0.8.", text
+            ),
+            marked_passage(model, x, y, alphabet_of(about)),
+            *write_page(model, about, folder),
+        ],
     )
 
 
@@ -95,55 +119,7 @@ def _help_texts() -> np.ndarray:
 
 
 def _made_again(about: Mapping[str, Any]) -> models.CharacterModel:
-    return _make(nnx.Rngs(0), len(_alphabet(about)))
-
-
-def _draw(
-    model: models.CharacterModel, about: Mapping[str, Any], options: SampleOptions
-) -> list[str]:
-    """Return texts that begin with the prompt, or else with a new line."""
-    alphabet = _alphabet(about)
-    codes = {character: code for code, character in enumerate(alphabet)}
-    prompt = options.prompt
-    if prompt is None:
-        prompt = "\n" if "\n" in codes else alphabet[0]
-    if not prompt:
-        raise ValueError("`prompt` is empty; wanted at least one character.")
-    if unknown := sorted(set(prompt) - set(codes)):
-        raise ValueError(
-            f"`prompt` has {unknown[0]!r}, which is not among the {len(codes)} "
-            "characters of the text that the network was trained on."
-        )
-    start = np.tile([codes[character] for character in prompt], (options.count, 1))
-    graphdef, state = nnx.split(model)
-
-    @jax.jit
-    def run(state, key):
-        return nnx.merge(graphdef, state).generate(
-            start,
-            options.length,
-            key=key,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-        )
-
-    rows = np.asarray(run(state, random_key(options.seed)))
-    return [prompt + "".join(alphabet[code] for code in row) for row in rows]
-
-
-def _alphabet(about: Mapping[str, Any]) -> list[str]:
-    codes = about.get("alphabet")
-    if not isinstance(codes, list) or not codes:
-        raise ValueError(
-            "The checkpoint holds no alphabet, as those of older versions. Train anew."
-        )
-    try:
-        return list(map(chr, codes))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"The alphabet of the checkpoint is damaged: {error}."
-        ) from error
+    return _make(nnx.Rngs(0), len(alphabet_of(about)))
 
 
 TASK = Task(
@@ -157,5 +133,5 @@ TASK = Task(
         checkpoint_every=250,
     ),
     prepare,
-    Sampler(_made_again, _draw),
+    Sampler(_made_again, draw_texts),
 )

@@ -1,34 +1,23 @@
 """The report in a real browser, opened from disk, at two widths and in two schemes."""
 
 import json
-import os
 import re
-import shutil
 
 import pytest
 
 from jaxnets.report import write_report
 from jaxnets.runs.catalogue import STUDIES
+from tests.pages.chromium import (
+    chromium,
+    needs_browser,
+    requested,
+    set_scheme,
+    set_width,
+)
 from tests.report.synthetic import STEPS, records_of, write_run
 
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER) and os.environ.get("CI") != "true",
-        reason="chromium or chromedriver is not installed",
-    ),
-]
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -39,38 +28,17 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    assert CHROMIUM and DRIVER, "CI needs chromium and chromedriver on the PATH"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    logs = {"browser": "ALL", "performance": "ALL"}
-    options.set_capability("goog:loggingPrefs", logs)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 def open_page(browser, page, width, scheme):
     for name in ("browser", "performance"):
         browser.get_log(name)
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
+    set_width(browser, width)
     set_scheme(browser, scheme)
     browser.get(page.as_uri())
     wait_until_drawn(browser, scheme)
-
-
-def set_scheme(browser, scheme):
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def wait_until_drawn(browser, scheme):
@@ -89,15 +57,6 @@ def unfold(browser, scheme):
     )
     wait = "return document.querySelectorAll(`.chart:not([data-drawn=%s])`).length"
     WebDriverWait(browser, 60).until(lambda b: b.execute_script(wait % scheme) == 0)
-
-
-def requested(browser):
-    messages = [json.loads(e["message"]) for e in browser.get_log("performance")]
-    return [
-        message["message"]["params"]["request"]["url"]
-        for message in messages
-        if message["message"]["method"] == "Network.requestWillBeSent"
-    ]
 
 
 @pytest.mark.parametrize("width, scheme", [(390, "light"), (1280, "dark")])

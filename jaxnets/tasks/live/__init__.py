@@ -1,0 +1,1 @@
+"""Static pages that run an LSTM in the browser, in plain JavaScript."""

@@ -1,0 +1,92 @@
+"""How the task is prepared: tunes for training and validation, and its floors."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from jaxnets.tasks.music.files import read_tunes
+from jaxnets.tasks.music.generated import generated_tunes
+from jaxnets.tasks.music.network import loss, make
+from jaxnets.tasks.music.samples import outcome
+from jaxnets.tasks.music.tunes import END, TuneBatch, joined, windows
+from jaxnets.tasks.ngrams import next_character_chances
+from jaxnets.tasks.task import Prepared
+from jaxnets.training import Recipe
+from jaxnets.training.trainer.order import generator
+
+
+# Characters of a training sequence, and of those that are evaluated.
+LENGTH, EVALUATED_LENGTH, EVALUATED = 128, 512, 100
+VALIDATION_SHARE = 0.1
+ORDERS = (4, 6)
+
+
+def prepare(recipe: Recipe, data: Path | None) -> Prepared:
+    """Load tunes, hold out a tenth of them, and draw windows of the others.
+
+    Args:
+        recipe: Its seed and batch size decide the windows.
+        data: A file in ABC notation, or a folder of files `*.abc`; None makes tunes.
+
+    Raises:
+        ValueError: If a file is not of that form, or there are too few tunes.
+        OSError: If a file cannot be read.
+    """
+    made = [] if data else generated_tunes()
+    texts = read_tunes(data) if data else [tune.text for tune in made]
+    order = generator(0, 0).permutation(len(texts))
+    held = max(int(len(texts) * VALIDATION_SHARE), 1)
+    alphabet = sorted(set("".join(texts) + END))
+    training = joined([texts[k] for k in order[held:]], alphabet)
+    validation = joined([texts[k] for k in order[:held]], alphabet)
+    last = len(training.begins) - LENGTH
+    length = min(EVALUATED_LENGTH, len(validation.begins))
+    if len(texts) < 2 or last < 0:
+        raise ValueError(
+            f"{data} has {len(texts)} tunes of {len(''.join(texts))} characters; "
+            f"wanted at least 2, and {LENGTH} characters for training."
+        )
+
+    def batch(step: int) -> TuneBatch:
+        draw = generator(recipe.seed, step)
+        starts = draw.integers(0, last + 1, recipe.batch_size)
+        return windows(training, starts, LENGTH)
+
+    count = min(len(validation.begins) // length, EVALUATED)
+    evaluated = windows(validation, np.arange(count) * length, length)
+    about = {
+        "alphabet": list(map(ord, alphabet)),
+        "length": int(np.quantile([len(text) for text in texts], 0.99)) + len(END),
+    }
+
+    def floors() -> dict[str, float]:
+        found = _floors(training.codes, evaluated, len(alphabet))
+        if made:
+            held_out = [made[k] for k in order[:held]]
+            characters = sum(len(tune.text + END) for tune in held_out)
+            found["optimum"] = sum(tune.nats for tune in held_out) / characters
+        return found
+
+    return Prepared(
+        functools.partial(make, vocabulary=len(alphabet)),
+        loss,
+        batch,
+        {"validation": evaluated},
+        about,
+        floors,
+        functools.partial(outcome, about=about, evaluated=evaluated, texts=texts),
+    )
+
+
+def _floors(
+    training: np.ndarray, evaluated: TuneBatch, classes: int
+) -> dict[str, float]:
+    """Return the loss of the frequencies of characters, and those of n-grams."""
+    counts = np.bincount(training, minlength=classes) + 1
+    found = {"floor": float(-np.log(counts / counts.sum())[evaluated.y].mean())}
+    rows = np.concatenate([evaluated.x[:, :1], evaluated.y], axis=1)
+    for order in ORDERS:
+        chances = next_character_chances(training, rows, classes, order)[:, 1:]
+        found[f"{order}_gram"] = float(-np.log(chances).mean())
+    return found

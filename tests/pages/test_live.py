@@ -1,0 +1,69 @@
+"""Pages with a trained LSTM: their weights, and what is refused."""
+
+import base64
+import json
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets import nn
+from jaxnets.tasks.live.page import live_page
+from jaxnets.tasks.live.weights import lstm_weights
+
+
+def layers(**options):
+    rngs = nnx.Rngs(0)
+    recurrent = nn.LSTM(3, 5, rngs=rngs, **options)
+    return recurrent, nnx.Linear(recurrent.out_features, 7, rngs=rngs)
+
+
+def unpacked(entry):
+    numbers = np.frombuffer(
+        base64.b64decode(entry["data"]),
+        f"<{entry['dtype'][0]}" + ("2" if entry["dtype"] == "float16" else "4"),
+    )
+    return numbers.reshape(entry["shape"])
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float16", 2**-11), ("float32", 0)])
+def test_the_weights_are_those_of_the_layers(dtype, rtol):
+    recurrent, output = layers(num_layers=2)
+    found = lstm_weights(recurrent, output, dtype)
+    for (params,), entry in zip(recurrent.layer_params, found["layers"], strict=True):
+        for name in ("w_xh", "w_hh", "b"):
+            np.testing.assert_allclose(
+                unpacked(entry[name]), getattr(params, name), rtol=rtol, atol=1e-7
+            )
+    kernel = unpacked(found["output"]["kernel"])
+    np.testing.assert_allclose(kernel, output.kernel[...], rtol=rtol, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "options", [{"bidirectional": True}, {"peephole": True}, {"projection": 2}]
+)
+def test_layers_that_the_script_does_not_know_are_refused(options):
+    with pytest.raises(ValueError, match="`recurrent` has two directions, peepholes"):
+        lstm_weights(*layers(**options))
+
+
+def test_weights_beyond_sixteen_bits_are_refused():
+    recurrent, output = layers()
+    output.kernel[...] = jnp.full((5, 7), 1e5)
+    with pytest.raises(ValueError, match="is not finite in float16"):
+        lstm_weights(recurrent, output)
+    assert (
+        unpacked(lstm_weights(recurrent, output, "float32")["output"]["kernel"]).max()
+        == 1e5
+    )
+
+
+def test_no_text_ends_the_element_it_stands_in():
+    settings = {"alphabet": "</script><script>alert(1)</script>"}
+    page = live_page("characters", {}, settings)
+    [data] = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', page
+    )
+    assert json.loads(data)["settings"] == settings

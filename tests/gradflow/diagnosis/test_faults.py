@@ -13,7 +13,6 @@ SOME = [
     "a derivative of the wrong sign",
     "the mean over padded steps",
     "a logarithm of zero",
-    "sgd at 30",
     "gelu mlp of flax defaults",
     "gates that start at zero",
     "rms norm after small embeddings",

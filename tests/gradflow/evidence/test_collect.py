@@ -254,3 +254,19 @@ def test_the_sharpness_is_the_largest_eigenvalue_of_the_hessian(shift):
     records, _ = collect(loss, model, [batch], optimizer=optax.sgd(0.1))
     found = [record.value for record in records if record.metric == "sharpness"]
     np.testing.assert_allclose(found, np.linalg.eigvalsh(hessian)[-1:], rtol=0.03)
+
+
+def test_a_negative_loss_is_followed_along_its_gradient():
+    model = nnx.Linear(4, 4, use_bias=False, rngs=nnx.Rngs(0))
+    negative = lambda model, x: -jnp.mean(model(x) ** 2)
+    records, _ = collect(negative, model, [X])
+    found = values(records, metric="loss_along_gradient")
+    x, w = (np.asarray(a, np.float64) for a in (X, model.kernel[...]))
+    slope = -2 * x.T @ (x @ w) / 12
+    step = slope * np.linalg.norm(w) / np.linalg.norm(slope)
+    wanted = [-np.mean((x @ (w - n * step)) ** 2) for n in (0, 1, 4, 16, 64)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    [alarm] = [v for v in diagnose(negative, model, X).verdicts if v.number < 0]
+    assert (alarm.kind, alarm.severity) == ("wrong-loss", "warning")
+    records, _ = collect(loss, model, [X])
+    assert not select(records, metric="loss_along_gradient")

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets import models, nn
 from jaxnets.runs.exhibits import FileLink, Marked, Roll, Text
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.music import files, generated, network, samples, training, tunes
-from jaxnets.training import train
+from jaxnets.training import load_trained, random_key, train
 
 
 TASK: Any = task_of("music")
@@ -24,27 +23,30 @@ RECIPE = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("music")
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
     """A small network after a short training on few tunes: (prepared, trained)."""
-    folder = tmp_path_factory.mktemp("music")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generated, "COUNT", 60)
         patch.setattr(training, "LENGTH", 48)
         patch.setattr(training, "EVALUATED_LENGTH", 64)
         prepared: Any = TASK.prepare(RECIPE, None)
-        vocabulary = len(prepared.about["alphabet"])
-        model = models.CharacterModel(nn.LSTM, vocabulary, 12, rngs=nnx.Rngs(0))
-        yield (
-            prepared,
-            train(
-                model,
-                prepared.loss,
-                prepared.batch,
-                RECIPE,
-                folder,
-                evaluation=prepared.evaluation,
-            ),
+        patch.setattr(network, "HIDDEN", 12)
+        result: Any = train(
+            prepared.make(nnx.Rngs(random_key(0))),
+            prepared.loss,
+            prepared.batch,
+            RECIPE,
+            folder,
+            evaluation=prepared.evaluation,
+            about=prepared.about,
         )
+        result.model.eval()
+        yield prepared, result
 
 
 def test_the_information_of_a_tune_is_that_of_its_choices():
@@ -166,10 +168,11 @@ def test_the_files_of_samples(trained, tmp_path):
         TASK.sampler.draw(result.model, prepared.about, SampleOptions(prompt="X?"))
 
 
-def test_the_network_is_made_again_from_its_alphabet(monkeypatch):
-    monkeypatch.setattr(network, "HIDDEN", 4)
-    made = TASK.sampler.make({"alphabet": [10, 65, 66]})
-    assert made.vocabulary == 3
+def test_a_checkpoint_has_what_its_network_needs(trained, folder):
+    prepared, result = trained
+    loaded, about = load_trained(TASK.sampler.make, RECIPE, folder)
+    assert (loaded.step, about) == (RECIPE.steps, prepared.about)
+    assert loaded.params_sha256 == result.params_sha256
     with pytest.raises(ValueError, match="holds no alphabet"):
         TASK.sampler.make({})
 

@@ -86,6 +86,20 @@ def test_the_network_is_that_of_the_newest_intact_checkpoint(copy, trained, caps
     assert "step 99 is passed over" in sample(capsys, copy, "--length", 1).err
 
 
+def test_a_run_ends_with_a_sample_and_the_loss_of_each_character(trained, tmp_path):
+    folder, result = trained
+    prepared: Any = task_of("characters").prepare(RECIPE, folder.parent / "text.txt")
+    text, marked, link = prepared.outcome(result.model, tmp_path).exhibits
+    assert (len(text.text), text.text[0]) == (501, "\n")
+    assert (tmp_path / link.file).stat().st_size < 1e6
+    x, y = (np.asarray(rows[:1]) for rows in prepared.evaluation["validation"])
+    logits = np.asarray(result.model(x), float)[0]
+    losses = np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(logits)), y[0]]
+    np.testing.assert_allclose(marked.weights, losses / losses.max(), rtol=1e-4)
+    alphabet = sorted(set(TEXT))
+    assert marked.tokens == [alphabet[code] for code in y[0]]
+
+
 def refused(capsys, *words):
     assert main(["sample", *map(str, words)]) == 2
     said = capsys.readouterr()

@@ -1,6 +1,7 @@
 """The task that continues drawings: its letters, loss, floor, files and network."""
 
 import dataclasses
+import functools
 import io
 import json
 import xml.etree.ElementTree as ET
@@ -24,7 +25,7 @@ from jaxnets.tasks.sketch.drawings import (
     without_end,
 )
 from jaxnets.tasks.sketch.network import Network, loss
-from jaxnets.training import train
+from jaxnets.training import load_trained, train
 
 
 multivariate_normal: Any = stats.multivariate_normal
@@ -36,16 +37,23 @@ HIDDEN, COMPONENTS = 12, 2
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sketch")
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
     """A small network after a short training on few letters: (prepared, trained)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(letters, "COUNTS", (64, 9, 7))
         patch.setattr(training, "LENGTH", 32)
         prepared = TASK.prepare(RECIPE, None)
     model = Network(
-        nnx.Rngs(0), prepared.about["scale"], hidden=HIDDEN, components=COMPONENTS
+        nnx.Rngs(0),
+        prepared.about["drawings"]["scale"],
+        hidden=HIDDEN,
+        components=COMPONENTS,
     )
-    folder = tmp_path_factory.mktemp("sketch")
     return prepared, train(
         model,
         prepared.loss,
@@ -53,6 +61,7 @@ def trained(tmp_path_factory):
         RECIPE,
         folder,
         evaluation=prepared.evaluation,
+        about=prepared.about,
     )
 
 
@@ -115,7 +124,7 @@ def test_the_loss_is_that_of_mixtures_in_pixels(trained):
     mixtures = lambda model, batch: model(batch.points[:, :-1], batch.lengths - 1)[1]
     both = nnx.jit(lambda model, batch: (loss(model, batch), mixtures(model, batch)))
     (found, figures), outputs = both(model, short)
-    outputs, scale = np.asarray(outputs, float), prepared.about["scale"]
+    outputs, scale = np.asarray(outputs, float), prepared.about["drawings"]["scale"]
     expected = []
     for row in range(3):
         for k in range(short.lengths[row] - 1):
@@ -162,7 +171,9 @@ def test_a_run_ends_with_continuations_and_a_page(trained, tmp_path):
     assert isinstance(link, FileLink) and (tmp_path / link.file).stat().st_size < 1e6
     assert len(drawn) == training.SHOWN * len(training.TEMPERATURES)
     for number, exhibit in enumerate(drawn):
-        given = np.array(prepared.about["beginnings"][number % training.SHOWN])
+        given = np.array(
+            prepared.about["drawings"]["beginnings"][number % training.SHOWN]
+        )
         assert isinstance(exhibit, Strokes)
         assert exhibit.strokes[: exhibit.given] == strokes_of(given)
         # The network begins where the data ends, or somewhere else with a lifted pen.
@@ -171,7 +182,7 @@ def test_a_run_ends_with_continuations_and_a_page(trained, tmp_path):
         )
         assert at_the_end == (given[-1, 2] == 0)
         count = sum(map(len, exhibit.strokes)) - len(given) - at_the_end
-        assert 0 < count <= prepared.about["length"] - len(given)
+        assert 0 < count <= prepared.about["drawings"]["length"] - len(given)
 
 
 def test_a_continuation_does_not_depend_on_how_it_is_cut(trained):
@@ -192,7 +203,8 @@ def test_a_continuation_does_not_depend_on_how_it_is_cut(trained):
 
 def test_samples_are_pictures(trained, tmp_path, monkeypatch):
     prepared, result = trained
-    about = json.loads(json.dumps(prepared.about | {"step": 10.0}))
+    known = prepared.about["drawings"] | {"step": 10.0}
+    about = json.loads(json.dumps({"drawings": known}))
     out, prompt = tmp_path / "out", "0,0 20,0; 5,5 5,15;"
     options = SampleOptions(count=2, prompt=prompt, out=out)
     paths = TASK.sampler.draw(result.model, about, options)
@@ -212,11 +224,9 @@ def test_samples_are_pictures(trained, tmp_path, monkeypatch):
     assert str(third.get("points")).startswith("5.0,15.0")
     assert {line.get("stroke") for line in lines} == {"#888", "#06c"}
     [one] = TASK.sampler.draw(result.model, about, SampleOptions(length=1))
-    given = np.array(about["beginnings"][0])
+    given = np.array(known["beginnings"][0])
     pairs = sum(str(line.get("points")).count(",") for line in ET.fromstring(one))
     assert pairs - len(given) == (1 if given[-1, 2] else 2)
-    made = TASK.sampler.make(about)
-    assert made.scale == about["scale"]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +238,23 @@ def test_other_prompts_are_refused(prompt, trained):
         TASK.sampler.draw(result.model, prepared.about, SampleOptions(prompt=prompt))
 
 
-@pytest.mark.parametrize("about", [{}, {"scale": "x"}, {"scale": float("nan")}])
+def test_a_checkpoint_has_what_its_network_needs(trained, folder, monkeypatch):
+    prepared, result = trained
+    small = functools.partial(Network, hidden=HIDDEN, components=COMPONENTS)
+    monkeypatch.setattr(continuation, "Network", small)
+    loaded, about = load_trained(TASK.sampler.make, RECIPE, folder)
+    assert (loaded.step, about) == (RECIPE.steps, prepared.about)
+    assert loaded.params_sha256 == result.params_sha256
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"drawings": "all"},
+        {"drawings": {"beginnings": [[[0, 0, 0]]], "scale": float("nan")}},
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(about):
     with pytest.raises(ValueError, match="does not say in which scale"):
         continuation.made_again(about)

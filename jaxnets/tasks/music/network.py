@@ -10,7 +10,7 @@ from jaxnets import models, nn
 from jaxnets.data import Labelled
 from jaxnets.tasks.music.tunes import TuneBatch
 from jaxnets.tasks.writing import alphabet_of
-from jaxnets.training import classification
+from jaxnets.training import classification, random_key
 
 
 HIDDEN, LAYERS, DROPOUT = 192, 2, 0.2
@@ -25,7 +25,8 @@ def make(rngs: nnx.Rngs, vocabulary: int) -> models.CharacterModel:
 
 def made_again(about: Mapping[str, Any]) -> models.CharacterModel:
     """Return a network for the weights of a checkpoint."""
-    return make(nnx.Rngs(0), len(alphabet_of(about)))
+    # Dropout keeps a key of the kind that training has.
+    return make(nnx.Rngs(random_key(0)), len(alphabet_of(about)))
 
 
 def loss(

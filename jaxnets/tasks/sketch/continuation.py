@@ -89,13 +89,13 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
         ValueError: If the prompt is not of that form.
         OSError: If a file cannot be written.
     """
-    _check(about)
+    known = _known(about)
     if options.prompt is not None:
-        beginnings = [_given(options.prompt, float(about["step"]))]
+        beginnings = [_given(options.prompt, float(known["step"]))]
     else:
-        beginnings = [np.array(points, np.float32) for points in about["beginnings"]]
+        beginnings = [np.array(points, np.float32) for points in known["beginnings"]]
     given = [beginnings[k % len(beginnings)] for k in range(options.count)]
-    length = min(int(about["length"]), min(map(len, given)) + options.length)
+    length = min(int(known["length"]), min(map(len, given)) + options.length)
     drawn = continued(model, given, length, options.temperature, options.seed)
     pictures = [svg(strokes, begun) for strokes, begun in drawn]
     if options.out is None:
@@ -104,19 +104,23 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
     paths = [options.out / f"sketch-{k}.svg" for k in range(1, len(pictures) + 1)]
     for path, picture in zip(paths, pictures, strict=True):
         write_text(path, picture + "\n")
-    return list(map(str, [*paths, write_page(model, about, options.out)]))
+    return list(map(str, [*paths, write_page(model, known, options.out)]))
 
 
 def made_again(about: Mapping[str, Any]) -> Network:
     """Return a network for the weights of a checkpoint."""
-    _check(about)
-    return Network(nnx.Rngs(0), float(about["scale"]))
+    return Network(nnx.Rngs(0), float(_known(about)["scale"]))
 
 
-def write_page(model: Network, about: Mapping[str, Any], folder: Path) -> Path:
-    """Write the page on which a person draws and the network continues."""
-    settings = {name: about[name] for name in ("scale", "step", "extent", "length")}
-    settings |= {"beginnings": about["beginnings"], "still": STILL}
+def write_page(model: Network, drawings: Mapping[str, Any], folder: Path) -> Path:
+    """Write the page on which a person draws and the network continues.
+
+    Args:
+        model: The network.
+        drawings: What is known of the drawings that it was trained on.
+        folder: Where the page goes.
+    """
+    settings = {**drawings, "still": STILL}
     weights = lstm_weights(model.recurrent, model.output)
     path = folder / PAGE
     write_text(path, live_page("sketch", weights, settings))
@@ -172,11 +176,14 @@ def _given(prompt: str, step: float) -> np.ndarray:
     return points
 
 
-def _check(about: Mapping[str, Any]) -> None:
-    numbers = [about.get(name) for name in ("scale", "step", "extent", "length")]
-    known = all(isinstance(n, int | float) and 0 < n < 1e9 for n in numbers)
-    if not known or not about.get("beginnings"):
-        raise ValueError(
-            "The checkpoint does not say in which scale its drawings are and how they "
-            "begin, so it is damaged or not of this task. Train anew."
-        )
+def _known(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a checkpoint says of the drawings that the network was trained on."""
+    found = about.get("drawings")
+    if isinstance(found, Mapping) and found.get("beginnings"):
+        numbers = [found.get(name) for name in ("scale", "step", "extent", "length")]
+        if all(isinstance(n, int | float) and 0 < n < 1e9 for n in numbers):
+            return found
+    raise ValueError(
+        "The checkpoint does not say in which scale its drawings are and how they "
+        "begin, so it is damaged or not of this task. Train anew."
+    )

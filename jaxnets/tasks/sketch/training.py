@@ -53,7 +53,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         rows = rows_of_step(recipe.seed, step, len(training), recipe.batch_size)
         return point_batch(training, rows, length, generator(recipe.seed, step))
 
-    about = _about(training, splits.validation)
+    drawn = _drawings_in_figures(training, splits.validation)
     evaluation = {
         "validation": _evaluated(splits.validation),
         "test": _evaluated(splits.test),
@@ -66,13 +66,13 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         return found | best
 
     return Prepared(
-        functools.partial(Network, scale=about["scale"]),
+        functools.partial(Network, scale=drawn["scale"]),
         loss,
         batch,
         evaluation,
-        about,
+        {"drawings": drawn},
         floors,
-        functools.partial(outcome, about=about),
+        functools.partial(outcome, drawings=drawn),
     )
 
 
@@ -82,7 +82,7 @@ def _evaluated(drawings: Drawings) -> PointBatch:
     return point_batch(drawings, np.arange(count), length, generator(0, 0))
 
 
-def _about(training: Drawings, validation: Drawings) -> dict[str, Any]:
+def _drawings_in_figures(training: Drawings, validation: Drawings) -> dict[str, Any]:
     """Return what a network and its page need to know of the drawings, in pixels."""
     rows = np.linspace(0, len(training) - 1, min(len(training), 1000)).astype(int)
     drawings = [training.drawing(int(row)) for row in rows]
@@ -126,18 +126,18 @@ def one_gaussian_loss(training: Drawings, batch: PointBatch) -> float:
     return float((0.5 * (squares + log_volume) + lifted).mean())
 
 
-def outcome(model: Any, folder: Path, *, about: dict[str, Any]) -> Outcome:
+def outcome(model: Any, folder: Path, *, drawings: dict[str, Any]) -> Outcome:
     """Continue beginnings at several temperatures, and write the page to draw on."""
     exhibits: list[Exhibit] = []
-    given = [np.array(points, np.float32) for points in about["beginnings"][:SHOWN]]
+    given = [np.array(points, np.float32) for points in drawings["beginnings"][:SHOWN]]
     for temperature in TEMPERATURES:
-        drawn = continued(model, given, about["length"], temperature, seed=0)
+        drawn = continued(model, given, drawings["length"], temperature, seed=0)
         title = f"Drawing {{}}, continued at temperature {temperature}"
         exhibits += [
             Strokes(title.format(number), CAPTION, *strokes)
             for number, strokes in enumerate(drawn, 1)
         ]
-    page = write_page(model, about, folder)
+    page = write_page(model, drawings, folder)
     link = FileLink(
         "Draw with the network",
         "A page that opens from disk: begin a drawing, and the network continues it.",

@@ -55,8 +55,12 @@ def test_shard_map_between_two_loops(outer, time):
         add = lambda total, scale: (total + scale * inner(w, x), None)
         return jax.lax.scan(add, 0.0, jnp.arange(1.0, 1 + outer))[0]
 
-    norms = measure(loss, np.float32(2.0)).taps["h"].norm
-    single = measure(lambda w: inner(w, x), np.float32(2.0)).taps["h"].norm
+    @jax.jit
+    def both(w):
+        flows = measure(loss, w), measure(lambda w: inner(w, x), w)
+        return [flow.taps["h"].norm for flow in flows]
+
+    norms, single = both(np.float32(2.0))
     assert single.shape == (2, time)
     scales = np.arange(1.0, 1 + outer)[:, None, None]
     np.testing.assert_allclose(norms, scales * np.asarray(single), rtol=1e-6)
@@ -157,6 +161,7 @@ def test_a_step_of_extreme_cotangents_does_not_change_other_norms(rng):
     x = rng.normal(size=(2, 6, 3)).astype(np.float32)
     scales = np.array([1e-25, 1.0, 1e-25, 1e-3, 1e25, 1e-30], np.float32)
 
+    @jax.jit
     def flow(scales):
         def loss(x):
             (_, _), ys = F.lstm(params, x, truncate=1, implementation="in_place")

@@ -7,7 +7,6 @@ from jaxnets.gradflow import diagnose
 
 
 SOME = [
-    "one frozen layer",
     "low rank with two zero factors",
     "four fifths of the units dead",
     "a derivative of the wrong sign",

@@ -58,6 +58,8 @@ nb_execution_timeout = 120
 # `notebooks/execute.py` stores their outputs; a test says when they are out of date.
 nb_execution_excludepatterns = ["*.ipynb"]
 nb_merge_streams = True
+# Tables that a cell prints as Markdown.
+nb_render_markdown_format = "gfm"
 
 html_theme = "sphinx_book_theme"
 html_title = "jaxnets"

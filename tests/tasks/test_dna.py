@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxnets.data import Labelled
-from jaxnets.tasks import dna, task_of
+from jaxnets.tasks import task_of
+from jaxnets.tasks.dna import motifs, positions, sequences
 
 
 RECIPE = task_of("dna").recipe
@@ -15,7 +16,7 @@ RECIPE = task_of("dna").recipe
 
 @pytest.fixture(scope="module")
 def splits():
-    return dna.planted_motifs()
+    return motifs.planted_motifs()
 
 
 def test_the_generated_sequences_have_their_motifs_at_any_place(splits):
@@ -24,8 +25,8 @@ def test_the_generated_sequences_have_their_motifs_at_any_place(splits):
     shares = np.bincount(y) / len(y)
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
     hits = np.zeros((3, 2, 52))
-    for motif, letters in enumerate(dna.MOTIFS):
-        kernel = np.eye(4)[[dna.BASES.index(letter) for letter in letters]]
+    for motif, letters in enumerate(motifs.MOTIFS):
+        kernel = np.eye(4)[[sequences.BASES.index(letter) for letter in letters]]
         windows = np.lib.stride_tricks.sliding_window_view(x, 9, axis=1)
         matches = np.einsum("btcw,wc->bt", windows, kernel)
         for label in range(3):
@@ -42,14 +43,16 @@ def test_the_optimum_is_bayes_rule_place_by_place(splits):
     losses = []
     for row, label in zip(x.argmax(-1), y, strict=True):
         likelihoods = [0.0, 0.0, 0.25**60]
-        for motif, letters in enumerate(dna.MOTIFS):
+        for motif, letters in enumerate(motifs.MOTIFS):
             for start in range(52):
                 inside = 0.25**51
                 for base, letter in zip(row[start:], letters, strict=False):
-                    inside *= 0.85 if dna.BASES[base] == letter else 0.05
+                    inside *= 0.85 if sequences.BASES[base] == letter else 0.05
                 likelihoods[motif] += inside / 52
         losses.append(-math.log(likelihoods[label] / sum(likelihoods)))
-    np.testing.assert_allclose(dna.optimum(Labelled(x, y)), np.mean(losses), rtol=1e-6)
+    np.testing.assert_allclose(
+        motifs.optimum(Labelled(x, y)), np.mean(losses), rtol=1e-6
+    )
 
 
 def test_the_floors_are_in_order():
@@ -77,7 +80,7 @@ def test_a_file_is_read_without_repetitions(tmp_path):
     path = write(
         tmp_path, [*rows(), *rows(7), "", rows()[0].lower().replace("n,", "N,")]
     )
-    names, splits = dna.read_sequences(path)
+    names, splits = sequences.read_sequences(path)
     assert names == ["EI", "N"]
     x, y = (np.concatenate(parts) for parts in zip(*splits, strict=True))
     assert x.shape == (60, 5, 4) and len(splits.validation.y) == len(splits.test.y) == 6
@@ -85,7 +88,7 @@ def test_a_file_is_read_without_repetitions(tmp_path):
     np.testing.assert_array_equal(x[:, 4], np.tile([0.5, 0, 0.5, 0], (60, 1)))
     np.testing.assert_array_equal(x[:, 3, 1], y == 0)  # C belongs to EI
     # The table of positions sees what the classes differ in.
-    assert dna.position_weights_loss(splits.train, splits.validation) < 0.2
+    assert positions.position_weights_loss(splits.train, splits.validation) < 0.2
 
 
 @pytest.mark.parametrize(
@@ -108,13 +111,13 @@ def test_a_file_is_read_without_repetitions(tmp_path):
 def test_other_files_are_refused_by_name(change, message, tmp_path):
     path = write(tmp_path, change(rows()))
     with pytest.raises(ValueError, match=message) as raised:
-        dna.read_sequences(path)
+        sequences.read_sequences(path)
     assert str(path) in str(raised.value)
 
 
 def test_a_folder_and_a_large_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is a folder; wanted a file"):
-        dna.read_sequences(tmp_path)
-    monkeypatch.setattr(dna, "MOST_BYTES", 10)
+        sequences.read_sequences(tmp_path)
+    monkeypatch.setattr(sequences, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="has more than 10 bytes"):
-        dna.read_sequences(write(tmp_path, rows()))
+        sequences.read_sequences(write(tmp_path, rows()))

@@ -3,12 +3,19 @@
 import itertools
 import math
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
+from scipy.special import log_softmax
 
 from jaxnets.data import Labelled
 from jaxnets.tasks import task_of
-from jaxnets.tasks.dna import motifs, positions, sequences
+from jaxnets.tasks.dna import motifs, network, positions, sequences
+from jaxnets.tasks.dna.network import Network
+from jaxnets.tasks.dna.results import base_effects, logo_heights
+from jaxnets.training import Recipe
+from tests.tasks.short_training import trained
 
 
 RECIPE = task_of("dna").recipe
@@ -121,3 +128,59 @@ def test_a_folder_and_a_large_file_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sequences, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="has more than 10 bytes"):
         sequences.read_sequences(write(tmp_path, rows()))
+
+
+def test_the_network_begins_as_the_table_of_positions(splits):
+    table = positions.PositionTable.of(splits.train)
+    model = Network(nnx.Rngs(0), table)
+    model.eval()
+    x = splits.validation.x[:5]
+    found = jax.nn.log_softmax(nnx.jit(model)(x))
+    expected = log_softmax(table.scores(x), axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The task with a small network, and the network after a short training."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(network, "CHANNELS", 16)
+    patch.setattr(network, "HIDDEN", 8)
+    recipe = Recipe(steps=1, batch_size=64, learning_rate=0.1)
+    prepared = task_of("dna").prepare(recipe, None)
+    yield prepared, trained(prepared, steps=150, learning_rate=1e-2)
+    patch.undo()
+
+
+def test_it_ends_above_the_table_and_shows_its_kernels(small, tmp_path):
+    prepared, model = small
+    outcome = prepared.outcome(model, tmp_path)
+    confusion, *others = outcome.exhibits
+    counts = np.array(confusion.values)
+    test = prepared.evaluation["test"]
+    np.testing.assert_array_equal(counts.sum(1), np.bincount(test.y))
+    accuracy = np.trace(counts) / counts.sum()
+    assert accuracy > outcome.metrics["floor_accuracy"] + 0.2
+    logos, marked = others[:4], others[4:]
+    # A kernel that has found a motif has a letter that nearly all windows share.
+    assert max(max(row.values()) for row in logos[0].heights) > 1.2
+    assert len(marked) == 2 and all(len(one.tokens) == 60 for one in marked)
+
+
+def test_the_height_of_a_letter_is_its_share_of_the_information():
+    windows = np.eye(4)[[[0, 0], [0, 1], [0, 2], [0, 3]]]
+    heights = logo_heights(windows)
+    np.testing.assert_allclose(heights, [[2, 0, 0, 0], [0, 0, 0, 0]], atol=1e-12)
+    half = logo_heights(np.eye(4)[[[1], [3]]])
+    np.testing.assert_allclose(half, [[0, 0.5, 0, 0.5]])
+
+
+def test_the_effect_of_a_base_is_beside_the_mean_of_all(small):
+    prepared, model = small
+    sequence = np.asarray(prepared.evaluation["test"].x)[0]
+    found = base_effects(model, sequence, 1)
+    run = nnx.jit(lambda x: jax.nn.log_softmax(model(x))[:, 1])
+    others = np.tile(sequence, (4, 1, 1))
+    others[:, 7] = np.eye(4)
+    expected = run(sequence[None])[0] - np.mean(run(others))
+    np.testing.assert_allclose(found[7], expected, rtol=1e-3, atol=1e-4)

@@ -8,7 +8,8 @@ import numpy as np
 from jaxnets.data import Labelled
 from jaxnets.tasks.dna.motifs import optimum, planted_motifs
 from jaxnets.tasks.dna.network import Network
-from jaxnets.tasks.dna.positions import position_weights_loss
+from jaxnets.tasks.dna.positions import PositionTable, position_weights_loss
+from jaxnets.tasks.dna.results import results
 from jaxnets.tasks.dna.sequences import read_sequences
 from jaxnets.tasks.task import Prepared, Task
 from jaxnets.training import Recipe, classification, rows_of_step
@@ -51,18 +52,20 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         }
         return found | ({"optimum": optimum(validation)} if data is None else {})
 
-    make = functools.partial(Network, length=training.x.shape[1], classes=len(names))
+    make = functools.partial(Network, table=PositionTable.of(training))
     loss = functools.partial(classification, label_smoothing=recipe.label_smoothing)
     evaluation = {"validation": validation, "test": test}
-    return Prepared(make, loss, batch, evaluation, {"classes": names}, floors)
+    judged = lambda model, folder: results(names, training, test, model)
+    about = {"classes": names}
+    return Prepared(make, loss, batch, evaluation, about, floors, judged)
 
 
 TASK = Task(
     "dna",
     Recipe(
-        steps=600,
+        steps=1000,
         batch_size=64,
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         optimizer="adamw",
         weight_decay=0.1,
         warmup=20,

@@ -101,7 +101,7 @@ def small():
         patch.setattr(network, name, size)
     patch.setattr(network, "DROPOUT", 0.0)
     prepared = task_of("sentiment").prepare(RECIPE, None)
-    yield prepared, trained(prepared, steps=300, learning_rate=1e-2)
+    yield prepared, trained(prepared, steps=220, learning_rate=1e-2)
     patch.undo()
 
 

@@ -82,6 +82,8 @@ SIGNATURES = {
         "Beams(tokens, scores, lengths)",
         "beam_search(step, state, first, *, beams, steps, end, length_penalty=0.0)",
         "mixture_density_loss(outputs, points)",
+        "log_mel(signal, *, sample_rate, bands=40, window=0.025, hop=0.01, "
+        "offset=1e-06)",
         "sample_mixture(outputs, *, key=None, temperature=1.0)",
     ],
     "gradflow": [

@@ -55,7 +55,7 @@ FORBIDDEN = {
     "models": {"optax", "altair", "sklearn"},
     "training": {"altair", "sklearn"},
     "studies": {"altair"},
-    "tasks": {"altair", "sklearn"},
+    "tasks": {"altair"},
     "bench": {"altair", "sklearn"},
     "report": {"jax", "flax", "optax"},
     "cli": {"jax", "flax", "optax", "altair"},

@@ -38,6 +38,7 @@ from jaxnets.functional.sequences.attention import (
 from jaxnets.functional.sequences.beams import Beams, beam_search
 from jaxnets.functional.sequences.mixtures import mixture_density_loss, sample_mixture
 from jaxnets.functional.sequences.sampling import sample_logits
+from jaxnets.functional.sequences.spectra import log_mel
 from jaxnets.functional.sequences.streaming import generate
 from jaxnets.functional.shaped_activations import (
     ShapedActivation,
@@ -73,6 +74,7 @@ __all__ = [
     "global_max_pool",
     "global_sum_pool",
     "identity_init",
+    "log_mel",
     "logsumexp_pool",
     "looks_linear_init",
     "lp_pool",

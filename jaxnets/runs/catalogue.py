@@ -148,5 +148,7 @@ TASKS = {
     "dna": "the class of a DNA sequence",
     "music": "the next character of a tune in ABC notation",
     "sketch": "the next point of a drawing",
+    "sentiment": "whether a sentence praises",
+    "speech": "the words that are spoken in a sound",
     "adding": "the sum of two marked numbers in a long sequence",
 }

@@ -3,11 +3,19 @@
 import itertools
 import math
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
+from scipy.special import log_softmax
 
 from jaxnets.data import Labelled
-from jaxnets.tasks import dna, task_of
+from jaxnets.tasks import task_of
+from jaxnets.tasks.dna import motifs, network, positions, sequences
+from jaxnets.tasks.dna.network import Network
+from jaxnets.tasks.dna.results import base_effects, logo_heights
+from jaxnets.training import Recipe
+from tests.tasks.short_training import trained
 
 
 RECIPE = task_of("dna").recipe
@@ -15,7 +23,7 @@ RECIPE = task_of("dna").recipe
 
 @pytest.fixture(scope="module")
 def splits():
-    return dna.planted_motifs()
+    return motifs.planted_motifs()
 
 
 def test_the_generated_sequences_have_their_motifs_at_any_place(splits):
@@ -24,8 +32,8 @@ def test_the_generated_sequences_have_their_motifs_at_any_place(splits):
     shares = np.bincount(y) / len(y)
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
     hits = np.zeros((3, 2, 52))
-    for motif, letters in enumerate(dna.MOTIFS):
-        kernel = np.eye(4)[[dna.BASES.index(letter) for letter in letters]]
+    for motif, letters in enumerate(motifs.MOTIFS):
+        kernel = np.eye(4)[[sequences.BASES.index(letter) for letter in letters]]
         windows = np.lib.stride_tricks.sliding_window_view(x, 9, axis=1)
         matches = np.einsum("btcw,wc->bt", windows, kernel)
         for label in range(3):
@@ -42,14 +50,16 @@ def test_the_optimum_is_bayes_rule_place_by_place(splits):
     losses = []
     for row, label in zip(x.argmax(-1), y, strict=True):
         likelihoods = [0.0, 0.0, 0.25**60]
-        for motif, letters in enumerate(dna.MOTIFS):
+        for motif, letters in enumerate(motifs.MOTIFS):
             for start in range(52):
                 inside = 0.25**51
                 for base, letter in zip(row[start:], letters, strict=False):
-                    inside *= 0.85 if dna.BASES[base] == letter else 0.05
+                    inside *= 0.85 if sequences.BASES[base] == letter else 0.05
                 likelihoods[motif] += inside / 52
         losses.append(-math.log(likelihoods[label] / sum(likelihoods)))
-    np.testing.assert_allclose(dna.optimum(Labelled(x, y)), np.mean(losses), rtol=1e-6)
+    np.testing.assert_allclose(
+        motifs.optimum(Labelled(x, y)), np.mean(losses), rtol=1e-6
+    )
 
 
 def test_the_floors_are_in_order():
@@ -77,7 +87,7 @@ def test_a_file_is_read_without_repetitions(tmp_path):
     path = write(
         tmp_path, [*rows(), *rows(7), "", rows()[0].lower().replace("n,", "N,")]
     )
-    names, splits = dna.read_sequences(path)
+    names, splits = sequences.read_sequences(path)
     assert names == ["EI", "N"]
     x, y = (np.concatenate(parts) for parts in zip(*splits, strict=True))
     assert x.shape == (60, 5, 4) and len(splits.validation.y) == len(splits.test.y) == 6
@@ -85,7 +95,7 @@ def test_a_file_is_read_without_repetitions(tmp_path):
     np.testing.assert_array_equal(x[:, 4], np.tile([0.5, 0, 0.5, 0], (60, 1)))
     np.testing.assert_array_equal(x[:, 3, 1], y == 0)  # C belongs to EI
     # The table of positions sees what the classes differ in.
-    assert dna.position_weights_loss(splits.train, splits.validation) < 0.2
+    assert positions.position_weights_loss(splits.train, splits.validation) < 0.2
 
 
 @pytest.mark.parametrize(
@@ -108,13 +118,69 @@ def test_a_file_is_read_without_repetitions(tmp_path):
 def test_other_files_are_refused_by_name(change, message, tmp_path):
     path = write(tmp_path, change(rows()))
     with pytest.raises(ValueError, match=message) as raised:
-        dna.read_sequences(path)
+        sequences.read_sequences(path)
     assert str(path) in str(raised.value)
 
 
 def test_a_folder_and_a_large_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is a folder; wanted a file"):
-        dna.read_sequences(tmp_path)
-    monkeypatch.setattr(dna, "MOST_BYTES", 10)
+        sequences.read_sequences(tmp_path)
+    monkeypatch.setattr(sequences, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="has more than 10 bytes"):
-        dna.read_sequences(write(tmp_path, rows()))
+        sequences.read_sequences(write(tmp_path, rows()))
+
+
+def test_the_network_begins_as_the_table_of_positions(splits):
+    table = positions.PositionTable.of(splits.train)
+    model = Network(nnx.Rngs(0), table)
+    model.eval()
+    x = splits.validation.x[:5]
+    found = jax.nn.log_softmax(nnx.jit(model)(x))
+    expected = log_softmax(table.scores(x), axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The task with a small network, and the network after a short training."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(network, "CHANNELS", 16)
+    patch.setattr(network, "HIDDEN", 8)
+    recipe = Recipe(steps=1, batch_size=64, learning_rate=0.1)
+    prepared = task_of("dna").prepare(recipe, None)
+    yield prepared, trained(prepared, steps=150, learning_rate=1e-2)
+    patch.undo()
+
+
+def test_it_ends_above_the_table_and_shows_its_kernels(small, tmp_path):
+    prepared, model = small
+    outcome = prepared.outcome(model, tmp_path)
+    confusion, *others = outcome.exhibits
+    counts = np.array(confusion.values)
+    test = prepared.evaluation["test"]
+    np.testing.assert_array_equal(counts.sum(1), np.bincount(test.y))
+    accuracy = np.trace(counts) / counts.sum()
+    assert accuracy > outcome.metrics["floor_accuracy"] + 0.2
+    logos, marked = others[:4], others[4:]
+    # A kernel that has found a motif has a letter that nearly all windows share.
+    assert max(max(row.values()) for row in logos[0].heights) > 1.2
+    assert len(marked) == 2 and all(len(one.tokens) == 60 for one in marked)
+
+
+def test_the_height_of_a_letter_is_its_share_of_the_information():
+    windows = np.eye(4)[[[0, 0], [0, 1], [0, 2], [0, 3]]]
+    heights = logo_heights(windows)
+    np.testing.assert_allclose(heights, [[2, 0, 0, 0], [0, 0, 0, 0]], atol=1e-12)
+    half = logo_heights(np.eye(4)[[[1], [3]]])
+    np.testing.assert_allclose(half, [[0, 0.5, 0, 0.5]])
+
+
+def test_the_effect_of_a_base_is_beside_the_mean_of_all(small):
+    prepared, model = small
+    sequence = np.asarray(prepared.evaluation["test"].x)[0]
+    found = base_effects(model, sequence, 1)
+    run = nnx.jit(lambda x: jax.nn.log_softmax(model(x))[:, 1])
+    others = np.tile(sequence, (4, 1, 1))
+    others[:, 7] = np.eye(4)
+    expected = run(sequence[None])[0] - np.mean(run(others))
+    np.testing.assert_allclose(found[7], expected, rtol=1e-3, atol=1e-4)

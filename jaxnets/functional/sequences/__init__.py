@@ -1,1 +1,1 @@
-"""Attention over memories, and the generation of sequences."""
+"""Attention over memories, the generation of sequences, and spectra of sounds."""

@@ -1,0 +1,125 @@
+"""What the page of a run shows: which words are confused, and what each frame says."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+
+from jaxnets.runs.exhibits import Exhibit, Matrix, Text
+from jaxnets.tasks.speech.floors import floor_accuracy
+from jaxnets.tasks.speech.network import (
+    POOL,
+    Network,
+    Utterances,
+    decode,
+)
+from jaxnets.tasks.speech.spectrograms import padded
+from jaxnets.tasks.task import Outcome
+
+
+# Frames of the string that is shown, at most.
+SHOWN = 200
+TOLD = 10
+
+
+def results(
+    words: list[str],
+    training: list[tuple[np.ndarray, int]],
+    test: list[tuple[np.ndarray, int]],
+    strings: Utterances,
+    model: Network,
+    folder: Path,
+) -> Outcome:
+    """Return the accuracy of the floor, and what the network makes of the test split.
+
+    Args:
+        words: The words of the classes from 1 on.
+        training: Spectrograms with their classes.
+        test: Those of the test split.
+        strings: Strings of words of the test split.
+        model: The trained network.
+        folder: The folder of the run; nothing is written there.
+    """
+    single = padded(
+        [(made, [word]) for made, word in test], max(len(made) for made, _ in test), 1
+    )
+    heard, _ = _heard(model, single, 2)
+    said, logits = _heard(model, strings, np.shape(strings.labels)[1] + 2)
+    metrics = {"floor_accuracy": floor_accuracy(training, test)}
+    exhibits = [
+        _confusion(words, np.asarray(single.labels)[:, 0], heard),
+        *_one_string(words, strings, logits),
+        _told(words, np.asarray(strings.labels), said),
+    ]
+    return Outcome(metrics, exhibits)
+
+
+def _heard(
+    model: Network, data: Utterances, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes that the network hears, and its logits."""
+    logits = nnx.jit(model)(data.x, data.lengths)
+    frames = np.asarray(data.lengths) // POOL
+    return np.asarray(decode(logits, frames, most)), np.asarray(logits)
+
+
+def _confusion(words: list[str], labels: np.ndarray, heard: np.ndarray) -> Exhibit:
+    """Count what is heard for each word; none or several words have a column."""
+    one = np.where((heard[:, 0] > 0) & (heard[:, 1] == 0), heard[:, 0], len(words) + 1)
+    counts = np.zeros((len(words), len(words) + 1))
+    np.add.at(counts, (labels - 1, one - 1), 1)
+    return Matrix(
+        "Confusion of single words",
+        "Each row is a word that was said, each column what the network heard. What "
+        "lies off the diagonal is wrong.",
+        words,
+        [*words, "none or several"],
+        counts.tolist(),
+        "recordings",
+    )
+
+
+def _one_string(
+    words: list[str], strings: Utterances, logits: np.ndarray
+) -> list[Exhibit]:
+    """Return the spectrogram of the first string, and the chances at each frame."""
+    frames = min(SHOWN, int(np.asarray(strings.lengths)[0]))
+    spectrogram = np.asarray(strings.x)[0, :frames]
+    chances = np.asarray(jax.nn.softmax(logits[0, : frames // POOL], axis=-1))
+    said = " ".join(words[word - 1] for word in np.asarray(strings.labels)[0])
+    # The step from a frame to the next is 10 ms.
+    times = lambda count, step: [f"{0.01 * step * i:.2f} s" for i in range(count)]
+    return [
+        Matrix(
+            f"Spectrogram of “{said}”",
+            "The energy in each band over time, with high frequencies at the top. The "
+            "recordings of the test split follow each other without a pause.",
+            [f"band {band}" for band in reversed(range(spectrogram.shape[1]))],
+            times(frames, 1),
+            spectrogram.T[::-1].tolist(),
+            "log energy",
+        ),
+        Matrix(
+            "What each frame says",
+            "The probability of each word at each frame of the same string. Between "
+            "its peaks the network is sure of none, which is the row `blank`.",
+            ["blank", *words],
+            times(len(chances), POOL),
+            chances.T.tolist(),
+            "probability",
+        ),
+    ]
+
+
+def _told(words: list[str], labels: np.ndarray, said: np.ndarray) -> Exhibit:
+    spelled = lambda row: " ".join(words[word - 1] for word in row if word)
+    lines = [
+        f"said:  {spelled(row)}\nheard: {spelled(found)}"
+        for row, found in zip(labels[:TOLD], said[:TOLD], strict=True)
+    ]
+    return Text(
+        "Strings of words",
+        f"The first {len(lines)} strings of the test split and what the network heard.",
+        "\n\n".join(lines),
+    )

@@ -44,8 +44,8 @@ def parse_train(words: Sequence[str]) -> Train:
         type=as_path,
         metavar="PATH",
         help="Your own data: a text file for characters, the folder of CIFAR-10 for "
-        "images, a file of sequences such as UCI's splice.data for dna. By default "
-        "the data are a part of the installation.",
+        "images, a file of sequences such as UCI's splice.data for dna, the folder of "
+        "Multi30k for translation. By default the data are a part of the installation.",
     )
     for name, text in NUMBERS.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=text)

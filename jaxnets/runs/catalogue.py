@@ -148,5 +148,6 @@ TASKS = {
     "dna": "the class of a DNA sequence",
     "music": "the next character of a tune in ABC notation",
     "sketch": "the next point of a drawing",
+    "translation": "sentences of one language in another",
     "adding": "the sum of two marked numbers in a long sequence",
 }

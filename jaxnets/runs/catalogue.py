@@ -149,5 +149,6 @@ TASKS = {
     "music": "the next character of a tune in ABC notation",
     "sketch": "the next point of a drawing",
     "translation": "sentences of one language in another",
+    "captions": "which digits are where in a picture, in words",
     "adding": "the sum of two marked numbers in a long sequence",
 }

@@ -150,5 +150,7 @@ TASKS = {
     "sketch": "the next point of a drawing",
     "sentiment": "whether a sentence praises",
     "speech": "the words that are spoken in a sound",
+    "translation": "sentences of one language in another",
+    "captions": "which digits are where in a picture, in words",
     "adding": "the sum of two marked numbers in a long sequence",
 }

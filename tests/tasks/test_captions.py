@@ -1,0 +1,136 @@
+"""The captions task: its scenes, where its network looks, and what it writes."""
+
+import dataclasses
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxnets.data import digits
+from jaxnets.runs.exhibits import Matrix
+from jaxnets.tasks import captions, task_of
+from jaxnets.tasks.captions import network, results, training
+from jaxnets.tasks.captions.scenes import NAMES, WORDS, caption, scenes
+from jaxnets.training import random_key, train
+
+
+TASK = task_of("captions")
+PHRASE = re.compile(r"an? (\w+)")
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return scenes(digits().test, 200, np.random.default_rng(1))
+
+
+def test_the_captions_say_which_digits_are_where(drawn):
+    test = digits().test
+    known = {image.tobytes(): NAMES[label] for image, label in zip(*test, strict=True)}
+    counts = set()
+    for image, words, length, corners in zip(*drawn, strict=True):
+        places = np.flatnonzero(corners[:, 0] >= 0)
+        counts.add(len(places))
+        ink = 0.0
+        for place in places:
+            top, left = corners[place]
+            digit = image[top : top + 8, left : left + 8]
+            assert digit.shape == (8, 8, 1)
+            assert known[digit.tobytes()] == WORDS[words[place]]
+            ink += digit.sum()
+        # No digit covers another one, and there is nothing else.
+        np.testing.assert_allclose(image.sum(), ink, rtol=1e-6)
+        text = caption(words)
+        assert len(text.split()) == length - 1 <= 13
+        assert not words[length - 1 :].any()
+        assert ("an eight" in text) == ("eight" in text)
+        tops = iter(corners[places])
+        rows = [
+            [next(tops) for _ in PHRASE.findall(row)] for row in text.split(" above ")
+        ]
+        for row in rows:
+            # From left to right without overlap, at about the same height.
+            lefts = [left for _, left in row]
+            assert lefts == sorted(lefts) and all(np.diff(lefts) >= 8)
+            assert np.ptp([top for top, _ in row]) < 4
+        for upper, lower in itertools.pairwise(rows):
+            assert min(t for t, _ in lower) - max(t for t, _ in upper) >= 8
+    assert counts == {1, 2, 3, 4}
+
+
+def test_training_and_test_have_no_digit_in_common():
+    prepared = TASK.prepare(dataclasses.replace(TASK.recipe, batch_size=40), None)
+
+    def seen(found):
+        return {
+            image[top : top + 8, left : left + 8].tobytes()
+            for image, corners in zip(found.image, found.corners, strict=True)
+            for top, left in corners[corners[:, 0] >= 0]
+        }
+
+    parts = [seen(found) for found in prepared.evaluation.values()]
+    parts.append(seen(prepared.batch(0)))
+    sizes = [len(part) for part in parts]
+    assert min(sizes) > 50 and len(set.union(*parts)) == sum(sizes)
+    with pytest.raises(ValueError, match=r"so captions take no --data"):
+        captions.prepare(TASK.recipe, Path("folder"))
+
+
+def test_looking_at_a_digit_is_counted_by_the_centres_of_cells(drawn):
+    """A network that looks at the middle of each digit always hits, elsewhere never."""
+    cells = np.clip((drawn.corners + 4) // 4, 0, 5)
+    flat = cells[..., 0] * 6 + cells[..., 1]
+    assert results.on_digit(np.eye(36)[flat], drawn).all()
+    away = np.where(drawn.corners < 8, 5, 0)
+    flat = away[..., 0] * 6 + away[..., 1]
+    assert not results.on_digit(np.eye(36)[flat], drawn).any()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small network that was trained on scenes of a few images, and its task."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(network, "CHANNELS", (8, 32))
+    patch.setattr(network, "HIDDEN", 32)
+    patch.setattr(training, "EVALUATED", 100)
+    patch.setattr(training, "COUNTED", 300)
+    recipe = dataclasses.replace(
+        TASK.recipe, steps=150, batch_size=32, learning_rate=0.01, warmup=10
+    )
+    prepared = TASK.prepare(recipe, None)
+    made, folder = prepared.make(nnx.Rngs(random_key(0))), tmp_path_factory.mktemp("a")
+    evaluation: Any = {"validation": prepared.evaluation["validation"]}
+    loss, batch = prepared.loss, prepared.batch
+    run = train(made, loss, batch, recipe, folder, evaluation=evaluation)
+    run.model.eval()
+    assert prepared.outcome is not None
+    yield prepared, run, prepared.outcome(run.model, folder)
+    patch.undo()
+
+
+def test_a_small_network_ends_above_its_floor(trained):
+    prepared, run, outcome = trained
+    assert run.metrics["validation_loss"] < prepared.floors()["floor"] - 0.2
+    found = outcome.metrics
+    assert set(found) == {
+        "test_exact",
+        "test_exact_without_attention",
+        "floor_exact_most_frequent",
+        "attention_on_its_digit",
+    }
+    assert min(found.values()) >= 0 and found["floor_exact_most_frequent"] < 0.1
+
+
+def test_the_exhibits_show_a_scene_with_a_map_for_each_digit(trained):
+    *maps, shares, table = trained[2].exhibits
+    assert [type(exhibit) for exhibit in maps] == [Matrix] * 4
+    picture, *weights = maps
+    assert np.shape(picture.values) == (24, 24)
+    for exhibit, name in zip(weights, PHRASE.findall(picture.caption), strict=True):
+        assert f"“{name}”" in exhibit.title
+        np.testing.assert_allclose(np.sum(exhibit.values), 1, rtol=1e-5)
+    assert len(shares.text.splitlines()) == 5
+    assert table.text.count("output:") == 8

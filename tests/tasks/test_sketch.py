@@ -207,10 +207,10 @@ def test_samples_are_pictures(trained, tmp_path, monkeypatch):
     about = json.loads(json.dumps({"drawings": known}))
     out, prompt = tmp_path / "out", "0,0 20,0; 5,5 5,15;"
     options = SampleOptions(count=2, prompt=prompt, out=out)
-    paths = TASK.sampler.draw(result.model, about, options)
+    [paths] = TASK.sampler.draw(result.model, about, options)
     names = ["sketch-1.svg", "sketch-2.svg", "sketch.html"]
     assert sorted(path.name for path in out.iterdir()) == names
-    assert paths == [str(out / name) for name in names]
+    assert paths.split() == [str(out / name) for name in names]
     pictures = [(out / name).read_text() for name in names]
     assert pictures[0] != pictures[1]
     lines = ET.fromstring(pictures[0]).findall("{*}polyline")

@@ -83,7 +83,7 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
             last stroke goes on, unless a semicolon ends it. Without a prompt, each
             sample continues a beginning of the validation data. The network adds
             `length` points, but no drawing gets longer than those of the data. `out` is
-            a folder for the pictures and the page; then their paths are returned.
+            a folder for the pictures and the page; then the text has their paths.
 
     Raises:
         ValueError: If the prompt is not of that form.
@@ -104,7 +104,8 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
     paths = [options.out / f"sketch-{k}.svg" for k in range(1, len(pictures) + 1)]
     for path, picture in zip(paths, pictures, strict=True):
         write_text(path, picture + "\n")
-    return list(map(str, [*paths, write_page(model, known, options.out)]))
+    paths.append(write_page(model, known, options.out))
+    return ["\n".join(map(str, paths))]
 
 
 def made_again(about: Mapping[str, Any]) -> Network:

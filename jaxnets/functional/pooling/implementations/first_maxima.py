@@ -14,12 +14,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
-from jax.interpreters import batching, mlir
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Shaped
 
 from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.sharding import match_varying_axes
+
+
+# The elements of a TPU's tile along the last axis in memory.
+_LANES = 128
 
 
 def add_to_first_maxima(
@@ -37,8 +43,61 @@ def _alone(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Arra
     """Select in a program for one device, or for each device of `jax.shard_map`."""
     # Nothing is added up unless windows overlap.
     dtype = accumulation_dtype(x.dtype) if windows.overlap else x.dtype
+    cotangent, x = (in_layout_of_windows(a, windows) for a in (cotangent, x))
     added = _scattered(cotangent.astype(dtype), x.astype(dtype), windows, _is_first)
     return added.astype(x.dtype)
+
+
+def in_layout_of_windows(
+    x: Shaped[Array, "..."], windows: PoolWindows
+) -> Shaped[Array, "..."]:
+    """Return `x (*batch, *spatial, channels)` in the layout in which TPUs reduce.
+
+    If windows overlap, XLA for TPUs copies `x` to a layout with batch and channels, the
+    axes without windows, in its tiles. The value and the transpose share this copy if
+    the program asks for it. The barrier keeps a conversion to float32 out of the copy:
+    the kernel that selects and adds converts what it reads.
+
+    Where the batch fills the lanes better than the channels, XLA has it last and copies
+    nothing. Then `x` is returned as it is, and in programs that are exported, where JAX
+    allows no layouts.
+    """
+    return _layout.bind(x, ndim=windows.ndim) if windows.overlap else x
+
+
+def _with_layout(x: jax.Array, ndim: int) -> jax.Array:
+    first = x.ndim - 1 - ndim
+    batch, channels = math.prod(x.shape[:first]), x.shape[-1]
+    if _padded(batch) * channels < _padded(channels) * batch:
+        return x
+    spatial = range(first, x.ndim - 1)
+    layout = Layout(major_to_minor=(*spatial, *range(first), x.ndim - 1))
+    return jax.lax.optimization_barrier(with_layout_constraint(x, layout))
+
+
+def _lower_layout(ctx, x, *, ndim: int):
+    if ctx.module_context.lowering_parameters.for_export:
+        return [x]
+    run = functools.partial(_with_layout, ndim=ndim)
+    return mlir.lower_fun(run, multiple_results=False)(ctx, x)
+
+
+def _batch_layout(arguments, axes, *, ndim: int):
+    (x,), (axis,) = arguments, axes
+    return _layout.bind(jnp.moveaxis(x, axis, 0), ndim=ndim), 0
+
+
+_layout = Primitive("layout_of_windows")
+_layout.def_impl(lambda x, ndim: x)
+_layout.def_abstract_eval(lambda x, ndim: x)
+ad.deflinear2(_layout, lambda cotangent, x, ndim: (cotangent,))
+batching.primitive_batchers[_layout] = _batch_layout
+mlir.register_lowering(_layout, _lower_layout)
+
+
+def _padded(size: int) -> int:
+    """Return the length of an axis in memory if a TPU has it last."""
+    return -(-size // _LANES) * _LANES
 
 
 def _partitioned(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.pooling.dtypes import narrowed
 from jaxnets.functional.pooling.implementations.first_maxima import (
     add_to_first_maxima,
+    in_layout_of_windows,
 )
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
@@ -168,7 +170,8 @@ def native_maxima(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows, whose transpose is `select_and_scatter`.
 
-    The windows are not dilated, and the spatial sizes are known.
+    The windows are not dilated, and the spatial sizes are known. The result has the
+    dtype of `x`, and so has its cotangent.
     """
     x, windows = _without_modes(x, windows, mode)
     return _maxima(x, windows)
@@ -176,7 +179,7 @@ def native_maxima(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _maxima(x: jax.Array, windows: PoolWindows) -> jax.Array:
-    return maxima_by_reduce_window(x, windows, "zeros")
+    return narrowed(maxima_by_reduce_window(x, windows, "zeros"), x.dtype)
 
 
 @_maxima.defjvp
@@ -185,12 +188,14 @@ def _maxima_jvp(windows, primals, tangents):
 
     def select(tangent, x):
         by_shifts = functools.partial(maxima_by_shifts, windows=windows, mode="zeros")
-        return jax.jvp(by_shifts, (x,), (tangent,))[1]
+        return jax.jvp(by_shifts, (x,), (tangent,))[1].astype(x.dtype)
 
     scatter = functools.partial(add_to_first_maxima, windows=windows)
     # Which element is selected is constant wherever the maximum has a derivative.
     constant = jax.lax.stop_gradient(x)
-    return _maxima(x, windows), linear_map(select, scatter, tangent, constant)
+    selected = linear_map(select, scatter, tangent, constant)
+    # The transpose reads the same copy.
+    return _maxima(in_layout_of_windows(x, windows), windows), selected
 
 
 def _without_modes(

@@ -37,11 +37,13 @@ class Compiled(NamedTuple):
 
     Attributes:
         cost: What it costs.
+        minimum_bytes: The bytes of its arguments and results.
         temp_bytes: The main memory that it needs beside arguments and results.
         seconds: The seconds that the compiler took.
     """
 
     cost: Cost
+    minimum_bytes: int
     temp_bytes: int
     seconds: float
 
@@ -83,8 +85,11 @@ class Compiler:
         seconds = time.perf_counter() - started
         module = read_module(compiled.as_text() or "", self.platform)
         memory = compiled.memory_analysis()
-        temporary = int(getattr(memory, "temp_size_in_bytes", 0))
-        return Compiled(cost_of(module), temporary, seconds)
+        temporary, arguments, results = (
+            int(getattr(memory, f"{name}_size_in_bytes", 0))
+            for name in ("temp", "argument", "output")
+        )
+        return Compiled(cost_of(module), arguments + results, temporary, seconds)
 
     def _abstract(self, leaf: Any) -> jax.ShapeDtypeStruct:
         leaf = jax.typeof(leaf)

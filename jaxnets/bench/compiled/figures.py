@@ -9,8 +9,18 @@ from jaxnets.bench.compiled.cost import Cost
 from jaxnets.bench.measurement import Ratio
 
 
-# The figures by which Flax's program is compared with ours, and their attributes.
-COMPARED = {"bytes": "bytes", "time": "roofline_seconds"}
+# The figures by which programs are compared, and their attributes.
+COMPARED = {
+    "bytes": "bytes",
+    "main memory": "main_bytes",
+    "time": "roofline_seconds",
+}
+# Those of them that have a minimum. Flax's figure over it bounds Flax's over ours.
+BOUNDED = ("bytes", "main memory")
+RATIOS = (
+    *(f"{figure}, Flax / ours" for figure in COMPARED),
+    *(f"{figure}, Flax / minimum" for figure in BOUNDED),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +30,8 @@ class Figures:
     Attributes:
         bytes: The bytes that its kernels read and write, in any memory.
         main_bytes: Those of them in the chip's main memory.
+        minimum_bytes: The bytes of its arguments and results, which lie in main memory.
+            A program that needs each element of the arguments moves at least these.
         flops: Its operations.
         kernels: The kernels that it starts.
         temp_bytes: The main memory that it needs beside arguments and results.
@@ -32,12 +44,22 @@ class Figures:
 
     bytes: int
     main_bytes: int
+    minimum_bytes: int
     flops: int
     kernels: int
     temp_bytes: int
     roofline_seconds: float
     unknown_loops: int
     compile_seconds: float
+
+    def over_minimum(self, figure: str) -> float | None:
+        """Return its bytes over the minimum, or None if that is zero.
+
+        Args:
+            figure: One of `BOUNDED`.
+        """
+        found = getattr(self, COMPARED[figure])
+        return found / self.minimum_bytes if self.minimum_bytes else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +87,7 @@ class CompiledCase:
 
         Args:
             who: Name of the contender.
-            figure: "bytes" or "time".
+            figure: One of `COMPARED`.
         """
         if not {who, "ours"} <= self.programs.keys():
             return None
@@ -73,12 +95,17 @@ class CompiledCase:
         return getattr(self.programs[who], COMPARED[figure]) / ours if ours else None
 
     def ratio(self, peer: str) -> Ratio | None:
-        """Return Flax's figure over ours as `summaries` wants it.
+        """Return a ratio of Flax's figures as `summaries` wants it.
 
         Args:
-            peer: The figure, "bytes" or "time", which takes the place of a peer.
+            peer: One of `RATIOS`, which takes the place of a peer.
         """
-        found = self.over_ours("flax", peer)
+        figure, _, below = peer.partition(", Flax / ")
+        if below == "ours":
+            found = self.over_ours("flax", figure)
+        else:
+            flax = self.programs.get("flax")
+            found = flax and flax.over_minimum(figure)
         return None if found is None else Ratio(found, found, found)
 
 
@@ -100,7 +127,12 @@ class CompiledRecord:
 
 
 def figures_of(
-    cost: Cost, chip: Chip, dtype: str, temp_bytes: int, seconds: float
+    cost: Cost,
+    chip: Chip,
+    dtype: str,
+    minimum_bytes: int,
+    temp_bytes: int,
+    seconds: float,
 ) -> Figures:
     """Return the figures of a program.
 
@@ -108,19 +140,21 @@ def figures_of(
         cost: What it costs.
         chip: The chip that it was compiled for.
         dtype: The dtype of its numbers.
+        minimum_bytes: The bytes of its arguments and results.
         temp_bytes: The memory that it needs beside arguments and results.
         seconds: The seconds that the compiler took.
 
     Example:
         >>> from jaxnets.bench.compiled.chips import CHIPS
         >>> cost = Cost(moved=2e9, main=8.2e8, flops=1e9, kernels=1)
-        >>> figures_of(cost, CHIPS["v5e"], "float32", 0, 1.0).roofline_seconds
+        >>> figures_of(cost, CHIPS["v5e"], "float32", 0, 0, 1.0).roofline_seconds
         0.001
     """
     least = max(cost.main / chip.bandwidth, cost.flops / chip.peak[dtype])
     return Figures(
         bytes=round(cost.moved),
         main_bytes=round(cost.main),
+        minimum_bytes=minimum_bytes,
         flops=round(cost.flops),
         kernels=cost.kernels,
         temp_bytes=temp_bytes,

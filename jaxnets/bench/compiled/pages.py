@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from jaxnets.bench.compiled.figures import COMPARED, CompiledCase, CompiledRecord
+from jaxnets.bench.compiled.figures import (
+    BOUNDED,
+    COMPARED,
+    RATIOS,
+    CompiledCase,
+    CompiledRecord,
+)
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.tables import (
     PASSES,
@@ -15,7 +21,9 @@ from jaxnets.bench.tables import (
 
 
 LEGEND = (
-    "A ratio is a figure of that program over that of ours: above 1 ours has less. "
+    "The minimum is the bytes of the arguments and results, which every program has to "
+    "read and write. `/ ours` is a figure of that program over that of ours: above 1 "
+    "ours has less. "
     "`time` is the roofline: bytes of main memory over its bandwidth, or operations "
     "over the peak of the matrix units, whichever takes longer. It is a bound, not a "
     "time that anything took."
@@ -30,9 +38,10 @@ HEADER = (
     "kernels",
     "temp",
     "time",
+    *(f"{figure} / minimum" for figure in BOUNDED),
     *(f"{figure} / ours" for figure in COMPARED),
 )
-SUMMARY_TITLES = ["Flax / ours" if t == "peer" else t for t in SUMMARY_HEADER]
+SUMMARY_TITLES = ["ratio" if t == "peer" else t for t in SUMMARY_HEADER]
 
 
 def title(record: CompiledRecord) -> str:
@@ -59,10 +68,9 @@ def lines(case: CompiledCase) -> list[list[str]]:
     found = []
     for who, each in case.programs.items():
         least = "at least " * bool(each.unknown_loops)
-        ratios = ["-"] * len(COMPARED)
-        if who != "ours":
-            values = [case.over_ours(who, figure) for figure in COMPARED]
-            ratios = ["-" if v is None else f"{v:.2f}" for v in values]
+        ratios = [case.over_ours(who, figure) for figure in COMPARED]
+        if who == "ours":
+            ratios = [None] * len(COMPARED)
         found.append(
             [
                 case.name,
@@ -74,10 +82,15 @@ def lines(case: CompiledCase) -> list[list[str]]:
                 f"{least}{each.kernels:,}",
                 megabytes(each.temp_bytes),
                 f"{1e6 * each.roofline_seconds:.3g} us",
-                *ratios,
+                *map(ratio, [*map(each.over_minimum, BOUNDED), *ratios]),
             ]
         )
     return found
+
+
+def ratio(found: float | None) -> str:
+    """Return a ratio, or "-" if there is none."""
+    return "-" if found is None else f"{found:.2f}"
 
 
 def megabytes(number: int) -> str:
@@ -86,8 +99,8 @@ def megabytes(number: int) -> str:
 
 
 def summary_rows(cases: Sequence[CompiledCase]) -> list[list[str]]:
-    """Return the cells of the summary: Flax's figures over ours."""
-    return [summary_cells(each) for each in summaries(cases, tuple(COMPARED))]
+    """Return the cells of the summary: the ratios of Flax's figures."""
+    return [summary_cells(each) for each in summaries(cases, RATIOS)]
 
 
 def summary(record: CompiledRecord) -> str:

@@ -37,7 +37,8 @@ def compile_suite(options: Options, rows: list[Row]) -> None:
     record = CompiledRecord(options.suite, known, environment(), [])
     print(pages.title(record), pages.chip_facts(record), sep="\n")
     print(facts(record.environment), pages.LEGEND, sep="\n\n", end="\n\n")
-    widths = [max(len(row.name) for row in rows), 11, 11, 9, 11, 8, 7, 8, 8, 12, 11]
+    titles = [max(len(title), 11) for title in pages.HEADER[1:]]
+    widths = [max(len(row.name) for row in rows), *titles]
     print(aligned(pages.HEADER, widths), flush=True)
     try:
         for row in rows:
@@ -67,6 +68,7 @@ def _compile(compiler: Compiler, name: str, case: Case) -> CompiledCase:
             found.cost,
             CHIPS[name],
             case.row.spec["dtype"],
+            found.minimum_bytes,
             found.temp_bytes,
             found.seconds,
         )

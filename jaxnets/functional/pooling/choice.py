@@ -205,9 +205,11 @@ def pool_maxima(
     """
     chosen = choose_max(implementation, windows, x.shape[-1], function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
-    run = lambda name: MAX_IMPLEMENTATIONS[name](flat, windows, mode)
-    maxima = run_chosen(chosen, run)
-    return restore_batch(narrowed(maxima, x.dtype), batch)
+
+    def run(name: str) -> jax.Array:
+        return narrowed(MAX_IMPLEMENTATIONS[name](flat, windows, mode), x.dtype)
+
+    return restore_batch(run_chosen(chosen, run), batch)
 
 
 def pool_sums(

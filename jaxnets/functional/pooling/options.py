@@ -53,6 +53,12 @@ class PoolWindows(NamedTuple):
         return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, k, d in axes)
 
     @property
+    def covering_pairs(self) -> Pairs:
+        """The padding with which XLA computes `out` windows, for known sizes."""
+        axes = zip(self.covered_sizes, self.sizes, self.pairs, strict=True)
+        return tuple((low, max(end - size - low, 0)) for end, size, (low, _) in axes)
+
+    @property
     def overlap(self) -> bool:
         """Whether two windows may span the same element."""
         spans = zip(self.window, self.dilation, strict=True)

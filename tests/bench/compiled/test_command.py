@@ -1,12 +1,14 @@
 """`jaxnets bench --compile-for`, with the CPU's compiler in place of another."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from jaxnets.bench.compiled import pages
 from jaxnets.bench.compiled.chips import CHIPS
 from jaxnets.bench.compiled.cost import Cost
 from jaxnets.bench.compiled.figures import (
+    RATIOS,
     CompiledCase,
     figures_of,
     read_compiled_record,
@@ -47,11 +49,20 @@ def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
             # At least the input is read.
             assert found.main_bytes >= 64 * 64 * 16 * 2 and found.kernels > 0
             assert found.roofline_seconds >= found.main_bytes / 8.2e11
+            # The input and the result, and for gradients both cotangents. Of a tuple of
+            # results XLA counts the pointers too.
+            size = jnp.dtype(case.spec["dtype"]).itemsize
+            elements = 64 * 64 * 16 + 8 * 8 * 16
+            passes = 1 if case.direction == "forward" else 2
+            assert 0 <= found.minimum_bytes - passes * elements * size <= 16
+            assert found.over_minimum("bytes") == found.bytes / found.minimum_bytes
         ratio = case.programs["flax"].bytes / case.programs["ours"].bytes
         assert case.over_ours("flax", "bytes") == ratio
     ours = [line for line in lines if line.startswith(row) and " ours " in line]
     assert len(ours) == 4
-    assert any(line.startswith("avg_pool  forward      bytes") for line in lines)
+    summary = [line.split("  ") for line in lines if line.startswith("avg_pool  ")]
+    shown = [[cell.strip() for cell in cells if cell.strip()] for cells in summary]
+    assert [cells[2] for cells in shown] == 2 * list(RATIOS)
 
 
 def test_a_program_that_does_not_compile_is_left_out(on_cpu, monkeypatch, capsys):
@@ -112,15 +123,32 @@ def test_rows_are_taken_in_both_dtypes():
 def test_every_chip_has_a_roofline():
     assert tuple(CHIPS) == CHIP_NAMES
     cost = Cost(moved=9e9, main=4.8e9, flops=2 * 9.89e11, kernels=3)
-    found = figures_of(cost, CHIPS["h200"], "bfloat16", 0, 1.0)
+    found = figures_of(cost, CHIPS["h200"], "bfloat16", 0, 0, 1.0)
     assert found.roofline_seconds == pytest.approx(2e-3)
-    slower = figures_of(cost, CHIPS["h200"], "float32", 0, 1.0)
+    slower = figures_of(cost, CHIPS["h200"], "float32", 0, 0, 1.0)
     assert slower.roofline_seconds == pytest.approx(4e-3)
+
+
+def test_flax_over_the_minimum_bounds_flax_over_ours():
+    flax, ours = (
+        figures_of(Cost(moved, main), CHIPS["v5e"], "float32", 100, 0, 1.0)
+        for moved, main in ((300.0, 120.0), (150.0, 100.0))
+    )
+    case = CompiledCase("a row", "ops", "forward", {}, {"ours": ours, "flax": flax})
+    shown = dict(zip(pages.HEADER, pages.lines(case)[1], strict=True))
+    assert shown["bytes / minimum"] == "3.00" and shown["bytes / ours"] == "2.00"
+    assert shown["main memory / minimum"] == shown["main memory / ours"] == "1.20"
+    assert pages.lines(case)[0][9:] == ["1.50", "1.00", "-", "-", "-"]
+    means = {row[2]: row[3] for row in pages.summary_rows([case])}
+    assert means["bytes, Flax / minimum"] == "3.00"
+    assert means["bytes, Flax / ours"] == "2.00"
+    nothing = figures_of(Cost(), CHIPS["v5e"], "float32", 0, 0, 1.0)
+    assert nothing.over_minimum("bytes") is None
 
 
 def test_a_loop_of_unknown_length_is_marked():
     known, unknown = (
-        figures_of(Cost(1e6, 1e6, 1e9, 7, loops), CHIPS["v5e"], "float32", 0, 1.0)
+        figures_of(Cost(1e6, 1e6, 1e9, 7, loops), CHIPS["v5e"], "float32", 0, 0, 1.0)
         for loops in (0, 1)
     )
     programs = {"ours": known, "flax": unknown}
@@ -128,4 +156,4 @@ def test_a_loop_of_unknown_length_is_marked():
     ours, flax = pages.lines(case)
     assert ours[3] == "1 MB" and flax[3] == "at least 1 MB"
     assert ours[6] == "7" and flax[6] == "at least 7"
-    assert ours[9] == "-" and flax[9] == "1.00"
+    assert ours[-1] == "-" and flax[-1] == "1.00"

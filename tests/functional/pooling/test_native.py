@@ -105,9 +105,32 @@ def test_a_tpu_runs_it_and_no_other_platform_does():
         F.max_pool(jnp.ones((1, 4, 4, 1)), 2, implementation="native")
 
 
+@pytest.mark.parametrize(
+    ("shape", "strides", "layouts"),
+    [
+        # The value, its transpose and the cotangent.
+        ((2, 7, 7, 4), 2, 3),
+        # XLA copies nothing if windows do not overlap, or batches fill the lanes.
+        ((2, 7, 7, 4), 3, 0),
+        ((5, 7, 7, 4), 2, 0),
+        ((260, 7, 7, 256), 2, 3),
+    ],
+)
+def test_overlapping_windows_ask_for_a_layout_on_tpus(shape, strides, layouts):
+    value = lambda x: jnp.sum(F.max_pool(x, 3, strides=strides) ** 2)
+    traced = jax.jit(jax.grad(value)).trace(jax.ShapeDtypeStruct(shape, "bfloat16"))
+    for platform, wanted in (("cpu", 0), ("cuda", 0), ("tpu", layouts)):
+        program = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert program.count("@LayoutConstraint(") == wanted
+    # JAX does not export layouts.
+    export = jax.export.export(jax.jit(jax.grad(value)), platforms=("tpu",))
+    program = export(jax.ShapeDtypeStruct(shape, "bfloat16")).mlir_module()
+    assert "@LayoutConstraint(" not in program
+
+
 def test_a_partitioned_program_selects_the_first_nan_too(rng):
     values = [-np.inf, -1.0, 0.0, 1.0, np.finfo(np.float32).max, np.inf, np.nan]
-    x = jnp.asarray(rng.choice(values, size=(8, 6, 5, 2)), jnp.float32)
+    x = jnp.asarray(rng.choice(values, size=(8, 6, 5, 8)), jnp.float32)
     windows = windows_of(x, (3, 2), strides=(2, 1))
     batch = jax.make_mesh((2,), ("batch",), (jax.sharding.AxisType.Auto,))
     spec = jax.NamedSharding(batch, jax.P("batch"))

@@ -1,26 +1,24 @@
 """Pools by XLA's own reduction over windows and the transpose of it.
 
 The compilers for accelerators turn each of them into one pass. The transpose of a sum
-is again a reduction over windows. That of a maximum is `select_and_scatter`, which adds
-each cotangent to the element of the window that a comparison selects. By XLA's
-specification it compares only elements that are not padding, always an earlier one with
-a later one, so it can select the first maximum. On TPUs XLA adds in a fixed order. On
-GPUs it adds with atomics, and on CPUs it compares the elements of padded windows in
-another order, so the maximum has other implementations there.
+is again a reduction over windows. That of a maximum is `select_and_scatter`, in
+`first_maxima`.
 """
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
-from jax.interpreters import batching, mlir
 from jaxtyping import Array, Shaped
 
+from jaxnets.functional.pooling.dtypes import narrowed
+from jaxnets.functional.pooling.implementations.first_maxima import (
+    add_to_first_maxima,
+    in_layout_of_windows,
+)
 from jaxnets.functional.pooling.implementations.maxima import (
     maxima_by_reduce_window,
     maxima_by_shifts,
@@ -33,7 +31,6 @@ from jaxnets.functional.pooling.options import (
 )
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.functional.shared.linear_maps import linear_map
-from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import definitely, is_known
 from jaxnets.functional.shared.windows import Pairs, padded
 from jaxnets.platforms import run_by_platform
@@ -51,7 +48,7 @@ def native_sums(
     if is_known(*windows.sizes) and set(windows.dilation) == {1}:
         # Padding that is part of the reduction takes no pass in its transpose.
         x, windows = _without_modes(x, windows, mode)
-        pairs = _covering_pairs(windows)
+        pairs = windows.covering_pairs
     else:
         x = for_reduce_window(padded_for_windows(x, windows, mode, fill=0), windows)
     # A TPU stores the two last axes of an array in tiles. If windows lie along other
@@ -173,7 +170,8 @@ def native_maxima(
 ) -> Shaped[Array, "batch *out channels"]:
     """Return the maxima over windows, whose transpose is `select_and_scatter`.
 
-    The windows are not dilated, and the spatial sizes are known.
+    The windows are not dilated, and the spatial sizes are known. The result has the
+    dtype of `x`, and so has its cotangent.
     """
     x, windows = _without_modes(x, windows, mode)
     return _maxima(x, windows)
@@ -181,7 +179,7 @@ def native_maxima(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _maxima(x: jax.Array, windows: PoolWindows) -> jax.Array:
-    return maxima_by_reduce_window(x, windows, "zeros")
+    return narrowed(maxima_by_reduce_window(x, windows, "zeros"), x.dtype)
 
 
 @_maxima.defjvp
@@ -190,105 +188,14 @@ def _maxima_jvp(windows, primals, tangents):
 
     def select(tangent, x):
         by_shifts = functools.partial(maxima_by_shifts, windows=windows, mode="zeros")
-        return jax.jvp(by_shifts, (x,), (tangent,))[1]
+        return jax.jvp(by_shifts, (x,), (tangent,))[1].astype(x.dtype)
 
-    scatter = functools.partial(_select_and_scatter, windows=windows)
+    scatter = functools.partial(add_to_first_maxima, windows=windows)
     # Which element is selected is constant wherever the maximum has a derivative.
     constant = jax.lax.stop_gradient(x)
-    return _maxima(x, windows), linear_map(select, scatter, tangent, constant)
-
-
-def _select_and_scatter(
-    cotangent: jax.Array, x: jax.Array, windows: PoolWindows
-) -> jax.Array:
-    """Add the cotangent of each window to its first maximum."""
-    # What happens to a window that has only padding is not specified.
-    cotangent, windows = _without_empty_windows(cotangent, windows)
-    if not math.prod(cotangent.shape):
-        return jnp.zeros_like(x)
-    return _first_maxima.bind(cotangent, x, windows=windows)
-
-
-def _alone(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:
-    """Select in a program for one device, or for each device of `jax.shard_map`."""
-    # Nothing is added up unless windows overlap.
-    dtype = accumulation_dtype(x.dtype) if windows.overlap else x.dtype
-    added = _scattered(cotangent.astype(dtype), x.astype(dtype), windows, _is_first)
-    return added.astype(x.dtype)
-
-
-def _partitioned(cotangent: jax.Array, x: jax.Array, windows: PoolWindows) -> jax.Array:
-    """Select in a program that XLA partitions over several devices.
-
-    XLA partitions `select_and_scatter` only if it selects by a plain comparison;
-    otherwise it gathers the whole batch on every device. A plain comparison never takes
-    NaN for the maximum. So NaN is replaced by infinity, and each positive number by the
-    next smaller one, so that infinity stands for NaN alone. The smallest positive
-    number becomes equal to zero; TPUs take both for zero.
-    """
-    wide = x.astype(accumulation_dtype(x.dtype))
-    bits = jax.lax.bitcast_convert_type(wide, f"int{jnp.finfo(wide.dtype).bits}")
-    smaller = jax.lax.bitcast_convert_type(bits - 1, wide.dtype)
-    ordered = jnp.where(wide > 0, smaller, wide)
-    ordered = jnp.where(jnp.isnan(wide), jnp.inf, ordered)
-    added = _scattered(cotangent.astype(wide.dtype), ordered, windows, jax.lax.ge)
-    return added.astype(x.dtype)
-
-
-def _scattered(
-    cotangent: jax.Array, x: jax.Array, windows: PoolWindows, select: Callable[..., Any]
-) -> jax.Array:
-    ones = (1,) * (x.ndim - 1 - windows.ndim)
-    zero = jnp.zeros((), x.dtype)
-    selected, added = (jax.make_jaxpr(f)(zero, zero) for f in (select, jax.lax.add))
-    return jax.lax.select_and_scatter_p.bind(
-        *match_varying_axes(x, cotangent, zero),
-        select_jaxpr=selected,
-        select_consts=(),
-        scatter_jaxpr=added,
-        scatter_consts=(),
-        window_dimensions=(*ones, *windows.window, 1),
-        window_strides=(*ones, *windows.strides, 1),
-        padding=(*((0, 0) for _ in ones), *_covering_pairs(windows), (0, 0)),
-    )
-
-
-def _lower(ctx, *operands, windows: PoolWindows):
-    axes = ctx.module_context.axis_context
-    if isinstance(axes, mlir.SPMDAxisContext):
-        partitioned = set(axes.mesh.axis_names) != set(axes.manual_axes)
-    else:
-        partitioned = axes.num_devices > 1
-    run = functools.partial(_partitioned if partitioned else _alone, windows=windows)
-    return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
-
-
-def _abstract_eval(*avals, windows: PoolWindows):
-    run = functools.partial(_alone, windows=windows)
-    (result,) = jax.make_jaxpr(run)(*avals).out_avals
-    return result
-
-
-def _batch(arguments, axes, *, windows: PoolWindows):
-    pairs = list(zip(arguments, axes, strict=True))
-    size = next(a.shape[axis] for a, axis in pairs if axis is not None)
-    fronts = [batching.bdim_at_front(a, axis, size) for a, axis in pairs]
-    return _first_maxima.bind(*fronts, windows=windows), 0
-
-
-_first_maxima = Primitive("first_maxima")
-_first_maxima.def_impl(jax.jit(_alone, static_argnames="windows"))
-_first_maxima.def_abstract_eval(_abstract_eval)
-batching.primitive_batchers[_first_maxima] = _batch
-mlir.register_lowering(_first_maxima, _lower)
-
-
-def _is_first(earlier: jax.Array, later: jax.Array) -> jax.Array:
-    """Return whether of two elements of a window the earlier one is the maximum.
-
-    A NaN is larger than every number, and no number is larger than a NaN.
-    """
-    return (earlier >= later) | (earlier != earlier)
+    selected = linear_map(select, scatter, tangent, constant)
+    # The transpose reads the same copy.
+    return _maxima(in_layout_of_windows(x, windows), windows), selected
 
 
 def _without_modes(
@@ -300,23 +207,3 @@ def _without_modes(
     x = for_reduce_window(padded(x, windows.pairs, mode), windows)
     pairs = ((0, 0),) * windows.ndim
     return x, windows._replace(sizes=x.shape[1:-1], pairs=pairs)
-
-
-def _covering_pairs(windows: PoolWindows) -> Pairs:
-    """Return the padding with which XLA computes `out` windows."""
-    axes = zip(windows.covered_sizes, windows.sizes, windows.pairs, strict=True)
-    return tuple((low, max(end - size - low, 0)) for end, size, (low, _) in axes)
-
-
-def _without_empty_windows(
-    cotangent: jax.Array, windows: PoolWindows
-) -> tuple[jax.Array, PoolWindows]:
-    """Leave out the windows at the start and end of each axis that have no element."""
-    out, pairs = list(windows.out), list(windows.pairs)
-    for axis, (low, high) in enumerate(windows.pairs):
-        k, stride = windows.window[axis], windows.strides[axis]
-        first = min(max(-(-(low - k + 1) // stride), 0), out[axis])
-        end = max(min(-(-(low + windows.sizes[axis]) // stride), out[axis]), first)
-        cotangent = jax.lax.slice_in_dim(cotangent, first, end, axis=axis + 1)
-        out[axis], pairs[axis] = end - first, (low - first * stride, high)
-    return cotangent, windows._replace(out=tuple(out), pairs=tuple(pairs))

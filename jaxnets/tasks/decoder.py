@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxnets import functional as F
 from jaxnets import nn
+from jaxnets.gradflow import Flow, measure_module
 from jaxnets.typing import ArrayLike
 
 
@@ -195,3 +196,12 @@ def contrast_loss(model: Any, batch: Any) -> tuple[jax.Array, dict]:
         # Nothing is added to the value.
         loss = loss + other - jax.lax.stop_gradient(other)
     return loss, figures
+
+
+def measure_attentive(model: Contrast, batch: Any) -> Flow:
+    """Measure the gradients of the network with attention alone."""
+
+    def loss(network, batch):
+        return sentence_loss(network(batch)[0], batch.targets, batch.target_lengths)[0]
+
+    return measure_module(loss, model.attentive, batch)

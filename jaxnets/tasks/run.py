@@ -215,7 +215,8 @@ class _Measurements:
         self._batch = prepared.batch(0)
         self._path = folder / RECORDS
         loss = lambda model, batch: prepared.loss(model, batch)[0]
-        self._measure = nnx.jit(lambda model, batch: measure_module(loss, model, batch))
+        of_loss = lambda model, batch: measure_module(loss, model, batch)
+        self._measure = nnx.jit(prepared.measure or of_loss)
 
     def __call__(self, step: int, model: nnx.Module) -> None:
         flow = self._measure(model, self._batch)

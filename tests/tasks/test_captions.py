@@ -134,3 +134,11 @@ def test_the_exhibits_show_a_scene_with_a_map_for_each_digit(trained):
         np.testing.assert_allclose(np.sum(exhibit.values), 1, rtol=1e-5)
     assert len(shares.text.splitlines()) == 5
     assert table.text.count("output:") == 8
+
+
+def test_the_gradients_are_those_of_the_network_with_attention():
+    prepared = TASK.prepare(dataclasses.replace(TASK.recipe, batch_size=2), None)
+    assert prepared.measure is not None
+    flow = prepared.measure(prepared.make(nnx.Rngs(0)), prepared.batch(0))
+    assert any("decoder" in name for name in flow.taps)
+    assert not any("without" in name for name in flow.taps)

@@ -1,5 +1,6 @@
 """`jaxnets train`: the files of a run, its end by a signal, and what it refuses."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -142,6 +143,8 @@ def test_the_batch_of_a_step_depends_on_seed_and_step_only(name):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(one.batch(3)[0], one.batch(4)[0])
     assert all(loss > 0 for loss in one.floors().values())
+    # What is kept with a checkpoint has names of its own.
+    assert not set(one.about) & {*dataclasses.asdict(recipe), "version", "data", "task"}
 
 
 def test_every_epoch_has_every_row_once():

@@ -211,6 +211,11 @@ def test_devices_that_cannot_share_are_refused(options, message, tmp_path):
         run(tmp_path, **options)
 
 
+def test_a_name_that_a_checkpoint_uses_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`about` has the name 'step'"):
+        run(tmp_path, about={"step": 3})
+
+
 def test_two_processes_one_of_which_is_killed(untouched, tmp_path):
     """A run goes from one process to two and back; short for `benchmarks/processes.py`.
 

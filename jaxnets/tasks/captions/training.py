@@ -10,7 +10,7 @@ from jaxnets.data import digits
 from jaxnets.tasks.captions.network import make_network
 from jaxnets.tasks.captions.results import outcome
 from jaxnets.tasks.captions.scenes import WORDS, Scenes, caption, scenes
-from jaxnets.tasks.decoder import contrast_loss
+from jaxnets.tasks.decoder import contrast_loss, measure_attentive
 from jaxnets.tasks.task import Prepared
 from jaxnets.training import Recipe
 from jaxnets.training.trainer.order import generator
@@ -49,7 +49,16 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     results = lambda model, folder: outcome(test, frequent.most_common(1)[0][0], model)
     floors = functools.partial(_floors, counted, validation)
     evaluation = {"validation": validation, "test": test}
-    return Prepared(make_network, contrast_loss, batch, evaluation, {}, floors, results)
+    return Prepared(
+        make_network,
+        contrast_loss,
+        batch,
+        evaluation,
+        {},
+        floors,
+        results,
+        measure_attentive,
+    )
 
 
 def _floors(counted: Scenes, validation: Scenes) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxnets.tasks.decoder import END, contrast_loss
+from jaxnets.tasks.decoder import END, contrast_loss, measure_attentive
 from jaxnets.tasks.task import Prepared
 from jaxnets.tasks.translation.files import read_corpus
 from jaxnets.tasks.translation.generated import numbers, pair
@@ -70,7 +70,16 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         _floors, training, evaluation["validation"], sizes.target
     )
     results = functools.partial(outcome, corpus)
-    return Prepared(make, contrast_loss, batch, evaluation, about, floors, results)
+    return Prepared(
+        make,
+        contrast_loss,
+        batch,
+        evaluation,
+        about,
+        floors,
+        results,
+        measure_attentive,
+    )
 
 
 def generated() -> Corpus:

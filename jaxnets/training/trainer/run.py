@@ -97,7 +97,8 @@ def train(
             for it, is divided over; 1 keeps a copy on each. It divides `devices`.
         skip_nonfinite: Number of batches that may be not finite and are skipped.
         about: What decides the run besides the recipe, in the form of JSON. It is kept
-            with each checkpoint, and another run refuses to go on from it.
+            with each checkpoint, and another run refuses to go on from it. The names
+            `step`, `files` and `metrics` are taken.
         asked_to_stop: Asked after every call of at most some seconds.
         on_call: Gets the step and the figures of the last update. Of several processes
             only the first calls it.
@@ -111,9 +112,10 @@ def train(
 
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
-        ValueError: If the batch cannot be shared by the devices, the loss has no
-            `label_smoothing` and the recipe asks for some, a checkpoint is of
-            another run or network, or the processes differ in recipe or `about`.
+        ValueError: If `about` has a name that is taken, the batch cannot be shared by
+            the devices, the loss has no `label_smoothing` and the recipe asks for some,
+            a checkpoint is of another run or network, or the processes differ in recipe
+            or `about`.
         OSError: If a checkpoint cannot be written.
         ImportError: If nothing can write TensorBoard's files.
         ConnectionError: If another process of the run has ended.
@@ -135,6 +137,11 @@ def train(
         >>> trained.step, trained.stopped
         (20, False)
     """
+    if taken := {"step", "files", "metrics"} & set(about or {}):
+        raise ValueError(
+            f"`about` has the name {min(taken)!r}, which a checkpoint uses itself; "
+            "wanted another name."
+        )
     placement = Placement(devices, shards, recipe.batch_size)
     calls = Calls(model, loss, batch, recipe, optimizer, placement, skip_nonfinite)
     validate = Evaluations(calls.graphdef, loss, evaluation or {}, placement)

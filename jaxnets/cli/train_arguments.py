@@ -24,6 +24,15 @@ PROCESSES = {
     "process-index": "Index of this process, from 0.",
 }
 
+DATA = (
+    "Your own data: a text file for characters, the folder of CIFAR-10 for images, a "
+    "file of sequences such as UCI's splice.data for dna, a folder of tunes in ABC "
+    "notation for music, an archive of pen strokes for sketch, a file of rated "
+    "sentences for sentiment, a folder or zip archive of wav files for speech, the "
+    "folder of Multi30k for translation. By default the data are a part of the "
+    "installation or generated."
+)
+
 
 def parse_train(words: Sequence[str]) -> Train:
     """Return the command of `words`, the command line without `jaxnets train`."""
@@ -43,12 +52,7 @@ def parse_train(words: Sequence[str]) -> Train:
         "--data",
         type=as_path,
         metavar="PATH",
-        help="Your own data: a text file for characters, the folder of CIFAR-10 for "
-        "images, a file of sequences such as UCI's splice.data for dna, a folder of "
-        "tunes in ABC notation for music, an archive of pen strokes for sketch, a file "
-        "of rated sentences for sentiment, a folder or zip archive of wav files for "
-        "speech, the folder of Multi30k for translation. By default the data are a "
-        "part of the installation or generated.",
+        help=DATA,
     )
     for name, text in NUMBERS.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=text)

@@ -105,7 +105,7 @@ def named(*names):
     return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
 
 
-@named("min_gru-scan", "separable")
+@named("min_gru-scan")
 def test_no_tracer_leaks(case):
     with jax.checking_leaks():
         jax.eval_shape(value_and_gradients(case), *case.arrays)

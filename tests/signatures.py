@@ -293,7 +293,7 @@ SIGNATURES = {
     "tasks": [
         "Task(name, recipe, prepare, sampler=None)",
         "Prepared(make, loss, batch, evaluation, about, floors, outcome=None, "
-        "measure=None)",
+        "measured=None)",
         "Outcome(metrics, exhibits)",
         "SampleOptions(count=1, length=500, temperature=0.8, top_k=None, top_p=None, "
         "prompt=None, seed=0, out=None)",

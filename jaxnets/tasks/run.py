@@ -11,7 +11,8 @@ from typing import Any
 from flax import nnx
 
 from jaxnets._version import __version__
-from jaxnets.gradflow import flow_records, measure_module, verdicts
+from jaxnets.gradflow import verdicts
+from jaxnets.gradflow.evidence.collector import Collector
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.configuration import differences
 from jaxnets.runs.exhibits import write_exhibits
@@ -214,16 +215,17 @@ class _Measurements:
         self._name = name
         self._batch = prepared.batch(0)
         self._path = folder / RECORDS
-        loss = lambda model, batch: prepared.loss(model, batch)[0]
-        of_loss = lambda model, batch: measure_module(loss, model, batch)
-        self._measure = nnx.jit(prepared.measure or of_loss)
+        self._part = prepared.measured or (lambda model: (model, prepared.loss))
+        self._collector: Collector | None = None
 
     def __call__(self, step: int, model: nnx.Module) -> None:
-        flow = self._measure(model, self._batch)
+        network, loss = self._part(model)
+        if self._collector is None:
+            arguments: list[tuple[Any, ...]] = [(self._batch,)]
+            self._collector = Collector(loss, network, arguments, name=self._name)
         before = read_records(self._path) if self._path.exists() else []
         kept: list[Record] = [record for record in before if record.step < step]
-        found = flow_records(flow, name=self._name, step=step)
-        write_records(self._path, [*kept, *found])
+        write_records(self._path, [*kept, *self._collector.at(network, step)])
 
 
 def _add_outcome(prepared: Prepared, trained: Trained, folder: Path) -> None:

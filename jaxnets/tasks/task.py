@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
-from jaxnets.gradflow import Flow
 from jaxnets.runs.exhibits import Exhibit
 from jaxnets.training import Loss, Recipe
 
@@ -43,8 +42,9 @@ class Prepared(NamedTuple):
             trivial one is `floor`.
         outcome: `outcome(model, folder)` judges the trained network once. It may write
             files into the folder of the run. None if the losses say everything.
-        measure: `measure(model, batch)` measures the gradients that the report shows;
-            None measures those of the loss. For models of several networks.
+        measured: `measured(model)` returns the network whose gradients the report
+            shows, and its loss. None means the model and `loss`. For a model of several
+            networks.
 
     Example:
         >>> from jaxnets.tasks import task_of
@@ -61,7 +61,7 @@ class Prepared(NamedTuple):
     about: dict[str, Any]
     floors: Callable[[], dict[str, float]]
     outcome: Callable[[Any, Path], Outcome] | None = None
-    measure: Callable[[Any, Any], Flow] | None = None
+    measured: Callable[[Any], tuple[nnx.Module, Loss]] | None = None
 
 
 class SampleOptions(NamedTuple):

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.data import digits
+from jaxnets.gradflow import measure_module
 from jaxnets.runs.exhibits import Matrix
 from jaxnets.tasks import captions, task_of
 from jaxnets.tasks.captions import network, results, training
@@ -138,7 +139,10 @@ def test_the_exhibits_show_a_scene_with_a_map_for_each_digit(trained):
 
 def test_the_gradients_are_those_of_the_network_with_attention():
     prepared = TASK.prepare(dataclasses.replace(TASK.recipe, batch_size=2), None)
-    assert prepared.measure is not None
-    flow = prepared.measure(prepared.make(nnx.Rngs(0)), prepared.batch(0))
+    assert prepared.measured is not None
+    model = prepared.make(nnx.Rngs(0))
+    network, loss = prepared.measured(model)
+    flow = measure_module(loss, network, prepared.batch(0), has_aux=True)
     assert any("decoder" in name for name in flow.taps)
     assert not any("without" in name for name in flow.taps)
+    np.testing.assert_allclose(flow.value, prepared.loss(model, prepared.batch(0))[0])

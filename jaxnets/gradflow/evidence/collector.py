@@ -123,6 +123,18 @@ class Collector:
         other.arguments = self.arguments[:1]
         return other.after(model)
 
+    def at(self, model: Any, step: int) -> list[Record]:
+        """Return what one measurement of a network and the first batch gives.
+
+        Before training, at step 0, there is also what only has to be known once: the
+        structure, the probes, and which arrays wake up.
+        """
+        if step == 0:
+            return self.before(model)
+        network = as_network(model, self.optimizer)
+        (found,) = measured_on(self.step, network, self.arguments[:1])
+        return _records(found, self.structure, self.name, step)
+
     def after(self, model: Any) -> list[Record]:
         """Return the records of one network, of all steps and the first seed."""
         other = copy.copy(self)

@@ -19,7 +19,8 @@ def padded_steps(array: Any) -> np.ndarray | None:
     """Return which steps of a batch of sequences are padded, if it looks padded.
 
     It does if sequences of different lengths end with steps of the same token, or of
-    zeros only, which do not occur at their start and hardly in between.
+    zeros only, which do not occur at their start and hardly in between. The first such
+    token is not counted, since it may be the real token that ends a sequence.
 
     Args:
         array: Whole numbers `(batch, time)` or floating-point numbers
@@ -30,7 +31,7 @@ def padded_steps(array: Any) -> np.ndarray | None:
 
     Example:
         >>> padded_steps(np.array([[3, 0, 0, 0], [5, 7, 0, 0], [2, 8, 4, 0]])).sum()
-        np.int64(6)
+        np.int64(3)
     """
     values = np.asarray(array)
     if values.dtype.kind in "iu" and values.ndim == 2:
@@ -48,7 +49,11 @@ def padded_steps(array: Any) -> np.ndarray | None:
     between = (empty & ~padded).sum() / max(1, (~padded).sum())
     varied = len(set(lengths.tolist())) >= min(3, values.shape[0])
     looks_padded = padded.mean() >= LEAST and varied and between < 0.02
-    return padded if looks_padded and lengths.min() > 0 else None
+    if not looks_padded or lengths.min() == 0:
+        return None
+    if values.ndim == 2:
+        padded[:, 1:] &= padded[:, :-1].copy()
+    return padded
 
 
 def padding_share(closed: Any, arguments: Sequence[Any], first: int) -> float | None:

@@ -10,7 +10,7 @@ from jaxnets.data import digits
 from jaxnets.tasks.captions.network import make_network
 from jaxnets.tasks.captions.results import outcome
 from jaxnets.tasks.captions.scenes import WORDS, Scenes, caption, scenes
-from jaxnets.tasks.decoder import contrast_loss, measure_attentive
+from jaxnets.tasks.decoder import contrast_loss, measured
 from jaxnets.tasks.task import Prepared
 from jaxnets.training import Recipe
 from jaxnets.training.trainer.order import generator
@@ -57,7 +57,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         {},
         floors,
         results,
-        measure_attentive,
+        measured,
     )
 
 

@@ -9,7 +9,7 @@ from jaxnets.gradflow.diagnosis.models.depth import (
     depth_verdict,
     remedies_for,
 )
-from jaxnets.gradflow.diagnosis.models.detached import detached_verdicts
+from jaxnets.gradflow.diagnosis.models.detached import asleep, detached_verdicts
 from jaxnets.gradflow.diagnosis.models.probed import (
     backward_verdicts,
     padding_verdict,
@@ -138,6 +138,10 @@ def _network_verdicts(
     where = f"{name}, {moment(step)}"
     depth, time = split(records)
     table = Table(records)
+    if table.places("log10_woken_gradient_norm") and not asleep(table):
+        # Behind a part that starts at zero and wakes up no gradient is lost.
+        some = lambda rows: any(math.isfinite(record.value) for record in rows)
+        time = {tap: rows for tap, rows in time.items() if some(rows)}
     network, *others = series(depth, all_steps) or [[]]
     verdicts: list[Verdict | None] = [_along_depth(network, all_steps, table, where)]
     # Of the other series only faults are reported, and only those of a kind that the

@@ -7,9 +7,9 @@ import numpy as np
 
 from jaxnets import data as datasets
 from jaxnets import models
-from jaxnets.data import Labelled
+from jaxnets.tasks.epochs import batches_of
 from jaxnets.tasks.task import Prepared, Task
-from jaxnets.training import Recipe, classification, rows_of_step
+from jaxnets.training import Recipe, classification
 
 
 DEPTH, WIDTHS = 14, (16, 32)
@@ -28,18 +28,8 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     """
     splits = datasets.digits() if data is None else datasets.cifar10(data)
     training, validation, test = splits
-    count = len(training.x)
-    if recipe.batch_size > count:
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {count} training "
-            "images; wanted at most that many."
-        )
-
-    def batch(step: int) -> Labelled:
-        rows = rows_of_step(recipe.seed, step, count, recipe.batch_size)
-        return Labelled(training.x[rows], training.y[rows])
-
-    chances = np.bincount(training.y) / count
+    batch = batches_of(recipe, training, "training images")
+    chances = np.bincount(training.y) / len(training.y)
     floors = lambda: {"floor": float(-np.log(chances[validation.y]).mean())}
     make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxnets.data import Splits
-from jaxnets.data.splits import split_off
+from jaxnets.data.splits import split_in_tenths
 
 
 BASES = "ACGT"
@@ -58,9 +58,7 @@ def read_sequences(path: Path) -> tuple[list[str], Splits]:
         letters[ord(letter), [BASES.index(base) for base in bases]] = 1 / len(bases)
     codes = np.frombuffer("".join(found).encode(), np.uint8).reshape(len(found), -1)
     y = np.array([names.index(name) for name in found.values()], np.int32)
-    rest, test = split_off(letters[codes], y, 0.1, 0, str(path))
-    x, y = np.asarray(rest.x), np.asarray(rest.y)
-    return names, Splits(*split_off(x, y, 1 / 9, 0, str(path)), test)
+    return names, split_in_tenths(letters[codes], y, str(path))
 
 
 def _parsed(line: str, where: str) -> tuple[str, str]:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.data import Labelled
 from jaxnets.tasks.dna.motifs import optimum, planted_motifs
 from jaxnets.tasks.dna.network import Network
 from jaxnets.tasks.dna.positions import PositionTable, position_weights_loss
 from jaxnets.tasks.dna.results import results
 from jaxnets.tasks.dna.sequences import read_sequences
+from jaxnets.tasks.epochs import batches_of
 from jaxnets.tasks.task import Prepared, Task
-from jaxnets.training import Recipe, classification, rows_of_step
+from jaxnets.training import Recipe, classification
 
 
 def prepare(recipe: Recipe, data: Path | None) -> Prepared:
@@ -33,19 +33,10 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     else:
         names, splits = read_sequences(data)
     training, validation, test = splits
-    count = len(training.y)
-    if recipe.batch_size > count:
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {count} training "
-            "sequences; wanted at most that many."
-        )
-
-    def batch(step: int) -> Labelled:
-        rows = rows_of_step(recipe.seed, step, count, recipe.batch_size)
-        return Labelled(training.x[rows], training.y[rows])
+    batch = batches_of(recipe, training, "training sequences")
 
     def floors() -> dict[str, float]:
-        chances = np.bincount(training.y, minlength=len(names)) / count
+        chances = np.bincount(training.y, minlength=len(names)) / len(training.y)
         found = {
             "floor": float(-np.log(chances[validation.y]).mean()),
             "position_weights": position_weights_loss(training, validation),

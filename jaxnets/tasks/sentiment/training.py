@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from jaxnets.data.splits import split_off
+from jaxnets.data.splits import split_in_tenths
+from jaxnets.tasks.epochs import batches_of
 from jaxnets.tasks.sentiment.floors import BagOfWords
 from jaxnets.tasks.sentiment.grammar import generated_sentences
 from jaxnets.tasks.sentiment.network import NAMES, Network, sentiment_loss
 from jaxnets.tasks.sentiment.results import results
 from jaxnets.tasks.sentiment.sentences import (
     UNKNOWN,
-    Sentences,
     coded,
     read_sentences,
     vocabulary_of,
     words_of,
 )
 from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
-from jaxnets.training import Recipe, rows_of_step
+from jaxnets.training import Recipe
 
 
-# How often a word of the training split occurs at least, to be one of the vocabulary.
+# A word belongs to the vocabulary if the training split has it at least this often.
 LEAST = 2
 
 
@@ -41,13 +41,12 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         ValueError: If the file is not of that form, or too small.
         OSError: If it cannot be read.
     """
-    source = "The grammar" if data is None else str(data)
-    made = generated_sentences() if data is None else read_sentences(data)
-    sentences, labels = made
+    if data is None:
+        source, (sentences, labels) = "The grammar", generated_sentences()
+    else:
+        source, (sentences, labels) = str(data), read_sentences(data)
     # Rows are split, because a sentence is no array.
-    rest, off = split_off(np.arange(len(labels)), labels, 0.1, 0, source)
-    kept = np.asarray(rest.x), np.asarray(rest.y)
-    parts = (*split_off(*kept, 1 / 9, 0, source), off)
+    parts = split_in_tenths(np.arange(len(labels)), labels, source)
     training, validation, test = (
         [sentences[row] for row in np.asarray(part.x)] for part in parts
     )
@@ -56,21 +55,11 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         coded(texts, np.asarray(part.y), vocabulary)
         for texts, part in zip((training, validation, test), parts, strict=True)
     )
-    count = len(train.y)
-    if recipe.batch_size > count:
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {count} training "
-            "sentences; wanted at most that many."
-        )
-
-    def batch(step: int) -> Sentences:
-        rows = rows_of_step(recipe.seed, step, count, recipe.batch_size)
-        return Sentences(*(np.asarray(array)[rows] for array in train))
-
+    batch = batches_of(recipe, train, "training sentences")
     bag = functools.cache(lambda: BagOfWords(train, len(vocabulary) + UNKNOWN + 1))
 
     def floors() -> dict[str, float]:
-        chances = np.bincount(train.y) / count
+        chances = np.bincount(train.y) / len(train.y)
         frequent = float(-np.log(chances[valid.y]).mean())
         return {"floor": frequent, "bag_of_words": bag().loss(valid)}
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnets.runs.exhibits import Exhibit, FileLink, Strokes
+from jaxnets.tasks.epochs import check_batch_size
 from jaxnets.tasks.sketch.continuation import continued, write_page
 from jaxnets.tasks.sketch.drawings import (
     Drawings,
@@ -42,11 +43,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     """
     splits = drawn_letters() if data is None else read_drawings(data)
     training = splits.train
-    if recipe.batch_size > len(training):
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {len(training)} "
-            "training drawings; wanted at most that many."
-        )
+    check_batch_size(recipe, len(training), "training drawings")
     length = min(LENGTH, int(np.diff(training.offsets).max()) + 1)
 
     def batch(step: int) -> PointBatch:

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from jaxnets.data.splits import split_off
+from jaxnets.tasks.epochs import check_batch_size
 from jaxnets.tasks.speech.floors import floors
 from jaxnets.tasks.speech.network import Network, Utterances, word_loss
 from jaxnets.tasks.speech.recordings import Recording, read_recordings
@@ -48,11 +49,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         rate, recordings = read_recordings(data)
     source = str(data or "The generated vowels")
     words, training, validation, test = _split(recordings, rate, source)
-    if recipe.batch_size > len(training):
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {len(training)} "
-            "training recordings; wanted at most that many."
-        )
+    check_batch_size(recipe, len(training), "training recordings")
 
     def batch(step: int) -> Utterances:
         rows = rows_of_step(recipe.seed, step, len(training), recipe.batch_size)

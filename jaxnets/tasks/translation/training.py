@@ -3,10 +3,10 @@
 import functools
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from jaxnets.tasks.decoder import END, contrast_loss, measure_attentive
+from jaxnets.tasks.epochs import batches_of
 from jaxnets.tasks.task import Prepared
 from jaxnets.tasks.translation.files import read_corpus
 from jaxnets.tasks.translation.generated import numbers, pair
@@ -15,7 +15,7 @@ from jaxnets.tasks.translation.number_words import english
 from jaxnets.tasks.translation.results import outcome
 from jaxnets.tasks.translation.sentences import Corpus, Sentences
 from jaxnets.tasks.translation.vocabulary import Pieces
-from jaxnets.training import Recipe, rows_of_step
+from jaxnets.training import Recipe
 
 
 # For the default, and for the user's files.
@@ -40,20 +40,12 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     own = data is not None
     corpus = generated() if data is None else read_corpus(data)
     training = corpus.encoded(corpus.train, corpus.most)
-    count = len(training.source)
-    if recipe.batch_size > count:
-        raise ValueError(
-            f"`batch_size` is {recipe.batch_size}, and there are {count} pairs of at "
-            f"most {corpus.most} tokens for training; wanted at most that many."
-        )
+    pairs = f"pairs of at most {corpus.most} tokens for training"
+    batch = batches_of(recipe, training, pairs)
     evaluation = {
         "validation": corpus.encoded(corpus.validation),
         "test": corpus.encoded(corpus.test),
     }
-
-    def batch(step: int) -> Sentences:
-        rows = rows_of_step(recipe.seed, step, count, recipe.batch_size)
-        return jax.tree.map(lambda array: array[rows], training)
 
     sizes = Sizes(
         *(vocabulary.size for vocabulary in corpus.vocabularies),

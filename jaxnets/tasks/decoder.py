@@ -164,6 +164,17 @@ def sentence_loss(
     return jnp.mean(losses, where=real), jnp.mean(hits, where=real, dtype=jnp.float32)
 
 
+@nnx.jit
+def attention_weights(network: Any, batch: Any) -> jax.Array:
+    """Return where the network looks as it predicts the targets, `(B, N, T)`.
+
+    Args:
+        network: Returns logits and weights for a batch.
+        batch: Its argument.
+    """
+    return network(batch)[1]
+
+
 class Contrast(nnx.Module):
     """A network with attention, and a second one without that trains along with it.
 
@@ -181,7 +192,9 @@ class Contrast(nnx.Module):
 
 
 def contrast_loss(model: Any, batch: Any) -> tuple[jax.Array, dict]:
-    """Return the loss of the network with attention; its gradient has that of both.
+    """Return the loss of the network with attention, whose gradient trains both.
+
+    The gradient of each network's parameters is that of its own loss.
 
     Args:
         model: A `Contrast` of networks that return logits and weights for the batch.
@@ -193,7 +206,7 @@ def contrast_loss(model: Any, batch: Any) -> tuple[jax.Array, dict]:
     if model.without is not None:
         other, _ = sentence_loss(model.without(batch)[0], *wanted)
         figures["without_attention_loss"] = other
-        # Nothing is added to the value.
+        # This adds zero to the value, and the gradient of `other` to the gradient.
         loss = loss + other - jax.lax.stop_gradient(other)
     return loss, figures
 

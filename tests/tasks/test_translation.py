@@ -14,15 +14,10 @@ from flax import nnx
 
 from jaxnets.runs.exhibits import Matrix, Text
 from jaxnets.tasks import SampleOptions, task_of
-from jaxnets.tasks.decoder import contrast_loss, sentence_loss
+from jaxnets.tasks.decoder import attention_weights, contrast_loss, sentence_loss
 from jaxnets.tasks.translation import files, results, training
 from jaxnets.tasks.translation.generated import alignment, numbers, pair
-from jaxnets.tasks.translation.network import (
-    Sizes,
-    attention_weights,
-    make_network,
-    translated,
-)
+from jaxnets.tasks.translation.network import Sizes, make_network, translated
 from jaxnets.tasks.translation.number_words import english, german
 from jaxnets.tasks.translation.sentences import Sentences, padded
 from jaxnets.tasks.translation.vocabulary import Pieces, Subwords, vocabulary_of
@@ -186,6 +181,24 @@ def test_greedy_translations_are_the_likeliest_tokens(network):
         assert len(tokens) <= most
         wanted = tokens if len(tokens) == most else [*tokens, 0]
         assert predicted[: len(wanted)].tolist() == wanted
+
+
+def test_looking_at_a_word_is_counted_by_its_letters(network, monkeypatch):
+    """Looking at the first letter of a word always hits, at the next word never."""
+    corpus = training.generated()
+    batch = corpus.encoded(corpus.test)
+    at, after = np.zeros((2, *batch.targets.shape, batch.source.shape[1]))
+    shares = []
+    for row, number in enumerate(numbers()[2]):
+        length = len(pair(number)[0])
+        for place, letters in enumerate(alignment(number)):
+            at[row, place, letters.start] = after[row, place, letters.stop % length] = 1
+            shares.append(len(letters) / length)
+    for weights, hits in ((at, 1), (after, 0)):
+        monkeypatch.setattr(results, "attention_weights", lambda *_, w=weights: w)
+        found = results.aligned_shares(corpus, network.attentive)
+        assert found["attention_on_its_word"] == hits
+        assert found["floor_attention_on_its_word"] == pytest.approx(np.mean(shares))
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,3 @@ class FileLink(NamedTuple):
 
 
 Exhibit = Text | Marked | Matrix | Strokes | Logo | Roll | FileLink
-KINDS: dict[str, type[Exhibit]] = {
-    kind.__name__: kind
-    for kind in (Text, Marked, Matrix, Strokes, Logo, Roll, FileLink)
-}

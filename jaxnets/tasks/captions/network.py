@@ -79,9 +79,3 @@ def make_network(rngs: nnx.Rngs) -> Contrast:
 def captions(network: Captioner, image: ArrayLike, beams: int = 1) -> jax.Array:
     """Return the words of the likeliest captions `(B, beams, 14)` of images."""
     return network.decoder.write(network.encode(image), beams=beams, steps=MOST)
-
-
-@nnx.jit
-def attention_weights(network: Captioner, batch: Scenes) -> jax.Array:
-    """Return where the network looks for each word of the captions, `(B, 14, 36)`."""
-    return network(batch)[1]

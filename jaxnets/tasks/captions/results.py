@@ -5,13 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxnets.runs.exhibits import Exhibit, Matrix, Text
-from jaxnets.tasks.captions.network import (
-    CELLS,
-    attention_weights,
-    captions,
-)
+from jaxnets.tasks.captions.network import CELLS, captions
 from jaxnets.tasks.captions.scenes import DIGIT, WORDS, Scenes, caption
-from jaxnets.tasks.decoder import Contrast
+from jaxnets.tasks.decoder import Contrast, attention_weights
 from jaxnets.tasks.task import Outcome
 
 

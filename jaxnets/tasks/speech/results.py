@@ -1,7 +1,5 @@
 """What the page of a run shows: which words are confused, and what each frame says."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 from flax import nnx
@@ -14,22 +12,20 @@ from jaxnets.tasks.speech.network import (
     Utterances,
     decode,
 )
-from jaxnets.tasks.speech.spectrograms import padded
 from jaxnets.tasks.task import Outcome
 
 
-# Frames of the string that is shown, at most.
-SHOWN = 200
-TOLD = 10
+# Most frames of the string that is shown, and number of strings that are listed.
+SHOWN, LISTED = 200, 10
 
 
 def results(
     words: list[str],
     training: list[tuple[np.ndarray, int]],
     test: list[tuple[np.ndarray, int]],
+    single: Utterances,
     strings: Utterances,
     model: Network,
-    folder: Path,
 ) -> Outcome:
     """Return the accuracy of the floor, and what the network makes of the test split.
 
@@ -37,20 +33,17 @@ def results(
         words: The words of the classes from 1 on.
         training: Spectrograms with their classes.
         test: Those of the test split.
+        single: The same as a batch.
         strings: Strings of words of the test split.
         model: The trained network.
-        folder: The folder of the run; nothing is written there.
     """
-    single = padded(
-        [(made, [word]) for made, word in test], max(len(made) for made, _ in test), 1
-    )
     heard, _ = _heard(model, single, 2)
     said, logits = _heard(model, strings, np.shape(strings.labels)[1] + 2)
     metrics = {"floor_accuracy": floor_accuracy(training, test)}
     exhibits = [
         _confusion(words, np.asarray(single.labels)[:, 0], heard),
         *_one_string(words, strings, logits),
-        _told(words, np.asarray(strings.labels), said),
+        _listed(words, np.asarray(strings.labels), said),
     ]
     return Outcome(metrics, exhibits)
 
@@ -112,11 +105,11 @@ def _one_string(
     ]
 
 
-def _told(words: list[str], labels: np.ndarray, said: np.ndarray) -> Exhibit:
+def _listed(words: list[str], labels: np.ndarray, said: np.ndarray) -> Exhibit:
     spelled = lambda row: " ".join(words[word - 1] for word in row if word)
     lines = [
         f"said:  {spelled(row)}\nheard: {spelled(found)}"
-        for row, found in zip(labels[:TOLD], said[:TOLD], strict=True)
+        for row, found in zip(labels[:LISTED], said[:LISTED], strict=True)
     ]
     return Text(
         "Strings of words",

@@ -70,7 +70,9 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         evaluation,
         about,
         functools.partial(floors, training, validation),
-        functools.partial(results, words, training, test, evaluation["strings"]),
+        lambda model, folder: results(
+            words, training, test, evaluation["test"], evaluation["strings"], model
+        ),
     )
 
 

@@ -35,8 +35,8 @@ def pair(number: int) -> tuple[str, str]:
         >>> pair(123)
         ('einhundertdreiundzwanzig', 'one hundred twenty-three')
     """
-    words = german(number), english(number)
-    return tuple("".join(part.word for part in parts) for parts in words)  # pyright: ignore
+    text = lambda parts: "".join(part.word for part in parts)
+    return text(german(number)), text(english(number))
 
 
 def alignment(number: int) -> list[range]:

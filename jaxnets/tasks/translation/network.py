@@ -100,11 +100,9 @@ def translated(
     count = min(ROWS, len(rows))
     for start in range(0, len(rows), count):
         part = rows[start : start + count]
-        # One shape for all calls, so one program.
-        source, lengths = padded(
-            [*part, *[part[0]] * (count - len(part)), [END] * most]
-        )
-        result = search(state, source[:-1], lengths[:-1], steps=GROWTH * most + 10)
+        # All calls have one shape, so that the program is compiled once.
+        filled = [*part, *[part[0]] * (count - len(part))]
+        result = search(state, *padded(filled, most), steps=GROWTH * most + 10)
         tokens = np.asarray(result)[: len(part)]
         found += [[beam[: _length(beam)].tolist() for beam in row] for row in tokens]
     return found
@@ -114,9 +112,3 @@ def _length(tokens: np.ndarray) -> int:
     """Return the number of tokens before `END`."""
     ends = np.flatnonzero(tokens == END)
     return int(ends[0]) if len(ends) else len(tokens)
-
-
-@nnx.jit
-def attention_weights(network: Translator, batch: Sentences) -> jax.Array:
-    """Return where the network looks as it writes the targets, `(B, N, S)`."""
-    return network(batch)[1]

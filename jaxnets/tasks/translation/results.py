@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxnets.runs.exhibits import Exhibit, Matrix, Text
-from jaxnets.tasks.decoder import Contrast
+from jaxnets.tasks.decoder import Contrast, attention_weights
 from jaxnets.tasks.task import Outcome
 from jaxnets.tasks.translation.generated import alignment, numbers, pair
-from jaxnets.tasks.translation.network import (
-    Translator,
-    attention_weights,
-    translated,
-)
+from jaxnets.tasks.translation.network import Translator, translated
 from jaxnets.tasks.translation.samples import BEAMS
 from jaxnets.tasks.translation.sentences import Corpus, Pair
 

@@ -59,7 +59,7 @@ class Pieces:
         return "".join(self.pieces(tokens))
 
     def about(self) -> dict[str, Any]:
-        """Return what `vocabulary_of` makes it of again, in the form of JSON."""
+        """Return JSON values from which `vocabulary_of` makes the vocabulary again."""
         return {"pieces": self._texts, "language": self._language}
 
 
@@ -120,7 +120,7 @@ class Subwords:
         return self._processor.decode([int(token) for token in tokens])
 
     def about(self) -> dict[str, Any]:
-        """Return what `vocabulary_of` makes it of again, in the form of JSON."""
+        """Return JSON values from which `vocabulary_of` makes the vocabulary again."""
         return {"subwords": base64.b64encode(self._model).decode()}
 
 
@@ -128,10 +128,10 @@ Vocabulary = Pieces | Subwords
 
 
 def vocabulary_of(about: Mapping[str, Any]) -> Vocabulary:
-    """Return the vocabulary whose `about` this is.
+    """Return the vocabulary that its method `about` described.
 
     Raises:
-        ValueError: If it is not that of a vocabulary.
+        ValueError: If it does not describe a vocabulary.
         ImportError: If SentencePiece is needed and missing.
 
     Example:

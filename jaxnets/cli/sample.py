@@ -12,7 +12,11 @@ from jaxnets.runs.files import printable
 
 OPTIONS: dict[str, tuple[Any, str, str]] = {
     "count": (int, "N", "Number of samples; 1 by default."),
-    "length": (int, "N", "Number of characters of each; 500 by default."),
+    "length": (
+        int,
+        "N",
+        "Number of characters of each, or of points that are drawn; 500 by default.",
+    ),
     "temperature": (
         float,
         "T",
@@ -32,7 +36,7 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
         "to translate; the choice of the task by default.",
     ),
     "seed": (int, "K", "Seed of the random numbers; 0 by default."),
-    "out": (as_path, "FOLDER", "Where files go, if the samples are no texts."),
+    "out": (as_path, "FOLDER", "Where files go, if samples are drawings or tunes."),
 }
 
 

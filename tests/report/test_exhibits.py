@@ -75,7 +75,7 @@ def test_the_page_draws_them_and_escapes_their_texts(folder):
     ("exhibit", "message"),
     [
         (Text("t", "c", cast(Any, 3)), "a `text` that is not a text"),
-        (Marked("t", "c", ["a"], [], ""), "not one weight for each token"),
+        (Marked("t", "c", ["a"], [], ""), "not have one weight for each token"),
         (Marked("t", "c", ["a"], [float("nan")], ""), "`weights` that is not"),
         (Matrix("t", "c", ["a"], ["b"], [[1, 2]], ""), "shape is not that of"),
         (Matrix("t", "c", ["a"] * 200, ["b"] * 200, [[1] * 200] * 200, ""), "at most"),

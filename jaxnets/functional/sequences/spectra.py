@@ -1,4 +1,4 @@
-"""Spectra of sounds on the scale of hearing: what a network of speech reads."""
+"""Log-mel spectrograms of sounds, the usual input of a network for speech."""
 
 import math
 from typing import Any

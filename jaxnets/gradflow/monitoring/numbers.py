@@ -69,7 +69,7 @@ def numbers_of(flow: Flow, params: Any, batch: Any) -> Numbers:
         for name, stats in array_stats(params, flow.grads).items()
     )
     gradients = jnp.stack([flow.value, *(array.gradient for array in arrays.values())])
-    # Who looks at the batch has found something that is not finite.
+    # The batch is read only if the loss or a gradient is not finite.
     inputs = jax.lax.cond(
         jnp.isfinite(gradients).all(),
         lambda: jnp.zeros((), jnp.float32),

@@ -13,8 +13,8 @@ from jaxnets.runs.records import Record
 class Reports:
     """All reports so far.
 
-    A time loop has thousands of records, which take as long as a short step. So they
-    are made when something asks for them.
+    A time loop has thousands of records, and making them takes as long as a short step.
+    Without sinks they are made only when `records` is read.
 
     Args:
         name: Name of the network in records and alarms.

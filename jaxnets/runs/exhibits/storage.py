@@ -126,7 +126,7 @@ def _fault(exhibit: Exhibit) -> str:
         if not check(value):
             return f"has a `{name}` that is not {wanted}"
     if isinstance(exhibit, Marked) and len(exhibit.tokens) != len(exhibit.weights):
-        return "has not one weight for each token"
+        return "does not have one weight for each token"
     if isinstance(exhibit, Matrix):
         shape = {len(exhibit.columns)}
         if len(exhibit.rows) != len(exhibit.values) or shape != set(

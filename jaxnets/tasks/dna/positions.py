@@ -13,7 +13,7 @@ class PositionTable(NamedTuple):
 
     Attributes:
         weights: `(classes, T, 4)`.
-        prior: Those of the classes, `(classes,)`.
+        prior: The logarithms of the frequencies of the classes, `(classes,)`.
     """
 
     weights: np.ndarray
@@ -45,6 +45,6 @@ def position_weights_accuracy(training: Labelled, data: Labelled) -> float:
 
 
 def loss_of(scores: np.ndarray, labels) -> float:
-    """Return the loss of scores, the logarithms of probabilities up to a number."""
+    """Return the cross-entropy of scores `(B, classes)`, which a softmax normalises."""
     log_p = log_softmax(scores, axis=1)
     return float(-np.take_along_axis(log_p, np.asarray(labels)[:, None], 1).mean())

@@ -102,7 +102,7 @@ class _Reader:
         self._edge = True
         # The factor of the coming notes of a tuplet, and how many they are.
         self._tuplet, self._left = Fraction(1), 0
-        # Where the notes are that came last, and how long they took.
+        # The indices of the notes that came last, and the time that they took.
         self._last: list[int] = []
         self._step = Fraction(0)
         # The factor of the note after one that is dotted, and pitches that are tied.

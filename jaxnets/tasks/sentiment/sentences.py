@@ -13,7 +13,7 @@ from jaxnets.typing import ArrayLike
 
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?]")
-# The codes of no word, and of a word that is not in the vocabulary.
+# The codes of padding, and of a word that is not in the vocabulary.
 PADDING, UNKNOWN = 0, 1
 # Words of a sentence after which the rest is left out.
 MOST_WORDS = 60

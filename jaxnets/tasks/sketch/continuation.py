@@ -26,7 +26,7 @@ from jaxnets.training import random_key
 
 
 PAGE = "sketch.html"
-# Steps of the pen that a place of a prompt may be away from the origin.
+# The coordinates of a prompt are less than this many steps of the pen.
 MOST_STEPS = 1000
 
 
@@ -77,8 +77,8 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
 
     Args:
         model: The trained network.
-        about: What is known of its drawings.
-        options: The prompt are strokes in the form of SVG's `points`, with semicolons
+        about: What the checkpoint says of the drawings that it was trained on.
+        options: The prompt has strokes in the form of SVG's `points`, with semicolons
             between them: "0,0 40,60 80,0; 20,30 60,30", in pixels, y downwards. The
             last stroke goes on, unless a semicolon ends it. Without a prompt, each
             sample continues a beginning of the validation data. The network adds

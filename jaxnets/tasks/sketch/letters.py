@@ -72,8 +72,9 @@ def _letter(draw: np.random.Generator, strokes: str) -> np.ndarray:
 def optimum(lengths: np.ndarray) -> float:
     """Return a loss in nats a point that no model is below on average.
 
-    It is what the hand leaves unknown if letter, size, slant and rotation are known.
-    Then the end of a drawing is certain. That offsets are rounded to pixels adds to it.
+    It is the entropy of the hand's random offsets, for a model that knows the letter,
+    its size, slant and rotation. Such a model is certain of the end of the drawing. The
+    rounding to pixels is left out; it makes the best loss larger.
 
     Args:
         lengths: Number of points of each drawing, with its end.

@@ -50,7 +50,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         rows = rows_of_step(recipe.seed, step, len(training), recipe.batch_size)
         return point_batch(training, rows, length, generator(recipe.seed, step))
 
-    drawn = _drawings_in_figures(training, splits.validation)
+    drawn = _summary(training, splits.validation)
     evaluation = {
         "validation": _evaluated(splits.validation),
         "test": _evaluated(splits.test),
@@ -79,7 +79,7 @@ def _evaluated(drawings: Drawings) -> PointBatch:
     return point_batch(drawings, np.arange(count), length, generator(0, 0))
 
 
-def _drawings_in_figures(training: Drawings, validation: Drawings) -> dict[str, Any]:
+def _summary(training: Drawings, validation: Drawings) -> dict[str, Any]:
     """Return what a network and its page need to know of the drawings, in pixels."""
     rows = np.linspace(0, len(training) - 1, min(len(training), 1000)).astype(int)
     drawings = [training.drawing(int(row)) for row in rows]

@@ -49,7 +49,7 @@ class Network(nnx.Module):
 
     def __call__(self, x, lengths) -> jax.Array:
         """Return the logits of blank and words, `(B, T // POOL, 1 + words)`."""
-        # A louder voice adds the same number to all its logarithms of energies.
+        # A louder voice adds the same number to the logarithms of all energies.
         level = jnp.mean(x, (1, 2), keepdims=True, where=_valid(lengths, x.shape[1]))
         x = _without_padding((x - level) / 4, lengths)
         x = F.max_pool(jax.nn.relu(self.conv(x)), (POOL,))
@@ -85,7 +85,7 @@ def word_loss(
     padded = (jnp.arange(logits.shape[1]) >= frames[:, None]).astype(logits.dtype)
     blank = (labels == BLANK).astype(logits.dtype)
     losses = optax.ctc_loss(logits, padded, labels, blank, blank_id=BLANK)
-    # One place more, so that a word too many is seen.
+    # One place more than the labels have, so that an extra word is an error.
     heard = decode(logits, frames, labels.shape[1] + 1)
     hits = jnp.all(heard == jnp.pad(labels, ((0, 0), (0, 1))), axis=1)
     return jnp.mean(losses), {"accuracy": jnp.mean(hits, dtype=jnp.float32)}

@@ -11,9 +11,9 @@ from jaxnets.tasks.speech.network import BANDS, Utterances
 
 # Recordings that are transformed at once.
 BLOCK = 64
-# Training changes the height of a voice and the speed of speech by up to these factors,
-# and hides at most so many bands and frames.
-HEIGHT, SPEED, HIDDEN_BANDS, HIDDEN_FRAMES = 1.2, 1.25, 8, 10
+# Training changes the frequencies of a voice and the speed of speech by up to these
+# factors, and hides at most so many bands and frames.
+WARP, SPEED, HIDDEN_BANDS, HIDDEN_FRAMES = 1.2, 1.25, 8, 10
 
 
 def spectrograms(sounds: Sequence[np.ndarray], rate: int) -> list[np.ndarray]:
@@ -52,19 +52,19 @@ def padded(
 
 
 def changed(spectrogram: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return a spectrogram at another height and speed, with parts of it hidden.
+    """Return a spectrogram with other frequencies and speed, and parts of it hidden.
 
     A voice with a shorter vocal tract has higher formants, which moves them along the
     bands. What is hidden has the mean of the spectrogram.
 
     Source: Park et al. 2019, "SpecAugment", for what is hidden; Jaitly and Hinton 2013,
-    "Vocal Tract Length Perturbation", for the heights.
+    "Vocal Tract Length Perturbation", for the frequencies.
     """
     speed = SPEED ** draw.uniform(-1, 1)
-    height = HEIGHT ** draw.uniform(-1, 1)
+    warp = WARP ** draw.uniform(-1, 1)
     frames = np.arange(max(1, round(len(spectrogram) / speed))) * speed
     rows = np.minimum(np.rint(frames), len(spectrogram) - 1).astype(int)
-    places = np.clip(np.arange(BANDS) * height, 0, BANDS - 1)
+    places = np.clip(np.arange(BANDS) * warp, 0, BANDS - 1)
     low = places.astype(int)
     share = (places - low).astype(np.float32)
     high = np.minimum(low + 1, BANDS - 1)

@@ -54,7 +54,7 @@ def _spoken(
 ) -> np.ndarray:
     """Return the harmonics of a voice, each as loud as the formants let it through."""
     count = int(RATE * draw.uniform(LEAST_SECONDS, MOST_SECONDS))
-    # Some of the tract's length is the sound's own, as no voice says it twice alike.
+    # The formants vary a little each time that a voice says a word.
     ends = np.array([FORMANTS[word[0]], FORMANTS[word[-1]]]) * tract
     ends = ends * draw.normal(1, 0.04, (1, 3))
     blend = np.linspace(0, 1, count)

@@ -36,7 +36,7 @@ def live_page(
         body=_resource(f"{kind}.html"),
         # No text of the data may end the element that it stands in.
         data=data.replace("<", r"\u003c"),
-        script=_resource("lstm.js") + _resource(f"{kind}.js"),
+        script=_resource("scripts/lstm.js") + _resource(f"scripts/{kind}.js"),
     )
 
 

@@ -1,17 +1,19 @@
-"""Pages with a trained LSTM: their weights, and what is refused."""
+"""Pages with a trained network: its weights, and what is refused."""
 
 import base64
 import json
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from jaxnets import nn
+from jaxnets import functional as F
+from jaxnets import models, nn
 from jaxnets.tasks.live.page import live_page
-from jaxnets.tasks.live.weights import lstm_weights
+from jaxnets.tasks.live.weights import lstm_weights, resnet_weights
 
 
 def layers(**options):
@@ -58,6 +60,35 @@ def test_weights_beyond_sixteen_bits_are_refused():
         unpacked(lstm_weights(recurrent, output, "float32")["output"]["kernel"]).max()
         == 1e5
     )
+
+
+def test_a_batch_norm_goes_into_the_convolution_before_it():
+    model = models.ResNet(6, 1, 10, widths=(3,), rngs=nnx.Rngs(0))
+    model.eval()
+    moved = lambda array: (
+        array + 0.5 * jnp.cos(jnp.arange(array.size)).reshape(array.shape)
+    )
+    nnx.update(model, jax.tree.map(moved, nnx.state(model)))
+    found = resnet_weights(model)
+    # The last block of the stack.
+    branch = nnx.merge(
+        *jax.tree.map(lambda a: a[1], nnx.split(model.stages[0][0].blocks))
+    ).branch
+    x = jnp.sin(jnp.arange(64.0 * 3).reshape(1, 8, 8, 3))
+    layers = {
+        "first": branch.first_norm(branch.first(x)),
+        "second": branch.second_norm(branch.second(x)),
+    }
+    for name, expected in layers.items():
+        entry = found["blocks"][1][name]
+        y = F.conv(x, unpacked(entry["kernel"]), unpacked(entry["bias"]))
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_without_batch_norm_is_refused():
+    model = models.ResNet(4, 1, 10, widths=(2,), batch_norm=False, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="`model` has no BatchNorm"):
+        resnet_weights(model)
 
 
 def test_no_text_ends_the_element_it_stands_in():

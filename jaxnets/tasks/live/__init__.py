@@ -1,1 +1,1 @@
-"""Static pages that run an LSTM in the browser, in plain JavaScript."""
+"""Static pages that run a network in the browser, in plain JavaScript."""

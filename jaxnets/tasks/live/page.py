@@ -1,4 +1,4 @@
-"""A static page on which a trained LSTM continues what a person draws or writes."""
+"""A static page on which a trained network answers what a person draws or writes."""
 
 import json
 from collections.abc import Mapping
@@ -7,36 +7,41 @@ from string import Template
 from typing import Any, Literal
 
 
-TITLES = {
-    "sketch": "Draw with the network",
-    "characters": "Write with the network",
+# The title of each page, and the script of its network.
+PAGES = {
+    "sketch": ("Draw with the network", "lstm"),
+    "characters": ("Write with the network", "lstm"),
+    "digits": ("Draw a digit", "resnet"),
 }
 
 
 def live_page(
-    kind: Literal["sketch", "characters"],
+    kind: Literal["sketch", "characters", "digits"],
     weights: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> str:
     """Return a page in HTML that holds all it needs and requests nothing.
 
     Args:
-        kind: What the network continues: strokes or a text.
-        weights: As `lstm_weights` returns them.
+        kind: What a person makes: strokes or a text, which the network continues, or a
+            digit, which it names.
+        weights: As `lstm_weights` returns them; for digits as `resnet_weights` does.
         settings: What the script of the page needs to know, in the form of JSON.
 
     Example:
         >>> "DOCTYPE" in live_page("sketch", {}, {}).upper()
         True
     """
+    title, network = PAGES[kind]
+    scripts = [_resource(f"scripts/{name}.js") for name in ("shared", network, kind)]
     data = json.dumps({"weights": weights, "settings": settings}, allow_nan=False)
     return Template(_resource("page.html")).substitute(
-        title=TITLES[kind],
+        title=title,
         style=_resource("page.css"),
         body=_resource(f"{kind}.html"),
         # No text of the data may end the element that it stands in.
         data=data.replace("<", r"\u003c"),
-        script=_resource("lstm.js") + _resource(f"{kind}.js"),
+        script="".join(scripts),
     )
 
 

@@ -1,12 +1,14 @@
-"""The weights of an LSTM as JSON, for the JavaScript of a page."""
+"""The weights of networks as JSON, for the JavaScript of a page."""
 
 import base64
+from types import EllipsisType
 from typing import Any, Literal
 
 import numpy as np
 from flax import nnx
 
 from jaxnets import functional as F
+from jaxnets import models, nn
 from jaxnets.nn.recurrent.stack import RecurrentStack
 
 
@@ -61,6 +63,68 @@ def lstm_weights(
         "layers": layers,
         "output": {name: _packed(array, dtype) for name, array in linear.items()},
     }
+
+
+def resnet_weights(model: models.ResNet) -> dict[str, Any]:
+    """Return the weights of a residual network for its evaluation mode.
+
+    A BatchNorm after a convolution is there an affine map of each channel, so it goes
+    into the kernel and a bias:
+
+        scale (K x - mean) / sqrt(var + epsilon) + bias = K' x + b'
+
+    Args:
+        model: A network with BatchNorm.
+
+    Returns:
+        `{"stem", "blocks": [{"first", "second", "strides"}, ...], "output"}`. The
+        convolutions and the output are `{"kernel", "bias"}`, whose arrays are those of
+        `lstm_weights` in float32.
+
+    Raises:
+        ValueError: If the network has no BatchNorm, or a weight is not finite.
+
+    Example:
+        >>> model = models.ResNet(6, 1, 10, widths=(4, 8), rngs=nnx.Rngs(0))
+        >>> weights = resnet_weights(model)
+        >>> [block["strides"] for block in weights["blocks"]]
+        [1, 2]
+    """
+    if not isinstance(model.stem_norm, nn.BatchNorm):
+        raise ValueError("`model` has no BatchNorm; wanted one with `batch_norm=True`.")
+    blocks = []
+    for part in (part for stage in model.stages for part in stage):
+        if isinstance(part, nn.Stack):
+            blocks += [_block(part.blocks, number) for number in range(part.count)]
+        else:
+            blocks.append(_block(part, ...))
+    output = {"kernel": model.output.kernel, "bias": model.output.bias}
+    return {
+        "stem": _folded(model.stem, model.stem_norm, ...),
+        "blocks": blocks,
+        "output": {name: _packed(array, "float32") for name, array in output.items()},
+    }
+
+
+def _block(block: Any, number: int | EllipsisType) -> dict[str, Any]:
+    """Return the weights of a block; `number` is its place in a stack."""
+    branch = block.branch
+    return {
+        "first": _folded(branch.first, branch.first_norm, number),
+        "second": _folded(branch.second, branch.second_norm, number),
+        "strides": block.strides,
+    }
+
+
+def _folded(conv: nn.Conv, norm: nn.BatchNorm, number: int | EllipsisType) -> dict:
+    """Return the weights of a convolution and the BatchNorm after it."""
+    exact = lambda array: np.asarray(array[number], np.float64)
+    variables = (norm.scale, norm.bias, norm.mean, norm.var)
+    scale, bias, mean, var = map(exact, variables)
+    factor = scale / np.sqrt(var + norm.epsilon)
+    kernel = exact(conv.kernel) * factor
+    folded = {"kernel": kernel, "bias": bias - mean * factor}
+    return {name: _packed(array, "float32") for name, array in folded.items()}
 
 
 def _packed(array: Any, dtype: str) -> dict[str, Any]:

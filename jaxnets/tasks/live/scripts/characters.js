@@ -46,14 +46,6 @@ function goOn() {
   }
 }
 
-function element(name, text, attributes = {}) {
-  const found = document.createElement(name);
-  found.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
-  return found;
-}
-
-const percent = (chance) => `${(100 * chance).toFixed(1)} %`;
 const nameOf = (character) => ({ "\n": "new line", " ": "space", "\t": "tab" })[character] ?? character;
 
 function show(unknown) {
@@ -71,15 +63,7 @@ function show(unknown) {
     (unknown.size ? ` Left out, because the network does not know it: ${[...unknown].join(" ")}` : "");
   const chances = softmax((read.at(-1) ?? first).logits);
   const likeliest = chances.map((chance, id) => [chance, alphabet[id]]).sort((a, b) => b[0] - a[0]);
-  const rows = likeliest.slice(0, CANDIDATES).map(([chance, character]) => {
-    const bar = document.createElement("div");
-    bar.style.width = `${100 * chance}%`;
-    const cell = element("td", "", { class: "bar" });
-    cell.append(bar);
-    const row = document.createElement("tr");
-    row.append(element("td", nameOf(character)), element("td", percent(chance)), cell);
-    return row;
-  });
+  const rows = likeliest.slice(0, CANDIDATES).map(([chance, character]) => chanceRow(nameOf(character), chance));
   document.getElementById("next").replaceChildren(...rows);
 }
 

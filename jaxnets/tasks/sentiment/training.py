@@ -22,7 +22,7 @@ from jaxnets.tasks.sentiment.sentences import (
     words_of,
 )
 from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
-from jaxnets.training import Recipe, rows_of_step
+from jaxnets.training import Recipe, random_key, rows_of_step
 
 
 # How often a word of the training split occurs at least, to be one of the vocabulary.
@@ -86,7 +86,8 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
 
 def _made_again(about: Mapping[str, Any]) -> Network:
-    return Network(nnx.Rngs(0), len(_vocabulary(about)))
+    # Dropout keeps a key of the kind that training has.
+    return Network(nnx.Rngs(random_key(0)), len(_vocabulary(about)))
 
 
 def _judge(

@@ -85,7 +85,8 @@ def marked_passage(
     y = np.asarray(y)
     log_p = np.asarray(jax.nn.log_softmax(jax.jit(logits)(x)), float)[0]
     losses = -log_p[np.arange(y.shape[1]), y[0]]
-    most = float(losses.max())
+    # Of an alphabet of one character all losses are 0.
+    most = float(losses.max()) or 1.0
     return Marked(
         "What surprises the network",
         "A passage of the validation data. The stronger the colour of a character, the "

@@ -125,6 +125,11 @@ def test_other_files_are_refused_by_name(change, message, tmp_path):
 def test_a_folder_and_a_large_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is a folder; wanted a file"):
         sequences.read_sequences(tmp_path)
+    monkeypatch.setattr(sequences, "MOST_LETTERS", 4)
+    with pytest.raises(
+        ValueError, match="the sequence has 5 letters; wanted at most 4"
+    ):
+        sequences.read_sequences(write(tmp_path, rows()))
     monkeypatch.setattr(sequences, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="has more than 10 bytes"):
         sequences.read_sequences(write(tmp_path, rows()))

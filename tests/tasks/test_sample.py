@@ -5,12 +5,14 @@ import json
 import shutil
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from jaxnets.cli import main
 from jaxnets.tasks import SampleOptions, TrainConfig, task_of
+from jaxnets.tasks.writing import marked_passage
 from jaxnets.training import load_trained, train
 
 
@@ -98,6 +100,12 @@ def test_a_run_ends_with_a_sample_and_the_loss_of_each_character(trained, tmp_pa
     np.testing.assert_allclose(marked.weights, losses / losses.max(), rtol=1e-4)
     alphabet = sorted(set(TEXT))
     assert marked.tokens == [alphabet[code] for code in y[0]]
+
+
+def test_a_passage_of_one_character_does_not_surprise():
+    codes = np.zeros((1, 3), int)
+    marked = marked_passage(lambda x: jnp.zeros((1, 3, 1)), codes, codes, ["a"])
+    assert marked.weights == [0, 0, 0]
 
 
 def refused(capsys, *words):

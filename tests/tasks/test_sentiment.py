@@ -4,13 +4,14 @@ import itertools
 import re
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
 
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.sentiment import grammar, network, sentences
-from jaxnets.training import Recipe
+from jaxnets.training import Recipe, random_key
 from tests.tasks.short_training import trained
 
 
@@ -138,6 +139,16 @@ def test_the_effect_of_a_word_is_what_its_absence_changes(small):
     p = 1 / (1 + np.exp(-odds(words)[0]))
     assert said == [f"probability of praise: cnn {p[0]:.3f}, lstm {p[1]:.3f}"]
     assert max(p) < 0.1
+
+
+def test_the_sampler_has_the_types_of_the_run(small):
+    prepared, _ = small
+    made = prepared.make(nnx.Rngs(random_key(0))), SAMPLER.make(prepared.about)
+    one, other = (nnx.state(model) for model in made)
+    same = jax.tree.map(
+        lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), one, other
+    )
+    assert all(jax.tree.leaves(same))
 
 
 def test_what_cannot_be_judged(small):

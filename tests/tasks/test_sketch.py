@@ -290,6 +290,7 @@ def test_an_archive_is_read(tmp_path):
             {"test_points": np.zeros((0, 3), int)},
             "`test_points` is empty, or an offset",
         ),
+        ({"test_points": np.full((5, 3), -(2**63))}, "beyond those of int16"),
         ({"test_points": np.full((5, 3), 10**6)}, "an offset is beyond those of int16"),
         ({"test_points": np.full((5, 3), 2)}, "the pen in `test_points` is not always"),
         ({"test_points": np.array([None] * 5)}, "cannot be used: Object arrays"),
@@ -305,6 +306,19 @@ def test_other_arrays_are_refused_by_name(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message) as raised:
         files.read_drawings(path)
     assert str(path) in str(raised.value) and "wanted" in str(raised.value).lower()
+
+
+def changed(content, change):
+    """Return an archive with another member `train_points.npy`."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(buffer, "w") as new,
+    ):
+        for name in old.namelist():
+            member = old.read(name)
+            new.writestr(name, change(member) if "train_points" in name else member)
+    return buffer.getvalue()
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path, monkeypatch):
@@ -327,6 +341,12 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, monkeypatch):
             b"\x03\x00\x04\x00\x01\x00", b"\x03\x00\x04\x00\x00\x00"
         ): "CRC",
         buffer.getvalue(): "cannot be used",
+        changed(content, lambda member: b"?"): "`train_points` is no array of NumPy",
+        changed(content, lambda member: member.replace(b"'<i2'", b"'<i2 ")): "cannot",
+        # A version of zip archives that does not exist.
+        content.replace(b"PK\x03\x04-", b"PK\x03\x04\xff").replace(
+            b"PK\x01\x02-\x03-", b"PK\x01\x02-\x03\xff"
+        ): "zip file version",
     }
     for data, message in cases.items():
         path.write_bytes(data)

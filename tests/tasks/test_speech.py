@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxnets.runs.exhibits import storage
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.speech import training, vowels
 from jaxnets.tasks.speech.network import Utterances, decode, word_loss
 from jaxnets.tasks.speech.recordings import read_recordings
 from jaxnets.tasks.speech.spectrograms import changed
-from jaxnets.training import Recipe
+from jaxnets.training import Recipe, random_key
 from tests.tasks.short_training import trained
 
 
@@ -66,6 +67,9 @@ def wav(samples=800, rate=8000, channels=1, width=2):
     return file.getvalue()
 
 
+# Files whose header says a rate of 0, and a chunk beyond the end.
+RATE_ZERO = wav()[:24] + bytes(4) + wav()[28:]
+ENDS_EARLY = wav()[:16] + b"\x86" + wav()[17:18] + b"\x4f" + wav()[19:100]
 NAMES = [f"{word}_ann_{i}.wav" for word in ("no", "yes") for i in range(25)]
 
 
@@ -116,6 +120,10 @@ def test_folders_named_test_are_the_split(tmp_path):
         ("no_a_99.wav", wav(width=1), "no_a_99.wav has 8 bits a sample; wanted 16"),
         ("no_a_99.wav", wav(0), "no_a_99.wav lasts 0 seconds"),
         ("no_a_99.wav", wav(48000), "no_a_99.wav lasts 6 seconds"),
+        ("no_a_99.wav", wav(rate=40), "no_a_99.wav has 40 samples a second; wanted"),
+        ("no_a_99.wav", wav(rate=10**9), "no_a_99.wav has 1000000000 samples"),
+        ("no_a_99.wav", RATE_ZERO, "no_a_99.wav has 0 samples a second"),
+        ("no_a_99.wav", ENDS_EARLY, "no_a_99.wav is not a wav file of uncompressed"),
         ("no_a_99.wav", wav(2**20), "no_a_99.wav has more than 2000000 bytes"),
     ],
 )
@@ -141,6 +149,13 @@ def test_too_few_files_and_what_is_no_archive(folder, tmp_path):
         read_recordings(archive)
     data = bytearray(zipped(archive, {NAMES[0]: wav()}).read_bytes())
     data[60] ^= 0xFF
+    archive.write_bytes(data)
+    with pytest.raises(ValueError, match=r"words\.zip is not a folder"):
+        read_recordings(archive)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr(NAMES[0], wav())
+    data = bytearray(archive.read_bytes())
+    data[60:70] = bytes(10)
     archive.write_bytes(data)
     with pytest.raises(ValueError, match=r"words\.zip is not a folder"):
         read_recordings(archive)
@@ -208,6 +223,21 @@ def test_it_hears_a_wav_file_at_any_rate(small, tmp_path):
     for about in ({}, {"words": [], "rate": 8000}, {"words": ["a"], "rate": "fast"}):
         with pytest.raises(ValueError, match="does not say which words"):
             sampler.make(about)
+
+
+def test_the_sampler_has_the_types_of_the_run(small):
+    prepared, _ = small
+    sampler: Any = task_of("speech").sampler
+    made = prepared.make(nnx.Rngs(random_key(0))), sampler.make(prepared.about)
+    one, other = (nnx.state(model) for model in made)
+    same = jax.tree.map(
+        lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), one, other
+    )
+    assert all(jax.tree.leaves(same))
+
+
+def test_as_many_words_as_are_taken_fit_on_a_page():
+    assert training.MOST_WORDS * (training.MOST_WORDS + 1) <= storage.MOST_CELLS
 
 
 def test_what_is_padded_changes_nothing(small, rng):

@@ -283,6 +283,22 @@ def test_files_are_read_line_by_line(folder):
     assert len(test) == 2
 
 
+def test_a_test_is_taken_in_both_languages(folder):
+    (folder / "test_2015.de").write_text("nur hier\n")
+    (folder / "test_2017.en").write_text("only here\n")
+    _, _, test = files.read_pairs(folder)
+    assert test[0] == ("test_2016 de satz 0.", "test_2016 en satz 0.")
+    (folder / "test_2016.en").unlink()
+    with pytest.raises(FileNotFoundError, match="no two files test"):
+        files.read_pairs(folder)
+
+
+def test_a_mark_of_the_byte_order_is_no_letter(folder):
+    path = folder / "train.de"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert files.read_pairs(folder)[0][0][0] == "train de satz 0."
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -328,6 +344,8 @@ def test_subwords_and_bleu(folder):
     pytest.importorskip("sentencepiece")
     pytest.importorskip("sacrebleu")
     corpus = files.read_corpus(folder)
+    with pytest.raises(ValueError, match="cannot be cut into 4000 subwords"):
+        Subwords.of_texts(map(chr, range(0x4E00, 0x4E00 + 5000)))
     source, _ = corpus.vocabularies
     tokens = source.encode("Train de Satz 1.")
     again = vocabulary_of(source.about())

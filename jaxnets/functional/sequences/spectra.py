@@ -84,6 +84,11 @@ def log_mel(
     size = 2 ** math.ceil(math.log2(length))
     weights = _triangles(float(sample_rate), size, bands)
     wide = accumulation_dtype(signal.dtype)
+    if offset < jnp.finfo(wide).tiny:
+        raise ValueError(
+            f"`offset` is {offset}, which is 0 in {wide}, so that silence has no "
+            "logarithm. Take a larger one."
+        )
     starts = np.arange(0, samples - length + 1, step)
     frames = signal.astype(wide)[..., starts[:, None] + np.arange(length)]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)

@@ -1,6 +1,6 @@
 """The file of the exhibits: written after a check, and read with one."""
 
-import math
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeGuard, get_args
@@ -19,6 +19,10 @@ from jaxnets.runs.files import json_text, read_json, write_text
 EXHIBITS = "exhibits.json"
 # A drawing of more cells, letters or points makes the page slow.
 MOST_CELLS = 20_000
+# Differences and squares of smaller numbers are finite.
+LARGEST = 1e100
+# A name of a file is no address, which a page would follow, and no other folder.
+FILE_NAME = re.compile(r"[\w-][\w .-]*")
 KINDS: dict[str, type[Exhibit]] = {kind.__name__: kind for kind in get_args(Exhibit)}
 
 
@@ -76,7 +80,8 @@ def _parsed(entry: Any) -> Exhibit | None:
 
 def _is_number(value: Any) -> TypeGuard[float]:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    # The comparison is false for NaN.
+    return number and abs(value) < LARGEST
 
 
 def _is_text(value: Any) -> bool:
@@ -104,7 +109,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": (_is_text, "a text"),
     "unit": (_is_text, "a text"),
     "file": (
-        lambda value: _is_text(value) and bool(value) and Path(value).name == value,
+        lambda value: _is_text(value) and bool(FILE_NAME.fullmatch(value)),
         "the name of a file in the folder of the run",
     ),
     "tokens": (_series(_is_text), "a list of texts"),

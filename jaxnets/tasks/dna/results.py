@@ -96,14 +96,20 @@ def base_effects(model: Network, sequence: np.ndarray, label: int) -> np.ndarray
         sequence: `(T, 4)`.
         label: The class.
     """
-    length = len(sequence)
-    changed = np.tile(sequence, (length, len(BASES), 1, 1))
-    for place in range(length):
-        changed[place, :, place] = np.eye(len(BASES))
-    rows = np.concatenate([changed.reshape(-1, *sequence.shape), sequence[None]])
-    logits = np.asarray(nnx.jit(model)(rows), np.float64)
-    log_p = logits[:, label] - np.logaddexp.reduce(logits, axis=1)
-    return log_p[-1] - log_p[:-1].reshape(length, -1).mean(axis=1)
+    run = nnx.jit(model)
+
+    def log_p(rows: np.ndarray) -> np.ndarray:
+        logits = np.asarray(run(rows), np.float64)
+        return logits[:, label] - np.logaddexp.reduce(logits, axis=1)
+
+    same = np.tile(sequence, (len(BASES), 1, 1))
+    means = []
+    # Position by position: all changes of a long sequence would not fit into memory.
+    for place in range(len(sequence)):
+        changed = same.copy()
+        changed[:, place] = np.eye(len(BASES))
+        means.append(log_p(changed).mean())
+    return log_p(same)[0] - np.array(means)
 
 
 def _saliency(model: Network, sequence: np.ndarray, name: str) -> Exhibit:

@@ -13,7 +13,7 @@ BASES = "ACGT"
 TWO = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"}
 THREE = {"B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"}
 LETTERS = {base: base for base in BASES} | TWO | THREE | {"N": BASES}
-MOST_BYTES, MOST_CLASSES = 100_000_000, 20
+MOST_BYTES, MOST_CLASSES, MOST_LETTERS = 100_000_000, 20, 10_000
 
 
 def read_sequences(path: Path) -> tuple[list[str], Splits]:
@@ -74,5 +74,10 @@ def _parsed(line: str, where: str) -> tuple[str, str]:
         raise ValueError(
             f"{where}: the sequence has {unknown[0]!r}; wanted the letters "
             f"{''.join(LETTERS)}."
+        )
+    if len(sequence) > MOST_LETTERS:
+        raise ValueError(
+            f"{where}: the sequence has {len(sequence)} letters; wanted at most "
+            f"{MOST_LETTERS}."
         )
     return name, sequence.upper()

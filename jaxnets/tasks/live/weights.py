@@ -24,7 +24,8 @@ def lstm_weights(
             without peepholes, projections and clipping.
         output: The linear layer.
         dtype: How each number is written: float16 rounds to 11 binary digits and
-            takes half of the space.
+            takes half of the space. An array with numbers beyond it is written as
+            float32.
 
     Returns:
         `{"layers": [{"w_xh", "w_hh", "b"}, ...], "output": {"kernel", "bias"}}`. Each
@@ -33,7 +34,7 @@ def lstm_weights(
 
     Raises:
         ValueError: If the layers have what the JavaScript does not, or a weight is not
-            finite in `dtype`.
+            finite.
 
     Example:
         >>> from jaxnets import nn
@@ -128,16 +129,18 @@ def _folded(conv: nn.Conv, norm: nn.BatchNorm, number: int | EllipsisType) -> di
 
 
 def _packed(array: Any, dtype: str) -> dict[str, Any]:
+    given = np.asarray(array[...])
     with np.errstate(over="ignore"):
-        numbers = np.asarray(array[...]).astype(dtype)
+        numbers = given.astype(dtype)
+    if not np.isfinite(numbers).all():
+        numbers = given.astype(np.float32)
     if not np.isfinite(numbers).all():
         raise ValueError(
-            f"A weight is not finite in {dtype}; wanted a network that trained without "
-            'overflow, or `dtype="float32"`.'
+            "A weight is not finite; wanted a network that trained without overflow."
         )
     data = numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()
     return {
         "shape": list(numbers.shape),
-        "dtype": dtype,
+        "dtype": numbers.dtype.name,
         "data": base64.b64encode(data).decode(),
     }

@@ -243,7 +243,7 @@ def _metre(text: str) -> Fraction | None:
 
 def _fraction(text: str) -> Fraction:
     if (
-        not re.fullmatch(r"\d{1,3}/\d{1,3}", text)
+        not re.fullmatch(r"[0-9]{1,3}/[0-9]{1,3}", text)
         or text.startswith("0")
         or "/0" in text
     ):

@@ -42,7 +42,7 @@ def joined(texts: Sequence[str], alphabet: Sequence[str]) -> Tunes:
     whole = "\n" + "".join(text + END for text in texts)
     lengths = [len(text + END) for text in texts]
     begins = np.zeros(len(whole) - 1, bool)
-    begins[np.cumsum([0, *lengths[:-1]])] = True
+    begins[np.cumsum([0, *lengths])[:-1]] = True
     return Tunes(np.array([codes[c] for c in whole], np.int32), begins)
 
 

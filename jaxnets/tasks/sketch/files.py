@@ -1,5 +1,7 @@
 """Drawings of the user's: a NumPy archive of points and offsets."""
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,6 +14,18 @@ from jaxnets.tasks.sketch.drawings import Drawings, DrawingSplits
 # What a file may hold at most: bytes that are unpacked, and points of a drawing.
 MOST_BYTES, MOST_POINTS = 1_000_000_000, 1000
 PARTS = ("train", "valid", "test")
+# What `numpy.load` raises for what is no archive, is damaged or needs a password.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    SyntaxError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    EOFError,
+)
 WANTED = (
     "an archive of `numpy.savez` with the arrays `train_points` and `train_offsets`, "
     "and the same for `valid` and `test`"
@@ -41,7 +55,7 @@ def read_drawings(path: Path) -> DrawingSplits:
             )
         with np.load(path, allow_pickle=False) as arrays:
             found = [_part(arrays, part) for part in PARTS]
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise ValueError(f"{path} cannot be used: {error}. Wanted {WANTED}.") from error
     return DrawingSplits(*found)
 
@@ -52,11 +66,14 @@ def _part(arrays, part: str) -> Drawings:
         raise ValueError(f"it has no array `{missing[0]}`")
     points, offsets = (arrays[name] for name in names)
     for name, array in zip(names, (points, offsets), strict=True):
+        # Of a member that is no array NumPy returns the bytes.
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"`{name}` is no array of NumPy")
         if array.dtype.kind not in "iu":
             raise ValueError(f"`{name}` has dtype {array.dtype}; wanted integers")
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"`{names[0]}` has shape {points.shape}; wanted (N, 3)")
-    if not len(points) or np.abs(points.astype(np.int64)).max() >= 2**15:
+    if not len(points) or points.max() >= 2**15 or points.min() <= -(2**15):
         raise ValueError(
             f"`{names[0]}` is empty, or an offset is beyond those of int16"
         )

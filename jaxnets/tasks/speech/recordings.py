@@ -1,6 +1,7 @@
 """Recordings of spoken words: wav files in a folder or a zip archive."""
 
 import io
+import lzma
 import re
 import wave
 import zipfile
@@ -15,10 +16,13 @@ import numpy as np
 NAME = re.compile(r"(?P<word>[^_]+)_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,6})\.wav")
 # A file of more bytes, or of a longer sound, is no recording of one word.
 MOST_BYTES, LONGEST_SECONDS, MOST_FILES = 2_000_000, 5, 100_000
+# Samples in a second, of a telephone and of the finest recordings.
+LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
 # What `zipfile` raises for what is no archive, is damaged or needs a password.
 UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     NotImplementedError,
     RuntimeError,
     EOFError,
@@ -131,16 +135,22 @@ def read_wav(data: bytes, where: str) -> tuple[int, np.ndarray]:
         where: Its name, for the error.
 
     Raises:
-        ValueError: If they are not a wav file of 16 bits, are cut off or too long.
+        ValueError: If they are not a wav file of 16 bits, are cut off or too long, or
+            have too few or too many samples a second.
     """
     try:
         with wave.open(io.BytesIO(data)) as file:
             channels, width, rate, count, *_ = file.getparams()
             sound = file.readframes(count)
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise ValueError(
             f"{where} is not a wav file of uncompressed samples: {error or 'it ends'}."
         ) from error
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(
+            f"{where} has {rate} samples a second; wanted {LOWEST_RATE} to "
+            f"{HIGHEST_RATE}."
+        )
     if width != 2:
         raise ValueError(f"{where} has {8 * width} bits a sample; wanted 16.")
     if len(sound) != count * channels * width:

@@ -39,7 +39,7 @@ def read_pairs(folder: Path) -> list[list[Pair]]:
     Args:
         folder: Holds `train.de`, `train.en`, `val.de`, `val.en`, and files of the same
             endings whose names begin with `test`, all of them plain or with `.gz`. Of
-            several tests the first by name is taken.
+            several tests the first by name is taken that is in both languages.
 
     Returns:
         The pairs for training, validation and test.
@@ -55,22 +55,33 @@ def read_pairs(folder: Path) -> list[list[Pair]]:
             f"{folder} is no folder; wanted one with the files train, val and test of "
             f"Multi30k, each with the endings .{SOURCE} and .{TARGET}."
         )
-    return [
-        _pairs(*(_find(folder, name, language) for language in (SOURCE, TARGET)))
-        for name in ("train", "val", "test*")
-    ]
+    return [_pairs(*_find(folder, name)) for name in ("train", "val", "test*")]
 
 
-def _find(folder: Path, name: str, language: str) -> Path:
-    """Return the file of a split and a language."""
-    endings = f"{name}.{language}", f"{name}.{language}.gz"
-    found = sorted(path for ending in endings for path in folder.glob(ending))
-    if not found:
+def _find(folder: Path, name: str) -> list[Path]:
+    """Return the files of a split, one for each language and of the same name."""
+    found: list[dict[str, Path]] = []
+    for language in (SOURCE, TARGET):
+        # Of a plain and a compressed file of one name the plain one is taken.
+        endings = f"{name}.{language}", f"{name}.{language}.gz"
+        paths = [path for ending in endings[::-1] for path in folder.glob(ending)]
+        if not paths:
+            raise FileNotFoundError(
+                f"{folder} has no {endings[0]} or {endings[1]}; wanted the sentences "
+                "of Multi30k, a file for each split and language."
+            )
+        found.append({_stem(path, language): path for path in paths})
+    both = sorted(found[0].keys() & found[1].keys())
+    if not both:
         raise FileNotFoundError(
-            f"{folder} has no {endings[0]} or {endings[1]}; wanted the sentences of "
-            "Multi30k, a file for each split and language."
+            f"{folder} has no two files {name} of one name, with the endings "
+            f".{SOURCE} and .{TARGET}; wanted the same sentences in both languages."
         )
-    return found[0]
+    return [paths[both[0]] for paths in found]
+
+
+def _stem(path: Path, language: str) -> str:
+    return path.name.removesuffix(".gz").removesuffix(f".{language}")
 
 
 def _pairs(source: Path, target: Path) -> list[Pair]:
@@ -94,7 +105,7 @@ def _lines(path: Path) -> list[str]:
     if len(content) > MOST_BYTES:
         raise ValueError(f"{path} has more than {MOST_BYTES} bytes of text.")
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8: {error}.") from error
     if not text.endswith("\n"):

@@ -85,26 +85,37 @@ class Subwords:
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> "Subwords":
-        """Return the subwords of texts."""
+        """Return the subwords of texts.
+
+        Raises:
+            ValueError: If they have no letters, or more letters than subwords.
+            ImportError: If SentencePiece is missing.
+        """
         try:
             import sentencepiece
         except ImportError as error:
             raise ImportError(MISSING) from error
         model = io.BytesIO()
         trainer: Any = sentencepiece.SentencePieceTrainer
-        trainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=SUBWORDS,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            pad_id=-1,
-            bos_id=-1,
-            eos_id=END,
-            unk_id=END + 1,
-            minloglevel=2,
-        )
+        try:
+            trainer.train(
+                sentence_iterator=iter(texts),
+                model_writer=model,
+                model_type="bpe",
+                vocab_size=SUBWORDS,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                pad_id=-1,
+                bos_id=-1,
+                eos_id=END,
+                unk_id=END + 1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"The sentences cannot be cut into {SUBWORDS} subwords: {error}. "
+                "Are they in a language with an alphabet?"
+            ) from error
         return cls(model.getvalue())
 
     def encode(self, text: str) -> list[int]:

@@ -217,6 +217,9 @@ def test_other_folders_and_large_files_are_refused(tmp_path, monkeypatch):
     path.write_text(GOOD)
     with pytest.raises(ValueError, match="2 tunes of 29 characters; wanted at least 2"):
         training.prepare(RECIPE, path)
+    (tmp_path / "one.abc").write_text("X:1\nK:C\nCD|")
+    with pytest.raises(ValueError, match="1 tunes of 11 characters; wanted at least 2"):
+        training.prepare(RECIPE, tmp_path / "one.abc")
     monkeypatch.setattr(files, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="has more than 10 bytes"):
         files.read_tunes(path)

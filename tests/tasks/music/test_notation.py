@@ -137,6 +137,7 @@ def test_other_bars(body, metre):
         ("X:1\nK:B#\nA", "more than seven sharps"),
         ("X:1\nM:4\nK:C\nA", "'4' is no fraction"),
         ("X:1\nL:1/0\nK:C\nA", "'1/0' is no fraction"),
+        ("X:1\nM:4/\u0660\nK:C\nA", "is no fraction"),  # An Arabic zero.
         ("X:1\nK:C\nA/0", "divides by zero"),
         ("X:1\nK:C\nA1234", "'4' is not ABC notation"),
         ("X:1\nK:C\n(0ABC", "a tuplet of no notes"),

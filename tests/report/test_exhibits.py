@@ -81,7 +81,6 @@ def test_the_page_draws_them_and_escapes_their_texts(folder):
         (Matrix("t", "c", ["a"] * 200, ["b"] * 200, [[1] * 200] * 200, ""), "at most"),
         (Strokes("t", "c", cast(Any, [[(1, 2, 3)]]), 0), "lines of points"),
         (Matrix("t", "c", ["a"], ["b"], [[1e308]], ""), "not rows of numbers"),
-        (Roll("t", "c", [(0, 1, 10**400)]), "not a list of"),
         (FileLink("t", "c", "../secret"), "name of a file"),
         (FileLink("t", "c", ".."), "name of a file"),
         (FileLink("t", "c", "javascript:alert(1)"), "name of a file"),

@@ -2,15 +2,27 @@
 
 import hashlib
 import http.client
+import lzma
 import os
 import shutil
 import tempfile
 import urllib.request
+import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 
 TIMEOUT_SECONDS = 60.0
+# What `zipfile` raises for what is no archive, is damaged or needs a password.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+)
 
 
 class RemoteFile(NamedTuple):

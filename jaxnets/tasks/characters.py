@@ -118,8 +118,8 @@ def _help_texts() -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def _made_again(about: Mapping[str, Any]) -> models.CharacterModel:
-    return _make(nnx.Rngs(0), len(alphabet_of(about)))
+def _made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> models.CharacterModel:
+    return _make(rngs, len(alphabet_of(about)))
 
 
 TASK = Task(

@@ -1,12 +1,15 @@
 """`sample_run`: what the network of a run makes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from flax import nnx
 
 from jaxnets.arguments import as_count
 from jaxnets.tasks.run import TrainConfig, task_of
-from jaxnets.tasks.task import SampleOptions
-from jaxnets.training import load_trained
+from jaxnets.tasks.task import SampleOptions, Sampler
+from jaxnets.training import load_trained, random_key
 
 
 def sample_run(
@@ -50,5 +53,14 @@ def sample_run(
             f"{folder} holds a run of the task {config.task!r}, which makes no "
             "samples; wanted a run of another task, such as `characters`."
         )
-    trained, about = load_trained(task.sampler.make, config.recipe, folder, say=say)
+    make = made_again(task.sampler)
+    trained, about = load_trained(make, config.recipe, folder, say=say)
     return task.sampler.draw(trained.model, about, options)
+
+
+def made_again(sampler: Sampler) -> Callable[[Mapping[str, Any]], nnx.Module]:
+    """Return `make(about)`, whose networks have keys of the kind that runs have.
+
+    A network with dropout keeps its key, so a checkpoint fits no other kind.
+    """
+    return lambda about: sampler.make(nnx.Rngs(random_key(0)), about)

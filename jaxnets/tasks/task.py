@@ -98,17 +98,19 @@ class Sampler(NamedTuple):
     """How a task makes samples with a trained network.
 
     Attributes:
-        make: `make(about)` makes the network; `about` is that of `Prepared`.
+        make: `make(rngs, about)` makes the network, with any weights; `about` is that
+            of `Prepared`.
         draw: `draw(model, about, options)` returns the samples as texts.
 
     Example:
+        >>> from flax import nnx
         >>> from jaxnets.tasks import task_of
         >>> sampler = task_of("characters").sampler
-        >>> sampler.make({"alphabet": [97, 98]}).vocabulary
+        >>> sampler.make(nnx.Rngs(0), {"alphabet": [97, 98]}).vocabulary
         2
     """
 
-    make: Callable[[Mapping[str, Any]], nnx.Module]
+    make: Callable[[nnx.Rngs, Mapping[str, Any]], nnx.Module]
     draw: Callable[[Any, Mapping[str, Any], SampleOptions], list[str]]
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from jaxnets.runs.exhibits import Matrix
 from jaxnets.tasks import captions, task_of
 from jaxnets.tasks.captions import network, results, training
 from jaxnets.tasks.captions.scenes import NAMES, WORDS, caption, scenes
-from jaxnets.training import random_key, train
+from tests.tasks.short_training import judged
 
 
 TASK = task_of("captions")
@@ -101,14 +100,7 @@ def trained(tmp_path_factory):
     recipe = dataclasses.replace(
         TASK.recipe, steps=150, batch_size=32, learning_rate=0.01, warmup=10
     )
-    prepared = TASK.prepare(recipe, None)
-    made, folder = prepared.make(nnx.Rngs(random_key(0))), tmp_path_factory.mktemp("a")
-    evaluation: Any = {"validation": prepared.evaluation["validation"]}
-    loss, batch = prepared.loss, prepared.batch
-    run = train(made, loss, batch, recipe, folder, evaluation=evaluation)
-    run.model.eval()
-    assert prepared.outcome is not None
-    yield prepared, run, prepared.outcome(run.model, folder)
+    yield judged(TASK, recipe, tmp_path_factory.mktemp("a"))
     patch.undo()
 
 

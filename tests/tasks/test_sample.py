@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxnets.cli import main
 from jaxnets.tasks import SampleOptions, TrainConfig, task_of
+from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.writing import marked_passage
 from jaxnets.training import load_trained, train
 
@@ -79,7 +80,7 @@ def test_the_network_is_that_of_the_newest_intact_checkpoint(copy, trained, caps
     half = copy / "checkpoints" / "00000099"
     half.mkdir()
     said = []
-    found, about = load_trained(SAMPLER.make, RECIPE, copy, say=said.append)
+    found, about = load_trained(made_again(SAMPLER), RECIPE, copy, say=said.append)
     assert found.params_sha256 == trained[1].params_sha256 and found.step == 2
     assert about == ABOUT
     assert len(said) == 1 and "step 99 is passed over: manifest.json is" in said[0]
@@ -167,4 +168,4 @@ def test_folders_without_a_network(copy, tmp_path, capsys):
 @pytest.mark.parametrize("alphabet", [None, [], "abc", [-1], ["a"], [1e9]])
 def test_a_damaged_alphabet(alphabet):
     with pytest.raises(ValueError, match="alphabet"):
-        SAMPLER.make({"alphabet": alphabet})
+        made_again(SAMPLER)({"alphabet": alphabet})

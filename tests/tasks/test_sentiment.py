@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.tasks import SampleOptions, task_of
+from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.sentiment import grammar, network, sentences
 from jaxnets.training import Recipe, random_key
 from tests.tasks.short_training import trained
@@ -143,7 +144,7 @@ def test_the_effect_of_a_word_is_what_its_absence_changes(small):
 
 def test_the_sampler_has_the_types_of_the_run(small):
     prepared, _ = small
-    made = prepared.make(nnx.Rngs(random_key(0))), SAMPLER.make(prepared.about)
+    made = prepared.make(nnx.Rngs(random_key(0))), made_again(SAMPLER)(prepared.about)
     one, other = (nnx.state(model) for model in made)
     same = jax.tree.map(
         lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), one, other
@@ -158,4 +159,4 @@ def test_what_cannot_be_judged(small):
             SAMPLER.draw(model, prepared.about, SampleOptions(prompt=prompt))
     for about in ({}, {"vocabulary": [1]}, {"vocabulary": "words"}):
         with pytest.raises(ValueError, match="holds no vocabulary"):
-            SAMPLER.make(about)
+            made_again(SAMPLER)(about)

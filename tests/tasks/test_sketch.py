@@ -16,6 +16,7 @@ from scipy import stats
 
 from jaxnets.runs.exhibits import FileLink, Strokes
 from jaxnets.tasks import SampleOptions, task_of
+from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.sketch import continuation, files, letters, training
 from jaxnets.tasks.sketch.drawings import (
     Drawings,
@@ -242,7 +243,7 @@ def test_a_checkpoint_has_what_its_network_needs(trained, folder, monkeypatch):
     prepared, result = trained
     small = functools.partial(Network, hidden=HIDDEN, components=COMPONENTS)
     monkeypatch.setattr(continuation, "Network", small)
-    loaded, about = load_trained(TASK.sampler.make, RECIPE, folder)
+    loaded, about = load_trained(made_again(TASK.sampler), RECIPE, folder)
     assert (loaded.step, about) == (RECIPE.steps, prepared.about)
     assert loaded.params_sha256 == result.params_sha256
 
@@ -257,7 +258,7 @@ def test_a_checkpoint_has_what_its_network_needs(trained, folder, monkeypatch):
 )
 def test_a_damaged_checkpoint_is_refused(about):
     with pytest.raises(ValueError, match="does not say in which scale"):
-        continuation.made_again(about)
+        made_again(TASK.sampler)(about)
 
 
 def arrays(**changes):

@@ -14,6 +14,7 @@ from flax import nnx
 
 from jaxnets.runs.exhibits import storage
 from jaxnets.tasks import SampleOptions, task_of
+from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.speech import training, vowels
 from jaxnets.tasks.speech.network import Utterances, decode, word_loss
 from jaxnets.tasks.speech.recordings import read_recordings
@@ -222,13 +223,13 @@ def test_it_hears_a_wav_file_at_any_rate(small, tmp_path):
         sampler.draw(model, prepared.about, SampleOptions())
     for about in ({}, {"words": [], "rate": 8000}, {"words": ["a"], "rate": "fast"}):
         with pytest.raises(ValueError, match="does not say which words"):
-            sampler.make(about)
+            made_again(sampler)(about)
 
 
 def test_the_sampler_has_the_types_of_the_run(small):
     prepared, _ = small
     sampler: Any = task_of("speech").sampler
-    made = prepared.make(nnx.Rngs(random_key(0))), sampler.make(prepared.about)
+    made = prepared.make(nnx.Rngs(random_key(0))), made_again(sampler)(prepared.about)
     one, other = (nnx.state(model) for model in made)
     same = jax.tree.map(
         lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), one, other

@@ -15,13 +15,15 @@ from flax import nnx
 from jaxnets.runs.exhibits import Matrix, Text
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.decoder import attention_weights, contrast_loss, sentence_loss
+from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.translation import files, results, training
 from jaxnets.tasks.translation.generated import alignment, numbers, pair
 from jaxnets.tasks.translation.network import Sizes, make_network, translated
 from jaxnets.tasks.translation.number_words import english, german
 from jaxnets.tasks.translation.sentences import Sentences, padded
 from jaxnets.tasks.translation.vocabulary import Pieces, Subwords, vocabulary_of
-from jaxnets.training import random_key, train
+from jaxnets.training import random_key
+from tests.tasks.short_training import judged
 
 
 TASK = task_of("translation")
@@ -216,14 +218,7 @@ def trained(tmp_path_factory):
     recipe = dataclasses.replace(
         TASK.recipe, steps=200, batch_size=32, learning_rate=0.02, warmup=10
     )
-    prepared = TASK.prepare(recipe, None)
-    made, folder = prepared.make(nnx.Rngs(random_key(0))), tmp_path_factory.mktemp("a")
-    evaluation: Any = {"validation": prepared.evaluation["validation"]}
-    loss, batch = prepared.loss, prepared.batch
-    run = train(made, loss, batch, recipe, folder, evaluation=evaluation)
-    run.model.eval()
-    assert prepared.outcome is not None
-    yield prepared, run, prepared.outcome(run.model, folder)
+    yield judged(TASK, recipe, tmp_path_factory.mktemp("a"))
     patch.undo()
 
 
@@ -248,7 +243,7 @@ def test_the_sampler_translates_the_prompt(trained):
     of_run = prepared.make(nnx.Rngs(random_key(3)))
     made, wanted = (
         jax.tree.map(lambda array: (array.shape, array.dtype), nnx.state(network))
-        for network in (sampler.make(prepared.about), of_run)
+        for network in (made_again(sampler)(prepared.about), of_run)
     )
     assert made == wanted
     ask = lambda **options: sampler.draw(

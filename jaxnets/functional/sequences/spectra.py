@@ -74,7 +74,10 @@ def log_mel(
     numbers = {"sample_rate": sample_rate, "window": window, "hop": hop}
     for name, number in (numbers | {"offset": offset}).items():
         _check_positive(name, number)
-    length, step = (max(1, round(time * sample_rate)) for time in (window, hop))
+    # More samples than this no array has.
+    length, step = (
+        max(1, round(min(time * sample_rate, 2.0**62))) for time in (window, hop)
+    )
     samples = signal.shape[-1] if signal.ndim else 0
     if samples < length:
         raise ValueError(

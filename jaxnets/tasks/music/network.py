@@ -10,7 +10,7 @@ from jaxnets import models, nn
 from jaxnets.data import Labelled
 from jaxnets.tasks.music.tunes import TuneBatch
 from jaxnets.tasks.writing import alphabet_of
-from jaxnets.training import classification, random_key
+from jaxnets.training import classification
 
 
 HIDDEN, LAYERS, DROPOUT = 192, 2, 0.2
@@ -23,10 +23,9 @@ def make(rngs: nnx.Rngs, vocabulary: int) -> models.CharacterModel:
     )
 
 
-def made_again(about: Mapping[str, Any]) -> models.CharacterModel:
+def made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> models.CharacterModel:
     """Return a network for the weights of a checkpoint."""
-    # Dropout keeps a key of the kind that training has.
-    return make(nnx.Rngs(random_key(0)), len(alphabet_of(about)))
+    return make(rngs, len(alphabet_of(about)))
 
 
 def loss(

@@ -22,7 +22,7 @@ from jaxnets.tasks.sentiment.sentences import (
     words_of,
 )
 from jaxnets.tasks.task import Prepared, SampleOptions, Sampler, Task
-from jaxnets.training import Recipe, random_key
+from jaxnets.training import Recipe
 
 
 # A word belongs to the vocabulary if the training split has it at least this often.
@@ -74,9 +74,8 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     )
 
 
-def _made_again(about: Mapping[str, Any]) -> Network:
-    # Dropout keeps a key of the kind that training has.
-    return Network(nnx.Rngs(random_key(0)), len(_vocabulary(about)))
+def _made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Network:
+    return Network(rngs, len(_vocabulary(about)))
 
 
 def _judge(

@@ -108,9 +108,9 @@ def draw(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
     return ["\n".join(map(str, paths))]
 
 
-def made_again(about: Mapping[str, Any]) -> Network:
+def made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Network:
     """Return a network for the weights of a checkpoint."""
-    return Network(nnx.Rngs(0), float(_known(about)["scale"]))
+    return Network(rngs, float(_known(about)["scale"]))
 
 
 def write_page(model: Network, drawings: Mapping[str, Any], folder: Path) -> Path:

@@ -1,31 +1,20 @@
 """Drawings of the user's: a NumPy archive of points and offsets."""
 
-import lzma
 import tokenize
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from jaxnets.data.files import UNREADABLE
 from jaxnets.tasks.sketch.drawings import Drawings, DrawingSplits
 
 
 # What a file may hold at most: bytes that are unpacked, and points of a drawing.
 MOST_BYTES, MOST_POINTS = 1_000_000_000, 1000
 PARTS = ("train", "valid", "test")
-# What `numpy.load` raises for what is no archive, is damaged or needs a password.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    tokenize.TokenError,
-    SyntaxError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    EOFError,
-)
+# What `numpy.load` raises besides, for the header of a damaged array.
+BAD_HEADER = (tokenize.TokenError, SyntaxError, MemoryError)
 WANTED = (
     "an archive of `numpy.savez` with the arrays `train_points` and `train_offsets`, "
     "and the same for `valid` and `test`"
@@ -55,7 +44,7 @@ def read_drawings(path: Path) -> DrawingSplits:
             )
         with np.load(path, allow_pickle=False) as arrays:
             found = [_part(arrays, part) for part in PARTS]
-    except (ValueError, *UNREADABLE) as error:
+    except (ValueError, *UNREADABLE, *BAD_HEADER) as error:
         raise ValueError(f"{path} cannot be used: {error}. Wanted {WANTED}.") from error
     return DrawingSplits(*found)
 

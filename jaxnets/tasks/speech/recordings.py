@@ -1,16 +1,16 @@
 """Recordings of spoken words: wav files in a folder or a zip archive."""
 
 import io
-import lzma
 import re
 import wave
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxnets.data.files import UNREADABLE
 
 
 NAME = re.compile(r"(?P<word>[^_]+)_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,6})\.wav")
@@ -18,15 +18,6 @@ NAME = re.compile(r"(?P<word>[^_]+)_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,6})\.wa
 MOST_BYTES, LONGEST_SECONDS, MOST_FILES = 2_000_000, 5, 100_000
 # Samples in a second, of a telephone and of the finest recordings.
 LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
-# What `zipfile` raises for what is no archive, is damaged or needs a password.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-)
 # The recordings of each speaker and word that the Free Spoken Digit Dataset tests with.
 TESTED = 5
 

@@ -18,7 +18,7 @@ from jaxnets.tasks.speech.samples import hear, words_of
 from jaxnets.tasks.speech.spectrograms import changed, padded, spectrograms
 from jaxnets.tasks.speech.vowels import RATE, generated_vowels
 from jaxnets.tasks.task import Prepared, Sampler, Task
-from jaxnets.training import Recipe, random_key, rows_of_step
+from jaxnets.training import Recipe, rows_of_step
 from jaxnets.training.trainer.order import generator
 
 
@@ -140,9 +140,8 @@ def _strings(test: list[Word]) -> Utterances:
     return padded(strings, frames, STRING_WORDS)
 
 
-def _made_again(about: Mapping[str, Any]) -> Network:
-    # Dropout keeps a key of the kind that training has.
-    return Network(nnx.Rngs(random_key(0)), len(words_of(about)))
+def _made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Network:
+    return Network(rngs, len(words_of(about)))
 
 
 TASK = Task(

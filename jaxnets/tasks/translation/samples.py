@@ -9,13 +9,12 @@ from jaxnets.tasks.decoder import Contrast
 from jaxnets.tasks.task import SampleOptions
 from jaxnets.tasks.translation.network import Sizes, make_network, translated
 from jaxnets.tasks.translation.vocabulary import Vocabulary, vocabulary_of
-from jaxnets.training import random_key
 
 
 BEAMS = 5
 
 
-def made_again(about: Mapping[str, Any]) -> Contrast:
+def made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Contrast:
     """Return the network of a run, with any weights."""
     try:
         sizes = Sizes(*about["sizes"])
@@ -23,8 +22,7 @@ def made_again(about: Mapping[str, Any]) -> Contrast:
         raise ValueError(
             f"The sizes of the checkpoint are damaged: {error!r}. Train anew."
         ) from error
-    # Keys of the same kind as those of a run, which its checkpoints hold.
-    return make_network(nnx.Rngs(random_key(0)), sizes)
+    return make_network(rngs, sizes)
 
 
 def draw(

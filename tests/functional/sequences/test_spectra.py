@@ -47,6 +47,7 @@ def test_narrow_floats_and_silence():
         ({"bands": 12}, ValueError, "`bands` is 12, which leaves a band without"),
         ({"hop": 0}, ValueError, "`hop` is 0; wanted a finite number above 0"),
         ({"window": -1.0}, ValueError, "`window` is -1.0; wanted"),
+        ({"window": 1e308}, ValueError, "samples of a frame. Pad it, or shorten"),
         ({"sample_rate": np.inf}, ValueError, "`sample_rate` is inf; wanted"),
         ({"offset": 1e-50}, ValueError, "`offset` is 1e-50, which is 0 in float32"),
         ({"offset": "no"}, TypeError, "`offset` is 'no'"),

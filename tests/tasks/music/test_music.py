@@ -13,6 +13,7 @@ from flax import nnx
 from jaxnets.runs.exhibits import FileLink, Marked, Roll, Text
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.music import files, generated, network, samples, training, tunes
+from jaxnets.tasks.sampling import made_again
 from jaxnets.training import load_trained, random_key, train
 
 
@@ -170,11 +171,11 @@ def test_the_files_of_samples(trained, tmp_path):
 
 def test_a_checkpoint_has_what_its_network_needs(trained, folder):
     prepared, result = trained
-    loaded, about = load_trained(TASK.sampler.make, RECIPE, folder)
+    loaded, about = load_trained(made_again(TASK.sampler), RECIPE, folder)
     assert (loaded.step, about) == (RECIPE.steps, prepared.about)
     assert loaded.params_sha256 == result.params_sha256
     with pytest.raises(ValueError, match="holds no alphabet"):
-        TASK.sampler.make({})
+        made_again(TASK.sampler)({})
 
 
 GOOD = "% A comment\n\nX: 1\nT:One\nK:C\nCD|\n\n\nX:2\nK:G\n\nGA|\n"

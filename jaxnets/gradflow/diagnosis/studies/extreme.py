@@ -55,11 +55,13 @@ def _flow(records: list[Record], family: str) -> Verdict | None:
         return verdict
     # Over thousands of layers a factor per layer is too near to 1 to be read.
     share = format_estimate(arrival, format_power_of_ten)
-    return verdict._replace(
-        sentence=f"The first of {depth:,.0f} layers receives {share} times the "
-        "gradient of the last one. One learning rate serves both only if they are "
-        "less than tenfold apart."
+    sentence = (
+        f"The first of {depth:,.0f} layers receives {share} times the gradient of the "
+        "last one."
     )
+    if verdict.severity == "fault":
+        sentence += " One learning rate does not serve both."
+    return verdict._replace(sentence=sentence)
 
 
 def _training(records: list[Record], family: str) -> Verdict | None:

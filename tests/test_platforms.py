@@ -23,8 +23,8 @@ SEQUENCES = jnp.ones((2, 5, 3))
 LSTM = F.init_lstm(jax.random.key(0), 3, 2)
 # What decides between the branches of platforms.
 BRANCHES = {"case", "return", "constant"}
-# Zeros stand for what the derivative of another platform would keep. In a loop JAX before
-# 0.12 reads those of each step, which XLA leaves out.
+# Zeros stand for what the derivative of another platform would keep. In a loop JAX
+# before 0.12 reads those of each step, which XLA leaves out.
 ZEROS = {"broadcast_in_dim"}
 if jax.__version_info__ < (0, 12):
     ZEROS |= {"dynamic_slice", "reshape"}

@@ -23,6 +23,11 @@ SEQUENCES = jnp.ones((2, 5, 3))
 LSTM = F.init_lstm(jax.random.key(0), 3, 2)
 # What decides between the branches of platforms.
 BRANCHES = {"case", "return", "constant"}
+# Zeros stand for what the derivative of another platform would keep. In a loop JAX
+# before 0.12 reads those of each step, which XLA leaves out.
+ZEROS = {"broadcast_in_dim"}
+if jax.__version_info__ < (0, 12):
+    ZEROS |= {"dynamic_slice", "reshape"}
 
 
 def operations(function, arguments, platform):
@@ -85,8 +90,7 @@ def test_each_platform_gets_the_program_of_its_own_choice(name):
         programs[platform] = operations(run, arguments, platform)
         wanted = operations(forced, arguments, platform)
         assert not wanted - programs[platform]
-        # Zeros stand for what the derivative of another platform would keep.
-        assert set(programs[platform] - wanted) <= {"broadcast_in_dim"}
+        assert set(programs[platform] - wanted) <= ZEROS
     assert programs["cpu"] != programs["tpu"]
     assert "optimization_barrier" not in programs["tpu"]
 

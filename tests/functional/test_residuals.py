@@ -70,6 +70,15 @@ def test_a_convolution_stores_its_operands(name):
     assert stored <= size_in_bytes(ones(*residuals)) + 2 * FLOAT
 
 
+def test_the_gradients_of_a_depthwise_convolution_store_their_operands():
+    def gradients(x, kernel, dy):
+        return jax.vjp(F.depthwise_conv, x, kernel)[1](dy)
+
+    stored = residual_bytes(gradients, *ones((2, 9, 16), (3, 16, 1), (2, 9, 16)))
+    padded_x, kernel, dy = (2, 11, 16), (3, 16), (2, 9, 16)
+    assert stored <= size_in_bytes(ones(padded_x, kernel, dy)) + 2 * FLOAT
+
+
 def test_planes_store_the_input_once():
     x, kernel = ones((2, 5, 5, 5, 4), (3, 3, 3, 4, 4))
     stored = residual_bytes(F.conv, x, kernel)

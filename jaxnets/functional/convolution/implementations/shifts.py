@@ -5,8 +5,8 @@ product does not help. `y = sum over window elements i of x[shifted by i] * kern
 is elementwise, and XLA compiles it to one pass over the data. XLA's convolution
 computes the gradient of the kernel for all pairs of channels, and drops most of it.
 
-The derivative is written so that its transpose is one pass too. JAX transposes a slice
-to a pad and a pad to a slice, so the tangents are made of pads.
+Both gradients are one pass too. JAX's own would transpose each slice to a pad, and
+store all the slices.
 """
 
 import functools
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.implementations.lax import ConvOptions
-from jaxnets.functional.shared.linear_maps import product_rule
+from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 from jaxnets.functional.shared.sizes import Size
 
 
@@ -38,11 +38,13 @@ class _Shifts(NamedTuple):
         offsets: For each element of the window, its offset on each axis.
         strides: Distance between positions.
         out: Number of positions.
+        size: Size of `x`.
     """
 
     offsets: tuple[tuple[Size, ...], ...]
     strides: tuple[Size, ...]
     out: tuple[Size, ...]
+    size: tuple[Size, ...]
 
 
 def conv_by_shifts(
@@ -68,6 +70,7 @@ def conv_by_shifts(
         offsets=tuple(itertools.product(*axis_offsets)),
         strides=options.strides,
         out=tuple((n - reach) // s + 1 for n, reach, s in spans),
+        size=x.shape[1:-1],
     )
     weights = kernel.astype(wide).reshape((math.prod(window), *[1] * (x.ndim - 1), -1))
     # Without these barriers XLA would fuse the previous layer, and in a scan the slice
@@ -76,86 +79,94 @@ def conv_by_shifts(
     # linear where only `x` or `weights` is a tangent.
     x = jax.lax.optimization_barrier(x)
     weights = jax.lax.optimization_barrier(weights)
-    y = _weighted_sum(x, weights, shifts)
+    y = _product(0, x, weights, shifts)
     return jax.lax.optimization_barrier(y).astype(result)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _weighted_sum(x: jax.Array, weights: jax.Array, shifts: _Shifts) -> jax.Array:
     """Return the sum of `x[shifted by i] * weights[i]`."""
     pairs = zip(shifts.offsets, jnp.unstack(weights), strict=True)
     return _sum(_shifted(x, offset, shifts) * weight for offset, weight in pairs)
 
 
-@functools.partial(_weighted_sum.defjvp, symbolic_zeros=True)
-def _weighted_sum_jvp(shifts, primals, tangents):
-    (x, weights), (dx, dweights) = primals, tangents
-    y = _weighted_sum(x, weights, shifts)
-    return y, product_rule(
-        y,
-        (dx, lambda dx: _sum_for_input_gradient(dx, weights, shifts)),
-        (dweights, lambda dweights: _sum_for_weight_gradient(x, dweights, shifts)),
-    )
-
-
-@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _sum_for_input_gradient(
-    x: jax.Array, weights: jax.Array, shifts: _Shifts
-) -> jax.Array:
-    """Compute `_weighted_sum` so that its transpose in `x` is a sum of slices.
-
-    All of `x` is padded to each shift, and the positions are read from the sum.
-    """
-    reach = shifts.offsets[-1]
+def _input_gradient(weights: jax.Array, dy: jax.Array, shifts: _Shifts) -> jax.Array:
+    """Return the gradient of `x`: `dy` between zeros, read by the mirrored window."""
     weights = jax.lax.optimization_barrier(weights)
+    reach = shifts.offsets[-1]
+    axes = zip(shifts.size, reach, shifts.strides, shifts.out, strict=True)
+    config = [(r, n - 1 - s * (out - 1), s - 1) for n, r, s, out in axes]
+    dy = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *config, (0, 0, 0)])
+    mirrored = tuple(tuple(map(operator.sub, reach, o)) for o in shifts.offsets)
+    ones = (1,) * len(reach)
+    read = _Shifts(mirrored, ones, out=shifts.size, size=dy.shape[1:-1])
+    return _weighted_sum(dy, weights, read)
 
-    def padded(offset: tuple[Size, ...], weight: jax.Array) -> jax.Array:
-        sides = zip(reach, offset, strict=True)
-        config = [(0, 0, 0), *((r - o, o, 0) for r, o in sides), (0, 0, 0)]
-        return jax.lax.pad(x * weight, jnp.zeros((), x.dtype), config)
 
-    total = _sum(map(padded, shifts.offsets, jnp.unstack(weights)))
-    return _shifted(total, reach, shifts)
-
-
-@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _sum_for_weight_gradient(
-    x: jax.Array, weights: jax.Array, shifts: _Shifts
-) -> jax.Array:
-    """Compute `_weighted_sum` so that its transpose in `weights` adds parts first.
-
-    All parts of the positions share one broadcast copy of each weight, so the transpose
-    adds the cotangents of the parts before it sums over the rest. The checkpoint stores
-    `x` as a residual instead of all its shifts.
-    """
+def _weight_gradient(dy: jax.Array, x: jax.Array, shifts: _Shifts) -> jax.Array:
+    """Return the gradient of `weights`: the parts are added, then summed over."""
     # In a loop `x` is a slice of the stacked residuals of all steps: read it once.
     x = jax.lax.optimization_barrier(x)
     axis, count, size = _parts(shifts.out)
     step = size * shifts.strides[axis]
     reach = (count - 1) * step + (size - 1) * shifts.strides[axis] + 1
-    fill = [(0, 0, 0)] * x.ndim
     missing = reach + shifts.offsets[-1][axis] - x.shape[axis + 1]
-    fill[axis + 1] = (0, max(missing, 0) if count > 1 else 0, 0)
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), fill)
+    x = _filled(x, axis, max(missing, 0) if count > 1 else 0)
+    dy = _filled(dy, axis, count * size - shifts.out[axis])
     sizes = (*shifts.out[:axis], size, *shifts.out[axis + 1 :])
-    # Without the barriers XLA would change the order of summation.
-    broadcast = [
-        jax.lax.optimization_barrier(
-            jnp.broadcast_to(w, (x.shape[0], *sizes, w.shape[-1]))
-        )
-        for w in jnp.unstack(weights)
-    ]
-    sums = []
-    for i in range(count):
-        start = [i * step if a == axis else 0 for a in range(len(sizes))]
-        offsets = (tuple(map(operator.add, start, o)) for o in shifts.offsets)
-        part = shifts._replace(offsets=tuple(offsets), out=sizes)
-        pairs = zip(part.offsets, broadcast, strict=True)
-        sums.append(
-            _sum(_shifted(x, offset, part) * weight for offset, weight in pairs)
-        )
-    total = jnp.concatenate(sums, axis + 1)
-    return jax.lax.slice_in_dim(total, 0, shifts.out[axis], axis=axis + 1)
+    part = shifts._replace(out=sizes)
+
+    def of_element(offset: tuple[Size, ...]) -> jax.Array:
+        terms = []
+        for i in range(count):
+            start = [i * step if a == axis else 0 for a in range(len(sizes))]
+            read = _shifted(x, tuple(map(operator.add, start, offset)), part)
+            ends = i * size, (i + 1) * size
+            terms.append(read * jax.lax.slice_in_dim(dy, *ends, axis=axis + 1))
+        # Without the barrier XLA would change the order of summation.
+        total = jax.lax.optimization_barrier(_sum(terms))
+        return jnp.sum(total, tuple(range(x.ndim - 1)), keepdims=True)
+
+    gradients = [of_element(offset) for offset in shifts.offsets]
+    return jnp.stack(gradients).reshape((-1, *[1] * (x.ndim - 1), x.shape[-1]))
+
+
+def _filled(x: jax.Array, axis: int, count: Size) -> jax.Array:
+    """Return `x` with zeros after the end of a spatial axis."""
+    config = [(0, 0, 0)] * x.ndim
+    config[axis + 1] = (0, count, 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+_SUMS = _weighted_sum, _input_gradient, _weight_gradient
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 3))
+def _product(
+    which: int, left: jax.Array, right: jax.Array, shifts: _Shifts
+) -> jax.Array:
+    """Return `_SUMS[which](left, right, shifts)`.
+
+    Each is linear in both arguments, which are, in turn, `x` and `weights`, `weights`
+    and the cotangent, the cotangent and `x`; the result is like the third. So the
+    transpose in either argument is another one of the three.
+    """
+    return _SUMS[which](left, right, shifts)
+
+
+@functools.partial(_product.defjvp, symbolic_zeros=True)
+def _product_jvp(which, shifts, primals, tangents):
+    (left, right), (dleft, dright) = primals, tangents
+    y = _product(which, left, right, shifts)
+    after, before = (which + 1) % 3, (which + 2) % 3
+    of_left = lambda left, right: _product(which, left, right, shifts)
+    to_left = lambda dy, right: _product(after, right, dy, shifts)
+    of_right = lambda right, left: _product(which, left, right, shifts)
+    to_right = lambda dy, left: _product(before, dy, left, shifts)
+    return y, product_rule(
+        y,
+        (dleft, lambda dleft: linear_map(of_left, to_left, dleft, right)),
+        (dright, lambda dright: linear_map(of_right, to_right, dright, left)),
+    )
 
 
 def _parts(out: tuple[Size, ...]) -> tuple[int, int, Size]:

@@ -8,38 +8,54 @@ was never touched, to the last bit. Needs nothing but the tests' small network.
 """
 
 import argparse
+import multiprocessing
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 
-COMMAND = [sys.executable, "-m", "tests.training.recovery"]
+# Importing takes most of the time of so short a run, so a server imports once and forks
+# a process for each run. It computes nothing itself.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.training.recovery", "orbax.checkpoint"])
+
+
+def train(folder: Path, seen: Connection) -> None:
+    """Train; send the step after every call, and the digest of the weights."""
+    from tests.training.recovery import run
+
+    seen.send(run(folder, on_call=lambda step, _: seen.send(step)).params_sha256)
+
+
+def started(folder: Path) -> tuple[multiprocessing.Process, Connection]:
+    seen, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=train, args=(folder, theirs))
+    process.start()
+    theirs.close()
+    return process, seen
 
 
 def ended(folder: Path) -> str:
     """Run to the end and return the digest of the weights."""
-    done = subprocess.run(
-        [*COMMAND, folder], capture_output=True, text=True, check=True
-    )
-    return done.stdout.split()[-1]
+    process, seen = started(folder)
+    while not isinstance(found := seen.recv(), str):
+        pass
+    process.join()
+    return found
 
 
 def killed(folder: Path, draw: random.Random) -> str:
     """Begin, kill after the first update that is seen, and run to the end."""
-    process = subprocess.Popen([*COMMAND, folder], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process, seen = started(folder)
     last = draw.randrange(1, 60)
-    for line in process.stdout:
-        if len(line) > 60 or int(line) >= last:
-            break
+    while isinstance(step := seen.recv(), int) and step < last:
+        pass
     time.sleep(draw.uniform(0, 0.05))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    process.kill()
+    process.join()
     return ended(folder)
 
 

@@ -65,6 +65,7 @@ SIGNATURES = {
         "ShapedActivation(activation, input_scale=1.0, input_shift=0.0, "
         "output_scale=1.0, output_shift=0.0)",
         "dks(activation, depth, *, slope=1.5)",
+        "tat(activation, depth, *, curvature=0.3)",
         "tat_leaky_relu(depth, *, correlation=0.9)",
         "delta_orthogonal_init(gain=1.0)",
         "looks_linear_init(init=None)",
@@ -239,9 +240,9 @@ SIGNATURES = {
         "MLP(in_features, classes, *, widths, activation=relu, gain=1.0, dropout=0.0, "
         "rngs)",
         "PlainNet(depth, in_features, classes, *, widths=(16, 32, 64), "
-        "batch_norm=True, kernel_init=variance_scaling, rngs)",
+        "batch_norm=True, kernel_init=variance_scaling, checkpoint=None, rngs)",
         "ResNet(depth, in_features, classes, *, widths=(16, 32, 64), "
-        "batch_norm=True, kernel_init=variance_scaling, rngs)",
+        "batch_norm=True, kernel_init=variance_scaling, checkpoint=None, rngs)",
         "ManyToOne(layer, in_features, hidden, outputs, *, rngs, **options)",
         "CharacterModel(layer, vocabulary, hidden, *, rngs, **options)",
     ],

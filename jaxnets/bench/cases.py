@@ -28,8 +28,9 @@ class Case(NamedTuple):
 
     Attributes:
         row: The row of the grid that asks for it.
-        direction: "forward", "gradients" (forward and all gradients) or "step"; in the
-            suite gradflow "norms", "everything", "scheduled" or "monitor".
+        direction: "forward", "gradients" (forward and all gradients), "step" or
+            "epoch" (training steps in one call); in the suite gradflow "norms",
+            "everything", "scheduled" or "monitor".
         programs: Programs by contender. "ours" comes first; the others are "flax", and
             further programs of ours: "outside" (the layers without a loop), "stored"
             (without `checkpoint`), "plain" (without measuring), and the names of

@@ -75,11 +75,12 @@ def cells(
 
 
 def _time(measurement: Measurement) -> str:
-    """Return our time, for a training step with the examples a second."""
+    """Return our time, for training with the examples a second."""
     text = f"{1e3 * measurement.ours:.3g} ms"
-    if measurement.direction != "step":
+    if measurement.direction not in ("step", "epoch"):
         return text
-    return f"{text}, {measurement.spec['batch'] / measurement.ours:.3g}/s"
+    examples = measurement.spec["batch"] * measurement.spec.get("updates", 1)
+    return f"{text}, {examples / measurement.ours:.3g}/s"
 
 
 def memory_text(measurement: Measurement) -> str:

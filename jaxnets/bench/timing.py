@@ -43,6 +43,8 @@ class JaxProgram:
     """
 
     def __init__(self, program: Program, options: dict[str, Any] | None = None):
+        # JAX may still be computing them; it would compete with the compiler.
+        jax.block_until_ready(program.arguments)
         started = time.perf_counter()
         self.temp_bytes = None
         if program.compiled:

@@ -120,10 +120,12 @@ class Train:
                 "A run is resumed as it began: give --resume without other arguments "
                 "than those on devices and processes, or begin a new run."
             )
-        for name in ("devices", "shards"):
+        least = {"devices": 1, "shards": 1, "process_count": 1, "skip_nonfinite": 0}
+        for name, number in least.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name} is {value}; wanted at least 1.")
+            if value is not None and value < number:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is {value}; wanted at least {number}.")
         self._check_processes()
 
     def _check_processes(self) -> None:

@@ -43,6 +43,7 @@ from jaxnets.functional.sequences.streaming import generate
 from jaxnets.functional.shaped_activations import (
     ShapedActivation,
     dks,
+    tat,
     tat_leaky_relu,
 )
 
@@ -87,6 +88,7 @@ __all__ = [
     "sample_mixture",
     "separable_conv",
     "sum_pool",
+    "tat",
     "tat_leaky_relu",
     "unfold",
     "uniform_init",

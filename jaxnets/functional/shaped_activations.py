@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ _MOST_STEPS = 50
 
 @dataclasses.dataclass(frozen=True)
 class ShapedActivation:
-    """The function `c (f(a x + b) + d)`, which `dks` and `tat_leaky_relu` make.
+    """The function `c (f(a x + b) + d)`, which `dks` and `tat` make.
 
     Args:
         activation: f, an elementwise function.
@@ -106,25 +107,101 @@ def dks(
     Source: Martens et al. 2021, "Rapid training of deep neural networks without skip
     connections or normalization layers using Deep Kernel Shaping" (arXiv 2110.01765).
     """
-    check_callable("activation", activation, "an elementwise function: `jnp.tanh`")
-    depth = as_count(depth, "depth")
+    depth = _checked_depth(activation, depth)
     check_number("slope", slope, "a number above 1, such as 1.5")
     if not slope > 1:
         raise ValueError(f"`slope` is {slope}; wanted a number above 1, such as 1.5.")
-    with jax.enable_x64(True):
-        local = slope ** (1.0 / depth)
-        for start in _starts(activation, local):
-            found = _solve(activation, local, start)
-            if found is not None:
-                scale, shift = found
-                inner = np.asarray(activation(jnp.asarray(scale * _NODES + shift)))
-                mean = float(_DENSITY @ inner)
-                deviation = float(_DENSITY @ (inner - mean) ** 2) ** 0.5
-                return ShapedActivation(activation, scale, shift, 1 / deviation, -mean)
-    raise ValueError(
-        f"`activation` has no shape for `depth` {depth} and `slope` {slope}; wanted a "
-        "smooth function with a curvature, such as tanh. For ReLU use `tat_leaky_relu`."
-    )
+    local = slope ** (1.0 / depth)
+
+    def excess(m: _Moments) -> list[jax.Array]:
+        return [m.stretch / m.variance - 1, m.slope / m.variance - local]
+
+    def small(f1, f2, f3):
+        excess = f3 * f1 + f2 * f2 / 2
+        return excess, np.abs(2 * f1 / f2) * np.sqrt((local - 1) / 2)
+
+    if found := _solution(activation, excess, small, local - 1):
+        scale, shift, m = found
+        return ShapedActivation(activation, scale, shift, m.variance**-0.5, -m.mean)
+    raise _no_shape(depth, slope=slope)
+
+
+def tat(
+    activation: Callable[[jax.Array], jax.Array],
+    depth: int,
+    *,
+    curvature: float = 0.3,
+) -> ShapedActivation:
+    """Return a smooth activation that suits a plain network of this depth (TAT).
+
+    With z standard normal, `g(x) = c (f(a x + b) + d)` is to satisfy
+
+        E[g(z)^2] = 1,    E[g(z) g'(z) z] = 1,    E[g'(z)^2] = 1,
+        E[g''(z)^2] = curvature / depth.
+
+    So a layer keeps a mean square of 1, and a small change of it neither grows nor
+    shrinks. Two inputs that are nearly equal keep their distance, to first order; the
+    second derivative of the map of their correlation is `curvature` over all layers,
+    and this is how nonlinear the network is. The third and the first equation give c
+    and d, and Newton's method solves the other two for a and b. It begins at their
+    solution for small a,
+
+        f''' f' + s f'' |f''| / sqrt(2) = 0 at b,
+        a = |f' / f''| sqrt(curvature / depth)
+
+    for either sign s of `E[g]`.
+
+    Unlike with `dks`, two inputs at right angles become somewhat alike. Kernels and
+    biases are those for `dks`.
+
+    Args:
+        activation: f, a smooth elementwise function, such as tanh or softplus.
+        depth: Number of layers with this activation, one after the other.
+        curvature: The second derivative of the network's C map at 1, above 0.
+
+    Returns:
+        g.
+
+    Raises:
+        TypeError: If `activation` is not a function, or another argument not a number.
+        ValueError: If `depth` is below 1, `curvature` is not above 0, or the equations
+            have no solution, as for ReLU, which is not smooth: see `tat_leaky_relu`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import tat
+        >>> g = tat(jnp.tanh, depth=50)
+        >>> round(g.input_scale, 3), round(g.input_shift, 3)
+        (0.082, -0.526)
+
+    Source: Zhang, Botev and Martens 2022, "Deep Learning without Shortcuts: Shaping the
+    Kernel with Tailored Rectifiers", the method for smooth activations.
+    """
+    depth = _checked_depth(activation, depth)
+    check_number("curvature", curvature, "a number above 0, such as 0.3")
+    if not curvature > 0:
+        raise ValueError(
+            f"`curvature` is {curvature}; wanted a number above 0, such as 0.3."
+        )
+    local = curvature / depth
+    for sign in (1, -1):
+        # The mean of f + d, for which E[g^2] and E[g'^2] are equal.
+        mean = lambda m, sign=sign: sign * (m.slope - m.variance) ** 0.5
+
+        def excess(m: _Moments, mean=mean) -> list[jax.Array]:
+            stretch = m.stretch + mean(m) * m.mean_stretch
+            return [stretch / m.slope - 1, m.curvature / m.slope - local]
+
+        def small(f1, f2, f3, sign=sign):
+            excess = f3 * f1 + sign * f2 * np.abs(f2) / np.sqrt(2)
+            return excess, np.abs(f1 / f2) * np.sqrt(local)
+
+        if found := _solution(activation, excess, small, local):
+            scale, shift, m = found
+            return ShapedActivation(
+                activation, scale, shift, m.slope**-0.5, mean(m) - m.mean
+            )
+    raise _no_shape(depth, curvature=curvature)
 
 
 def tat_leaky_relu(depth: int, *, correlation: float = 0.9) -> ShapedActivation:
@@ -184,40 +261,90 @@ def tat_leaky_relu(depth: int, *, correlation: float = 0.9) -> ShapedActivation:
     return ShapedActivation(_LeakyReLU(low), output_scale=gain)
 
 
-def _starts(activation, local: float) -> list[tuple[float, float]]:
+def _checked_depth(activation, depth) -> int:
+    check_callable("activation", activation, "an elementwise function: `jnp.tanh`")
+    return as_count(depth, "depth")
+
+
+def _no_shape(depth: int, **target: float) -> ValueError:
+    [(name, value)] = target.items()
+    return ValueError(
+        f"`activation` has no shape for `depth` {depth} and `{name}` {value}; wanted a "
+        "smooth function with a curvature, such as tanh. For ReLU use `tat_leaky_relu`."
+    )
+
+
+class _Moments(NamedTuple):
+    """Expectations of h(z) = f(a z + b) for a standard normal z.
+
+    Attributes:
+        mean: E[h].
+        variance: The variance of h.
+        slope: E[h'^2].
+        curvature: E[h''^2].
+        stretch: E[(h - E[h]) h' z].
+        mean_stretch: E[h' z].
+    """
+
+    mean: Any
+    variance: Any
+    slope: Any
+    curvature: Any
+    stretch: Any
+    mean_stretch: Any
+
+
+def _moments(activation, p: jax.Array) -> _Moments:
+    """Return the moments for `p = (a, b)`."""
+    z, density = jnp.asarray(_NODES), jnp.asarray(_DENSITY)
+    h = lambda z: activation(p[0] * z + p[1])
+    derivative = lambda f: lambda z: jax.jvp(f, (z,), (jnp.ones_like(z),))[1]
+    inner, slope, curve = h(z), derivative(h)(z), derivative(derivative(h))(z)
+    mean = density @ inner
+    inner = inner - mean
+    return _Moments(
+        mean,
+        density @ inner**2,
+        density @ slope**2,
+        density @ curve**2,
+        density @ (inner * slope * z),
+        density @ (slope * z),
+    )
+
+
+def _solution(activation, excess, small, unit: float):
+    """Return a, b and the moments that solve two equations, or None.
+
+    Args:
+        activation: f.
+        excess: `excess(moments)` is what the two have too much.
+        small: `small(f', f'', f''')` is what they have too much at b in the limit of
+            small a, and the solution for a.
+        unit: Errors are relative to it; it is small in a deep network.
+    """
+    with jax.enable_x64(True):
+        scaled = lambda p: jnp.stack(excess(_moments(activation, p))) / unit
+        scaled = jax.jit(scaled)
+        jacobian = jax.jit(jax.jacfwd(scaled))
+        for start in _starts(activation, small):
+            p = jnp.asarray(start)
+            for _ in range(_MOST_STEPS):
+                p = p - jnp.linalg.solve(jacobian(p), scaled(p))
+            if bool(jnp.all(jnp.abs(scaled(p)) < 1e-6)) and float(p[0]) > 0:
+                moments = map(float, _moments(activation, p))
+                return float(p[0]), float(p[1]), _Moments(*moments)
+    return None
+
+
+def _starts(activation, small) -> list[tuple[float, float]]:
     """Return the scales and shifts that solve the equations for small scales."""
     one = lambda x: jnp.sum(activation(x[None]))
     derivatives = [jax.grad(one)]
     for _ in range(2):
         derivatives.append(jax.grad(derivatives[-1]))
     shifts = jnp.asarray(_SHIFTS)
-    f1, f2, f3 = (np.asarray(jax.vmap(f)(shifts)) for f in derivatives)
-    excess = f3 * f1 + f2 * f2 / 2
-    change = np.flatnonzero(excess[:-1] * excess[1:] < 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scales = np.abs(2 * f1 / f2) * np.sqrt((local - 1) / 2)
+        excess, scales = small(*(np.asarray(jax.vmap(f)(shifts)) for f in derivatives))
+    change = np.flatnonzero(excess[:-1] * excess[1:] < 0)
     found = [(float(scales[i]), float(_SHIFTS[i])) for i in change]
     return sorted((s for s in found if np.isfinite(s[0])), key=lambda s: abs(s[1]))
-
-
-def _solve(activation, local: float, start: tuple[float, float]):
-    """Return the scale and the shift by Newton's method, or None without success."""
-    z, density = jnp.asarray(_NODES), jnp.asarray(_DENSITY)
-
-    @jax.jit
-    def excess(p):
-        at = p[0] * z + p[1]
-        inner, slope = jax.jvp(activation, (at,), (jnp.broadcast_to(p[0], at.shape),))
-        inner = inner - density @ inner
-        variance = density @ inner**2
-        of_lengths = density @ (inner * slope * z) / variance
-        of_angles = density @ slope**2 / variance
-        # Relative to what is asked for, which is small in a deep network.
-        return jnp.stack([of_lengths - 1, of_angles - local]) / (local - 1)
-
-    jacobian = jax.jit(jax.jacfwd(excess))
-    p = jnp.asarray(start)
-    for _ in range(_MOST_STEPS):
-        p = p - jnp.linalg.solve(jacobian(p), excess(p))
-    good = bool(jnp.all(jnp.abs(excess(p)) < 1e-6)) and float(p[0]) > 0
-    return (float(p[0]), float(p[1])) if good else None

@@ -33,6 +33,7 @@ class _BlockNet(CompiledModule):
         widths: Sequence[int] = (16, 32, 64),
         batch_norm: bool = True,
         kernel_init: nnx.Initializer = initializers.lecun_normal(),  # noqa: B008
+        checkpoint: int | str | tuple[str, int] | None = None,
         rngs: nnx.Rngs,
     ):
         as_switch(batch_norm, "batch_norm")
@@ -68,7 +69,8 @@ class _BlockNet(CompiledModule):
             equal_blocks = blocks - len(stage)
             if equal_blocks:
                 make = lambda rngs, w=width: self.block(w, w, rngs=rngs, **options)
-                stage.append(nn.Stack(make, equal_blocks, rngs=rngs))
+                stack = nn.Stack(make, equal_blocks, checkpoint=checkpoint, rngs=rngs)
+                stage.append(stack)
             self.stages.append(stage)
             features = width
         self.pool = nn.GlobalAvgPool()
@@ -143,10 +145,13 @@ class PlainNet(_BlockNet):
         batch_norm: Whether each convolution is followed by BatchNorm.
         kernel_init: Initialiser of all kernels. The default, LeCun et al.'s variance
             `1 / fan_in`, is also Flax's.
+        checkpoint: What the stack of each stage stores for the backward pass: None,
+            "sqrt", an int or `("binomial", c)`, as in `jaxnets.nn.Stack`.
         rngs: Source of randomness; its `params` stream is used.
 
     Raises:
-        TypeError: If an argument has the wrong type, such as a shape for `in_features`.
+        TypeError: If an argument has the wrong type, such as a shape for `in_features`,
+            or `checkpoint` is "inverse", which these blocks do not have.
         ValueError: If `depth` does not correspond to a whole number of blocks, or a
             size is below 1; in a call, if the images have other channels.
 
@@ -172,7 +177,8 @@ class ResNet(_BlockNet):
     is multiplied by `1 / sqrt(blocks)` (see `jaxnets.nn.ResidualBlock`).
 
     Raises:
-        TypeError: If an argument has the wrong type, such as a shape for `in_features`.
+        TypeError: If an argument has the wrong type, such as a shape for `in_features`,
+            or `checkpoint` is "inverse", which these blocks do not have.
         ValueError: If `depth` does not correspond to a whole number of blocks, or a
             size is below 1; in a call, if the images have other channels.
 

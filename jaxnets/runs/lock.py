@@ -6,7 +6,9 @@ import errno
 import json
 import os
 import platform
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jaxnets.runs.files import printable
@@ -18,6 +20,8 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
+# How long an ending process may take to release its lock after its connections.
+RELEASE_SECONDS = 3.0
 # What a file system without locks answers.
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -91,6 +95,44 @@ def is_held(folder: Path, name: str) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def who_ended(folder: Path, names: Mapping[str, str]) -> str:
+    """Return a sentence that names the processes whose locks are released, or "".
+
+    It waits for some seconds until one is.
+
+    Args:
+        folder: The folder of the locks.
+        names: What to call the process, for the name of each lock.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     who_ended(Path(path), {".process-0": "process 0"}).partition(",")[0]
+        'process 0 ended before the run did'
+    """
+    end = time.monotonic() + RELEASE_SECONDS
+    while time.monotonic() < end:
+        if ended := [names[name] for name in names if not is_held(folder, name)]:
+            return (
+                f"{' and '.join(ended)} ended before the run did, so this process "
+                "ends too. Start all processes again with --resume; the newest "
+                "checkpoint is intact."
+            )
+        time.sleep(0.1)
+    return ""
+
+
+def say_who_ended() -> None:
+    """Call `who_ended` if the process that started this one ends without a word.
+
+    This process gets the arguments on its command line, and waits for the end of its
+    input. It has none if the other process has ended without running its own code.
+    """
+    folder, names = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if not sys.stdin.read() and (sentence := who_ended(folder, names)):
+        print(f"jaxnets: {sentence}", file=sys.stderr)
 
 
 def _locked(path: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from flax import nnx
 
 from jaxnets._version import __version__
+from jaxnets.arguments import as_count
 from jaxnets.gradflow import verdicts
 from jaxnets.gradflow.evidence.collector import Collector
 from jaxnets.runs.catalogue import TASKS
@@ -24,6 +25,7 @@ from jaxnets.training import Recipe, Trained, random_key, train
 from jaxnets.training.machine import environment
 from jaxnets.training.trainer.placement import Placement
 from jaxnets.training.trainer.processes import is_first
+from jaxnets.training.trainer.recipe import training_loss
 
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.csv", "summary.json"
@@ -43,6 +45,10 @@ class TrainConfig:
         shards: Number of devices that each parameter is divided over.
         version: The version of jaxnets.
 
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If there are no devices or shards.
+
     Example:
         >>> from jaxnets.tasks import TrainConfig, task_of
         >>> TrainConfig("adding", task_of("adding").recipe).devices
@@ -55,6 +61,13 @@ class TrainConfig:
     devices: int = 1
     shards: int = 1
     version: str = __version__
+
+    def __post_init__(self) -> None:
+        as_count(self.devices, "devices")
+        as_count(self.shards, "shards")
+        for name in ("task", "version", *([] if self.data is None else ["data"])):
+            if not isinstance(value := getattr(self, name), str):
+                raise TypeError(f"`{name}` is {value!r}; wanted a string.")
 
     @classmethod
     def read(cls, folder: Path) -> "TrainConfig":
@@ -71,9 +84,9 @@ class TrainConfig:
                 "that `jaxnets train` printed."
             )
         try:
-            recipe = Recipe(**values.pop("recipe"))
+            recipe = Recipe(**values.pop("recipe", {}))
             return cls(recipe=recipe, **values)
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder / CONFIG} cannot be read as the configuration of a training: "
                 f"{error}. Correct the file, or begin a new run."
@@ -156,9 +169,10 @@ def run_task(
     """
     data = None if config.data is None else Path(config.data)
     # A folder that holds something is refused to another command. So what is wrong with
-    # the devices or the data is found before anything is written.
+    # the devices, the data or the loss is found before anything is written.
     Placement(config.devices, config.shards, config.recipe.batch_size)
     prepared = task_of(config.task).prepare(config.recipe, data)
+    training_loss(prepared.loss, config.recipe)
     folder.mkdir(parents=True, exist_ok=True)
     # One process holds the lock and writes the files, for all.
     with run_lock(folder) if is_first() else contextlib.nullcontext():

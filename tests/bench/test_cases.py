@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnets.bench.grid import Row
 from jaxnets.bench.suites import gradflow, ops, stack, training
 from tests.bench.tiny import FLOW, FLOW_RESNET, LSTM, OPS, RESNET, STACKS
 
@@ -100,6 +101,31 @@ def test_the_recurrent_networks_take_the_same_step():
     np.testing.assert_allclose(report.loss, loss, rtol=1e-5)
     for array, peer_array in zip(ours(state), theirs(peer), strict=True):
         np.testing.assert_allclose(peer_array[...], array[...], rtol=1e-4, atol=1e-5)
+
+
+def test_an_epoch_is_as_many_steps_in_both():
+    (case,) = training.cases(Row("lstm", LSTM.spec | {"updates": 2}))
+    (epoch, (state, batches), _), (loop, (modules, peer_batches), _) = (
+        case.programs["ours"],
+        case.programs["flax"],
+    )
+    (single,) = training.cases(LSTM)
+    step = jax.jit(single.programs["ours"].function)
+    after, losses = state, []
+    for n in range(2):
+        after, report = step(after, jax.tree.map(lambda a, n=n: a[n], batches))
+        losses.append(report.loss)
+    last, reports = jax.jit(epoch)(state, batches)
+    np.testing.assert_allclose(reports.loss, losses, rtol=1e-6)
+    for a, e in zip(*map(jax.tree.leaves, (last.params, after.params)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-7)
+    peer_step, (peer, *_), _ = single.programs["flax"]
+    peer_step, losses = jax.jit(peer_step), []
+    for x, labels in peer_batches:
+        peer, loss = peer_step(peer, x, labels)
+        losses.append(loss)
+    np.testing.assert_allclose(loop(modules, peer_batches), losses, rtol=1e-5)
+    assert len(losses) == 2
 
 
 @pytest.mark.parametrize("row", [FLOW, FLOW_RESNET], ids=lambda row: row.name)

@@ -67,7 +67,9 @@ def test_four_convolutions_are_also_in_bfloat16():
 
 
 def test_the_networks_are_resnet_20_for_cifar_and_an_lstm():
-    images, sequences = read_grid("training")
+    images, sequences, *epochs = read_grid("training")
+    names = [f"{row.name} updates16" for row in (images, sequences)]
+    assert [row.name for row in epochs] == names
     assert images.name == "resnet 64x32x32x3 classes10 depth20"
     assert sequences.name == "many_to_one 64x128x32-128 classes10"
     assert images.spec["dtype"] == sequences.spec["dtype"] == "float32"

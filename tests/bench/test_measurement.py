@@ -7,8 +7,10 @@ import math
 import pytest
 
 from jaxnets.bench import tables
+from jaxnets.bench.cases import Program
 from jaxnets.bench.measurement import Measurement, ratio_of, summaries
 from jaxnets.bench.record import BenchmarkRecord, read_record
+from jaxnets.bench.timing import JaxProgram
 
 
 def measured(name, group="conv", direction="forward", plan="", **seconds):
@@ -124,3 +126,15 @@ def test_the_markdown_page_has_facts_summary_and_rows():
     assert "| pool | forward | - | 0.50 s | 2e+03 ms | 2.00 (2.00-2.00) | - |" in page
     table = [line for line in page.splitlines() if line.startswith("| row")]
     assert table[0].count("|") == 9
+
+
+def test_the_arguments_are_there_before_a_program_is_compiled():
+    happened = []
+
+    class Late:
+        def block_until_ready(self):
+            happened.append("arguments")
+
+    call = lambda argument: happened.append("call")
+    JaxProgram(Program(call, (Late(),), compiled=True))
+    assert happened == ["arguments", "call"]

@@ -119,3 +119,23 @@ def test_numpy_images_and_block_arguments():
     x = np.ones((2, 6, 6, 2), np.float32)
     call = nnx.jit(lambda model, x, scale: model(x, scale))
     np.testing.assert_array_equal(call(model, x, 1.0), call(model, x, 0.5))
+
+
+def test_checkpoints_leave_the_gradients_as_they_are(rng):
+    x = jnp.asarray(rng.standard_normal((2, 4, 4, 2)), jnp.float32)
+
+    def gradients_of(checkpoint):
+        model = models.ResNet(
+            14, 2, 3, widths=(4,), checkpoint=checkpoint, rngs=nnx.Rngs(0)
+        )
+        assert model.stages[0][0].checkpoint == (checkpoint and 2)
+        definition, params, rest = nnx.split(model, nnx.Param, ...)
+        merged = lambda params: nnx.merge(definition, params, rest, copy=True)
+        loss = lambda params: jnp.sum(merged(params)(x) ** 2)
+        recomputed = "remat" in str(jax.make_jaxpr(jax.grad(loss))(params))
+        assert recomputed == (checkpoint is not None)
+        return jax.jit(jax.grad(loss))(params)
+
+    expected, actual = map(gradients_of, (None, "sqrt"))
+    for e, a in zip(*map(jax.tree.leaves, (expected, actual)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-6)

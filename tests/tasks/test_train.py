@@ -79,6 +79,10 @@ def test_a_finished_run_is_resumed_to_the_same_and_drawn(folder, capsys):
         (["--resume", "FOLDER", "--steps", "9"], "without other arguments"),
         (["adding", "--set", "speed=3"], "there is no 'speed' in a recipe"),
         (["adding", "--set", "warmup=-1"], "`warmup` is -1"),
+        (["adding", "--steps", "100000000"], "wanted 1 to 99999999"),
+        (["adding", "--skip-nonfinite", "-1"], "--skip-nonfinite is -1; wanted at lea"),
+        (["adding", "--set", "label_smoothing=0.1"], "only the loss"),
+        (["adding", "--process-count", "0"], "--process-count is 0; wanted at lea"),
         (["adding", "--set", "optimizer=best"], "`optimizer` is 'best'; wanted one of"),
         (["adding", "--data", "FOLDER"], "takes no --data"),
         (["characters", "--data", "FOLDER"], "is a folder; wanted a text file"),
@@ -95,6 +99,26 @@ def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, cap
     assert message in " ".join(capsys.readouterr().err.split())
     # Otherwise the corrected command would be refused.
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": 5}, "`data` is 5; wanted a string"),
+        ({"task": None}, "`task` is None; wanted a string"),
+        ({"devices": "two"}, "`devices` is 'two'; wanted an int"),
+        ({"shards": 0}, "`shards` is 0; wanted 1 or more"),
+        ({"recipe": [1]}, "must be a mapping"),
+        ({"colour": "red"}, "unexpected keyword argument 'colour'"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_annotations")
+def test_a_damaged_configuration_is_refused(change, message, folder, tmp_path, capsys):
+    config = json.loads((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "cannot be read as the configuration" in error and message in error
 
 
 def test_a_configuration_that_was_changed_is_refused(folder, tmp_path, capsys):

@@ -61,18 +61,41 @@ def training_step(
 
     The modules are split once, outside `jit`, as Flax's guide on performance advises.
     """
-    model.train()
-    graphdef, state = nnx.split((model, nnx.Optimizer(model, transform, wrt=nnx.Param)))
+    graphdef, state = nnx.split(_with_optimizer(model, transform))
 
     def step(state, x, labels):
         model, optimizer = nnx.merge(graphdef, state)
-
-        def loss_of(model):
-            losses = optax.softmax_cross_entropy_with_integer_labels(model(x), labels)
-            return losses.mean()
-
-        loss, gradients = nnx.value_and_grad(loss_of)(model)
-        optimizer.update(model, gradients)
+        loss = _update(model, optimizer, x, labels)
         return nnx.state((model, optimizer)), loss
 
     return step, state
+
+
+def training_loop(
+    model: nnx.Module, transform: optax.GradientTransformation
+) -> tuple[Callable[..., Any], Any]:
+    """Return `epoch(modules, batches) -> losses` and the network with its optimizer.
+
+    It is the loop of Flax's tutorials: a call of a jitted function for each batch.
+    """
+    update = nnx.jit(_update)
+
+    def epoch(modules, batches):
+        return [update(*modules, x, labels) for x, labels in batches]
+
+    return epoch, _with_optimizer(model, transform)
+
+
+def _with_optimizer(model: nnx.Module, transform: optax.GradientTransformation) -> Any:
+    model.train()
+    return model, nnx.Optimizer(model, transform, wrt=nnx.Param)
+
+
+def _update(model: Any, optimizer: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
+    def loss_of(model):
+        losses = optax.softmax_cross_entropy_with_integer_labels(model(x), labels)
+        return losses.mean()
+
+    loss, gradients = nnx.value_and_grad(loss_of)(model)
+    optimizer.update(model, gradients)
+    return loss

@@ -1,4 +1,4 @@
-"""One training step of a network: forward, backward, update."""
+"""Training a network for one step, or for an epoch: forward, backward, update."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from jaxnets.data import Labelled
 
 
 def cases(row: Row) -> Iterator[Case]:
-    """Yield the single case of a row, a training step of a network.
+    """Yield the single case of a row: a training step, or an epoch of `updates` steps.
 
     Raises:
         ValueError: If our network and that of Flax differ in the number of parameters.
@@ -25,8 +25,11 @@ def cases(row: Row) -> Iterator[Case]:
     spec = row.spec
     x_key, label_key = jax.random.split(jax.random.key(1, impl="rbg"))
     shape, network, peer = NETWORKS[spec["function"]](spec)
+    updates = (spec["updates"],) if "updates" in spec else ()
+    shape = *updates, *shape
     x = jax.random.normal(x_key, shape, jnp.dtype(spec["dtype"]))
-    labels = jax.random.randint(label_key, shape[:1], 0, spec["classes"])
+    labelled = shape[: len(updates) + 1]
+    labels = jax.random.randint(label_key, labelled, 0, spec["classes"])
     counts = {parameter_count(network), parameter_count(peer)}
     if len(counts) > 1:
         raise ValueError(
@@ -35,13 +38,27 @@ def cases(row: Row) -> Iterator[Case]:
     transform = optax.sgd(0.1, momentum=0.9)
     graphdef, state = training.train_state(network, transform)
     step = training.make_step(graphdef, training.classification, transform)
-    flax_step, flax_state = flax_resnet.training_step(peer, transform)
-    programs = {
-        "ours": Program(step, (state, Labelled(x, labels))),
-        "flax": Program(flax_step, (flax_state, x, labels)),
-    }
-    in_torch = spec["function"] == "resnet"
-    yield Case(row, "step", programs, in_torch=in_torch, parameters=counts.pop())
+    if updates:
+        epoch = lambda state, batches: jax.lax.scan(step, state, batches)
+        flax_epoch, modules = flax_resnet.training_loop(peer, transform)
+        batches = list(zip(x, labels, strict=True))
+        programs = {
+            "ours": Program(epoch, (state, Labelled(x, labels))),
+            "flax": Program(flax_epoch, (modules, batches), compiled=True),
+        }
+    else:
+        flax_step, flax_state = flax_resnet.training_step(peer, transform)
+        programs = {
+            "ours": Program(step, (state, Labelled(x, labels))),
+            "flax": Program(flax_step, (flax_state, x, labels)),
+        }
+    yield Case(
+        row,
+        "epoch" if updates else "step",
+        programs,
+        in_torch=spec["function"] == "resnet" and not updates,
+        parameters=counts.pop(),
+    )
 
 
 def _resnet(spec: dict[str, Any]) -> tuple[tuple[int, ...], nnx.Module, nnx.Module]:

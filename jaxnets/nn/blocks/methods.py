@@ -46,7 +46,8 @@ def block_options(method: str, count: int) -> dict[str, Any]:
       networks without skip connections or normalization layers using Deep Kernel
       Shaping").
     - "tat": the same with `jaxnets.functional.tat_leaky_relu` (Zhang, Botev and Martens
-      2022, "Deep Learning without Shortcuts").
+      2022, "Deep Learning without Shortcuts"). For a smooth f take `activation` from
+      `jaxnets.functional.tat(f, L)`.
 
     Args:
         method: A name of the list.

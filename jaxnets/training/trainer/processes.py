@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +14,14 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxnets.runs.lock import is_held, run_lock
+from jaxnets.runs.lock import run_lock, who_ended
 
 
 # JAX ends a process this long after another one no longer answers; if that takes part
 # in the same computation, its error comes at once.
 HEARTBEAT_SECONDS = 30
-# How long an ending process may take to release its lock after its connections.
-RELEASE_SECONDS = 3.0
 NAME_BYTES = 128
+_WATCHER = "from jaxnets.runs.lock import say_who_ended; say_who_ended()"
 
 
 def join(
@@ -81,7 +82,8 @@ def naming_the_ended(folder: Path) -> Iterator[None]:
     """Turn the error of a computation whose other process ended into one that names it.
 
     Each process holds a lock in the folder, which the operating system releases when
-    the process ends, however it ends.
+    the process ends, however it ends. If the first process has ended, JAX may end this
+    one before Python runs again; then a process beside it says the same.
 
     Raises:
         ConnectionError: If another process has ended.
@@ -90,26 +92,26 @@ def naming_the_ended(folder: Path) -> Iterator[None]:
         yield
         return
     lock = lambda index: f".process-{index}"
-    own = lock(jax.process_index())
+    own = jax.process_index()
     # A process that was killed on another machine may have left its file, which would
     # refuse this one. That no other run is in the folder, the run's own lock ensures.
-    (folder / own).unlink(missing_ok=True)
-    with run_lock(folder, own):
-        names = _names()
+    (folder / lock(own)).unlink(missing_ok=True)
+    with run_lock(folder, lock(own)):
+        others = {lock(n): name for n, name in enumerate(_names()) if n != own}
+        watcher = subprocess.Popen(
+            [sys.executable, "-c", _WATCHER, str(folder), json.dumps(others)],
+            stdin=subprocess.PIPE,
+            # Ctrl-C is meant for this process.
+            start_new_session=True,
+        )
         try:
             yield
         except Exception as error:
-            others = set(range(len(names))) - {jax.process_index()}
-            end = time.monotonic() + RELEASE_SECONDS
-            while time.monotonic() < end:
-                if ended := [n for n in others if not is_held(folder, lock(n))]:
-                    raise ConnectionError(
-                        f"{' and '.join(names[n] for n in sorted(ended))} ended before "
-                        "the run did, so this process ends too. Start all processes "
-                        "again with --resume; the newest checkpoint is intact."
-                    ) from error
-                time.sleep(0.1)
+            if sentence := who_ended(folder, others):
+                raise ConnectionError(sentence) from error
             raise
+        finally:
+            watcher.communicate(b"This process goes on, or has said why it ends.")
 
 
 def _names() -> list[str]:

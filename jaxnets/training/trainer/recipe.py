@@ -12,6 +12,7 @@ from jaxnets.arguments import as_count
 from jaxnets.training.losses import classification
 from jaxnets.training.step import Loss
 from jaxnets.training.trainer.advance import in_bfloat16
+from jaxnets.training.trainer.checkpoints import DIGITS
 
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -85,7 +86,9 @@ class Recipe:
                 _check_choice(field.name, value)
             elif field.type is int:
                 least = 0 if field.name in ("warmup", "patience", "seed") else 1
-                as_count(value, field.name, minimum=least)
+                # A checkpoint of more steps could not be named.
+                most = 10**DIGITS - 1 if field.name == "steps" else None
+                as_count(value, field.name, minimum=least, maximum=most)
             else:
                 _check_rate(field.name, value)
 

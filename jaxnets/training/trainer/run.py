@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from jaxnets.arguments import as_count
 from jaxnets.training.step import Loss
 from jaxnets.training.trainer.advance import Progress
 from jaxnets.training.trainer.calls import BatchOf, Calls, step_of
@@ -112,10 +113,11 @@ def train(
 
     Raises:
         NonFiniteBatch: If more than `skip_nonfinite` batches are not finite.
-        ValueError: If `about` has a name that is taken, the batch cannot be shared by
-            the devices, the loss has no `label_smoothing` and the recipe asks for some,
-            a checkpoint is of another run or network, or the processes differ in recipe
-            or `about`.
+        TypeError: If `skip_nonfinite` is not an int.
+        ValueError: If it is negative, `about` has a name that is taken, the batch
+            cannot be shared by the devices, the loss has no `label_smoothing` and the
+            recipe asks for some, a checkpoint is of another run or network, or the
+            processes differ in recipe or `about`.
         OSError: If a checkpoint cannot be written.
         ImportError: If nothing can write TensorBoard's files.
         ConnectionError: If another process of the run has ended.
@@ -142,6 +144,7 @@ def train(
             f"`about` has the name {min(taken)!r}, which a checkpoint uses itself; "
             "wanted another name."
         )
+    as_count(skip_nonfinite, "skip_nonfinite", minimum=0)
     placement = Placement(devices, shards, recipe.batch_size)
     calls = Calls(model, loss, batch, recipe, optimizer, placement, skip_nonfinite)
     validate = Evaluations(calls.graphdef, loss, evaluation or {}, placement)

@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
-from jaxnets import nn
+from jaxnets import nn, training
+from jaxnets.data import Labelled, digits
 from tests.nn import by_hand
 
 
@@ -99,6 +101,44 @@ def test_the_gain_is_that_of_the_product(constrained, rng):
         x = block(x)
         sums = [np.abs(product).sum(axis).max() for axis in (-1, -2)]
         np.testing.assert_allclose((forward[number], backward[number]), sums, rtol=1e-4)
+
+
+class Classifier(nnx.Module):
+    """Hyper-connected blocks between a convolution and a linear layer."""
+
+    def __init__(self, constrained, rngs):
+        make = lambda rngs: nn.HyperBlock(
+            C, constrained=constrained, layers=1, norm=None, rngs=rngs
+        )
+        self.stem = nn.Conv(1, C, (3, 3), strides=4, rngs=rngs)
+        self.stack = nn.Stack(make, 8, rngs=rngs)
+        self.output = nnx.Linear(C, 10, rngs=rngs)
+
+    def streams(self, x):
+        return jnp.repeat(self.stem(x)[..., None, :], 4, -2)
+
+    def __call__(self, x):
+        return self.output(self.stack(self.streams(x)).mean((1, 2, 3)))
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_the_gain_of_a_network_that_learns_digits(constrained):
+    """It stays 1 with the constraint, and grows without (Xie et al. 2025)."""
+    x, y = digits().train
+    x, y = (array[:320].reshape(20, 16, *array.shape[1:]) for array in (x, y))
+    optimizer = optax.adam(0.03)
+    model = Classifier(constrained, nnx.Rngs(0))
+    graphdef, state = training.train_state(model, optimizer)
+    step = training.make_step(graphdef, training.classification, optimizer)
+    state, report = jax.jit(lambda *s: jax.lax.scan(step, *s))(state, Labelled(x, y))
+    assert report.loss[-5:].mean() < report.loss[:5].mean()
+    trained = nnx.merge(graphdef, state.params, state.rest)
+    forward, backward = nn.composite_gain(trained.stack, trained.streams(x[0]))
+    if constrained:
+        np.testing.assert_allclose(forward, 1.0, rtol=1e-5)
+        np.testing.assert_allclose(backward, 1.0, rtol=1e-2)
+    else:
+        assert min(forward[-1], backward[-1]) > 1.2
 
 
 def test_every_block_begins_with_a_stream_of_its_own():

@@ -54,7 +54,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+# No cell takes a minute on a quiet machine; others may keep one busy.
+nb_execution_timeout = 900
 # `notebooks/execute.py` stores their outputs; a test says when they are out of date.
 nb_execution_excludepatterns = ["*.ipynb"]
 nb_merge_streams = True

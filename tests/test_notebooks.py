@@ -11,7 +11,8 @@ import pytest
 from jaxnets.gradflow import Verdict
 
 
-FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
 every_notebook = pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
 )
@@ -79,11 +80,21 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     assert kinds(executed) == kinds(nbformat.read(path, as_version=4))
 
 
-def test_a_page_says_what_each_kind_of_verdict_means():
-    page = (FOLDER / "gradients" / "verdicts.md").read_text()
+def test_each_kind_of_verdict_has_its_page():
+    folder = FOLDER / "verdicts"
     documented = re.search(r"kind: (.*?)\.\n", Verdict.__doc__ or "", re.DOTALL)
     assert documented
     kinds = set(re.findall(r"`([a-z-]+)`", documented[1]))
-    assert kinds <= set(re.findall(r"`([a-z-]+)`", page))
-    linked = re.findall(r"\]\(#([a-z-]+)\)", page)
-    assert linked == re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)
+    code = [path.read_text() for path in (ROOT / "jaxnets/gradflow").rglob("*.py")]
+    emitted = set(re.findall(r'\bkind="([a-z-]+)"', "".join(code)))
+    assert {"detached", "wrong-loss"} <= emitted <= kinds
+    pages = {path.stem for path in folder.glob("*.md")} - {"index", "comparisons"}
+    comparisons = (folder / "comparisons.md").read_text()
+    assert pages | set(re.findall(r"^## ([a-z-]+)$", comparisons, re.M)) == kinds
+    index = (folder / "index.md").read_text()
+    linked = re.findall(r"^\| \[`([a-z-]+)`\]\(\1\)", index, re.M)
+    assert sorted(linked) == sorted(pages)
+    for kind in pages:
+        page = (folder / f"{kind}.md").read_text()
+        assert page.count(f'picture("{kind}")') == 1, kind
+        assert "**Source:**" in page

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from drawing import Picture
-from networks import soft_plus
+from faults import soft_plus
 
 from jaxnets import functional as F
 from jaxnets.studies.rate.network import draw as draw_weights

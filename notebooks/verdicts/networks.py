@@ -40,18 +40,6 @@ def gain(factor):
     return nnx.initializers.variance_scaling(factor**2, "fan_in", "normal")
 
 
-@jax.custom_vjp
-def soft_plus(x):
-    """Return log(1 + e^x). Its rule has the wrong sign in the sigmoid."""
-    return jnp.log1p(jnp.exp(-jnp.abs(x))) + jnp.maximum(x, 0)
-
-
-soft_plus.defvjp(
-    lambda x: (soft_plus(x), x),
-    # The derivative is sigmoid(x).
-    lambda x, cotangent: (cotangent * nnx.sigmoid(-x),),
-)
-
 LABELS = jnp.arange(48) % 8
 # Points around eight centres, one for each class.
 CENTRES = 2.0 * jax.random.normal(jax.random.key(0), (8, 16))

@@ -12,6 +12,7 @@ from contextlib import redirect_stdout, suppress
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 import jaxnets
@@ -54,13 +55,16 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+# No cell takes a minute on a quiet machine; others may keep one busy.
+nb_execution_timeout = 900
 # `notebooks/execute.py` stores their outputs; a test says when they are out of date.
 nb_execution_excludepatterns = ["*.ipynb"]
 nb_merge_streams = True
 # Tables that a cell prints as Markdown.
 nb_render_markdown_format = "gfm"
 
+# Browsers draw MathML without a script. MathJax would be loaded from the network.
+html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = "jaxnets"
 html_theme_options = {
@@ -92,6 +96,19 @@ class CommandHelp(Directive):
         command = " ".join(["jaxnets", *self.arguments, "--help"])
         text = f"$ {command}\n{printed.getvalue()}"
         return [nodes.literal_block(text, text, language="text")]
+
+
+def write_inline_math(translator, node: nodes.math) -> None:
+    """Write a formula within a line as MathML."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_math_block(translator, node: nodes.math_block) -> None:
+    """Write a formula on lines of its own as MathML."""
+    formula = convert(node.astext(), display="block")
+    translator.body.append(f'<div class="formula">{formula}</div>')
+    raise nodes.SkipNode
 
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Example|Source):")
@@ -144,6 +161,9 @@ def setup(app: Sphinx) -> None:
     """Add the directive `command-help`, and read docstrings as they are written."""
     os.environ["COLUMNS"] = "88"
     app.add_directive("command-help", CommandHelp)
+    app.add_html_math_renderer(
+        "mathml", (write_inline_math, None), (write_math_block, None)
+    )
     # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", write_code_for_sphinx, priority=400)
     app.connect("autodoc-process-signature", name_default_functions)

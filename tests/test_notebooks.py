@@ -1,7 +1,9 @@
 """Every notebook runs, says nothing on stderr, and has the outputs of its code."""
 
+import dataclasses
 import importlib.util
 import itertools
+import json
 import pathlib
 import re
 
@@ -9,17 +11,20 @@ import nbformat
 import pytest
 
 from jaxnets.gradflow import Verdict
+from tests.bench.test_measurement import RECORD
 
 
-FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
 every_notebook = pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
 )
 
 
-def load_execute():
-    """The module that stores the outputs; the folder of the notebooks is no package."""
-    spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+def load(name):
+    """A module of the folder of the notebooks, which is no package."""
+    path = FOLDER / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -59,7 +64,7 @@ def test_the_outputs_are_those_of_the_code(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     stored = notebook.metadata.get("jaxnets", {}).get("sources_sha256")
-    assert stored == load_execute().sources_hash(notebook), (
+    assert stored == load("execute").sources_hash(notebook), (
         f"The code of {path.name} has changed since its outputs were stored: "
         f"`uv run notebooks/execute.py {path.stem}`."
     )
@@ -72,18 +77,49 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     # No setting of the person who runs the tests, and no history left with them.
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    executed = load_execute().execute(path, tmp_path)
+    executed = load("execute").execute(path, tmp_path)
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
     assert kinds(executed) == kinds(nbformat.read(path, as_version=4))
 
 
-def test_a_page_says_what_each_kind_of_verdict_means():
-    page = (FOLDER / "gradients" / "verdicts.md").read_text()
+def test_each_kind_of_verdict_has_its_page():
+    folder = FOLDER / "verdicts"
     documented = re.search(r"kind: (.*?)\.\n", Verdict.__doc__ or "", re.DOTALL)
     assert documented
     kinds = set(re.findall(r"`([a-z-]+)`", documented[1]))
-    assert kinds <= set(re.findall(r"`([a-z-]+)`", page))
-    linked = re.findall(r"\]\(#([a-z-]+)\)", page)
-    assert linked == re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)
+    code = [path.read_text() for path in (ROOT / "jaxnets/gradflow").rglob("*.py")]
+    emitted = set(re.findall(r'\bkind="([a-z-]+)"', "".join(code)))
+    assert {"detached", "wrong-loss"} <= emitted <= kinds
+    pages = {path.stem for path in folder.glob("*.md")} - {"index", "comparisons"}
+    comparisons = (folder / "comparisons.md").read_text()
+    assert pages | set(re.findall(r"^## ([a-z-]+)$", comparisons, re.M)) == kinds
+    index = (folder / "index.md").read_text()
+    linked = re.findall(r"^\| \[`([a-z-]+)`\]\(\1\)", index, re.M)
+    assert sorted(linked) == sorted(pages)
+    for kind in pages:
+        page = (folder / f"{kind}.md").read_text()
+        assert page.count(f'picture("{kind}")') == 1, kind
+        assert "**Source:**" in page
+
+
+def test_a_benchmark_that_is_kept_becomes_a_table(tmp_path):
+    keep, kept = load("evidence/keep"), load("evidence/kept")
+    run = tmp_path / "run.json"
+    facts = RECORD.environment | {"host": "mine"}
+    run.write_text(json.dumps(dataclasses.asdict(RECORD) | {"environment": facts}))
+    with pytest.raises(ValueError, match="names no command"):
+        keep.keep_benchmark(run, "ops", tmp_path)
+    facts |= {"command": "jaxnets bench ops", "date": "2026-11-30T10:00+00:00"}
+    facts |= {"cores": 2, "processor": "an EPYC"}
+    run.write_text(json.dumps(dataclasses.asdict(RECORD) | {"environment": facts}))
+    file = keep.keep_benchmark(run, "ops", tmp_path)
+    assert "mine" not in file.read_text()
+    page = kept.benchmarks(file.parent).data
+    assert "`uv run jaxnets bench ops`, 2026-11-30, 2 cores of an EPYC" in page
+    assert "| conv | forward | flax | 1.00 | 2 | 1 | 0.25 slow |" in page
+    assert "4.00 (1.00-4.00)" in page
+    # Without one it is what was written by hand, which it replaces.
+    by_hand = kept.benchmarks(tmp_path / "none").data
+    assert "three rounds" in by_hand and "## " not in by_hand

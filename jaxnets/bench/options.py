@@ -1,6 +1,7 @@
 """The options of `jaxnets bench`. It does not import JAX, so that `--help` is fast."""
 
 import dataclasses
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,6 +20,8 @@ PEERS = ("flax", "torch")
 ALONE = ("gradflow", "stack")
 # The rounds, and the least seconds of a sample, that `--quick` asks for.
 QUICK = (3, 0.005)
+# What a command line has in another form, and what changes no figure.
+UNSAID = ("suite", "torch_python", "json", "markdown", "list")
 # The largest values that make sense: more rounds say nothing new, and the arrays of a
 # larger batch fit nowhere.
 MOST = {"rounds": 1000, "batch": 1_000_000}
@@ -160,6 +163,22 @@ class Options:
                 "--quick and --rounds say how to time, and --compile-for times "
                 "nothing; leave them out."
             )
+
+    @property
+    def command(self) -> str:
+        """The command line that gives these figures.
+
+        Example:
+            >>> Options("ops", rows="conv:", quick=True).command
+            'jaxnets bench ops --rows conv: --quick'
+        """
+        words = ["jaxnets", "bench", self.suite]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in UNSAID and value != field.default:
+                words.append(f"--{field.name.replace('_', '-')}")
+                words += [] if value is True else [str(value)]
+        return shlex.join(words)
 
     @property
     def dtypes(self) -> tuple[DType | None, ...]:

@@ -69,7 +69,8 @@ def run(options: Options) -> None:
                     raise ValueError(f"PyTorch cannot run: {error}") from error
                 print(f"PyTorch is left out: {printable(str(error))}.")
                 peers = tuple(peer for peer in peers if peer != "torch")
-        facts = environment() | (torch.facts if torch else {})
+        facts = {"command": options.command, **environment()}
+        facts |= torch.facts if torch else {}
         record = BenchmarkRecord(options.suite, _settings(options, peers), facts, [])
         legend = tables.legend(record.suite)
         print(tables.facts(facts), legend, sep="\n\n", end="\n\n", flush=True)

@@ -20,6 +20,8 @@ from jaxnets.typing import ArrayLike
 
 # The page of a network with more weights than these would be large and slow.
 PAGE, MOST_WEIGHTS = "write.html", 1_000_000
+# With two bytes for each of more weights than these, it would be larger than 1 MB.
+MOST_OF_TWO_BYTES = 350_000
 
 
 def draw_texts(
@@ -115,9 +117,11 @@ def write_page(
         OSError: If it cannot be written.
     """
     params = jax.tree.leaves(nnx.state(model, nnx.Param))
-    if sum(array.size for array in params) > MOST_WEIGHTS:
+    count = sum(array.size for array in params)
+    if count > MOST_WEIGHTS:
         return []
-    weights = lstm_weights(model.recurrent, model.output)
+    dtype = "float16" if count <= MOST_OF_TWO_BYTES else "int8"
+    weights = lstm_weights(model.recurrent, model.output, dtype)
     settings = {"alphabet": about["alphabet"], "end": end}
     write_text(folder / PAGE, live_page("characters", weights, settings))
     caption = (

@@ -1,7 +1,8 @@
 """Keep what a page shows of a run: `uv run notebooks/evidence/keep.py RUN NAME`.
 
-The page reads `NAME.json`, so that its tables are those of a run, with its command,
-date, machine and versions.
+A page reads `NAME.json`, so that its tables are those of a run, with its command,
+date, machine and versions. RUN is the folder of a run, or the file that
+`jaxnets bench --json` wrote; that of a benchmark becomes `bench/NAME.json`.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 CLAIM = ("claim", "statement", "sentence")
 VERDICT = ("study", "where", "kind", "severity", "sentence")
 MACHINE = ("jaxnets", "jax", "flax", "optax", "python", "device", "processor", "cpus")
+BENCH_MACHINE = ("command", "date", *MACHINE, "cores", "load", "torch", "libtpu")
 
 
 def keep(run: Path, name: str, folder: Path) -> Path:
@@ -32,13 +34,42 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     return path
 
 
+def keep_benchmark(record: Path, name: str, folder: Path) -> Path:
+    """Write the record of a benchmark, with times to four digits, and return the file.
+
+    Raises:
+        ValueError: If the run does not say with which command it was made.
+    """
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if "command" not in found["environment"]:
+        raise ValueError(f"{record} names no command; run `jaxnets bench` again.")
+    some = found["environment"].items()
+    found["environment"] = {key: fact for key, fact in some if key in BENCH_MACHINE}
+    short = lambda value: float(f"{value:.4g}")
+    for each in found.get("measurements", []):
+        times, compiled = each["seconds"], each["compile_seconds"]
+        each["seconds"] = {who: [*map(short, times[who])] for who in times}
+        each["compile_seconds"] = {who: short(compiled[who]) for who in compiled}
+    path = folder / "bench" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    # A case is a line, so that a new run shows what has changed.
+    cases = "measurements" if "measurements" in found else "cases"
+    lines = ",\n".join(json.dumps(case) for case in found.pop(cases))
+    head = json.dumps(found)[:-1]
+    path.write_text(f'{head}, "{cases}": [\n{lines}\n]}}\n', encoding="utf-8")
+    return path
+
+
 def main() -> None:
     """Keep the run that is named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="folder or file of the run"
+    )
     parser.add_argument("name", metavar="NAME", help="such as theory")
     given = parser.parse_args()
-    print(keep(given.run, given.name, Path(__file__).parent))
+    write = keep_benchmark if given.run.is_file() else keep
+    print(write(given.run, given.name, Path(__file__).parent))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from jaxnets import functional as F
 from jaxnets import models, nn
 from jaxnets.tasks.live.page import live_page
 from jaxnets.tasks.live.weights import lstm_weights, resnet_weights
+from jaxnets.tasks.music import network as music
+from jaxnets.tasks.writing import write_page
 
 
 def layers(**options):
@@ -23,11 +25,10 @@ def layers(**options):
 
 
 def unpacked(entry):
-    numbers = np.frombuffer(
-        base64.b64decode(entry["data"]),
-        f"<{entry['dtype'][0]}" + ("2" if entry["dtype"] == "float16" else "4"),
-    )
-    return numbers.reshape(entry["shape"])
+    dtype = np.dtype(entry["dtype"]).newbyteorder("<")
+    numbers = np.frombuffer(base64.b64decode(entry["data"]), dtype)
+    numbers = numbers.reshape(entry["shape"])
+    return numbers * unpacked(entry["scale"]) if "scale" in entry else numbers
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float16", 2**-11), ("float32", 0)])
@@ -41,6 +42,21 @@ def test_the_weights_are_those_of_the_layers(dtype, rtol):
             )
     kernel = unpacked(found["output"]["kernel"])
     np.testing.assert_allclose(kernel, output.kernel[...], rtol=rtol, atol=1e-7)
+
+
+def test_one_byte_is_right_to_half_a_step_of_its_column():
+    recurrent, output = layers()
+    # Columns of different sizes, and one of zeros.
+    output.kernel[...] *= jnp.array([1.0, 1e-3, 1e6, 0.0, 1.0, 1.0, 1.0])
+    found = lstm_weights(recurrent, output, "int8")
+    given = np.asarray(output.kernel[...])
+    kernel = found["output"]["kernel"]
+    assert kernel["dtype"] == "int8" and len(kernel["data"]) == 4 * -(-given.size // 3)
+    error = np.abs(unpacked(kernel) - given)
+    half = np.abs(given).max(axis=0) / 254
+    assert (error <= 1.0001 * half).all() and (error > 0.1 * half).any()
+    bias = np.asarray(recurrent.layer_params[0][0].b, np.float16)
+    np.testing.assert_array_equal(unpacked(found["layers"][0]["b"]), bias)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +114,10 @@ def test_no_text_ends_the_element_it_stands_in():
         r'<script type="application/json" id="data">(.*?)</script>', page
     )
     assert json.loads(data)["settings"] == settings
+
+
+def test_the_page_of_a_network_as_large_as_that_of_music_is_below_a_megabyte(tmp_path):
+    model = music.make(nnx.Rngs(0), 80)
+    about = {"alphabet": list(range(80))}
+    [link] = write_page(model, about, tmp_path)
+    assert 500_000 < (tmp_path / link.file).stat().st_size < 1_000_000

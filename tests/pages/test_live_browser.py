@@ -20,6 +20,7 @@ from tests.pages.chromium import (
     set_scheme,
     set_width,
 )
+from tests.pages.test_live import unpacked
 
 
 pytestmark = needs_browser
@@ -226,6 +227,9 @@ def test_the_page_of_a_text_reads_what_is_typed(browser, tmp_path):
     expected = chances[np.arange(len(text)), ids[1:]]
     assert (found[0], found[2]) == (text, 160)
     np.testing.assert_allclose(found[1], expected, atol=1e-5)
+    packed = lstm_weights(model.recurrent, model.output, "int8")["output"]["kernel"]
+    kernel = browser.execute_script("return [...unpack(arguments[0])]", packed)
+    np.testing.assert_array_equal(kernel, unpacked(packed).ravel())
     assert "does not know it: ?" in browser.find_element(By.ID, "said").text
     assert browser.find_elements(By.CSS_SELECTOR, "#shown script") == []
     assert len(browser.find_elements(By.CSS_SELECTOR, "#next tr")) == 8

@@ -15,7 +15,7 @@ from jaxnets.nn.recurrent.stack import RecurrentStack
 def lstm_weights(
     recurrent: RecurrentStack,
     output: nnx.Linear,
-    dtype: Literal["float16", "float32"] = "float16",
+    dtype: Literal["int8", "float16", "float32"] = "float16",
 ) -> dict[str, Any]:
     """Return the weights of an LSTM and the linear layer on its outputs.
 
@@ -25,12 +25,14 @@ def lstm_weights(
         output: The linear layer.
         dtype: How each number is written: float16 rounds to 11 binary digits and
             takes half of the space. An array with numbers beyond it is written as
-            float32.
+            float32. int8 takes a quarter: each column of a matrix is rounded to 255
+            steps between minus and plus its largest number, and a bias to float16.
 
     Returns:
         `{"layers": [{"w_xh", "w_hh", "b"}, ...], "output": {"kernel", "bias"}}`. Each
         array is `{"shape", "dtype", "data"}`, whose data are the numbers in row-major
-        order, little-endian, as base64.
+        order, little-endian, as base64. With int8 a matrix has also a `scale`, the
+        array of what the numbers of each column are multiplied by.
 
     Raises:
         ValueError: If the layers have what the JavaScript does not, or a weight is not
@@ -130,6 +132,12 @@ def _folded(conv: nn.Conv, norm: nn.BatchNorm, number: int | EllipsisType) -> di
 
 def _packed(array: Any, dtype: str) -> dict[str, Any]:
     given = np.asarray(array[...])
+    if dtype == "int8" and given.ndim == 2 and np.isfinite(given).all():
+        scale = (np.max(np.abs(given), axis=0) / 127).astype(np.float32)
+        scale[scale == 0] = 1
+        steps = np.clip(np.rint(given / scale), -127, 127).astype(np.int8)
+        return _encoded(steps) | {"scale": _encoded(scale)}
+    dtype = "float16" if dtype == "int8" else dtype
     with np.errstate(over="ignore"):
         numbers = given.astype(dtype)
     if not np.isfinite(numbers).all():
@@ -138,6 +146,10 @@ def _packed(array: Any, dtype: str) -> dict[str, Any]:
         raise ValueError(
             "A weight is not finite; wanted a network that trained without overflow."
         )
+    return _encoded(numbers)
+
+
+def _encoded(numbers: np.ndarray) -> dict[str, Any]:
     data = numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()
     return {
         "shape": list(numbers.shape),

@@ -13,9 +13,14 @@ function fromHalf(bits) {
 }
 
 // The array of { shape, dtype, data }, whose data is base64 of little-endian numbers.
-function unpack({ dtype, data }) {
+// With a scale, those of a column are multiplied by its element of the scale.
+function unpack({ dtype, data, scale }) {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer);
+  if (dtype === "int8") {
+    const factors = unpack(scale);
+    return Float32Array.from(new Int8Array(bytes.buffer), (step, k) => step * factors[k % factors.length]);
+  }
   if (dtype === "float32") {
     return Float32Array.from({ length: bytes.length / 4 }, (_, k) => view.getFloat32(4 * k, true));
   }

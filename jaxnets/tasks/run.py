@@ -21,7 +21,7 @@ from jaxnets.runs.files import json_text, read_json, write_text
 from jaxnets.runs.lock import run_lock
 from jaxnets.runs.records import Record, read_records, write_records
 from jaxnets.tasks.task import Prepared, Task
-from jaxnets.training import Recipe, Trained, random_key, train
+from jaxnets.training import Recipe, Trained, make_optimizer, random_key, train
 from jaxnets.training.machine import environment
 from jaxnets.training.trainer.placement import Placement
 from jaxnets.training.trainer.processes import is_first
@@ -193,7 +193,7 @@ def run_task(
             about={**prepared.about, **_deciding(config), "version": __version__},
             asked_to_stop=asked_to_stop,
             on_call=on_call,
-            on_evaluation=_Measurements(config.task, prepared, folder),
+            on_evaluation=_Measurements(config, prepared, folder),
             tensorboard=board if tensorboard or board.exists() else None,
             say=say,
         )
@@ -225,8 +225,15 @@ def _check_same(config: TrainConfig, folder: Path) -> None:
 class _Measurements:
     """Measures the gradient's flow at every evaluation, and keeps the records."""
 
-    def __init__(self, name: str, prepared: Prepared, folder: Path):
-        self._name = name
+    def __init__(self, config: TrainConfig, prepared: Prepared, folder: Path):
+        self._name = config.task
+        # The optimiser starts anew at each measurement. So no update is delayed, or has
+        # a rate of zero because the rate still rises.
+        self._optimizer = make_optimizer(
+            dataclasses.replace(
+                config.recipe, schedule="constant", warmup=0, accumulate=1
+            )
+        )
         self._batch = prepared.batch(0)
         self._path = folder / RECORDS
         self._part = prepared.measured or (lambda model: (model, prepared.loss))
@@ -236,7 +243,9 @@ class _Measurements:
         network, loss = self._part(model)
         if self._collector is None:
             arguments: list[tuple[Any, ...]] = [(self._batch,)]
-            self._collector = Collector(loss, network, arguments, name=self._name)
+            self._collector = Collector(
+                loss, network, arguments, optimizer=self._optimizer, name=self._name
+            )
         before = read_records(self._path) if self._path.exists() else []
         kept: list[Record] = [record for record in before if record.step < step]
         write_records(self._path, [*kept, *self._collector.at(network, step)])

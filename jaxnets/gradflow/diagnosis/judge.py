@@ -53,6 +53,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       along its depth and along time, and its contrasts with the first network among the
       records. A gradient that changes along the layers is a fault only if the signal
       does not change the other way round and the gradients of the weights differ too.
+      If the updates of the optimiser do not, less than a hundredfold is no fault, and
+      less than 10^5 a warning.
     - `model`, from the records of `diagnose`: `detached` (a parameter without any
       gradient that should have one), `dead` and `saturated` after each activation,
       `rank-collapse`, `padding`, `wrong-backward` (derivatives written by hand),

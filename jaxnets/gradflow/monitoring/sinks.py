@@ -1,6 +1,7 @@
 """Where a monitor's reports go: records, TensorBoard, or any function."""
 
 import csv
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +110,11 @@ def _scalars_sink(writer: Any) -> Sink:
 
 
 def scalars(records: list[Record]) -> list[tuple[str, float]]:
-    """Return the tag and value of each curve."""
+    """Return the tag and value of each curve.
+
+    A norm of zero has no logarithm, and TensorBoard warns of it in every step. So its
+    curve has a gap there.
+    """
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         found.setdefault((record.metric, record.place), []).append(record)
@@ -121,4 +126,5 @@ def scalars(records: list[Record]) -> list[tuple[str, float]]:
             continue
         ends = (profile[0], profile[-1])
         tags += [(f"{tag}/{end.position}", end.value) for end in ends]
-    return tags
+    is_zero = lambda tag, value: tag.startswith("log10_") and value == -math.inf
+    return [(tag, value) for tag, value in tags if not is_zero(tag, value)]

@@ -130,6 +130,42 @@ def test_a_gain_is_no_fault_but_a_lost_product_is():
     assert not alarms(verdicts(chain(falls, [0.0] * 9) + arrays(level)))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("slope", "moves", "severity"),
+    [
+        (0.25, 0.0, "well"),
+        (0.25, 0.25, "fault"),
+        (0.5, 0.0, "warning"),
+        (1.0, 0.0, "fault"),
+        (0.25, ZERO, "fault"),
+    ],
+)
+def test_updates_that_an_optimiser_evens_out(slope, moves, severity, sign):
+    names = [f"body/{n}" for n in range(9)]
+    falls = {name: -sign * slope * (8 - n) for n, name in enumerate(names)}
+    gradients = {f"{name}/kernel": value for name, value in falls.items()}
+    found = chain(falls, [0.0] * 9) + arrays(gradients)
+    # A rate of zero tells nothing about the layers.
+    moved = {
+        f"{name}/kernel": -3.0 - (sign * moves * (8 - n) if n < 8 else moves)
+        for n, name in enumerate(names)
+    }
+    if moves == ZERO:
+        moved = dict.fromkeys(moved, ZERO)
+    found += records("log10_array_update_norm", moved)
+    judged = verdicts(found)
+    verdict = judged[0]
+    assert verdict.severity == severity
+    if severity == "well":
+        assert verdict.kind == "healthy"
+        assert "the optimiser evens this out" in verdict.sentence
+    else:
+        assert verdict.kind == ("vanishing" if sign > 0 else "exploding")
+        evened = moves == 0.0
+        assert ("makes the updates of all layers alike" in verdict.cause) == evened
+
+
 def test_a_normalisation_of_a_small_signal_is_no_explosion():
     norms = {"embed": 2.2, "norm": 0.0, "mix": 0.0, "head": 0.0}
     level = arrays({f"{name}/kernel": -1.0 for name in norms})

@@ -10,8 +10,9 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxnets.gradflow import diagnose, flow_records, measure_module
+from jaxnets.gradflow import diagnose, flow_records, measure_module, verdicts
 from jaxnets.gradflow.evidence import collect
+from jaxnets.gradflow.evidence.collector import Collector
 
 
 def make(rngs):
@@ -270,3 +271,42 @@ def test_a_negative_loss_is_followed_along_its_gradient():
     assert (alarm.kind, alarm.severity) == ("wrong-loss", "warning")
     records, _ = collect(loss, model, [X])
     assert not select(records, metric="loss_along_gradient")
+
+
+class TwoTowers(nnx.Module):
+    """The second tower has a start of its own, beside a share of the first one."""
+
+    def __init__(self, share, rngs):
+        layer = lambda: nnx.Linear(8, 8, rngs=rngs)
+        self.encoder = nnx.List([layer() for _ in range(3)])
+        self.decoder = nnx.List([layer() for _ in range(3)])
+        self.start = nnx.Variable(jnp.linspace(-2.0, 2.0, 8)[None])
+        self.share = nnx.Variable(jnp.float32(share))
+
+    def __call__(self, x):
+        for layer in self.encoder:
+            x = nnx.tanh(layer(x))
+        x = nnx.tanh(self.start[...] + self.share[...] * x)
+        for layer in self.decoder:
+            x = nnx.tanh(layer(x))
+        return x
+
+
+def test_adam_evens_out_two_towers_unless_the_gradient_is_at_its_epsilon():
+    batch = jax.random.normal(jax.random.key(0), (16, 8))
+    objective = lambda model, x: jnp.mean((model(x) - x) ** 2)
+    towers = lambda share: TwoTowers(share, nnx.Rngs(0))
+    options = {"optimizer": optax.adam(1e-3)}
+    adam = Collector(objective, towers(1.0), [(batch,)], **options)
+
+    def severity(collector, share):
+        # Optax mixes dtypes.
+        with jax.numpy_dtype_promotion("standard"):
+            found = verdicts(collector.before(towers(share)))
+        kinds = [v.severity for v in found if v.kind == "vanishing"]
+        return kinds[0] if kinds else None
+
+    shares = {0.1: None, 1e-4: "warning", 1e-10: "fault"}
+    assert {share: severity(adam, share) for share in shares} == shares
+    # Plain gradient descent moves the first tower as little as its gradient says.
+    assert severity(adam.trained_by(optax.sgd(0.1)), 0.1) == "fault"

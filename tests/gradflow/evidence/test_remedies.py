@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxnets.gradflow import diagnose, measure_module, verdicts
+from jaxnets.gradflow import diagnose, measure_module, tap, verdicts
 from jaxnets.gradflow.evidence.collecting import collector_of
 from jaxnets.gradflow.evidence.remedies import Trials, with_remedy
 from jaxnets.gradflow.evidence.remedies.changes import (
@@ -104,6 +104,33 @@ def test_what_training_makes_is_measured_again_after_another_training():
     assert verdict.tried.startswith("With a tenth of the learning rate: ")
     assert verdict.after is not None and verdict.after < 0.5 * verdict.number
     assert verdict.remedy.startswith("Lower the learning rate")
+
+
+def test_clipping_is_trained_with_where_the_gradient_explodes_in_time():
+    class Echo(nnx.Module):
+        """A linear recurrence whose state grows by 1.5 in each of 20 steps."""
+
+        def __init__(self):
+            self.w_hh = nnx.Param(1.5 * jnp.eye(4))
+
+        def __call__(self, x):
+            def step(h, x_t):
+                h = tap(h @ self.w_hh[...] + x_t, "h")
+                return h, None
+
+            return jax.lax.scan(step, jnp.zeros(4), x)[0]
+
+    x = 1e-3 * jax.random.normal(jax.random.key(1), (20, 4))
+    end = lambda model, x: jnp.sum((model(x) - 1.0) ** 2)
+    options = {"optimizer": optax.sgd(0.01), "steps": 20, "seeds": 1}
+    options |= {"classes": None, "name": "echo"}
+    models, collector = collector_of(end, Echo(), [x], **options)
+    records, _ = collector.collect(models)
+    verdict = next(v for v in verdicts(records) if v.kind == "exploding")
+    found = with_remedy(verdict, Trials(collector, models[0], records))
+    falls = "With the gradient clipped to a norm of 1 the loss falls from "
+    assert falls in found.tried and "; without, it ends at " in found.tried
+    assert "clip" in found.remedy.lower()
 
 
 def test_new_weights_have_the_variance_and_zeros_stay():

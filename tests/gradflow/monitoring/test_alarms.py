@@ -95,6 +95,13 @@ def test_curves_of_a_time_loop_are_those_of_its_ends():
     record = Record("model", "m", "m", 1.0, 0, 0, "norm", "cell", 0, 1.0)
     records = [record._replace(position=t, value=float(t)) for t in range(5)]
     records.append(record._replace(metric="loss", place="", position=None))
+    # The logarithm of a norm of zero, of which TensorBoard warns.
+    zero = {
+        "metric": "log10_array_weight_norm",
+        "place": "bias",
+        "value": float("-inf"),
+    }
+    records.append(record._replace(position=None, **zero))
     assert scalars(records) == [
         ("norm/cell/0", 0.0),
         ("norm/cell/4", 4.0),

@@ -41,19 +41,32 @@ def with_other_rate(verdict: Verdict, trials: Trials) -> Verdict:
         number = update_ratio(records, verdict.kind)
         after = number if after is None else after
         found = rate_verdict(records, "")
-        falls = curve[-1] < curve[0] - 0.01 * abs(curve[0])
-        begin, end = (written(curve[place]) for place in (0, -1))
-        ending = (
-            f"the loss falls from {begin} to {end} in {collector.steps} updates"
-            if falls
-            else f"the loss still does not fall: {begin} at the start, {end} after "
-            f"{collector.steps} updates"
-        )
-        sentences.append(f"With {words} {ending}.")
-        if falls and found is None:
+        sentences.append(f"With {words} {_outcome(curve, collector.steps)}.")
+        if _falls(curve) and found is None:
             after = number
             break
     return verdict._replace(after=after, tried=" ".join(sentences))
+
+
+def with_clipping(verdict: Verdict, trials: Trials) -> tuple[str, bool]:
+    """Train a copy with the gradient clipped, where it explodes before training.
+
+    Clipping changes no gradient, but the steps. So it shows in the loss only.
+
+    Returns:
+        How the loss falls with it and without it in words, and whether it falls better;
+        no words where nothing is trained.
+    """
+    steps = trials.collector.steps
+    without = loss_curves(trials.records)
+    if not (steps and without and verdict.kind == "exploding"):
+        return "", False
+    words, records = _clipped(trials)
+    (curve,) = loss_curves(records) or [[math.nan]]
+    end = without[0][-1]
+    better = _falls(curve) and not end <= curve[-1]
+    sentence = f"With {words} {_outcome(curve, steps)}; without, it ends at"
+    return f"{sentence} {written(end)}.", better
 
 
 def after_training(verdict: Verdict, trials: Trials) -> Iterator[Trial]:
@@ -89,9 +102,31 @@ def _trained(verdict: Verdict, trials: Trials) -> Iterator[tuple[str, list[Recor
         collector.optimizer = scaled(factor)
         yield _in_words(factor), collector.after(trials.model)
     if verdict.kind != "rate-too-low":
-        clipped = optax.chain(optax.clip_by_global_norm(CLIP), optimizer)
-        words = f"the gradient clipped to a norm of {CLIP:g}"
-        yield words, trials.collector.trained_by(clipped).after(trials.model)
+        yield _clipped(trials)
+
+
+def _clipped(trials: Trials) -> tuple[str, list[Record]]:
+    """Return what was changed, in words, and the records of the training."""
+    import optax
+
+    collector = trials.collector
+    clipped = optax.chain(optax.clip_by_global_norm(CLIP), collector.optimizer)
+    words = f"the gradient clipped to a norm of {CLIP:g}"
+    return words, collector.trained_by(clipped).after(trials.model)
+
+
+def _falls(curve: list[float]) -> bool:
+    return curve[-1] < curve[0] - 0.01 * abs(curve[0])
+
+
+def _outcome(curve: list[float], steps: int) -> str:
+    begin, end = (written(curve[place]) for place in (0, -1))
+    if _falls(curve):
+        return f"the loss falls from {begin} to {end} in {steps} updates"
+    return (
+        f"the loss still does not fall: {begin} at the start, {end} after "
+        f"{steps} updates"
+    )
 
 
 def _factors(verdict: Verdict) -> list[float]:

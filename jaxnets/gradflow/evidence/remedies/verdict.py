@@ -10,6 +10,7 @@ from jaxnets.gradflow.diagnosis.profiles import TENFOLD
 from jaxnets.gradflow.diagnosis.verdict import moment
 from jaxnets.gradflow.evidence.remedies.rates import (
     after_training,
+    with_clipping,
     with_other_rate,
 )
 from jaxnets.gradflow.evidence.remedies.trials import Trials
@@ -51,9 +52,19 @@ def with_remedy(verdict: Verdict, trials: Trials) -> Verdict:
         return verdict
     if verdict.kind in ("rate-too-high", "rate-too-low"):
         return with_other_rate(verdict, trials)
-    if not verdict.quantity:
-        return verdict
     at_start = moment(0) in verdict.where
+    found = _measured_again(verdict, trials, at_start) if verdict.quantity else verdict
+    if not (at_start and verdict.severity == "fault"):
+        return found
+    sentence, better = with_clipping(verdict, trials)
+    if not sentence:
+        return found
+    remedy = found.remedy if better else recommended(found.remedy, "", ["clip"])
+    return found._replace(tried=f"{found.tried} {sentence}".strip(), remedy=remedy)
+
+
+def _measured_again(verdict: Verdict, trials: Trials, at_start: bool) -> Verdict:
+    """Apply remedies until the number of the verdict is that of a healthy network."""
     step = 0 if at_start else trials.collector.steps
     sentences: list[str] = []
     failed: list[str] = []

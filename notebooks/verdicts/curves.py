@@ -110,7 +110,7 @@ def log10_rates(depth: int, branch_scale: float | None) -> np.ndarray:
         start = log_first - jnp.log(32.0)
         return largest_stable_rate(params, x, y, start, branch_scale, updates=5)
 
-    keys = jax.random.split(jax.random.key(9), 5)
+    keys = jax.random.split(jax.random.key(9), 40)
     return np.asarray(jax.lax.map(of_key, keys)) / np.log(10)
 
 

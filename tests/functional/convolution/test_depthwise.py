@@ -78,7 +78,7 @@ def test_separable_is_depthwise_then_pointwise(problem, features):
         np.testing.assert_allclose(np.ravel(gradient), np.ravel(adjoint), atol=1e-12)
 
 
-@pytest.mark.skipif(not hasattr(jax.config, "jax_remat3"), reason="JAX before 0.12")
+@pytest.mark.skipif(not hasattr(jax.config, "jax_remat3"), reason="no such switch")
 def test_gradients_with_the_coming_checkpoint():
     """It cannot be transposed in the rule of a `custom_jvp` yet."""
     gradient = jax.grad(lambda x, kernel: jnp.sum(depthwise_conv(x, kernel)), (0, 1))

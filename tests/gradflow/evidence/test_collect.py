@@ -296,8 +296,7 @@ def test_adam_evens_out_two_towers_unless_the_gradient_is_at_its_epsilon():
     batch = jax.random.normal(jax.random.key(0), (16, 8))
     objective = lambda model, x: jnp.mean((model(x) - x) ** 2)
     towers = lambda share: TwoTowers(share, nnx.Rngs(0))
-    options = {"optimizer": optax.adam(1e-3)}
-    adam = Collector(objective, towers(1.0), [(batch,)], **options)
+    adam = Collector(objective, towers(1.0), [(batch,)], optimizer=optax.adam(1e-3))
 
     def severity(collector, share):
         # Optax mixes dtypes.

@@ -68,8 +68,9 @@ CAUSES = {
     ),
     "product": (
         "there is a path to the loss, but the derivative along it is exactly zero: "
-        "{they} may be multiplied by zero, or pass through a softmax or normalisation "
-        "of one number, or through a clip or an activation that is flat at every input",
+        "{they} may be multiplied by zero, hidden by a mask at every place, or pass "
+        "through a softmax or normalisation of one number, or through a clip or an "
+        "activation that is flat at every input",
         "Look for a factor that is exactly zero (a loss weight, a mask, a gate), a "
         "softmax over an axis of one entry, a normalisation of a single number, and "
         "a `jnp.clip` whose input lies outside of its bounds.",

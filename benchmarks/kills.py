@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 
@@ -30,7 +31,7 @@ def train(folder: Path, seen: Connection) -> None:
     seen.send(run(folder, on_call=lambda step, _: seen.send(step)).params_sha256)
 
 
-def started(folder: Path) -> tuple[multiprocessing.Process, Connection]:
+def started(folder: Path) -> tuple[BaseProcess, Connection]:
     seen, theirs = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=train, args=(folder, theirs))
     process.start()

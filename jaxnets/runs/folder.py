@@ -111,8 +111,8 @@ class RunFolder:
         names = {name for name in self._names("path") if name[0] != "."}
         if CONFIG in names:
             raise FileExistsError(
-                f"{self.path} already holds a run. Choose another folder. One of "
-                f"`jaxnets contrast` is finished with --resume {self.path}."
+                f"{self.path} already holds a run. Choose another folder. A run of "
+                f"`contrast` or `train` goes on with --resume {self.path}."
             )
         if names:
             raise FileExistsError(

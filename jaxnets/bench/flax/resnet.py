@@ -78,7 +78,7 @@ def training_loop(
 
     It is the loop of Flax's tutorials: a call of a jitted function for each batch.
     """
-    update = nnx.jit(_update)
+    update: Any = nnx.jit(_update)
 
     def epoch(modules, batches):
         return [update(*modules, x, labels) for x, labels in batches]

@@ -160,6 +160,9 @@ def test_the_floor_is_one_normal_distribution(trained):
     np.testing.assert_allclose(
         training.one_gaussian_loss(drawings, batch), np.mean(losses), rtol=1e-5
     )
+    # Of many drawings some are counted, from the first to the last.
+    some = training._some(drawings, 7)
+    assert len(some) == 7 and np.array_equal(some[-1], drawings.drawing(29))
     floors = prepared.floors()
     assert 0 < floors["optimum"] < result.metrics["validation_loss"]
     assert result.metrics["validation_loss"] < floors["floor"] - 1

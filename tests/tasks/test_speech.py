@@ -15,10 +15,13 @@ from flax import nnx
 from jaxnets.runs.exhibits import storage
 from jaxnets.tasks import SampleOptions, task_of
 from jaxnets.tasks.sampling import made_again
-from jaxnets.tasks.speech import training, vowels
+from jaxnets.tasks.speech import recordings, spectrograms, training, vowels
+from jaxnets.tasks.speech.floors import Regression
 from jaxnets.tasks.speech.network import Utterances, decode, word_loss
 from jaxnets.tasks.speech.recordings import read_recordings
-from jaxnets.tasks.speech.spectrograms import changed
+from jaxnets.tasks.speech.results import string_errors
+from jaxnets.tasks.speech.search import search
+from jaxnets.tasks.speech.spectrograms import changed, padded
 from jaxnets.training import Recipe, random_key
 from tests.tasks.short_training import trained
 
@@ -58,6 +61,59 @@ def test_the_loss_sums_over_all_paths(rng):
         hits.append(collapsed(row[:count].argmax(1)) == words)
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
     assert float(figures["accuracy"]) == np.mean(hits)
+
+
+def test_the_search_finds_the_words_of_the_largest_sum(rng):
+    logits = rng.normal(size=(30, 5, 3)).astype(np.float32)
+    logits[:, :, 0] += 0.5
+    frames = rng.integers(1, 6, 30)
+    # With a place for each string of up to five words nothing is left out.
+    found = jax.jit(search, static_argnums=(2, 3))(logits, frames, 5, 63)
+    likeliest, path = [], np.asarray(decode(logits, frames, 5))
+    for row, count in zip(logits, frames, strict=True):
+        chances, sums = np.exp(row) / np.exp(row).sum(axis=1, keepdims=True), {}
+        for way in itertools.product(range(3), repeat=int(count)):
+            words = collapsed(way)
+            sums[words] = sums.get(words, 0) + np.prod(chances[range(count), way])
+        best = max(sums, key=lambda words: sums[words])
+        likeliest.append((*best, 0, 0, 0, 0, 0)[:5])
+    np.testing.assert_array_equal(found, likeliest)
+    assert (path != likeliest).any()
+    few = jax.jit(search, static_argnums=(2, 3))(logits, frames, 5, 8)
+    assert (few == found).all(axis=1).mean() > 0.9
+    short = jax.jit(search, static_argnums=(2, 3))(logits, frames, 1, 8)
+    assert short.shape == (30, 1)
+
+
+def edits(one, other):
+    """Return the fewest changes that make one tuple the other, by trying all."""
+    if not one or not other:
+        return len(one) + len(other)
+    left_out = min(edits(one[1:], other), edits(one, other[1:])) + 1
+    return min(left_out, edits(one[1:], other[1:]) + (one[0] != other[0]))
+
+
+def test_the_errors_of_strings_are_the_fewest_changes(rng):
+    said, heard = rng.integers(0, 3, (20, 4)), rng.integers(0, 3, (20, 5))
+    words = lambda row: tuple(row[row > 0].tolist())
+    errors = sum(edits(words(a), words(b)) for a, b in zip(said, heard, strict=True))
+    found = string_errors(said, heard)
+    assert found == errors / sum(len(words(row)) for row in said) > 0
+
+
+def test_the_floor_of_strings_is_that_of_words_of_equal_length(rng):
+    words = [
+        ((rng.normal(size=(8, 40)) + word).astype(np.float32), word)
+        for word in rng.integers(1, 4, 60).tolist()
+    ]
+    floor = Regression(words[:30])
+    cut = [words[30:34], words[34:37]]
+    strings = [
+        (np.concatenate([x for x, _ in string]), [word for _, word in string])
+        for string in cut
+    ]
+    single = padded([(x, [word]) for x, word in words[30:37]], 8, 1)
+    assert floor.accuracy(padded(strings, 40, 5)) == floor.accuracy(single) > 0.5
 
 
 def wav(samples=800, rate=8000, channels=1, width=2):
@@ -102,6 +158,22 @@ def test_a_folder_and_an_archive_are_read_alike(folder):
     before = set(folder.parent.rglob("*"))
     assert len(read_recordings(evil)[1]) == 1
     assert set(folder.parent.rglob("*")) == before
+
+
+def test_what_macos_adds_is_passed_over(tmp_path):
+    name = "no_ann_0.wav"
+    files = {f"set/{name}": wav(), f"__MACOSX/set/._{name}": b"\0\5\x16\7"}
+    assert len(read_recordings(zipped(tmp_path / "words.zip", files))[1]) == 1
+    (tmp_path / "set").mkdir()
+    for made, data in ((name, wav()), (f"._{name}", b"\0\5\x16\7")):
+        (tmp_path / "set" / made).write_bytes(data)
+    assert len(read_recordings(tmp_path / "set")[1]) == 1
+
+
+def test_the_size_of_all_files_is_limited(folder, monkeypatch):
+    monkeypatch.setattr(recordings, "MOST_BYTES_IN_ALL", 10_000)
+    with pytest.raises(ValueError, match="have more than 10000 bytes together"):
+        read_recordings(folder)
 
 
 def test_folders_named_test_are_the_split(tmp_path):
@@ -193,6 +265,10 @@ def test_it_learns_and_shows_what_it_heard(small, tmp_path):
     assert loss < floors["floor"] / 2 and figures["accuracy"] > 0.7
     outcome = prepared.outcome(model, tmp_path)
     assert 0.5 < outcome.metrics["floor_accuracy"] <= 1
+    assert 0.7 < outcome.metrics["search_accuracy"] <= 1
+    assert 0 <= outcome.metrics["floor_string_errors"] < 0.5
+    strings = np.asarray(prepared.evaluation["strings"].labels)
+    assert strings.shape == (4, 5) and set((strings > 0).sum(1)) <= {3, 4, 5}
     confusion, spectrogram, chances, told = outcome.exhibits
     counts = np.array(confusion.values)
     tested = np.asarray(prepared.evaluation["test"].labels)[:, 0]
@@ -201,6 +277,10 @@ def test_it_learns_and_shows_what_it_heard(small, tmp_path):
     assert np.shape(spectrogram.values) == (40, len(spectrogram.columns))
     np.testing.assert_allclose(np.sum(chances.values, axis=0), 1, rtol=1e-5)
     assert told.text.startswith("said:  ") and told.text.count("heard:") == 4
+    lines = [tuple(line.split()[1:]) for line in told.text.splitlines() if line]
+    errors = sum(map(edits, lines[::2], lines[1::2]))
+    said = sum(map(len, lines[::2]))
+    np.testing.assert_allclose(outcome.metrics["string_errors"], errors / said)
 
 
 def test_it_hears_a_wav_file_at_any_rate(small, tmp_path):
@@ -250,7 +330,8 @@ def test_what_is_padded_changes_nothing(small, rng):
     np.testing.assert_allclose(long[:, :10], short, rtol=1e-4, atol=1e-5)
 
 
-def test_a_changed_spectrogram_keeps_its_bands_and_hides_a_part(rng):
+def test_a_changed_spectrogram_keeps_its_bands_and_hides_a_part(rng, monkeypatch):
+    monkeypatch.setattr(spectrograms, "DEVIATION", 0)
     spectrogram = np.tile(np.arange(40, dtype=np.float32), (50, 1))
     draws = [changed(spectrogram, rng) for _ in range(50)]
     assert {made.shape[1] for made in draws} == {40}
@@ -258,3 +339,20 @@ def test_a_changed_spectrogram_keeps_its_bands_and_hides_a_part(rng):
     assert 40 <= min(lengths) < 45 and 55 < max(lengths) <= 63
     assert all(made.min() >= 0 and made.max() <= 39 for made in draws)
     assert np.array_equal(spectrogram[0], np.arange(40))
+
+
+def test_another_microphone_adds_a_smooth_curve(rng, monkeypatch):
+    spectrogram = rng.normal(size=(50, 40)).astype(np.float32)
+    made = []
+    for deviation in (0, 1):
+        monkeypatch.setattr(spectrograms, "DEVIATION", deviation)
+        made.append(changed(spectrogram, np.random.default_rng(3)))
+    curves = made[1] - made[0]
+    # The same in all frames; those that are hidden get the mean of the curve.
+    curve = np.median(curves, axis=0)
+    same = np.isclose(curves, curve, atol=1e-5) | np.isclose(
+        curves, curves.mean(), atol=0.1
+    )
+    assert same.mean() > 0.9
+    steps = np.abs(np.diff(curve[np.abs(curve - curves.mean()) > 0.1]))
+    assert np.ptp(curve) > 0.5 and np.median(steps) < np.ptp(curve) / 10

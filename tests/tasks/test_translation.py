@@ -256,6 +256,8 @@ def test_the_sampler_translates_the_prompt(trained):
         ask(prompt="zweix")
     with pytest.raises(ValueError, match="`prompt` is empty"):
         ask(prompt=" ")
+    with pytest.raises(ValueError, match="`count` is 101; wanted at most 100 trans"):
+        ask(count=101)
 
 
 @pytest.fixture
@@ -303,6 +305,9 @@ def test_a_mark_of_the_byte_order_is_no_letter(folder):
         ("train.de", lambda old: old + b"mehr\n", "has 4 lines, and .* has 3"),
         ("train.de", lambda old: old[:-4], "the last line has no end"),
         ("train.de", lambda old: b"\n" + old, "line 1 has 0 characters"),
+        # A zero-width space, which no strip removes, and two with a space between.
+        ("train.de", lambda old: b"\xe2\x80\x8b\n" + old, "line 1 has 1 .* 0 of them"),
+        ("train.de", lambda old: b"\xe2\x80\x8b \xe2\x80\x8b\n" + old, "3 .* 0 of"),
         ("train.de", lambda old: b"a" * 2001 + b"\n", "line 1 has 2001 characters"),
         ("train.de", lambda old: b"\xff\n", "is not a text in UTF-8"),
         ("train.de", lambda old: b"", "the last line has no end"),

@@ -20,6 +20,8 @@ from jaxnets.training.trainer.order import generator
 LENGTH, EVALUATED_LENGTH, EVALUATED = 128, 512, 100
 VALIDATION_SHARE = 0.1
 ORDERS = (4, 6)
+# A sample has at most so many characters, however long the tunes are.
+LONGEST = 4000
 
 
 def prepare(recipe: Recipe, data: Path | None) -> Prepared:
@@ -55,9 +57,10 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
     count = min(len(validation.begins) // length, EVALUATED)
     evaluated = windows(validation, np.arange(count) * length, length)
+    usual = np.quantile([len(text) for text in texts], 0.99)
     about = {
         "alphabet": list(map(ord, alphabet)),
-        "length": int(np.quantile([len(text) for text in texts], 0.99)) + len(END),
+        "length": min(int(usual) + len(END), LONGEST),
     }
 
     def floors() -> dict[str, float]:

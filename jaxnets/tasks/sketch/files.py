@@ -11,7 +11,7 @@ from jaxnets.tasks.sketch.drawings import Drawings, DrawingSplits
 
 
 # What a file may hold at most: bytes that are unpacked, and points of a drawing.
-MOST_BYTES, MOST_POINTS = 1_000_000_000, 1000
+MOST_BYTES, MOST_POINTS = 300_000_000, 1000
 PARTS = ("train", "valid", "test")
 # What `numpy.load` raises besides, for the header of a damaged array.
 BAD_HEADER = (tokenize.TokenError, SyntaxError, MemoryError)

@@ -24,6 +24,8 @@ from jaxnets.training.trainer.order import generator
 
 # Points of a training sequence at most, and drawings that are evaluated.
 LENGTH, EVALUATED = 64, 300
+# Training drawings that the floor is computed from, so that it takes little memory.
+COUNTED = 10_000
 # Beginnings that are kept with the network, and the share of a drawing each has.
 BEGINNINGS, SHARE = 8, 0.4
 SHOWN, TEMPERATURES = 4, (0.2, 0.6, 1.0)
@@ -81,8 +83,7 @@ def _evaluated(drawings: Drawings) -> PointBatch:
 
 def _summary(training: Drawings, validation: Drawings) -> dict[str, Any]:
     """Return what a network and its page need to know of the drawings, in pixels."""
-    rows = np.linspace(0, len(training) - 1, min(len(training), 1000)).astype(int)
-    drawings = [training.drawing(int(row)) for row in rows]
+    drawings = _some(training, 1000)
     places = [np.cumsum(points[:, :2], axis=0) for points in drawings]
     sizes = [np.ptp(found, axis=0).max() for found in places]
     steps = [points[1:][points[:-1, 2] == 0, :2] for points in drawings]
@@ -102,13 +103,20 @@ def _summary(training: Drawings, validation: Drawings) -> dict[str, Any]:
     }
 
 
+def _some(drawings: Drawings, most: int) -> list[np.ndarray]:
+    """Return at most so many drawings, evenly spread over all."""
+    rows = np.linspace(0, len(drawings) - 1, min(len(drawings), most)).astype(int)
+    return [drawings.drawing(row) for row in rows.tolist()]
+
+
 def one_gaussian_loss(training: Drawings, batch: PointBatch) -> float:
     """Return the loss of one normal distribution for all offsets.
 
+    Of more than `COUNTED` training drawings it is fitted to some, evenly spread.
     The pen is lifted with the frequency that it has in training. The loss is in nats a
     point for a density over pixels.
     """
-    points = np.concatenate([training.drawing(row)[1:] for row in range(len(training))])
+    points = np.concatenate([drawing[1:] for drawing in _some(training, COUNTED)])
     offsets, pen = points[:, :2].astype(float), points[:, 2]
     mean = offsets.mean(axis=0)
     # The random numbers that `point_batch` adds have the variance 1/12.

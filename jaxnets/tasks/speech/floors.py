@@ -1,8 +1,12 @@
 """Baselines: how often each word occurs, and logistic regression of spectrograms."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+
+from jaxnets.tasks.speech.network import BLANK, Utterances
+from jaxnets.tasks.speech.spectrograms import Word
 
 
 # A spectrogram of any length becomes its means over so many equal parts of the time.
@@ -10,30 +14,52 @@ PARTS = 4
 STRENGTH = 0.1
 
 
-def floors(
-    training: list[tuple[np.ndarray, int]], validation: list[tuple[np.ndarray, int]]
-) -> dict[str, float]:
-    """Return the losses of the frequencies of words and of logistic regression."""
-    x, y = _means(training)
-    found, labels = _means(validation)
-    counts = np.bincount(y) / len(y)
-    regression = _fitted(x, y)
-    place = np.searchsorted(regression[-1].classes_, labels)
-    log_p = regression.predict_log_proba(found)
-    return {
-        "floor": float(-np.log(counts[labels]).mean()),
-        "logistic_regression": float(-log_p[np.arange(len(labels)), place].mean()),
-    }
+class Regression:
+    """Logistic regression of the mean spectra of the parts of a word.
+
+    Args:
+        training: The words that it is fitted to.
+    """
+
+    def __init__(self, training: Sequence[Word]):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        self._model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH))
+        with warnings.catch_warnings():
+            # It may stop at its number of iterations, where its loss hardly changes.
+            warnings.simplefilter("ignore")
+            self._model.fit(*_means(training))
+
+    def loss(self, words: Sequence[Word]) -> float:
+        """Return the loss in nats a word."""
+        x, labels = _means(words)
+        place = np.searchsorted(self._model[-1].classes_, labels)
+        log_p = self._model.predict_log_proba(x)
+        return float(-log_p[np.arange(len(labels)), place].mean())
+
+    def accuracy(self, strings: Utterances) -> float:
+        """Return the share of the words of strings that it recognises.
+
+        It is told how many words a string has, and cuts it into so many equal parts.
+        """
+        words = []
+        for x, length, labels in zip(*map(np.asarray, strings), strict=True):
+            found = labels[labels != BLANK]
+            parts = np.array_split(x[:length], len(found))
+            words += zip(parts, found.tolist(), strict=True)
+        return float(self._model.score(*_means(words)))
 
 
-def floor_accuracy(
-    training: list[tuple[np.ndarray, int]], test: list[tuple[np.ndarray, int]]
-) -> float:
-    """Return the share of the test words that logistic regression recognises."""
-    return float(_fitted(*_means(training)).score(*_means(test)))
+def frequency_loss(training: Sequence[Word], words: Sequence[Word]) -> float:
+    """Return the loss of the frequencies of the words in training."""
+    labels = np.array([label for _, label in training])
+    counts = np.bincount(labels) / len(labels)
+    return float(-np.log(counts[[label for _, label in words]]).mean())
 
 
-def _means(words: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, np.ndarray]:
+def _means(words: Sequence[Word]) -> tuple[np.ndarray, np.ndarray]:
     """Return the means of the parts of each spectrogram, and the classes."""
     rows = []
     for spectrogram, _ in words:
@@ -42,15 +68,3 @@ def _means(words: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, np.ndarray]
         means = [spectrogram[int(a) : int(b)].mean(axis=0) for a, b in spans]
         rows.append(np.concatenate(means))
     return np.stack(rows), np.array([word for _, word in words])
-
-
-def _fitted(x: np.ndarray, y: np.ndarray):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH))
-    with warnings.catch_warnings():
-        # It may stop at its number of iterations, where its loss hardly changes.
-        warnings.simplefilter("ignore")
-        return model.fit(x, y)

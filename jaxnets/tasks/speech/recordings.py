@@ -16,6 +16,8 @@ from jaxnets.data.files import UNREADABLE
 NAME = re.compile(r"(?P<word>[^_]+)_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,6})\.wav")
 # A file of more bytes, or of a longer sound, is no recording of one word.
 MOST_BYTES, LONGEST_SECONDS, MOST_FILES = 2_000_000, 5, 100_000
+# All recordings are in memory at once.
+MOST_BYTES_IN_ALL = 1_000_000_000
 # Samples in a second, of a telephone and of the finest recordings.
 LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
 # The recordings of each speaker and word that the Free Spoken Digit Dataset tests with.
@@ -45,17 +47,25 @@ def read_recordings(path: Path) -> tuple[int, list[Recording]]:
     the test split. If there is no such folder, it is the official one of the Free
     Spoken Digit Dataset: the indices 0 to 4 of each speaker and word.
 
-    Nothing is extracted from an archive: its members are read one by one.
+    Nothing is extracted from an archive: its members are read one by one. Files whose
+    name begins with `._` are passed over: macOS writes them beside each file.
 
     Raises:
         ValueError: If a file is too large, is not a recording or is cut off, or the
-            rates differ.
+            rates differ, or all files together are too large.
         OSError: If one cannot be read.
     """
     found: dict[PurePosixPath, Recording] = {}
     rates: dict[int, str] = {}
+    size = 0
     for name, data in _files(path):
         where = f"{path}, {name}"
+        size += len(data)
+        if size > MOST_BYTES_IN_ALL:
+            raise ValueError(
+                f"The wav files of {path} have more than {MOST_BYTES_IN_ALL} bytes "
+                "together; wanted fewer or shorter recordings."
+            )
         match = NAME.fullmatch(name.name)
         if not match:
             raise ValueError(
@@ -82,7 +92,8 @@ def read_recordings(path: Path) -> tuple[int, list[Recording]]:
 def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield the name and the bytes of every wav file."""
     if path.is_dir():
-        paths = sorted(path.rglob("*.wav"))
+        found = path.rglob("*.wav")
+        paths = sorted(file for file in found if _is_recording(str(file)))
         _check_count(path, len(paths))
         for file in paths:
             with file.open("rb") as stream:
@@ -92,7 +103,7 @@ def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".wav")]
+            names = [name for name in archive.namelist() if _is_recording(name)]
             _check_count(path, len(names))
             for name in names:
                 # No more is unpacked than this, whatever the archive says of its size.
@@ -103,6 +114,11 @@ def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         raise ValueError(
             f"{path} is not a folder, and not a whole zip archive either: {error}."
         ) from error
+
+
+def _is_recording(name: str) -> bool:
+    """Return whether a file is a wav file, and not what macOS keeps beside one."""
+    return name.endswith(".wav") and not PurePosixPath(name).name.startswith("._")
 
 
 def _check_count(path: Path, count: int) -> None:

@@ -5,13 +5,14 @@ import numpy as np
 from flax import nnx
 
 from jaxnets.runs.exhibits import Exhibit, Matrix, Text
-from jaxnets.tasks.speech.floors import floor_accuracy
+from jaxnets.tasks.speech.floors import Regression
 from jaxnets.tasks.speech.network import (
+    BLANK,
     POOL,
     Network,
     Utterances,
-    decode,
 )
+from jaxnets.tasks.speech.search import search
 from jaxnets.tasks.task import Outcome
 
 
@@ -21,31 +22,68 @@ SHOWN, LISTED = 200, 10
 
 def results(
     words: list[str],
-    training: list[tuple[np.ndarray, int]],
-    test: list[tuple[np.ndarray, int]],
+    floor: Regression,
     single: Utterances,
     strings: Utterances,
     model: Network,
 ) -> Outcome:
-    """Return the accuracy of the floor, and what the network makes of the test split.
+    """Return the scores of the floor, and what the network makes of the test split.
 
     Args:
         words: The words of the classes from 1 on.
-        training: Spectrograms with their classes.
-        test: Those of the test split.
-        single: The same as a batch.
+        floor: The baseline.
+        single: Single words of the test split.
         strings: Strings of words of the test split.
         model: The trained network.
     """
     heard, _ = _heard(model, single, 2)
-    said, logits = _heard(model, strings, np.shape(strings.labels)[1] + 2)
-    metrics = {"floor_accuracy": floor_accuracy(training, test)}
+    said, logits = _heard(model, strings, 2 * np.shape(strings.labels)[1])
+    labels = np.asarray(single.labels)[:, 0]
+    right = (heard[:, 0] == labels) & (heard[:, 1] == BLANK)
+    metrics = {
+        "search_accuracy": float(right.mean()),
+        "floor_accuracy": floor.accuracy(single),
+        "string_errors": string_errors(np.asarray(strings.labels), said),
+        "floor_string_errors": 1 - floor.accuracy(strings),
+    }
     exhibits = [
-        _confusion(words, np.asarray(single.labels)[:, 0], heard),
+        _confusion(words, labels, heard),
         *_one_string(words, strings, logits),
         _listed(words, np.asarray(strings.labels), said),
     ]
     return Outcome(metrics, exhibits)
+
+
+def string_errors(labels: np.ndarray, said: np.ndarray) -> float:
+    """Return the errors in strings as a share of the words that were said.
+
+    The errors of a string are the fewest words that have to be put in, left out or
+    replaced in what was heard. So the share can be above 1.
+
+    Args:
+        labels: Classes of the words that were said, 0 after the last, `(B, L)`.
+        said: Those of what was heard, `(B, N)`.
+
+    Example:
+        >>> string_errors(np.array([[3, 1, 2]]), np.array([[3, 2, 4, 0]]))
+        0.666...
+    """
+    errors = sum(
+        _distance(row[row != BLANK].tolist(), found[found != BLANK].tolist())
+        for row, found in zip(labels, said, strict=True)
+    )
+    return errors / int((labels != BLANK).sum())
+
+
+def _distance(one: list[int], other: list[int]) -> int:
+    """Return the edit distance of Levenshtein."""
+    before = list(range(len(other) + 1))
+    for number, word in enumerate(one, 1):
+        row = [number]
+        for k, heard in enumerate(other):
+            row.append(min(before[k] + (word != heard), before[k + 1] + 1, row[k] + 1))
+        before = row
+    return before[-1]
 
 
 def _heard(
@@ -54,7 +92,8 @@ def _heard(
     """Return the classes that the network hears, and its logits."""
     logits = nnx.jit(model)(data.x, data.lengths)
     frames = np.asarray(data.lengths) // POOL
-    return np.asarray(decode(logits, frames, most)), np.asarray(logits)
+    found = jax.jit(search, static_argnames="most")(logits, frames, most=most)
+    return np.asarray(found), np.asarray(logits)
 
 
 def _confusion(words: list[str], labels: np.ndarray, heard: np.ndarray) -> Exhibit:

@@ -9,8 +9,9 @@ import numpy as np
 from flax import nnx
 from scipy.signal import resample_poly
 
-from jaxnets.tasks.speech.network import POOL, Network, decode
+from jaxnets.tasks.speech.network import POOL, Network
 from jaxnets.tasks.speech.recordings import MOST_BYTES, read_wav
+from jaxnets.tasks.speech.search import search
 from jaxnets.tasks.speech.spectrograms import padded, spectrograms
 from jaxnets.tasks.task import SampleOptions
 
@@ -44,7 +45,7 @@ def hear(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
     heard = padded([(spectrogram, [])], len(spectrogram), 0)
     frames = np.asarray(heard.lengths) // POOL
     logits = nnx.jit(model)(heard.x, heard.lengths)
-    classes = np.asarray(decode(logits, frames, MOST_WORDS))[0]
+    classes = np.asarray(search(logits, frames, MOST_WORDS))[0]
     return [" ".join(words[word - 1] for word in classes if word)]
 
 

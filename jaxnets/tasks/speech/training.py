@@ -10,12 +10,12 @@ from flax import nnx
 
 from jaxnets.data.splits import split_off
 from jaxnets.tasks.epochs import check_batch_size
-from jaxnets.tasks.speech.floors import floors
+from jaxnets.tasks.speech.floors import Regression, frequency_loss
 from jaxnets.tasks.speech.network import Network, Utterances, word_loss
 from jaxnets.tasks.speech.recordings import Recording, read_recordings
 from jaxnets.tasks.speech.results import results
 from jaxnets.tasks.speech.samples import hear, words_of
-from jaxnets.tasks.speech.spectrograms import changed, padded, spectrograms
+from jaxnets.tasks.speech.spectrograms import Word, changed, padded, spectrograms
 from jaxnets.tasks.speech.vowels import RATE, generated_vowels
 from jaxnets.tasks.task import Prepared, Sampler, Task
 from jaxnets.training import Recipe, rows_of_step
@@ -25,7 +25,7 @@ from jaxnets.training.trainer.order import generator
 # A training string has as many words as fit into so many frames, up to so many words.
 FRAMES, WORDS = 128, 4
 # Strings of words of the test split, and how many words each of them has.
-STRINGS, STRING_WORDS = 100, 4
+STRINGS, STRING_WORDS = 100, (3, 4, 5)
 VALIDATION_SHARE = 0.1
 # With more words the confusion matrix is too large for a page.
 MOST_WORDS = 100
@@ -65,21 +65,23 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         "strings": _strings(test),
     }
     about = {"words": words, "rate": rate}
+    regression = functools.cache(lambda: Regression(training))
+
+    def floors() -> dict[str, float]:
+        frequent = frequency_loss(training, validation)
+        return {"floor": frequent, "logistic_regression": regression().loss(validation)}
+
     return Prepared(
         functools.partial(Network, words=len(words)),
         word_loss,
         batch,
         evaluation,
         about,
-        functools.partial(floors, training, validation),
+        floors,
         lambda model, folder: results(
-            words, training, test, evaluation["test"], evaluation["strings"], model
+            words, regression(), evaluation["test"], evaluation["strings"], model
         ),
     )
-
-
-# A spectrogram and its class, from 1 on.
-Word = tuple[np.ndarray, int]
 
 
 def _split(
@@ -133,11 +135,12 @@ def _strings(test: list[Word]) -> Utterances:
     """Return strings of recordings of the test split."""
     draw, strings = generator(0, 1), []
     for _ in range(STRINGS):
-        chosen = [test[row] for row in draw.integers(0, len(test), STRING_WORDS)]
+        rows = draw.integers(0, len(test), draw.choice(STRING_WORDS))
+        chosen = [test[row] for row in rows]
         made, classes = zip(*chosen, strict=True)
         strings.append((np.concatenate(made), classes))
     frames = max(len(spectrogram) for spectrogram, _ in strings)
-    return padded(strings, frames, STRING_WORDS)
+    return padded(strings, frames, max(STRING_WORDS))
 
 
 def _made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Network:

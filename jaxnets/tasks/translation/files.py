@@ -112,9 +112,11 @@ def _lines(path: Path) -> list[str]:
         raise damaged_file(path, "the last line has no end")
     lines = [line.strip().lower() for line in text[:-1].split("\n")]
     for number, line in enumerate(lines, 1):
-        if not 0 < len(line) <= MOST_LETTERS:
+        # Of a line without a visible character no token is left.
+        seen = sum(letter.isprintable() and letter != " " for letter in line)
+        if not seen or len(line) > MOST_LETTERS:
             raise ValueError(
-                f"{path}, line {number} has {len(line)} characters; wanted a sentence "
-                f"of 1 to {MOST_LETTERS}."
+                f"{path}, line {number} has {len(line)} characters, {seen} of them "
+                f"visible; wanted a sentence of 1 to {MOST_LETTERS}."
             )
     return lines

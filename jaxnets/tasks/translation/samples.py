@@ -11,7 +11,8 @@ from jaxnets.tasks.translation.network import Sizes, make_network, translated
 from jaxnets.tasks.translation.vocabulary import Vocabulary, vocabulary_of
 
 
-BEAMS = 5
+# More beams than the most find nothing better, and take memory and time.
+BEAMS, MOST_BEAMS = 5, 100
 
 
 def made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> Contrast:
@@ -31,7 +32,16 @@ def draw(
     """Return the likeliest translations of the prompt that a beam search finds.
 
     Without a prompt it is a sentence of the validation set.
+
+    Raises:
+        ValueError: If the prompt is empty or has words that the network cannot read,
+            or more translations are asked for than the search may have beams.
     """
+    if options.count > MOST_BEAMS:
+        raise ValueError(
+            f"`count` is {options.count}; wanted at most {MOST_BEAMS} translations, "
+            "because each needs a beam of the search."
+        )
     source, target = vocabularies_of(about)
     prompt = options.prompt if options.prompt is not None else str(about["example"])
     try:

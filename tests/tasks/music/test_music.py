@@ -208,6 +208,12 @@ def test_other_files_are_refused_by_name(content, message, tmp_path):
         assert str(path) in str(raised.value)
 
 
+def test_a_sample_is_no_longer_than_can_be_drawn(tmp_path):
+    path = tmp_path / "long.abc"
+    path.write_text("".join(f"X:{i}\nK:C\n" + "CDEF|" * 2000 + "\n" for i in range(2)))
+    assert TASK.prepare(RECIPE, path).about["length"] == training.LONGEST
+
+
 def test_other_folders_and_large_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is a folder with 0 files"):
         files.read_tunes(tmp_path)

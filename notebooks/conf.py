@@ -80,6 +80,8 @@ html_css_files = ["site.css"]
 
 # The pages that are executed must not depend on the machine.
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Their programs take longer to compile than to run.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 class CommandHelp(Directive):

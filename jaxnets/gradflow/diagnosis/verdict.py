@@ -100,6 +100,27 @@ def severity_of(kind: str) -> str:
     return _SEVERITIES.get(kind, "fault")
 
 
+def trains_anyway(verdict: Verdict, words: str) -> Verdict:
+    """Return a fault of a network that trains in spite of it as a note.
+
+    Args:
+        verdict: Any verdict.
+        words: What the network reaches.
+
+    Example:
+        >>> fault = Verdict("exploding", "fault", "plain", 1.2, "It grows.")
+        >>> trains_anyway(fault, "it tests at 96 %.").sentence
+        'It grows. The network trains in spite of this: it tests at 96 %.'
+    """
+    if verdict.severity != "fault":
+        return verdict
+    return verdict._replace(
+        severity="note",
+        sentence=f"{verdict.sentence} The network trains in spite of this: {words}",
+        remedy="Nothing needs to change for this task.",
+    )
+
+
 def select(records: Iterable[Record], **fields: Any) -> list[Record]:
     """Return the records that have the given values in the given fields.
 

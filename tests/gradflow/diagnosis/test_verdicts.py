@@ -104,6 +104,32 @@ def test_batch_norm_is_compared_with_what_he_found(rate, words):
     assert "section 4.1" in verdict.sentence
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "severity"),
+    [([0.96, 0.95, 0.97], "note"), ([0.96, 0.95, 0.1], "fault")],
+)
+def test_a_deep_network_that_learns_has_no_fault(accuracies, severity):
+    records = norms("depth", "residual", 110, 0.05)
+    records += numbers("depth", "residual", 110.0, "test_accuracy", accuracies)
+    verdict = one(verdicts(records))
+    assert (verdict.kind, verdict.severity) == ("exploding", severity)
+    assert ("it classifies 96 %" in verdict.sentence) == (severity == "note")
+
+
+def test_a_recurrent_network_that_solves_its_task_has_no_fault():
+    records = norms("time", "GRU", 100, -0.06) + norms("time", "RNN", 100, -0.06)
+    # The RNN solved a shorter task.
+    records += norms("time", "RNN", 20, -0.06)
+    for family, length in (("GRU", 100.0), ("RNN", 20.0)):
+        records += numbers("time", family, length, "solved", [1.0, 1.0], step=9)
+    found = verdicts(records)
+    start = "100 time steps, before training"
+    assert one(found, where=f"RNN, {start}").severity == "fault"
+    gru = one(found, where=f"GRU, {start}")
+    assert (gru.kind, gru.severity) == ("vanishing", "note")
+    assert "the GRU solves the task over 100 time steps in 2 of 2" in gru.sentence
+
+
 def test_rnn_against_lstm():
     records = norms("time", "RNN", 100, -0.06)
     records += norms("time", "LSTM", 100, -0.002)

@@ -9,7 +9,11 @@ from jaxnets.gradflow.diagnosis.verdict import (
     first_and_last_step,
     moment,
     select,
+    trains_anyway,
 )
+from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.formatting import format_percent
+from jaxnets.runs.intervals import SHARE
 from jaxnets.runs.records import Record
 
 
@@ -34,6 +38,8 @@ BATCH_NORM_SENTENCES = {
     "Field Theory of Batch Normalization).",
     "unclear": "",
 }
+# A linear classifier of the pixels gets so many of scikit-learn's digits right.
+LEARNED = 0.9
 
 
 def judge(records: list[Record]) -> list[Verdict]:
@@ -41,7 +47,8 @@ def judge(records: list[Record]) -> list[Verdict]:
     norms = select(records, metric="log10_gradient_norm")
     verdicts: list[Verdict | None] = []
     for family in dict.fromkeys(record.family for record in norms):
-        verdicts += _family_verdicts(select(norms, family=family), family)
+        found = _family_verdicts(select(norms, family=family), family)
+        verdicts += _as_trained(found, select(records, family=family))
     for suffix in ("", " + BatchNorm"):
         verdicts.append(_contrast(norms, "plain" + suffix, "residual" + suffix))
     correlations = select(records, metric="gradient_correlation")
@@ -72,6 +79,18 @@ def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
             verdict = verdict._replace(sentence=verdict.sentence + addition)
         verdicts.append(verdict)
     return verdicts
+
+
+def _as_trained(found: list[Verdict], records: list[Record]) -> list[Verdict]:
+    """Make notes of the faults of a family whose deepest network learns well."""
+    depth = max(record.size for record in records)
+    tested = select(records, metric="test_accuracy", size=depth)
+    accuracy = over_seeds(tested)
+    if accuracy is None or accuracy.interval[0] < LEARNED:
+        return found
+    share = format_percent(accuracy.within(SHARE), " % of the test images")
+    words = f"after {tested[0].step} updates it classifies {share} correctly."
+    return [trains_anyway(verdict, words) for verdict in found]
 
 
 def _contrast(records: list[Record], plain: str, residual: str) -> Verdict | None:

@@ -12,6 +12,7 @@ from jaxnets.gradflow.diagnosis.verdict import (
     moment,
     select,
     severity_of,
+    trains_anyway,
 )
 from jaxnets.runs.estimates import estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
@@ -37,15 +38,26 @@ GATED_REMEDIES = REMEDIES | {"vanishing": OPEN_THE_GATE[0].upper() + OPEN_THE_GA
 def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its longest sequence, contrast with RNN, then solved."""
     norms = select(records, metric="log10_gradient_norm")
-    verdicts = []
+    solved = select(records, metric="solved")
+    verdicts, outcomes = [], []
+    for family in dict.fromkeys(record.family for record in solved):
+        outcomes += _solved_verdicts(select(solved, family=family), family)
     for family in dict.fromkeys(record.family for record in norms):
-        verdicts += _family_verdicts(select(norms, family=family), family)
+        found = _family_verdicts(select(norms, family=family), family)
+        verdicts += [_as_trained(verdict, outcomes) for verdict in found]
     for family in GATED:
         verdicts += _contrasts(norms, family)
-    solved = select(records, metric="solved")
-    for family in dict.fromkeys(record.family for record in solved):
-        verdicts += _solved_verdicts(select(solved, family=family), family)
-    return verdicts
+    return [*verdicts, *outcomes]
+
+
+def _as_trained(verdict: Verdict, outcomes: list[Verdict]) -> Verdict:
+    """Make a note of the fault of a network that solves its task with every seed."""
+    for outcome in outcomes:
+        network = outcome.where.rpartition(",")[0]
+        if outcome.number == 1 and verdict.where.startswith(f"{network},"):
+            words = outcome.sentence[0].lower() + outcome.sentence[1:]
+            return trains_anyway(verdict, words)
+    return verdict
 
 
 def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:

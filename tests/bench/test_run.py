@@ -114,6 +114,6 @@ except ValueError as error:
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    row, _, error = answer.stdout.splitlines()
+    row, *_, error = answer.stdout.splitlines()
     assert row == "resnet: resnet 2x32x32x3 classes10 depth20"
     assert error.startswith("--suite is 'everything'; wanted one of ops, recurrent")

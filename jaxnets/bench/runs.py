@@ -43,9 +43,9 @@ def run(options: Options) -> None:
 
     Example:
         >>> from jaxnets.bench.options import Options
-        >>> run(Options("training", list=True))
+        >>> run(Options("training", rows="resnet", list=True))
         resnet: resnet 64x32x32x3 classes10 depth20
-        lstm: many_to_one 64x128x32-128 classes10
+        resnet_epoch: resnet 64x32x32x3 classes10 depth20 updates16
     """
     rows = chosen_rows(options)
     if options.list:

@@ -89,7 +89,7 @@ class TrainConfig:
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder / CONFIG} cannot be read as the configuration of a training: "
-                f"{error}. Correct the file, or begin a new run."
+                f"{str(error).rstrip('.')}. Correct the file, or begin a new run."
             ) from error
 
 

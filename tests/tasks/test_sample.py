@@ -153,7 +153,7 @@ def test_folders_without_a_network(copy, tmp_path, capsys):
     cases: list[tuple[Any, str]] = [
         ("images", "of the task 'images', which makes no samples"),
         ("poems", "`task` is 'poems'; wanted one of characters"),
-        (["images"], "`task` is ['images']; wanted one of characters"),
+        (["images"], "`task` is ['images']; wanted a string. Correct the file"),
     ]
     for task, message in cases:
         (copy / "config.json").write_text(json.dumps({**config, "task": task}))

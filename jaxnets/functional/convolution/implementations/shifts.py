@@ -127,7 +127,8 @@ def _weight_gradient(dy: jax.Array, x: jax.Array, shifts: _Shifts) -> jax.Array:
         return jnp.sum(total, tuple(range(x.ndim - 1)), keepdims=True)
 
     gradients = [of_element(offset) for offset in shifts.offsets]
-    return jnp.stack(gradients).reshape((-1, *[1] * (x.ndim - 1), x.shape[-1]))
+    shape = (len(gradients), *[1] * (x.ndim - 1), x.shape[-1])
+    return jnp.stack(gradients).reshape(shape)
 
 
 def _filled(x: jax.Array, axis: int, count: Size) -> jax.Array:

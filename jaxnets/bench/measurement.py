@@ -106,7 +106,7 @@ class Summary(NamedTuple):
 
     Attributes:
         group: Name of the group; "all" stands for all groups together.
-        direction: "forward", "gradients" or "step".
+        direction: "forward", "gradients", "step" or "epoch".
         peer: Name of the peer.
         mean: Geometric mean of the ratios.
         count: Number of ratios.

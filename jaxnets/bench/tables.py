@@ -30,7 +30,6 @@ VARIANTS = {
 }
 # The programs whose memory is compared with ours, and how a table says that.
 MEMORY = {"stored": "of stored", "plain": "of plain"}
-PASSES = {"forward": "forward", "gradients": "+ gradients", "step": "step"}
 # The time of a step with tracking over that of a step without, for CIFAR-10 3c3d on a
 # CPU, as the mean over ten seeds. Computed from the files published with Schneider et
 # al. 2021, "Cockpit: A Practical Debugging Tool for the Training of Deep Neural
@@ -45,6 +44,16 @@ COCKPIT = {
 def legend(suite: str) -> str:
     """Return the sentence that says what the ratios of a suite mean."""
     return LEGENDS.get(suite, LEGEND)
+
+
+def pass_of(direction: str) -> str:
+    """Return what a direction is called in a table.
+
+    Example:
+        >>> pass_of("forward"), pass_of("gradients")
+        ('forward', '+ gradients')
+    """
+    return "+ gradients" if direction == "gradients" else direction
 
 
 def header(peers: Sequence[str], variants: Sequence[str]) -> list[str]:
@@ -63,7 +72,7 @@ def cells(
     ratios = [measurement.ratio(peer) for peer in peers]
     return [
         measurement.name,
-        PASSES.get(measurement.direction, measurement.direction),
+        pass_of(measurement.direction),
         measurement.plan or "-",
         f"{measurement.compile_seconds['ours']:.2f} s",
         _time(measurement),
@@ -109,7 +118,7 @@ def summary_cells(summary: Summary) -> list[str]:
     """Return the cells of a summary, one for each title of `SUMMARY_HEADER`."""
     return [
         summary.group,
-        PASSES[summary.direction],
+        pass_of(summary.direction),
         summary.peer,
         f"{summary.mean:.2f}",
         str(summary.count),

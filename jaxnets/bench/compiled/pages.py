@@ -11,10 +11,10 @@ from jaxnets.bench.compiled.figures import (
 )
 from jaxnets.bench.measurement import summaries
 from jaxnets.bench.tables import (
-    PASSES,
     SUMMARY_HEADER,
     facts,
     markdown_table,
+    pass_of,
     summary_cells,
     text_table,
 )
@@ -74,7 +74,7 @@ def lines(case: CompiledCase) -> list[list[str]]:
         found.append(
             [
                 case.name,
-                PASSES.get(case.direction, case.direction),
+                pass_of(case.direction),
                 who,
                 f"{least}{megabytes(each.bytes)}",
                 megabytes(each.main_bytes),

@@ -124,7 +124,7 @@ def _recurrences(measurements: list[Measurement]) -> list[str]:
     cells = [
         [
             m.name,
-            tables.PASSES[m.direction],
+            tables.pass_of(m.direction),
             m.plan,
             *(time_text(m.seconds.get(w)) for w in who),
             *(_ratio(m, peer) for peer in peers),
@@ -148,7 +148,7 @@ def _recurrences(measurements: list[Measurement]) -> list[str]:
 def _means(measurements: list[Measurement], contenders: list[str]) -> str:
     groups: dict[tuple[str, str, str], list[Measurement]] = {}
     for m in measurements:
-        key = (m.group, m.spec["dtype"], tables.PASSES[m.direction])
+        key = (m.group, m.spec["dtype"], tables.pass_of(m.direction))
         groups.setdefault(key, []).append(m)
     cells = [
         [*key, *(_mean(_over(m, "flax", w) for m in of_group) for w in contenders)]
@@ -163,7 +163,7 @@ def _loop_options(measurements: list[Measurement]) -> list[str]:
     cells = [
         [
             m.name,
-            tables.PASSES[m.direction],
+            tables.pass_of(m.direction),
             "split" if who == "ours" else who,
             time_text(seconds),
             _number(_over(m, "ours", who)),

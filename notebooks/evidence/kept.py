@@ -61,7 +61,7 @@ def claims(run: dict[str, Any]) -> Markdown:
 
 
 def verdicts(run: dict[str, Any]) -> Markdown:
-    """Return the table of the verdicts of the contrasts."""
+    """Return the table of the verdicts of the contrasts, which a click unfolds."""
     rows = [
         (
             SECTIONS[verdict["study"]].title,
@@ -71,7 +71,13 @@ def verdicts(run: dict[str, Any]) -> Markdown:
         )
         for verdict in run["verdicts"]
     ]
-    return table(("contrast", "network", "verdict", "in words"), rows)
+    found = table(("contrast", "network", "verdict", "in words"), rows).data
+    return Markdown(folded(f"All {len(rows)} verdicts", str(found)))
+
+
+def folded(title: str, text: str) -> str:
+    """Return a text that a click unfolds."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Markdown:
@@ -120,10 +126,10 @@ def benchmark(text: str) -> str:
     )
     where = f"{machine['cores']} cores of {machine['processor']}"
     origin = (
-        f"`uv run {machine['command']}`, {machine['date'][:10]}, {where}, load "
+        f"**{record.suite}**: `uv run {machine['command']}`, "
+        f"{machine['date'][:10]}, {where}, load "
         f"{machine['load']}; {versions}. {said}"
     )
     parts = [origin, *([markdown_table(titles, found)] if found else [])]
-    every = markdown_table(head, rows)
-    parts.append(f"<details><summary>Each row</summary>\n\n{every}\n\n</details>")
+    parts.append(folded("Each row", markdown_table(head, rows)))
     return "\n\n".join(parts)

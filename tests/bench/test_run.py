@@ -114,6 +114,7 @@ except ValueError as error:
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    row, *_, error = answer.stdout.splitlines()
+    row, *others, error = answer.stdout.splitlines()
+    assert len(others) == 3
     assert row == "resnet: resnet 2x32x32x3 classes10 depth20"
     assert error.startswith("--suite is 'everything'; wanted one of ops, recurrent")

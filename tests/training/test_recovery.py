@@ -247,8 +247,8 @@ def test_two_processes_one_of_which_is_killed(index, untouched, tmp_path):
         other.kill()
         for process in both:
             process.communicate()
-    # JAX aborts the others when the first process ends.
-    assert other.returncode in (1, -signal.SIGABRT), errors
+    # JAX may abort the others when the first process ends.
+    assert other.returncode in ((1,) if index else (1, -signal.SIGABRT)), errors
     sentence = f"process {index} (process id {killed.pid} on"
     assert errors.count(sentence) == 1 and "Start all processes again" in errors
     assert run(tmp_path).step == RECIPE.steps

@@ -3,6 +3,7 @@
 from jaxnets.gradflow.diagnosis.contrast import arrival_contrast
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
 from jaxnets.gradflow.diagnosis.shattering import shattering_verdict
+from jaxnets.gradflow.diagnosis.studies.extreme import SOLVED
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
 from jaxnets.gradflow.diagnosis.verdict import (
     Verdict,
@@ -38,8 +39,6 @@ BATCH_NORM_SENTENCES = {
     "Field Theory of Batch Normalization).",
     "unclear": "",
 }
-# A linear classifier of the pixels gets so many of scikit-learn's digits right.
-LEARNED = 0.9
 
 
 def judge(records: list[Record]) -> list[Verdict]:
@@ -86,7 +85,7 @@ def _as_trained(found: list[Verdict], records: list[Record]) -> list[Verdict]:
     depth = max(record.size for record in records)
     tested = select(records, metric="test_accuracy", size=depth)
     accuracy = over_seeds(tested)
-    if accuracy is None or accuracy.interval[0] < LEARNED:
+    if accuracy is None or accuracy.interval[0] < SOLVED:
         return found
     share = format_percent(accuracy.within(SHARE), " % of the test images")
     words = f"after {tested[0].step} updates it classifies {share} correctly."

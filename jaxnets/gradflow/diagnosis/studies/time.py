@@ -39,30 +39,35 @@ def judge(records: list[Record]) -> list[Verdict]:
     """Judge every family at its longest sequence, contrast with RNN, then solved."""
     norms = select(records, metric="log10_gradient_norm")
     solved = select(records, metric="solved")
-    verdicts, outcomes = [], []
+    verdicts: list[Verdict] = []
+    outcomes: dict[str, Verdict] = {}
     for family in dict.fromkeys(record.family for record in solved):
-        outcomes += _solved_verdicts(select(solved, family=family), family)
+        outcomes |= _outcome(select(solved, family=family), family)
     for family in dict.fromkeys(record.family for record in norms):
-        found = _family_verdicts(select(norms, family=family), family)
-        verdicts += [_as_trained(verdict, outcomes) for verdict in found]
+        verdicts += _family_verdicts(select(norms, family=family), family, outcomes)
     for family in GATED:
         verdicts += _contrasts(norms, family)
-    return [*verdicts, *outcomes]
+    return [*verdicts, *outcomes.values()]
 
 
-def _as_trained(verdict: Verdict, outcomes: list[Verdict]) -> Verdict:
-    """Make a note of the fault of a network that solves its task with every seed."""
-    for outcome in outcomes:
-        network = outcome.where.rpartition(",")[0]
-        if outcome.number == 1 and verdict.where.startswith(f"{network},"):
-            words = outcome.sentence[0].lower() + outcome.sentence[1:]
-            return trains_anyway(verdict, words)
-    return verdict
+def _network(family: str, length: float) -> str:
+    return f"{family}, {length:g} time steps"
 
 
-def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
+def _family_verdicts(
+    records: list[Record], family: str, outcomes: dict[str, Verdict]
+) -> list[Verdict]:
+    """Judge the gradient; a network that every seed solves its task with has no fault.
+
+    Args:
+        records: The norms of the family.
+        family: Its name.
+        outcomes: By network, the verdict on whether it solves its task.
+    """
     length = max(record.size for record in records)
     longest = select(records, size=length)
+    network = _network(family, length)
+    outcome = outcomes.get(network)
     verdicts = []
     for step in first_and_last_step(longest):
         norms = profile(longest, step=step)
@@ -71,11 +76,15 @@ def _family_verdicts(records: list[Record], family: str) -> list[Verdict]:
         verdict = profile_verdict(
             norms,
             study="time",
-            where=f"{family}, {length:g} time steps, {moment(step)}",
+            where=f"{network}, {moment(step)}",
             unit="step",
             remedies=REMEDIES if family.startswith("RNN") else GATED_REMEDIES,
         )
-        verdicts.append(verdict._replace(sentence=verdict.sentence + _reach(norms)))
+        verdict = verdict._replace(sentence=verdict.sentence + _reach(norms))
+        if outcome is not None and outcome.number == 1:
+            words = outcome.sentence[0].lower() + outcome.sentence[1:]
+            verdict = trains_anyway(verdict, words)
+        verdicts.append(verdict)
     return verdicts
 
 
@@ -174,34 +183,33 @@ def _contrast_remedy(gap: float, certain: bool, family: str) -> str:
     )
 
 
-def _solved_verdicts(records: list[Record], family: str) -> list[Verdict]:
-    """Count the seeds that solve the task at the longest sequence."""
+def _outcome(records: list[Record], family: str) -> dict[str, Verdict]:
+    """Count the seeds that solve the task at the longest sequence, by network."""
     length = max(record.size for record in records)
     longest = select(records, size=length)
     step = max(record.step for record in longest)
     last = [r.value for r in select(longest, step=step) if math.isfinite(r.value)]
     if not last:
-        return []
+        return {}
     share, count = sum(last) / len(last), round(sum(last))
     kind = "solved" if share > 0.5 else "unsolved"
-    return [
-        Verdict(
-            kind=kind,
-            severity=severity_of(kind),
-            where=f"{family}, {length:g} time steps, {moment(step)}",
-            number=share,
-            sentence=(
-                f"The {family} solves the task over {length:g} time steps in {count} "
-                f"of {len(last)} seeds."
-            ),
-            remedy=(
-                "Try a longer sequence."
-                if kind == "solved"
-                else "Compare with how far back its gradient reaches; then train "
-                "longer."
-            ),
-            threshold=0.5,
-            study="time",
-            reason="A network that solves the task does so with most seeds.",
-        )
-    ]
+    network = _network(family, length)
+    verdict = Verdict(
+        kind=kind,
+        severity=severity_of(kind),
+        where=f"{network}, {moment(step)}",
+        number=share,
+        sentence=(
+            f"The {family} solves the task over {length:g} time steps in {count} "
+            f"of {len(last)} seeds."
+        ),
+        remedy=(
+            "Try a longer sequence."
+            if kind == "solved"
+            else "Compare with how far back its gradient reaches; then train longer."
+        ),
+        threshold=0.5,
+        study="time",
+        reason="A network that solves the task does so with most seeds.",
+    )
+    return {network: verdict}

@@ -112,7 +112,8 @@ def _clipped(trials: Trials) -> tuple[str, list[Record]]:
     collector = trials.collector
     clipped = optax.chain(optax.clip_by_global_norm(CLIP), collector.optimizer)
     words = f"the gradient clipped to a norm of {CLIP:g}"
-    return words, collector.trained_by(clipped).after(trials.model)
+    train = lambda: collector.trained_by(clipped).after(trials.model)
+    return words, trials.once("clipped", train) or []
 
 
 def _falls(curve: list[float]) -> bool:

@@ -192,8 +192,14 @@ class Trials:
         change: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ) -> list[Record] | None:
         """Return the records of a changed model, once for each remedy."""
+        return self.once(key, lambda: self._measured(make(), change))
+
+    def once(
+        self, key: Any, measure: Callable[[], list[Record] | None]
+    ) -> list[Record] | None:
+        """Return the records that `measure` finds, which is called once for a key."""
         if key not in self._found:
-            self._found[key] = self._measured(make(), change)
+            self._found[key] = measure()
         return self._found[key]
 
     def _measured(self, model: Any, change: Any) -> list[Record] | None:

@@ -8,11 +8,10 @@ measures it. These files import Flax and Optax inside their functions, so `impor
 jaxnets.gradflow` stays cheap.
 """
 
-from jaxnets.gradflow.evidence.collecting import collect
 from jaxnets.gradflow.evidence.diagnosing import Diagnosis, diagnose
 
 
-__all__ = ["Diagnosis", "collect", "diagnose"]
+__all__ = ["Diagnosis", "diagnose"]
 
 
 def __dir__() -> list[str]:

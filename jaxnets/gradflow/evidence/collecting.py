@@ -1,4 +1,4 @@
-"""`collect`: what the verdicts on a user's own network rest on, as records."""
+"""What measures a user's own networks, from the arguments of `diagnose`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,68 +6,6 @@ from typing import Any
 from jaxnets.arguments import as_count, check_callable
 from jaxnets.gradflow.evidence.collector import Collector
 from jaxnets.gradflow.evidence.networks import arguments_of, check_loss, networks
-from jaxnets.gradflow.measurement import Flow
-from jaxnets.runs.records import Record
-
-
-def collect(
-    loss: Callable[..., Any],
-    model_or_make: Any,
-    batches: Iterable[Any],
-    *,
-    seeds: int = 3,
-    optimizer: Any = None,
-    steps: int = 0,
-    classes: int | None = None,
-    name: str = "model",
-) -> tuple[list[Record], list[Flow]]:
-    """Measure networks before and, with `steps`, after training; return the records.
-
-    The numbers of several batches are averaged for each seed, norms before their
-    logarithm is taken. If one model is given instead of `make`, each batch counts as a
-    seed, so that the verdicts have intervals over batches.
-
-    Args:
-        loss: `loss(model, *batch)` for a batch that is a tuple and `loss(model, batch)`
-            for any other. It returns a scalar or `(scalar, aux)`.
-        model_or_make: An `nnx.Module`, which is not changed, or `make(rngs)`.
-        batches: The batches. Training takes one after the other, again and again.
-        seeds: How many networks `make` makes.
-        optimizer: An Optax transform. Without `steps` the size of its first update is
-            measured, and nothing is trained.
-        steps: How many updates to make.
-        classes: The number of classes, for the verdict on the loss at the start.
-        name: Name of the network in the records.
-
-    Returns:
-        The records of study `model`, and the flows before training: for each seed, one
-        for each batch.
-
-    Raises:
-        TypeError: If an argument has the wrong type.
-        ValueError: If `seeds` or `steps` is out of range, or `steps` comes without an
-            `optimizer`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from flax import nnx
-        >>> make = lambda rngs: nnx.Linear(2, 1, rngs=rngs)
-        >>> loss = lambda model, x: jnp.mean(model(x) ** 2)
-        >>> records, flows = collect(loss, make, [jnp.ones((4, 2))], seeds=2)
-        >>> len(flows), [record.seed for record in records if record.metric == "loss"]
-        (2, [0, 1])
-    """
-    models, collector = collector_of(
-        loss,
-        model_or_make,
-        batches,
-        seeds=seeds,
-        optimizer=optimizer,
-        steps=steps,
-        classes=classes,
-        name=name,
-    )
-    return collector.collect(models)
 
 
 def collector_of(
@@ -81,7 +19,24 @@ def collector_of(
     classes: int | None,
     name: str,
 ) -> tuple[list[Any], Collector]:
-    """Return the networks to measure and what measures them; see `collect`."""
+    """Return the networks to measure and what measures them.
+
+    Args:
+        loss: As for `diagnose`, as are the other arguments.
+        model_or_make: If it is one model, each batch counts as a seed, so that the
+            verdicts have intervals over batches.
+        batches: The numbers of several batches are averaged for each seed.
+        seeds: How many networks `make` makes.
+        optimizer: Without `steps` the size of its first update is measured.
+        steps: How many updates to make.
+        classes: The number of classes, for the verdict on the loss at the start.
+        name: Name of the network in the records.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `seeds` or `steps` is out of range, or `steps` comes without an
+            `optimizer`.
+    """
     check_callable("loss", loss, "a function `loss(model, batch)`")
     steps = as_count(steps, "steps", minimum=0, meaning="the number of updates")
     check_optimizer(optimizer, steps)

@@ -11,8 +11,8 @@ import pytest
 from flax import nnx
 
 from jaxnets.gradflow import diagnose, flow_records, measure_module, verdicts
-from jaxnets.gradflow.evidence import collect
 from jaxnets.gradflow.evidence.collector import Collector
+from tests.gradflow.evidence.collecting import collect
 
 
 def make(rngs):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from jaxnets.gradflow.evidence import collect
+from tests.gradflow.evidence.collecting import collect
 from tests.gradflow.evidence.test_collect import select, values
 
 

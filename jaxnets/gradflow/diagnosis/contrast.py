@@ -7,7 +7,7 @@ contrast is by how many powers of ten `|log10 change|` is smaller in it, seed by
 from collections.abc import Mapping
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile
-from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate, paired_difference
 from jaxnets.runs.formatting import format_power_of_ten
 
@@ -51,11 +51,10 @@ def arrival_contrast(
     if gain is None or better is None or arrived[0] is None or arrived[1] is None:
         return None
     shares = [format_power_of_ten(share.mean) for share in arrived if share]
-    return Verdict(
-        kind="contrast",
-        severity=severity_of("contrast"),
+    return verdict_on(
+        "contrast",
+        gain,
         where=where,
-        number=gain.mean,
         sentence=(
             f"{opening} of the {names[0]} network receives {shares[0]} times the last "
             f"one's gradient, that of the {names[1]} network {shares[1]} times: "
@@ -63,8 +62,6 @@ def arrival_contrast(
         ),
         threshold=TENFOLD if gain.mean >= 0 else -TENFOLD,
         study=study,
-        low=gain.low,
-        high=gain.high,
         reason=REASON,
         other_cause=OTHER_CAUSE,
     )

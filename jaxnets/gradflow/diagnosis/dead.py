@@ -1,6 +1,6 @@
 """Verdicts on dead units: ReLUs that are zero at all inputs."""
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.formatting import format_percent
 from jaxnets.runs.intervals import SHARE
@@ -47,17 +47,14 @@ def dead_verdict(records: list[Record], *, study: str, where: str) -> Verdict | 
     if not dead:
         return None
     name, share = dead[0], shares[dead[0]]
-    return Verdict(
-        kind="dead",
-        severity=severity_of("dead"),
+    return verdict_on(
+        "dead",
+        share,
         where=f"{where}, {moment(found[0].step)}" + (f", {name}" if name else ""),
-        number=share.mean,
         sentence=_sentence(name or "the network", share, len(dead), len(shares)),
         remedy=REMEDY,
         threshold=THRESHOLD,
         study=study,
-        low=share.low,
-        high=share.high,
         reason=REASON,
         other_cause=OTHER_CAUSE,
     )

@@ -1,6 +1,6 @@
 """Verdicts on shattered gradients: how alike gradients are from input to input."""
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.formatting import format_estimate, format_number
 from jaxnets.runs.intervals import SIGNED_SHARE
@@ -57,17 +57,14 @@ def shattering_verdict(
         return None
     deepest = deepest.within(SIGNED_SHARE)
     kind = _kind(deepest)
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        deepest,
         where=f"{where}, {moment(step)}, across inputs",
-        number=deepest.mean,
         sentence=_sentence(kind, deepest, correlations),
         remedy=REMEDIES[kind],
         threshold=THRESHOLD,
         study=study,
-        low=deepest.low,
-        high=deepest.high,
         reason=REASON,
         other_cause=OTHER_CAUSE if kind == "shattered" else "",
     )

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.formatting import format_estimate
 from jaxnets.runs.records import Record
@@ -65,15 +65,13 @@ def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
     guess = math.log(count)
     started = f"The loss starts at {format_estimate(loss)}"
     guessing = f"{guess:.3g}, which is ln({count}), the loss of guessing"
-    well = Verdict(
-        kind="healthy",
+    well = verdict_on(
+        "healthy",
+        loss,
         severity="well",
         where=f"{name}, before training",
-        number=loss.mean,
         sentence=f"{started}, near {guessing}.",
         threshold=FACTOR * guess,
-        low=loss.low,
-        high=loss.high,
         reason="A network that gives all classes the same probability has this loss.",
     )
     if loss.mean > FACTOR * guess:

@@ -11,7 +11,7 @@ from jaxnets.gradflow.diagnosis.studies.saturation import (
     SHARE_REASON,
     mean_share,
 )
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_percent
 from jaxnets.runs.records import Record
@@ -61,19 +61,16 @@ def unnamed_verdict(records: list[Record], *, study: str, where: str) -> Verdict
         more = f" This holds at {len(flat)} of {len(shares)} taps." * (len(flat) > 1)
         # No gradient will ever pass through a layer whose outputs are all zero.
         dead = metric == "zero_share" and share.interval[0] == 1
-        return Verdict(
-            kind="dead" if dead else "saturated",
-            severity=severity_of("dead" if dead else "saturated"),
+        return verdict_on(
+            "dead" if dead else "saturated",
+            share,
             where=f"{where}, {moment(found[0].step)}, {tap}",
-            number=share.mean,
             sentence=(
                 f"At {tap} {format_percent(share, ' % of the outputs')} {what}.{more}"
             ),
             remedy=remedy,
             threshold=threshold,
             study=study,
-            low=share.low,
-            high=share.high,
             reason=SHARE_REASON,
             other_cause=(
                 ZERO_CAUSE if metric == "zero_share" else OTHER_CAUSES["saturated"]

@@ -9,7 +9,7 @@ from jaxnets.gradflow.diagnosis.profiles import (
     rate_in_words,
 )
 from jaxnets.gradflow.diagnosis.spans import Span, cuts, lost, onset, steepest, widest
-from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import (
     format_estimate,
@@ -177,11 +177,10 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         if vanishing
         else "what comes before it gets steps that are far too large"
     )
-    return Verdict(
-        kind="vanishing" if vanishing else "exploding",
-        severity=severity_of("vanishing" if vanishing else "exploding"),
+    return verdict_on(
+        "vanishing" if vanishing else "exploding",
+        factor,
         where=f"{where}, {short}",
-        number=factor.mean,
         sentence=(
             f"On its way back {way} the gradient "
             f"{'shrinks' if vanishing else 'grows'} by a factor of "
@@ -190,8 +189,6 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
         ),
         threshold=power_of_ten(-TENFOLD if vanishing else TENFOLD),
         study=study,
-        low=factor.low,
-        high=factor.high,
         quantity=quantity_of("gradient_change", profile, span.first, span.last, unit),
     )
 
@@ -215,16 +212,13 @@ def _along(
         sentence += (
             f" At {zeros} of the {unit}s it was too small for the number format."
         )
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        factor,
         where=where,
-        number=factor.mean,
         sentence=sentence,
         threshold=10 ** (sign * TENFOLD / length),
         study=study,
-        low=factor.low,
-        high=factor.high,
         quantity=quantity_of(
             "gradient_rate", profile, min(profile.names), max(profile.names), unit
         ),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.records import Record
 
 
@@ -98,6 +99,20 @@ def severity_of(kind: str) -> str:
         ('fault', 'warning', 'well')
     """
     return _SEVERITIES.get(kind, "fault")
+
+
+def verdict_on(kind: str, value: Estimate, **fields: Any) -> Verdict:
+    """Return the verdict on an estimate, with its interval over seeds.
+
+    Args:
+        kind: What was found.
+        value: The number that it was found by.
+        **fields: The other fields of the verdict; the severity is that of the kind
+            unless it is given.
+    """
+    fields = {"severity": severity_of(kind)} | fields
+    own = {"number": value.mean, "low": value.low, "high": value.high}
+    return Verdict(kind=kind, **own, **fields)
 
 
 def trains_anyway(verdict: Verdict, words: str) -> Verdict:

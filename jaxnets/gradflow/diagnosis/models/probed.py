@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from jaxnets.gradflow.diagnosis.table import Table, listed
-from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of, verdict_on
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_estimate, format_number, format_percent
 from jaxnets.runs.intervals import SHARE, Bounds
@@ -94,11 +94,10 @@ def padding_verdict(records: Table, where: str) -> Verdict | None:
     share = records.estimate("padding_share")
     if share is None or share.mean < PADDING:
         return None
-    return Verdict(
-        kind="padding",
-        severity=severity_of("padding"),
+    return verdict_on(
+        "padding",
+        share,
         where=f"{where}, padded steps of the batch",
-        number=share.mean,
         sentence=(
             f"Padded steps get {format_percent(share, ' % of the squared gradient')} "
             "of the sequences, so that the network learns from what is not there, and "
@@ -112,8 +111,6 @@ def padding_verdict(records: Table, where: str) -> Verdict | None:
             "attention and the loss."
         ),
         threshold=PADDING,
-        low=share.low,
-        high=share.high,
         reason="A thousandth of the squared gradient is 3 % of its norm.",
         other_cause=(
             "Steps of zeros at the end of each sequence may be data: then there is "
@@ -181,11 +178,11 @@ def _found(
 
 def _on_a_line(where: str, tap: str, rank: Estimate, line: bool) -> Verdict:
     rank = rank.within((1.0, math.inf))
-    return Verdict(
-        kind="rank-collapse",
+    return verdict_on(
+        "rank-collapse",
+        rank,
         severity=severity_of("rank-collapse") if line else "warning",
         where=f"{where}, {tap}",
-        number=rank.mean,
         sentence=(
             f"From {tap} on the outputs at all inputs lie nearly on one line: their "
             f"effective rank is {format_estimate(rank)}, whatever the width. So the "
@@ -198,19 +195,16 @@ def _on_a_line(where: str, tap: str, rank: Estimate, line: bool) -> Verdict:
         remedy=RANK_REMEDY,
         reference=RANK_REFERENCE,
         threshold=LINE if line else THIN,
-        low=rank.low,
-        high=rank.high,
         reason=RANK_REASON,
         other_cause="The data may have one dimension only.",
     )
 
 
 def _alike(where: str, tap: str, share: Estimate) -> Verdict:
-    return Verdict(
-        kind="rank-collapse",
-        severity=severity_of("rank-collapse"),
+    return verdict_on(
+        "rank-collapse",
+        share,
         where=f"{where}, {tap}",
-        number=share.mean,
         sentence=(
             f"From {tap} on the outputs are nearly the same for all inputs: their "
             "differences between inputs are "
@@ -222,8 +216,6 @@ def _alike(where: str, tap: str, share: Estimate) -> Verdict:
         remedy=RANK_REMEDY,
         reference=RANK_REFERENCE,
         threshold=ALIKE,
-        low=share.low,
-        high=share.high,
         reason="A thousandth of the squares is 3 % of the size.",
         other_cause="Inputs that are not standardised are alike to begin with.",
     )

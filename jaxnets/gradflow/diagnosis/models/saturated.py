@@ -13,7 +13,7 @@ from jaxnets.gradflow.diagnosis.studies.saturation import (
     SHARE_REASON,
 )
 from jaxnets.gradflow.diagnosis.table import Table, module_of
-from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of, verdict_on
 from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_number, format_percent
 from jaxnets.runs.intervals import SHARE
@@ -77,11 +77,11 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
     more = f" This holds at {len(flat)} of {len(shares)} activations." * (len(flat) > 1)
     if size := records.estimate("attention_logit_size", place):
         more += f" Its largest logit exceeds the mean by {format_number(size.mean)}."
-    return Verdict(
-        kind="saturated",
+    return verdict_on(
+        "saturated",
+        share,
         severity=severity_of("saturated") if share.mean >= SEVERE else "warning",
         where=f"{where}, {place}",
-        number=share.mean,
         sentence=(
             f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} "
             f"are saturated: there it is flat and passes next to nothing back.{more}"
@@ -90,8 +90,6 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         remedy=SATURATED_REMEDIES[kind],
         reference=REFERENCES[kind],
         threshold=HALF,
-        low=share.low,
-        high=share.high,
         reason=SHARE_REASON,
         other_cause=OTHER_CAUSES["saturated"],
         quantity=("flat_share", place),
@@ -108,11 +106,11 @@ def attention_verdict(records: Table, where: str) -> Verdict | None:
         entropy = entropy.within(SHARE)
         if entropy.interval[1] > COLLAPSED:
             continue
-        return Verdict(
-            kind="saturated",
+        return verdict_on(
+            "saturated",
+            entropy,
             severity="warning",
             where=f"{where}, {place}",
-            number=entropy.mean,
             sentence=(
                 f"The attention at {place} looks at hardly more than one key: its "
                 f"entropy is {format_percent(entropy, ' % of that of equal weights')}, "
@@ -122,8 +120,6 @@ def attention_verdict(records: Table, where: str) -> Verdict | None:
             remedy=SATURATED_REMEDIES["softmax"],
             reference=ATTENTION,
             threshold=COLLAPSED,
-            low=entropy.low,
-            high=entropy.high,
             reason="At a tenth of the entropy of equal weights a query looks at 1 to 2 "
             "of 100 keys, and the gradient of its logits is near zero.",
             other_cause="A trained head may look at one key on purpose, such as the "
@@ -156,11 +152,10 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
     )
     if _has_zero_weights(records, module):
         cause, remedy = f"All parameters of {module} are zero.", ZERO_REMEDY
-    return Verdict(
-        kind="dead",
-        severity=severity_of("dead"),
+    return verdict_on(
+        "dead",
+        share,
         where=f"{where}, {place}",
-        number=share.mean,
         sentence=(
             f"At {place} {format_percent(share, ' % of the ReLU units')} are zero at "
             "every input: they get no gradient, so they cannot come back by themselves."
@@ -170,8 +165,6 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
         remedy=remedy,
         reference=REFERENCES["relu"],
         threshold=DEAD,
-        low=share.low,
-        high=share.high,
         reason=DEAD_REASON,
         other_cause=DEAD_CAUSE,
         quantity=("dead_share", place),
@@ -196,11 +189,11 @@ def zero_verdict(records: Table, where: str) -> Verdict | None:
     shares = _shares(records, "off_share", RECTIFIED)
     for place, share in shares.items():
         if share.interval[0] >= RELU_SHARE:
-            return Verdict(
-                kind="saturated",
+            return verdict_on(
+                "saturated",
+                share,
                 severity="warning",
                 where=f"{where}, {place}",
-                number=share.mean,
                 sentence=(
                     f"At {place} {format_percent(share, ' % of the outputs')} are "
                     "exactly zero: there ReLU passes nothing back."
@@ -209,8 +202,6 @@ def zero_verdict(records: Table, where: str) -> Verdict | None:
                 remedy=DEAD_REMEDY,
                 reference=REFERENCES["relu"],
                 threshold=RELU_SHARE,
-                low=share.low,
-                high=share.high,
                 reason=SHARE_REASON,
                 quantity=("off_share", place),
             )

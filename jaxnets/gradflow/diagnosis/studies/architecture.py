@@ -1,7 +1,7 @@
 """Verdicts on architectures: which kind of network is best on each task."""
 
 from jaxnets.gradflow.diagnosis.contrast import REASON
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate
 from jaxnets.runs.intervals import SHARE
@@ -58,11 +58,10 @@ def _best(shares: dict[str, dict[int, float]], task: str) -> Verdict | None:
     certain = gap.interval[0] > 0
     verb = "is right most often" if certain else "may be right most often"
     beside = "".join(f", the {name} network {_percent(known[name])}" for name in others)
-    return Verdict(
-        kind="contrast",
-        severity=severity_of("contrast"),
+    return verdict_on(
+        "contrast",
+        gap,
         where=f"{task}, {first} against {second}",
-        number=gap.mean,
         sentence=(
             f"On {task} the {first} network {verb}: {_percent(known[first])} of its "
             f"answers, the {second} network's {_percent(known[second])}{beside}. The "
@@ -77,8 +76,6 @@ def _best(shares: dict[str, dict[int, float]], task: str) -> Verdict | None:
         ),
         threshold=0.0,
         study="architecture",
-        low=gap.low,
-        high=gap.high,
         reason=REASON,
         other_cause=OTHER_CAUSE,
     )

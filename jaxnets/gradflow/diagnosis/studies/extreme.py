@@ -2,7 +2,7 @@
 
 from jaxnets.gradflow.diagnosis.profiles import profile
 from jaxnets.gradflow.diagnosis.vanishing import profile_verdict
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import estimate, over_seeds
 from jaxnets.runs.formatting import (
     format_estimate,
@@ -72,11 +72,10 @@ def _training(records: list[Record], family: str) -> Verdict | None:
     accuracy = accuracy.within(SHARE)
     kind = "solved" if accuracy.mean >= SOLVED else "unsolved"
     layers, step = tested[0].size, tested[0].step
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        accuracy,
         where=f"{family}, {layers:g} layers, {moment(step)}",
-        number=accuracy.mean,
         sentence=(
             f"The network of {layers:g} layers classifies "
             f"{format_percent(accuracy, ' % of the test images')} correctly."
@@ -86,8 +85,6 @@ def _training(records: list[Record], family: str) -> Verdict | None:
         "CNNs (arXiv 1806.05393)",
         threshold=SOLVED,
         study="extreme",
-        low=accuracy.low,
-        high=accuracy.high,
         reason="A linear classifier of the pixels is right for more than nine in ten "
         "of scikit-learn's digits.",
     )

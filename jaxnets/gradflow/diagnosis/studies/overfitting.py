@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_percent
 from jaxnets.runs.intervals import SIGNED_SHARE
@@ -68,11 +68,10 @@ def gap_verdict(records: list[Record], *, study: str, family: str) -> Verdict | 
     gap = gap.within(SIGNED_SHARE)
     step = max(r.step for r in select(records, metric="validation_accuracy"))
     kind = _kind(gap)
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        gap,
         where=f"{family}, {moment(step)}",
-        number=gap.mean,
         sentence=(
             "Accuracy on the training data is "
             f"{format_percent(gap, ' percentage points')} above that on validation "
@@ -81,8 +80,6 @@ def gap_verdict(records: list[Record], *, study: str, family: str) -> Verdict | 
         remedy=REMEDIES[kind],
         threshold=GAP,
         study=study,
-        low=gap.low,
-        high=gap.high,
         reason=REASON,
         other_cause=OTHER_CAUSE if kind == "overfitting" else "",
     )
@@ -144,11 +141,10 @@ def _contrast(
     verb, size = ("narrows", gain) if gain.mean >= 0 else ("widens", -gain)
     means = [estimate(gaps.values()) for gaps in (plain, dropped)]
     before, after = (f"{mean.mean:.2g}" for mean in means if mean)
-    return Verdict(
-        kind="contrast",
-        severity=severity_of("contrast"),
+    return verdict_on(
+        "contrast",
+        gain,
         where=f"no dropout against {family}",
-        number=gain.mean,
         sentence=(
             f"Dropout {verb} the gap between training and validation loss by "
             f"{format_estimate(size, unit=' nats')}: without it the gap is {before}, "
@@ -157,7 +153,5 @@ def _contrast(
         remedy=remedy,
         threshold=0.0,
         study="overfitting",
-        low=gain.low,
-        high=gain.high,
         reason=CONTRAST_REASON,
     )

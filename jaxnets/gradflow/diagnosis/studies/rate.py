@@ -1,7 +1,7 @@
 """Verdicts on the learning rate: how fast the largest stable one falls with depth."""
 
 from jaxnets.gradflow.diagnosis.contrast import REASON
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate, exponents, paired_difference
 from jaxnets.runs.formatting import format_estimate
 from jaxnets.runs.records import Record
@@ -56,11 +56,10 @@ def _verdict(
         if first
         else ""
     )
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        exponent,
         where=f"{family}, depths {depths[0]:g} to {depths[-1]:g}",
-        number=exponent.mean,
         sentence=(
             "The largest stable learning rate changes as the depth to the power "
             f"{format_estimate(exponent)}.{beside}"
@@ -70,8 +69,6 @@ def _verdict(
         "ReLU MLPs (arXiv 2305.07810)",
         threshold=-FLAT,
         study="rate",
-        low=exponent.low,
-        high=exponent.high,
         reason=FALLS_REASON,
     )
 
@@ -89,11 +86,10 @@ def _contrast(plain: dict[int, float], scaled: dict[int, float]) -> Verdict | No
     if gap is None:
         return None
     certain = gap.interval[0] > 0
-    return Verdict(
-        kind="contrast",
-        severity=severity_of("contrast"),
+    return verdict_on(
+        "contrast",
+        gap,
         where=f"{PLAIN} against {SCALED}",
-        number=gap.mean,
         sentence=(
             "With shortcuts and scaled branches the exponent of the largest stable "
             f"rate is larger by {format_estimate(gap)}."
@@ -105,7 +101,5 @@ def _contrast(plain: dict[int, float], scaled: dict[int, float]) -> Verdict | No
         ),
         threshold=0.0,
         study="rate",
-        low=gap.low,
-        high=gap.high,
         reason=REASON,
     )

@@ -2,7 +2,7 @@
 
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, profile
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate, over_seeds
 from jaxnets.runs.formatting import format_percent, format_power_of_ten, power_of_ten
 from jaxnets.runs.intervals import SHARE
@@ -72,11 +72,10 @@ def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | No
         number = arrival.map(power_of_ten)
         threshold = power_of_ten(-TENFOLD if kind == "vanishing" else TENFOLD)
     of_sigmoid = kind == "vanishing" and family == "sigmoid"
-    return Verdict(
-        kind=kind,
-        severity=severity_of(kind),
+    return verdict_on(
+        kind,
+        number,
         where=where,
-        number=number.mean,
         sentence=(
             _sentence(family, share, arrival)
             + (" The derivative of the sigmoid is at most 1/4." if of_sigmoid else "")
@@ -84,8 +83,6 @@ def _arm_verdict(records: list[Record], family: str, where: str) -> Verdict | No
         remedy=SIGMOID_REMEDY if of_sigmoid else REMEDIES[kind],
         threshold=threshold,
         study="saturation",
-        low=number.low,
-        high=number.high,
         reason=FLOW_REASON if kind in ("vanishing", "exploding") else SHARE_REASON,
         other_cause=OTHER_CAUSES[kind],
     )

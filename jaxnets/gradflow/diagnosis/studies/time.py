@@ -13,6 +13,7 @@ from jaxnets.gradflow.diagnosis.verdict import (
     select,
     severity_of,
     trains_anyway,
+    verdict_on,
 )
 from jaxnets.runs.estimates import estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
@@ -136,11 +137,10 @@ def _contrast(
         return None
     changes = [f"{rate.mean:+.2g}" for rate in rates if rate]
     certain = gap.interval[0] > 0 or gap.interval[1] < 0
-    return Verdict(
-        kind="contrast",
-        severity=severity_of("contrast"),
+    return verdict_on(
+        "contrast",
+        gap,
         where=f"RNN against {family}, {length:g} time steps, {moment(step)}",
-        number=gap.mean,
         sentence=(
             f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} "
             f"powers of ten, the {family}'s by {changes[1]}: {better}."
@@ -149,8 +149,6 @@ def _contrast(
         remedy=_contrast_remedy(gap.mean, certain, family),
         threshold=0.0,
         study="time",
-        low=gap.low,
-        high=gap.high,
         reason=CONTRAST_REASON,
     )
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from jaxnets.gradflow.diagnosis.training.rates import loss_curves
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.formatting import format_estimate, format_number
 from jaxnets.runs.records import Record
@@ -45,11 +45,10 @@ def loss_verdicts(records: list[Record], name: str) -> Iterator[Verdict]:
         what, remedy = LOSSES[kind]
         at = f" at {line}" if line else ""
         floor = _floor(records) if kind == "softmax" else None
-        yield Verdict(
-            kind="wrong-loss",
-            severity=severity_of("wrong-loss"),
+        yield verdict_on(
+            "wrong-loss",
+            loss,
             where=f"{name}, loss{at}",
-            number=loss.mean,
             sentence=(
                 f"The loss takes {what}{at}: numbers between 0 and 1 serve as logits. "
                 f"It starts at {format_estimate(loss)}, and "
@@ -64,8 +63,6 @@ def loss_verdicts(records: list[Record], name: str) -> Iterator[Verdict]:
             remedy=remedy,
             reference=REFERENCE,
             threshold=math.nan if floor is None else floor,
-            low=loss.low,
-            high=loss.high,
             reason="The loss of certain and right answers is ln(1 + (classes - 1) / e) "
             "for a softmax of probabilities, and 0 for one of logits."
             if floor is not None

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 
+from jaxnets.gradflow.diagnosis.table import listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
 from jaxnets.runs.estimates import over_seeds
 from jaxnets.runs.formatting import format_estimate
@@ -13,8 +14,6 @@ from jaxnets.runs.records import Record
 # A fresh network guesses: its cross-entropy is ln(classes), plus about half the
 # variance of its logits. Twice that needs logits with a standard deviation above 2.
 FACTOR = 2.0
-# At most this many arrays are named.
-MOST_NAMES = 3
 
 
 def start_verdicts(records: list[Record]) -> list[Verdict]:
@@ -119,9 +118,9 @@ def _rounded_away(records: list[Record], name: str) -> Verdict | None:
     return Verdict(
         kind="rate-too-low",
         severity="warning",
-        where=f"{name}, {_listed(still)}, first update",
+        where=f"{name}, {listed(still)}, first update",
         number=0.0,
-        sentence=f"The first update changes no entry of {_listed(still)}: it is too "
+        sentence=f"The first update changes no entry of {listed(still)}: it is too "
         "small for what their dtype can add to them, and is rounded away.",
         cause="The parameters have too low a precision for updates of this size.",
         remedy="Keep the parameters in float32 (`param_dtype=jnp.float32`) and compute "
@@ -144,9 +143,9 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
         yield Verdict(
             kind="unclear",
             severity="note",
-            where=f"{name}, {_listed(found)}",
+            where=f"{name}, {listed(found)}",
             number=float(len(found)),
-            sentence=f"The dtype of {_listed(found)} is float64, while other arrays "
+            sentence=f"The dtype of {listed(found)} is float64, while other arrays "
             "are in float32. All that is computed from them is in float64, which is "
             "slow on accelerators.",
             remedy="Give them `param_dtype=jnp.float32`.",
@@ -156,9 +155,9 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
         yield Verdict(
             kind="detached",
             severity="warning",
-            where=f"{name}, {_listed(found)}",
+            where=f"{name}, {listed(found)}",
             number=float(len(found)),
-            sentence=f"The dtype of {_listed(found)} is {_listed(whole)}. Whole "
+            sentence=f"The dtype of {listed(found)} is {listed(whole)}. Whole "
             "numbers have no gradient, so they cannot learn, although they are an "
             "`nnx.Param`.",
             cause="The parameter holds whole numbers.",
@@ -172,9 +171,9 @@ def _mixed_dtypes(records: list[Record], name: str) -> Iterator[Verdict]:
         yield Verdict(
             kind="unclear",
             severity="warning",
-            where=f"{name}, {_listed(found)}",
+            where=f"{name}, {listed(found)}",
             number=float(len(found)),
-            sentence=f"The dtype of {_listed(found)} is float16, in which gradients "
+            sentence=f"The dtype of {listed(found)} is float16, in which gradients "
             "become zero below 6*10^-8 and infinite above 65,504.",
             remedy="Use bfloat16, which has the range of float32; or scale the loss "
             "(`jmp.DynamicLossScale`).",
@@ -187,10 +186,3 @@ def _by_place(records: list[Record]) -> defaultdict[str, list[Record]]:
     for record in records:
         found[record.place].append(record)
     return found
-
-
-def _listed(names: list[str]) -> str:
-    """Return a few names, and how many more there are."""
-    rest = len(names) - MOST_NAMES
-    shown = ", ".join(names[:MOST_NAMES])
-    return f"{shown} and {rest} more" if rest > 0 else shown

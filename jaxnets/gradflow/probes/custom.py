@@ -11,6 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from jaxnets.gradflow.probes.replay import Replay, Visitor
 from jaxnets.gradflow.program import equations
+from jaxnets.gradflow.program.source import is_users
 
 
 # The step of the finite difference, in units of the argument's own size.
@@ -76,32 +77,23 @@ class _Calls(Visitor):
         self.calls: list[tuple[str, JaxprEqn, list[Any]]] = []
 
     def customised(self, name: str, eqn: JaxprEqn, arguments: Sequence[Any]) -> None:
-        if _is_users(eqn):
+        if is_users(pathlib.PurePath(_source(eqn)[1])):
             self.calls.append((name, eqn, list(arguments)))
 
 
-_LIBRARY = str(pathlib.PurePath(__file__).parents[2])
-_JAX = str(pathlib.PurePath(jax.__file__).parent)
-
-
-def _is_users(eqn: JaxprEqn) -> bool:
-    """Return whether the function was written outside of JAX and this library."""
+def _source(eqn: JaxprEqn) -> tuple[str, str]:
+    """Return the name of the function that is called, and where it was written."""
     body = equations.called(eqn)
     source = "" if body is None else body.jaxpr.debug_info.func_src_info
-    path = source.rpartition(" at ")[2]
-    return not path.startswith((_LIBRARY, _JAX)) and "site-packages" not in path
-
-
-def _name(eqn: JaxprEqn) -> str:
-    body = equations.called(eqn)
-    return "" if body is None else body.jaxpr.debug_info.func_src_info.split(" at ")[0]
+    name, _, path = source.partition(" at ")
+    return name, path
 
 
 def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     body = equations.called(eqn)
     assert body is not None  # `customised` is only called for calls
     plain = lambda *xs: Replay(body, _Calls())(xs)
-    rule = _as_function(eqn)
+    rule = lambda *xs: equations.evaluate(eqn, xs)
     floating = [jnp.issubdtype(jnp.result_type(v), jnp.floating) for v in values]
 
     def put(moved: Sequence[Any]) -> list[Any]:
@@ -128,7 +120,7 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     same = any(_equal(x, y) for x in moving for y in outputs)
     nudged = plain(*put(_moved(moving, directions, TINY)))
     flat = all(_unchanged(a, b) for a, b in zip(outputs, nudged, strict=True))
-    return CustomCall(name, _name(eqn), float(error), flat or same)
+    return CustomCall(name, _source(eqn)[0], float(error), flat or same)
 
 
 def _draw(number: int, like: Any) -> jax.Array:
@@ -138,11 +130,6 @@ def _draw(number: int, like: Any) -> jax.Array:
 
 def _moved(arrays: Sequence[Any], directions: Sequence[Any], step: float) -> list[Any]:
     return [x + step * v for x, v in zip(arrays, directions, strict=True)]
-
-
-def _as_function(eqn: JaxprEqn) -> Any:
-    params = eqn.primitive.get_bind_params(eqn.params)
-    return lambda *xs: eqn.primitive.bind(*xs, **params)
 
 
 def _size(x: Any) -> Any:

@@ -89,9 +89,7 @@ class Replay:
             return [self._visitor.tapped(self._last, arguments[0])]
         body = equations.called(eqn)
         if body is None:
-            params = eqn.primitive.get_bind_params(eqn.params)
-            results = eqn.primitive.bind(*arguments, **params)
-            return results if eqn.primitive.multiple_results else [results]
+            return equations.evaluate(eqn, arguments)
         is_custom = eqn.primitive.name in equations.CUSTOM
         if is_custom and not self._custom:
             self._visitor.customised(self._last, eqn, arguments)

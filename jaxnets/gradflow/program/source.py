@@ -57,12 +57,13 @@ def position(eqns: Sequence[JaxprEqn]) -> Position | None:
             # may be another call, whose body JAX found in its cache.
             if frame.function_name.startswith("trace_to_jaxpr") and eqn is not eqns[-1]:
                 break
-            if _is_users(pathlib.PurePath(frame.file_name)):
+            if is_users(pathlib.PurePath(frame.file_name)):
                 return Position(frame.file_name, frame.line_num, number)
     return None
 
 
-def _is_users(path: pathlib.PurePath) -> bool:
+def is_users(path: pathlib.PurePath) -> bool:
+    """Return whether a file is neither installed nor of this library."""
     # Code that Python generates has a name such as "<frozen runpy>".
     made = path.name.startswith("<frozen")
     return not (made or _INSTALLED & {*path.parts} or path.is_relative_to(_LIBRARY))

@@ -28,22 +28,15 @@ recurrent_default: Initializer = jax.nn.initializers.orthogonal()
 
 
 def init_gates(
-    init: Initializer, key: Key, rows: int, columns: int, gates: int, dtype: DTypeLike
-) -> Inexact[Array, "{rows} {gates*columns}"]:
-    """Draw a `(rows, columns)` block for each gate and concatenate them.
+    init: Initializer, key: Key, shape: tuple[int, ...], gates: int, dtype: DTypeLike
+) -> Inexact[Array, "..."]:
+    """Draw a block of `shape` for each gate and concatenate them on the last axis.
 
     If one orthogonal matrix were drawn for all G gates, the singular values of each
     gate's block would have the root mean square 1/sqrt(G). The blocks
     are drawn in at least float32, which a QR decomposition needs, and rounded to
     `dtype`.
     """
-    return init_blocks(init, key, (rows, columns), gates, dtype)
-
-
-def init_blocks(
-    init: Initializer, key: Key, shape: tuple[int, ...], gates: int, dtype: DTypeLike
-) -> Inexact[Array, "..."]:
-    """Draw a block of any rank for each gate, as `init_gates` does."""
     wide = accumulation_dtype(dtype)
     blocks = [init(k, shape, wide) for k in jax.random.split(key, gates)]
     return jnp.concatenate(blocks, axis=-1).astype(dtype)

@@ -113,7 +113,7 @@ def init_linear_cell(
     check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     count = len(cell.gates)
     b = [jnp.full(hidden, biases.get(gate, 0.0), dtype) for gate in cell.gates]
-    w_xh = init_gates(input_init, key, in_features, hidden, count, dtype)
+    w_xh = init_gates(input_init, key, (in_features, hidden), count, dtype)
     return cell.params(w_xh, jnp.concatenate(b))
 
 

@@ -13,7 +13,7 @@ from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
     check_sizes,
-    init_blocks,
+    init_gates,
     input_default,
     recurrent_default,
 )
@@ -116,7 +116,7 @@ def init_conv_lstm(
     for size in itertools.chain(window, h_window):
         check_sizes(kernel_size=size)
     input_key, recurrent_key = jax.random.split(key)
-    kernel = lambda init, key, shape: init_blocks(init, key, (*shape, hidden), 4, dtype)
+    kernel = lambda init, key, shape: init_gates(init, key, (*shape, hidden), 4, dtype)
     peephole = None
     if peephole_shape is not None:
         peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)

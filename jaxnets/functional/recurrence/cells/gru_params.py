@@ -87,8 +87,8 @@ def init_gru(
     check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return GRUParams(
-        w_xh=init_gates(input_init, input_key, in_features, hidden, 3, dtype),
-        w_hh=init_gates(recurrent_init, recurrent_key, hidden, hidden, 3, dtype),
+        w_xh=init_gates(input_init, input_key, (in_features, hidden), 3, dtype),
+        w_hh=init_gates(recurrent_init, recurrent_key, (hidden, hidden), 3, dtype),
         b=jnp.zeros(3 * hidden, dtype),
         b_hn=jnp.zeros(hidden, dtype),
     )

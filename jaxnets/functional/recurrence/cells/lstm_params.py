@@ -134,10 +134,10 @@ def init_lstm(
     b = jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1)
     w_hr = None
     if projection is not None:
-        w_hr = init_gates(input_init, projection_key, hidden, projection, 1, dtype)
+        w_hr = init_gates(input_init, projection_key, (hidden, projection), 1, dtype)
     return LSTMParams(
-        w_xh=init_gates(input_init, input_key, in_features, hidden, 4, dtype),
-        w_hh=init_gates(recurrent_init, recurrent_key, outputs, hidden, 4, dtype),
+        w_xh=init_gates(input_init, input_key, (in_features, hidden), 4, dtype),
+        w_hh=init_gates(recurrent_init, recurrent_key, (outputs, hidden), 4, dtype),
         b=b,
         peephole=jnp.zeros((3, hidden), dtype) if peephole else None,
         w_hr=w_hr,

@@ -104,8 +104,8 @@ def init_rnn(
     check_init(key, dtype, initialisers, in_features=in_features, hidden=hidden)
     input_key, recurrent_key = jax.random.split(key)
     return RNNParams(
-        w_xh=init_gates(input_init, input_key, in_features, hidden, 1, dtype),
-        w_hh=init_gates(recurrent_init, recurrent_key, hidden, hidden, 1, dtype),
+        w_xh=init_gates(input_init, input_key, (in_features, hidden), 1, dtype),
+        w_hh=init_gates(recurrent_init, recurrent_key, (hidden, hidden), 1, dtype),
         b=jnp.zeros(hidden, dtype),
     )
 

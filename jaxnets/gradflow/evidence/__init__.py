@@ -12,7 +12,3 @@ from jaxnets.gradflow.evidence.diagnosing import Diagnosis, diagnose
 
 
 __all__ = ["Diagnosis", "diagnose"]
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

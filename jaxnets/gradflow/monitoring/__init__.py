@@ -11,7 +11,3 @@ from jaxnets.gradflow.monitoring.sinks import MonitorReport
 
 
 __all__ = ["Monitor", "MonitorReport"]
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

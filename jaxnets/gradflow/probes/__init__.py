@@ -13,7 +13,3 @@ from jaxnets.gradflow.probes.recording import make_probes
 
 
 __all__ = ["make_probes"]
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

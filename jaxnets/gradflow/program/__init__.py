@@ -14,7 +14,3 @@ __all__ = [
     "tap_activations",
     "trace_structure",
 ]
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -9,7 +9,3 @@ from jaxnets.gradflow.evidence.remedies.verdict import with_remedy
 
 
 __all__ = ["Trials", "with_remedy"]
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

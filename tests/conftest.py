@@ -35,6 +35,13 @@ def strict_numerics(request):
         yield
 
 
+@pytest.fixture
+def flax_promotes():
+    """Allow promotion where layers of Flax run, which promote ranks."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def pytest_runtest_setup(item):
     """Skip what needs the compiler for TPUs where that is not installed."""
     if item.get_closest_marker("tpu_compiler") and not importlib.util.find_spec(

@@ -18,11 +18,7 @@ from jaxnets.gradflow.capture.changes import changes_loss
 from tests.oracles import gradflow as oracle
 
 
-@pytest.fixture(autouse=True)
-def flax_promotes():
-    """Flax promotes ranks inside of its layers."""
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("flax_promotes")
 
 
 class Residual(nnx.Module):

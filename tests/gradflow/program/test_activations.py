@@ -17,11 +17,7 @@ X = jnp.linspace(-1.0, 1.0, 8).reshape(4, 2)
 SERIES = jnp.linspace(-1.0, 1.0, 24).reshape(4, 3, 2)
 
 
-@pytest.fixture(autouse=True)
-def flax_promotes():
-    """Flax promotes ranks inside of its layers."""
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("flax_promotes")
 
 
 FUNCTIONS = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jaxnets.gradflow.diagnosis.training.rates import loss_curves
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select, verdict_on
-from jaxnets.runs.estimates import over_seeds
+from jaxnets.runs.estimates import Estimate, over_seeds
 from jaxnets.runs.formatting import format_estimate, format_number
 from jaxnets.runs.records import Record
 
@@ -91,39 +91,33 @@ def sign_verdict(records: list[Record], name: str) -> Verdict | None:
     if start is None:
         return None
     is_entropy = bool(select(records, metric="classes"))
-    curves = loss_curves(records)
+    curves, how = loss_curves(records), "falls"
+    if not any(map(_has_no_floor, curves)):
+        curves, how = _along_gradient(records), "falls along its negative gradient"
     fallen = [curve for curve in curves if _has_no_floor(curve)]
-    how = "falls"
-    if not fallen:
-        curves = _along_gradient(records)
-        fallen = [curve for curve in curves if _has_no_floor(curve)]
-        how = "falls along its negative gradient"
-    has_no_floor = len(fallen) > len(curves) / 2
-    if not (has_no_floor or (is_entropy and start.mean < 0)):
+    certain = is_entropy or any(not math.isfinite(curve[-1]) for curve in fallen)
+    sentence = f"The loss starts at {format_estimate(start)}"
+    if len(fallen) > len(curves) / 2:
+        lowest = statistics.median(map(_lowest, fallen))
+        found = Estimate(lowest, None, None, len(fallen))
+        end = "minus infinity" if lowest == -math.inf else format_number(lowest)
+        sentence += f" and {how} to {end}, ever faster: nothing bounds it from below."
+    elif is_entropy and start.mean < 0:
+        found = start
+        sentence += ". A cross-entropy is never negative."
+    else:
         return None
-    lowest = statistics.median(map(_lowest, fallen)) if fallen else start.mean
-    end = "minus infinity" if lowest == -math.inf else format_number(lowest)
-    sentences = {
-        True: f"The loss starts at {format_estimate(start)} and {how} to {end}, ever "
-        "faster: nothing bounds it from below.",
-        False: f"The loss starts at {format_estimate(start)}. A cross-entropy is never "
-        "negative.",
-    }
-    ends = [curve[-1] for curve in fallen]
-    certain = is_entropy or any(not math.isfinite(end) for end in ends)
-    return Verdict(
-        kind="wrong-loss",
+    return verdict_on(
+        "wrong-loss",
+        found,
         severity="fault" if certain else "warning",
         where=f"{name}, sign of the loss",
-        number=lowest if has_no_floor else start.mean,
-        sentence=sentences[has_no_floor],
+        sentence=sentence,
         cause="The loss has the wrong sign: what should become large is made small.",
         remedy="Change the sign of the loss: minimise the negative log-likelihood, or "
         "minus what should be maximised.",
         reference=REFERENCE,
         threshold=0.0,
-        low=None if has_no_floor else start.low,
-        high=None if has_no_floor else start.high,
         reason="A loss that training can lower without end has no best parameters.",
         other_cause="A log-density, a lower bound of one, and the loss of a critic or "
         "of a policy gradient may be negative, and may fall far.",

@@ -4,7 +4,7 @@ import math
 import statistics
 
 from jaxnets.gradflow.diagnosis.table import Table
-from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of, verdict_on
 from jaxnets.runs.estimates import Estimate, estimate
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
 from jaxnets.runs.records import Record
@@ -130,53 +130,53 @@ def _too_high(
     curves: list[list[float]],
     where: str,
 ) -> Verdict | None:
-    starts_finite = [curve for curve in curves if math.isfinite(curve[0])]
-    diverged = [curve for curve in starts_finite if _diverges(curve)]
-    size = -math.inf if ratio is None else ratio.mean
+    diverged = [c for c in curves if math.isfinite(c[0]) and _diverges(c)]
     killed = _killed(records)
-    trained_badly = len(diverged) > len(curves) / 2 and (
-        size >= LARGE or any(not math.isfinite(curve[-1]) for curve in diverged)
-    )
-    trained_badly = trained_badly or bool(curves and killed and size >= LARGE)
-    if curves and not trained_badly:
+    size = -math.inf if ratio is None else ratio.mean
+    trained_badly = _trains_badly(curves, diverged, size >= LARGE, bool(killed))
+    if not (trained_badly if curves else size >= HIGH):
         return None
-    if not curves and size < HIGH:
-        return None
-    share = ratio and ratio.map(power_of_ten)
-    about_update = (
-        f"The first update is {format_estimate(share)} times as large as the arrays "
-        "that it changes"
-        if share
-        else "The first update is not finite"
-    )
-    outcome, cause = "", "One step leads far beyond where the gradient is valid."
+    sentence = "The first update is not finite"
+    share = Estimate(math.inf, None, None, 1)
+    if ratio is not None:
+        share = ratio.map(power_of_ten)
+        sentence = f"The first update is {format_estimate(share)} times as large as "
+        sentence += "the arrays that it changes"
     if diverged:
         begin, end = (_typical([curve[i] for curve in diverged]) for i in (0, -1))
-        outcome = (
-            f", and the loss does not fall: {begin} at the start, {end} at the end"
-        )
+        sentence += f", and the loss does not fall: {begin} at the start, {end} at the "
+        sentence += "end"
+    cause = "One step leads far beyond where the gradient is valid."
     if killed:
         cause += f" It ends with {killed} dead: too large a step pushed them there."
-    return Verdict(
-        kind="rate-too-high",
-        severity=(
-            severity_of("rate-too-high")
-            if trained_badly or size >= HIGHEST
-            else "warning"
-        ),
+    certain = trained_badly or size >= HIGHEST
+    return verdict_on(
+        "rate-too-high",
+        share,
+        severity="fault" if certain else "warning",
         where=f"{where}, learning rate",
-        number=share.mean if share else math.inf,
-        sentence=f"{about_update}{outcome}.",
+        sentence=f"{sentence}.",
         cause=cause,
         remedy=LOWER,
         reference=REFERENCE,
         threshold=power_of_ten(LARGE if trained_badly else HIGHEST),
-        low=share and share.low,
-        high=share and share.high,
         reason=HIGH_REASON,
         other_cause="A loss that grows at any rate points to a wrong derivative or "
         "sign.",
     )
+
+
+def _trains_badly(
+    curves: list[list[float]], diverged: list[list[float]], large: bool, killed: bool
+) -> bool:
+    """Return whether training shows that the rate is too high.
+
+    Most losses do not fall, or units die, and the updates are `large`; or a loss that
+    started well is not finite in the end.
+    """
+    broken = any(not math.isfinite(curve[-1]) for curve in diverged)
+    most = len(diverged) > len(curves) / 2
+    return (most and (large or broken)) or (bool(curves) and killed and large)
 
 
 def _diverges(curve: list[float]) -> bool:

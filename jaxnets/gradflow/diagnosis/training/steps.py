@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from jaxnets.gradflow.diagnosis.table import Table
 from jaxnets.gradflow.diagnosis.training.rates import LOWER, loss_curves
-from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select
+from jaxnets.gradflow.diagnosis.verdict import Verdict, moment, select, verdict_on
+from jaxnets.runs.estimates import Estimate
 from jaxnets.runs.formatting import format_estimate, format_number
 from jaxnets.runs.records import Record
 
@@ -90,30 +91,28 @@ def _sharpness(table: Table, records: list[Record], where: str) -> Verdict | Non
 
 def _noise(table: Table, where: str) -> Verdict | None:
     scale, size = table.estimate("gradient_noise_scale"), table.estimate("batch_size")
-    if size is None:
+    if any(map(math.isinf, table.seeds("gradient_noise_scale").values())):
+        scale = Estimate(math.inf, None, None, 1)
+    if scale is None or size is None:
         return None
-    scale = scale and scale.within((0.0, math.inf))
-    endless = any(map(math.isinf, table.seeds("gradient_noise_scale").values()))
-    if scale is None and not endless:
-        return None
-    hidden = "more than these batches can show" if endless or scale is None else ""
-    value = hidden or f"{format_estimate(scale)} examples"  # pyright: ignore
-    ratio = math.inf if endless or scale is None else scale.mean / size.mean
+    scale = scale.within((0.0, math.inf))
+    value = f"{format_estimate(scale)} examples"
+    if scale.mean == math.inf:
+        value = "more than these batches can show"
     meaning, remedy = (
         "so that one batch shows the direction of the true gradient in part",
         "Nothing needs to change.",
     )
-    if ratio > NOISY:
+    if scale.mean > NOISY * size.mean:
         meaning = "so that most of the gradient of one batch is noise"
         remedy = "Larger batches, or a lower learning rate, make each step more useful."
-    if ratio < 1 / NOISY:
+    if NOISY * scale.mean < size.mean:
         meaning = "so that larger batches would hardly give a better gradient"
         remedy = "Smaller batches give nearly the same steps for less work."
-    return Verdict(
-        kind="unclear",
-        severity="note",
+    return verdict_on(
+        "unclear",
+        scale,
         where=f"{where}, noise of the gradient",
-        number=math.inf if ratio == math.inf else ratio * size.mean,
         sentence=(
             f"The noise scale of the gradient is {value}, and a batch has "
             f"{size.mean:.0f}, {meaning}."
@@ -122,8 +121,6 @@ def _noise(table: Table, where: str) -> Verdict | None:
         reference="McCandlish et al. 2018, An Empirical Model of Large-Batch Training, "
         "section 2.2.",
         threshold=size.mean,
-        low=None if endless or scale is None else scale.low,
-        high=None if endless or scale is None else scale.high,
         reason="At a batch of the noise scale noise and gradient are of one size. It "
         "usually grows in training, often tenfold.",
     )

@@ -2,7 +2,7 @@
 
 import fnmatch
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ from jaxnets.runs.records import Record
 from jaxnets.tap import ResponseStats
 
 
+# A metric, the tap that it was measured at or None for the network, and its numbers.
+Numbers = tuple[str, str | None, Any]
 # The statistics of a response, and the metric that each is recorded as.
 RESPONSE_METRICS = {
     "mean": "response_mean",
@@ -94,46 +96,49 @@ def flow_records(
     norms = {tap: stats.norm for tap, stats in flow.taps.items()}
     coordinates = _coordinates(norms, patterns)
     size = float(sum(len(found) for found in coordinates.values() if _is_depth(found)))
-
-    def record(metric: str, place: str, position: int | None, value: Any) -> Record:
-        number = float(value)
-        return Record(
-            "model", name, name, size, seed, step, metric, place, position, number
-        )
-
-    def spread(metric: str, tap: str, values: Any) -> list[Record]:
-        shape = np.shape(norms[tap])
-        if np.shape(values) not in ((), shape):
-            raise ValueError(
-                f"`metrics[{metric!r}][{tap!r}]` has shape {np.shape(values)}; wanted "
-                f"{shape}, that of the statistics of the tap, or one number."
-            )
-        flat = np.broadcast_to(np.asarray(values, np.float64), shape).ravel()
+    records = []
+    for metric, tap, values in (*_measured(flow, given), *_given(given, norms)):
+        shape, where = (), [("", None)]
+        if tap is not None:
+            shape, where = np.shape(norms[tap]), coordinates[tap]
+        flat = np.broadcast_to(np.asarray(values, np.float64), shape).ravel().tolist()
         start = ("model", name, name, size, seed, step, metric)
-        rows = zip(coordinates[tap], flat.tolist(), strict=True)
-        return [Record(*start, *where, value) for where, value in rows]
+        records += [Record(*start, *at, v) for at, v in zip(where, flat, strict=True)]
+    return records
 
-    records = [record("loss", "", None, flow.value)]
-    count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(flow.grads))
-    records.append(record("parameter_count", "", None, count))
+
+def _measured(flow: Flow, given: Mapping[str, Any]) -> Iterator[Numbers]:
+    """Yield what `flow` has, but no metric of the responses that was given instead."""
+    yield "loss", None, flow.value
+    sizes = [math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(flow.grads)]
+    yield "parameter_count", None, sum(sizes)
     for tap, stats in flow.taps.items():
-        records += spread("log10_gradient_norm", tap, _log10(stats.norm))
+        yield "log10_gradient_norm", tap, _log10(stats.norm)
         for field, metric in RESPONSE_METRICS.items() if tap in flow.responses else ():
             values = _response(flow.responses[tap], field)
             if values is not None and metric not in given:
-                records += spread(metric, tap, values)
+                yield metric, tap, values
+
+
+def _given(given: Mapping[str, Any], norms: Mapping[str, Any]) -> Iterator[Numbers]:
+    """Yield the `metrics`, after checking their taps and shapes."""
     for metric, values in given.items():
         if not isinstance(values, Mapping):
-            records.append(record(metric, "", None, values))
+            yield metric, None, values
             continue
         for tap, value in values.items():
-            if tap not in coordinates:
+            if tap not in norms:
                 raise ValueError(
                     f"`metrics` has {metric!r} at {tap!r}, which is no tap of `flow`; "
-                    f"wanted one of {', '.join(coordinates)}."
+                    f"wanted one of {', '.join(norms)}."
                 )
-            records += spread(metric, tap, value)
-    return records
+            shape = np.shape(norms[tap])
+            if np.shape(value) not in ((), shape):
+                raise ValueError(
+                    f"`metrics[{metric!r}][{tap!r}]` has shape {np.shape(value)}; "
+                    f"wanted {shape}, that of the statistics of the tap, or one number."
+                )
+            yield metric, tap, value
 
 
 def _check_flow(flow: Any, name: Any) -> None:

@@ -67,8 +67,8 @@ def fractional_max_pool(
             an option has a wrong type.
         ValueError: If an option has a wrong value, an axis has a symbolic size or is
             too small for the windows, `samples` has a wrong shape or a value outside
-            [0, 1), or not exactly one of `key` and `samples` is given. Under `jax.jit`
-            and other transformations the values are unknown, and a value outside of
+            [0, 1), or both or neither of `key` and `samples` are given. Under `jax.jit`
+            and other transformations the values are unknown, and a value outside
             [0, 1) is replaced by the nearest sample.
 
     Example:

@@ -55,8 +55,8 @@ def max_pool_with_indices(
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
         padding: Padding of the spatial axes.
-        padding_mode: Values of the padding. If they are elements of `x`, their indices
-            are those of the elements.
+        padding_mode: Values of the padding. Where it repeats elements of `x`, the
+            indices are those of these elements.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
 
@@ -130,8 +130,8 @@ def max_unpool(
             int nor a sequence of ints.
         ValueError: If the shapes of `y` and `indices` differ, an index is out of
             range, or a spatial size is symbolic. Under `jax.jit` and other
-            transformations the values of `indices` are unknown, and elements with such
-            an index are dropped.
+            transformations the values of `indices` are unknown, and elements whose
+            index is out of range are dropped.
 
     Example:
         >>> import jax.numpy as jnp

@@ -203,7 +203,8 @@ def avg_pool(
     """Take the average of `x` in each window.
 
     `y = sum_pool(x) / count`, where `count` is the number of elements in the window,
-    with or without the padding. What only `ceil_mode` reaches never counts.
+    with or without the padding. Elements beyond the padding, which only `ceil_mode`
+    reaches, are never counted.
 
     16-bit floats are summed and divided in float32. The average of an empty window is
     0.
@@ -219,7 +220,7 @@ def avg_pool(
         ceil_mode: Whether a last window may reach beyond the padding.
         count_include_pad: Whether padding is part of the average. With False only
             elements of `x` are averaged, and `padding_mode` has no effect.
-        divisor: Any number except zero that divides the sum instead of the count.
+        divisor: The number that divides the sum in place of the count; not zero.
         implementation: As for `sum_pool`.
 
     Returns:

@@ -98,12 +98,12 @@ def additive_attention(
 ) -> tuple[
     Float[Array, "*batch_queries channels"], Float[Array, "*batch_queries time"]
 ]:
-    """Average the `values` of a memory, weighted by a network of `query` and `keys`.
+    """Average the `values` of a memory, weighted by scores of `query` and `keys`.
 
         e_t = v . tanh(q + k_t),  a = softmax(e),  c = sum over t of a_t m_t
 
-    The query and the keys are projected to A units before, as `nn.AdditiveAttention`
-    does. So the keys of a memory are computed once for all steps of a decoder. All
+    Project the query and the keys to A units first, as `nn.AdditiveAttention` does. A
+    decoder then projects the keys of a memory only once for all its steps. All
     `queries * T * A` values of tanh are computed.
 
     Args:

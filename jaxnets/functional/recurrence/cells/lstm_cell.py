@@ -311,10 +311,10 @@ def lstm(
             "pallas" computes all steps in one kernel, on TPUs and on NVIDIA's H100 and
             H200, in float32 and bfloat16. It supports the standard cell, but not
             `checkpoint`, `truncate`, forward mode or taps that are measured. With
-            several devices it runs only inside `jax.shard_map`. No device has run it
-            yet: it was interpreted and compiled. On a kind of device on which it was
-            not timed, it runs only if it is named. None chooses; `jaxnets.plan` says
-            which one runs and why.
+            several devices it runs only inside `jax.shard_map`. It was tested in an
+            interpreter and compiled for these devices, but has not run on one yet. On a
+            kind of device where it was not timed, it runs only if it is named. None
+            chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state, and h of all steps, `(*batch, T, H)`

@@ -73,7 +73,7 @@ def init_rnn(
     The default initialisers are the same as in `init_gru` and `init_lstm`.
 
     Args:
-        key: As in `rnn`; pass a new key at every step.
+        key: Random key.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
         input_init: Initialiser of `w_xh`; by default a truncated normal distribution
@@ -287,10 +287,10 @@ def rnn(
             computes all steps in one kernel, on TPUs and on NVIDIA's H100 and H200, in
             float32 and bfloat16. It supports the standard cell, but not `checkpoint`,
             `truncate`, forward mode or taps that are measured. With several devices it
-            runs only inside `jax.shard_map`. No device has run it yet: it was
-            interpreted and compiled. On a kind of device on which it was not timed, it
-            runs only if it is named. None chooses; `jaxnets.plan` says which one runs
-            and why.
+            runs only inside `jax.shard_map`. It was tested in an interpreter and
+            compiled for these devices, but has not run on one yet. On a kind of device
+            where it was not timed, it runs only if it is named. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

@@ -21,7 +21,7 @@ class AdditiveAttention(Projections):
         query_features: Features of a query, such as the units of a decoder.
         memory_features: D, features of a step of the memory.
         units: A, units of the projections.
-        use_bias: Whether there is a b.
+        use_bias: Whether to add a bias b.
         kernel_init: Initialiser of `w_q`, `w_m` and `v`.
         bias_init: Initialiser of b.
         dtype: Dtype to compute in; None takes that of inputs and weights.

@@ -17,7 +17,7 @@ from jaxnets.training.step import StepReport, TrainState
 class History(NamedTuple):
     """The reports and evaluations of a training, as NumPy arrays.
 
-    `fit` returns it and has an example.
+    `fit` returns it; see its example.
 
     Attributes:
         reports: The reports of all steps: arrays `(seeds, steps, ...)`.

@@ -93,15 +93,15 @@ class AdditiveAttention(Projections):
         *,
         keys: Float[ArrayLike, "*batch time units"] | None = None,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Return `(context, weights)`, as the function does.
+        """Return `(context, weights)` as `functional.additive_attention` does.
 
         Args:
             query: `(*batch, *queries, query_features)`, with any number of axes of
                 queries.
             memory: m, `(*batch, T, D)`.
             lengths: Number of real steps of each memory; None means all.
-            keys: What `keys(memory, lengths)` returned, to compute it once for many
-                calls.
+            keys: The result of `keys(memory, lengths)`, to compute it once for many
+                calls; None computes it.
         """
         query, k, memory = self._projected(query, memory, lengths, keys)
         (v,) = cast(self.dtype, self.v[...])

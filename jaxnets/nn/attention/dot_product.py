@@ -92,14 +92,14 @@ class DotProductAttention(Projections):
         *,
         keys: Float[ArrayLike, "*batch time units"] | None = None,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Return `(context, weights)`; the arguments are those of the additive one.
+        """Return `(context, weights)` as `functional.dot_product_attention` does.
 
         Args:
             query: `(*batch, *queries, query_features)`.
             memory: m, `(*batch, T, D)`.
             lengths: Number of real steps of each memory; None means all.
-            keys: What `keys(memory, lengths)` returned, to compute it once for many
-                calls.
+            keys: The result of `keys(memory, lengths)`, to compute it once for many
+                calls; None computes it.
         """
         query, k, memory = self._projected(query, memory, lengths, keys)
         return F.dot_product_attention(

@@ -127,7 +127,7 @@ class Block(CompiledModule):
         self.padded_features = out_features - in_features
 
     def __call__(self, x: Features, gradient_scale: float | ArrayLike = 1.0) -> Outputs:
-        """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`.
+        """Map `x (B, h, w, C_in)` to `(B, h / strides, w / strides, C_out)`.
 
         Args:
             x: Feature maps.

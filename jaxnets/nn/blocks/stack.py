@@ -141,8 +141,8 @@ class Stack(CompiledModule):
         Args:
             x: Input of the first block.
             *block_arguments: Further arguments, passed to every block.
-            skipped: For each block whether it is left out, so that the next block reads
-                its input, `(L,)`; None leaves out none. The choice may be traced: see
+            skipped: Booleans `(L,)`: the blocks that are left out, whose input goes to
+                the next block unchanged. None leaves out none. They may be traced: see
                 `jaxnets.gradflow.lesion_profile`.
         """
         x = as_array(x, "x")

@@ -108,9 +108,10 @@ def max_pool(
         Array([[ 20,  30],
                [112,  37]], dtype=int32)
 
-    In Flax `strides` is 1 by default, and dilated windows are not differentiable.
-    PyTorch has no "SAME" and no one-sided padding, and limits padding to half the
-    window. Keras has no `ceil_mode`, `padding_mode` or explicit padding.
+    In Flax `strides` is 1 by default, and windows have no dilation; JAX cannot
+    differentiate the maximum of `jax.lax.reduce_window` with dilation. PyTorch has no
+    "SAME" and no one-sided padding, and limits padding to half the window. Keras has no
+    `ceil_mode`, `padding_mode` or explicit padding.
     """
     x = as_array(x, "x")
     check_ordered(x)

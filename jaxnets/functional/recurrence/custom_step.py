@@ -74,7 +74,7 @@ def recur(
         unroll: Number of steps in one iteration of the compiled loop. More steps mean
             less overhead and a larger program.
         checkpoint: None stores the residuals of every step. An int k stores the state
-            of every k-th step and recomputes the rest in the backward pass; "sqrt" is k
+            at every k-th step and recomputes the rest in the backward pass. "sqrt" is k
             = sqrt(T), which needs O(sqrt(T)) memory.
         truncate: An int k divides the steps into windows of k, in the order in which
             they are computed and without padding, and applies `stop_gradient` to the

@@ -135,7 +135,7 @@ class BatchNorm(CompiledModule):
 
         Args:
             use_running_average: Whether the view is in evaluation mode; None keeps the
-                present mode.
+                current mode.
         """
         if use_running_average is not None:
             self.use_running_average = use_running_average

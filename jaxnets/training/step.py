@@ -96,7 +96,8 @@ def train_state(
         first step.
 
     Raises:
-        TypeError: If `model` is not an `nnx.Module`, or `optimizer` no Optax transform.
+        TypeError: If `model` is not an `nnx.Module`, or `optimizer` not an Optax
+            transform.
 
     Example:
         >>> import optax

@@ -46,7 +46,7 @@ def fractional_max_pool(
     pseudorandom overlapping regions of the paper. If `k` is less than such a distance,
     some elements are in no window.
 
-    Of equal maxima the first in row-major order of the window receives the whole
+    Among equal maxima the first in row-major order of the window receives the whole
     cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:

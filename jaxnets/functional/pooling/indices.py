@@ -63,9 +63,9 @@ def max_pool_with_indices(
     Returns:
         `(y, indices)`, both of shape `(*B, *out, C)`. `y` has the dtype of `x`.
         `indices` are int32: for each batch element and channel they count in the
-        flattened (row-major) spatial axes of `x`. Of equal maxima, and of several NaNs,
-        it is the index of the first in row-major order of the window; it is -1 for an
-        empty window.
+        flattened (row-major) spatial axes of `x`. Among equal maxima, and among several
+        NaNs, it is the index of the first in row-major order of the window; it is -1
+        for an empty window.
 
     Raises:
         TypeError: If `x` is complex, or an option has a wrong type.

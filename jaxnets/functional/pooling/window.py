@@ -69,7 +69,7 @@ def max_pool(
 
     `y[b, i, c] = max over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
 
-    Of equal maxima the first in row-major order of the window receives the whole
+    Among equal maxima the first in row-major order of the window receives the whole
     cotangent. A NaN counts as the largest number, and the first of several NaNs wins.
     The maximum of an empty window is minus infinity, or the smallest integer, with a
     gradient of zero.

@@ -81,7 +81,7 @@ def recur(
             state between two windows. So a cotangent passes through at most k steps.
             None is one window. Values do not change.
         clip_cotangent: Bound of each element of the state's cotangent, which is clipped
-            after every step of the backward pass; None is no bound. With a bound,
+            after every step of the backward pass; None means no bound. With a bound,
             forward mode is not supported, since the result is not a derivative.
 
     Returns:

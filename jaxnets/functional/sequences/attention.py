@@ -71,7 +71,7 @@ def dot_product_attention(
     Source: Luong et al. 2015, "Effective Approaches to Attention-based Neural Machine
     Translation", section 3.1, is `scale=1.0`; Vaswani et al. 2017, "Attention Is All
     You Need", section 3.2.1, is the default. `jax.nn.dot_product_attention` has an axis
-    of heads, more masks and kernels of its own, and returns no weights.
+    of heads, more masks and special kernels, and returns no weights.
     """
     query, keys, values = _checked(query, keys, values)
     if keys.shape[-1] != query.shape[-1]:

@@ -268,8 +268,8 @@ def lstm(
         gate_activation: Activation of the gates i, f and o.
         output_activation: Activation of the memory cell in the output h'.
         clip: Bound of the absolute values of the pre-activations of i, f, g and o, with
-            the peepholes, which are clipped; None is no bound. The memory cell is not
-            clipped.
+            the peepholes, which are clipped; None means no bound. The memory cell is
+            not clipped.
         coupled_gates: Whether f is 1 - i; the columns of f in the weights are then not
             used.
         layer_norm: Whether to normalise the pre-activations: False, True (with gains of
@@ -297,8 +297,8 @@ def lstm(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
         implementation: "scan" is a loop that JAX differentiates; it supports forward
             and reverse mode. "split" computes the gradients of the weights after the
             backward loop. "in_place" does so too and stores its residuals in the memory

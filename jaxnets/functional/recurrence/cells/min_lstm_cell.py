@@ -187,8 +187,8 @@ def min_lstm(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
         implementation: "scan" is a loop over time. "associative" computes all steps in
             parallel, and "associative_log" does the same with logarithms, which
             represent gates near 0 and 1 more accurately. Only "scan" supports

@@ -117,8 +117,8 @@ class Train:
         given += [self.settings or None]
         if self.resume is not None and any(value is not None for value in given):
             raise UsageError(
-                "A run is resumed as it began: give --resume without other arguments "
-                "than those on devices and processes, or begin a new run."
+                "A run is resumed with its own arguments: give --resume without other "
+                "arguments than those on devices and processes, or begin a new run."
             )
         least = {"devices": 1, "shards": 1, "process_count": 1, "skip_nonfinite": 0}
         for name, number in least.items():

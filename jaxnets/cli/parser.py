@@ -30,8 +30,8 @@ Command = Contrast | Check | Train | Sample | Report | Bench | Doctor
 COMMANDS = {
     "contrast": "Contrast networks by how gradients flow in them.",
     "check": "Say why your own model does not train, in words and as a page.",
-    "train": "Train a task, or go on with a run that was stopped.",
-    "sample": "Print samples of a network that a task has trained.",
+    "train": "Train a task, or continue a run that was stopped.",
+    "sample": "Print samples of a network that was trained on a task.",
     "report": "Draw the report of a run again, or write its charts as files.",
     "bench": "Time this library beside Flax and PyTorch.",
     "doctor": "Show versions and devices, and check that the library works.",

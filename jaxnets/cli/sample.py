@@ -15,7 +15,7 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
     "length": (
         int,
         "N",
-        "Number of characters of each, or of points that are drawn; 500 by default.",
+        "Length of a sample in characters, or in points of a drawing; 500 by default.",
     ),
     "temperature": (
         float,
@@ -32,11 +32,11 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
     "prompt": (
         str,
         "TEXT",
-        "What a sample begins with, or what the network is asked, such as a sentence "
-        "to translate; the choice of the task by default.",
+        "Text with which a sample begins, or the input of the network, such as a "
+        "sentence to translate; by default the task chooses it.",
     ),
     "seed": (int, "K", "Seed of the random numbers; 0 by default."),
-    "out": (as_path, "FOLDER", "Where files go, if samples are drawings or tunes."),
+    "out": (as_path, "FOLDER", "Folder for files, if samples are drawings or tunes."),
 }
 
 
@@ -45,8 +45,8 @@ def parse_sample(words: Sequence[str]) -> Sample:
     parser = CommandParser(
         "jaxnets sample",
         "Print samples of a network that `jaxnets train` has trained, or its answers "
-        "to --prompt. The newest intact checkpoint is used, also of a run that is "
-        "still going on.",
+        "to --prompt. The newest intact checkpoint is used; the run may still be going "
+        "on.",
     )
     parser.add_argument(
         "run", type=as_path, metavar="FOLDER", help="Folder of the run."

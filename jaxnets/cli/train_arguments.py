@@ -39,7 +39,7 @@ def parse_train(words: Sequence[str]) -> Train:
     parser = CommandParser(
         "jaxnets train",
         "Train a network on a task. The run can be stopped or killed at any time: "
-        "--resume goes on, and ends with the same weights to the last bit.",
+        "--resume continues it, and it ends with the same weights to the last bit.",
         {"tasks": {name: f"{title}." for name, title in TASKS.items()}},
         "The run's folder holds config.json, metrics.jsonl, records.csv, checkpoints/ "
         "and summary.json; `jaxnets report FOLDER` draws it.",
@@ -70,7 +70,7 @@ def parse_train(words: Sequence[str]) -> Train:
         type=_setting,
         default=[],
         metavar="NAME=VALUE",
-        help="Another value of the recipe, which the run prints first; may be given "
+        help="Change a value of the recipe, which the run prints first; can be given "
         "several times, as in --set learning_rate=0.01.",
     )
     parser.add_argument(
@@ -80,14 +80,15 @@ def parse_train(words: Sequence[str]) -> Train:
         help="Folder of the run; by default runs/ followed by the date and time.",
     )
     parser.add_argument(
-        "--resume", type=as_path, metavar="FOLDER", help="Go on with the run in FOLDER."
+        "--resume", type=as_path, metavar="FOLDER", help="Continue the run in FOLDER."
     )
     parser.add_argument(
         "--coordinator",
         metavar="HOST:PORT",
         help="Train in several processes, which are started with the same arguments; "
-        "this is the address at which the first listens. auto, or this alone, lets JAX "
-        "find the rest under Slurm, Open MPI, Kubernetes and on Cloud TPUs.",
+        "this is the address at which the first listens. With auto, or without the two "
+        "options below, JAX finds what is missing under Slurm, Open MPI and Kubernetes "
+        "and on Cloud TPUs.",
     )
     for name, text in PROCESSES.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=text)

@@ -26,7 +26,7 @@ def adding_problem(key: Key, count: int, length: int) -> Labelled:
 
     Returns:
         `Labelled(x, y)`, JAX arrays: `x` (B, T, 2) float32, whose features are value
-        and marker; `y` (B, 1) float32 in [0, 2), of the shape of a network's output.
+        and marker; `y` (B, 1) float32 in [0, 2), the shape of a network's output.
 
     Raises:
         TypeError: If `count` or `length` is not an integer.

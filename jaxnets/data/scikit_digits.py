@@ -33,7 +33,8 @@ def digits(*, seed: int = 0) -> Splits:
 
     Source: E. Alpaydin and C. Kaynak 1998, "Optical Recognition of Handwritten Digits",
     UCI Machine Learning Repository, as in `sklearn.datasets.load_digits`. scikit-learn
-    has the repository's test set only, so results differ from those of its papers.
+    has only the test set of that repository, so results differ from those of its
+    papers.
     """
     check_seed(seed)
     from sklearn.datasets import load_digits

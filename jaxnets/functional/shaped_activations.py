@@ -22,7 +22,7 @@ _MOST_STEPS = 50
 
 @dataclasses.dataclass(frozen=True)
 class ShapedActivation:
-    """The function `c (f(a x + b) + d)`, which `dks` and `tat` make.
+    """The function `g(x) = c (f(a x + b) + d)`, which `dks` and `tat` return.
 
     Args:
         activation: f, an elementwise function.
@@ -66,28 +66,29 @@ def dks(
 ) -> ShapedActivation:
     """Return a smooth activation, transformed for a plain network (DKS).
 
-    With z standard normal, `g(x) = c (f(a x + b) + d)` is to satisfy
+    With z standard normal, `g(x) = c (f(a x + b) + d)` satisfies
 
         E[g(z)] = 0,    E[g(z)^2] = 1,    E[g(z) g'(z) z] = 1,
         E[g'(z)^2] = slope^(1 / depth).
 
-    So a layer keeps features of variance 1, and inputs at right angles stay so; a small
-    change of the variance neither grows nor shrinks; and over `depth` layers two inputs
-    that are nearly equal move apart by no more than the factor `slope` in the squared
-    distance. The first two equations give d and c, and Newton's method solves the other
-    two for a and b. It begins at their solution for small a,
+    So every layer keeps the variance of its features at 1, and orthogonal inputs stay
+    orthogonal. A small change of the variance neither grows nor shrinks. The squared
+    distance of two nearly equal inputs grows by no more than the factor `slope` over
+    `depth` layers. The first two equations give d and c, and Newton's method solves the
+    other two for a and b. It begins at their solution for small a,
 
         f''' f' + f''^2 / 2 = 0 at b,    a = |2 f' / f''| sqrt((slope^(1/depth) - 1)/2).
 
     Kernels are `delta_orthogonal_init()` and biases zero, and the input of the first
     layer has a mean square of 1 at each position. The equations are for wide layers: in
-    a network of C channels the logarithm of the mean square scatters by the order of
-    `sqrt(depth / C)`.
+    a network of C channels the logarithm of the mean square has a standard deviation of
+    the order of `sqrt(depth / C)`.
 
     Args:
         activation: f, a smooth elementwise function, such as tanh or softplus.
         depth: Number of layers with this activation, one after the other.
-        slope: The slope of the network's C map at 1, above 1.
+        slope: The slope at 1 of the network's C map, which maps the correlation of two
+            inputs to that of their outputs; above 1.
 
     Returns:
         g.
@@ -132,19 +133,19 @@ def tat(
     *,
     curvature: float = 0.3,
 ) -> ShapedActivation:
-    """Return a smooth activation that suits a plain network of this depth (TAT).
+    """Return a smooth activation, transformed for a plain network of this depth (TAT).
 
-    With z standard normal, `g(x) = c (f(a x + b) + d)` is to satisfy
+    With z standard normal, `g(x) = c (f(a x + b) + d)` satisfies
 
         E[g(z)^2] = 1,    E[g(z) g'(z) z] = 1,    E[g'(z)^2] = 1,
         E[g''(z)^2] = curvature / depth.
 
-    So a layer keeps a mean square of 1, and a small change of it neither grows nor
-    shrinks. Two inputs that are nearly equal keep their distance, to first order; the
-    second derivative of the map of their correlation is `curvature` over all layers,
-    and this is how nonlinear the network is. The third and the first equation give c
-    and d, and Newton's method solves the other two for a and b. It begins at their
-    solution for small a,
+    So every layer keeps the mean square of its features at 1, and a small change of it
+    neither grows nor shrinks. Two nearly equal inputs keep their distance to first
+    order. The map of their correlation over all layers has the second derivative
+    `curvature`, which says how nonlinear the network is. The third and the first
+    equation give c and d, and Newton's method solves the other two for a and b. It
+    begins at their solution for small a,
 
         f''' f' + s f'' |f''| / sqrt(2) = 0 at b,
         a = |f' / f''| sqrt(curvature / depth)
@@ -157,7 +158,8 @@ def tat(
     Args:
         activation: f, a smooth elementwise function, such as tanh or softplus.
         depth: Number of layers with this activation, one after the other.
-        curvature: The second derivative of the network's C map at 1, above 0.
+        curvature: The second derivative at 1 of the network's C map, which maps the
+            correlation of two inputs to that of their outputs; above 0.
 
     Returns:
         g.
@@ -205,7 +207,7 @@ def tat(
 
 
 def tat_leaky_relu(depth: int, *, correlation: float = 0.9) -> ShapedActivation:
-    """Return the leaky ReLU that suits a plain network of this depth (TAT).
+    """Return a leaky ReLU with the slope for a plain network of this depth (TAT).
 
     `g(x) = sqrt(2 / (1 + s^2)) leaky_relu(x, s)` keeps a mean square of 1. Two inputs
     with correlation c leave a layer with
@@ -214,7 +216,7 @@ def tat_leaky_relu(depth: int, *, correlation: float = 0.9) -> ShapedActivation:
 
     and s is such that `depth` layers raise a correlation of 0 to `correlation`. A ReLU,
     s = 0, would raise it to almost 1 in a deep network, and all inputs would look the
-    same. In a network so shallow that ReLU stays below, s is 0.
+    same. In a shallow network, where even ReLU stays below `correlation`, s is 0.
 
     Kernels and biases are those for `dks`.
 

@@ -13,7 +13,7 @@ from jaxnets.tap import ResponseStats, TapStats, logs_by_name
 
 
 class Flow(NamedTuple):
-    """A measured loss: what `measure` and `measure_module` return.
+    """A loss, its gradient and the statistics of its taps, as `measure` returns them.
 
     The taps are in the order of the forward pass, which the `OrderedDict`s keep under
     `jit` too. A tap that the cotangent does not reach is left out.
@@ -60,8 +60,8 @@ def measure(
     A `UserWarning` names the taps that it does not see there: those in `jax.checkpoint`
     and in recurrent layers with a backward pass of their own.
 
-    Calls outside `jit` compile nothing from the second call on, if the loss itself does
-    not. Still, `jax.jit` around the call is faster.
+    Outside `jit` only the first call compiles, unless the loss itself compiles
+    something. Still, `jax.jit` around the call is faster.
 
     Args:
         loss: Pure function of `params` and `args` that returns a scalar, or

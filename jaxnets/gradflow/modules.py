@@ -81,8 +81,8 @@ def measure_module(
         tuple of the gradients if `argnums` is a sequence.
 
     Raises:
-        TypeError: If `model` is not an `nnx.Module`, `argnums` is no number or `wrt`
-            no filter, and as `measure`.
+        TypeError: If `model` is not an `nnx.Module`, `argnums` not a number or `wrt`
+            not a filter, and as `measure`.
         ValueError: If `argnums` has a number of no argument, `wrt` matches no variable,
             and as `measure`.
 

@@ -195,8 +195,8 @@ def sharpness(
         loss: `loss(params, *args)` returns a scalar, and can be differentiated twice.
         params: A pytree of arrays.
         *args: Further arguments of the loss.
-        iterations: How often H is applied. The error falls as the ratio of the second
-            eigenvalue to the first, squared, in each.
+        iterations: How often H is applied. Each iteration multiplies the error by the
+            squared ratio of the second eigenvalue to the first.
 
     Returns:
         The eigenvalue, a lower bound of it if the iterations are too few.

@@ -140,12 +140,12 @@ def dead_units(activations: Float[ArrayLike, "*batch units"]) -> Float[Array, ""
 
 
 class AttentionStats(NamedTuple):
-    """Numbers of attention weights, means over all queries.
+    """Statistics of attention weights, averaged over all queries.
 
     Attributes:
-        entropy: The entropy over the keys, relative to that of equal weights: 1 if all
-            keys have the same weight, 0 if one has all of it.
-        logit_size: By how much the largest logit exceeds the mean logit.
+        entropy: The entropy over the keys, divided by the entropy of equal weights: 1
+            if all keys have the same weight, 0 if one key has the whole weight.
+        logit_size: The largest logit minus the mean logit.
     """
 
     entropy: Float[Array, ""]

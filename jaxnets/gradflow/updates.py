@@ -16,7 +16,7 @@ from jaxnets.gradflow.trees import (
 
 
 def update_ratios(updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
-    """Return the size of the update of each parameter, relative to the parameter.
+    """Return the norm of each update divided by the norm of its parameter.
 
     The ratio is `||update|| / ||param||` for each array, and about 1e-3 is the usual
     target. If it is much lower the array hardly learns; if it is much higher (1e-2) the

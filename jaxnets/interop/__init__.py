@@ -1,13 +1,14 @@
 """Other libraries: recurrent weights to and from them, and taps in their models.
 
 `linen_taps` and `haiku_taps` measure models of Linen and Haiku. The other functions
-convert weights, and import none of these libraries: their weights are arrays in the
-layout and under the names that each of them uses. On our side all of them use one form,
-`layers`: a list with one tuple per layer, `(forward,)` or, for a bidirectional layer,
-`(forward, backward)`, of `RNNParams`, `GRUParams` or `LSTMParams`.
+convert weights. They import none of these libraries, whose weights are arrays in the
+layout and under the names that each library uses. On our side all functions use one
+form, `layers`: a list with one tuple per layer, `(forward,)` or, for a bidirectional
+layer, `(forward, backward)`, of `RNNParams`, `GRUParams` or `LSTMParams`.
 
-They are differentiable. So `jax.grad(lambda w: loss(from_flax(w, cell)))(w)`
-is the gradient with respect to the other library's weights.
+The conversions are differentiable, so that
+`jax.grad(lambda w: loss(from_flax(w, cell)))(w)` is the gradient with respect to the
+other library's weights.
 """
 
 from jaxnets.interop.flax import from_flax, to_flax

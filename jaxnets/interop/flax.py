@@ -58,8 +58,8 @@ def from_flax(trees: Sequence[Any], cell: str) -> Layers:
 
     Flax's kernels have our layout and its gates have our order. If a cell has one
     linear layer per gate, their kernels become the column blocks of one matrix. In
-    `linen.GRUCell` the bias of the candidate's state product becomes `b_hn`;
-    `nnx.GRUCell` has no such bias.
+    `linen.GRUCell` the bias of the product of the state with the candidate's weights
+    becomes `b_hn`; `nnx.GRUCell` has no such bias.
 
     Args:
         trees: One nested dict of arrays per layer: that of a cell; that of an `RNN`,

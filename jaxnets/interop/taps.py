@@ -20,9 +20,9 @@ def linen_taps() -> Iterator[None]:
     `encoder/Dense_0`; the model itself is `__call__`. Without `measure` nothing is
     added.
 
-    `diagnose` takes an `nnx.Module`. Of a Linen module it is made by
-    `nnx.bridge.lazy_init(nnx.bridge.ToNNX(module, rngs=rngs), x)`, and the loss calls
-    it inside the `with` block.
+    `diagnose` takes an `nnx.Module`. Make one from a Linen module with
+    `nnx.bridge.lazy_init(nnx.bridge.ToNNX(module, rngs=rngs), x)`, and call it inside
+    the `with` block of the loss.
 
     Example:
         >>> import jax
@@ -65,8 +65,7 @@ def haiku_taps() -> Iterator[None]:
     is added.
 
     Example:
-        Here `model` is what `haiku.transform` returned, and `params` what its `init`
-        did:
+        Here `haiku.transform` returned `model`, and `model.init` returned `params`:
 
             def loss(params):
                 with haiku_taps():

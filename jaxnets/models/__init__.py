@@ -1,8 +1,8 @@
 """The named networks, built from `jaxnets.nn`.
 
-The constructor takes what the weights depend on. `ConvNet` needs the whole shape of an
-image, `(height, width, channels)`. `PlainNet` and `ResNet` average over the image and
-need only its channels. `MLP` needs the number of features of an example.
+Each constructor takes the sizes that the weights depend on. `ConvNet` needs the whole
+shape of an image, `(height, width, channels)`. `PlainNet` and `ResNet` average over the
+image and need only its channels. `MLP` needs the number of features of an example.
 """
 
 from jaxnets.models.convnet import ConvNet

@@ -46,7 +46,7 @@ class ConvNet(CompiledModule):
         (5, 10)
 
     Source: LeCun et al. 1998, "Gradient-based learning applied to document
-    recognition", section II, in today's form: ReLU, max pooling, softmax.
+    recognition", section II, with ReLU, max pooling and softmax, as is usual today.
     """
 
     def __init__(

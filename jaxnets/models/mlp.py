@@ -19,7 +19,7 @@ from jaxnets.typing import ArrayLike
 
 
 class MLP(CompiledModule):
-    """Fully connected layers with one activation: `h_l = phi(W_l h_{l-1} + b_l)`.
+    """A multilayer perceptron: `h_l = phi(W_l h_{l-1} + b_l)`, and linear logits.
 
     Args:
         in_features: D, features of an example after flattening.

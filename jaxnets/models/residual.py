@@ -90,7 +90,7 @@ class _BlockNet(CompiledModule):
         Args:
             x: Images.
             *block_arguments: Further arguments, passed to every block.
-            skipped: For each block whether it is left out, `(block_count,)`, as in
+            skipped: Booleans `(block_count,)`: the blocks that are left out, as in
                 `jaxnets.nn.Stack`. The first block of a later stage, which changes the
                 shape of its input, is never left out.
         """

@@ -86,7 +86,8 @@ class Conv(Convolution):
         preferred_element_type: Dtype of the sums and the result.
         implementation: Name of the implementation to use; None chooses one.
         use_bias: Whether to add a bias.
-        kernel_init: Initialiser of the kernel; LeCun et al. 1998, variance 1/fan_in.
+        kernel_init: Initialiser of the kernel; by default that of LeCun et al. 1998,
+            with variance 1/fan_in.
         bias_init: Initialiser of the bias.
         dtype: Dtype of the computation; None promotes those of input and parameters.
         param_dtype: Dtype of the parameters.
@@ -109,9 +110,8 @@ class Conv(Convolution):
         >>> layer(jnp.ones((2, 8, 8, 1))).shape
         (2, 8, 8, 4)
 
-    It differs from `flax.nnx.Conv` in that `kernel_size` must not be an int, which
-    there means one spatial axis, and in that the padding mode is an argument of its
-    own.
+    Unlike in `flax.nnx.Conv`, `kernel_size` must not be an int, which there means one
+    spatial axis, and the padding mode is a separate argument.
     """
 
     _function = F.conv
@@ -155,8 +155,8 @@ class ConvTranspose(Convolution):
         >>> layer(jnp.ones((2, 8, 8, 8))).shape
         (2, 16, 16, 3)
 
-    It differs from `flax.nnx.ConvTranspose` as the functions do: the kernel is flipped,
-    there are groups and `output_padding`, and explicit padding crops the output.
+    Unlike in `flax.nnx.ConvTranspose`, the kernel is flipped, there are groups and
+    `output_padding`, and explicit padding crops the output.
     """
 
     _function = F.conv_transpose

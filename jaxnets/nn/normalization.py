@@ -37,7 +37,8 @@ class BatchNorm(CompiledModule):
         use_scale: Whether to multiply by a scale.
         bias_init: Initialiser of the bias.
         scale_init: Initialiser of the scale.
-        axis_name: Name of a mapped axis over which the statistics are computed too.
+        axis_name: Name of a mapped axis, over which the statistics of the batch are
+            taken too.
         rngs: Source of randomness; its `params` stream is used.
 
     Attributes:
@@ -58,9 +59,9 @@ class BatchNorm(CompiledModule):
         Array([0.4], dtype=float32)
 
     Source: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network
-    Training by Reducing Internal Covariate Shift". It differs from `flax.nnx.BatchNorm`
-    in that the variance stays exact where the mean is large, in the default momentum,
-    which there is 0.99, and in that it takes no mask.
+    Training by Reducing Internal Covariate Shift". Unlike in `flax.nnx.BatchNorm`, the
+    variance stays exact where the mean is large, the default momentum is 0.9 and not
+    0.99, and there is no mask.
     """
 
     def __init__(
@@ -130,11 +131,11 @@ class BatchNorm(CompiledModule):
         return y
 
     def set_view(self, use_running_average: bool | None = None):
-        """Set the mode of a view that `nnx.view` makes.
+        """Set the mode of the view that `nnx.view` makes of this layer.
 
         Args:
             use_running_average: Whether the view is in evaluation mode; None keeps the
-                present mode.
+                current mode.
         """
         if use_running_average is not None:
             self.use_running_average = use_running_average

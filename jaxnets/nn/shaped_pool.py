@@ -54,7 +54,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 class FractionalMaxPool(Module):
     """Fractional max pooling: `jaxnets.functional.fractional_max_pool`.
 
-    Every call draws new windows, even in evaluation mode, where the paper averages the
+    Every call draws new windows, in evaluation mode too; there the paper averages the
     predictions of several calls.
 
     Args:

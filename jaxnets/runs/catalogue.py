@@ -148,7 +148,7 @@ TASKS = {
     "dna": "the class of a DNA sequence",
     "music": "the next character of a tune in ABC notation",
     "sketch": "the next point of a drawing",
-    "sentiment": "whether a sentence praises",
+    "sentiment": "whether a sentence is positive",
     "speech": "the words that are spoken in a sound",
     "translation": "sentences of one language in another",
     "captions": "which digits are where in a picture, in words",

@@ -1,4 +1,4 @@
-"""Identity functions with derivatives of their own, which several packages need.
+"""Identity functions with custom derivatives, which several packages need.
 
 `tap` summarises its cotangent, `branch` scales it, and `reverse_only` has none in
 forward mode. Both `functional` and `gradflow` need them, so they are in a package below

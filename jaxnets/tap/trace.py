@@ -70,7 +70,7 @@ class Context(NamedTuple):
         mesh_axes: The axes of the `shard_map`s around `measure`.
         module: The path of the module whose method is being traced.
         call: The number of that call.
-        to_read: Whether the program is traced to be read, and measures nothing.
+        to_read: Whether the program is only analysed, and nothing is measured.
         nested: Whether the outer derivative measures taps inside inner ones.
     """
 
@@ -132,9 +132,9 @@ def scope(name: str) -> Iterator[None]:
 def module_call(path: tuple[str, ...]) -> Iterator[str]:
     """Put the path of a module before the names of the taps in a call of a method.
 
-    User contexts are part of every jit cache key. So a function that is jitted inside
-    a module is traced anew for each call of the module, which has a number, and the
-    taps of two calls have different keys.
+    Each call of a module has a number, which is a user context and so part of every jit
+    cache key. A function that is jitted inside the module is therefore traced anew for
+    each call, and the taps of two calls have different keys.
 
     Args:
         path: The path of the module in the model.
@@ -166,9 +166,9 @@ def record_taps(
     Args:
         patterns: Shell wildcards; a tap whose name matches none of them is not
             inserted. None inserts all.
-        to_read: Whether the program is traced to be read, and measures nothing.
-        nested: Whether the outer derivative measures taps inside those that the loss
-            takes itself. With `jax.checkpoint` there it would meet them twice.
+        to_read: Whether the program is only analysed, and nothing is measured.
+        nested: Whether the outer derivative measures the taps inside derivatives that
+            the loss takes itself. Under `jax.checkpoint` it would measure these twice.
 
     Yields:
         The recording of the taps.
@@ -195,9 +195,10 @@ def is_measuring() -> bool:
 
 
 def is_read() -> bool:
-    """Return whether the program is traced to be read, with its taps as equations.
+    """Return whether the program is traced only to be analysed, with taps as equations.
 
-    Then derivatives by hand, in which taps are no equations, are not wanted.
+    Layers then leave out their hand-written derivatives, in which taps are no
+    equations.
     """
     context = _context.value
     return context is not None and context.to_read

@@ -1,4 +1,4 @@
-"""Training: a pure step, all seeds in one program, and runs that lose nothing."""
+"""Training: a pure step, all seeds in one program, and runs that can be resumed."""
 
 from jaxnets.training.batches import Batches, generated, shuffled
 from jaxnets.training.loop import History, NonFiniteLoss, fit

@@ -71,18 +71,18 @@ def allocator_row(found: NewMemory) -> str:
 
     Example:
         >>> allocator_row(NewMemory(faults=0, new=0.008, kept=0.008))
-        '64 MiB of new memory take 8 ms a call, and 8 ms if they are kept'
+        'filling 64 MiB takes 8 ms in new memory, and 8 ms in memory that is reused'
     """
     text = (
-        f"{MIB} MiB of new memory take {1e3 * found.new:.0f} ms a call, and "
-        f"{1e3 * found.kept:.0f} ms if they are kept"
+        f"filling {MIB} MiB takes {1e3 * found.new:.0f} ms in new memory, and "
+        f"{1e3 * found.kept:.0f} ms in memory that is reused"
     )
     if found.faults * PAGE < FEW * MIB * 2**20:
         return text
     library = find_library("tcmalloc_minimal") or find_library("tcmalloc")
     install = "" if library else "install libtcmalloc-minimal4 (Debian, Ubuntu) and "
     return (
-        f"{text}: the system gives {found.faults:,} pages anew. To keep them, "
+        f"{text}: each call gets {found.faults:,} new pages. To reuse them, "
         f"{install}put LD_PRELOAD={library or 'libtcmalloc_minimal.so.4'} before the "
         "command"
     )

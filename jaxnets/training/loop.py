@@ -17,7 +17,7 @@ from jaxnets.training.step import StepReport, TrainState
 class History(NamedTuple):
     """The reports and evaluations of a training, as NumPy arrays.
 
-    `fit` returns it and has an example.
+    `fit` returns it; see its example.
 
     Attributes:
         reports: The reports of all steps: arrays `(seeds, steps, ...)`.
@@ -39,30 +39,31 @@ _STAGES = {
     ),
     "weights": (
         "A weight is not finite",
-        "It was not before the update either. First such parameter: {layer}.",
+        "It was already so before the update. First such parameter: {layer}.",
     ),
     "forward": ("The loss is not finite", "First layer that is not finite: {layer}."),
     "loss": (
         "The loss is not finite",
-        "First layer that is not finite: none, only the loss.",
+        "The outputs of all layers are finite, only the loss is not.",
     ),
     "backward": (
         "The gradient is not finite",
-        "The loss is finite. The gradient is not from the output of {layer} on, so "
-        "look at the derivative of what follows it.",
+        "The loss is finite, but the gradient at the output of {layer} is not. Look at "
+        "the derivative of what follows it.",
     ),
     "gradient": (
         "The gradient is not finite",
-        "That of the output of every layer is finite. First such parameter: {layer}.",
+        "The gradients at the outputs of all layers are finite. First parameter whose "
+        "gradient is not: {layer}.",
     ),
     "update": (
         "The update is not finite",
-        "The gradient is finite. First such parameter: {layer}.",
+        "The gradient is finite. First parameter whose update is not: {layer}.",
     ),
     "unknown": (
         "The loss or a weight is not finite",
-        "First layer that is not finite: unknown, because the same steps, one by one, "
-        "gave finite numbers.",
+        "The first layer that is not finite is unknown, because the same steps, "
+        "repeated one by one, gave finite numbers.",
     ),
 }
 

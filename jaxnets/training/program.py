@@ -33,7 +33,7 @@ from jaxnets.training.step import (
 class Program(NamedTuple):
     """The compiled training of one network for several seeds.
 
-    `compile_program` returns it and has an example; `fit` runs it.
+    `compile_program` returns it, and `fit` runs it; see their examples.
 
     Attributes:
         graphdef: The graph definition of the module.
@@ -79,11 +79,12 @@ def compile_program(
         optimizer: Any Optax transform.
         batches: `batches(key)` returns the batches of an epoch, with a leading axis
             `(steps,)`; see `shuffled` and `generated`.
-        seeds: The seeds, one network for each. A seed gives the same network whichever
-            other seeds there are.
+        seeds: The seeds, one network for each. A seed gives the same network, whatever
+            the other seeds are.
         over_seeds: `"map"` trains the seeds one after the other inside the program with
-            `jax.lax.map`; `"vmap"` trains them at once with `jax.vmap`, which makes
-            grouped convolutions of convolutions. `benchmarks/over_seeds.py` times both.
+            `jax.lax.map`; `"vmap"` trains them at once with `jax.vmap`, which turns
+            convolutions into grouped convolutions. `benchmarks/over_seeds.py` times
+            both.
         watch: Selects the statistics of the taps to report; see `make_step`.
         schedule: The steps that report them; see `make_step`. With `"vmap"` the other
             steps compute the statistics too.
@@ -156,10 +157,10 @@ def compile_program(
 
 
 def random_key(seed: int) -> jax.Array:
-    """Return a key of the `rbg` generator, which training draws its numbers from.
+    """Return a key of the `rbg` generator, from which training draws random numbers.
 
-    XLA draws an array of such numbers in one operation. JAX's default generator takes a
-    program of many operations, which XLA compiles anew for each shape.
+    With `rbg`, XLA draws an array of random numbers in one operation. JAX's default
+    generator needs many operations, which XLA compiles anew for each shape.
 
     Args:
         seed: The seed of the key, from 0 to 2^32 - 1.

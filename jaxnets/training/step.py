@@ -30,7 +30,7 @@ Watch = Callable[[dict[str, TapStats], dict[str, ResponseStats]], Any]
 
 
 class TrainState(NamedTuple):
-    """Everything that an update changes; a pytree.
+    """Everything that an update changes, as a pytree.
 
     Attributes:
         params: The variables of type `nnx.Param`.
@@ -96,7 +96,8 @@ def train_state(
         first step.
 
     Raises:
-        TypeError: If `model` is not an `nnx.Module`, or `optimizer` no Optax transform.
+        TypeError: If `model` is not an `nnx.Module`, or `optimizer` not an Optax
+            transform.
 
     Example:
         >>> import optax
@@ -117,7 +118,8 @@ def make_objective(graphdef: nnx.GraphDef, loss: Loss) -> Callable[..., Any]:
     """Return the pure `objective(params, rest, batch) -> (loss, (figures, rest))`.
 
     Differentiate it with `jax.value_and_grad` or `jaxnets.gradflow.measure`, both with
-    `has_aux=True`. The `rest` that it returns is as the module has updated it.
+    `has_aux=True`. It returns `rest` with the changes that the module made, such as new
+    BatchNorm statistics.
 
     Args:
         graphdef: The graph definition of the module, from `train_state`.

@@ -16,7 +16,7 @@ from jaxnets.training.allocator import NewMemory, allocator_row
 def test_pages_that_fault_at_every_call_have_a_remedy(monkeypatch, library, words):
     monkeypatch.setattr(allocator, "find_library", lambda name: library)
     text = allocator_row(NewMemory(faults=16_385, new=0.04, kept=0.008))
-    assert "take 40 ms a call, and 8 ms if they are kept" in text
-    assert "16,385 pages" in text and words in text
+    assert "takes 40 ms in new memory, and 8 ms in memory that is reused" in text
+    assert "16,385 new pages" in text and words in text
     # Huge pages make few faults.
     assert "LD_PRELOAD" not in allocator_row(NewMemory(32, 0.009, 0.008))

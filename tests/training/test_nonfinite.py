@@ -189,9 +189,10 @@ WHERE = {
 }
 MESSAGES = {
     "backward": "The gradient is not finite at step 0 (seed number 0). The loss is "
-    "finite. The gradient is not from the output of __call__ on, so",
-    "update": "First such parameter: body/bias.",
-    "loss": "First layer that is not finite: none, only the loss.",
+    "finite, but the gradient at the output of __call__ is not.",
+    "gradient": "First parameter whose gradient is not: scale.",
+    "update": "First parameter whose update is not: body/bias.",
+    "loss": "The outputs of all layers are finite, only the loss is not.",
 }
 
 
@@ -215,7 +216,7 @@ def test_only_the_loss_itself():
 
     assert first_nonfinite_layer(objective, jnp.ones(2)) is None
     error = NonFiniteLoss(0, 3, None, None)
-    assert "layer that is not finite: none, only the loss." in str(error)
+    assert "of all layers are finite, only the loss is not." in str(error)
 
 
 def test_the_first_layer_is_the_first_from_the_input_whatever_its_name():

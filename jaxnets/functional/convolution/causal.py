@@ -31,8 +31,8 @@ def causal_conv(
 
     and the new state is the last `d * (k - 1)` elements of `h`. Calls on successive
     chunks of any lengths, each with the state that the call before returned, compute
-    the same as one call on the whole sequence. From the zero state the result is that
-    of `conv` with padding "CAUSAL".
+    the same as one call on the whole sequence. With an initial state of zeros the
+    result is that of `conv` with padding "CAUSAL".
 
     Args:
         x: `(*batch, T, C)`, with any number of batch axes; T may be 0.

@@ -19,8 +19,9 @@ def delta_orthogonal_init(gain: float = 1.0) -> Initializer:
     offset `(k - 1) // 2` on each axis of length k, which padding "SAME" places on the
     output's own position. That element is `gain * Q`, where `Q (C_in, C_out)` is drawn
     uniformly among the matrices with orthonormal rows, or with orthonormal columns if
-    `C_in > C_out`. So with C_in <= C_out the convolution multiplies the norm of the
-    features at every position by `gain`, and so does any number of them in sequence.
+    `C_in > C_out`. So with C_in <= C_out every convolution multiplies the norm of the
+    features at each position by `gain`, and n of them in sequence multiply it by
+    `gain^n`.
 
     Args:
         gain: The factor of the orthogonal matrix: `sqrt(weight_variance)` for a weight

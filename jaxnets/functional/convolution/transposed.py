@@ -118,9 +118,9 @@ def conv_transpose(
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
     2016, chapter 4. Flax and `jax.lax.conv_transpose` by default do not flip the
     kernel, so that they are not the transpose of a convolution; they have no groups and
-    read int padding as that of the dilated input. PyTorch has another layout of the
-    kernel, no "SAME", no one-sided padding, and a bound on `output_padding`. Keras has
-    no groups, no explicit padding and no strides together with dilation.
+    an int `padding` pads the dilated input. PyTorch has another layout of the kernel,
+    no "SAME", no one-sided padding, and a bound on `output_padding`. Keras has no
+    groups, no explicit padding and no strides together with dilation.
     """
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     bias = as_optional_array(bias, "bias")

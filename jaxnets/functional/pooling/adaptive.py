@@ -41,7 +41,7 @@ def adaptive_max_pool(
     n / m)`, for n elements and m windows of one spatial axis. The windows cover `x`.
     Unless n is a multiple of m they overlap, and some have one element more.
 
-    Of equal maxima the first in row-major order of the window receives the whole
+    Among equal maxima the first in row-major order of the window receives the whole
     cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:

@@ -46,7 +46,7 @@ def fractional_max_pool(
     pseudorandom overlapping regions of the paper. If `k` is less than such a distance,
     some elements are in no window.
 
-    Of equal maxima the first in row-major order of the window receives the whole
+    Among equal maxima the first in row-major order of the window receives the whole
     cotangent, and the first NaN wins, as in `max_pool`.
 
     Args:
@@ -67,8 +67,8 @@ def fractional_max_pool(
             an option has a wrong type.
         ValueError: If an option has a wrong value, an axis has a symbolic size or is
             too small for the windows, `samples` has a wrong shape or a value outside
-            [0, 1), or not exactly one of `key` and `samples` is given. Under `jax.jit`
-            and other transformations the values are unknown, and a value outside of
+            [0, 1), or both or neither of `key` and `samples` are given. Under `jax.jit`
+            and other transformations the values are unknown, and a value outside
             [0, 1) is replaced by the nearest sample.
 
     Example:

@@ -27,9 +27,9 @@ def global_max_pool(
 ) -> Shaped[Array, "..."]:
     """Take the maximum of each channel over all spatial axes.
 
-    `y[b, c] = max over i of x[b, i, c]`, where `i` runs over all spatial axes. Of equal
-    maxima the first in row-major order receives the whole cotangent, and the first NaN
-    wins, as in `max_pool`; `jax.numpy.max` divides the cotangent among them.
+    `y[b, c] = max over i of x[b, i, c]`, where `i` runs over all spatial axes. Among
+    equal maxima the first in row-major order receives the whole cotangent, and the
+    first NaN wins, as in `max_pool`; `jax.numpy.max` divides the cotangent among them.
 
     Args:
         x: Shape `(*B, *spatial, C)`. Real numbers, integers or booleans.

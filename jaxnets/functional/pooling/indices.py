@@ -55,17 +55,17 @@ def max_pool_with_indices(
         window_shape: Size of the window.
         strides: Distance between windows; None for `window_shape`.
         padding: Padding of the spatial axes.
-        padding_mode: Values of the padding. If they are elements of `x`, their indices
-            are those of the elements.
+        padding_mode: Values of the padding. Where it repeats elements of `x`, the
+            indices are those of these elements.
         window_dilation: Distance between the elements of a window.
         ceil_mode: Whether a last window may reach beyond the padding.
 
     Returns:
         `(y, indices)`, both of shape `(*B, *out, C)`. `y` has the dtype of `x`.
         `indices` are int32: for each batch element and channel they count in the
-        flattened (row-major) spatial axes of `x`. Of equal maxima, and of several NaNs,
-        it is the index of the first in row-major order of the window; it is -1 for an
-        empty window.
+        flattened (row-major) spatial axes of `x`. Among equal maxima, and among several
+        NaNs, it is the index of the first in row-major order of the window; it is -1
+        for an empty window.
 
     Raises:
         TypeError: If `x` is complex, or an option has a wrong type.
@@ -130,8 +130,8 @@ def max_unpool(
             int nor a sequence of ints.
         ValueError: If the shapes of `y` and `indices` differ, an index is out of
             range, or a spatial size is symbolic. Under `jax.jit` and other
-            transformations the values of `indices` are unknown, and elements with such
-            an index are dropped.
+            transformations the values of `indices` are unknown, and elements whose
+            index is out of range are dropped.
 
     Example:
         >>> import jax.numpy as jnp

@@ -128,7 +128,7 @@ def fold(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> fold(jnp.ones((3, 3, 1)), (5,), (3,)).ravel()  # in how many windows
+        >>> fold(jnp.ones((3, 3, 1)), (5,), (3,)).ravel()  # number of windows
         Array([1., 2., 3., 2., 1.], dtype=float32)
 
     PyTorch differs as in `unfold`. Flax and Keras have no such function.

@@ -69,7 +69,7 @@ def max_pool(
 
     `y[b, i, c] = max over k of x[b, s * i + d * k - low, c]`, for one spatial axis.
 
-    Of equal maxima the first in row-major order of the window receives the whole
+    Among equal maxima the first in row-major order of the window receives the whole
     cotangent. A NaN counts as the largest number, and the first of several NaNs wins.
     The maximum of an empty window is minus infinity, or the smallest integer, with a
     gradient of zero.
@@ -108,9 +108,10 @@ def max_pool(
         Array([[ 20,  30],
                [112,  37]], dtype=int32)
 
-    In Flax `strides` is 1 by default, and dilated windows are not differentiable.
-    PyTorch has no "SAME" and no one-sided padding, and limits padding to half the
-    window. Keras has no `ceil_mode`, `padding_mode` or explicit padding.
+    In Flax `strides` is 1 by default, and windows have no dilation; JAX cannot
+    differentiate the maximum of `jax.lax.reduce_window` with dilation. PyTorch has no
+    "SAME" and no one-sided padding, and limits padding to half the window. Keras has no
+    `ceil_mode`, `padding_mode` or explicit padding.
     """
     x = as_array(x, "x")
     check_ordered(x)
@@ -203,7 +204,8 @@ def avg_pool(
     """Take the average of `x` in each window.
 
     `y = sum_pool(x) / count`, where `count` is the number of elements in the window,
-    with or without the padding. What only `ceil_mode` reaches never counts.
+    with or without the padding. Elements beyond the padding, which only `ceil_mode`
+    reaches, are never counted.
 
     16-bit floats are summed and divided in float32. The average of an empty window is
     0.
@@ -219,7 +221,7 @@ def avg_pool(
         ceil_mode: Whether a last window may reach beyond the padding.
         count_include_pad: Whether padding is part of the average. With False only
             elements of `x` are averaged, and `padding_mode` has no effect.
-        divisor: Any number except zero that divides the sum instead of the count.
+        divisor: The number that divides the sum in place of the count; not zero.
         implementation: As for `sum_pool`.
 
     Returns:

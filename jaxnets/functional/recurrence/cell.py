@@ -32,7 +32,7 @@ class Weights(NamedTuple):
         w_xh: `(D, G*H)`.
         w_hh: `(P, K)`, for the K columns that depend on the state.
         b: `(G*H,)`; None if the update adds the biases.
-        b_h: Bias of the columns of `w_hh` that have none in `w_xh`; None is no bias.
+        b_h: Bias of the columns of `w_hh` that have none in `w_xh`; None means no bias.
     """
 
     w_xh: Any

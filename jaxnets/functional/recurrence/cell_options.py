@@ -27,7 +27,7 @@ from jaxnets.typing import ArrayLike
 
 
 class LayerNormParams(NamedTuple):
-    """Gains of the layer normalisation in a cell; the cell itself has the biases.
+    """Gains of the layer normalisation in a cell; the biases are those of the cell.
 
     Attributes:
         gain_h: Gains of the product of the state with `w_hh`, `(G*H,)`. In `rnn`, gains

@@ -74,14 +74,14 @@ def recur(
         unroll: Number of steps in one iteration of the compiled loop. More steps mean
             less overhead and a larger program.
         checkpoint: None stores the residuals of every step. An int k stores the state
-            of every k-th step and recomputes the rest in the backward pass; "sqrt" is k
+            at every k-th step and recomputes the rest in the backward pass. "sqrt" is k
             = sqrt(T), which needs O(sqrt(T)) memory.
         truncate: An int k divides the steps into windows of k, in the order in which
             they are computed and without padding, and applies `stop_gradient` to the
             state between two windows. So a cotangent passes through at most k steps.
             None is one window. Values do not change.
         clip_cotangent: Bound of each element of the state's cotangent, which is clipped
-            after every step of the backward pass; None is no bound. With a bound,
+            after every step of the backward pass; None means no bound. With a bound,
             forward mode is not supported, since the result is not a derivative.
 
     Returns:

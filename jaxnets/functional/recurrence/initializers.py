@@ -133,8 +133,8 @@ def chrono_bias(
     """Draw the biases of an `lstm` for dependencies of up to `longest` steps.
 
     `b_f = log(u)` with u uniform in [1, longest - 1], `b_i = -b_f`, and the other
-    biases are zero. So each unit has its own time scale of forgetting, between 1 step
-    and `longest` steps.
+    biases are zero. So each unit has its own time scale of forgetting,
+    `1 / (1 - sigmoid(b_f)) = 1 + u`, between 2 and `longest` steps.
 
     Args:
         key: Random key.

@@ -71,7 +71,7 @@ def dot_product_attention(
     Source: Luong et al. 2015, "Effective Approaches to Attention-based Neural Machine
     Translation", section 3.1, is `scale=1.0`; Vaswani et al. 2017, "Attention Is All
     You Need", section 3.2.1, is the default. `jax.nn.dot_product_attention` has an axis
-    of heads, more masks and kernels of its own, and returns no weights.
+    of heads, more masks and special kernels, and returns no weights.
     """
     query, keys, values = _checked(query, keys, values)
     if keys.shape[-1] != query.shape[-1]:
@@ -98,12 +98,12 @@ def additive_attention(
 ) -> tuple[
     Float[Array, "*batch_queries channels"], Float[Array, "*batch_queries time"]
 ]:
-    """Average the `values` of a memory, weighted by a network of `query` and `keys`.
+    """Average the `values` of a memory, weighted by scores of `query` and `keys`.
 
         e_t = v . tanh(q + k_t),  a = softmax(e),  c = sum over t of a_t m_t
 
-    The query and the keys are projected to A units before, as `nn.AdditiveAttention`
-    does. So the keys of a memory are computed once for all steps of a decoder. All
+    Project the query and the keys to A units first, as `nn.AdditiveAttention` does. A
+    decoder then projects the keys of a memory only once for all its steps. All
     `queries * T * A` values of tanh are computed.
 
     Args:

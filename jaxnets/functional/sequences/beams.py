@@ -18,11 +18,12 @@ from jaxnets.typing import ArrayLike
 
 
 class Beams(NamedTuple):
-    """The sequences that `beam_search` found, the best first; it has an example.
+    """The sequences that `beam_search` found, the best first; see its example.
 
     Attributes:
-        tokens: `(*batch, beams, steps)`, int32; `end` fills the places after the end.
-        scores: `(*batch, beams)`, minus infinity where there are fewer sequences.
+        tokens: `(*batch, beams, steps)`, int32; after the end of a sequence all are
+            `end`.
+        scores: `(*batch, beams)`; minus infinity if fewer than `beams` sequences exist.
         lengths: `(*batch, beams)`: the number of tokens, `end` included.
     """
 
@@ -61,17 +62,17 @@ def beam_search(
     end: int,
     length_penalty: float = 0.0,
 ) -> Beams:
-    """Search for the sequences of the highest score that follow `first`.
+    """Search for the sequences with the highest scores that follow `first`.
 
     A sequence ends with the token `end` or after `steps` tokens. The score of n tokens
     y_1 .. y_n, `end` included, is
 
         sum over t of log p(y_t | y_{t-1}, ...) / ((5 + n) / 6)^length_penalty
 
-    where p is the softmax of the logits of `step`. Of the sequences that have not ended
-    each step continues the `beams` likeliest. The search stops where none of them can
-    have a higher score than those that have ended. With as many beams as there are
-    sequences it is exact.
+    where p is the softmax of the logits of `step`. Each step continues the `beams`
+    likeliest of the sequences that have not ended. The search stops when none of them
+    can reach a higher score than the `beams` best that have ended. With as many beams
+    as there are sequences it is exact.
 
     Args:
         step: `step(state, token) -> (state, logits)`, for the whole batch at once: a

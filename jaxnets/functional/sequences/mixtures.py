@@ -23,7 +23,7 @@ def mixture_density_loss(
     """Return minus the log-density of `points` under the mixtures in `outputs`.
 
     A point is `(x_1, x_2, pen)`, usually the offset from the point before and whether
-    the pen is lifted after it, 0 or 1. Of M components the outputs are, in this order,
+    the pen is lifted after it, 0 or 1. For M components the outputs are, in this order,
 
         w (M), m_1 (M), m_2 (M), s_1 (M), s_2 (M), r (M), e (1)
 

@@ -25,20 +25,20 @@ def sample_logits(
     top_k: int | None = None,
     top_p: Rate | None = None,
 ) -> Int[Array, "*batch"]:
-    """Draw a class from the softmax of `logits / temperature`, or of its likeliest.
+    """Draw a class from `softmax(logits / temperature)`, or from its likeliest only.
 
-    The classes are put in order, the likeliest first; of equal ones the lower index is
-    first. `top_k` keeps the first k, and scales their probabilities to a sum of 1. Of
-    these `top_p` keeps the smallest number of first classes whose probabilities sum to
-    at least p. A class is drawn from those that are kept, with probabilities that are
-    scaled to a sum of 1 again.
+    The classes are sorted by probability, the likeliest first; of equal ones the lower
+    index is first. `top_k` keeps the first k, and scales their probabilities to a sum
+    of 1. Of these `top_p` keeps the smallest number of first classes whose
+    probabilities sum to at least p. A class is drawn from those that are kept, with
+    probabilities that are scaled to a sum of 1 again.
 
     Args:
         logits: `(*batch, V)`. A logit of minus infinity excludes its class.
-        key: A JAX random key, from which each row draws on its own. It may be None at
+        key: A JAX random key; the rows draw independently. It may be None at
             temperature 0.
-        temperature: 0 takes the likeliest class, 1 the softmax, and more makes the
-            classes more equal. It may be traced.
+        temperature: 0 takes the likeliest class, 1 draws from the softmax, and more
+            makes the probabilities more equal. It may be traced.
         top_k: Number of classes to draw from; None, and V or more, is all of them.
         top_p: Probability p of the classes to draw from, above 0 and at most 1; None is
             all of them. It may be traced.

@@ -22,7 +22,7 @@ def log_mel(
     hop: int | float = 0.01,
     offset: int | float = 1e-6,
 ) -> Float[Array, "*batch time bands"]:
-    r"""Return the logarithm of a signal's energy in bands that are even in mel.
+    r"""Return the logarithm of a signal's energy in bands evenly spaced in mel.
 
     Frame t has the L samples from `t * S` on, where L and S are `window` and `hop` in
     samples. It is multiplied by a Hann window w and transformed:
@@ -30,18 +30,18 @@ def log_mel(
         P[t, k] = |sum_n w[n] signal[t S + n] exp(-2 pi i k n / N)|^2
         y[t, b] = log(sum_k H[b, k] P[t, k] + offset)
 
-    N is the smallest power of two from L on. The weights `H[b, k]` of band b are a
-    triangle over the frequency: 1 at the band's centre, and 0 from the centres of its
-    neighbours on. The centres are evenly spaced in mel, `2595 log10(1 + f / 700)`, from
-    0 to half the sampling rate.
+    N is the smallest power of two that is at least L. The weights `H[b, k]` of band b
+    are a triangle over the frequency: 1 at the band's centre, and 0 at and beyond the
+    centres of its neighbours. The centres are evenly spaced in mel,
+    `2595 log10(1 + f / 700)`, from 0 to half the sampling rate.
 
     Args:
         signal: `(*batch, n)` samples, for example from -1 to 1.
-        sample_rate: Samples in a second.
+        sample_rate: Samples per second.
         bands: B, number of bands.
         window: Length of a frame in seconds.
         hop: Time from one frame to the next in seconds.
-        offset: What is added to the energies, so that silence has a logarithm.
+        offset: Added to the energies, so that the logarithm of silence is finite.
 
     Returns:
         `(*batch, T, B)` with `T = (n - L) // S + 1`. No frame is padded.

@@ -24,7 +24,7 @@ def generate(
     key: Key | None = None,
     sample: Callable[..., Any] = sample_logits,
 ) -> tuple[PyTree, Shaped[Array, "..."]]:
-    """Generate what follows `first`: each element is drawn from the step before.
+    """Generate a sequence that follows `first`, feeding each sample back to `step`.
 
         state_t, y_t = step(state_{t-1}, x_t),  x_{t+1} = sample(y_t, key=key_t)
 
@@ -47,7 +47,8 @@ def generate(
     Returns:
         `(state, xs)`: x_1 to x_steps, ids `(*batch, steps)` or points `(*batch, steps,
         features)` with the dtype of `first`, and the state before x_steps, which was
-        not passed to `step` yet. So `generate(step, state, xs[..., -1], ...)` goes on.
+        not passed to `step` yet. So `generate(step, state, x_steps, key=new_key, ...)`
+        continues the sequence.
 
     Raises:
         TypeError: If `step` or `sample` is not a function, `key` is not a key, `steps`

@@ -18,8 +18,8 @@ REASON = (
     "be chance or too small to matter."
 )
 OTHER_CAUSE = (
-    "Networks that differ in more than what is contrasted (parameters, width, "
-    "initialiser) may owe the gap to that."
+    "If the networks differ in anything else (parameters, width, initialiser), that "
+    "may explain the gap."
 )
 
 

@@ -12,13 +12,13 @@ from jaxnets.runs.records import Record
 # a layer through which nothing passes.
 THRESHOLD = 0.75
 REASON = (
-    "Deep ReLU layers make all inputs alike, so up to half of their units may be off "
-    "at all of them by chance; three quarters is half-way from there to a layer "
+    "Deep ReLU layers make all inputs alike, so up to half of their units may be "
+    "zero at all of them by chance; three quarters is half-way from there to a layer "
     "through which nothing passes."
 )
 OTHER_CAUSE = (
-    "In a batch of few or similar inputs living units look dead too: measure on more "
-    "data."
+    "In a batch of few or similar inputs, live units may look dead too: measure on "
+    "more data."
 )
 REMEDY = (
     "Lower the learning rate; start biases at zero or above, with He's initialiser; "

@@ -40,12 +40,15 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       part is judged and named, and `number` is its own factor.
     - `depth`: `shattered` if the whole interval of the correlation of gradients across
       inputs is below 1/64.
-    - contrasts of plain with residual networks, and of RNN with GRU and LSTM: `number`
-      is by how many powers of ten the second changes the gradient's size less; for time
-      it is the difference of the rates, in powers of ten per 100 time steps. Their
-      intervals are those of the differences seed by seed (paired t).
-    - `saturation`: the share of saturated activations, what arrives at the first layer,
-      and dead ReLU units. `number` is the share, or what arrives if that is the fault.
+    - contrasts of plain with residual networks, and of RNN with GRU and LSTM. Each
+      network multiplies the norm of the gradient by a factor on its way back; `number`
+      is the `|log10|` of the first network's factor minus that of the second's, so it
+      is positive if the second changes the gradient less. For time it is the difference
+      of the rates, in powers of ten per 100 time steps. The intervals are over the
+      differences seed by seed (paired t).
+    - `saturation`: the share of saturated activations, the gradient that arrives at the
+      first layer relative to the last, and dead ReLU units. `number` is the share, or
+      the relative gradient if that is the fault.
     - `rate`: `rate-falls` if the largest stable learning rate falls faster than the
       depth to the power -0.3. `number` is the power.
     - `overfitting`: training minus validation accuracy, and how dropout changes it.
@@ -53,14 +56,15 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
       along its depth and along time, and its contrasts with the first network among the
       records. A gradient that changes along the layers is a fault only if the signal
       does not change the other way round and the gradients of the weights differ too.
-      If the updates of the optimiser do not, less than a hundredfold is no fault, and
-      less than 10^5 a warning.
+      If the optimiser's updates, relative to the weights, differ less than tenfold, a
+      change below a hundredfold is no fault, and one below 10^5 is a warning.
     - `model`, from the records of `diagnose`: `detached` (a parameter without any
       gradient that should have one), `dead` and `saturated` after each activation,
       `rank-collapse`, `padding`, `wrong-backward` (derivatives written by hand),
       `rate-too-high` and `rate-too-low`, and `wrong-loss` (a softmax of a softmax, or a
       loss of the wrong sign). A network is `healthy` only if it has neither a fault nor
-      a warning. What too high a rate has done to a network is a note, not a fault.
+      a warning. A fault after training that follows from too high a rate or from a
+      wrong sign is reported as a note.
     - `model`, before training: the loss beside `ln(classes)`, dtypes, and updates that
       are rounded away.
     - any study: numbers that are not finite. A gradient norm of exactly zero (log10

@@ -12,14 +12,14 @@ from jaxnets.runs.records import Record
 BATCH = 64
 THRESHOLD = 1 / BATCH
 REASON = (
-    f"In the mean over a batch of {BATCH} what the gradients share outweighs what is "
-    f"left of their noise only if their correlation is above 1/{BATCH}. A plain ReLU "
+    f"In the mean over a batch of {BATCH} the common part of the gradients outweighs "
+    f"the remaining noise only if their correlation is above 1/{BATCH}. A plain ReLU "
     "network falls to it at 6 layers (1/2^L), a residual one with BatchNorm only far "
     "beyond depths in use (1/sqrt(L), Balduzzi et al. 2017)."
 )
 OTHER_CAUSE = (
     "Inputs at which the gradient is exactly zero (dead units) count as correlated "
-    "with nothing, and outputs of different classes pull different ways: take one."
+    "with nothing. Outputs of different classes have different gradients: take one."
 )
 REMEDIES = {
     "shattered": "Add shortcut connections, also if BatchNorm keeps the gradient's "

@@ -40,8 +40,8 @@ def _changed_by_measuring(records: list[Record], name: str) -> Verdict | None:
         severity="warning",
         where=f"{name}, before training",
         number=1.0,
-        sentence="Measuring changes what the loss computes, so these numbers are those "
-        "of another program than the one that trains.",
+        sentence="Measuring changes what the loss computes, so these numbers belong to "
+        "another program than the one that trains.",
         cause="Each layer is measured as a subclass of its class. Code that compares "
         "classes, such as `type(layer) is nnx.Linear`, does not recognise it.",
         remedy="Write `isinstance(layer, nnx.Linear)` in place of a comparison of "
@@ -120,8 +120,8 @@ def _rounded_away(records: list[Record], name: str) -> Verdict | None:
         severity="warning",
         where=f"{name}, {listed(still)}, first update",
         number=0.0,
-        sentence=f"The first update changes no entry of {listed(still)}: it is too "
-        "small for what their dtype can add to them, and is rounded away.",
+        sentence=f"The first update changes no entry of {listed(still)}: it is "
+        "below the precision of their dtype, and is rounded away.",
         cause="The parameters have too low a precision for updates of this size.",
         remedy="Keep the parameters in float32 (`param_dtype=jnp.float32`) and compute "
         "in the lower precision only (`dtype=jnp.bfloat16`).",

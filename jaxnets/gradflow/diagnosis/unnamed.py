@@ -26,12 +26,12 @@ ZERO_CAUSE = (
 KINDS = {
     "saturated_share": (
         HALF,
-        "are saturated: there the activation is flat and passes next to nothing back",
+        "are saturated: there the activation is flat and passes almost no gradient",
         "Lower the gain of the initialiser, normalise each layer, or use ReLU.",
     ),
     "zero_share": (
         RELU_SHARE,
-        "are exactly zero: there ReLU passes nothing back",
+        "are exactly zero: there ReLU passes no gradient",
         "Start biases at zero or above, use He's initialiser, lower the learning rate, "
         "or normalise each layer.",
     ),

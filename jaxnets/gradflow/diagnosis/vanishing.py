@@ -29,7 +29,7 @@ OTHER_CAUSES = {
     ("exploding", True): "A loss at every step adds to the gradient on its way back, "
     "so it may grow by the number of steps without any factor above 1.",
     ("vanishing", False): "Layers of very different sizes also change the norm, by "
-    "one constant factor: a depth twice as large then loses no more.",
+    "one constant factor: a network twice as deep then loses no more.",
     ("exploding", False): "Layers of very different sizes, or a sum in place of a "
     "mean, also change the norm, by one constant factor: it does not grow with depth.",
 }
@@ -40,7 +40,7 @@ CUT_REMEDY = (
 )
 CUT_REASON = "A layer whose gradient is zero learns nothing, at any learning rate."
 CUT_CAUSE = (
-    "A layer whose weights start at zero passes nothing back before its first update."
+    "A layer whose weights start at zero passes no gradient before its first update."
 )
 SIGNS = {"vanishing": -1, "exploding": 1}
 
@@ -185,7 +185,7 @@ def _at(profile: Profile, span: Span, study: str, where: str, unit: str) -> Verd
             f"On its way back {way} the gradient "
             f"{'shrinks' if vanishing else 'grows'} by a factor of "
             f"{format_estimate(factor)}, which is most of its "
-            f"{'loss' if vanishing else 'growth'}: {effect}."
+            f"{'decrease' if vanishing else 'growth'}: {effect}."
         ),
         threshold=power_of_ten(-TENFOLD if vanishing else TENFOLD),
         study=study,

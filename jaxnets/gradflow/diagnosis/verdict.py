@@ -30,13 +30,14 @@ class Verdict(NamedTuple):
             `rank-collapse`, `rate-falls`, `wrong-loss`, `overfitting`, `unclear`,
             `solved`, `unsolved`, `contrast` or `healthy`.
         severity: `fault` if the network does not train like this, `warning` if it may
-            train worse than it could, `note` for what is only worth knowing, and `well`
-            if nothing is wrong.
+            train worse than it could, `note` for information only, and `well` if
+            nothing is wrong.
         where: What is judged, such as `plain, depth 56, before training`, and the path
-            of the module, parameter or step if one of them makes the fault.
+            of the module, parameter or step that causes the fault, if it is a single
+            one.
         number: The measured number, the mean over seeds.
-        sentence: One to three sentences for a person who learns the subject.
-        cause: What makes the fault, as far as other measurements tell.
+        sentence: One to three sentences for a reader who is learning the subject.
+        cause: What causes the fault, as far as the other measurements show.
         remedy: What to try.
         reference: Where the effect and the remedy are described.
         threshold: What `number` is compared with; NaN if there is nothing to compare.
@@ -46,7 +47,8 @@ class Verdict(NamedTuple):
         reason: Why the threshold has this value.
         other_cause: What else could give the same number; empty if nothing is wrong.
         quantity: What `number` is, so that it can be measured again: the metric of the
-            records, and the places where it was measured. Empty if it is not.
+            records, and the places where it was measured. Empty if it cannot be
+            measured again.
         after: The number measured again with a remedy applied to a copy of the model,
             for one seed; None if no remedy could be applied.
         tried: Which remedies were applied, and what they gave.

@@ -24,7 +24,7 @@ class Diagnosis(NamedTuple):
 
     Attributes:
         verdicts: What the numbers mean, in words.
-        records: The numbers, one in each record.
+        records: The measured numbers, one in each record.
         flows: What was measured before training: for each seed, one `Flow` for each
             batch.
     """
@@ -39,15 +39,15 @@ class Diagnosis(NamedTuple):
         return all(verdict.severity != "fault" for verdict in self.verdicts)
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write page, records and verdicts into a new folder, and return the page.
+        """Write the page, the records and the verdicts into a new folder.
 
-        The folder is that of a run: `jaxnets report FOLDER` draws the page again.
+        It becomes the folder of a run: `jaxnets report FOLDER` draws the page again.
 
         Args:
             folder: A folder that does not exist yet, or is empty.
 
         Raises:
-            FileExistsError: If the folder holds something.
+            FileExistsError: If the folder is not empty.
             OSError: If a file cannot be written.
             TypeError: If `folder` is not a path.
         """
@@ -108,8 +108,9 @@ def diagnose(
 ) -> Diagnosis:
     """Measure a network, and say in words whether its gradients let it train.
 
-    Any Flax NNX model is measured without edits, for several seeds if a function makes
-    it. Nothing is trained unless `steps` is given, and a given model is not changed.
+    Any Flax NNX model is measured without edits, and for several seeds if a function
+    makes it. Nothing is trained unless `steps` is given. The model itself is not
+    changed.
 
     Where a fault or a warning has a remedy that needs no edit of the model (another
     initialiser, ReLU in place of sigmoid or tanh, shortcuts around the layers, the bias
@@ -122,10 +123,10 @@ def diagnose(
         loss: `loss(model, *batch)` for a batch that is a tuple and `loss(model, batch)`
             for any other. It returns a scalar or `(scalar, aux)`.
         model_or_make: An `nnx.Module`, or a function `make(rngs)` that returns one.
-            From a function there are intervals over `seeds` networks; from one model
-            over batches.
-        *batches: One or several batches, whose arrays have equal shapes. Numbers of
-            several batches are averaged.
+            With a function, intervals are over `seeds` networks; with one model, over
+            batches.
+        *batches: One or several batches, whose arrays have equal shapes. The numbers
+            are averaged over them.
         seeds: How many networks `make` makes.
         optimizer: The Optax transform that the network is trained with. It shows how
             far the first update moves each array, even without `steps`.

@@ -137,7 +137,7 @@ class Alarms:
                 severity="fault",
                 number=0.0,
                 sentence=f"The gradient at the output of {last} is exactly zero in two "
-                f"measured steps one after another, so it passes nothing back. This "
+                f"measured steps one after another, so it passes no gradient on. This "
                 f"holds at {len(zero)} of {len(numbers.norms)} taps.",
                 remedy=CUT_REMEDY,
                 threshold=-math.inf,

@@ -53,11 +53,11 @@ class Trace(NamedTuple):
 
 
 class Monitor:
-    """Measures the gradient flow of a training that somebody else wrote.
+    """Measure the gradient flow in a training loop that you have already.
 
-    `monitor.jit` takes the place of `nnx.jit` around the training step, and
-    `monitor.value_and_grad` that of `nnx.value_and_grad` in it. What the step computes
-    is the same.
+    Replace `nnx.jit` around the training step by `monitor.jit`, and
+    `nnx.value_and_grad` in the step by `monitor.value_and_grad`. The step computes the
+    same as before.
 
     In the steps that `every` selects it reports the loss, the norm of the gradient at
     the output of every module, and the norms of every parameter and of its gradient. A
@@ -70,10 +70,10 @@ class Monitor:
     - `dead`: the gradient at the output of a module is exactly zero in two measured
       steps one after another.
 
-    The numbers are one more result of the compiled step, a small array. A thread of the
-    monitor waits for it and reports, so that neither the step nor the loop waits. If a
-    function in `to` is so slow that 128 steps are without their report, the loop waits
-    for it: nothing is left out.
+    The compiled step returns the numbers as one more result, a small array. A thread of
+    the monitor waits for it and reports, so that neither the step nor the loop waits.
+    If a function in `to` is so slow that the reports of 128 steps are outstanding, the
+    loop waits for it: no report is dropped.
 
     With `every` up to 20 all steps are measured. Otherwise the steps that are reported
     evaluate loss and gradient once more, and the others run as without the monitor.
@@ -81,12 +81,12 @@ class Monitor:
     `monitor.value_and_grad` also works without `monitor.jit`: outside of any jit, in a
     step that another jit compiles, and in the body of `jax.lax.scan`. It then measures
     in all steps unless it gets `step`, and the numbers leave the compiled program by
-    `jax.debug.callback`. JAX starts such a program in
-    Python, not in C++, which takes longer the more arrays go in and come out.
+    `jax.debug.callback`. JAX starts such a program in Python, not in C++, which takes
+    longer the more arrays go in and come out.
 
     Args:
         every: The steps to report: every k-th, or a schedule such as `log_spaced(3)`.
-        to: Where the reports go, one or several of: a path that ends in `.csv`, for
+        to: Where the reports go. One or several of: a path that ends in `.csv`, for
             records; any other path, for a folder of TensorBoard's files, which needs
             `tensorboardX`; an object with `add_scalar(tag, value, step)`, such as a
             `SummaryWriter`; a function of a `MonitorReport`, such as `print`.

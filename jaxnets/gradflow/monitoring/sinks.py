@@ -17,9 +17,9 @@ class MonitorReport(NamedTuple):
     """What a monitor measured in one step; `str(report)` is a line to print.
 
     Attributes:
-        step: Number of calls before this one.
+        step: Number of the step; the first is `start` of the monitor.
         records: The records of study `model`, as `verdicts` judges them.
-        alarms: What is wrong in this step, and was not before.
+        alarms: What is wrong in this step and was not wrong before.
 
     Example:
         >>> from jaxnets.gradflow import MonitorReport

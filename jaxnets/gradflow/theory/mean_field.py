@@ -174,7 +174,7 @@ def chi_1(
 
 
 def depth_scale(chi: Real) -> float:
-    """Return the number of layers in which a squared gradient norm changes by e.
+    """Return in how many layers a squared gradient norm changes by a factor of e.
 
     `xi = 1 / |log chi|`. Schoenholz et al. found that networks of up to about 6 xi
     layers can be trained. In the chaotic phase (chi > 1) their rule uses the depth

@@ -89,9 +89,9 @@ def plain_relu_slope(weight_variance: Real) -> float:
     """Return the slope of a plain ReLU network's gradient norm, in nats per layer.
 
     It is `1/2 log(weight_variance / 2)`, because half of the units are active. He's
-    initialiser has `weight_variance` 2 and slope 0. For a convolution the fan includes
-    the whole window; multiply `weight_variance` by `conv_border_rate` for the loss by
-    zero padding.
+    initialiser has `weight_variance` 2 and slope 0. For a convolution the fan-out
+    includes the whole window; multiply `weight_variance` by `conv_border_rate` to
+    account for zero padding.
 
     Args:
         weight_variance: Fan-out times the variance of a weight; the fan-out, because

@@ -21,7 +21,7 @@ class AdditiveAttention(Projections):
         query_features: Features of a query, such as the units of a decoder.
         memory_features: D, features of a step of the memory.
         units: A, units of the projections.
-        use_bias: Whether there is a b.
+        use_bias: Whether to add a bias b.
         kernel_init: Initialiser of `w_q`, `w_m` and `v`.
         bias_init: Initialiser of b.
         dtype: Dtype to compute in; None takes that of inputs and weights.
@@ -93,15 +93,15 @@ class AdditiveAttention(Projections):
         *,
         keys: Float[ArrayLike, "*batch time units"] | None = None,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Return `(context, weights)`, as the function does.
+        """Return `(context, weights)` as `functional.additive_attention` does.
 
         Args:
             query: `(*batch, *queries, query_features)`, with any number of axes of
                 queries.
             memory: m, `(*batch, T, D)`.
             lengths: Number of real steps of each memory; None means all.
-            keys: What `keys(memory, lengths)` returned, to compute it once for many
-                calls.
+            keys: The result of `keys(memory, lengths)`, to compute it once for many
+                calls; None computes it.
         """
         query, k, memory = self._projected(query, memory, lengths, keys)
         (v,) = cast(self.dtype, self.v[...])

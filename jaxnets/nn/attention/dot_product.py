@@ -15,14 +15,15 @@ class DotProductAttention(Projections):
     """Dot-product attention: `jaxnets.functional.dot_product_attention`, projected.
 
     `e_t = scale (W_q q) . (W_m m_t + b)`, and the context is the average of the memory
-    with the weights `softmax(e)`. Without projections, call the function.
+    with the weights `softmax(e)`. For attention without projections, call the function
+    itself.
 
     Args:
         query_features: Features of a query, such as the units of a decoder.
         memory_features: D, features of a step of the memory.
         units: A, units of the projections.
         scale: Factor of the scores; None is `1 / sqrt(A)`.
-        use_bias: Whether there is a b.
+        use_bias: Whether the projection of the memory has a bias b.
         kernel_init: Initialiser of `w_q` and `w_m`.
         bias_init: Initialiser of b.
         dtype: Dtype to compute in; None takes that of inputs and weights.
@@ -91,14 +92,14 @@ class DotProductAttention(Projections):
         *,
         keys: Float[ArrayLike, "*batch time units"] | None = None,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Return `(context, weights)`; the arguments are those of the additive one.
+        """Return `(context, weights)` as `functional.dot_product_attention` does.
 
         Args:
             query: `(*batch, *queries, query_features)`.
             memory: m, `(*batch, T, D)`.
             lengths: Number of real steps of each memory; None means all.
-            keys: What `keys(memory, lengths)` returned, to compute it once for many
-                calls.
+            keys: The result of `keys(memory, lengths)`, to compute it once for many
+                calls; None computes it.
         """
         query, k, memory = self._projected(query, memory, lengths, keys)
         return F.dot_product_attention(

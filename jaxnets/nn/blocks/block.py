@@ -20,7 +20,7 @@ from jaxnets.typing import ArrayLike
 
 
 class Block(CompiledModule):
-    """A block of a deep network, `y = g(shortcut(x) + s F(x) + b)`, by its switches.
+    """A block of a deep network, `y = g(shortcut(x) + s F(x) + b)`, set by switches.
 
     The branch F has one or two convolutions C with norms N and the activation f. From
     left to right it computes, with two,
@@ -30,22 +30,22 @@ class Block(CompiledModule):
         order "pre":   N f C N f C    and g is the identity (He et al. 2016).
 
     The shortcut is the identity. If the block has strides or more output channels, the
-    shortcut takes every n-th position and pads the missing channels with zeros (option
-    A of He et al. 2015, without parameters). Without a shortcut `y = g(F(x))`.
-    `jaxnets.nn.block_options` has the switches of the published methods.
+    shortcut takes every `strides`-th position and pads the missing channels with zeros
+    (option A of He et al. 2015, without parameters). Without a shortcut `y = g(F(x))`.
+    `jaxnets.nn.block_options` returns the switches of published methods.
 
     Args:
         in_features: C_in, channels of the input.
         out_features: C_out, channels of the output, with a shortcut at least C_in.
-        shortcut: Whether there is one.
+        shortcut: Whether the block has a shortcut.
         strides: Strides of the first convolution and of the shortcut.
         branch_scale: s, a factor of the branch. Without normalisation a stack of L
             blocks needs about `1 / sqrt(L)`; otherwise its responses and gradients grow
             exponentially with L (Hayou et al. 2021, "Stable ResNet"). BatchNorm has the
             effect of such a factor (De and Smith 2020).
         learn_scale: Whether s is a parameter, which starts at `branch_scale`.
-        scalar_biases: Whether, in place of biases of channels, the block adds one
-            learned number before every convolution and one after it (Fixup). The last
+        scalar_biases: Whether the block adds one learned number before and after every
+            convolution, in place of a bias for each channel (Fixup). The last of them
             is b, which is 0 otherwise.
         **options: Switches of the branch, with their defaults:
 
@@ -57,8 +57,9 @@ class Block(CompiledModule):
             - `activation=jax.nn.relu`: f. With order "pre" it may change the number of
               channels, as `jaxnets.functional.crelu` does.
             - `kernel_init`: initialiser of the kernels, LeCun's by default.
-            - `last_kernel_init=None`: that of the last kernel, if it is another one.
-            - `bias_init`: initialiser of the biases of channels, zeros by default.
+            - `last_kernel_init=None`: initialiser of the last kernel; None is
+              `kernel_init`.
+            - `bias_init`: initialiser of the biases, zeros by default.
             - `rngs`: source of randomness; its `params` stream is used.
 
     Attributes:
@@ -87,7 +88,7 @@ class Block(CompiledModule):
 
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition", equation 1;
     He et al. 2016, "Identity Mappings in Deep Residual Networks", figure 1;
-    `jaxnets.nn.block_options` names those of the other switches.
+    `jaxnets.nn.block_options` names the sources of the other switches.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Block(CompiledModule):
         self.padded_features = out_features - in_features
 
     def __call__(self, x: Features, gradient_scale: float | ArrayLike = 1.0) -> Outputs:
-        """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`.
+        """Map `x (B, h, w, C_in)` to `(B, h / strides, w / strides, C_out)`.
 
         Args:
             x: Feature maps.
@@ -146,7 +147,7 @@ class Block(CompiledModule):
         return tap(y, "block")
 
     def contribution(self, x: Features) -> Float[Array, ""]:
-        """Return `|s F(x)| / |shortcut(x)|`, by the norms over all elements.
+        """Return `|s F(x)| / |shortcut(x)|`, with norms over all elements.
 
         Args:
             x: Feature maps.

@@ -107,7 +107,7 @@ class Branch(CompiledModule):
         return shape[-1]
 
     def __call__(self, x: Features) -> Outputs:
-        """Map `x (B, height, width, C_in)` to `(B, height / s, width / s, C_out)`."""
+        """Map `x (B, h, w, C_in)` to `(B, h / strides, w / strides, C_out)`."""
         y = as_images(x, self.in_features)
         active = lambda y: computed_once(self.activation(y))
         last = len(self.names) - 1

@@ -37,13 +37,14 @@ class HyperBlock(CompiledModule):
         with constraint:     M = b + a N(vec(x)) W,          R = sinkhorn(M),
                              q = sigmoid(M), p = 2 sigmoid(M),
 
-    with a b and an a for each of the three. `sinkhorn` normalises the columns and the
-    rows of `exp(M)` in turn, 20 times, so R is a doubly stochastic matrix. So is the
-    product of all R, and no stream can grow through it: see
+    where R, q and p each have their own b and a. `sinkhorn` normalises the columns and
+    the rows of `exp(M)` in turn, 20 times, so R is a doubly stochastic matrix. So is
+    the product of all R, and no stream can grow through it: see
     `jaxnets.nn.composite_gain`.
 
-    W starts at zero, a at 0.01, b of R at the identity matrix and that of q at 1 for
-    one stream, which is chosen at random, and 0 for the others. The first p is 1.
+    W starts at zero and a at 0.01. The b of R starts at the identity matrix. The b of q
+    starts at 1 for one stream, which is chosen at random, and at 0 for the others. The
+    b of p starts so that p is 1.
 
     Begin with n copies of an image's features, `jnp.repeat(x[..., None, :], n, -2)`,
     and end with the sum or the mean of the streams.
@@ -51,14 +52,14 @@ class HyperBlock(CompiledModule):
     Args:
         features: C, channels of a stream.
         streams: n, number of streams.
-        constrained: Whether the three are constrained as above.
+        constrained: Whether R, q and p are constrained as above.
         **options: Switches of the branch, as of `jaxnets.nn.Block`: `layers`, `norm`,
             `activation`, `scalar_biases`, `kernel_init`, `last_kernel_init`,
             `bias_init`, `rngs`, and `order`, which is "pre" here by default.
 
     Attributes:
         branch: F.
-        kernel: W, `(n C, n (n + 2))` with and `(C, n + 2)` without constraint.
+        kernel: W, `(n C, n (n + 2))` with the constraint and `(C, n + 2)` without it.
         factors: The a of q, p and R, `(3,)`.
         read_bias: The b of q, `(n,)`.
         write_bias: The b of p, `(n,)`.
@@ -108,7 +109,7 @@ class HyperBlock(CompiledModule):
         return tap(carried + added, "block")
 
     def contribution(self, x: Streams) -> Float[Array, ""]:
-        """Return `|p F(q x)| / |R x|`, by the norms over all elements."""
+        """Return `|p F(q x)| / |R x|`, with norms over all elements."""
         carried, added = self._terms(x)
         return jnp.linalg.norm(added.ravel()) / jnp.linalg.norm(carried.ravel())
 
@@ -161,14 +162,14 @@ class HyperBlock(CompiledModule):
 def composite_gain(
     stack: Stack, x: Streams
 ) -> tuple[Float[Array, " layers"], Float[Array, " layers"]]:
-    """Return by how much the product of the mixings of a stack can amplify.
+    """Return how much the product of the mixing matrices R of a stack can amplify.
 
-    For each l it is the largest absolute row sum of `R_l ... R_1`, which bounds the
-    growth of the largest stream in the forward pass, and the largest absolute column
-    sum, which bounds that of a cotangent in the backward pass. Both are the largest
-    over all positions. With the constraint they are 1, up to the error that the
-    iterations of `sinkhorn` leave. Zhu et al.'s form has reached about 3,000 in a
-    language model of 27 billion parameters (Xie et al. 2025).
+    For each l there are two gains: the largest absolute row sum of `R_l ... R_1`, which
+    bounds the growth of the largest stream in the forward pass, and the largest
+    absolute column sum, which bounds the growth of a cotangent in the backward pass.
+    Both are the largest over all positions. With the constraint they are 1, up to the
+    error that the iterations of `sinkhorn` leave. Zhu et al.'s form has reached about
+    3,000 in a language model of 27 billion parameters (Xie et al. 2025).
 
     Args:
         stack: A `Stack` of `HyperBlock`s.
@@ -178,7 +179,7 @@ def composite_gain(
         The gains of the forward and of the backward pass, `(L,)` each.
 
     Raises:
-        TypeError: If the blocks of the stack are no `HyperBlock`s.
+        TypeError: If the blocks of the stack are not `HyperBlock`s.
 
     Example:
         >>> import jax.numpy as jnp

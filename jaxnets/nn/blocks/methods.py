@@ -11,7 +11,7 @@ from jaxnets.arguments import as_count
 
 
 def block_options(method: str, count: int) -> dict[str, Any]:
-    """Return the switches of `jaxnets.nn.Block` of a published method.
+    """Return the switches of `jaxnets.nn.Block` for a published method.
 
     The weights start at He's variance, `2 / fan_in` (He et al. 2015, "Delving Deep into
     Rectifiers"), where the table names none. L is `count`.
@@ -40,7 +40,6 @@ def block_options(method: str, count: int) -> dict[str, Any]:
     - "looks-linear": `C crelu(x)`, whose kernel starts as that of a linear layer, with
       a delta-orthogonal matrix (Balduzzi et al. 2017, "The Shattered Gradients
       Problem").
-
     - "dks": `g(C x)` with tanh, transformed for L layers by `jaxnets.functional.dks`,
       and delta-orthogonal kernels (Martens et al. 2021, "Rapid training of deep neural
       networks without skip connections or normalization layers using Deep Kernel
@@ -50,11 +49,11 @@ def block_options(method: str, count: int) -> dict[str, Any]:
       `jaxnets.functional.tat(f, L)`.
 
     Args:
-        method: A name of the list.
+        method: A name from the list.
         count: L, number of blocks of the network.
 
     Returns:
-        Keyword arguments of `Block`, to which those that differ may be added.
+        Keyword arguments of `Block`; change or add others as you need.
 
     Raises:
         TypeError: If `count` is not an int.

@@ -33,7 +33,7 @@ _NO_FORWARD_MODE = (
 
 
 class Stack(CompiledModule):
-    """Equal blocks in sequence, applied by a scan, so depth adds no compile time.
+    """Equal blocks in sequence, applied by a scan, so that depth adds no compile time.
 
     A stack of up to four blocks is unrolled, which avoids copying the residuals of
     every block into stacked arrays. In both cases taps inside the blocks get an axis
@@ -56,8 +56,8 @@ class Stack(CompiledModule):
       `inverse(y)` of the blocks, which `jaxnets.nn.ReversibleBlock` has (Gomez et al.
       2017). Rounding errors grow with depth: compare `x` with `invert(stack(x))`.
 
-    The last two have no forward mode. With `("binomial", c)` a gradient has derivatives
-    in forward mode only, as `jax.hessian` takes them.
+    The last two have no forward mode. With `("binomial", c)` a gradient can be
+    differentiated again in forward mode only, as `jax.hessian` does.
 
     Args:
         make_block: Function that makes one block from an `nnx.Rngs`.
@@ -70,8 +70,8 @@ class Stack(CompiledModule):
 
     Raises:
         TypeError: If `count` is not an int, `make_block` does not make a module,
-            `checkpoint` has a wrong type, or it is "inverse" and a block has no such
-            method; in forward mode with one of the last two choices.
+            `checkpoint` has a wrong type, or it is "inverse" and a block has no method
+            `inverse`. Also in forward mode with `("binomial", c)` or "inverse".
         ValueError: If `count` is below 1 or `checkpoint` is not one of the choices; in
             a call, if a block changes the shape or the dtype of its input.
 
@@ -141,8 +141,8 @@ class Stack(CompiledModule):
         Args:
             x: Input of the first block.
             *block_arguments: Further arguments, passed to every block.
-            skipped: For each block whether it is left out, so that the next block reads
-                its input, `(L,)`; None leaves out none. The choice may be traced: see
+            skipped: Booleans `(L,)`: the blocks that are left out, whose input goes to
+                the next block unchanged. None leaves out none. They may be traced: see
                 `jaxnets.gradflow.lesion_profile`.
         """
         x = as_array(x, "x")
@@ -205,9 +205,9 @@ class Stack(CompiledModule):
     ) -> Float[Array, " layers"]:
         """Return how much each block adds to what its shortcut carries.
 
-        It is `|F(x)| / |x|`, the method `contribution` of every block at its own input.
-        Blocks whose contribution is small have little to do, such as the last blocks of
-        a deep network with pre-activation.
+        It is `|F(x)| / |x|`, which the method `contribution` of each block returns for
+        the input of that block. A block whose contribution is small changes little, as
+        do the last blocks of a deep network with pre-activation.
 
         Args:
             x: Input of the first block.

@@ -39,7 +39,7 @@ class ConvLSTM(Module):
         gate_activation: Activation of the gates i, f and o.
         forget_bias: Initial bias of the forget gate.
         peephole_shape: Spatial shape of the peepholes: the one of the input as in the
-            paper, or `(1, 1)` for weights that all positions share; None is no
+            paper, or `(1, 1)` for weights that all positions share; None means no
             peepholes.
         input_init: Initialiser of the kernel of each gate in `w_xh`.
         recurrent_init: Initialiser of the kernel of each gate in `w_hh`.

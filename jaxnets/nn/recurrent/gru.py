@@ -23,7 +23,7 @@ class GRU(RecurrentStack):
         gate_activation: Activation of the gates r and z.
         reset_after: Whether r multiplies the recurrent product or the state; see
             `jaxnets.functional.gru`.
-        clip: Bound to which the pre-activations are clipped; None is no bound.
+        clip: Bound to which the pre-activations are clipped; None means no bound.
         input_init: Initialiser of the block of each gate in `w_xh`.
         recurrent_init: Initialiser of the block of each gate in `w_hh`.
         dtype: Dtype of the computation; None promotes those of input and weights.

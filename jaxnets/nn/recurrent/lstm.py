@@ -22,11 +22,12 @@ class LSTM(RecurrentStack):
         activation: Activation of the candidate g.
         gate_activation: Activation of the gates i, f and o.
         output_activation: Activation of the memory cell in the output.
-        clip: Bound to which the pre-activations are clipped; None is no bound.
+        clip: Bound to which the pre-activations are clipped; None means no bound.
         coupled_gates: Whether `f = 1 - i`.
         forget_bias: Initial bias of the forget gate.
         peephole: Whether the gates depend on the memory cell.
-        projection: P, features of the output with a projection; None is no projection.
+        projection: P, features of the output with a projection; None means no
+            projection.
         input_init: Initialiser of the block of each gate in `w_xh`.
         recurrent_init: Initialiser of the block of each gate in `w_hh`.
         dtype: Dtype of the computation; None promotes those of input and weights.

@@ -19,7 +19,7 @@ class RNN(RecurrentStack):
             for each. The outputs of both are concatenated to `2*H` features.
         dropout: Rate of dropout between layers, in train mode.
         activation: Elementwise function, such as `jnp.tanh`.
-        clip: Bound to which the pre-activation is clipped; None is no bound.
+        clip: Bound to which the pre-activation is clipped; None means no bound.
         input_init: Initialiser of `w_xh`.
         recurrent_init: Initialiser of `w_hh`.
         dtype: Dtype of the computation; None promotes those of input and weights.

@@ -23,18 +23,18 @@ def load_trained(
     optimizer: optax.GradientTransformation | None = None,
     say: Callable[[str], object] = print,
 ) -> tuple[Trained, dict[str, Any]]:
-    """Return the network that a run has trained so far, for use and not for training.
+    """Return the network that a run has trained so far, to use it without training.
 
-    It changes nothing in the folder, so the run may still be going on.
+    Nothing in the folder is changed, so the run may still be going on.
 
     Args:
-        make: `make(about)` makes the network, with any weights. `about` is what `train`
-            was given by that name.
+        make: `make(about)` makes the network, with any weights. `about` is the argument
+            `about` of `train`.
         recipe: The recipe of the run, which decides what is in a checkpoint.
         folder: The folder that was given to `train`.
         optimizer: The Optax transform, if `train` was given one.
-        say: Tells the user about checkpoints that are passed over because they are
-            damaged or not complete.
+        say: Called with messages about checkpoints that are skipped because they are
+            damaged or incomplete.
 
     Returns:
         The network in evaluation mode with its figures, as `train` returns them, and

@@ -20,8 +20,8 @@ def generator(seed: int, step: int) -> np.random.Generator:
 def rows_of_step(seed: int, step: int, count: int, batch_size: int) -> np.ndarray:
     """Return the rows of the batch of a step: each epoch has all rows in a new order.
 
-    The rows depend on the arguments only, so a run that was stopped goes on with the
-    rows that it would have had. `N % batch_size` rows are left out of each epoch.
+    The rows depend on the arguments only, so a run that is resumed sees the same rows
+    as one that was not stopped. Each epoch leaves out `N % batch_size` rows.
 
     Args:
         seed: Seed of the order, from 0 to 2^32 - 1.

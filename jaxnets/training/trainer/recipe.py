@@ -27,12 +27,12 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """The settings with which `train` trains a network.
 
     Attributes:
-        steps: Number of updates; with `accumulate`, of batches, which `warmup`,
-            `evaluate_every` and `checkpoint_every` then count too.
-        batch_size: Number of examples in the batch of one update.
+        steps: Number of updates. With `accumulate` it is the number of batches, and
+            `warmup`, `evaluate_every` and `checkpoint_every` count batches too.
+        batch_size: Number of examples in a batch.
         learning_rate: The largest learning rate.
         optimizer: `sgd` with momentum 0.9, `adam` or `adamw`.
         schedule: `constant`, or `cosine`, which falls to zero at the last step.
@@ -41,15 +41,15 @@ class Recipe:
             gradient. Arrays of fewer than two axes, such as biases, do not decay.
         clip_norm: Largest norm of the gradient; 0 does not clip.
         accumulate: Number of batches whose gradients are averaged for one update.
-        average: Decay of the moving average of the weights with each batch; 0 keeps
-            none. Evaluations and samples use the average.
+        average: Decay per batch of the moving average of the weights; 0 keeps no
+            average. Evaluations and samples use the average.
         patience: Number of evaluations without a better validation loss after which
             training stops; 0 never stops.
         evaluate_every: Number of updates between two evaluations.
         checkpoint_every: Number of updates between two checkpoints.
-        dtype: The dtype of computing; the weights that are updated stay float32.
-        label_smoothing: Share of the probability that the targets spread evenly over
-            all classes in training. Only the loss `classification` has it.
+        dtype: The dtype of the computation; the weights stay float32.
+        label_smoothing: Share of each target's probability that is spread evenly over
+            all classes in training. Only the loss `classification` supports it.
         seed: Seed of the network and of the order of the data.
 
     Raises:
@@ -93,10 +93,11 @@ class Recipe:
                 _check_rate(field.name, value)
 
     def override(self, name: str, text: str) -> "Recipe":
-        """Return the recipe with one value changed, which `text` spells.
+        """Return the recipe with one value replaced by the one written in `text`.
 
         Raises:
-            ValueError: If there is no such value, or it cannot be that.
+            ValueError: If the recipe has no such name, or the text is no valid value
+                for it.
 
         Example:
             >>> from jaxnets.training import Recipe
@@ -125,10 +126,10 @@ def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Return the Optax transform of a recipe.
 
     Args:
-        recipe: The recipe, of which all values about updates are used.
+        recipe: The recipe. All its settings of the update are used.
 
     Returns:
-        Clipping, decay, optimiser and schedule in one transform.
+        One transform with clipping, weight decay, optimiser and schedule.
 
     Example:
         >>> import jax.numpy as jnp

@@ -35,7 +35,7 @@ CHECKPOINTS, METRICS = "checkpoints", "metrics.jsonl"
 
 @dataclasses.dataclass
 class Trained:
-    """What `train` returns; it has an example.
+    """What `train` returns; see its example.
 
     Attributes:
         model: The network, with the moving average of its weights if there is one.
@@ -73,7 +73,7 @@ def train(
     tensorboard: Path | None = None,
     say: Callable[[str], object] = print,
 ) -> Trained:
-    """Train a network, and go on from the newest intact checkpoint in `folder`.
+    """Train a network, continuing from the newest intact checkpoint in `folder`.
 
     The network after a given number of updates is the same to the last bit, however
     often the run was stopped or killed: the batch of an update depends on its number
@@ -86,27 +86,29 @@ def train(
 
     Args:
         model: The network before training.
-        loss: `loss(model, batch) -> (scalar, {name: figure})`. Evaluations have it
+        loss: `loss(model, batch) -> (scalar, {name: figure})`. Evaluations compute it
             without `label_smoothing` and in the dtype of the weights.
         batch: `batch(step)` returns the batch of an update, a pytree of arrays.
-        recipe: How it is trained.
+        recipe: The settings of the training.
         folder: Holds `checkpoints/` and `metrics.jsonl`.
         evaluation: Batches by name, evaluated with dropout off.
-        optimizer: An Optax transform in place of that of the recipe.
+        optimizer: An Optax transform that replaces the one of the recipe.
         devices: Number of devices that share each batch, equally many of each process.
         shards: Number of these devices that each parameter, and the optimizer's state
             for it, is divided over; 1 keeps a copy on each. It divides `devices`.
-        skip_nonfinite: Number of batches that may be not finite and are skipped.
-        about: What decides the run besides the recipe, in the form of JSON. It is kept
-            with each checkpoint, and another run refuses to go on from it. The names
-            `step`, `files` and `metrics` are taken.
-        asked_to_stop: Asked after every call of at most some seconds.
-        on_call: Gets the step and the figures of the last update. Of several processes
-            only the first calls it.
-        on_evaluation: Gets the step and the network, before training and after each
-            evaluation; also in the first process only.
+        skip_nonfinite: Number of batches with a loss or gradient that is not finite,
+            which are skipped before `NonFiniteBatch` is raised.
+        about: What defines the run besides the recipe, as data that JSON can hold. It
+            is kept with each checkpoint, and a run with another `about` refuses to
+            continue from it. The names `step`, `files` and `metrics` are taken.
+        asked_to_stop: Called every few seconds; training ends early when it returns
+            True.
+        on_call: Called with the step and the figures of the last update, by the first
+            process only.
+        on_evaluation: Called with the step and the network, before training and after
+            each evaluation; by the first process only.
         tensorboard: Folder for TensorBoard's files of the metrics; None for none.
-        say: Tells the user about damaged checkpoints.
+        say: Called with messages about damaged checkpoints.
 
     Returns:
         The network and its figures.
@@ -227,9 +229,9 @@ class _Run(NamedTuple):
 
 
 def params_sha256(params: Any) -> str:
-    """Return the SHA-256 of the leaves in the order of their paths.
+    """Return the SHA-256 of all leaves, in the order of their paths.
 
-    Of each leaf it takes path, dtype, shape and bytes, so equal digests mean equal
+    It covers the path, dtype, shape and bytes of each leaf, so equal digests mean equal
     weights to the last bit.
 
     Args:

@@ -414,7 +414,7 @@ def test_parameters_of_whole_numbers():
 def test_two_states_of_one_layer_have_one_verdict():
     both = over_time("rnn/h", 0.6, 20) + over_time("rnn/c", 0.55, 20)
     verdict = one(alarms(verdicts(arrays({"rnn/kernel": -1.0}) + both)))
-    assert "rnn/h" in verdict.where and "So it is at c too" in verdict.sentence
+    assert "rnn/h" in verdict.where and "The same holds at c," in verdict.sentence
 
 
 def test_the_advice_of_a_layer_is_for_its_activation():
@@ -453,7 +453,12 @@ def test_sharpness_times_learning_rate(sharp, losses, severity):
 
 @pytest.mark.parametrize(
     ("scale", "words"),
-    [(3.0, "hardly give"), (40.0, "in part"), (900.0, "is noise"), (math.inf, "noise")],
+    [
+        (3.0, "hardly give"),
+        (40.0, "partly signal"),
+        (900.0, "is noise"),
+        (math.inf, "noise"),
+    ],
 )
 def test_the_noise_of_the_gradient(scale, words):
     found = arrays({"a/kernel": -1.0}) + records("batch_size", {"": 32.0})

@@ -88,8 +88,8 @@ def conv_lstm(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
 
     Returns:
         `(LSTMState(h, c), ys)`: the final state, and h of all steps

@@ -29,7 +29,7 @@ class ConvLSTMParams(NamedTuple):
         b: Biases `(4*H,)`.
         peephole: Weights from the memory cell to i, f and o, in this order,
             `(3, *spatial, H)`. Along a spatial axis of size 1, all positions share one
-            weight. None is no peepholes.
+            weight. None means no peepholes.
 
     Example:
         >>> import jax
@@ -68,8 +68,8 @@ def init_conv_lstm(
         recurrent_kernel_size: Window of the state's kernel; None is `kernel_size`.
         forget_bias: Initial bias of the forget gate.
         peephole_shape: Spatial shape of the peepholes: the one of the input for a
-            weight at every position, ones for weights that all positions share; None is
-            no peepholes. These weights start at zero.
+            weight at every position, ones for weights that all positions share; None
+            means no peepholes. These weights start at zero.
         input_init: Initialiser of the `(*window, D, H)` kernel of each gate; by default
             a truncated normal distribution with variance 1/fan_in.
         recurrent_init: Initialiser of the `(*window, H, H)` kernel of each gate; by

@@ -259,7 +259,7 @@ def gru(
         activation: Activation of the candidate n.
         gate_activation: Activation of the gates r and z.
         clip: Bound of the absolute values of the pre-activations of r, z and n, which
-            are clipped; None is no bound.
+            are clipped; None means no bound.
         reset_after: Whether r multiplies the product `h @ w_hn + b_hn` or the state h;
             see the equations.
         layer_norm: Whether to normalise the pre-activations: False, True (with gains of
@@ -286,8 +286,8 @@ def gru(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
         implementation: "scan" is a loop that JAX differentiates; it supports forward
             and reverse mode. "split" computes the gradients of the weights after the
             backward loop. "in_place" does so too and stores its residuals in the memory
@@ -297,10 +297,10 @@ def gru(
             mode only. "pallas" computes all steps in one kernel, on TPUs and on
             NVIDIA's H100 and H200, in float32 and bfloat16. It supports the standard
             cell, but not `checkpoint`, `truncate`, forward mode or taps that are
-            measured. With several devices it runs only inside `jax.shard_map`. No
-            device has run it yet: it was interpreted and compiled. On a kind of device
-            on which it was not timed, it runs only if it is named. None chooses;
-            `jaxnets.plan` says which one runs and why.
+            measured. With several devices it runs only inside `jax.shard_map`. It was
+            tested in an interpreter and compiled for these devices, but has not run on
+            one yet. On a kind of device where it was not timed, it runs only if it is
+            named. None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

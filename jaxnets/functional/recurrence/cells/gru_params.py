@@ -27,7 +27,8 @@ class GRUParams(NamedTuple):
         w_xh: Weights of the input `(D, 3*H)`: `x_t @ w_xh`.
         w_hh: Weights of the state `(H, 3*H)`: `h_{t-1} @ w_hh`.
         b: Biases `(3*H,)`.
-        b_hn: Bias of the product `h @ w_hn` in the candidate `(H,)`; None is no bias.
+        b_hn: Bias of the product `h @ w_hn` in the candidate `(H,)`; None means no
+            bias.
 
     Example:
         >>> import jax

@@ -55,9 +55,10 @@ class LSTMParams(NamedTuple):
         w_hh: Weights of the output `(H, 4*H)`, or `(P, 4*H)` with a projection:
             `h_{t-1} @ w_hh`.
         b: Biases `(4*H,)`.
-        peephole: Weights from the memory cell to i, f and o `(3, H)`; None is no
+        peephole: Weights from the memory cell to i, f and o `(3, H)`; None means no
             peepholes.
-        w_hr: Weights of the projection of the output `(H, P)`; None is no projection.
+        w_hr: Weights of the projection of the output `(H, P)`; None means no
+            projection.
 
     Example:
         >>> import jax

@@ -175,13 +175,13 @@ def min_gru(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
         implementation: "scan" is a loop over time. "associative" computes all steps in
             parallel, and "associative_log" does the same with logarithms, which
             represent gates near 0 and 1 more accurately. Only "scan" supports
-            `truncate` and `clip_cotangent`, and it runs while `measure` measures. None
-            chooses; `jaxnets.plan` says which one runs and why.
+            `truncate` and `clip_cotangent`, and it is the one that runs under
+            `measure`. None chooses; `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps

@@ -73,7 +73,7 @@ def init_rnn(
     The default initialisers are the same as in `init_gru` and `init_lstm`.
 
     Args:
-        key: As in `rnn`; pass a new key at every step.
+        key: Random key.
         in_features: Size D of `x_t`.
         hidden: Size H of `h_t`.
         input_init: Initialiser of `w_xh`; by default a truncated normal distribution
@@ -251,7 +251,7 @@ def rnn(
         state: Initial state `h (*batch, H)`; None is zeros.
         activation: Elementwise function, such as `jnp.tanh`.
         clip: Bound of the absolute value of the pre-activation, which is clipped; None
-            is no bound.
+            means no bound.
         layer_norm: Whether to normalise the pre-activations: False, True (with gains of
             one), or the gains as `LayerNormParams`.
         zoneout: Probability that a unit of h keeps its value of the step before; see
@@ -276,8 +276,8 @@ def rnn(
         truncate: Number of steps that a cotangent passes through at most (truncated
             backpropagation through time), or None; see `recur`.
         clip_cotangent: Bound of each element of `dL/dh_t`, which is clipped at every
-            step of the backward pass; None is no bound. With a bound, forward mode is
-            not supported.
+            step of the backward pass; None means no bound. With a bound, forward mode
+            is not supported.
         implementation: "scan" is a loop that JAX differentiates; it supports forward
             and reverse mode. "split" computes the gradients of the weights after the
             backward loop. "in_place" does so too and stores its residuals in the memory
@@ -287,10 +287,10 @@ def rnn(
             computes all steps in one kernel, on TPUs and on NVIDIA's H100 and H200, in
             float32 and bfloat16. It supports the standard cell, but not `checkpoint`,
             `truncate`, forward mode or taps that are measured. With several devices it
-            runs only inside `jax.shard_map`. No device has run it yet: it was
-            interpreted and compiled. On a kind of device on which it was not timed, it
-            runs only if it is named. None chooses; `jaxnets.plan` says which one runs
-            and why.
+            runs only inside `jax.shard_map`. It was tested in an interpreter and
+            compiled for these devices, but has not run on one yet. On a kind of device
+            where it was not timed, it runs only if it is named. None chooses;
+            `jaxnets.plan` says which one runs and why.
 
     Returns:
         `(h, ys)`: the final state `(*batch, H)`, and the states of all steps
@@ -302,8 +302,9 @@ def rnn(
             out of range.
         TypeError: If an argument has the wrong type, such as float lengths.
 
-    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`: the sum of
-    what comes from `ys[t]` and what comes through the later steps.
+    Under `jaxnets.gradflow.measure` the tap `h` records the total `dL/dh_t`: the part
+    that arrives directly from `ys[t]` plus the part that comes back through later
+    steps.
 
     Example:
         >>> import jax

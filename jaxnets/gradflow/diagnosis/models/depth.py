@@ -91,7 +91,7 @@ REFERENCES = {
 }
 WELL = (
     "Along the layers the gradient shrinks as much as the signal grows, or grows as "
-    "much as it shrinks, so that all layers can learn at one rate."
+    "much as the signal shrinks, so that all layers can learn at one rate."
 )
 EVENED = (
     "The gradients of the first layers, relative to their weights, are {} times those "
@@ -99,8 +99,9 @@ EVENED = (
     "weights, differ less than tenfold."
 )
 EVENED_CAUSES = {
-    "vanishing": "The optimiser makes the updates of all layers alike, but it enlarges "
-    "noise and rounding errors too, which are much of so small a gradient.",
+    "vanishing": "The optimiser makes the updates of all layers alike, but it "
+    "amplifies noise and rounding errors too, which make up much of so small a "
+    "gradient.",
     "exploding": "The optimiser makes the updates of all layers alike, but where the "
     "gradient grows so much, small changes of the first layers change the loss far "
     "more than those of the last.",

@@ -19,8 +19,8 @@ OTHER_CAUSE = (
     "been idle on this batch."
 )
 LAST = (
-    "It is the last of several similar parts, and the others learn. A network whose "
-    "blocks each prepare the next one, such as WaveNet, has no use for it there."
+    "It is the last of several similar parts, and the others learn. Where each block "
+    "only prepares the next one, as in WaveNet, the last block does not need it."
 )
 # By reason: why no gradient arrives, what to do, and where to read about it.
 CAUSES = {
@@ -61,7 +61,7 @@ CAUSES = {
     ),
     "two zeros": (
         "{they} and what they are multiplied with both start at zero, so that neither "
-        "ever moves",
+        "ever changes",
         "Start one of both factors with random values: only the last one may start at "
         "zero.",
         "Hu et al. 2022, LoRA, section 4.1: one factor random, the other zero.",

@@ -77,8 +77,8 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
 
 # By kind, and by the kind of another fault: what the two together say.
 CAUSES = {
-    ("vanishing", "dead"): "Dead units starve what comes before them: see {}.",
-    ("vanishing", "saturated"): "Flat activations pass next to nothing back: see {}.",
+    ("vanishing", "dead"): "Dead units pass no gradient to earlier layers: see {}.",
+    ("vanishing", "saturated"): "Saturated units pass almost no gradient: see {}.",
     (
         "vanishing",
         "rank-collapse",

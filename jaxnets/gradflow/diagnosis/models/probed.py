@@ -27,8 +27,8 @@ ALIKE_AT_ONCE = {
     "cause": "The inputs are nearly the same already: their mean is large beside their "
     "differences.",
     "remedy": "Standardise the inputs: subtract their mean and divide by their "
-    "standard deviation, over the data. If they are, lower the gain of the biases of "
-    "the first layer.",
+    "standard deviation, over the data. If they are standardised already, lower the "
+    "gain of the biases of the first layer.",
     "other_cause": "Biases of the first layer that are drawn with a large gain look "
     "the same.",
 }
@@ -68,10 +68,9 @@ def backward_verdicts(records: Table, where: str) -> Iterator[Verdict]:
             where=f"{where}, {function}{path}",
             number=error.mean,
             sentence=(
-                f"The derivative that {function} has by hand differs from the finite "
-                f"difference of {function} itself by "
-                f"{format_number(100 * error.mean)} % of its size: the gradient of all "
-                "that comes before is wrong."
+                f"The hand-written derivative of {function} differs from the finite "
+                f"difference of {function} by {format_number(100 * error.mean)} % of "
+                "its size: the gradient of everything before it is wrong."
             ),
             cause=f"The derivative rule of {function} (custom_vjp or custom_jvp).",
             remedy=(
@@ -100,11 +99,11 @@ def padding_verdict(records: Table, where: str) -> Verdict | None:
         where=f"{where}, padded steps of the batch",
         sentence=(
             f"Padded steps get {format_percent(share, ' % of the squared gradient')} "
-            "of the sequences, so that the network learns from what is not there, and "
-            "its answer depends on how long the padding is."
+            "of the sequences, so that the network learns from padding, and its "
+            "answer depends on the length of the padding."
         ),
         cause="The padded steps are not masked in a mean, an attention or a loss, or "
-        "the last step is read where the sequence has ended before.",
+        "the last step is read although the sequence has ended before.",
         remedy=(
             "Pass the lengths to the recurrent layer (`lengths`, `seq_lengths`), read "
             "the state at the last valid step, and mask padded steps in means, "
@@ -208,11 +207,11 @@ def _alike(where: str, tap: str, share: Estimate) -> Verdict:
         sentence=(
             f"From {tap} on the outputs are nearly the same for all inputs: their "
             "differences between inputs are "
-            f"{format_percent(share, ' % of their mean square')}, so the network has "
-            "lost what it was given."
+            f"{format_percent(share, ' % of their mean square')}, so the network can "
+            "hardly tell its inputs apart."
         ),
-        cause="A part that is the same for all inputs, such as the one half around "
-        "which a sigmoid varies or a large bias, drowns what depends on the input.",
+        cause="A part that is the same for all inputs, such as a large bias or the "
+        "mean of one half of a sigmoid, drowns the part that depends on the input.",
         remedy=RANK_REMEDY,
         reference=RANK_REFERENCE,
         threshold=ALIKE,

@@ -84,9 +84,9 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         where=f"{where}, {place}",
         sentence=(
             f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} "
-            f"are saturated: there it is flat and passes next to nothing back.{more}"
+            f"are saturated: there it is flat and passes almost no gradient.{more}"
         ),
-        cause=f"What {kind} gets after {module_of(place)} is too large.",
+        cause=f"The inputs of the {kind} after {module_of(place)} are too large.",
         remedy=SATURATED_REMEDIES[kind],
         reference=REFERENCES[kind],
         threshold=HALF,
@@ -147,7 +147,7 @@ def dead_units_verdict(records: Table, where: str) -> Verdict | None:
     more = f" It is the first of {len(dead)} such layers out of {len(shares)}."
     module = module_of(place)
     cause, remedy = (
-        f"What the ReLU gets from {module} is negative at every input.",
+        f"The ReLU gets negative numbers from {module} at every input.",
         DEAD_REMEDY,
     )
     if _has_zero_weights(records, module):
@@ -196,9 +196,9 @@ def zero_verdict(records: Table, where: str) -> Verdict | None:
                 where=f"{where}, {place}",
                 sentence=(
                     f"At {place} {format_percent(share, ' % of the outputs')} are "
-                    "exactly zero: there ReLU passes nothing back."
+                    "exactly zero: there ReLU passes no gradient."
                 ),
-                cause=f"What the ReLU gets from {module_of(place)} is mostly negative.",
+                cause=f"The ReLU gets mostly negative numbers from {module_of(place)}.",
                 remedy=DEAD_REMEDY,
                 reference=REFERENCES["relu"],
                 threshold=RELU_SHARE,

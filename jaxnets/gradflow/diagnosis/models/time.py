@@ -83,7 +83,7 @@ def _of_all_states(found: list[Verdict]) -> Verdict:
     ]
     if not (own and others):
         return best
-    words = f" So it is at {listed(others)} too, where it changes more."
+    words = f" The same holds at {listed(others)}, where it changes more."
     return best._replace(sentence=best.sentence + words)
 
 

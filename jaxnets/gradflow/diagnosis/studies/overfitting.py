@@ -14,16 +14,16 @@ from jaxnets.runs.records import Record
 # examples: one standard error at an accuracy of 90 % of 400 examples is 1.5 %.
 GAP = 0.05
 REASON = (
-    "Below five percentage points the gap of some hundred validation examples is "
-    "mostly the noise of their sampling (one standard error at 90 % of 400 is 1.5)."
+    "With a few hundred validation examples, a gap below five percentage points is "
+    "mostly sampling noise (one standard error at 90 % of 400 examples is 1.5)."
 )
 OTHER_CAUSE = (
-    "Validation data of another kind than the training data give the same gap without "
-    "any overfitting."
+    "Validation data from another distribution than the training data give the same "
+    "gap without any overfitting."
 )
 CONTRAST_REASON = (
-    "Both have the same seeds and data, so an interval of the differences, seed by "
-    "seed, that leaves out zero is an effect of dropout."
+    "Both have the same seeds and data, so dropout has an effect if the interval of "
+    "the differences, seed by seed, excludes zero."
 )
 REMEDIES = {
     "overfitting": "Add dropout or weight decay, stop at the lowest validation loss, "
@@ -133,11 +133,11 @@ def _contrast(
         return None
     low, high = gain.interval
     if low > 0:
-        remedy = "Keep dropout here; check that validation accuracy itself gained."
+        remedy = "Keep dropout here; check that validation accuracy itself improves."
     elif high < 0:
         remedy = "Dropout widens the gap here: lower its rate or leave it out."
     else:
-        remedy = "The effect is not sure: run more seeds or more data."
+        remedy = "The effect is not certain: use more seeds or more data."
     verb, size = ("narrows", gain) if gain.mean >= 0 else ("widens", -gain)
     means = [estimate(gaps.values()) for gaps in (plain, dropped)]
     before, after = (f"{mean.mean:.2g}" for mean in means if mean)

@@ -23,9 +23,9 @@ REMEDIES = {
 }
 SIGMOID_REMEDY = "Use tanh or ReLU instead of sigmoid in hidden layers."
 SHARE_REASON = (
-    "If half of all units are flat, a path through two layers meets a flat one three "
-    "times out of four; ReLU is zero for half of a centred input by its nature, so "
-    "there only one working unit in ten is too few."
+    "If half of all units are saturated, a path through two layers meets a saturated "
+    "one three times out of four. ReLU is zero for half of a centred input anyway, so "
+    "its threshold is nine in ten."
 )
 FLOW_REASON = (
     "One learning rate serves all layers: if gradients differ tenfold, a rate that "

@@ -17,13 +17,13 @@ REFERENCE = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2
 # By activation: what the loss applies again, and what takes the logits.
 LOSSES = {
     "softmax": (
-        "a softmax of what is a softmax already",
+        "a softmax of a softmax",
         "Return the logits from the model, and keep the softmax of the loss "
         "(`optax.softmax_cross_entropy`); or keep the softmax of the model, and take "
         "the negative logarithm of its results.",
     ),
     "sigmoid": (
-        "a sigmoid of what is a sigmoid already",
+        "a sigmoid of a sigmoid",
         "Return the logits from the model, and keep the sigmoid of the loss "
         "(`optax.sigmoid_binary_cross_entropy`); or keep the sigmoid of the model, and "
         "take the logarithm of its results.",
@@ -53,8 +53,8 @@ def loss_verdicts(records: list[Record], name: str) -> Iterator[Verdict]:
                 f"The loss takes {what}{at}: numbers between 0 and 1 serve as logits. "
                 f"It starts at {format_estimate(loss)}, and "
                 + (
-                    f"cannot fall below {format_number(floor)}, which it has where "
-                    "every answer is right and certain."
+                    f"cannot fall below {format_number(floor)}, which it has if every "
+                    "answer is right and certain."
                     if floor is not None
                     else "cannot come near zero, because no answer is ever certain."
                 )
@@ -113,7 +113,7 @@ def sign_verdict(records: list[Record], name: str) -> Verdict | None:
         severity="fault" if certain else "warning",
         where=f"{name}, sign of the loss",
         sentence=sentence,
-        cause="The loss has the wrong sign: what should become large is made small.",
+        cause="The loss has the wrong sign: it minimises what should become large.",
         remedy="Change the sign of the loss: minimise the negative log-likelihood, or "
         "minus what should be maximised.",
         reference=REFERENCE,

@@ -239,7 +239,7 @@ def _too_low(largest: float, curves: list[list[float]], where: str) -> Verdict |
         number=ratio,
         sentence=(
             f"No array moves by more than {format_number(ratio)} of its size in an "
-            f"update, so that nothing is learned in any usual time.{moved}"
+            f"update, so that training at this rate takes far too long.{moved}"
         ),
         cause="The updates are too small beside the parameters.",
         remedy=RAISE,

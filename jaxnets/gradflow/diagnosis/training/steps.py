@@ -81,7 +81,7 @@ def _sharpness(table: Table, records: list[Record], where: str) -> Verdict | Non
         where=f"{where}, sharpness",
         number=product,
         sentence=sentence,
-        cause="The step is long beside the curvature of the loss." if severe else "",
+        cause="The step is too long for the curvature of the loss." if severe else "",
         remedy=LOWER if severe else "Nothing needs to change while the loss falls.",
         reference=SHARPNESS_REFERENCE,
         threshold=CATAPULT if severe else STABLE,
@@ -100,7 +100,7 @@ def _noise(table: Table, where: str) -> Verdict | None:
     if scale.mean == math.inf:
         value = "more than these batches can show"
     meaning, remedy = (
-        "so that one batch shows the direction of the true gradient in part",
+        "so that the gradient of one batch is partly signal and partly noise",
         "Nothing needs to change.",
     )
     if scale.mean > NOISY * size.mean:
@@ -121,6 +121,6 @@ def _noise(table: Table, where: str) -> Verdict | None:
         reference="McCandlish et al. 2018, An Empirical Model of Large-Batch Training, "
         "section 2.2.",
         threshold=size.mean,
-        reason="At a batch of the noise scale noise and gradient are of one size. It "
-        "usually grows in training, often tenfold.",
+        reason="In a batch as large as the noise scale, noise and gradient are equally "
+        "large. The noise scale usually grows in training, often tenfold.",
     )

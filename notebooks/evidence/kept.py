@@ -1,6 +1,7 @@
 """Tables of the runs that `keep.py` kept, for the pages of evidence."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,9 @@ def timed(text: str) -> str:
         f"{machine['cores']} cores of {machine['processor']}, load {machine['load']}"
     )
     said = f"{legend(record.suite)} {record.settings['rounds']} rounds."
-    parts = [f"**{record.suite}**: {made(machine, where)} {said}"]
-    parts += [markdown_table(SUMMARY_HEADER, found)] if found else []
-    parts.append(folded("Each row", markdown_table(header(peers, variants), rows)))
+    parts = [f"**{record.suite}**", f"{made(machine, where)} {said}"]
+    parts += [figures(SUMMARY_HEADER, found)] if found else []
+    parts.append(folded("Each row", figures(header(peers, variants), rows)))
     return "\n\n".join(parts)
 
 
@@ -158,12 +159,17 @@ def compiled(text: str) -> str:
     said = f"{pages.title(record)} {made(record.environment, 'compiled only')}"
     return "\n\n".join(
         [
-            f"**{record.suite}, {record.chip['title']}**: {said} Geometric "
-            "means, and in brackets the lowest row.",
-            markdown_table(head, rows),
-            folded("Each row", markdown_table(pages.HEADER, every)),
+            f"**{record.suite}, {record.chip['title']}**",
+            f"{said} Geometric means, and in brackets the lowest row.",
+            figures(head, rows),
+            folded("Each row", figures(pages.HEADER, every)),
         ]
     )
+
+
+def figures(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose cells do not wrap."""
+    return f'<div class="figures">\n\n{markdown_table(head, rows)}\n\n</div>'
 
 
 def made(machine: dict[str, Any], where: str) -> str:

@@ -1,10 +1,12 @@
-"""The README's code runs unchanged, and prints what the README says."""
+"""The README's code runs unchanged, and its figures are those of the kept runs."""
 
+import json
 import pathlib
 import re
 
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+RUNS = README.parent / "notebooks" / "evidence"
 
 
 def test_the_code_prints_what_the_readme_shows(capsys):
@@ -27,3 +29,15 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     assert len(text.splitlines()) <= 150
     for target in re.findall(r"\]\((?!http)(.*?)\)", text):
         assert (README.parent / target).is_file(), target
+
+
+def test_the_intervals_in_the_readme_are_those_of_the_kept_runs():
+    runs = [json.loads(path.read_text()) for path in RUNS.glob("*.json")]
+    said = [each["sentence"] for run in runs for each in run["verdicts"]]
+    number = r"(-?\d[\d.]*)"
+    interval = rf"{number}(?: %)? \({number} to {number}\)"
+    quoted = re.findall(interval, README.read_text())
+    assert len(quoted) >= 3
+    for value, low, high in quoted:
+        words = f"95 % interval {low} to {high}, "
+        assert any(value in text and words in text for text in said), words

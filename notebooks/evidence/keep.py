@@ -13,7 +13,9 @@ from pathlib import Path
 CLAIM = ("claim", "statement", "sentence")
 VERDICT = ("study", "where", "kind", "severity", "sentence")
 MACHINE = ("jaxnets", "jax", "flax", "optax", "python", "device", "processor", "cpus")
-BENCH_MACHINE = ("command", "date", *MACHINE, "cores", "load", "torch", "libtpu")
+RUN_MACHINE = (*MACHINE, "load")
+COMPILERS = ("libtpu", "jax-cuda13-pjrt")
+BENCH_MACHINE = ("command", "date", *MACHINE, "cores", "load", "torch", *COMPILERS)
 
 
 def keep(run: Path, name: str, folder: Path) -> Path:
@@ -25,7 +27,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
         "command": summary["command"].partition(" --out")[0],
         "started": summary["started"],
         "seconds": summary["seconds"],
-        "environment": some(summary["environment"], MACHINE),
+        "environment": some(summary["environment"], RUN_MACHINE),
         "claims": [some(entry, CLAIM) for entry in summary.get("claims", [])],
         "verdicts": [some(entry, VERDICT) for entry in summary.get("verdicts", [])],
     }
@@ -50,6 +52,10 @@ def keep_benchmark(record: Path, name: str, folder: Path) -> Path:
         times, compiled = each["seconds"], each["compile_seconds"]
         each["seconds"] = {who: [*map(short, times[who])] for who in times}
         each["compile_seconds"] = {who: short(compiled[who]) for who in compiled}
+    for each in found.get("cases", []):
+        for figures in each["programs"].values():
+            figures["compile_seconds"] = short(figures["compile_seconds"])
+            figures["roofline_seconds"] = short(figures["roofline_seconds"])
     path = folder / "bench" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     # A case is a line, so that a new run shows what has changed.

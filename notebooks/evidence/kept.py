@@ -1,6 +1,7 @@
 """Tables of the runs that `keep.py` kept, for the pages of evidence."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxnets.bench.tables import (
     header,
     legend,
     markdown_table,
+    pass_of,
     summary_cells,
 )
 from jaxnets.runs.catalogue import SECTIONS
@@ -24,8 +26,7 @@ from jaxnets.runs.claims import CLAIMS
 
 
 FOLDER = Path(__file__).parent
-# What the page of benchmarks shows until a run is kept lies between these.
-BY_HAND = "<!-- results by hand -->", "<!-- end of results by hand -->"
+COMPILERS = ("libtpu", "jax-cuda13-pjrt")
 
 
 def read(name: str) -> dict[str, Any]:
@@ -41,9 +42,10 @@ def origin(run: dict[str, Any]) -> Markdown:
         for name in ("jaxnets", "jax", "flax", "python")
         if name in machine
     )
+    load = f", load {machine['load']:.0f}" if "load" in machine else ""
     return Markdown(
         f"`uv run {run['command']}`, {run['started'][:10]}, {run['seconds']:.0f} s on "
-        f"{machine['cpus']} cores of {machine['processor']}; {versions}."
+        f"{machine['cpus']} cores of {machine['processor']}{load}; {versions}."
     )
 
 
@@ -75,6 +77,20 @@ def verdicts(run: dict[str, Any]) -> Markdown:
     return Markdown(folded(f"All {len(rows)} verdicts", str(found)))
 
 
+def quoted(run: dict[str, Any], study: str, *places: str) -> Markdown:
+    """Return what a run said of some networks, as a list.
+
+    Raises:
+        KeyError: If it said nothing of one of them.
+    """
+    said = {(each["study"], each["where"]): each for each in run["verdicts"]}
+    lines = []
+    for place in places:
+        sentence = said[study, place]["sentence"].replace("*", "\\*")
+        lines.append(f"- *{place}.* {sentence}")
+    return Markdown("\n".join(lines))
+
+
 def folded(title: str, text: str) -> str:
     """Return a text that a click unfolds."""
     return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
@@ -88,48 +104,81 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Markdown:
 
 
 def benchmarks(folder: Path = FOLDER / "bench") -> Markdown:
-    """Return the tables of all benchmarks that were kept.
-
-    Where none was, they are the tables of `benchmarks/README.md` that were written by
-    hand.
-    """
-    runs = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))]
-    if not runs:
-        guide = FOLDER.parents[1] / "benchmarks" / "README.md"
-        text = guide.read_text(encoding="utf-8").partition(BY_HAND[0])[2]
-        return Markdown(text.partition(BY_HAND[1])[0])
-    return Markdown("\n\n".join(map(benchmark, runs)))
+    """Return the tables of the benchmarks that were kept and timed something."""
+    return Markdown("\n\n".join(timed(text) for text in records(folder, "seconds")))
 
 
-def benchmark(text: str) -> str:
+def compiled_for_chips(folder: Path = FOLDER / "bench") -> Markdown:
+    """Return the tables of the benchmarks that were compiled for a chip, and kept."""
+    return Markdown("\n\n".join(compiled(text) for text in records(folder, "chip")))
+
+
+def records(folder: Path, kind: str) -> list[str]:
+    """Return the records of benchmarks that have a chip, or those that have none."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))]
+    return [text for text in texts if ("chip" in json.loads(text)) == (kind == "chip")]
+
+
+def timed(text: str) -> str:
     """Return what ran when and where, its summary, and a part with every row."""
-    if "chip" in json.loads(text):
-        record = read_compiled_record(text)
-        titles, found = pages.SUMMARY_TITLES, pages.summary_rows(record.cases)
-        head = pages.HEADER
-        rows = [line for case in record.cases for line in pages.lines(case)]
-        said = f"{pages.title(record)} {pages.LEGEND}"
-    else:
-        record = read_record(text)
-        peers, measured = record.settings["peers"], record.measurements
-        variants = [v for v in VARIANTS if any(v in m.seconds for m in measured)]
-        titles = SUMMARY_HEADER
-        found = [summary_cells(each) for each in summaries(measured, peers)]
-        head = header(peers, variants)
-        rows = [cells(each, peers, variants) for each in measured]
-        said = f"{legend(record.suite)} {record.settings['rounds']} rounds."
+    record = read_record(text)
+    peers, measured = record.settings["peers"], record.measurements
+    variants = [v for v in VARIANTS if any(v in m.seconds for m in measured)]
+    found = [summary_cells(each) for each in summaries(measured, peers)]
+    rows = [cells(each, peers, variants) for each in measured]
     machine = record.environment
+    where = (
+        f"{machine['cores']} cores of {machine['processor']}, load {machine['load']}"
+    )
+    said = f"{legend(record.suite)} {record.settings['rounds']} rounds."
+    parts = [f"**{record.suite}**", f"{made(machine, where)} {said}"]
+    parts += [figures(SUMMARY_HEADER, found)] if found else []
+    parts.append(folded("Each row", figures(header(peers, variants), rows)))
+    return "\n\n".join(parts)
+
+
+def compiled(text: str) -> str:
+    """Return what was compiled when for which chip, its means, and every row.
+
+    The means of a group are the ratios of Flax's figures, of all its rows and dtypes.
+    """
+    record = read_compiled_record(text)
+    # On a GPU all memory is main memory.
+    without = "main memory" if record.chip["platform"] == "cuda" else None
+    ratios = [r for r in pages.RATIOS if r.partition(",")[0] != without]
+    means: dict[tuple[str, str, int], dict[str, str]] = {}
+    for each in summaries(record.cases, pages.RATIOS):
+        line = means.setdefault((each.group, pass_of(each.direction), each.count), {})
+        line[each.peer] = f"{each.mean:.2f} ({each.worst_ratio:.2f})"
+    rows = [
+        [group, passed, str(count), *(line.get(ratio, "-") for ratio in ratios)]
+        for (group, passed, count), line in means.items()
+    ]
+    head = ["group", "pass", "rows", *ratios]
+    every = [line for case in record.cases for line in pages.lines(case)]
+    said = f"{pages.title(record)} {made(record.environment, 'compiled only')}"
+    return "\n\n".join(
+        [
+            f"**{record.suite}, {record.chip['title']}**",
+            f"{said} Geometric means, and in brackets the lowest row.",
+            figures(head, rows),
+            folded("Each row", figures(pages.HEADER, every)),
+        ]
+    )
+
+
+def figures(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose cells do not wrap."""
+    return f'<div class="figures">\n\n{markdown_table(head, rows)}\n\n</div>'
+
+
+def made(machine: dict[str, Any], where: str) -> str:
+    """Return the command, the date, where it ran and the versions."""
     versions = ", ".join(
         f"{name} {machine[name]}"
-        for name in ("jaxnets", "jax", "flax", "torch", "python")
+        for name in ("jaxnets", "jax", "flax", *COMPILERS, "torch", "python")
         if name in machine
     )
-    where = f"{machine['cores']} cores of {machine['processor']}"
-    origin = (
-        f"**{record.suite}**: `uv run {machine['command']}`, "
-        f"{machine['date'][:10]}, {where}, load "
-        f"{machine['load']}; {versions}. {said}"
+    return (
+        f"`uv run {machine['command']}`, {machine['date'][:10]}, {where}; {versions}."
     )
-    parts = [origin, *([markdown_table(titles, found)] if found else [])]
-    parts.append(folded("Each row", markdown_table(head, rows)))
-    return "\n\n".join(parts)

@@ -1,5 +1,6 @@
 """Compiles programs for a chip that is not here."""
 
+import importlib.metadata
 import os
 import time
 from pathlib import Path
@@ -30,6 +31,8 @@ ENVIRONMENT = {
 }
 # Without a GPU, XLA cannot time the variants of a kernel to choose the fastest.
 COMPILER_OPTIONS = {"tpu": {}, "cuda": {"xla_gpu_autotune_level": 0}}
+# The package that has the compiler.
+PACKAGES = {"tpu": "libtpu", "cuda": "jax-cuda13-pjrt"}
 
 
 class Compiled(NamedTuple):
@@ -70,6 +73,12 @@ class Compiler:
             platform=device.platform,
         )
         self._mesh = AbstractMesh((), (), abstract_device=abstract)
+
+    @property
+    def version(self) -> dict[str, str]:
+        """The package of the compiler, with its version."""
+        package = PACKAGES[self.platform]
+        return {package: importlib.metadata.version(package)}
 
     def lower(self, program: Program) -> jax.stages.Lowered:
         """Trace and lower a program for the chip."""

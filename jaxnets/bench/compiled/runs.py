@@ -34,7 +34,7 @@ def compile_suite(options: Options, rows: list[Row]) -> None:
     chip = CHIPS[str(options.compile_for)]
     compiler = Compiler(str(options.compile_for))
     known = {"name": options.compile_for, **chip._asdict()}
-    facts_here = {"command": options.command, **environment()}
+    facts_here = {"command": options.command, **environment(), **compiler.version}
     record = CompiledRecord(options.suite, known, facts_here, [])
     print(pages.title(record), pages.chip_facts(record), sep="\n")
     print(facts(record.environment), pages.LEGEND, sep="\n\n", end="\n\n")

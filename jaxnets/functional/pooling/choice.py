@@ -87,7 +87,7 @@ def choose_max(
     - "shifts", on CPUs: everything else.
 
     Every derivative adds in the same order every time. The `max_pool` rows of
-    benchmarks/README.md compare it with `reduce_window` and its derivative, which Flax
+    `jaxnets bench ops` compare it with `reduce_window` and its derivative, which Flax
     uses.
 
     Raises:
@@ -152,7 +152,7 @@ def choose_sum(
     - "reshape": all other windows that do not overlap;
     - "reduce_window", axis by axis: everything else.
 
-    The `avg_pool` rows of benchmarks/README.md compare it with `reduce_window` and its
+    The `avg_pool` rows of `jaxnets bench ops` compare it with `reduce_window` and its
     derivative, which Flax uses.
 
     Raises:

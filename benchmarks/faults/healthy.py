@@ -305,6 +305,17 @@ class attention_over_a_series(nnx.Module):
 healthy(classify, SERIES)(attention_over_a_series)
 
 
+class queries_and_keys_that_are_normalised(attention_over_a_series):
+    """Their weights are eight times as large as usual, which the norm undoes."""
+
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.attention = Attention(32, rngs, init=gain(8.0), normalised=True)
+
+
+healthy(classify, SERIES)(queries_and_keys_that_are_normalised)
+
+
 class dropout_and_batch_norm(nnx.Module):
     def __init__(self, rngs):
         self.inlet = nnx.Linear(16, 64, rngs=rngs)

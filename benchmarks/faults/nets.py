@@ -60,18 +60,33 @@ class Mlp(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Attention with one head; `temperature` multiplies its logits."""
+    """Attention with one head; `temperature` multiplies its logits.
 
-    def __init__(self, width: int, rngs: nnx.Rngs, temperature: float | None = None):
-        self.query = nnx.Linear(width, width, rngs=rngs)
-        self.key = nnx.Linear(width, width, rngs=rngs)
+    `init` draws the weights of queries and keys, which RMS norm scales if `normalised`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        rngs: nnx.Rngs,
+        temperature: float | None = None,
+        init: Any = LECUN,
+        normalised: bool = False,
+    ):
+        self.query = nnx.Linear(width, width, kernel_init=init, rngs=rngs)
+        self.key = nnx.Linear(width, width, kernel_init=init, rngs=rngs)
         self.value = nnx.Linear(width, width, rngs=rngs)
         self.out = nnx.Linear(width, width, rngs=rngs)
         self.temperature = width**-0.5 if temperature is None else temperature
+        self.norms = nnx.List(
+            [nnx.RMSNorm(width, rngs=rngs) for _ in range(2 * normalised)]
+        )
 
     def __call__(self, x, mask=None):
-        logits = jnp.einsum("btd,bsd->bts", self.query(x), self.key(x))
-        logits = logits * self.temperature
+        queries, keys = self.query(x), self.key(x)
+        if self.norms:
+            queries, keys = self.norms[0](queries), self.norms[1](keys)
+        logits = jnp.einsum("btd,bsd->bts", queries, keys) * self.temperature
         if mask is not None:
             logits = jnp.where(mask, logits, -1e9)
         weights = nnx.softmax(logits)

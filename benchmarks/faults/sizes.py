@@ -151,11 +151,13 @@ fault("saturated", r"body/0\b", "scal|standardis|normalis", *points)(
 )
 
 
-class attention_logits_that_are_not_scaled(nnx.Module):
-    def __init__(self, rngs):
+class Blocks(nnx.Module):
+    """Two blocks of a Transformer, whose attention has options."""
+
+    def __init__(self, rngs, **options):
         self.inlet = nnx.Linear(6, 32, rngs=rngs)
         self.blocks = nnx.List(
-            [TransformerBlock(32, rngs, temperature=60.0) for _ in range(2)]
+            [TransformerBlock(32, rngs, **options) for _ in range(2)]
         )
         self.head = nnx.Linear(32, 8, rngs=rngs)
 
@@ -166,9 +168,14 @@ class attention_logits_that_are_not_scaled(nnx.Module):
         return self.head(x.mean(1))
 
 
-fault("saturated vanishing", "blocks|attention", "scale|sqrt|gain", classify, SERIES)(
-    attention_logits_that_are_not_scaled
-)
+@fault("saturated vanishing", "blocks|attention", "scale|sqrt|gain", classify, SERIES)
+def attention_logits_that_are_not_scaled(rngs):
+    return Blocks(rngs, temperature=60.0)
+
+
+@fault("saturated", "attention/softmax$", "^normalise queries", classify, SERIES)
+def queries_and_keys_of_a_large_gain(rngs):
+    return Blocks(rngs, init=gain(8.0))
 
 
 class attention_without_shortcuts(nnx.Module):

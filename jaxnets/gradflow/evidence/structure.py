@@ -56,7 +56,8 @@ def structure_records(
     """Yield the chains of taps, the activations, and what no gradient can reach.
 
     A record `chain` has the number of the chain as its value, and the position of the
-    place in it. A record `activation` has the place `tap|relu`, and a record
+    place in it. A record `activation` has the place `tap|relu`, or that of the layer
+    before the activation if the tap is that of a module around both; and a record
     `squashed_twice` the place `softmax|file:line`. A record `blocked` has
     the place `path|reason|file:line`, and its value is the position of the reason in
     `REASONS`.
@@ -75,10 +76,13 @@ def structure_records(
                 metric="chain", place=place, position=position, value=float(number)
             )
     over_time = {tap for tap, axis in structure.axes.items() if axis == "time"}
-    activations = {
-        f"{_base(tap) if tap in over_time else tap}|{kind}": None
-        for tap, kind in structure.activations.items()
-    }
+    activations: dict[str, None] = {}
+    for tap, kind in structure.activations.items():
+        activations[f"{_base(tap) if tap in over_time else tap}|{kind}"] = None
+        sources = structure.sources.get(_base(tap), ())
+        # A module that returns an activation of a layer inside it, which the chain has.
+        if len(sources) == 1 and sources[0].startswith(f"{_base(tap)}/"):
+            activations[f"{sources[0]}|{kind}"] = None
     for place in activations:
         yield whole._replace(metric="activation", place=place, position=None, value=1.0)
     for kind, line in structure.squashed:

@@ -104,13 +104,18 @@ def unpack(packed: Packed) -> Numbers:
 
 
 def as_records(numbers: Numbers, name: str, seed: int, step: int) -> list[Record]:
-    """Return the records of study `model` that `verdicts` judges."""
+    """Return the records of study `model` that `verdicts` judges.
+
+    They say where outputs are not finite only if there are any: in a time loop these
+    would be half of the records of every report.
+    """
     nothing: Any = np.nan  # not measured
     taps = OrderedDict(
         (tap, TapStats(norm, nothing, nothing, nothing))
         for tap, norm in numbers.norms.items()
     )
-    broken = {"nonfinite_share": numbers.broken} if numbers.broken else {}
+    is_broken = any(np.any(share) for share in numbers.broken.values())
+    broken = {"nonfinite_share": numbers.broken} if is_broken else {}
     flow = Flow(numbers.loss, None, {}, taps, {})
     records = flow_records(flow, name=name, seed=seed, step=step, metrics=broken)
     whole = records[0]._replace(place="", position=None)

@@ -67,19 +67,35 @@ class Replay:
         kinds = {} if self._custom else activations(body.jaxpr)
         attention = set() if self._custom else attention_weights(body.jaxpr)
         shapes = {} if self._custom else elementwise_after_taps(body.jaxpr)
+        taps = [eqn for eqn in body.jaxpr.eqns if eqn.primitive.name == TAP]
+        ends = {eqn.invars[0]: equations.tap_name(eqn) for eqn in taps}
+        starts = {eqn.outvars[0]: equations.tap_name(eqn) for eqn in taps}
         for eqn in body.jaxpr.eqns:
             found = self._equation(eqn, [read(atom) for atom in eqn.invars], kinds)
             for variable, value in zip(eqn.outvars, found, strict=True):
                 values[variable] = value
+                kind = kinds.get(variable, "")
+                name = self._before(kind, ends.get(variable, ""))
                 if variable in attention:
-                    self._visitor.attended(self._last, value)
-                if variable in kinds:
-                    self._visitor.activated(self._last, kinds[variable], value)
+                    self._visitor.attended(name, value)
+                if kind:
+                    self._visitor.activated(name, kind, value)
                 elif shape := shapes.get(variable):
                     self._visitor.shaped(
-                        self._last, values[shape.start], shape.function
+                        starts[shape.start], values[shape.start], shape.function
                     )
         return [read(atom) for atom in body.jaxpr.outvars]
+
+    def _before(self, kind: str, tap: str) -> str:
+        """Return what an activation is named after.
+
+        Args:
+            kind: The activation.
+            tap: The tap of its result. That of `tap_activations` follows the flow of
+                the data; without it, the last tap that the program has passed counts.
+        """
+        module, _, last = tap.rpartition("/")
+        return module if last == kind and module else self._last
 
     def _equation(
         self, eqn: JaxprEqn, arguments: list[Any], kinds: dict[Any, str]

@@ -33,11 +33,13 @@ class Replay:
     Attributes:
         kinds: The activation by the name of its tap, without the number of the call.
         added: The names of the taps that were added.
+        sources: The taps that an activation's argument comes from, by its own tap.
     """
 
     def __init__(self):
         self.kinds: dict[str, str] = {}
         self.added: set[str] = set()
+        self.sources: dict[str, tuple[str, ...]] = {}
         self._numbers = itertools.count()
 
     def run(self, closed: Any, arguments: Sequence[Any]) -> list[Any]:
@@ -77,7 +79,7 @@ class Replay:
             tapped = equations.tap_name(eqn)
             (atom,) = eqn.invars
             if isinstance(atom, Var) and atom in kinds:
-                self.kinds[tapped] = kinds[atom]
+                self._found(tapped, kinds[atom], values[0])
             identity = functools.partial(tap, name=tapped)
             for _ in range(eqn.params["batch_axes"]):
                 identity = jax.vmap(identity)
@@ -176,9 +178,14 @@ class Replay:
         # Several layers of one module meet here, such as queries and keys.
         meets = len(value.taps) > 1 and len(parents) == 1 and "" not in parents
         name = f"{parents.pop() if meets else latest}/{kind}"
-        self.kinds[name] = kind
+        self._found(name, kind, value)
         self.added.add(name)
         return value._replace(array=tap(value.array, name))
+
+    def _found(self, name: str, kind: str, value: Value) -> None:
+        """Note the tap of an activation."""
+        self.kinds[name] = kind
+        self.sources[name] = tuple(tap for _, tap in sorted(value.taps))
 
 
 def _taps(values: Sequence[Value]) -> frozenset[tuple[int, str]]:

@@ -26,6 +26,8 @@ class Structure(NamedTuple):
         repeated: The taps of modules that are called several times.
         blocked: The parameters that no gradient can reach, by their path.
         activations: The activation after which a tap stands, such as "relu".
+        sources: The taps that an activation's argument comes from, by its own tap
+            without the number of the call: queries and keys meet in a softmax.
         squashed: Where the loss takes a softmax of a softmax, or a sigmoid of a
             sigmoid.
     """
@@ -35,6 +37,7 @@ class Structure(NamedTuple):
     repeated: frozenset[str]
     blocked: dict[str, Blocked]
     activations: dict[str, str]
+    sources: dict[str, tuple[str, ...]]
     squashed: tuple[Twice, ...] = ()
 
 
@@ -86,7 +89,7 @@ def trace_structure(
     (end,) = graph.outputs
     if end is None:  # The loss is a constant.
         stopped = dict.fromkeys(params, Blocked("unused", ""))
-        return Structure((), {}, frozenset(), stopped, {})
+        return Structure((), {}, frozenset(), stopped, {}, {})
     forward = reach(reverse(graph.smooth), params.values())
     live = forward & reach(graph.smooth, [end])
     edges = [
@@ -107,6 +110,7 @@ def trace_structure(
         repeated=repeated,
         blocked=blocked(graph, params, end),
         activations=activations,
+        sources=replay.sources,
         squashed=squashed_twice(graph),
     )
 

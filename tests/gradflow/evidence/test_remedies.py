@@ -78,6 +78,75 @@ def test_the_gain_is_lowered_until_an_activation_is_not_saturated():
     assert verdict.remedy.startswith("Lower the gain of the initialiser")
 
 
+class Layer(nnx.Module):
+    """One sigmoid layer of a stack."""
+
+    def __init__(self, rngs):
+        init = nnx.initializers.lecun_normal()
+        self.linear = nnx.Linear(8, 8, kernel_init=init, rngs=rngs)
+
+    def __call__(self, x):
+        return nnx.sigmoid(self.linear(x))
+
+
+class Stack(nnx.Module):
+    """Six layers in a scan, each of which is computed again in the backward pass."""
+
+    def __init__(self, rngs):
+        self.layers = nnx.vmap(Layer)(rngs.split(6))
+        self.head = nnx.Linear(8, 3, rngs=nnx.Rngs(1))
+
+    def __call__(self, x):
+        @nnx.scan(in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+        @nnx.remat
+        def run(x, layer):
+            return layer(x)
+
+        return self.head(run(x, self.layers))
+
+
+def test_layers_in_a_scan_are_changed_too():
+    verdict = diagnose(loss, Stack(nnx.Rngs(0)), X).verdicts[0]
+    assert verdict.kind == "vanishing"
+    assert "LeCun's initialisation (normal, variance 1/fan_in" in verdict.tried
+    assert "With ReLU in place of sigmoid, and He's initialisation: " in verdict.tried
+    assert verdict.remedy.startswith("Use ReLU instead of sigmoid")
+    assert verdict.after is not None and verdict.after > 2 * verdict.number
+
+
+class Attention(nnx.Module):
+    """One head, whose queries and keys can be normalised."""
+
+    def __init__(self, std, normalised=False):
+        init, rngs = nnx.initializers.normal(std), nnx.Rngs(0)
+        self.query, self.key, self.value = (
+            nnx.Linear(8, 8, kernel_init=init, rngs=rngs) for _ in range(3)
+        )
+        self.normalised = normalised
+
+    def __call__(self, x):
+        q, k = self.query(x), self.key(x)
+        if self.normalised:
+            q, k = (a / jnp.sqrt(jnp.mean(a**2, -1, keepdims=True)) for a in (q, k))
+        return nnx.softmax(q @ k.T / 8**0.5) @ self.value(x)
+
+
+def test_queries_and_keys_are_normalised_where_an_attention_looks_at_one_key():
+    mean_square = lambda model, x: jnp.mean((model(x) - x) ** 2)
+    saturated = lambda model: [
+        verdict
+        for verdict in diagnose(mean_square, model, X).verdicts
+        if verdict.kind == "saturated"
+    ]
+    (verdict,) = saturated(Attention(3.0))
+    assert verdict.where.endswith(", key/softmax")
+    assert verdict.tried.startswith("With query-key norm")
+    assert verdict.after is not None and verdict.after < verdict.threshold
+    assert verdict.remedy.startswith("Normalise queries and keys")
+    assert "Dehghani et al. 2023" in verdict.reference
+    assert not saturated(Attention(3.0, normalised=True))
+
+
 @pytest.mark.parametrize(("rate", "words"), [(300.0, "a tenth"), (1e-8, "10 times")])
 def test_another_rate_is_trained_with(rate, words):
     make = lambda rngs: Net(rngs, 2, std=0.5)
@@ -184,7 +253,7 @@ def test_recurrent_weights_become_orthogonal():
     assert orthogonal_states(nnx.Linear(4, 4, rngs=nnx.Rngs(0)), "") is None
 
 
-def test_shortcuts_and_relu_give_the_network_written_out():
+def test_what_is_rewired_gives_the_network_written_out():
     model = Net(nnx.Rngs(0), 3, jnp.tanh, 0.5)
     taps = [f"body/{n}" for n in range(3)]
 
@@ -199,9 +268,18 @@ def test_shortcuts_and_relu_give_the_network_written_out():
             x_ = nnx.relu(layer(x if layer is model.body[0] else x_))
         return jnp.mean((model.head(x_) - x[:, :3]) ** 2)
 
+    def normalised(model, x):
+        for n, layer in enumerate(model.body):
+            y = layer(x)
+            if n > 0:
+                y = y / jnp.sqrt(jnp.mean(y**2, axis=-1, keepdims=True) + 1e-6)
+            x = jnp.tanh(y)
+        return jnp.mean((model.head(x) - X[:, :3]) ** 2)
+
     cases = [
         (rewired(loss, shortcuts=[taps], scale=0.5), shortcut),
         (rewired(loss, relu_after=taps), rectified),
+        (rewired(loss, normalised=taps[1:3]), normalised),
     ]
     for changed, written_out in cases:
         # The changes are made at taps.

@@ -110,6 +110,10 @@ def test_a_number_that_is_not_finite_is_reported_in_its_step_and_layer():
         "fault",
         "mine, step 7, norm",
     )
+    # Only a step in which an output is not finite has records of it.
+    shares = [r for r in monitor.records if r.metric == "nonfinite_share"]
+    assert {record.step for record in shares} == {7}
+    assert {record.place for record in shares if record.value} >= {"norm"}
     # The steps after it are not finite either, and are not reported.
     assert steps_of(monitor) == [0, 7]
 

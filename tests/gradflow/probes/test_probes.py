@@ -13,6 +13,7 @@ from jaxnets.gradflow.probes.forward import (
     flat_share,
 )
 from jaxnets.gradflow.probes.padding import padded_steps
+from jaxnets.gradflow.program import tap_activations
 from jaxnets.runs.records import Record
 
 
@@ -185,3 +186,24 @@ def test_attentions_are_found_and_routers_are_none():
     entropies = [place for metric, place in found if metric == "attention_entropy"]
     assert entropies == ["key/softmax"]
     assert 0.3 < found["attention_entropy", "key/softmax"] < 1
+
+
+class Gated(nnx.Module):
+    """The gate's activation comes after the values, but does not depend on them."""
+
+    def __init__(self, rngs):
+        shut = nnx.initializers.constant(-9.0)
+        self.gate = nnx.Linear(4, 4, bias_init=shut, rngs=rngs)
+        self.values = nnx.Linear(4, 4, rngs=rngs)
+
+    def __call__(self, x):
+        gate, values = self.gate(x), self.values(x)
+        return nnx.relu(gate) * values
+
+
+def test_an_activation_is_named_after_what_it_acts_on():
+    model, x = Gated(nnx.Rngs(0)), jax.random.normal(jax.random.key(0), (6, 4))
+    loss = tap_activations(lambda model, x: (jnp.sum(model(x) ** 2), None))
+    records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
+    dead = {r.place: r.value for r in records if r.metric == "dead_share"}
+    assert dead == {"gate/relu": 1.0}

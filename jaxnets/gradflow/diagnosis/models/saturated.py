@@ -30,8 +30,9 @@ SATURATED_REMEDIES = {
     "activation": "Lower the gain of the initialiser; standardise the inputs; "
     "normalise each layer before the activation.",
     "softmax": "Scale the logits down: divide them by the square root of the width of "
-    "the keys (1/sqrt(d)); normalise queries and keys; lower the gain of the "
-    "initialiser of queries and keys.",
+    "the keys (1/sqrt(d)); normalise queries and keys (query-key norm, such as "
+    "normalize_qk=True in nnx.MultiHeadAttention); lower the gain of the initialiser "
+    "of queries and keys.",
 }
 REFERENCES = {
     "tanh": "Glorot and Bengio 2010, section 3.",
@@ -48,6 +49,9 @@ ZERO_REMEDY = (
 # The entropy of an attention, relative to that of equal weights. With 100 keys it is
 # that of looking at 100^0.1 = 1.6 of them.
 COLLAPSED = 0.1
+TOO_LARGE = (
+    "The products of queries and keys are too large: attention entropy collapse."
+)
 ATTENTION = (
     "Zhai et al. 2023, Stabilizing Transformer Training by Preventing Attention "
     "Entropy Collapse; Dehghani et al. 2023, Scaling Vision Transformers to 22 Billion "
@@ -75,8 +79,11 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
     place, share = next(iter(flat.items()))
     kind = place.rpartition("/")[2].partition("#")[0]
     more = f" This holds at {len(flat)} of {len(shares)} activations." * (len(flat) > 1)
+    cause = f"The inputs of the {kind} after {module_of(place)} are too large."
+    reference = REFERENCES[kind]
     if size := records.estimate("attention_logit_size", place):
         more += f" Its largest logit exceeds the mean by {format_number(size.mean)}."
+        cause, reference = TOO_LARGE, f"{reference} {ATTENTION}"
     return verdict_on(
         "saturated",
         share,
@@ -86,9 +93,9 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
             f"At {place} {format_percent(share, ' % of the outputs')} of the {kind} "
             f"are saturated: there it is flat and passes almost no gradient.{more}"
         ),
-        cause=f"The inputs of the {kind} after {module_of(place)} are too large.",
+        cause=cause,
         remedy=SATURATED_REMEDIES[kind],
-        reference=REFERENCES[kind],
+        reference=reference,
         threshold=HALF,
         reason=SHARE_REASON,
         other_cause=OTHER_CAUSES["saturated"],
@@ -116,7 +123,7 @@ def attention_verdict(records: Table, where: str) -> Verdict | None:
                 f"entropy is {format_percent(entropy, ' % of that of equal weights')}, "
                 f"and its largest logit exceeds the mean by {format_number(size.mean)}."
             ),
-            cause="The products of queries and keys are too large.",
+            cause=TOO_LARGE,
             remedy=SATURATED_REMEDIES["softmax"],
             reference=ATTENTION,
             threshold=COLLAPSED,

@@ -1,5 +1,6 @@
 """The records of a network by the series of taps that they belong to."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
 
@@ -51,15 +52,27 @@ def activation_of(records: list[Record], taps: Collection[str]) -> str:
 
     Args:
         records: The records of one network, with those of the metric `activation`.
-        taps: Names of taps.
+        taps: Names of taps; those of one layer of a stack end with its number, such as
+            `blocks[3]`.
     """
+    names = {without_number(tap) for tap in taps}
     kinds: Counter[str] = Counter()
     for record in select(records, metric="activation"):
         tap, _, kind = record.place.partition("|")
-        below = any(tap == name or tap.startswith(f"{name}/") for name in taps)
+        below = any(tap == name or tap.startswith(f"{name}/") for name in names)
         kinds[kind] += below and kind != "softmax"
     ((kind, count),) = kinds.most_common(1) or [("", 0)]
     return kind if count else ""
+
+
+def without_number(tap: str) -> str:
+    """Return the name of a tap without the number of the layer in a stack.
+
+    Example:
+        >>> without_number("blocks/a[3]")
+        'blocks/a'
+    """
+    return re.sub(r"\[\d+\]$", "", tap)
 
 
 def renumbered(records: list[Record]) -> list[Record]:

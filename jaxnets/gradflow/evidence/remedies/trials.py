@@ -1,5 +1,6 @@
 """Remedies that are applied to a copy of the model, and measured."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from jaxnets.gradflow.diagnosis.models.again import (
 )
 from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.models.depth import RECTIFYING, module_at
-from jaxnets.gradflow.diagnosis.models.series import activation_of
+from jaxnets.gradflow.diagnosis.models.series import activation_of, without_number
 from jaxnets.gradflow.diagnosis.table import listed
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.gradflow.evidence.collector import Collector
@@ -50,8 +51,8 @@ class Trials:
     """The remedies for the verdicts on one network.
 
     The first network and the first batch are measured again. New initial values need
-    no new program; another program is compiled for a verdict of the severity `fault`
-    only, and at most twice.
+    no new program. Another program is compiled at most twice, and only for a verdict
+    of the severity `fault` or on an attention.
 
     Args:
         collector: What measured the network.
@@ -78,10 +79,15 @@ class Trials:
         elif metric in ("effective_rank", "distinct_share"):
             yield from self._along_depth(verdict, self._all_layers())
         else:
-            module, _, kind = verdict.quantity[1].partition("#")[0].rpartition("/")
-            yield self._initialiser([module], kind)
+            tap = verdict.quantity[1].partition("#")[0]
+            module, _, kind = tap.rpartition("/")
+            pair = self._queries_and_keys().get(tap)
+            layers = list(pair or [module])
+            if pair:
+                yield self._queries_and_keys_normalised()
+            yield self._initialiser(layers, kind)
             if metric in ("flat_share", "attention_entropy"):
-                yield from self._lower_gain(verdict, module)
+                yield from self._lower_gain(verdict, layers)
 
     def _all_layers(self) -> list[str]:
         taps = next(iter(chains_of(self.records)), [])
@@ -103,6 +109,7 @@ class Trials:
     def _initialiser(self, layers: Sequence[str], kind: str = "") -> Trial:
         kind = kind or activation_of(self.records, layers)
         name, gain = ("He's", 2.0) if kind in RECTIFYING else ("LeCun's", 1.0)
+        layers = list(dict.fromkeys(map(without_number, layers)))
         where = "" if len(layers) > 1 else f" of {listed(layers)}"
         return self._drawn(f"{name} initialisation{where}", layers, gain)
 
@@ -112,14 +119,36 @@ class Trials:
         key = ("initialiser", gain, *layers)
         return Trial(words, "initialiser|gain", lambda: self._again(key, model))
 
-    def _lower_gain(self, verdict: Verdict, module: str) -> Iterator[Trial]:
+    def _queries_and_keys_normalised(self) -> Trial:
+        pairs = self._queries_and_keys().values()
+        taps = list(dict.fromkeys(itertools.chain(*pairs)))
+        return Trial(
+            "query-key norm (each query and key over its root mean square)",
+            "query-key norm",
+            lambda: self._again(
+                ("normalised", *taps),
+                lambda: None,
+                lambda f: rewired(f, normalised=taps),
+            ),
+        )
+
+    def _queries_and_keys(self) -> dict[str, tuple[str, ...]]:
+        """Return the taps of queries and keys by the tap of their softmax."""
+        sources = self.collector.structure.sources.items()
+        return {
+            tap: taps
+            for tap, taps in sources
+            if tap.endswith("softmax") and len(taps) == 2
+        }
+
+    def _lower_gain(self, verdict: Verdict, layers: list[str]) -> Iterator[Trial]:
         """Yield the highest of some gains with which an activation is not saturated.
 
-        A lower gain of the keys of an attention divides its logits.
+        A lower gain of the queries and keys of an attention divides its logits.
         """
         sign = 1 if verdict.quantity[0] == "flat_share" else -1
         for gain in LOWER_GAINS:
-            trial = self._drawn(f"a lower gain of {module}", [module], gain)
+            trial = self._drawn(f"a lower gain of {listed(layers)}", layers, gain)
             records = trial.records() or []
             number = number_again(verdict.quantity, self.records, records)
             if number is not None and sign * number < sign * verdict.threshold:
@@ -127,6 +156,8 @@ class Trials:
                 return
 
     def _rectified(self, layers: list[str], kind: str) -> Trial:
+        layers = list(dict.fromkeys(map(without_number, layers)))
+
         def model() -> Any:
             return redrawn(self.model, layers, 2.0, self._stacked())
 
@@ -213,4 +244,6 @@ class Trials:
             self._programs += 1
             loss, name = change(collector.loss), collector.name
             collector = Collector(loss, model, collector.arguments[:1], name=name)
+            if not loss.made:
+                return None
         return collector.before(model)

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxnets import functional as F
 from jaxnets.gradflow import theory
+from jaxnets.studies.time.gates import gru_gates, lstm_gates
 
 
 # The gates are averaged over this many sequences; more would hardly change the slope.
@@ -40,9 +41,9 @@ def gated_slope(params: F.GRUParams | F.LSTMParams, x, weight_variance: float) -
     """
     lstm = isinstance(params, F.LSTMParams)
     values, profile = (
-        (_lstm_gates, theory.lstm_gradient_profile)
+        (lstm_gates, theory.lstm_gradient_profile)
         if lstm
-        else (_gru_gates, theory.gru_gradient_profile)
+        else (gru_gates, theory.gru_gradient_profile)
     )
     x = jnp.swapaxes(jnp.asarray(x)[:SEQUENCES], 0, 1)
     every = jax.jit(lambda params: jax.lax.map(lambda p: values(p, x), params))(params)
@@ -84,32 +85,3 @@ def min_gru_profile(params: F.MinGRUParams, x) -> np.ndarray:
 
     lines = np.asarray(jax.jit(lambda p: jax.lax.map(profile, p))(params), np.float64)
     return (lines - lines[:, -1:]).mean(0)
-
-
-def _lstm_gates(params: F.LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
-    """Return i, f, g, o and c, each `(T, B, H)`, for the input `x (T, B, D)`."""
-    zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
-
-    def step(state, x_t):
-        following, _ = F.lstm_step(params, state, x_t)
-        a = x_t @ params.w_xh + state.h @ params.w_hh + params.b
-        i, f, g, o = jnp.split(a, 4, axis=-1)
-        gates = (*map(jax.nn.sigmoid, (i, f)), jnp.tanh(g), jax.nn.sigmoid(o))
-        return following, (*gates, jnp.asarray(following.c))
-
-    return jax.lax.scan(step, F.LSTMState(zeros, zeros), x)[1]
-
-
-def _gru_gates(params: F.GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
-    """Return r, z, n and h, each `(T, B, H)`, for the input `x (T, B, D)`."""
-    zeros = jnp.zeros((x.shape[1], params.w_hh.shape[0]))
-    b_hn = 0.0 if params.b_hn is None else params.b_hn
-
-    def step(h, x_t):
-        following, _ = F.gru_step(params, h, x_t)
-        r, z, n = jnp.split(x_t @ params.w_xh + params.b, 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(h @ params.w_hh, 3, axis=-1)
-        r, z = jax.nn.sigmoid(r + h_r), jax.nn.sigmoid(z + h_z)
-        return following, (r, z, jnp.tanh(n + r * (h_n + b_hn)), following)
-
-    return jax.lax.scan(step, zeros, x)[1]

@@ -55,8 +55,9 @@ def next_character_chances(
         better = (count + more * chances) / (seen + more)
         chances = np.where(sought >= 0, better, chances)
         # The n-gram that ends at a character is the context of the next one.
+        # That of the last character has none, and may have occurred only there.
         contexts = number_of[:-1]
-        longer = np.where(found, places, -1)
+        longer = np.where(found & np.isin(places, contexts), places, -1)
         sought = np.full_like(sought, -1)
         sought[:, 1:] = longer[:, :-1]
     return chances

@@ -34,6 +34,14 @@ def test_it_is_the_definition(order, rng):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def test_a_context_that_only_ends_the_training_text_is_as_if_it_had_not_occurred():
+    training, rows = np.array([0, 0, 1, 0, 2]), np.array([[0, 2, 1], [0, 2, 0]])
+    for order in (2, 3, 4):
+        found = next_character_chances(training, rows, 3, order)
+        expected = [by_definition(training, row, 3, order) for row in rows]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_the_chances_of_all_characters_add_up_to_one(rng):
     training, context = rng.integers(0, 3, 100), rng.integers(0, 4, 6)
     rows = np.stack([[*context, c] for c in range(4)])

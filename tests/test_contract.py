@@ -3,6 +3,9 @@
 The arguments themselves are written out in `tests/signatures.py`.
 """
 
+import ast
+import builtins
+import doctest
 import functools
 import importlib
 import inspect
@@ -127,6 +130,19 @@ def test_docstring_starts_with_a_sentence_and_has_an_example(room, name, signatu
     assert first[0].isupper() or first[0] == "`", first
     assert not rest or rest[0] == "", "a blank line after the first"
     assert "Example:" in rest or name in SHOWN_ELSEWHERE, "no example"
+
+
+@every_name
+def test_examples_define_the_names_that_they_use(room, name, signature):
+    docstring = inspect.getdoc(public(room, name)) or ""
+    examples = doctest.DocTestParser().get_examples(docstring)
+    nodes = list(ast.walk(ast.parse("".join(example.source for example in examples))))
+    known = set(dir(builtins)) | {n.arg for n in nodes if isinstance(n, ast.arg)}
+    known |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    known |= {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    known |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    assert {n.id for n in names} <= known
 
 
 @every_name

@@ -70,6 +70,7 @@ def batch_norm(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import batch_norm
         >>> y, mean, var = batch_norm(jnp.array([[1.0], [3.0]]), epsilon=0.0)
         >>> y.ravel(), mean, var
         (Array([-1.,  1.], dtype=float32), Array([2.], dtype=float32),

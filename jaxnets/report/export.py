@@ -40,6 +40,8 @@ def export_charts(run: str | os.PathLike[str], format: str = "png") -> list[Path
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxnets.report import export_charts
         >>> from jaxnets.runs.records import Record, write_records
         >>> losses = [
         ...     Record("depth", "plain-8", "plain", 8, 0, step, "validation_loss",

@@ -61,6 +61,8 @@ def write_report(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxnets.report import write_report
         >>> from jaxnets.runs.records import write_records
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_records(Path(folder, "records.csv"), [])

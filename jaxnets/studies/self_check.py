@@ -18,6 +18,7 @@ def self_checks() -> dict[str, str]:
         For each part, the problem in one line, or an empty text if there is none.
 
     Example:
+        >>> from jaxnets.studies import self_checks
         >>> set(self_checks().values())
         {''}
     """

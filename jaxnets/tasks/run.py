@@ -113,6 +113,7 @@ def task_of(name: str) -> Task:
         ValueError: If there is none.
 
     Example:
+        >>> from jaxnets.tasks import task_of
         >>> task_of("adding").recipe.optimizer
         'adam'
     """

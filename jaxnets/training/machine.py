@@ -47,6 +47,7 @@ def environment() -> dict[str, Any]:
         machine does not provide are left out.
 
     Example:
+        >>> from jaxnets.studies import environment
         >>> environment()["cores"] > 0
         True
     """

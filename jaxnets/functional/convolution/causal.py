@@ -55,6 +55,7 @@ def causal_conv(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import causal_conv
         >>> x = jnp.arange(5.0)[:, None]
         >>> kernel = jnp.array([1.0, 10.0])[:, None, None]
         >>> state, first = causal_conv(x[:2], kernel)

@@ -59,6 +59,7 @@ def depthwise_conv(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import depthwise_conv
         >>> x = jnp.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
         >>> kernel = jnp.array([[[1.0], [0.0]], [[1.0], [2.0]]])
         >>> depthwise_conv(x, kernel, padding="VALID")
@@ -140,6 +141,7 @@ def separable_conv(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import separable_conv
         >>> x = jnp.ones((2, 8, 8, 3))
         >>> separable_conv(x, jnp.ones((3, 3, 3, 2)), jnp.ones((1, 1, 6, 4))).shape
         (2, 8, 8, 4)

@@ -107,6 +107,7 @@ def conv(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import conv
         >>> x = jnp.arange(5.0)[:, None]
         >>> difference = jnp.array([-1.0, 1.0])[:, None, None]
         >>> conv(x ** 2, difference, padding="VALID").ravel()

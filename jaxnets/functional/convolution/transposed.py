@@ -107,6 +107,7 @@ def conv_transpose(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import conv_transpose
         >>> x = jnp.array([1.0, 10.0, 100.0])[:, None]
         >>> kernel = jnp.array([1.0, 2.0, 3.0])[:, None, None]
         >>> conv_transpose(x, kernel, strides=2, padding="VALID").ravel()

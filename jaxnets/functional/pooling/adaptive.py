@@ -61,6 +61,7 @@ def adaptive_max_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import adaptive_max_pool
         >>> adaptive_max_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
         Array([2., 4., 6.], dtype=float32)
 
@@ -111,6 +112,7 @@ def adaptive_avg_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import adaptive_avg_pool
         >>> adaptive_avg_pool(jnp.arange(7.0)[:, None], (3,)).ravel()
         Array([1., 3., 5.], dtype=float32)
 

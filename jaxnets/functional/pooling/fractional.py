@@ -73,6 +73,7 @@ def fractional_max_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import fractional_max_pool
         >>> x = jnp.arange(7.0)[:, None]
         >>> for u in (0.0, 0.5):
         ...     y = fractional_max_pool(x, (2,), (4,), samples=jnp.array([[u]]))

@@ -47,6 +47,7 @@ def global_max_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import global_max_pool
         >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
         >>> global_max_pool(x)
         Array([[6., 7.]], dtype=float32)
@@ -87,6 +88,7 @@ def global_avg_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import global_avg_pool
         >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
         >>> global_avg_pool(x)
         Array([[3., 4.]], dtype=float32)
@@ -129,6 +131,7 @@ def global_sum_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import global_sum_pool
         >>> x = jnp.arange(8.0).reshape(1, 2, 2, 2)
         >>> global_sum_pool(x, keepdims=True).shape
         (1, 1, 1, 2)

@@ -74,6 +74,7 @@ def max_pool_with_indices(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import max_pool_with_indices
         >>> x = jnp.array([[1.0, 2.0, 0.0, 3.0], [0.0, 0.0, 9.0, 0.0]])
         >>> y, indices = max_pool_with_indices(x[..., None], (2, 2))
         >>> y.ravel(), indices.ravel()
@@ -135,6 +136,7 @@ def max_unpool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import max_unpool
         >>> y, indices = jnp.array([[2.0], [9.0]]), jnp.array([[1], [2]])
         >>> max_unpool(y, indices, (4,)).ravel()
         Array([0., 2., 9., 0.], dtype=float32)

@@ -78,6 +78,7 @@ def lp_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import lp_pool
         >>> x = jnp.array([[3.0], [-4.0], [5.0], [12.0]])
         >>> lp_pool(x, (2,)).ravel()
         Array([ 5., 13.], dtype=float32)
@@ -154,6 +155,7 @@ def logsumexp_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import logsumexp_pool
         >>> x = jnp.array([[1000.0], [1000.0], [-1000.0], [-1000.0]])
         >>> logsumexp_pool(x, (2,)).ravel()
         Array([1000.6932, -999.3068], dtype=float32)

@@ -64,6 +64,7 @@ def unfold(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import unfold
         >>> unfold(jnp.arange(5)[:, None], (3,))[..., 0]
         Array([[0, 1, 2],
                [1, 2, 3],
@@ -128,6 +129,7 @@ def fold(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import fold
         >>> fold(jnp.ones((3, 3, 1)), (5,), (3,)).ravel()  # number of windows
         Array([1., 2., 3., 2., 1.], dtype=float32)
 

@@ -102,6 +102,7 @@ def max_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import max_pool
         >>> x = jnp.array([[12, 20, 30, 0], [8, 12, 2, 0],
         ...                [34, 70, 37, 4], [112, 100, 25, 12]])
         >>> max_pool(x[..., None], (2, 2))[..., 0]
@@ -169,6 +170,7 @@ def sum_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import sum_pool
         >>> sum_pool(jnp.arange(6.0)[:, None], (3,), strides=1).ravel()
         Array([ 3.,  6.,  9., 12.], dtype=float32)
 
@@ -234,6 +236,7 @@ def avg_pool(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.functional import avg_pool
         >>> x = jnp.array([[1.0], [2.0], [3.0]])
         >>> avg_pool(x, (2,), padding=1).ravel()
         Array([0.5, 2.5], dtype=float32)

@@ -87,6 +87,8 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
         TypeError: If `records` does not consist of `Record`s whose numbers are numbers.
 
     Example:
+        >>> from jaxnets.gradflow import verdicts
+        >>> from jaxnets.runs.records import Record
         >>> norms = [
         ...     Record(
         ...         "depth", "plain-20", "plain", 20.0, seed, 0, "log10_gradient_norm",

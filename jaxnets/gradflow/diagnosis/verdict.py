@@ -55,6 +55,7 @@ class Verdict(NamedTuple):
 
     Example:
         >>> from jaxnets.gradflow import verdicts
+        >>> from jaxnets.runs.records import Record
         >>> gradient = [
         ...     Record(
         ...         "depth", "plain-8", "plain", 8.0, seed, 0, "log10_gradient_norm",

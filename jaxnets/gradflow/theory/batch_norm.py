@@ -34,6 +34,7 @@ def batch_norm_slope(activation: Activation = jax.nn.relu) -> float:
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import batch_norm_slope
         >>> round(batch_norm_slope(), 4), round(batch_norm_slope(jax.nn.tanh), 4)
         (0.1916, 0.0818)
         >>> abs(round(batch_norm_slope(lambda x: x), 6))

@@ -34,6 +34,7 @@ def conv_border_fraction(
         ValueError: If an entry is below 1 or the lengths differ.
 
     Example:
+        >>> from jaxnets.gradflow.theory import conv_border_fraction
         >>> round(conv_border_fraction((8, 8), (3, 3)), 4) == round((22 / 24) ** 2, 4)
         True
     """
@@ -63,6 +64,7 @@ def conv_border_rate(size: int | Sequence[int], window: int | Sequence[int]) -> 
         ValueError: If an entry is below 1 or the lengths differ.
 
     Example:
+        >>> from jaxnets.gradflow.theory import conv_border_rate
         >>> round(conv_border_rate((8, 8), (3, 3)), 3)
         0.921
     """

@@ -63,6 +63,7 @@ def correlation_map(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import correlation_map
         >>> c = correlation_map(  # the arc-cosine kernel of degree 1
         ...     jax.nn.relu, 0.0, weight_variance=2.0, bias_variance=0.0, q=1.0
         ... )
@@ -118,6 +119,7 @@ def correlation_slope(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import correlation_slope
         >>> slope = correlation_slope(
         ...     jax.nn.relu, 0.0, weight_variance=2.0, bias_variance=0.0, q=1.0
         ... )
@@ -159,6 +161,7 @@ def fixed_point_correlation(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow.theory import fixed_point_correlation
         >>> round(fixed_point_correlation(
         ...     jnp.tanh, weight_variance=0.81, bias_variance=0.05), 3)
         1.0
@@ -209,6 +212,7 @@ def length_slope(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import length_slope
         >>> slope = length_slope(
         ...     jax.nn.relu, weight_variance=1.5, bias_variance=0.5
         ... )

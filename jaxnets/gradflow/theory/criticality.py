@@ -47,6 +47,7 @@ def critical_line(activation: Activation, bias_variance: Real) -> float:
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow.theory import critical_line
         >>> round(critical_line(jax.nn.relu, 0.0), 6)
         2.0
         >>> [round(critical_line(jnp.tanh, b), 3) for b in (0.0, 0.05)]

@@ -62,6 +62,7 @@ def finite_width_spread(widths: Sequence[int], *, window: int = 1) -> Spread:
         ValueError: If a width or `window` is below 1.
 
     Example:
+        >>> from jaxnets.gradflow.theory import finite_width_spread
         >>> spread = finite_width_spread([64] * 64)
         >>> round(spread.mean, 2), round(spread.std, 2)
         (-2.57, 2.3)

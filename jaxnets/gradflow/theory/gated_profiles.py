@@ -77,6 +77,7 @@ def lstm_gradient_profile(
 
     Example:
         >>> import numpy as np
+        >>> from jaxnets.gradflow.theory import lstm_gradient_profile
         >>> half, zero = np.full((3, 5), 0.5), np.zeros((3, 5))
         >>> lstm_gradient_profile(
         ...     half, half, zero, half, zero, weight_variance=0.0
@@ -141,6 +142,7 @@ def gru_gradient_profile(
         `log(1/2 + gain / 4)`:
 
         >>> import numpy as np
+        >>> from jaxnets.gradflow.theory import gru_gradient_profile
         >>> half, zero = np.full((60, 5), 0.5), np.zeros((60, 5))
         >>> line = gru_gradient_profile(half, half, zero, zero, weight_variance=1.0)
         >>> round(float(line[0] - line[1]), 2), round(float(np.log(0.75)), 2)

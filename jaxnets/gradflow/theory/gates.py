@@ -56,6 +56,7 @@ def gate_slopes(bias: Real, variance: Real = 0.0) -> GateSlopes:
         ValueError: If `bias` is not finite, or `variance` is negative or not finite.
 
     Example:
+        >>> from jaxnets.gradflow.theory import gate_slopes
         >>> [round(slope, 3) for slope in gate_slopes(1.0)]
         [-0.313, -0.313, -0.313]
         >>> [round(slope, 3) for slope in gate_slopes(1.0, 4.0)]

@@ -48,6 +48,7 @@ def length_map(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import length_map
         >>> q = length_map(jax.nn.relu, 3.0, weight_variance=2.0, bias_variance=0.5)
         >>> round(q, 6)
         3.5
@@ -85,6 +86,7 @@ def fixed_point_length(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import fixed_point_length
         >>> q = fixed_point_length(jax.nn.relu, weight_variance=1.0, bias_variance=0.5)
         >>> round(q, 6)
         1.0
@@ -153,6 +155,7 @@ def chi_1(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxnets.gradflow.theory import chi_1
         >>> round(chi_1(jnp.tanh, weight_variance=0.81, bias_variance=0.05), 3)
         0.653
 
@@ -191,6 +194,7 @@ def depth_scale(chi: Real) -> float:
         ValueError: If `chi` is negative or not finite.
 
     Example:
+        >>> from jaxnets.gradflow.theory import depth_scale
         >>> round(depth_scale(0.653), 2)
         2.35
 

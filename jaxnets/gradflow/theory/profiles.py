@@ -50,6 +50,7 @@ def plain_gradient_profile(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import plain_gradient_profile
         >>> plain_gradient_profile(
         ...     jax.nn.relu, 2, weight_variance=1.0, bias_variance=0.0, q=1.0
         ... ).round(4)
@@ -114,6 +115,7 @@ def residual_gradient_profile(
 
     Example:
         >>> import jax
+        >>> from jaxnets.gradflow.theory import residual_gradient_profile
         >>> residual_gradient_profile(
         ...     jax.nn.relu, 2, weight_variance=2.0, bias_variance=0.0
         ... ).round(4)

@@ -55,6 +55,7 @@ def resnet_gradient_profile(
     Example:
         Without a branch, half of the units stay at zero, where ReLU passes no gradient:
 
+        >>> from jaxnets.gradflow.theory import resnet_gradient_profile
         >>> resnet_gradient_profile(3, weight_variance=0.0).round(2)
         array([-0.35, -0.35, -0.35,  0.  ])
 
@@ -105,6 +106,7 @@ def batch_norm_resnet_profile(blocks: int, *, layers: int = 2) -> np.ndarray:
         ValueError: If `blocks` or `layers` is below 1.
 
     Example:
+        >>> from jaxnets.gradflow.theory import batch_norm_resnet_profile
         >>> batch_norm_resnet_profile(3).round(1)
         array([1.3, 0.7, 0.3, 0. ])
 

@@ -40,6 +40,7 @@ def residual_gradient_correlation(
             above 0, or `blocks` is below 1.
 
     Example:
+        >>> from jaxnets.gradflow.theory import residual_gradient_correlation
         >>> residual_gradient_correlation(32)[[0, 3, 31]].round(3)
         array([0.75 , 0.455, 0.128])
 

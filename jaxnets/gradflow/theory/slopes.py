@@ -43,6 +43,7 @@ def rnn_slope(
             no fixed point.
 
     Example:
+        >>> from jaxnets.gradflow.theory import rnn_slope
         >>> round(rnn_slope(1.0), 2), round(rnn_slope(1.2, 0.25), 2)
         (-0.0, -0.15)
 
@@ -74,6 +75,7 @@ def forget_gate_slope(bias: Real) -> float:
         ValueError: If `bias` is not finite.
 
     Example:
+        >>> from jaxnets.gradflow.theory import forget_gate_slope
         >>> [round(forget_gate_slope(b), 3) for b in (0.0, 1.0, 4.0)]
         [-0.693, -0.313, -0.018]
 
@@ -105,6 +107,7 @@ def plain_relu_slope(weight_variance: Real) -> float:
         ValueError: If `weight_variance` is negative or not finite.
 
     Example:
+        >>> from jaxnets.gradflow.theory import plain_relu_slope
         >>> plain_relu_slope(2.0), round(plain_relu_slope(1.0), 4)
         (0.0, -0.3466)
 
@@ -142,6 +145,7 @@ def residual_relu_slope(weight_variance: Real, layers: int = 2) -> float:
             1.
 
     Example:
+        >>> from jaxnets.gradflow.theory import residual_relu_slope
         >>> round(residual_relu_slope(2.0), 4), round(residual_relu_slope(0.5), 4)
         (0.3466, 0.0303)
 

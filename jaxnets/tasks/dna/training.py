@@ -3,8 +3,7 @@
 import functools
 from pathlib import Path
 
-import numpy as np
-
+from jaxnets.tasks.classes import frequency_loss
 from jaxnets.tasks.dna.motifs import optimum, planted_motifs
 from jaxnets.tasks.dna.network import Network
 from jaxnets.tasks.dna.positions import PositionTable, position_weights_loss
@@ -36,9 +35,8 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     batch = batches_of(recipe, training, "training sequences")
 
     def floors() -> dict[str, float]:
-        chances = np.bincount(training.y, minlength=len(names)) / len(training.y)
         found = {
-            "floor": float(-np.log(chances[validation.y]).mean()),
+            "floor": frequency_loss(training.y, validation.y),
             "position_weights": position_weights_loss(training, validation),
         }
         return found | ({"optimum": optimum(validation)} if data is None else {})

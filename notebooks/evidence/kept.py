@@ -132,9 +132,10 @@ def timed(text: str) -> str:
     )
     said = f"{legend(record.suite)} {record.settings['rounds']} rounds."
     parts = [f"**{record.suite}**", f"{made(machine, where)} {said}"]
-    parts += [figures(SUMMARY_HEADER, found)] if found else []
-    parts.append(folded("Each row", figures(header(peers, variants), rows)))
-    return "\n\n".join(parts)
+    every = figures(header(peers, variants), rows)
+    # Without a peer there is no summary.
+    summed = [figures(SUMMARY_HEADER, found), folded("Each row", every)]
+    return "\n\n".join([*parts, *(summed if found else [every])])
 
 
 def compiled(text: str) -> str:

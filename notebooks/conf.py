@@ -9,6 +9,7 @@ import io
 import os
 import re
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -82,6 +83,9 @@ html_css_files = ["site.css"]
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Their programs take longer to compile than to run.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Several pages compile the same programs.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent / "_build/.jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 class CommandHelp(Directive):

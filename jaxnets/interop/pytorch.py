@@ -1,6 +1,6 @@
 """PyTorch: the state dict of `nn.RNN`, `nn.GRU` and `nn.LSTM`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -212,34 +212,39 @@ def _check(weights: Mapping[str, Any], kind: str) -> list[list[str]]:
     arrays = ["weight_ih", "weight_hh"]
     if any(name.startswith("bias_") for name in weights):
         arrays += ["bias_ih", "bias_hh"]
-    projected = kind == "lstm" and any(n.startswith("weight_hr_") for n in weights)
-    if projected:
+    if kind == "lstm" and any(name.startswith("weight_hr_") for name in weights):
         arrays.append("weight_hr")
     names = [array + suffix for row in suffixes for suffix in row for array in arrays]
     what = f"The weights of {depth} layers and {len(directions)} directions"
     check_names(what, weights, names)
-
     for name in names:
         if name.startswith("weight"):
             check_matrix(name, weights[name])
+    for name, shape, why in _wanted_shapes(weights, kind, suffixes, arrays):
+        check_shape(name, weights[name], shape, why)
+    return suffixes
+
+
+def _wanted_shapes(
+    weights: Mapping[str, Any], kind: str, suffixes: list[list[str]], arrays: list[str]
+) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """Yield the name of each array, its shape by the sizes of layer 0, and why."""
+    last = "weight_hr_l0" if "weight_hr" in arrays else "weight_hh_l0"
+    outputs, hidden = jnp.shape(weights[last])
+    if last == "weight_hh_l0":
+        outputs = hidden
+    gates = len(gates_of(kind))
+    why = f"{gates} gates of H = {hidden}, as `{last}` and kind={kind!r} say"
     features = jnp.shape(weights["weight_ih_l0"])[1]
-    last = "weight_hr_l0" if projected else "weight_hh_l0"
-    hidden = jnp.shape(weights[last])[1]
-    outputs = jnp.shape(weights[last])[0] if projected else hidden
-    gates = gates_of(kind)
-    rows = len(gates) * hidden
-    why = f"{len(gates)} gates of H = {hidden}, as `{last}` and kind={kind!r} say"
     for row in suffixes:
         shapes = {
-            "weight_ih": (rows, features),
-            "weight_hh": (rows, outputs),
-            "bias_ih": (rows,),
-            "bias_hh": (rows,),
+            "weight_ih": (gates * hidden, features),
+            "weight_hh": (gates * hidden, outputs),
+            "bias_ih": (gates * hidden,),
+            "bias_hh": (gates * hidden,),
             "weight_hr": (outputs, hidden),
         }
         for suffix in row:
             for array in arrays:
-                name = array + suffix
-                check_shape(name, weights[name], shapes[array], why)
+                yield array + suffix, shapes[array], why
         features = len(row) * outputs
-    return suffixes

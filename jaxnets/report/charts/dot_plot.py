@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from jaxnets.report.charts.figures import Panel, Plot, Spot
+from jaxnets.report.charts.lines import with_title
 from jaxnets.report.charts.specification import rounded, thinned, to_specification
 from jaxnets.report.charts.style import DASHES, MARKERS, ordered_families
 from jaxnets.report.intervals import describe_intervals, interval, number
@@ -62,8 +63,7 @@ class DotPlot(NamedTuple):
 
     def heading(self, panel: Panel) -> str:
         """Return the title of a panel that is exported alone."""
-        title = self.plot.title
-        return f"{title}, {panel.title}" if panel.title else title
+        return with_title(self.plot.title, panel.title)
 
     def drawn(self) -> list[tuple[int, str]]:
         """Return the families in the figure, each as `(index of its colour, name)`."""
@@ -219,7 +219,7 @@ def _names(names: list[str]) -> alt.Y:
 
 def _describe(plot: Plot, title: str, rows: list[dict[str, Any]]) -> str:
     """Describe a panel in words: the smallest and the largest value of each family."""
-    heading = f"{plot.title}, {title}" if title else plot.title
+    heading = with_title(plot.title, title)
     parts = []
     for family in dict.fromkeys(row["family"] for row in rows):
         of_family = [row for row in rows if row["family"] == family]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnets.report.charts.axes import THEORY_ROLES, Axes, Line, Range, vertical_range
 from jaxnets.report.charts.line_chart import line_chart
-from jaxnets.report.charts.lines import band_note, make_line
+from jaxnets.report.charts.lines import band_note, make_line, with_title
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import describe_intervals, number
 from jaxnets.runs.records import Record
@@ -95,7 +95,7 @@ class Figure(NamedTuple):
 
     def heading(self, panel: Panel) -> str:
         """Return the title of a panel that is exported alone."""
-        return _with_title(self.plot.title, panel.title)
+        return with_title(self.plot.title, panel.title)
 
     def drawn(self) -> list[tuple[int, str]]:
         """Return the families in the figure, each as `(index of its colour, name)`."""
@@ -128,7 +128,7 @@ def make_figure(
     for (title, role, family), points in _grouped(spots, families).items():
         records = itertools.chain.from_iterable(points.values())
         if not all(math.isfinite(record.value) for record in records):
-            left_out.add(_with_title(family, title))
+            left_out.add(with_title(family, title))
         drawn = make_line(family, role, points, plot.axes.bounds)
         if drawn.points:
             panels[title].append(drawn)
@@ -188,10 +188,6 @@ def _grouped(
     )
 
 
-def _with_title(name: str, title: str) -> str:
-    return f"{name}, {title}" if title else name
-
-
 def left_out_note(names: set[str]) -> list[str]:
     """Return a sentence on the lines with values that are not drawn, if any."""
     if not names:
@@ -204,7 +200,7 @@ def left_out_note(names: set[str]) -> list[str]:
 
 def _describe(plot: Plot, title: str, lines: Sequence[Line]) -> str:
     """Describe a panel in words: the first and the last point of each line."""
-    heading = _with_title(plot.title, title)
+    heading = with_title(plot.title, title)
     ends = []
     for drawn in lines:
         (first, start), (last, end) = drawn.points[0], drawn.points[-1]

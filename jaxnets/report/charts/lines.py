@@ -59,6 +59,11 @@ def points_inside(measured: Line, predicted: Line) -> tuple[int, int]:
     return sum(low <= mean <= high for low, high, mean in triples), len(triples)
 
 
+def with_title(name: str, title: str) -> str:
+    """Return a name, and the title of its panel if that has one."""
+    return f"{name}, {title}" if title else name
+
+
 def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:
     """Return sentences on which measured lines lie inside theory's bands, if any."""
     inside, outside = [], []
@@ -68,7 +73,7 @@ def band_note(panels: Mapping[str, Sequence[Line]]) -> list[str]:
             if line.role != PREDICTED or line.family not in measured:
                 continue
             count, total = points_inside(measured[line.family], line)
-            name = f"{line.family}, {title}" if title else line.family
+            name = with_title(line.family, title)
             if total and count == total:
                 inside.append(name)
             elif total:

@@ -8,6 +8,7 @@ import altair as alt
 
 from jaxnets.report.charts.axes import Axes
 from jaxnets.report.charts.figures import Panel, Plot
+from jaxnets.report.charts.lines import with_title
 from jaxnets.report.charts.specification import rounded, to_specification
 from jaxnets.report.charts.style import ordered_families
 from jaxnets.report.intervals import interval, number
@@ -85,7 +86,7 @@ class PhaseDiagram(NamedTuple):
 
     def heading(self, panel: Panel) -> str:
         """Return the title of a panel that is exported alone."""
-        return f"{self.plot.title}, {panel.title}" if panel.title else self.plot.title
+        return with_title(self.plot.title, panel.title)
 
 
 def _points(network: alt.Chart, axes: Axes) -> alt.Chart:
@@ -198,5 +199,5 @@ def _lines(
 
 def _describe(plot: Plot, name: str, networks: list[dict[str, Any]]) -> str:
     values = [f"{row['label']} at ({row['x']:g}, {row['y']:g})" for row in networks]
-    heading = f"{plot.title}, {name}" if name else plot.title
+    heading = with_title(plot.title, name)
     return f"{heading}. Measured log chi_1: {'; '.join(values)}."

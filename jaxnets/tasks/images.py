@@ -9,9 +9,8 @@ from flax import nnx
 from jaxnets import data as datasets
 from jaxnets import models
 from jaxnets.data import Labelled
-from jaxnets.runs.exhibits import FileLink
+from jaxnets.runs.exhibits import FileLink, Matrix
 from jaxnets.runs.files import write_text
-from jaxnets.tasks.classes import confusion, frequency_loss
 from jaxnets.tasks.epochs import batches_of
 from jaxnets.tasks.live.page import live_page
 from jaxnets.tasks.live.weights import resnet_weights
@@ -39,9 +38,9 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     splits = datasets.digits() if data is None else datasets.cifar10(data)
     training, validation, test = splits
     batch = batches_of(recipe, training, "training images")
-    floors = lambda: {"floor": frequency_loss(training.y, validation.y)}
-    features, classes = training.x.shape[-1], int(training.y.max()) + 1
-    make = functools.partial(_make, features=features, classes=classes)
+    chances = np.bincount(training.y) / len(training.y)
+    floors = lambda: {"floor": float(-np.log(chances[validation.y]).mean())}
+    make = functools.partial(_make, features=training.x.shape[-1], classes=len(chances))
     evaluation = {"validation": validation, "test": test}
     outcome = functools.partial(_outcome, splits=splits, drawn=data is None)
     return Prepared(make, classification, batch, evaluation, {}, floors, outcome)
@@ -68,10 +67,20 @@ def _outcome(
     logits = [np.asarray(run(test.x[start : start + JUDGED])) for start in starts]
     found = np.concatenate(logits).argmax(axis=1)
     classes = list(map(str, range(logits[0].shape[1])))
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (test.y, found), 1)
+    confusion = Matrix(
+        "Confusion",
+        "Each row is a class of the test split, each column what the network says. "
+        "What lies off the diagonal is wrong.",
+        classes,
+        classes,
+        counts.tolist(),
+        "images",
+    )
     floor = float((nearest_means(training, test.x) == test.y).mean())
     page = [write_page(model, test, folder)] if drawn else []
-    table = confusion(classes, test.y, found, "images")
-    return Outcome({"floor_accuracy": floor}, [*page, table])
+    return Outcome({"floor_accuracy": floor}, [*page, confusion])
 
 
 def nearest_means(training: Labelled, images: ArrayLike) -> np.ndarray:

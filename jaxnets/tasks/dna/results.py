@@ -4,8 +4,7 @@ import numpy as np
 from flax import nnx
 
 from jaxnets.data import Labelled
-from jaxnets.runs.exhibits import Exhibit, Logo, Marked
-from jaxnets.tasks.classes import confusion
+from jaxnets.runs.exhibits import Exhibit, Logo, Marked, Matrix
 from jaxnets.tasks.dna.network import WINDOW, Network
 from jaxnets.tasks.dna.positions import position_weights_accuracy
 from jaxnets.tasks.dna.sequences import BASES
@@ -29,8 +28,18 @@ def results(
     """
     x, y = np.asarray(test.x), np.asarray(test.y)
     found = np.asarray(nnx.jit(model)(x)).argmax(axis=1)
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (y, found), 1)
+    confusion = Matrix(
+        "Confusion",
+        "Each row is a class of the test split, each column what the network says.",
+        classes,
+        classes,
+        counts.tolist(),
+        "sequences",
+    )
     floor = position_weights_accuracy(training, test)
-    exhibits = [confusion(classes, y, found, "sequences"), *_logos(model, x)]
+    exhibits = [confusion, *_logos(model, x)]
     exhibits += [_saliency(model, x[row], classes[y[row]]) for row in _shown(y)]
     return Outcome({"floor_accuracy": floor}, exhibits)
 

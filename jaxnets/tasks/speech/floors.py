@@ -1,4 +1,4 @@
-"""A baseline: logistic regression of spectrograms."""
+"""Baselines: how often each word occurs, and logistic regression of spectrograms."""
 
 import warnings
 from collections.abc import Sequence
@@ -50,6 +50,13 @@ class Regression:
             parts = np.array_split(x[:length], len(found))
             words += zip(parts, found.tolist(), strict=True)
         return float(self._model.score(*_means(words)))
+
+
+def frequency_loss(training: Sequence[Word], words: Sequence[Word]) -> float:
+    """Return the loss of the frequencies of the words in training."""
+    labels = np.array([label for _, label in training])
+    counts = np.bincount(labels) / len(labels)
+    return float(-np.log(counts[[label for _, label in words]]).mean())
 
 
 def _means(words: Sequence[Word]) -> tuple[np.ndarray, np.ndarray]:

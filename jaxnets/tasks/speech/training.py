@@ -9,9 +9,8 @@ import numpy as np
 from flax import nnx
 
 from jaxnets.data.splits import split_off
-from jaxnets.tasks.classes import frequency_loss
 from jaxnets.tasks.epochs import check_batch_size
-from jaxnets.tasks.speech.floors import Regression
+from jaxnets.tasks.speech.floors import Regression, frequency_loss
 from jaxnets.tasks.speech.network import Network, Utterances, word_loss
 from jaxnets.tasks.speech.recordings import Recording, read_recordings
 from jaxnets.tasks.speech.results import results
@@ -69,7 +68,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     regression = functools.cache(lambda: Regression(training))
 
     def floors() -> dict[str, float]:
-        frequent = frequency_loss(*map(_labels, (training, validation)))
+        frequent = frequency_loss(training, validation)
         return {"floor": frequent, "logistic_regression": regression().loss(validation)}
 
     return Prepared(
@@ -83,10 +82,6 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
             words, regression(), evaluation["test"], evaluation["strings"], model
         ),
     )
-
-
-def _labels(words: list[Word]) -> np.ndarray:
-    return np.array([label for _, label in words])
 
 
 def _split(

@@ -39,6 +39,15 @@ fault("wrong-loss", "loss", "logits", _binary, POINTS)(
 )
 
 
+def _clipped(model, x, labels):
+    return jnp.clip(classify(model, x, labels), 0.0, 1.0)
+
+
+@fault("detached", "body", "clip", _clipped, POINTS)
+def a_loss_beyond_the_bound_of_a_clip(rngs):
+    return Mlp(rngs, 3)
+
+
 def _negative(model, x, labels):
     return -classify(model, x, labels)
 

@@ -87,6 +87,14 @@ def test_a_target_network_is_no_fault():
     assert "a target network" in verdict.cause and "net.py:7" in verdict.remedy
 
 
+def test_a_network_without_any_gradient_is_not_healthy():
+    kernels = {"body/kernel": ZERO, "head/kernel": ZERO}
+    verdict = one(alarms(verdicts(arrays(kernels))))
+    assert (verdict.kind, verdict.severity) == ("detached", "fault")
+    assert "no parameter has a gradient" in verdict.sentence
+    assert "clip" in verdict.remedy
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})

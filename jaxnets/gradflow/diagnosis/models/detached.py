@@ -76,6 +76,15 @@ CAUSES = {
         "a `jnp.clip` whose input lies outside of its bounds.",
         "",
     ),
+    "everything": (
+        "no parameter has a gradient, although there are paths to the loss: the loss "
+        "may be clipped, multiplied by zero or taken over an empty mask, or its "
+        "gradient too small for 16-bit numbers",
+        "Look at what the loss does last: a `jnp.clip` or `maximum` beyond its bound, "
+        "a weight of zero, a mask that leaves nothing. With float16 scale the loss up "
+        "and the gradient down, or compute the loss in float32.",
+        "Micikevicius et al. 2018, Mixed Precision Training, section 3.2.",
+    ),
 }
 
 
@@ -94,6 +103,8 @@ def detached_verdicts(
         blocked: The reason and the line of what ends the gradient, by parameter.
     """
     zero = asleep(records)
+    all_of_them = len(zero) == len(records.places(GRADIENT))
+    unexplained = "everything" if all_of_them else "product"
     reasons: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for array in zero:
         reason = blocked.get(array)
@@ -104,12 +115,12 @@ def detached_verdicts(
         if reason is None:
             if dead or _has_underflow(records):
                 continue
-            reason = ("two zeros" if _is_at_zero(array, records) else "product", "")
+            reason = ("two zeros" if _is_at_zero(array, records) else unexplained, "")
         reasons[reason].append(array)
     kinds = {reason for reason, _ in reasons}
-    if "two zeros" in kinds and ("product", "") in reasons:
+    if "two zeros" in kinds and (unexplained, "") in reasons:
         # What comes before two zeros in a row has no gradient because of them.
-        reasons.pop(("product", ""))
+        reasons.pop((unexplained, ""))
     for (reason, line), arrays in _joined(reasons):
         verdict = _verdict(reason, line, arrays, records, where)
         if reason == "unused" and _is_last_of_its_kind(arrays, records):
@@ -179,7 +190,7 @@ def _has_underflow(records: Table) -> bool:
         for value in records.seeds(GRADIENT, array).values()
         if math.isfinite(value)
     ]
-    return not found or min(found) < UNDERFLOW
+    return bool(found) and min(found) < UNDERFLOW
 
 
 def _is_shift(array: str, zero: list[str], records: Table) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 
 
 # Before JAX is imported: the suite needs no accelerator.
@@ -12,6 +13,11 @@ import numpy as np
 import pytest
 from jaxtyping import config
 
+
+# Containers often tell Python to write no bytecode. Then each worker, and each of the
+# some twenty processes that tests start, would compile this repository's modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # For the tests of several devices. The others run on the first.
 jax.config.update("jax_num_cpu_devices", 8)

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -39,6 +40,8 @@ def run(folder: Path, recipe: Recipe = RECIPE, **options) -> Trained:
 
 def main(path: str, port: str = "", index: str = "0") -> None:
     """Train in this process, or in two, of which this is one."""
+    # As in `tests/conftest.py`: a small program takes longer to compile than to run.
+    jax.config.update("jax_disable_most_optimizations", True)
     folder, devices = Path(path), 1
     if port:
         join(f"127.0.0.1:{port}", 2, int(index))

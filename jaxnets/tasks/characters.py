@@ -19,7 +19,7 @@ from jaxnets.training.trainer.order import generator
 
 
 # Steps of an evaluated sequence, and the number of them.
-EVALUATED_LENGTH, EVALUATED = 256, 16
+EVALUATED_LENGTH, EVALUATED = 256, 64
 VALIDATION_SHARE = 0.1
 # Bytes of the training text whose 5-grams are counted.
 COUNTED = 2**22
@@ -121,15 +121,15 @@ def _help_texts() -> np.ndarray:
 TASK = Task(
     "characters",
     CharacterRecipe(
-        steps=1500,
-        batch_size=32,
+        steps=3200,
+        batch_size=16,
         learning_rate=5e-3,
         warmup=50,
-        evaluate_every=250,
-        checkpoint_every=250,
-        hidden=192,
+        evaluate_every=800,
+        checkpoint_every=400,
+        hidden=256,
         layers=1,
-        length=64,
+        length=128,
     ),
     prepare,
     Sampler(made_again, draw_texts),

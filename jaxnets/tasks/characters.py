@@ -1,37 +1,35 @@
 """Characters: a recurrent network that predicts the next character of a text."""
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax import nnx
 
-from jaxnets import models, nn
+from jaxnets import models
 from jaxnets.data import Labelled
 from jaxnets.runs import exhibits
+from jaxnets.tasks.character_network import CharacterRecipe, made_again
 from jaxnets.tasks.ngrams import next_character_chances
 from jaxnets.tasks.task import Outcome, Prepared, SampleOptions, Sampler, Task
 from jaxnets.tasks.text import Text
 from jaxnets.tasks.writing import alphabet_of, draw_texts, marked_passage, write_page
-from jaxnets.training import Recipe, classification
+from jaxnets.training import classification
 from jaxnets.training.trainer.order import generator
 
 
-# Steps of a training sequence, and of those that are evaluated.
-LENGTH, EVALUATED_LENGTH, EVALUATED = 64, 256, 16
-HIDDEN = 192
+# Steps of an evaluated sequence, and the number of them.
+EVALUATED_LENGTH, EVALUATED = 256, 64
 VALIDATION_SHARE = 0.1
 # Bytes of the training text whose 5-grams are counted.
 COUNTED = 2**22
 
 
-def prepare(recipe: Recipe, data: Path | None) -> Prepared:
+def prepare(recipe: CharacterRecipe, data: Path | None) -> Prepared:
     """Cut a text into training and validation, and draw windows of the first.
 
     Args:
-        recipe: Its seed and batch size decide the windows.
+        recipe: Its seed, batch size and length decide the windows.
         data: A text in UTF-8, which stays in its file; None takes Python's own help
             texts.
 
@@ -42,7 +40,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     text = Text.of_file(data) if data else Text(_help_texts())
     # The starts of the training and of the validation text, and the end of both.
     cut, end = text.start_of(int(len(text) * (1 - VALIDATION_SHARE))), len(text)
-    last = text.last_start(0, cut, LENGTH + 1)
+    last = text.last_start(0, cut, recipe.length + 1)
     last_evaluated = text.last_start(cut, end, EVALUATED_LENGTH + 1)
     if last < 0 or last_evaluated < cut:
         raise ValueError(
@@ -53,17 +51,23 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
 
     def batch(step: int) -> Labelled:
         draw = generator(recipe.seed, step)
-        return _windows(text, draw.integers(0, last + 1, recipe.batch_size), LENGTH)
+        starts = draw.integers(0, last + 1, recipe.batch_size)
+        return _windows(text, starts, recipe.length)
 
     starts = np.linspace(cut, last_evaluated, EVALUATED).astype(int)
     evaluated = _windows(text, starts, EVALUATED_LENGTH)
     # As numbers, because reading JSON changes characters that steer a terminal.
-    about = {"alphabet": list(map(ord, text.alphabet))}
-    make = functools.partial(_make, vocabulary=len(text.alphabet))
+    about = {"alphabet": list(map(ord, text.alphabet)), "network": recipe.network}
     floors = functools.partial(_floors, text, cut, evaluated)
     outcome = functools.partial(_outcome, about=about, evaluated=evaluated)
     return Prepared(
-        make, classification, batch, {"validation": evaluated}, about, floors, outcome
+        functools.partial(made_again, about=about),
+        classification,
+        batch,
+        {"validation": evaluated},
+        about,
+        floors,
+        outcome,
     )
 
 
@@ -100,10 +104,6 @@ def _floors(text: Text, cut: int, evaluated: Labelled) -> dict[str, float]:
     return {"floor": loss(frequencies[evaluated.y]), "5_gram": loss(chances)}
 
 
-def _make(rngs, vocabulary: int) -> models.CharacterModel:
-    return models.CharacterModel(nn.LSTM, vocabulary, HIDDEN, rngs=rngs)
-
-
 def _windows(text: Text, starts: np.ndarray, length: int) -> Labelled:
     """Return the characters after each start, and for each the one that follows it."""
     rows = text.windows(starts, length + 1)
@@ -118,20 +118,19 @@ def _help_texts() -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def _made_again(rngs: nnx.Rngs, about: Mapping[str, Any]) -> models.CharacterModel:
-    return _make(rngs, len(alphabet_of(about)))
-
-
 TASK = Task(
     "characters",
-    Recipe(
-        steps=1500,
-        batch_size=32,
+    CharacterRecipe(
+        steps=3200,
+        batch_size=16,
         learning_rate=5e-3,
         warmup=50,
-        evaluate_every=250,
-        checkpoint_every=250,
+        evaluate_every=800,
+        checkpoint_every=400,
+        hidden=256,
+        layers=1,
+        length=128,
     ),
     prepare,
-    Sampler(_made_again, draw_texts),
+    Sampler(made_again, draw_texts),
 )

@@ -84,7 +84,9 @@ class TrainConfig:
                 "that `jaxnets train` printed."
             )
         try:
-            recipe = Recipe(**values.pop("recipe", {}))
+            name: Any = values.get("task")
+            kind = type(task_of(name).recipe)
+            recipe = kind(**values.pop("recipe", {}))
             return cls(recipe=recipe, **values)
         except (TypeError, ValueError) as error:
             raise ValueError(

@@ -106,7 +106,8 @@ class Sampler(NamedTuple):
         >>> from flax import nnx
         >>> from jaxnets.tasks import task_of
         >>> sampler = task_of("characters").sampler
-        >>> sampler.make(nnx.Rngs(0), {"alphabet": [97, 98]}).vocabulary
+        >>> about = {"alphabet": [97, 98], "network": {"hidden": 8}}
+        >>> sampler.make(nnx.Rngs(0), about).vocabulary
         2
     """
 
@@ -119,7 +120,7 @@ class Task(NamedTuple):
 
     Attributes:
         name: Its name on the command line.
-        recipe: How it is trained by default.
+        recipe: How it is trained by default: a `Recipe`, or a subclass with more.
         prepare: `prepare(recipe, data)` loads its data; `data` is the user's file or
             folder, or None for what every installation has.
         sampler: Makes samples; None if the task has none.
@@ -132,5 +133,5 @@ class Task(NamedTuple):
 
     name: str
     recipe: Recipe
-    prepare: Callable[[Recipe, Path | None], Prepared]
+    prepare: Callable[[Any, Path | None], Prepared]
     sampler: Sampler | None = None

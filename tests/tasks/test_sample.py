@@ -14,14 +14,25 @@ from jaxnets.cli import main
 from jaxnets.tasks import SampleOptions, TrainConfig, task_of
 from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.writing import marked_passage
-from jaxnets.training import load_trained, train
+from jaxnets.training import load_trained, random_key, train
 
 
 # A form feed and an escape, which reading JSON makes printable.
 TEXT = "the quick brown fox\x0c jumps\x1b over the lazy dog.\n" * 90
-ABOUT = {"alphabet": sorted(map(ord, set(TEXT)))}
 SAMPLER: Any = task_of("characters").sampler
-RECIPE = dataclasses.replace(task_of("characters").recipe, steps=2, batch_size=4)
+RECIPE: Any = dataclasses.replace(
+    task_of("characters").recipe,
+    steps=2,
+    batch_size=4,
+    hidden=16,
+    layers=2,
+    dropout=0.1,
+    length=32,
+)
+ABOUT = {
+    "alphabet": sorted(map(ord, set(TEXT))),
+    "network": {"hidden": 16, "num_layers": 2, "dropout": 0.1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +41,10 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("sample")
     (path / "text.txt").write_text(TEXT)
     prepared = task_of("characters").prepare(RECIPE, path / "text.txt")
-    model, folder = prepared.make(nnx.Rngs(0)), path / "run"
+    model, folder = prepared.make(nnx.Rngs(random_key(0))), path / "run"
     about = prepared.about
     result = train(model, prepared.loss, prepared.batch, RECIPE, folder, about=about)
+    result.model.eval()
     config = TrainConfig("characters", RECIPE, str(path / "text.txt"))
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     return folder, result
@@ -150,13 +162,15 @@ def test_a_wrong_option_is_named(option, message, trained):
 def test_folders_without_a_network(copy, tmp_path, capsys):
     assert "holds no run" in refused(capsys, tmp_path / "nowhere")
     config = json.loads((copy / "config.json").read_text())
+    recipe = dataclasses.asdict(task_of("images").recipe)
     cases: list[tuple[Any, str]] = [
         ("images", "of the task 'images', which makes no samples"),
         ("poems", "`task` is 'poems'; wanted one of characters"),
-        (["images"], "`task` is ['images']; wanted a string. Correct the file"),
+        (["images"], "`task` is ['images']; wanted one of characters"),
     ]
     for task, message in cases:
-        (copy / "config.json").write_text(json.dumps({**config, "task": task}))
+        changed = {**config, "task": task, "recipe": recipe}
+        (copy / "config.json").write_text(json.dumps(changed))
         assert message in refused(capsys, copy)
     (copy / "config.json").write_text(json.dumps({"studies": ["depth"]}))
     assert "cannot be read as the configuration of a training" in refused(capsys, copy)

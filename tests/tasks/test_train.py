@@ -18,7 +18,7 @@ from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.records import read_records
 from jaxnets.tasks import TrainConfig, task_of
 from jaxnets.tasks.text import Text
-from jaxnets.training import Recipe, rows_of_step
+from jaxnets.training import rows_of_step
 
 
 SMALL = ["--steps", "4", "--checkpoint-every", "2", "--set", "batch_size=4"]
@@ -83,6 +83,9 @@ def test_a_finished_run_is_resumed_to_the_same_and_drawn(folder, capsys):
         (["adding", "--skip-nonfinite", "-1"], "--skip-nonfinite is -1; wanted at lea"),
         (["adding", "--set", "label_smoothing=0.1"], "only the loss"),
         (["adding", "--process-count", "0"], "--process-count is 0; wanted at lea"),
+        (["characters", "--set", "hidden=0"], "`hidden` is 0; wanted 1 or more"),
+        (["characters", "--set", "dropout=0.5"], "`dropout` is 0.5 and `layers` is 1"),
+        (["adding", "--set", "hidden=9"], "there is no 'hidden' in a recipe"),
         (["adding", "--set", "optimizer=best"], "`optimizer` is 'best'; wanted one of"),
         (["adding", "--data", "FOLDER"], "takes no --data"),
         (["characters", "--data", "FOLDER"], "is a folder; wanted a text file"),
@@ -105,7 +108,7 @@ def test_what_is_wrong_is_said_in_one_line(words, message, folder, tmp_path, cap
     ("change", "message"),
     [
         ({"data": 5}, "`data` is 5; wanted a string"),
-        ({"task": None}, "`task` is None; wanted a string"),
+        ({"task": None}, "`task` is None; wanted one of"),
         ({"devices": "two"}, "`devices` is 'two'; wanted an int"),
         ({"shards": 0}, "`shards` is 0; wanted 1 or more"),
         ({"recipe": [1]}, "must be a mapping"),
@@ -160,7 +163,8 @@ def test_a_signal_ends_the_call_and_saves(number, code, tmp_path):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_batch_of_a_step_depends_on_seed_and_step_only(name):
-    recipe = Recipe(steps=4, batch_size=8, learning_rate=0.1, seed=1)
+    given = task_of(name).recipe
+    recipe = dataclasses.replace(given, batch_size=8, seed=1)
     one, two = (task_of(name).prepare(recipe, None) for _ in range(2))
     assert task_of(name).name == name and TASKS[name]
     for a, b in zip(one.batch(3), two.batch(3), strict=True):

@@ -4,22 +4,25 @@ The default generates tunes in a scale, whose best loss is known; `--data` takes
 `*.abc`, such as those of the Nottingham Music Database.
 """
 
-from jaxnets.tasks.music.network import made_again
+from jaxnets.tasks.character_network import CharacterRecipe, made_again
 from jaxnets.tasks.music.samples import drawn_tunes
 from jaxnets.tasks.music.training import prepare
 from jaxnets.tasks.task import Sampler, Task
-from jaxnets.training import Recipe
 
 
 TASK = Task(
     "music",
-    Recipe(
+    CharacterRecipe(
         steps=600,
         batch_size=32,
         learning_rate=5e-3,
         warmup=50,
         evaluate_every=100,
         checkpoint_every=200,
+        hidden=192,
+        layers=2,
+        dropout=0.2,
+        length=128,
     ),
     prepare,
     Sampler(made_again, drawn_tunes),

@@ -72,7 +72,7 @@ def outcome(
 ) -> Outcome:
     """Draw tunes, count those with full bars, and show the first of them."""
     options = SampleOptions(
-        count=DRAWN, length=about["length"], temperature=TEMPERATURE
+        count=DRAWN, length=about["longest"], temperature=TEMPERATURE
     )
     drawn = drawn_tunes(model, about, options)
     metrics = {

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnets.tasks.character_network import CharacterRecipe, made_again
 from jaxnets.tasks.music.files import read_tunes
 from jaxnets.tasks.music.generated import generated_tunes
-from jaxnets.tasks.music.network import loss, make
+from jaxnets.tasks.music.network import loss
 from jaxnets.tasks.music.samples import outcome
 from jaxnets.tasks.music.tunes import END, TuneBatch, joined, windows
 from jaxnets.tasks.ngrams import next_character_chances
 from jaxnets.tasks.task import Prepared
-from jaxnets.training import Recipe
 from jaxnets.training.trainer.order import generator
 
 
-# Characters of a training sequence, and of those that are evaluated.
-LENGTH, EVALUATED_LENGTH, EVALUATED = 128, 512, 100
+# Characters of an evaluated sequence, and the number of them.
+EVALUATED_LENGTH, EVALUATED = 512, 100
 VALIDATION_SHARE = 0.1
 ORDERS = (4, 6)
 # A sample has at most so many characters, however long the tunes are.
 LONGEST = 4000
 
 
-def prepare(recipe: Recipe, data: Path | None) -> Prepared:
+def prepare(recipe: CharacterRecipe, data: Path | None) -> Prepared:
     """Load tunes, hold out a tenth of them, and draw windows of the others.
 
     Args:
-        recipe: Its seed and batch size decide the windows.
+        recipe: Its seed, batch size and length decide the windows.
         data: A file in ABC notation, or a folder of files `*.abc`; None makes tunes.
 
     Raises:
@@ -42,25 +42,26 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     alphabet = sorted(set("".join(texts) + END))
     training = joined([texts[k] for k in order[held:]], alphabet)
     validation = joined([texts[k] for k in order[:held]], alphabet)
-    last = len(training.begins) - LENGTH
+    last = len(training.begins) - recipe.length
     length = min(EVALUATED_LENGTH, len(validation.begins))
     if len(texts) < 2 or last < 0:
         raise ValueError(
             f"{data} has {len(texts)} tunes of {len(''.join(texts))} characters; "
-            f"wanted at least 2, and {LENGTH} characters for training."
+            f"wanted at least 2, and {recipe.length} characters for training."
         )
 
     def batch(step: int) -> TuneBatch:
         draw = generator(recipe.seed, step)
         starts = draw.integers(0, last + 1, recipe.batch_size)
-        return windows(training, starts, LENGTH)
+        return windows(training, starts, recipe.length)
 
     count = min(len(validation.begins) // length, EVALUATED)
     evaluated = windows(validation, np.arange(count) * length, length)
     usual = np.quantile([len(text) for text in texts], 0.99)
     about = {
         "alphabet": list(map(ord, alphabet)),
-        "length": min(int(usual) + len(END), LONGEST),
+        "longest": min(int(usual) + len(END), LONGEST),
+        "network": recipe.network,
     }
 
     def floors() -> dict[str, float]:
@@ -72,7 +73,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         return found
 
     return Prepared(
-        functools.partial(make, vocabulary=len(alphabet)),
+        functools.partial(made_again, about=about),
         loss,
         batch,
         {"validation": evaluated},

@@ -19,7 +19,13 @@ from jaxnets.training import load_trained, random_key, train
 
 TASK: Any = task_of("music")
 RECIPE = dataclasses.replace(
-    TASK.recipe, steps=30, batch_size=8, learning_rate=2e-2, warmup=5
+    TASK.recipe,
+    steps=30,
+    batch_size=8,
+    learning_rate=2e-2,
+    warmup=5,
+    hidden=12,
+    length=48,
 )
 
 
@@ -33,10 +39,8 @@ def trained(folder):
     """A small network after a short training on few tunes: (prepared, trained)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generated, "COUNT", 60)
-        patch.setattr(training, "LENGTH", 48)
         patch.setattr(training, "EVALUATED_LENGTH", 64)
         prepared: Any = TASK.prepare(RECIPE, None)
-        patch.setattr(network, "HIDDEN", 12)
         result: Any = train(
             prepared.make(nnx.Rngs(random_key(0))),
             prepared.loss,
@@ -136,7 +140,7 @@ def test_a_run_ends_with_tunes(trained, tmp_path, monkeypatch):
     )
     assert (tmp_path / page.file).stat().st_size < 1e6
     # A network that has learned the data by heart.
-    good = prepared.about | {"length": 9}
+    good = prepared.about | {"longest": 9}
     text = generated.generated_tunes()[0].text
     monkeypatch.setattr(samples, "draw_texts", lambda *_: ["\n" + text + tunes.END] * 3)
     outcome = samples.outcome(
@@ -211,7 +215,7 @@ def test_other_files_are_refused_by_name(content, message, tmp_path):
 def test_a_sample_is_no_longer_than_can_be_drawn(tmp_path):
     path = tmp_path / "long.abc"
     path.write_text("".join(f"X:{i}\nK:C\n" + "CDEF|" * 2000 + "\n" for i in range(2)))
-    assert TASK.prepare(RECIPE, path).about["length"] == training.LONGEST
+    assert TASK.prepare(RECIPE, path).about["longest"] == training.LONGEST
 
 
 def test_other_folders_and_large_files_are_refused(tmp_path, monkeypatch):

@@ -44,6 +44,8 @@ class Record(NamedTuple):
             - `lesion`, the change of the validation loss without the block, and
               `block_contribution`, `|F(x)| / |x|`.
             - `gate_timescale` in steps, `lyapunov_exponent` in nats per step.
+            - `memory_exponent`: the power of its memory with which the sensitivity of a
+              gated unit grows, and `predicted_memory_exponent`.
             - `saturated_share`, and `dead_share` of ReLU units that are zero at all
               inputs.
             - `solved`, which is 0 or 1.

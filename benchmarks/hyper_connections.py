@@ -15,28 +15,7 @@ from flax import nnx
 
 from jaxnets import nn, training
 from jaxnets.data import digits
-
-
-class Network(nnx.Module):
-    """A convolution, hyper-connected blocks, and a linear read-out of their mean."""
-
-    def __init__(self, depth: int, channels: int, constrained: bool, rngs: nnx.Rngs):
-        init = nnx.initializers.variance_scaling(1.0 / depth, "fan_in", "normal")
-        make = lambda rngs: nn.HyperBlock(
-            channels, constrained=constrained, norm=None, kernel_init=init, rngs=rngs
-        )
-        self.stem = nn.Conv(1, channels, (3, 3), rngs=rngs)
-        self.stack = nn.Stack(make, depth, rngs=rngs)
-        self.output = nnx.Linear(channels, 10, rngs=rngs)
-
-    def streams(self, x: jax.Array) -> jax.Array:
-        """Return n copies of the first features, `(B, height, width, n, C)`."""
-        n, _ = self.stack.blocks.shape
-        return self.stem(x)[..., None, :].repeat(n, axis=-2)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Return the logits of images."""
-        return self.output(self.stack(self.streams(x)).mean((1, 2, 3)))
+from jaxnets.studies.depth.hyper import HyperNet
 
 
 def main() -> None:
@@ -54,8 +33,8 @@ def main() -> None:
     )
     for constrained in (False, True):
         program = training.compile_program(
-            lambda rngs, c=constrained: Network(
-                options.depth, options.channels, c, rngs
+            lambda rngs, c=constrained: HyperNet(
+                options.depth, 1, 10, width=options.channels, constrained=c, rngs=rngs
             ),
             training.classification,
             optimizer,

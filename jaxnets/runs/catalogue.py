@@ -67,7 +67,7 @@ STUDIES: dict[str, Study] = {
             "time",
             "Time",
             "recurrent and gated networks",
-            "RNN, GRU and LSTM on a task that needs a long memory, at several lengths.",
+            "RNN, GRU and LSTM on tasks that need a long memory, at several lengths.",
             images=False,
             families=("RNN", "GRU", "LSTM"),
             contrast_unit="powers of ten per 100 steps",
@@ -154,3 +154,15 @@ TASKS = {
     "captions": "which digits are where in a picture, in words",
     "adding": "the sum of two marked numbers in a long sequence",
 }
+# The tasks of the study of time, as its report and its verdicts name them.
+MEMORY_TASKS = {"adding": "adding", "copying": "copying", "digits": "digits by pixel"}
+
+
+def memory_task(arm: str) -> str:
+    """Return the task of an arm of the study of time, by the name of the arm.
+
+    Example:
+        >>> memory_task("gru-copying-1000"), memory_task("gru-1000")
+        ('copying', 'adding')
+    """
+    return next((name for name in MEMORY_TASKS if f"-{name}-" in arm), "adding")

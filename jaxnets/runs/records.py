@@ -43,7 +43,11 @@ class Record(NamedTuple):
             - `response_std`, `gradient_correlation`, `path_length`.
             - `lesion`, the change of the validation loss without the block, and
               `block_contribution`, `|F(x)| / |x|`.
+            - `log10_forward_gain` and `log10_backward_gain`, by how much the mixings of
+              the blocks so far can amplify, in networks with hyper-connections.
             - `gate_timescale` in steps, `lyapunov_exponent` in nats per step.
+            - `memory_exponent`: the power of its memory with which the sensitivity of a
+              gated unit grows, and `predicted_memory_exponent`.
             - `saturated_share`, and `dead_share` of ReLU units that are zero at all
               inputs.
             - `solved`, which is 0 or 1.

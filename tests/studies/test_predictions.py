@@ -9,6 +9,7 @@ from jaxnets.gradflow.theory import finite_width_spread
 from jaxnets.studies import depth
 from jaxnets.studies.arm import Arm, Recorder
 from jaxnets.studies.predictions import record_prediction
+from jaxnets.studies.time import settings as time_settings
 from jaxnets.studies.time import study as time_study
 
 
@@ -83,7 +84,9 @@ def test_with_batch_norm_the_plain_net_explodes_as_predicted(deep):
 
 
 def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
-    settings = time_study.TimeSettings((40,), 32, 1, 1, 16, 3e-3)
+    settings = time_settings.TimeSettings(
+        (time_settings.Row("adding", 40, 1),), 32, 1, 16, 3e-3
+    )
     monkeypatch.setitem(time_study.SCALES, "smoke", settings)
     arms = {arm.family: arm for arm in time_study.arms("smoke", "")}
     slopes = {}
@@ -100,7 +103,8 @@ def test_cells_forget_as_predicted_and_the_rnn_much_faster(monkeypatch):
 
 def test_further_families_forget_as_predicted_and_a_look_is_not_judged(monkeypatch):
     families = ("RNN, orthogonal", "LSTM, chrono", "minGRU")
-    settings = time_study.TimeSettings((40,), 32, 1, 1, 16, 3e-3, families, looks=(60,))
+    rows = time_settings.Row("adding", 40, 1), time_settings.Row("adding", 60)
+    settings = time_settings.TimeSettings(rows, 32, 1, 16, 3e-3, families)
     monkeypatch.setitem(time_study.SCALES, "smoke", settings)
     arms = {arm.name: arm for arm in time_study.arms("smoke", "")}
     assert list(arms) == [

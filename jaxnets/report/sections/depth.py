@@ -59,6 +59,7 @@ def draw(run: Run) -> Section:
         (plots.PATH_LENGTH, _by_depth(before_training(of("path_length")))),
         (plots.LESION, _by_block(of("lesion"), first=1)),
         (plots.CONTRIBUTION, _by_block(of("block_contribution"), first=1)),
+        *_gains(records),
         (plots.ACCURACY, _by_step(of("validation_accuracy"))),
         (plots.LOSS, _by_step(of("validation_loss"))),
     ]
@@ -71,6 +72,18 @@ def draw(run: Run) -> Section:
         {record.family for record in records},
         _headline(before_training(measured), at_end(of("test_accuracy"))),
     )
+
+
+def _gains(records: list[Record]) -> list[tuple[Plot, Spots]]:
+    """Return the plots of the composite gain, which only hyper-connections have."""
+    found = (
+        (plots.FORWARD_GAIN, after_training(of_metric(records, "log10_forward_gain"))),
+        (
+            plots.BACKWARD_GAIN,
+            after_training(of_metric(records, "log10_backward_gain")),
+        ),
+    )
+    return [(plot, _by_block(of, first=1)) for plot, of in found if of]
 
 
 def _headline(gradients: list[Record], accuracies: list[Record]) -> Headline | None:
@@ -177,6 +190,11 @@ def _table(
                 "Gradient correlation",
                 before_training(of("gradient_correlation")),
                 as_correlation,
+            ),
+            Column(
+                "Composite gain after (log10)",
+                after_training(ends(of("log10_forward_gain"), max)),
+                as_interval,
             ),
             Column("Path length", before_training(of("path_length")), as_size),
             Column(

@@ -89,6 +89,20 @@ CONTRIBUTION = Plot(
     "|F(x)| / |x|. Blocks near 0 have little to do: a shallower network would do.",
     Axes(BLOCK, "|F(x)| / |x|", bounds=NOT_NEGATIVE),
 )
+FORWARD_GAIN = Plot(
+    "forward-gain",
+    "Composite gain of hyper-connections, forward",
+    "By how much the product of the mixings of the first blocks can amplify a stream "
+    "(log10). With the constraint of mHC it stays at 0. A line that rises can make the "
+    "responses explode with depth.",
+    Axes(BLOCK, "composite gain (log10)"),
+)
+BACKWARD_GAIN = Plot(
+    "backward-gain",
+    "Composite gain of hyper-connections, backward",
+    "The same for the gradient on its way back through these blocks.",
+    Axes(BLOCK, "composite gain (log10)"),
+)
 ACCURACY = Plot(
     "validation-accuracy",
     "Learning: validation accuracy",

@@ -64,8 +64,8 @@ def inside_column(title: str, gradients: list[Record]) -> Column:
 
 def _with_metric(records: list[Record], *metrics: str) -> list[Record]:
     """Return the records of the networks that have records of one of the metrics."""
-    networks = {(r.family, r.size) for r in of_metric(records, *metrics)}
-    return [r for r in records if (r.family, r.size) in networks]
+    networks = {record.arm for record in of_metric(records, *metrics)}
+    return [record for record in records if record.arm in networks]
 
 
 def as_misfit(records: list[Record]) -> str:

@@ -132,8 +132,9 @@ def make_table(
     size_title: str,
     records: list[Record],
     columns: list[Column],
+    name: Callable[[Record], str] = lambda record: record.family,
 ) -> Table | None:
-    """Return the table with a row for each network, that is each family and size.
+    """Return the table with a row for each arm, in the order of sizes and families.
 
     Args:
         study: Name of the study, which determines the order of families.
@@ -141,6 +142,7 @@ def make_table(
         size_title: Heading of the column of sizes.
         records: All records of the study, which determine the rows.
         columns: The other columns; those without records are left out.
+        name: Names the network of a record; by default this is its family.
 
     Returns:
         The table, or None if no column has records.
@@ -150,17 +152,18 @@ def make_table(
         return None
     caption += "".join(column.note for column in columns)
     families = ordered_families(study, {record.family for record in records})
-    networks = {(r.size, families.index(r.family)) for r in records}
-    rows = []
-    for size, index in sorted(networks):
-        cells = (_cell(column, families[index], size) for column in columns)
-        rows.append([families[index], number(size), *cells])
+    rank = {family: index for index, family in enumerate(families)}
+    arms = {r.arm: r for r in sorted(records, key=lambda r: (r.size, rank[r.family]))}
+    rows = [
+        [name(r), number(r.size), *(_cell(column, arm) for column in columns)]
+        for arm, r in arms.items()
+    ]
     head = ["Network", size_title, *(column.title for column in columns)]
     return Table("Results in numbers", caption, head, rows)
 
 
-def _cell(column: Column, family: str, size: float) -> str:
-    found = [r for r in column.records if (r.family, r.size) == (family, size)]
+def _cell(column: Column, arm: str) -> str:
+    found = [record for record in column.records if record.arm == arm]
     return column.write(found) if found else "–"
 
 

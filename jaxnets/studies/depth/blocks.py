@@ -15,7 +15,7 @@ _BATCH = 16
 def record_blocks(
     recorder: Recorder, arm: Arm, trained: Trained, splits, *, examples: int, step: int
 ) -> None:
-    """Record the lesion profile, and in residual networks the contributions.
+    """Record the lesion profile, and in networks with shortcuts the contributions.
 
     Args:
         recorder: Writes the records.
@@ -43,7 +43,7 @@ def record_blocks(
         model = model_of(state)
         blocks = model.block_count
         found = {"lesion": gradflow.lesion_profile(loss, blocks, batch_size=_BATCH)}
-        if arm.settings["residual"]:
+        if arm.settings["residual"] or "constrained" in arm.settings:
             found["block_contribution"] = model.contributions(batch.x)
         return found
 

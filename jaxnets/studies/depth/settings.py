@@ -23,6 +23,8 @@ class DepthSettings:
         weight_decay: Factor of the weights that is added to their gradient.
         shift: Images are mirrored and shifted by up to this many pixels at random; with
             0 they are left as they are.
+        hyper: Depths at which networks with hyper-connections are trained too, with
+            and without the constraint of mHC.
     """
 
     depths: Sequence[int]
@@ -35,13 +37,16 @@ class DepthSettings:
     falling: bool = False
     weight_decay: float = 0.0
     shift: int = 0
+    hyper: Sequence[int] = ()
 
 
 SCALES = {
     "smoke": DepthSettings((6,), (4,), 1, 32, 64, 5e-3),
     # The last of the notes says why not SGD.
     "laptop": DepthSettings((8, 20, 32), (8,), 10, 64, None, 5e-3),
-    "hour": DepthSettings((20, 56, 110, 302), (8,), 60, 64, None, 3e-3, falling=True),
+    "hour": DepthSettings(
+        (20, 56, 110, 302), (8,), 60, 64, None, 3e-3, falling=True, hyper=(20,)
+    ),
     # The recipe of He et al. 2015, section 4.2: 64,000 updates on CIFAR-10.
     "accelerator": DepthSettings(
         (20, 32, 44, 56, 110, 1202),
@@ -54,5 +59,6 @@ SCALES = {
         falling=True,
         weight_decay=1e-4,
         shift=4,
+        hyper=(20, 56),
     ),
 }

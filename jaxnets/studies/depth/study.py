@@ -18,6 +18,7 @@ from jaxnets.gradflow import theory
 from jaxnets.studies import datasets
 from jaxnets.studies.arm import Arm, OnEpoch, Outcome, Recorder, log10, recorded_steps
 from jaxnets.studies.depth.blocks import record_blocks
+from jaxnets.studies.depth.hyper import HyperNet, record_gain
 from jaxnets.studies.depth.recipe import flipped_and_shifted, make_optimizer
 from jaxnets.studies.depth.settings import SCALES, DepthSettings
 from jaxnets.studies.predictions import record_prediction
@@ -39,6 +40,9 @@ NOTES = (
     "Theory's band, between dotted edges, says how far narrow layers scatter around "
     "the line (Hanin and Nica 2018). It holds for plain networks without BatchNorm. We "
     "know of no such law for shortcuts or BatchNorm, so their lines have no band.",
+    "Hyper-connections (Zhu et al. 2024) mix four streams of features; the constraint "
+    "of mHC (Xie et al. 2025) makes the mixings doubly stochastic. Their branches have "
+    "pre-activation and start with the scale 1 / sqrt(number of blocks).",
     "At laptop scale Adam trains all networks for 160 updates. In as many, SGD with "
     "momentum and the best of five rates took the residual network of 32 layers "
     "without BatchNorm to a test accuracy of 34 %, although its gradient does not "
@@ -56,19 +60,25 @@ LAYERS_A_BLOCK, WINDOW = 2, (3, 3)
 def arms(scale: str, dataset: str) -> list[Arm]:
     """Return the arms of the study: each family at each depth."""
     settings = SCALES[scale]
-    return [
+    where = {"scale": scale, "dataset": dataset}
+    found = [
         Arm(
             "depth",
             f"{'residual' if residual else 'plain'}{'-bn' if norm else ''}-{depth}",
             f"{'residual' if residual else 'plain'}{' + BatchNorm' if norm else ''}",
             depth,
-            {"residual": residual, "batch_norm": norm, "depth": depth}
-            | {"scale": scale, "dataset": dataset},
+            {"residual": residual, "batch_norm": norm, "depth": depth, **where},
         )
         for depth in settings.depths
         for norm in (False, True)
         for residual in (False, True)
     ]
+    for depth in settings.hyper:
+        for name, constrained in (("hyper-connections", False), ("mHC", True)):
+            own = {"residual": False, "batch_norm": False, "constrained": constrained}
+            of = own | {"depth": depth, **where}
+            found.append(Arm("depth", f"{name.lower()}-{depth}", name, depth, of))
+    return found
 
 
 def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
@@ -115,11 +125,23 @@ def run(arm: Arm, seeds: Sequence[int], on_epoch: OnEpoch) -> Outcome:
         if not trained.message:
             last = {"examples": PROBE_EXAMPLES, "step": norms.shape[1]}
             record_blocks(recorder, arm, trained, splits, **last)
+            if "constrained" in arm.settings:
+                images = splits.validation.x[:PROBE_EXAMPLES]
+                record_gain(recorder, trained, images, norms.shape[1])
     _record_probes(recorder, arm, trained, splits)
     return trained.outcome(recorder)
 
 
 def _network(arm: Arm, settings: DepthSettings, channels: int, rngs: nnx.Rngs):
+    if "constrained" in arm.settings:
+        return HyperNet(
+            (arm.settings["depth"] - 2) // LAYERS_A_BLOCK,
+            channels,
+            10,
+            width=settings.widths[0],
+            constrained=arm.settings["constrained"],
+            rngs=rngs,
+        )
     network = models.ResNet if arm.settings["residual"] else models.PlainNet
     return network(
         arm.settings["depth"],
@@ -151,8 +173,8 @@ def _places(count: int) -> list[str]:
 
 def _record_theory(recorder, arm, settings, splits, measured) -> None:
     """Record the line that theory predicts, for the arms that theory covers."""
-    # Theory covers networks whose layers all have one resolution.
-    if len(settings.widths) > 1:
+    # Theory covers plain and residual networks whose layers have one resolution.
+    if len(settings.widths) > 1 or "constrained" in arm.settings:
         return
     places = _places(measured.shape[-1])
     blocks = len(places) - 1

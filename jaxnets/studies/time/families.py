@@ -9,6 +9,7 @@ from flax.nnx import initializers
 
 from jaxnets import functional as F
 from jaxnets import models, nn
+from jaxnets.studies.time.tasks import Task
 
 
 # The variance is 1 / (3 H), where H is the fan-out of the weights (D, H) and (H, H) of
@@ -31,6 +32,10 @@ class Family(NamedTuple):
         options: Arguments of the layer.
         weight_variance: Hidden units times the variance of a recurrent weight.
         chrono: Whether the biases of the gates start by the length of the sequence.
+        memory_exponent: The power of its memory with which theory says that the
+            sensitivity of a unit to its gate grows, if its input is white noise. It is
+            3/2, and 1/2 if a unit that remembers longer takes in less of its input.
+            None if there is no gate.
     """
 
     layer: Callable[..., Any]
@@ -40,6 +45,7 @@ class Family(NamedTuple):
     options: Any = _MATCHED_OPTIONS
     weight_variance: float = WEIGHT_VARIANCE
     chrono: bool = False
+    memory_exponent: float | None = None
 
 
 _ORTHOGONAL = {
@@ -48,14 +54,21 @@ _ORTHOGONAL = {
 }
 FAMILIES = {
     "RNN": Family(nn.RNN, F.rnn_step, "rnn"),
-    "GRU": Family(nn.GRU, F.gru_step, "gru", "z"),
-    "LSTM": Family(nn.LSTM, F.lstm_step, "lstm", "f"),
+    "GRU": Family(nn.GRU, F.gru_step, "gru", "z", memory_exponent=0.5),
+    "LSTM": Family(nn.LSTM, F.lstm_step, "lstm", "f", memory_exponent=1.5),
     "RNN, orthogonal": Family(
         nn.RNN, F.rnn_step, "rnn", options=_ORTHOGONAL, weight_variance=1.0
     ),
-    "LSTM, chrono": Family(nn.LSTM, F.lstm_step, "lstm", "f", chrono=True),
+    "LSTM, chrono": Family(
+        nn.LSTM, F.lstm_step, "lstm", "f", chrono=True, memory_exponent=0.5
+    ),
     "minGRU": Family(
-        nn.MinGRU, F.min_gru_step, "min_gru", "z", {"input_init": uniform_init}
+        nn.MinGRU,
+        F.min_gru_step,
+        "min_gru",
+        "z",
+        {"input_init": uniform_init},
+        memory_exponent=0.5,
     ),
 }
 # Those that every scale has, with matched initialisers.
@@ -63,10 +76,12 @@ MATCHED = ("RNN", "GRU", "LSTM")
 
 
 def make_network(
-    family: Family, hidden: int, length: int, rngs: nnx.Rngs
+    family: Family, task: Task, features: int, hidden: int, length: int, rngs: nnx.Rngs
 ) -> models.ManyToOne:
-    """Return a network of `family` for sequences of `length` steps of 2 features."""
-    model = models.ManyToOne(family.layer, 2, hidden, 1, rngs=rngs, **family.options)
+    """Return a network of `family` for a task of `length` steps."""
+    model = task.network(
+        family.layer, features, hidden, task.outputs, rngs=rngs, **family.options
+    )
     if family.chrono:
         b = F.chrono_bias(rngs.params(), hidden, longest=length)
         params = model.recurrent.params._replace(b=b)

@@ -33,3 +33,9 @@ def gru_gates(params: F.GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
         return following, (r, z, jnp.tanh(n + r * (h_n + b_hn)), following)
 
     return jax.lax.scan(step, zeros, x)[1]
+
+
+def min_gru_gates(params: F.MinGRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
+    """Return z and h, each `(T, B, H)`, for the input `x (T, B, D)`."""
+    z, _ = jnp.split(x @ params.w_xh + params.b, 2, axis=-1)
+    return jax.nn.sigmoid(z), F.min_gru(params, x, time_major=True)[1]

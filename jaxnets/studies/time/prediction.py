@@ -13,16 +13,17 @@ from jaxnets.studies.time.gates import gru_gates, lstm_gates
 SEQUENCES = 16
 
 
-def rnn_slope(weight_variance: float, hidden: int, length: int) -> float:
-    """Return the slope of mean-field theory for an RNN on the adding problem, in nats.
+def rnn_slope(weight_variance: float, hidden: int, xs) -> float:
+    """Return the slope of mean-field theory for an RNN, in nats.
 
     Args:
         weight_variance: Number of hidden units times the variance of a weight.
         hidden: Number of hidden units.
-        length: Number of time steps.
+        xs: Sequences `(B, T, D)`, whose mean square matters.
     """
-    # The variance of x_t @ w_xh, where E[value^2] = 1/3 and E[marker^2] = 2/T.
-    input_variance = (1 / 3 + 2 / length) * weight_variance / hidden
+    square = float(jnp.mean(jnp.sum(jnp.asarray(xs) ** 2, axis=-1)))
+    # The variance of x_t @ w_xh.
+    input_variance = square * weight_variance / hidden
     return theory.rnn_slope(weight_variance**0.5, input_variance)
 
 

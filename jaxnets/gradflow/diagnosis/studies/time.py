@@ -15,6 +15,7 @@ from jaxnets.gradflow.diagnosis.verdict import (
     trains_anyway,
     verdict_on,
 )
+from jaxnets.runs.catalogue import MEMORY_TASKS, memory_task
 from jaxnets.runs.estimates import estimate, paired_difference
 from jaxnets.runs.formatting import format_estimate, format_number, power_of_ten
 from jaxnets.runs.records import Record
@@ -37,37 +38,56 @@ GATED_REMEDIES = REMEDIES | {"vanishing": OPEN_THE_GATE[0].upper() + OPEN_THE_GA
 
 
 def judge(records: list[Record]) -> list[Verdict]:
-    """Judge every family at its longest sequence, contrast with RNN, then solved."""
+    """Judge each task by itself, in the order of the catalogue."""
+    return [
+        verdict
+        for task, name in MEMORY_TASKS.items()
+        for verdict in _judge_task(
+            [record for record in records if memory_task(record.arm) == task],
+            "" if task == "adding" else f"{name}, ",
+        )
+    ]
+
+
+def _judge_task(records: list[Record], task: str) -> list[Verdict]:
+    """Judge every family at its longest sequence, contrast with RNN, then solved.
+
+    Args:
+        records: The records of one task.
+        task: What the description of a network says of its task.
+    """
     norms = select(records, metric="log10_gradient_norm")
     solved = select(records, metric="solved")
     verdicts: list[Verdict] = []
     outcomes: dict[str, Verdict] = {}
     for family in dict.fromkeys(record.family for record in solved):
-        outcomes |= _outcome(select(solved, family=family), family)
+        outcomes |= _outcome(select(solved, family=family), family, task)
     for family in dict.fromkeys(record.family for record in norms):
-        verdicts += _family_verdicts(select(norms, family=family), family, outcomes)
+        of_family = select(norms, family=family)
+        verdicts += _family_verdicts(of_family, family, task, outcomes)
     for family in GATED:
-        verdicts += _contrasts(norms, family)
+        verdicts += _contrasts(norms, family, task)
     return [*verdicts, *outcomes.values()]
 
 
-def _network(family: str, length: float) -> str:
-    return f"{family}, {length:g} time steps"
+def _network(family: str, task: str, length: float) -> str:
+    return f"{family}, {task}{length:g} time steps"
 
 
 def _family_verdicts(
-    records: list[Record], family: str, outcomes: dict[str, Verdict]
+    records: list[Record], family: str, task: str, outcomes: dict[str, Verdict]
 ) -> list[Verdict]:
     """Judge the gradient; a network that every seed solves its task with has no fault.
 
     Args:
         records: The norms of the family.
         family: Its name.
+        task: The task, as in the description of a network.
         outcomes: By network, the verdict on whether it solves its task.
     """
     length = max(record.size for record in records)
     longest = select(records, size=length)
-    network = _network(family, length)
+    network = _network(family, task, length)
     outcome = outcomes.get(network)
     verdicts = []
     for step in first_and_last_step(longest):
@@ -102,7 +122,7 @@ def _reach(norms: Profile) -> str:
     )
 
 
-def _contrasts(records: list[Record], family: str) -> list[Verdict]:
+def _contrasts(records: list[Record], family: str, task: str) -> list[Verdict]:
     """Contrast the RNN with a gated family at the longest sequence that both have."""
     lengths = [{r.size for r in select(records, family=f)} for f in ("RNN", family)]
     if not lengths[0] & lengths[1]:
@@ -112,14 +132,14 @@ def _contrasts(records: list[Record], family: str) -> list[Verdict]:
     steps = {r.step for r in select(both, family="RNN")}
     shared = [r for r in select(both, family=family) if r.step in steps]
     contrasts = [
-        _contrast(select(both, step=step), family, length, step)
+        _contrast(select(both, step=step), family, f"{task}{length:g} time steps", step)
         for step in first_and_last_step(shared)
     ]
     return [contrast for contrast in contrasts if contrast]
 
 
 def _contrast(
-    records: list[Record], family: str, length: float, step: int
+    records: list[Record], family: str, where: str, step: int
 ) -> Verdict | None:
     """Compare the rates of the RNN and a gated family."""
     profiles = [profile(records, family=name) for name in ("RNN", family)]
@@ -140,7 +160,7 @@ def _contrast(
     return verdict_on(
         "contrast",
         gap,
-        where=f"RNN against {family}, {length:g} time steps, {moment(step)}",
+        where=f"RNN against {family}, {where}, {moment(step)}",
         sentence=(
             f"Per 100 steps back in time the RNN's gradient changes by {changes[0]} "
             f"powers of ten, the {family}'s by {changes[1]}: {better}."
@@ -181,7 +201,7 @@ def _contrast_remedy(gap: float, certain: bool, family: str) -> str:
     )
 
 
-def _outcome(records: list[Record], family: str) -> dict[str, Verdict]:
+def _outcome(records: list[Record], family: str, task: str) -> dict[str, Verdict]:
     """Count the seeds that solve the task at the longest sequence, by network."""
     length = max(record.size for record in records)
     longest = select(records, size=length)
@@ -191,7 +211,7 @@ def _outcome(records: list[Record], family: str) -> dict[str, Verdict]:
         return {}
     share, count = sum(last) / len(last), round(sum(last))
     kind = "solved" if share > 0.5 else "unsolved"
-    network = _network(family, length)
+    network = _network(family, task, length)
     verdict = Verdict(
         kind=kind,
         severity=severity_of(kind),

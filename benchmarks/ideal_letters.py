@@ -10,7 +10,7 @@ samples in steps. It prints the mean over the 300 validation drawings.
 """
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, ndtr
+from scipy.special import gammaln, ndtr
 
 from jaxnets.tasks.sketch.letters import DEVIATION, LETTERS, STEP, UNIT, drawn_letters
 
@@ -98,9 +98,11 @@ def log_marginal(
     proposed -= np.log(np.diag(root)).sum()
     proposed -= (half + 2) * np.log1p((stretched**2).sum(axis=1) / FREEDOM)
     logs -= np.log(HIGHEST - LOWEST).sum() + proposed
-    total = logsumexp(logs)
-    size = np.exp(2 * total - logsumexp(2 * logs)) if np.isfinite(total) else 0.0
-    return float(total - np.log(SAMPLES)), float(size)
+    total = float(np.logaddexp.reduce(logs))
+    size = (
+        np.exp(2 * total - np.logaddexp.reduce(2 * logs)) if np.isfinite(total) else 0.0
+    )
+    return total - float(np.log(SAMPLES)), float(size)
 
 
 def main() -> None:
@@ -113,7 +115,7 @@ def main() -> None:
         names = [name for name, grid in GRIDS.items() if len(grid) == strokes]
         found = [log_marginal(points, name, draw) for name in names]
         logs = np.array([log for log, _ in found])
-        nats -= logsumexp(logs) - np.log(len(LETTERS))
+        nats -= np.logaddexp.reduce(logs) - np.log(len(LETTERS))
         sizes.append(found[int(logs.argmax())][1])
     # The end of a drawing is one more point, and the first is no offset.
     print(f"{nats / len(validation.points):.3f} nats a point")

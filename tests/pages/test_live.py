@@ -12,9 +12,10 @@ from flax import nnx
 
 from jaxnets import functional as F
 from jaxnets import models, nn
+from jaxnets.tasks.character_network import CharacterRecipe, made_again
 from jaxnets.tasks.live.page import live_page
 from jaxnets.tasks.live.weights import lstm_weights, resnet_weights
-from jaxnets.tasks.music import network as music
+from jaxnets.tasks.music import TASK as MUSIC
 from jaxnets.tasks.writing import write_page
 
 
@@ -117,7 +118,8 @@ def test_no_text_ends_the_element_it_stands_in():
 
 
 def test_the_page_of_a_network_as_large_as_that_of_music_is_below_a_megabyte(tmp_path):
-    model = music.make(nnx.Rngs(0), 80)
-    about = {"alphabet": list(range(80))}
+    assert isinstance(MUSIC.recipe, CharacterRecipe)
+    about = {"alphabet": list(range(80)), "network": MUSIC.recipe.network}
+    model = made_again(nnx.Rngs(0), about)
     [link] = write_page(model, about, tmp_path)
     assert 500_000 < (tmp_path / link.file).stat().st_size < 1_000_000

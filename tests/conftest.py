@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import sys
-import tempfile
 
 
 # Before JAX is imported: the suite needs no accelerator.
@@ -27,14 +26,6 @@ jax.config.update("jax_num_cpu_devices", 8)
 # leaves out LLVM's optimisations; XLA's own passes run as ever. What a test starts as
 # a process of its own (a notebook, a command) compiles as it does for users.
 jax.config.update("jax_disable_most_optimizations", True)
-
-# Tests of training build the same programs again and again, which are then read instead
-# of compiled. Each worker has a folder of its own: JAX writes entries in place, so
-# another process could read half of one.
-PROGRAMS = tempfile.TemporaryDirectory(prefix="jaxnets-tests-")
-jax.config.update("jax_compilation_cache_dir", PROGRAMS.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Flax and Optax promote on purpose inside, so strictness covers the pure functions.
 STRICT = ("tests/functional", "tests/gradflow", "tests/interop")

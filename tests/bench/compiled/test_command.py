@@ -23,6 +23,8 @@ def on_cpu(monkeypatch):
     """Compile for the CPU instead, whose programs have the same form."""
     devices = lambda chip: jax.devices("cpu")
     monkeypatch.setattr("jaxnets.bench.compiled.compiler.devices_of", devices)
+    packages = {"tpu": "pytest", "cuda": "pytest"}
+    monkeypatch.setattr("jaxnets.bench.compiled.compiler.PACKAGES", packages)
 
 
 def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
@@ -40,6 +42,7 @@ def test_a_run_prints_and_writes_what_it_compiled(on_cpu, tmp_path, capsys):
     record = read_compiled_record(files["--json"].read_text())
     assert record.suite == "ops" and record.chip["name"] == "v5e"
     assert record.environment["jax"]
+    assert record.environment["pytest"] == pytest.__version__
     names = [case.name for case in record.cases]
     row = "avg_pool 1x64x64x16 k8 s8"
     assert names == [row, row, f"{row} bfloat16", f"{row} bfloat16"]

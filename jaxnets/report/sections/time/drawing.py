@@ -61,7 +61,7 @@ def draw(run: Run) -> Section:
         _table(records, gradients),
         {record.family for record in records},
         _headline(
-            of_metric(_hidden_state(adding), GRADIENT),
+            _hidden_state(of_metric(adding, GRADIENT)),
             at_end(of_metric(adding, "solved")),
         ),
     )

@@ -1,4 +1,4 @@
-"""Builds the site: `uv run --group docs sphinx-build -W notebooks OUT`.
+"""Builds the site: `uv run --group docs sphinx-build -j auto -W notebooks OUT`.
 
 It needs no network. Pages with code cells are executed; `jupyter_cache` keeps what they
 printed for as long as their code stays the same.

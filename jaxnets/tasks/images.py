@@ -126,7 +126,7 @@ TASK = Task(
         weight_decay=1e-4,
         warmup=20,
         evaluate_every=50,
-        checkpoint_every=100,
+        checkpoint_every=200,
     ),
     prepare,
 )

@@ -4,17 +4,20 @@ import dataclasses
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from flax import nnx
+from scipy import ndimage
 
 from jaxnets.data import digits
 from jaxnets.gradflow import measure_module
 from jaxnets.runs.exhibits import Matrix
 from jaxnets.tasks import captions, task_of
 from jaxnets.tasks.captions import network, results, training
-from jaxnets.tasks.captions.scenes import NAMES, WORDS, caption, scenes
+from jaxnets.tasks.captions import scenes as scenes_module
+from jaxnets.tasks.captions.scenes import NAMES, WORDS, caption, scenes, varied
 from tests.tasks.short_training import judged
 
 
@@ -61,7 +64,32 @@ def test_the_captions_say_which_digits_are_where(drawn):
     assert counts == {1, 2, 3, 4}
 
 
-def test_training_and_test_have_no_digit_in_common():
+def test_digits_vary_by_shapes_that_scipy_makes_too(monkeypatch):
+    """Turned and scaled alone; and with no change at all, they are the same."""
+    given = digits().test
+    for name in ("TURN", "SCALE", "SLANT", "BEND"):
+        monkeypatch.setattr(scenes_module, name, 0)
+    same = varied(given, np.random.default_rng(0))
+    np.testing.assert_allclose(same.x, given.x, atol=1e-6)
+    monkeypatch.setattr(scenes_module, "TURN", 0.3)
+    monkeypatch.setattr(scenes_module, "SCALE", 0.2)
+    found = varied(given, np.random.default_rng(0)).x[..., 0]
+    draw = np.random.default_rng(0)
+    turn = draw.uniform(-0.3, 0.3, len(found))
+    draw.uniform(size=len(found))
+    scale = np.exp(draw.uniform(-0.2, 0.2, (2, len(found))))
+    for number in range(5):
+        cos, sin = np.cos(turn[number]), np.sin(turn[number])
+        matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(scale[:, number])
+        offset: Any = 3.5 - matrix @ [3.5, 3.5]
+        wanted = ndimage.affine_transform(
+            given.x[number, ..., 0], matrix, offset, order=1, mode="grid-constant"
+        )
+        np.testing.assert_allclose(found[number], wanted, atol=1e-5)
+
+
+def test_training_and_test_have_no_digit_in_common(monkeypatch):
+    monkeypatch.setattr(training, "varied", lambda digits, draw: digits)
     prepared = TASK.prepare(dataclasses.replace(TASK.recipe, batch_size=40), None)
 
     def seen(found):
@@ -137,4 +165,5 @@ def test_the_gradients_are_those_of_the_network_with_attention():
     flow = measure_module(loss, network, prepared.batch(0), has_aux=True)
     assert any("decoder" in name for name in flow.taps)
     assert not any("without" in name for name in flow.taps)
-    np.testing.assert_allclose(flow.value, prepared.loss(model, prepared.batch(0))[0])
+    expected, _ = prepared.loss(model, prepared.batch(0))
+    np.testing.assert_allclose(flow.value, expected, rtol=1e-6)

@@ -18,6 +18,9 @@ WORDS = ["end", "a", "an", *NAMES, "above", "left", "of"]
 MOST = 14
 # The numbers of digits in the rows from top to bottom, by the number of digits.
 LAYOUTS = {1: [(1,)], 2: [(2,), (1, 1)], 3: [(1, 2), (2, 1)], 4: [(2, 2)]}
+# How far training turns digits in radians, scales them by a power of e, slants them,
+# and bends them in pixels.
+TURN, SCALE, SLANT, BEND = 0.15, 0.12, 0.1, 0.25
 
 
 class Scenes(NamedTuple):
@@ -35,6 +38,49 @@ class Scenes(NamedTuple):
     targets: np.ndarray
     target_lengths: np.ndarray
     corners: np.ndarray
+
+
+def varied(digits: Labelled, draw: np.random.Generator) -> Labelled:
+    """Return digits that are turned, scaled, slanted and bent at random.
+
+    Args:
+        digits: Images of digits `(N, 8, 8, 1)`, and which they are.
+        draw: Random numbers.
+
+    Source: Simard et al. 2003, "Best Practices for Convolutional Neural Networks
+    Applied to Visual Document Analysis", section 2.
+    """
+    images = np.asarray(digits.x)[..., 0]
+    count = len(images)
+    turn, slant = draw.uniform(-TURN, TURN, count), draw.uniform(-SLANT, SLANT, count)
+    height, width = np.exp(draw.uniform(-SCALE, SCALE, (2, count)))
+    # The places that the pixels are taken from, rows and columns around the centre.
+    row, column = np.mgrid[:DIGIT, :DIGIT][:, None] - (DIGIT - 1) / 2
+    drawn = np.cos(turn), np.sin(turn), slant, height, width
+    cos, sin, slant, height, width = (array[:, None, None] for array in drawn)
+    places = np.stack(
+        [
+            cos * height * row - sin * width * column,
+            (sin * height + slant) * row + cos * width * column,
+        ],
+        axis=-1,
+    )
+    # Random offsets at 3 x 3 places, and between them their weighted means.
+    near = np.linspace(0, 2, DIGIT)[:, None] - np.arange(3)
+    near = np.maximum(1 - np.abs(near), 0)
+    offsets = BEND * draw.standard_normal((count, 3, 3, 2))
+    places += np.einsum("hi,wj,nijc->nhwc", near, near, offsets)
+    # There is no ink outside of an image.
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    places = np.clip(places + (DIGIT + 1) / 2, 0, DIGIT + 0.999)
+    corner = places.astype(int)
+    number = np.arange(count)[:, None, None]
+    found = np.zeros(images.shape, np.float32)
+    for step in np.ndindex(2, 2):
+        share = np.prod(1 - np.abs(places - corner - step), axis=-1)
+        at = corner + step
+        found += share.astype(np.float32) * padded[number, at[..., 0], at[..., 1]]
+    return Labelled(found[..., None], digits.y)
 
 
 def scenes(digits: Labelled, count: int, draw: np.random.Generator) -> Scenes:

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.data import digits
+from jaxnets.data import Labelled, digits
 from jaxnets.tasks.captions.network import make_network
 from jaxnets.tasks.captions.results import outcome
-from jaxnets.tasks.captions.scenes import WORDS, Scenes, caption, scenes
+from jaxnets.tasks.captions.scenes import (
+    LAYOUTS,
+    WORDS,
+    Scenes,
+    caption,
+    scenes,
+    varied,
+)
 from jaxnets.tasks.decoder import contrast_loss, measured
 from jaxnets.tasks.task import Prepared
 from jaxnets.training import Recipe
@@ -24,7 +31,8 @@ HELD_OUT = 2**32 - 1
 def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     """Draw the scenes of each update from scikit-learn's digits.
 
-    The digits of validation and test scenes are in no scene of training.
+    The digits of validation and test scenes are in no scene of training, and those of
+    training vary, because there are few.
 
     Args:
         recipe: Its seed and batch size decide the scenes.
@@ -36,10 +44,13 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     if data is not None:
         raise ValueError("The scenes are generated, so captions take no --data.")
     splits = digits()
+    train = Labelled(*map(np.asarray, splits.train))
 
     def batch(step: int) -> Scenes:
         draw = generator(recipe.seed, step)
-        return scenes(splits.train, recipe.batch_size, draw)
+        rows = draw.integers(len(train.y), size=len(LAYOUTS) * recipe.batch_size)
+        found = varied(Labelled(train.x[rows], train.y[rows]), draw)
+        return scenes(found, recipe.batch_size, draw)
 
     held_out = generator(HELD_OUT, 0)
     draw = lambda source: scenes(source, EVALUATED, held_out)

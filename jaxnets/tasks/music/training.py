@@ -3,16 +3,19 @@
 import functools
 from pathlib import Path
 
+import jax
 import numpy as np
 
+from jaxnets import models
+from jaxnets.data import Labelled
 from jaxnets.tasks.character_network import CharacterRecipe, made_again
 from jaxnets.tasks.music.files import read_tunes
 from jaxnets.tasks.music.generated import generated_tunes
-from jaxnets.tasks.music.network import loss
 from jaxnets.tasks.music.samples import outcome
 from jaxnets.tasks.music.tunes import END, TuneBatch, joined, windows
 from jaxnets.tasks.ngrams import next_character_chances
 from jaxnets.tasks.task import Prepared
+from jaxnets.training import classification
 from jaxnets.training.trainer.order import generator
 
 
@@ -94,3 +97,14 @@ def _floors(
         chances = next_character_chances(training, rows, classes, order)[:, 1:]
         found[f"{order}_gram"] = float(-np.log(chances).mean())
     return found
+
+
+def loss(
+    model: models.CharacterModel, batch: TuneBatch
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the cross-entropy in nats a character, and the accuracy.
+
+    The memory is cleared where a tune begins, because it knows nothing of others.
+    """
+    logits = lambda x: model.advance(None, x, resets=batch.resets)[1]
+    return classification(logits, Labelled(batch.x, batch.y))

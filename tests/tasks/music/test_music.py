@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxnets.runs.exhibits import FileLink, Marked, Roll, Text
 from jaxnets.tasks import SampleOptions, task_of
-from jaxnets.tasks.music import files, generated, network, samples, training, tunes
+from jaxnets.tasks.music import files, generated, samples, training, tunes
 from jaxnets.tasks.sampling import made_again
 from jaxnets.training import load_trained, random_key, train
 
@@ -93,7 +93,7 @@ def test_the_memory_is_cleared_where_a_tune_begins(trained):
         rows = np.asarray(jax.nn.log_softmax(logits))
         log_p += rows[np.arange(len(rows)), codes[1:]].tolist()
     row = tunes.windows(both, np.array([0]), len(both.begins))
-    found, _ = network.loss(result.model, row)
+    found, _ = training.loss(result.model, row)
     np.testing.assert_allclose(found, -np.mean(log_p), rtol=1e-5)
     assert row.resets.sum() == 2
 

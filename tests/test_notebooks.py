@@ -11,7 +11,9 @@ import nbformat
 import pytest
 
 from jaxnets.gradflow import Verdict
+from jaxnets.runs.records import Record
 from tests.bench.test_measurement import RECORD
+from tests.report.synthetic import write_run
 
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -128,3 +130,25 @@ def test_a_benchmark_that_is_kept_becomes_a_table(tmp_path):
     page = kept.compiled_for_chips().data
     assert page.count("not run: nothing here was timed") == len(chips)
     assert "not run" not in kept.benchmarks().data
+
+
+def test_how_the_arms_of_a_kept_run_ended_becomes_a_table(tmp_path):
+    keep, kept = load("evidence/keep"), load("evidence/kept")
+    row = lambda study, metric, seed, step, value: Record(
+        study, f"{study}-20", "plain", 20.0, seed, step, metric, "", None, value
+    )
+    records = [
+        row("depth", "train_accuracy", 0, 10, 0.2),
+        *(row("depth", "train_accuracy", seed, 20, 0.9) for seed in range(2)),
+        *(row("time", "test_loss", seed, 20, 1.5) for seed in range(2)),
+        *(row("time", "solved", seed, 20, float(seed)) for seed in range(2)),
+    ]
+    summary = {"command": "jaxnets contrast", "started": "", "seconds": 1.0}
+    run = write_run(tmp_path, records, summary | {"environment": {}})
+    found = json.loads(keep.keep(run, "some", tmp_path).read_text())
+    assert kept.accuracies(found, "depth", "{} layers").data.splitlines()[2:] == [
+        "| plain, training | 90.0 % (no spread) |",
+        "| plain, test | – |",
+    ]
+    ended = kept.endings(found, "time").data.splitlines()[2:]
+    assert ended == ["| time-20 | 1.5 (no spread) | 1 of 2 | – | – |"]

@@ -8,11 +8,17 @@ date, machine and versions. RUN is the folder of a run, or the file that
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+from jaxnets.runs.folder import RunFolder
+from jaxnets.runs.selection import at_end
 
 
 CLAIM = ("claim", "statement", "sentence")
 VERDICT = ("study", "where", "kind", "severity", "sentence")
 MACHINE = ("jaxnets", "jax", "flax", "optax", "python", "device", "processor", "cpus")
+OUTCOMES = ("train_accuracy", "test_accuracy", "test_loss", "solved")
+OUTCOMES += ("lyapunov_exponent", "memory_exponent")
 RUN_MACHINE = (*MACHINE, "load")
 COMPILERS = ("libtpu", "jax-cuda13-pjrt")
 BENCH_MACHINE = ("command", "date", *MACHINE, "cores", "load", "torch", *COMPILERS)
@@ -30,10 +36,22 @@ def keep(run: Path, name: str, folder: Path) -> Path:
         "environment": some(summary["environment"], RUN_MACHINE),
         "claims": [some(entry, CLAIM) for entry in summary.get("claims", [])],
         "verdicts": [some(entry, VERDICT) for entry in summary.get("verdicts", [])],
+        "outcomes": outcomes(run),
     }
     path = folder / f"{name}.json"
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def outcomes(run: Path) -> list[dict[str, Any]]:
+    """Return how each arm ended: for each metric one number for each seed."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in at_end(RunFolder(run).records()):
+        if each.metric in OUTCOMES:
+            facts = {"study": each.study, "family": each.family, "size": each.size}
+            arm = found.setdefault(each.arm, {"arm": each.arm, **facts})
+            arm.setdefault(each.metric, []).append(float(f"{each.value:.4g}"))
+    return [*found.values()]
 
 
 def keep_benchmark(record: Path, name: str, folder: Path) -> Path:

@@ -174,6 +174,16 @@ def test_updates_that_an_optimiser_evens_out(slope, moves, severity, sign):
         assert ("makes the updates of all layers alike" in verdict.cause) == evened
 
 
+def test_weights_are_found_by_an_output_of_their_module_and_by_a_later_call():
+    # A layer that returns (state, ys) is tapped as `recurrent/1`.
+    norms = {"recurrent/1": -2.0, "body#2": -1.0, "output": 0.0}
+    gradients = {"recurrent/w_hh": -2.0, "body/kernel": -1.0, "output/kernel": 0.0}
+    found = chain(norms, [0.0] * 3) + arrays(gradients)
+    assert one(alarms(verdicts(found))).kind == "vanishing"
+    level = records("log10_array_update_norm", dict.fromkeys(gradients, -3.0))
+    assert not [v for v in verdicts(found + level) if v.severity == "fault"]
+
+
 def test_a_normalisation_of_a_small_signal_is_no_explosion():
     norms = {"embed": 2.2, "norm": 0.0, "mix": 0.0, "head": 0.0}
     level = arrays({f"{name}/kernel": -1.0 for name in norms})

@@ -16,6 +16,7 @@ errors too, so a gradient that is far smaller stays a warning or a fault.
 
 import math
 import statistics
+from collections.abc import Iterable
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.spans import widest
@@ -256,16 +257,27 @@ def module_at(tap: str) -> str:
     return module_of(tap) if last in KINDS.values() else tap
 
 
+def _arrays_of(tap: str, arrays: Iterable[str]) -> list[str]:
+    """Return the arrays of the module of a tap.
+
+    `body#2` is the second call of `body`, and `lstm/1` may be an output of `lstm`.
+    """
+    arrays = list(arrays)
+    module = module_at(tap).partition("#")[0]
+    found = [array for array in arrays if array.startswith(f"{module}/")]
+    parent, _, last = module.rpartition("/")
+    if found or not last.isdigit():
+        return found
+    return [array for array in arrays if module_of(array) == parent]
+
+
 def _relative(tap: str, table: Table, metric: str) -> float | None:
     """Return log10 of a norm over that of the weights, for a module's largest array.
 
     It is minus infinity for an update that is zero.
     """
-    module = module_at(tap)
     best = None
-    for array in table.places(metric):
-        if not array.startswith(f"{module}/"):
-            continue
+    for array in _arrays_of(tap, table.places(metric)):
         weight = table.estimate("log10_array_weight_norm", array)
         gradient = table.estimate("log10_array_gradient_norm", array)
         if weight and gradient and (best is None or weight.mean > best[0]):

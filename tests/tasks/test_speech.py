@@ -330,6 +330,20 @@ def test_what_is_padded_changes_nothing(small, rng):
     np.testing.assert_allclose(long[:, :10], short, rtol=1e-4, atol=1e-5)
 
 
+def test_neither_loudness_nor_the_noise_of_the_room_matters(small, rng):
+    _, model = small
+    x = rng.uniform(-5, 0, (1, 20, 40)).astype(np.float32)
+    x[0, 3, 7], x[0, 10:] = 1.0, -9.0
+    noisy = x.copy()
+    noisy[0, 10:] += rng.uniform(-3, 0.9, (10, 40))
+    run = nnx.jit(model)
+    quiet = run(x, jnp.array([20]))
+    for same in (noisy, x + 2):
+        np.testing.assert_allclose(run(same, jnp.array([20])), quiet, atol=1e-5)
+    x[0, 12, 3] = -4.0
+    assert np.abs(run(x, jnp.array([20])) - quiet).max() > 1e-3
+
+
 def test_a_changed_spectrogram_keeps_its_bands_and_hides_a_part(rng, monkeypatch):
     monkeypatch.setattr(spectrograms, "DEVIATION", 0)
     spectrogram = np.tile(np.arange(40, dtype=np.float32), (50, 1))

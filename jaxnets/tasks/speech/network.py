@@ -14,6 +14,8 @@ from jaxnets.typing import ArrayLike
 
 
 BANDS, CHANNELS, WINDOW, POOL, HIDDEN, DROPOUT = 40, 96, 5, 2, 64, 0.3
+# Nats below the loudest moment of a sound under which all values count as equal.
+RANGE = 9.0
 # The class that stands for no word; those of the words follow.
 BLANK = 0
 
@@ -49,9 +51,12 @@ class Network(nnx.Module):
 
     def __call__(self, x, lengths) -> jax.Array:
         """Return the logits of blank and words, `(B, T // POOL, 1 + words)`."""
-        # A louder voice adds the same number to the logarithms of all energies.
-        level = jnp.mean(x, (1, 2), keepdims=True, where=_valid(lengths, x.shape[1]))
-        x = _without_padding((x - level) / 4, lengths)
+        # A louder voice adds the same number to the logarithms of all energies, and
+        # what is far below its loudest moment is the noise of the room.
+        valid = _valid(lengths, x.shape[1])
+        loudest = jnp.max(x, (1, 2), keepdims=True, where=valid, initial=-jnp.inf)
+        x = jnp.maximum(x - loudest, -RANGE)
+        x = _without_padding((x + RANGE / 2) / 4, lengths)
         x = F.max_pool(jax.nn.relu(self.conv(x)), (POOL,))
         frames = lengths // POOL
         x = jax.nn.relu(self.conv2(_without_padding(self.dropout(x), frames)))

@@ -24,6 +24,19 @@ def format_number(value: float) -> str:
     return power if mantissa == "1" else f"{mantissa}*{power}"
 
 
+def format_factor(value: float) -> str:
+    """Write a factor; near 1 with the digits that tell it from 1.
+
+    Example:
+        >>> format_factor(1.00336), format_factor(0.99961), format_factor(0.6512)
+        ('1.0034', '0.99961', '0.651')
+    """
+    written, distance = format_number(value), abs(value - 1)
+    if written != "1" or distance < 1e-6:
+        return written
+    return f"{value:.{1 - math.floor(math.log10(distance))}f}"
+
+
 def power_of_ten(exponent: float) -> float:
     """Return `10^exponent`, limited to what a float can hold."""
     return 10.0 ** min(exponent, 308.0)

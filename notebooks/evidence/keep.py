@@ -50,7 +50,7 @@ def outcomes(run: Path) -> list[dict[str, Any]]:
         if each.metric in OUTCOMES:
             facts = {"study": each.study, "family": each.family, "size": each.size}
             arm = found.setdefault(each.arm, {"arm": each.arm, **facts})
-            arm.setdefault(each.metric, []).append(float(f"{each.value:.4g}"))
+            arm.setdefault(each.metric, []).append(float(f"{each.value:.6g}"))
     return [*found.values()]
 
 

@@ -8,7 +8,11 @@ import numpy as np
 
 from jaxnets.gradflow.diagnosis.verdict import select
 from jaxnets.runs.estimates import Estimate, estimate
-from jaxnets.runs.formatting import format_estimate, format_power_of_ten
+from jaxnets.runs.formatting import (
+    format_estimate,
+    format_factor,
+    format_power_of_ten,
+)
 from jaxnets.runs.records import Record
 
 
@@ -120,7 +124,7 @@ def rate_in_words(
     kind: str, factor: Estimate, total: float, length: int, unit: str
 ) -> str:
     """Return a sentence on a rate that all layers or steps share."""
-    by = "by a factor of " + format_estimate(factor, unit=f" per {unit}")
+    by = "by a factor of " + format_estimate(factor, format_factor, f" per {unit}")
     over = f"over {length} {unit}{'s' if length > 1 else ''}"
     remains = format_power_of_ten(total)
     if kind == "vanishing":

@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
+from jaxnets import nn
 from jaxnets.gradflow.theory import finite_width_spread
 from jaxnets.studies import depth
 from jaxnets.studies.arm import Arm, Recorder
 from jaxnets.studies.predictions import record_prediction
+from jaxnets.studies.time import prediction as time_prediction
 from jaxnets.studies.time import settings as time_settings
 from jaxnets.studies.time import study as time_study
 
@@ -122,3 +126,23 @@ def test_further_families_forget_as_predicted_and_a_look_is_not_judged(monkeypat
     look = time_study.run(arms["lstm-chrono-60"], (0,), lambda *figures: None)
     metrics = {record.metric for record in look.records}
     assert "log10_gradient_norm" in metrics and "solved" not in metrics
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_some_steps_in_the_middle_stand_for_a_long_sequence(name, monkeypatch, rng):
+    layer = {"gru": nn.GRU, "lstm": nn.LSTM}[name](2, 16, rngs=nnx.Rngs(0))
+    params = jax.tree.map(lambda a: a[None], layer.params)
+    profile = getattr(time_prediction.theory, f"{name}_gradient_profile")
+    counted = []
+
+    def count(*gates, **options):
+        counted.append(len(gates[0]))
+        return profile(*gates, **options)
+
+    monkeypatch.setattr(time_prediction.theory, f"{name}_gradient_profile", count)
+    x = rng.normal(size=(4, 120, 2)).astype(np.float32)
+    whole = time_prediction.gated_slope(params, x, 1 / 3)
+    monkeypatch.setattr(time_prediction, "LONGEST", 40)
+    some = time_prediction.gated_slope(params, x, 1 / 3)
+    np.testing.assert_allclose(some, whole, rtol=0.1)
+    assert counted == [120, 40]

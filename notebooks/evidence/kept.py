@@ -122,8 +122,9 @@ def endings(run: dict[str, Any], study: str) -> Markdown:
         if arm["study"] == study:
             loss, *exponents = (seeds(arm, metric) for metric in metrics)
             flags = arm.get("solved")
-            solved = f"{sum(flags):.0f} of {len(flags)}" if flags else "–"
-            rows.append((arm["arm"], loss, solved, *exponents))
+            # What was not trained solves nothing.
+            ends = (loss, f"{sum(flags):.0f} of {len(flags)}") if flags else "––"
+            rows.append((arm["arm"], *ends, *exponents))
     return table(head, rows)
 
 

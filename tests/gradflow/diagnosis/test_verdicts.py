@@ -130,6 +130,19 @@ def test_a_recurrent_network_that_solves_its_task_has_no_fault():
     assert "the GRU solves the task over 100 time steps in 2 of 2" in gru.sentence
 
 
+def test_longer_sequences_without_training_hide_no_verdict_on_the_trained():
+    records = []
+    for family, rate in (("RNN", -0.06), ("LSTM", -0.002)):
+        records += norms("time", family, 100, rate) + norms("time", family, 200, rate)
+        records += norms("time", family, 100, rate / 2, step=9)
+    found = verdicts(records)
+    moments = ("100 time steps, before training", "100 time steps, after 9 updates")
+    for moment in (*moments, "200 time steps, before training"):
+        for who in ("RNN", "LSTM", "RNN against LSTM"):
+            one(found, where=f"{who}, {moment}")
+    assert len(found) == 9
+
+
 def test_rnn_against_lstm():
     records = norms("time", "RNN", 100, -0.06)
     records += norms("time", "LSTM", 100, -0.002)

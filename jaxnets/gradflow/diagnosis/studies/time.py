@@ -50,7 +50,7 @@ def judge(records: list[Record]) -> list[Verdict]:
 
 
 def _judge_task(records: list[Record], task: str) -> list[Verdict]:
-    """Judge every family at its longest sequence, contrast with RNN, then solved.
+    """Judge every family at its longest sequences, contrast with RNN, then solved.
 
     Args:
         records: The records of one task.
@@ -85,13 +85,11 @@ def _family_verdicts(
         task: The task, as in the description of a network.
         outcomes: By network, the verdict on whether it solves its task.
     """
-    length = max(record.size for record in records)
-    longest = select(records, size=length)
-    network = _network(family, task, length)
-    outcome = outcomes.get(network)
     verdicts = []
-    for step in first_and_last_step(longest):
-        norms = profile(longest, step=step)
+    for length, step in _moments(records):
+        network = _network(family, task, length)
+        outcome = outcomes.get(network)
+        norms = profile(select(records, size=length), step=step)
         if norms is None:
             continue
         verdict = profile_verdict(
@@ -109,6 +107,21 @@ def _family_verdicts(
     return verdicts
 
 
+def _moments(records: list[Record]) -> list[tuple[float, int]]:
+    """Return lengths with their first and last steps, the longest sequence last.
+
+    If they were only looked at, the longest sequences with training come before.
+    """
+    trained = [record.size for record in records if record.step > 0]
+    longest = [record.size for record in records]
+    lengths = sorted({max(sizes) for sizes in (trained, longest) if sizes})
+    return [
+        (length, step)
+        for length in lengths
+        for step in first_and_last_step(select(records, size=length))
+    ]
+
+
 def _reach(norms: Profile) -> str:
     """Say the rate again as a half-life and in powers of ten per 100 steps."""
     rate = estimate(norms.rates.values())
@@ -123,17 +136,18 @@ def _reach(norms: Profile) -> str:
 
 
 def _contrasts(records: list[Record], family: str, task: str) -> list[Verdict]:
-    """Contrast the RNN with a gated family at the longest sequence that both have."""
-    lengths = [{r.size for r in select(records, family=f)} for f in ("RNN", family)]
-    if not lengths[0] & lengths[1]:
-        return []
-    length = max(lengths[0] & lengths[1])
-    both = select(records, size=length)
-    steps = {r.step for r in select(both, family="RNN")}
-    shared = [r for r in select(both, family=family) if r.step in steps]
+    """Contrast the RNN with a gated family at the longest sequences that both have."""
+    known = {(r.size, r.step) for r in select(records, family="RNN")}
+    gated = select(records, family=family)
+    shared = [r for r in gated if (r.size, r.step) in known]
     contrasts = [
-        _contrast(select(both, step=step), family, f"{task}{length:g} time steps", step)
-        for step in first_and_last_step(shared)
+        _contrast(
+            select(records, size=length, step=step),
+            family,
+            f"{task}{length:g} time steps",
+            step,
+        )
+        for length, step in _moments(shared)
     ]
     return [contrast for contrast in contrasts if contrast]
 

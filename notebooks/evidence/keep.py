@@ -17,8 +17,7 @@ from jaxnets.runs.selection import at_end
 CLAIM = ("claim", "statement", "sentence")
 VERDICT = ("study", "where", "kind", "severity", "sentence")
 MACHINE = ("jaxnets", "jax", "flax", "optax", "python", "device", "processor", "cpus")
-OUTCOMES = ("train_accuracy", "test_accuracy", "test_loss", "solved")
-OUTCOMES += ("lyapunov_exponent", "memory_exponent")
+OUTCOMES = ("test_loss", "solved", "lyapunov_exponent", "memory_exponent")
 RUN_MACHINE = (*MACHINE, "load")
 COMPILERS = ("libtpu", "jax-cuda13-pjrt")
 BENCH_MACHINE = ("command", "date", *MACHINE, "cores", "load", "torch", *COMPILERS)
@@ -48,8 +47,7 @@ def outcomes(run: Path) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for each in at_end(RunFolder(run).records()):
         if each.metric in OUTCOMES:
-            facts = {"study": each.study, "family": each.family, "size": each.size}
-            arm = found.setdefault(each.arm, {"arm": each.arm, **facts})
+            arm = found.setdefault(each.arm, {"study": each.study, "arm": each.arm})
             arm.setdefault(each.metric, []).append(float(f"{each.value:.6g}"))
     return [*found.values()]
 

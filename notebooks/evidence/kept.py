@@ -25,7 +25,6 @@ from jaxnets.report.intervals import interval
 from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.claims import CLAIMS
 from jaxnets.runs.estimates import estimate
-from jaxnets.runs.intervals import SHARE
 
 
 FOLDER = Path(__file__).parent
@@ -94,49 +93,23 @@ def quoted(run: dict[str, Any], study: str, *places: str) -> Markdown:
     return Markdown("\n".join(lines))
 
 
-def accuracies(run: dict[str, Any], study: str, size: str) -> Markdown:
-    """Return the table of right answers by family and size, with 95 % intervals.
-
-    Args:
-        run: What was kept of the run.
-        study: Name of the study.
-        size: What a size is called, such as `{} layers`.
-    """
-    arms = [arm for arm in run["outcomes"] if arm["study"] == study]
-    found = {(arm["family"], arm["size"]): arm for arm in arms}
-    families, sizes = (dict.fromkeys(key[at] for key in found) for at in (0, 1))
-    rows = [
-        (f"{family}, {part}", *(seeds(found.get((family, n)), metric) for n in sizes))
-        for family in families
-        for metric, part in (("train_accuracy", "training"), ("test_accuracy", "test"))
-    ]
-    return table(("", *(size.format(int(n)) for n in sizes)), rows)
-
-
 def endings(run: dict[str, Any], study: str) -> Markdown:
     """Return the table of how each arm of recurrent networks ended."""
     head = ("arm", "test loss", "solved", "Lyapunov exponent", "memory exponent")
-    metrics = ("test_loss", "lyapunov_exponent", "memory_exponent")
     rows = []
     for arm in run["outcomes"]:
-        if arm["study"] == study:
-            loss, *exponents = (seeds(arm, metric) for metric in metrics)
-            flags = arm.get("solved")
-            # What was not trained solves nothing.
-            ends = (loss, f"{sum(flags):.0f} of {len(flags)}") if flags else "––"
-            rows.append((arm["arm"], *ends, *exponents))
+        if arm["study"] != study:
+            continue
+        mean = lambda metric, arm=arm: (
+            interval(estimate(arm[metric])) if metric in arm else "–"
+        )
+        loss = solved = "–"
+        # What was not trained solves nothing.
+        if flags := arm.get("solved"):
+            loss, solved = mean("test_loss"), f"{sum(flags):.0f} of {len(flags)}"
+        exponents = mean("lyapunov_exponent"), mean("memory_exponent")
+        rows.append((arm["arm"], loss, solved, *exponents))
     return table(head, rows)
-
-
-def seeds(arm: dict[str, Any] | None, metric: str) -> str:
-    """Return a mean over seeds with its interval; a dash if it was not measured."""
-    values = (arm or {}).get(metric)
-    if values is None:
-        return "–"
-    if share := metric.endswith("accuracy"):
-        found = estimate(values)
-        return interval(found and found.within(SHARE), share)
-    return interval(estimate(values))
 
 
 def folded(title: str, text: str) -> str:

@@ -55,7 +55,7 @@ SCALES = {
             Row("copying", 1_000, 8),
             Row("digits", 1_000, 8),
             *(Row(task, 10_000) for task in TASKS),
-            # This row takes longest.
+            # The last row takes longest, so a run that is stopped has the others.
             Row("adding", 1_000, 15),
         ),
         64,

@@ -16,7 +16,6 @@ errors too, so a gradient that is far smaller stays a warning or a fault.
 
 import math
 import statistics
-from collections.abc import Iterable
 
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD, Profile, profile
 from jaxnets.gradflow.diagnosis.spans import widest
@@ -257,12 +256,11 @@ def module_at(tap: str) -> str:
     return module_of(tap) if last in KINDS.values() else tap
 
 
-def _arrays_of(tap: str, arrays: Iterable[str]) -> list[str]:
-    """Return the arrays of the module of a tap.
+def _arrays_of(tap: str, arrays: list[str]) -> list[str]:
+    """Return those of some arrays that are in the module of a tap.
 
     `body#2` is the second call of `body`, and `lstm/1` may be an output of `lstm`.
     """
-    arrays = list(arrays)
     module = module_at(tap).partition("#")[0]
     found = [array for array in arrays if array.startswith(f"{module}/")]
     parent, _, last = module.rpartition("/")

@@ -108,9 +108,9 @@ def _family_verdicts(
 
 
 def _moments(records: list[Record]) -> list[tuple[float, int]]:
-    """Return lengths with their first and last steps, the longest sequence last.
+    """Return pairs of a length and a step: the first and last step of each length.
 
-    If they were only looked at, the longest sequences with training come before.
+    The lengths are the longest on which networks were trained and the longest of all.
     """
     trained = [record.size for record in records if record.step > 0]
     longest = [record.size for record in records]

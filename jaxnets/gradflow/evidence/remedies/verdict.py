@@ -14,7 +14,7 @@ from jaxnets.gradflow.evidence.remedies.rates import (
     with_other_rate,
 )
 from jaxnets.gradflow.evidence.remedies.trials import Trials
-from jaxnets.runs.formatting import format_number
+from jaxnets.runs.formatting import format_factor, format_number
 from jaxnets.runs.records import Record
 
 
@@ -134,6 +134,8 @@ def recommended(remedy: str, first: str, without: Iterable[str]) -> str:
 
 def _in_words(metric: str, number: float) -> str:
     words = WORDS[metric]
+    if metric.startswith(("gradient_", "product_")):
+        return words.format(format_factor(number))
     return words.format(format_number(100 * number if "%" in words else number))
 
 

@@ -69,11 +69,19 @@ class Recorder:
         self._seeds = tuple(seeds)
         self.records: list[Record] = []
 
-    def scalar(self, metric: str, values, *, step: int, place: str = "") -> None:
-        """Record one number for each seed: `values (seeds,)`."""
+    def scalar(
+        self, metric: str, values, *, step: int, place: str = "", where=None
+    ) -> None:
+        """Record one number for each seed: `values (seeds,)`.
+
+        `where (seeds,)` says which seeds have the number; None means all. Without it a
+        NaN would be recorded, which is a fault of the arm.
+        """
         values = np.asarray(values, np.float64)
-        for seed, value in zip(self._seeds, values, strict=True):
-            self._add(seed, step, metric, place, None, value)
+        chosen = np.ones(len(values), bool) if where is None else where
+        for seed, value, has in zip(self._seeds, values, chosen, strict=True):
+            if has:
+                self._add(seed, step, metric, place, None, value)
 
     def profile(
         self,

@@ -10,9 +10,11 @@ import pytest
 from jaxnets import functional as F
 from jaxnets.gradflow import verdicts
 from jaxnets.runs.catalogue import MEMORY_TASKS, memory_task
+from jaxnets.studies.arm import Recorder
 from jaxnets.studies.time import study
 from jaxnets.studies.time.memory import memory_exponents
 from jaxnets.studies.time.tasks import TASKS
+from jaxnets.studies.training_run import Trained
 from tests.report.synthetic import section_of
 
 
@@ -111,3 +113,18 @@ def test_the_sensitivity_of_a_min_gru_grows_by_half_the_power():
     # Units of equal memory have no exponent.
     alike = params._replace(b=np.zeros_like(b)[None])
     assert np.isnan(memory_exponents(alike, x)).all()
+
+
+def test_seeds_without_an_exponent_are_no_fault(monkeypatch):
+    found = np.array([0.5, np.nan])
+    monkeypatch.setattr(study, "_both_ends", lambda trained: [(7, None)])
+    monkeypatch.setattr(study, "_recurrent_params", lambda trained, state: None)
+    monkeypatch.setattr(study, "memory_exponents", lambda params, xs: found)
+    arm = next(arm for arm in study.arms("hour", "") if arm.family == "GRU")
+    recorder = Recorder(arm, seeds=(0, 1))
+    nothing = Trained(*(None,) * len(Trained._fields))
+    study._record_memory(recorder, study.FAMILIES["GRU"], nothing, None)
+    assert [(record.seed, record.value) for record in recorder.records] == [
+        (0, 0.5)
+    ] * 2
+    assert not verdicts(recorder.records)

@@ -150,7 +150,9 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
     step = min(record.step for record in broken)
     first, where = _origin(select(broken, step=step))
     where = f", {where}" if where else ""
-    seeds = {record.seed for record in records}
+    # Lines that theory predicts belong to no seed.
+    seeds = {record.seed for record in records if record.seed >= 0}
+    hit = len(seeds & {record.seed for record in broken})
     share = estimate(
         len(select(broken, seed=seed)) / len(select(records, seed=seed))
         for seed in seeds
@@ -163,9 +165,8 @@ def _arm_verdict(records: list[Record], broken: list[Record]) -> Verdict:
         number=len(broken) / len(records),
         sentence=(
             f"{len(broken)} of {len(records)} numbers are infinite or not a number, in "
-            f"{len({record.seed for record in broken})} of {len(seeds)} seeds, first "
-            f"at step {first.step}{where} (`{first.metric}`). They are left out of the "
-            "other verdicts."
+            f"{hit} of {len(seeds)} seeds, first at step {first.step}{where} "
+            f"(`{first.metric}`). They are left out of the other verdicts."
         ),
         remedy=REMEDY,
         threshold=0.0,

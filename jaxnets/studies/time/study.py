@@ -218,10 +218,10 @@ def _record_memory(recorder: Recorder, family: Family, trained: Trained, xs) -> 
         return
     for step, state in _both_ends(trained):
         found = memory_exponents(_recurrent_params(trained, state), xs)
-        if np.isfinite(found).any():
-            recorder.scalar("memory_exponent", found, step=step)
-            predicted = np.full_like(found, family.memory_exponent)
-            recorder.scalar("predicted_memory_exponent", predicted, step=step)
+        predicted = np.full_like(found, family.memory_exponent)
+        has = ~np.isnan(found)
+        recorder.scalar("memory_exponent", found, step=step, where=has)
+        recorder.scalar("predicted_memory_exponent", predicted, step=step, where=has)
 
 
 def _both_ends(trained: Trained):

@@ -65,10 +65,12 @@ def test_nonfinite_numbers_are_counted_and_left_out():
     records = norms("depth", "plain", 20, 0.01)
     records[3] = records[3]._replace(value=math.nan)
     records[4] = records[4]._replace(value=math.inf)
-    found = verdicts(records)
+    # A line that theory predicts belongs to no seed.
+    line = records[0]._replace(seed=-1, metric="predicted_log10_gradient_norm")
+    found = verdicts([*records, line])
     broken = one(found, kind="non-finite")
     assert found[0] == broken
-    assert "2 of 63 numbers" in broken.sentence
+    assert "2 of 64 numbers" in broken.sentence
     assert "in 1 of 3 seeds" in broken.sentence
     assert one(found, kind="healthy")
 

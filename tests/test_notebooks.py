@@ -142,6 +142,8 @@ def test_how_the_arms_of_a_kept_run_ended_becomes_a_table(tmp_path):
         *(row("time", "lyapunov_exponent", seed, 20, 0.9) for seed in range(2)),
         *(row("time", "test_loss", seed, 20, 1.5) for seed in range(2)),
         *(row("time", "solved", seed, 20, float(seed)) for seed in range(2)),
+        *(row("depth", "train_accuracy", seed, 20, 1.0) for seed in range(2)),
+        *(row("depth", "test_accuracy", seed, 20, 0.9) for seed in range(2)),
     ]
     summary = {"command": "jaxnets contrast", "started": "", "seconds": 1.0}
     run = write_run(tmp_path, records, summary | {"environment": {}})
@@ -149,3 +151,5 @@ def test_how_the_arms_of_a_kept_run_ended_becomes_a_table(tmp_path):
     ended = kept.endings(found, "time").data.splitlines()[2:]
     means = "1.5 (no spread) | 1 of 2 | 0.9 (no spread)"
     assert ended == [f"| time-20 | {means} | – |"]
+    right = kept.accuracies(found, "depth").data.splitlines()[2:]
+    assert right == ["| depth-20 | 100.0 % (no spread) | 90.0 % (no spread) |"]

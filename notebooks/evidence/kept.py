@@ -25,6 +25,7 @@ from jaxnets.report.intervals import interval
 from jaxnets.runs.catalogue import SECTIONS
 from jaxnets.runs.claims import CLAIMS
 from jaxnets.runs.estimates import estimate
+from jaxnets.runs.intervals import SHARE
 
 
 FOLDER = Path(__file__).parent
@@ -110,6 +111,21 @@ def endings(run: dict[str, Any], study: str) -> Markdown:
         exponents = mean("lyapunov_exponent"), mean("memory_exponent")
         rows.append((arm["arm"], loss, solved, *exponents))
     return table(head, rows)
+
+
+def accuracies(run: dict[str, Any], study: str) -> Markdown:
+    """Return the table of the share of right answers of each arm."""
+
+    def mean(values: list[float]) -> str:
+        found = estimate(values)
+        return interval(found and found.within(SHARE), share=True)
+
+    rows = [
+        (arm["arm"], mean(arm["train_accuracy"]), mean(arm["test_accuracy"]))
+        for arm in run["outcomes"]
+        if arm["study"] == study
+    ]
+    return table(("arm", "training images", "test images"), rows)
 
 
 def folded(title: str, text: str) -> str:

@@ -1,6 +1,7 @@
 """The study of time: its tasks, their records, and the curse of memory."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -122,8 +123,8 @@ def test_seeds_without_an_exponent_are_no_fault(monkeypatch):
     monkeypatch.setattr(study, "memory_exponents", lambda params, xs: found)
     arm = next(arm for arm in study.arms("hour", "") if arm.family == "GRU")
     recorder = Recorder(arm, seeds=(0, 1))
-    nothing = Trained(*(None,) * len(Trained._fields))
-    study._record_memory(recorder, study.FAMILIES["GRU"], nothing, None)
+    fields: Any = (None,) * len(Trained._fields)
+    study._record_memory(recorder, study.FAMILIES["GRU"], Trained(*fields), None)
     assert [(record.seed, record.value) for record in recorder.records] == [
         (0, 0.5)
     ] * 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.data import Splits
+from jaxnets.data import Labelled, Splits
 from jaxnets.data.splits import split_in_tenths
 
 
@@ -17,10 +17,23 @@ MOST_BYTES, MOST_CLASSES, MOST_LETTERS = 100_000_000, 20, 10_000
 
 
 def read_sequences(path: Path) -> tuple[list[str], Splits]:
+    """Return the names of the classes of a file, and its sequences, split in tenths.
+
+    The arguments and the errors are those of `labelled_sequences`.
+    """
+    names, found = labelled_sequences(path)
+    x, y = np.asarray(found.x), np.asarray(found.y)
+    return names, split_in_tenths(x, y, str(path))
+
+
+def labelled_sequences(path: Path) -> tuple[list[str], Labelled]:
     """Return the names of the classes and the sequences of a file, without repetitions.
 
     A sequence that occurs several times counts once, with its first class: otherwise
     some of those for validation would be known from training.
+
+    Args:
+        path: A file with a line `class, name, sequence` for each sequence.
 
     Raises:
         ValueError: If the file is too large, or a line is not `class, name, sequence`.
@@ -58,7 +71,7 @@ def read_sequences(path: Path) -> tuple[list[str], Splits]:
         letters[ord(letter), [BASES.index(base) for base in bases]] = 1 / len(bases)
     codes = np.frombuffer("".join(found).encode(), np.uint8).reshape(len(found), -1)
     y = np.array([names.index(name) for name in found.values()], np.int32)
-    return names, split_in_tenths(letters[codes], y, str(path))
+    return names, Labelled(letters[codes], y)
 
 
 def _parsed(line: str, where: str) -> tuple[str, str]:

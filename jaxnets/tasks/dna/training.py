@@ -1,10 +1,13 @@
 """The task: its data, its baselines and its recipe."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
 import numpy as np
+from flax import nnx
 
+from jaxnets.data import Labelled
 from jaxnets.tasks.dna.motifs import optimum, planted_motifs
 from jaxnets.tasks.dna.network import Network
 from jaxnets.tasks.dna.positions import PositionTable, position_weights_loss
@@ -15,7 +18,29 @@ from jaxnets.tasks.task import Prepared, Task
 from jaxnets.training import Recipe, classification
 
 
-def prepare(recipe: Recipe, data: Path | None) -> Prepared:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DNARecipe(Recipe):
+    """A recipe that also says how the weights of words are trained.
+
+    Attributes:
+        table: The share of the table of positions that the network begins with.
+        dropout: Rate of dropout of the words.
+
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range.
+    """
+
+    table: float
+    dropout: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dropout >= 1:
+            raise ValueError(f"`dropout` is {self.dropout}; wanted a rate below 1.")
+
+
+def prepare(recipe: DNARecipe, data: Path | None) -> Prepared:
     """Load sequences, and draw each epoch in a new order.
 
     Args:
@@ -43,7 +68,7 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
         }
         return found | ({"optimum": optimum(validation)} if data is None else {})
 
-    make = functools.partial(Network, table=PositionTable.of(training))
+    make = functools.partial(make_network, training=training, recipe=recipe)
     loss = functools.partial(classification, label_smoothing=recipe.label_smoothing)
     evaluation = {"validation": validation, "test": test}
     judged = lambda model, folder: results(names, training, test, model)
@@ -51,9 +76,15 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     return Prepared(make, loss, batch, evaluation, about, floors, judged)
 
 
+def make_network(rngs: nnx.Rngs, training: Labelled, recipe: DNARecipe) -> Network:
+    """Return the network for training sequences, before training."""
+    table, share, dropout = PositionTable.of(training), recipe.table, recipe.dropout
+    return Network(rngs, table, share=share, dropout=dropout)
+
+
 TASK = Task(
     "dna",
-    Recipe(
+    DNARecipe(
         steps=1000,
         batch_size=64,
         learning_rate=2e-3,
@@ -62,6 +93,8 @@ TASK = Task(
         warmup=20,
         evaluate_every=100,
         checkpoint_every=100,
+        table=0.3,
+        dropout=0.7,
     ),
     prepare,
 )

@@ -58,7 +58,7 @@ def read_recordings(path: Path) -> tuple[int, list[Recording]]:
     found: dict[PurePosixPath, Recording] = {}
     rates: dict[int, str] = {}
     size = 0
-    for name, data in _files(path):
+    for name, data in recording_files(path):
         where = f"{path}, {name}"
         size += len(data)
         if size > MOST_BYTES_IN_ALL:
@@ -89,8 +89,8 @@ def read_recordings(path: Path) -> tuple[int, list[Recording]]:
     return next(iter(rates)), [found[name] for name in sorted(found)]
 
 
-def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Yield the name and the bytes of every wav file."""
+def recording_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield the name and the bytes of every wav file of a folder or zip archive."""
     if path.is_dir():
         found = path.rglob("*.wav")
         paths = sorted(file for file in found if _is_recording(str(file)))

@@ -191,7 +191,13 @@ class Contrast(nnx.Module):
         self.without: Any = make(False) if contrasts else None
 
 
-def contrast_loss(model: Any, batch: Any) -> tuple[jax.Array, dict]:
+# How much a network looks where it should not: `penalty(weights, batch)`, a scalar.
+Penalty = Callable[[jax.Array, Any], jax.Array]
+
+
+def contrast_loss(
+    model: Any, batch: Any, *, penalty: Penalty | None = None
+) -> tuple[jax.Array, dict]:
     """Return the loss of the network with attention, whose gradient trains both.
 
     The gradient of each network's parameters is that of its own loss.
@@ -199,24 +205,34 @@ def contrast_loss(model: Any, batch: Any) -> tuple[jax.Array, dict]:
     Args:
         model: A `Contrast` of networks that return logits and weights for the batch.
         batch: Has `targets (B, N)` and `target_lengths (B,)`.
+        penalty: Is trained along with the loss, and is not part of its value.
     """
-    wanted = batch.targets, batch.target_lengths
-    loss, accuracy = sentence_loss(model.attentive(batch)[0], *wanted)
-    figures = {"accuracy": accuracy}
+    loss, figures = _attentive_loss(model.attentive, batch, penalty)
     if model.without is not None:
+        wanted = batch.targets, batch.target_lengths
         other, _ = sentence_loss(model.without(batch)[0], *wanted)
         figures["without_attention_loss"] = other
-        # This adds zero to the value, and the gradient of `other` to the gradient.
-        loss = loss + other - jax.lax.stop_gradient(other)
+        loss = _trained_along(loss, other)
     return loss, figures
 
 
-def measured(model: Contrast) -> tuple[nnx.Module, Loss]:
+def _attentive_loss(
+    network: Any, batch: Any, penalty: Penalty | None
+) -> tuple[jax.Array, dict]:
+    logits, weights = network(batch)
+    loss, accuracy = sentence_loss(logits, batch.targets, batch.target_lengths)
+    if penalty is not None:
+        loss = _trained_along(loss, penalty(weights, batch))
+    return loss, {"accuracy": accuracy}
+
+
+def _trained_along(loss: jax.Array, other: jax.Array) -> jax.Array:
+    """Add zero to the value, and the gradient of `other` to the gradient."""
+    return loss + other - jax.lax.stop_gradient(other)
+
+
+def measured(
+    model: Contrast, *, penalty: Penalty | None = None
+) -> tuple[nnx.Module, Loss]:
     """Return the network with attention and its loss, whose gradients are shown."""
-
-    def loss(network, batch):
-        wanted = batch.targets, batch.target_lengths
-        value, accuracy = sentence_loss(network(batch)[0], *wanted)
-        return value, {"accuracy": accuracy}
-
-    return model.attentive, loss
+    return model.attentive, functools.partial(_attentive_loss, penalty=penalty)

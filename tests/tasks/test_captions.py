@@ -4,8 +4,11 @@ import dataclasses
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,6 +21,7 @@ from jaxnets.tasks import captions, task_of
 from jaxnets.tasks.captions import network, results, training
 from jaxnets.tasks.captions import scenes as scenes_module
 from jaxnets.tasks.captions.scenes import NAMES, WORDS, caption, scenes, varied
+from jaxnets.tasks.decoder import contrast_loss
 from tests.tasks.short_training import judged
 
 
@@ -111,17 +115,41 @@ def test_looking_at_a_digit_is_counted_by_the_centres_of_cells(drawn):
     """A network that looks at the middle of each digit always hits, elsewhere never."""
     cells = np.clip((drawn.corners + 4) // 4, 0, 5)
     flat = cells[..., 0] * 6 + cells[..., 1]
-    assert results.on_digit(np.eye(36)[flat], drawn).all()
+    assert results.looks_at_digit(np.eye(36)[flat], drawn).all()
     away = np.where(drawn.corners < 8, 5, 0)
     flat = away[..., 0] * 6 + away[..., 1]
-    assert not results.on_digit(np.eye(36)[flat], drawn).any()
+    assert not results.looks_at_digit(np.eye(36)[flat], drawn).any()
+
+
+def test_the_penalty_is_that_of_looking_beside_the_digits(drawn):
+    on = np.asarray(network.on_digit(drawn.corners))
+    names = drawn.corners[..., 0] >= 0
+    assert on[names].any(axis=-1).all() and not on[~names].any()
+    even = jnp.full(on.shape, 1 / 36)
+    shares = on.sum(axis=-1)[names] / 36
+    expected = -network.ASTRAY * np.log(shares).mean()
+    np.testing.assert_allclose(network.astray(even, drawn), expected, rtol=1e-4)
+    best = jnp.asarray(on / np.maximum(on.sum(axis=-1, keepdims=True), 1))
+    assert abs(network.astray(best, drawn)) < 1e-4
+    # Its gradient trains the network, and its value is no part of the loss.
+    logits = np.zeros((*drawn.targets.shape, len(WORDS)), np.float32)
+
+    def loss(weights, penalty):
+        model = SimpleNamespace(attentive=lambda _: (logits, weights), without=None)
+        return contrast_loss(model, drawn, penalty=penalty)[0]
+
+    value, slope = jax.value_and_grad(loss)(even, network.astray)
+    np.testing.assert_allclose(value, np.log(len(WORDS)), rtol=1e-5)
+    expected = jax.grad(network.astray)(even, drawn)
+    np.testing.assert_array_equal(slope, expected)
+    assert (np.asarray(slope)[on] < 0).all() and not np.asarray(slope)[~on].any()
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A small network that was trained on scenes of a few images, and its task."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(network, "CHANNELS", (8, 32))
+    patch.setattr(network, "CHANNELS", (8, 16, 32))
     patch.setattr(network, "HIDDEN", 32)
     patch.setattr(training, "EVALUATED", 100)
     patch.setattr(training, "COUNTED", 300)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxnets.runs.exhibits import Exhibit, Matrix, Text
-from jaxnets.tasks.captions.network import CELLS, captions
-from jaxnets.tasks.captions.scenes import DIGIT, WORDS, Scenes, caption
+from jaxnets.tasks.captions.network import CELLS, captions, on_digit
+from jaxnets.tasks.captions.scenes import WORDS, Scenes, caption
 from jaxnets.tasks.decoder import Contrast, attention_weights
 from jaxnets.tasks.task import Outcome
 
@@ -41,7 +41,7 @@ def outcome(test: Scenes, frequent: str, model: Contrast) -> Outcome:
         "floor_exact_most_frequent": float(
             np.mean([text == frequent for text in references])
         ),
-        "attention_on_its_digit": float(on_digit(weights, test).mean()),
+        "attention_on_its_digit": float(looks_at_digit(weights, test).mean()),
     }
     outputs = written["with attention"]
     count = (test.corners[..., 0] >= 0).sum(axis=1)
@@ -54,7 +54,7 @@ def outcome(test: Scenes, frequent: str, model: Contrast) -> Outcome:
     return Outcome(metrics, exhibits)
 
 
-def on_digit(weights: np.ndarray, scenes: Scenes) -> np.ndarray:
+def looks_at_digit(weights: np.ndarray, scenes: Scenes) -> np.ndarray:
     """Return for each word that names a digit whether the network looks at it.
 
     It does if the centre of the cell with the largest weight lies in the digit's 8 x 8
@@ -64,12 +64,9 @@ def on_digit(weights: np.ndarray, scenes: Scenes) -> np.ndarray:
         weights: Those of the attention, `(B, N, 36)`.
         scenes: The scenes, whose captions are the words.
     """
-    cells = np.stack(np.unravel_index(weights.argmax(axis=-1), (CELLS, CELLS)), -1)
-    # A cell stands for the pixels 4 i to 4 i + 3.
-    inside = (scenes.corners <= 4 * cells + 1.5) & (
-        4 * cells + 1.5 <= scenes.corners + DIGIT - 1
-    )
-    return inside.all(axis=-1)[scenes.corners[..., 0] >= 0]
+    largest = weights.argmax(axis=-1)[..., None]
+    found = np.take_along_axis(np.asarray(on_digit(scenes.corners)), largest, axis=-1)
+    return found[scenes.corners[..., 0] >= 0, 0]
 
 
 def _maps(scenes: Scenes, weights: np.ndarray, row: int) -> list[Matrix]:

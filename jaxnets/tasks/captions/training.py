@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxnets.data import Labelled, digits
-from jaxnets.tasks.captions.network import make_network
+from jaxnets.tasks.captions.network import astray, make_network
 from jaxnets.tasks.captions.results import outcome
 from jaxnets.tasks.captions.scenes import (
     LAYOUTS,
@@ -62,13 +62,13 @@ def prepare(recipe: Recipe, data: Path | None) -> Prepared:
     evaluation = {"validation": validation, "test": test}
     return Prepared(
         make_network,
-        contrast_loss,
+        functools.partial(contrast_loss, penalty=astray),
         batch,
         evaluation,
         {},
         floors,
         results,
-        measured,
+        functools.partial(measured, penalty=astray),
     )
 
 

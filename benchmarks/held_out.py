@@ -1,9 +1,9 @@
 r"""Claim: how well DNA is classified in ten folds, and unknown speakers are understood.
 
-    uv run python benchmarks/held_out.py dna splice.data
+    uv run python benchmarks/held_out.py dna splice.data --set dropout=0.4
     uv run python benchmarks/held_out.py dna promoters.data --divisions 10 \
         --set steps=150 --set batch_size=48 --set optimizer=sgd \
-        --set learning_rate=0.1 --set weight_decay=0 --set table=0 --set dropout=0
+        --set learning_rate=0.1 --set weight_decay=0 --set table=0.1 --set dropout=0.2
     uv run python benchmarks/held_out.py speech recordings.zip --set steps=3000
 
 Each part of the data is the test once, and a network is trained on all others. The

@@ -9,9 +9,9 @@ from jaxnets.training import Recipe
 TASK = Task(
     "translation",
     Recipe(
-        steps=700,
+        steps=1500,
         batch_size=64,
-        learning_rate=5e-3,
+        learning_rate=3e-3,
         warmup=50,
         evaluate_every=100,
         checkpoint_every=100,

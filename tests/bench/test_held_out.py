@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +35,8 @@ def test_each_sequence_is_tested_once_by_a_network_that_has_not_seen_it(
     lines = [f"{'EI' if i < 15 else 'N'}, S{i}, {word}" for i, word in enumerate(words)]
     path = tmp_path / "some.data"
     path.write_text("\n".join(lines))
-    found = dict(held_out.dna(path, task_of("dna").recipe, 2))
+    recipe: Any = task_of("dna").recipe
+    found = dict(held_out.dna(path, recipe, 2))
     assert [figures["errors"] for figures in found.values()] == [25, 25]
     # Ten folds of four sequences, each left out once.
     for division in (seen[:10], seen[10:]):

@@ -127,7 +127,7 @@ def test_the_penalty_is_that_of_looking_beside_the_digits(drawn):
     assert on[names].any(axis=-1).all() and not on[~names].any()
     even = jnp.full(on.shape, 1 / 36)
     shares = on.sum(axis=-1)[names] / 36
-    expected = -network.ASTRAY * np.log(shares).mean()
+    expected = -network.PENALTY_WEIGHT * np.log(shares).mean()
     np.testing.assert_allclose(network.astray(even, drawn), expected, rtol=1e-4)
     best = jnp.asarray(on / np.maximum(on.sum(axis=-1, keepdims=True), 1))
     assert abs(network.astray(best, drawn)) < 1e-4

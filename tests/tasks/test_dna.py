@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -160,6 +161,16 @@ def test_the_network_begins_with_the_decisions_of_the_table(splits):
     found = jax.nn.log_softmax(nnx.jit(model)(x))
     expected = log_softmax(0.3 * table.scores(x), axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_recipe_decides_the_share_of_the_table_and_the_dropout(splits):
+    recipe = dataclasses.replace(RECIPE, table=0.25, dropout=0.5)
+    model: Any = task_of("dna").prepare(recipe, None).make(nnx.Rngs(0))
+    assert model.word_dropout.rate == 0.5
+    prior = 0.25 * positions.PositionTable.of(splits.train).prior
+    np.testing.assert_allclose(model.words.bias[...], prior, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"`dropout` is 1\.0; wanted a rate below 1"):
+        dataclasses.replace(RECIPE, dropout=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ CHANNELS, FEATURES, HIDDEN = (32, 64, 128), 32, 128
 # Standard deviation of the vectors that stand for places before training.
 PLACES = 0.1
 # Weight of the penalty for looking beside a digit.
-ASTRAY = 0.1
+PENALTY_WEIGHT = 0.1
 # Cells of a side of the map of features; a cell stands for 4 x 4 pixels.
 CELLS = CANVAS // 4
 
@@ -105,7 +105,7 @@ def astray(weights: jax.Array, batch: Scenes) -> jax.Array:
     shares = jnp.sum(weights, axis=-1, where=on_digit(batch.corners))
     names = jnp.asarray(batch.corners)[..., 0] >= 0
     # Nothing is infinite for a network that looks nowhere near a digit.
-    return -ASTRAY * jnp.mean(jnp.log(shares + 1e-6), where=names)
+    return -PENALTY_WEIGHT * jnp.mean(jnp.log(shares + 1e-6), where=names)
 
 
 def make_network(rngs: nnx.Rngs) -> Contrast:

@@ -51,8 +51,7 @@ class Network(nnx.Module):
     Args:
         rngs: Source of randomness.
         table: The table of the training sequences.
-        share: The share of the table that the network begins with. The whole of it has
-            such large weights that little is learnt after it.
+        share: The share of the table that the network begins with.
         dropout: Rate of dropout of the words.
 
     Source: Sonnenburg, Rätsch and Schölkopf 2005, "Large Scale Genomic Sequence SVM
@@ -70,10 +69,9 @@ class Network(nnx.Module):
         self.head.output.kernel[...] = jnp.zeros((2 * HIDDEN, classes))
         # The mean over the classes has no effect on their probabilities.
         bases = table.weights - table.weights.mean(axis=0)
-        places = [length - size for size in range(min(LONGEST, length))]
-        sizes = [n * len(BASES) ** size for size, n in enumerate(places, 1)]
-        weights = np.zeros((sum(sizes), classes))
-        weights[: sizes[0]] = share * bases.reshape(classes, -1).T
+        one = np.zeros((1, length, len(BASES)))
+        weights = np.zeros((jax.eval_shape(words_of, one).shape[1], classes))
+        weights[: one.size] = share * bases.reshape(classes, -1).T
         self.words = nnx.Linear(
             len(weights),
             classes,

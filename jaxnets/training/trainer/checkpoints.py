@@ -79,6 +79,7 @@ class Checkpoints:
         self._say = say
         self._writing: tuple[int, Mapping[str, Any]] | None = None
         self._saver: Any = None
+        self._inode: int | None = None
 
     def __enter__(self) -> "Checkpoints":
         self._orbax()
@@ -115,7 +116,8 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         leaves = _named_leaves(state)
         self._check_space(leaves)
-        with _as_os_error(target):
+        self._inode = _inode(self._folder)
+        with self._as_os_error(target):
             self._orbax().save(target / "state", leaves)
         self._writing = step, about
 
@@ -131,7 +133,7 @@ class Checkpoints:
             return
         (step, about), self._writing = self._writing, None
         target = self._path(step)
-        with _as_os_error(target):
+        with self._as_os_error(target):
             self._orbax().wait_until_finished()
             if is_first():
                 write_manifest(target, {"step": step, **about})
@@ -252,6 +254,21 @@ class Checkpoints:
                 "are intact."
             )
 
+    @contextlib.contextmanager
+    def _as_os_error(self, path: Path) -> Iterator[None]:
+        """Turn what Orbax raises on a bad disk into an OSError that names the path."""
+        try:
+            yield
+        except Exception as error:
+            reason = str(error).partition(" [tensorstore_spec=")[0]
+            # Orbax makes missing folders again, and then misses files in them.
+            if _inode(self._folder) != self._inode:
+                reason = f"No such folder any more: {self._folder} was moved or removed"
+            raise OSError(
+                f"The checkpoint {path} could not be written: {reason}. The ones "
+                "before it are intact."
+            ) from error
+
     def _remove_old(self) -> None:
         """Remove the oldest complete checkpoints, after a newer one is complete."""
         for step in self.steps()[: -self._keep]:
@@ -292,14 +309,5 @@ def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
-@contextlib.contextmanager
-def _as_os_error(path: Path) -> Iterator[None]:
-    """Turn what Orbax raises on a bad disk into an OSError that names the path."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error).partition(" [tensorstore_spec=")[0]
-        raise OSError(
-            f"The checkpoint {path} could not be written: {reason}. The ones before it "
-            "are intact."
-        ) from error
+def _inode(folder: Path) -> int | None:
+    return folder.stat().st_ino if folder.is_dir() else None

@@ -37,7 +37,8 @@ def unstacked(stack):
     """Return the blocks of `stack` as separate modules."""
     definition, states = nnx.split(stack.blocks)
     pick = lambda number: jax.tree.map(lambda array: array[number], states)
-    return [nnx.merge(definition, pick(number), copy=True) for number in range(COUNT)]
+    numbers = range(stack.count)
+    return [nnx.merge(definition, pick(number), copy=True) for number in numbers]
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_it_is_its_blocks_in_turn(x):
     (expected, expected_dx), expected_y = differentiate(of_blocks)(nnx.List(blocks), x)
     assert_close(y, expected_y)
     assert_close(dx, expected_dx)
-    by_layer = [expected[number] for number in range(COUNT)]
+    by_layer = [expected[number] for number in range(stack.count)]
     assert_close(grads["blocks"], stacked(by_layer))
 
 
@@ -156,8 +157,20 @@ def test_a_loop_and_an_unrolled_stack_agree(x, monkeypatch):
         return nnx.jit(loss)(stack, x), nnx.state(stack.blocks, nnx.BatchStat)
 
     unrolled = run()
-    monkeypatch.setattr(stack_module, "_MAX_UNROLLED", 0)
+    monkeypatch.setattr(stack_module, "_BLOCKS_IN_A_STEP", 1)
     assert_close(run(), unrolled)
+
+
+@pytest.mark.parametrize(("count", "blocks"), [(1, 1), (7, 1), (18, 3), (20, 5)])
+def test_a_step_has_as_many_blocks_as_divide_the_stack(count, blocks):
+    stack = nn.Stack(lambda rngs: nnx.Linear(2, 2, rngs=rngs), count, rngs=nnx.Rngs(0))
+    x = jnp.ones((1, 2))
+    (scan,) = [e for e in jax.make_jaxpr(stack)(x).eqns if e.primitive.name == "scan"]
+    assert scan.params["unroll"] == blocks
+    merged = x
+    for linear in unstacked(stack):
+        merged = linear(merged)
+    np.testing.assert_allclose(stack(x), merged, rtol=1e-5, atol=1e-6)
 
 
 def test_a_stack_without_statistics_may_be_closed_over(x):
@@ -177,7 +190,7 @@ def test_a_skipped_block_passes_its_input_on(x):
             y = y if other == number else block(y)
         return jnp.sum(jnp.sin(y))
 
-    expected = [without(number) - without(None) for number in range(COUNT)]
+    expected = [without(number) - without(None) for number in range(stack.count)]
     for batch_size in (None, 2):
         profile = lesion_profile(loss, COUNT, batch_size=batch_size)
         np.testing.assert_allclose(profile, expected, rtol=1e-4, atol=1e-4)

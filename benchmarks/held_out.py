@@ -32,7 +32,7 @@ from jaxnets.tasks.dna.positions import position_weights_accuracy
 from jaxnets.tasks.dna.sequences import labelled_sequences
 from jaxnets.tasks.dna.training import DNARecipe, make_network
 from jaxnets.tasks.epochs import batches_of
-from jaxnets.tasks.speech.recordings import NAME, recording_files
+from jaxnets.tasks.speech.recordings import read_recordings, recording_files
 from jaxnets.training import Recipe, classification, random_key, train
 from jaxnets.training.machine import environment
 
@@ -73,19 +73,21 @@ def speech(path: Path, recipe: Recipe, divisions: int) -> Iterator[Row]:
     """Yield the figures of each speaker, who is in no training data.
 
     Raises:
-        ValueError: If more than one division is asked for.
+        ValueError: If more than one division is asked for, or a file is not a recording
+            with a name `word_speaker_index.wav`.
     """
     if divisions != 1:
         raise ValueError(f"`divisions` is {divisions}; speakers have only one.")
+    read_recordings(path)  # It refuses what has another name or cannot be read.
     files = {name.name: data for name, data in recording_files(path)}
-    matches = {name: match for name in files if (match := NAME.fullmatch(name))}
-    for speaker in sorted({match["speaker"] for match in matches.values()}):
+    speaker_of = {name: name.split("_")[1] for name in files}
+    for speaker in sorted({*speaker_of.values()}):
         with tempfile.TemporaryDirectory() as folder:
             sounds = Path(folder, "sounds")
-            for name, match in matches.items():
-                split = "test" if match["speaker"] == speaker else "train"
+            for name, data in files.items():
+                split = "test" if speaker_of[name] == speaker else "train"
                 (sounds / split).mkdir(parents=True, exist_ok=True)
-                (sounds / split / name).write_bytes(files[name])
+                (sounds / split / name).write_bytes(data)
             config = TrainConfig("speech", recipe, data=str(sounds))
             metrics = run_task(config, Path(folder, "run")).metrics
         yield (

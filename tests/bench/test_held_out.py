@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from benchmarks import held_out
@@ -64,3 +65,6 @@ def test_a_speaker_is_in_no_training_data(tmp_path, monkeypatch):
         {("test", "ann"), ("train", "bob")},
         {("test", "bob"), ("train", "ann")},
     ]
+    (tmp_path / "yes.wav").write_bytes(wav())
+    with pytest.raises(ValueError, match=r"yes\.wav: wanted a name"):
+        dict(held_out.speech(tmp_path, task_of("speech").recipe, 1))

@@ -16,6 +16,7 @@ from jaxnets.tasks import task_of
 from jaxnets.tasks.dna import motifs, network, positions, sequences
 from jaxnets.tasks.dna.network import Network
 from jaxnets.tasks.dna.results import base_effects, logo_heights
+from jaxnets.training.trainer.recipe import training_loss
 from tests.tasks.short_training import trained
 
 
@@ -171,6 +172,15 @@ def test_the_recipe_decides_the_share_of_the_table_and_the_dropout(splits):
     np.testing.assert_allclose(model.words.bias[...], prior, rtol=1e-6)
     with pytest.raises(ValueError, match=r"`dropout` is 1\.0; wanted a rate below 1"):
         dataclasses.replace(RECIPE, dropout=1.0)
+
+
+def test_it_has_label_smoothing_in_training_and_not_in_evaluation(splits):
+    recipe: Any = dataclasses.replace(RECIPE, label_smoothing=0.1)
+    prepared = task_of("dna").prepare(recipe, None)
+    batch = jax.tree.map(lambda a: a[:8], splits.train)
+    certain = lambda x: 20.0 * jax.nn.one_hot(batch.y, 3)
+    assert prepared.loss(certain, batch)[0] < 1e-6
+    assert training_loss(prepared.loss, recipe)(certain, batch)[0] > 1
 
 
 @pytest.fixture(scope="module")

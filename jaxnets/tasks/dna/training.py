@@ -69,11 +69,10 @@ def prepare(recipe: DNARecipe, data: Path | None) -> Prepared:
         return found | ({"optimum": optimum(validation)} if data is None else {})
 
     make = functools.partial(make_network, training=training, recipe=recipe)
-    loss = functools.partial(classification, label_smoothing=recipe.label_smoothing)
     evaluation = {"validation": validation, "test": test}
     judged = lambda model, folder: results(names, training, test, model)
     about = {"classes": names}
-    return Prepared(make, loss, batch, evaluation, about, floors, judged)
+    return Prepared(make, classification, batch, evaluation, about, floors, judged)
 
 
 def make_network(rngs: nnx.Rngs, training: Labelled, recipe: DNARecipe) -> Network:

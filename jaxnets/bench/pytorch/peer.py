@@ -29,7 +29,7 @@ try:
     import torch.nn.functional as F
 
     # Beside this file, which is run as a script.
-    from recurrence import CLASSES, prepared_recurrence
+    from recurrence import CLASSES, ManyToOne, prepared_recurrence
 except ImportError as missing:
     print(json.dumps({"error": str(missing)}))
     sys.exit()
@@ -152,15 +152,23 @@ class ResNet(torch.nn.Module):
         return self.output(x.mean((2, 3)))
 
 
+def network(spec):
+    """Return the network of a training step, and a batch for it."""
+    dtype, classes = getattr(torch, spec["dtype"]), spec["classes"]
+    if spec["function"] == "many_to_one":
+        model = ManyToOne(spec["in_features"], spec["hidden"], classes)
+        x = torch.randn(spec["batch"], spec["time"], spec["in_features"])
+        return model.to(DEVICE, dtype), x.to(DEVICE, dtype)
+    model = ResNet(spec["depth"], spec["channels"], classes)
+    model = model.to(DEVICE, dtype, memory_format=torch.channels_last)
+    return model, from_channels_last(torch.randn(*shapes(spec)).to(DEVICE, dtype))
+
+
 def prepared_step(spec):
     """Return a function without arguments that trains for one step, and the model."""
-    dtype = getattr(torch, spec["dtype"])
-    model = ResNet(spec["depth"], spec["channels"], spec["classes"])
-    model = model.to(DEVICE, dtype, memory_format=torch.channels_last)
+    model, x = network(spec)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    x, labels = torch.randn(*shapes(spec)), torch.randint(10, (spec["batch"],))
-    x = from_channels_last(x.to(DEVICE, dtype))
-    labels = labels.to(DEVICE)
+    labels = torch.randint(spec["classes"], (spec["batch"],)).to(DEVICE)
 
     def step():
         optimizer.zero_grad()
@@ -194,9 +202,12 @@ class Peer:
 
     def prepare(self, spec, direction, arrays=None):
         """Prepare the computation of a row."""
-        if spec["function"] == "resnet":
+        if "classes" in spec:
             self.work, model = prepared_step(spec)
-            return {"parameters": sum(p.numel() for p in model.parameters())}
+            # The second bias of an LSTM is one too many.
+            sizes = {name: p.numel() for name, p in model.named_parameters()}
+            counted = [n for name, n in sizes.items() if "bias_hh" not in name]
+            return {"parameters": sum(counted)}
         if spec["function"] in CLASSES:
             self.work = prepared_recurrence(spec, direction, arrays, DEVICE)
         else:

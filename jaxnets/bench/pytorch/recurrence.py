@@ -12,6 +12,20 @@ CLASSES = {
 }
 
 
+class ManyToOne(torch.nn.Module):
+    """An LSTM and a linear layer on its last state."""
+
+    def __init__(self, features, hidden, classes):
+        super().__init__()
+        self.recurrent = torch.nn.LSTM(features, hidden, batch_first=True)
+        self.output = torch.nn.Linear(hidden, classes)
+
+    def forward(self, x):
+        """Return the logits of sequences `(batch, time, features)`."""
+        _, (h, _) = self.recurrent(x)
+        return self.output(h[-1])
+
+
 def prepared_recurrence(spec, direction, arrays, device):
     """Return a function without arguments that computes the recurrence once.
 

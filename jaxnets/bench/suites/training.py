@@ -56,7 +56,7 @@ def cases(row: Row) -> Iterator[Case]:
         row,
         "epoch" if updates else "step",
         programs,
-        in_torch=spec["function"] == "resnet" and not updates,
+        in_torch=not updates,
         parameters=counts.pop(),
     )
 

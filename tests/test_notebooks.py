@@ -10,6 +10,7 @@ import re
 import nbformat
 import pytest
 
+from benchmarks.faults import CASES
 from jaxnets.gradflow import Verdict
 from jaxnets.runs.records import Record
 from tests.bench.test_measurement import RECORD
@@ -153,3 +154,22 @@ def test_how_the_arms_of_a_kept_run_ended_becomes_a_table(tmp_path):
     assert ended == [f"| time-20 | {means} | – |"]
     right = kept.accuracies(found, "depth").data.splitlines()[2:]
     assert right == ["| depth-20 | 100.0 % (no spread) | 90.0 % (no spread) |"]
+
+
+def test_what_is_said_of_faults_becomes_tables(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER / "evidence")
+    diagnoses = load("evidence/diagnoses")
+    networks = diagnoses.read("faults")["networks"]
+    assert {each["name"] for each in networks} == set(CASES)
+    faults = sum(bool(case.kinds) for case in CASES.values())
+    said = diagnoses.diagnosed().data
+    assert f"of {faults} faults" in said and f"of {len(CASES) - faults} healthy" in said
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in diagnoses.twins().data.splitlines()
+        if line.startswith("|")
+    ]
+    (total,) = [row for row in rows if "faults found" in row[0]]
+    for column in (1, 2):
+        found = sum(row[column] in ("place", "found") for row in rows)
+        assert total[column] == f"**{found}**"

@@ -1,6 +1,6 @@
 """What torchmortem says about PyTorch twins of some networks of the suite.
 
-    $JAXNETS_TORCH_PYTHON benchmarks/faults/torch_twins.py
+    $JAXNETS_TORCH_PYTHON benchmarks/faults/torch_twins.py [NAME...] [--json FILE]
 
 It needs PyTorch and torchmortem, and neither JAX nor jaxnets. Each network is trained
 for 100 steps on one batch, by Adam at 0.001 unless the learning rate is the fault, with
@@ -9,9 +9,13 @@ severity WARNING names it or what it does, and its place as found if the finding
 the layer among those that it affects.
 """
 
+import argparse
+import json
 import re
-import sys
+import time
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -322,32 +326,43 @@ def _findings(twin: Twin) -> list[Any]:
     return [f for f in autopsy.get_report().findings if f.severity.name != "INFO"]
 
 
-def main(names: list[str]) -> int:
-    """Print one line for each network, and the sums."""
-    counts = {"found": 0, "place": 0, "faults": 0, "critical": 0, "alarm": 0}
-    healthy = 0
+def _judged(name: str, twin: Twin) -> dict[str, Any]:
+    """Return what is said about a twin, and what of it is right."""
+    found = _findings(twin)
+    right = [f for f in found if twin.wanted and re.search(twin.wanted, f.title)]
+    there = [f for f in right if re.search(twin.place, " ".join(f.affected_layers))]
+    return {
+        "name": name,
+        "is_fault": bool(twin.wanted),
+        "found": bool(right),
+        "place": bool(twin.place and there),
+        "severities": sorted({f.severity.name for f in found}),
+        "said": "; ".join(f"{f.severity.name} {f.title}" for f in found),
+    }
+
+
+def main() -> None:
+    """Print one line for each network that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
+    given = parser.parse_args()
+    networks = []
     for name, twin in TWINS.items():
-        if names and not any(part in name for part in names):
+        if given.names and not any(part in name for part in given.names):
             continue
-        found = _findings(twin)
-        words = "; ".join(f"{f.severity.name} {f.title}" for f in found)
-        if not twin.wanted:
-            healthy += 1
-            is_critical = any(f.severity.name == "CRITICAL" for f in found)
-            counts["alarm"] += bool(found)
-            counts["critical"] += is_critical
-            print(f"| {name} | healthy | {len(found)} | {words} |")
-            continue
-        right = [f for f in found if re.search(twin.wanted, f.title)]
-        there = [f for f in right if re.search(twin.place, " ".join(f.affected_layers))]
-        counts["faults"] += 1
-        counts["found"] += bool(right)
-        counts["place"] += bool(there)
-        mark = "place" if there else "found" if right else "missed"
-        print(f"| {name} | fault | {mark} | {words} |")
-    print(counts, f"of {healthy} healthy networks")
-    return 0
+        found = _judged(name, twin)
+        mark = "place" if found["place"] else "found" if found["found"] else "missed"
+        mark = mark if twin.wanted else "healthy"
+        print(f"| {name} | {mark} | {found['said']} |", flush=True)
+        networks.append(found)
+    if given.json:
+        versions = {name: version(name) for name in ("torch", "torchmortem")}
+        record = {"date": time.strftime("%Y-%m-%d"), "environment": versions}
+        lines = ",\n".join(json.dumps(each) for each in networks)
+        text = f'{json.dumps(record)[:-1]}, "networks": [\n{lines}\n]}}\n'
+        given.json.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    main()

@@ -145,6 +145,20 @@ def benchmarks(folder: Path = FOLDER / "bench") -> Markdown:
     return Markdown("\n\n".join(timed(text) for text in records(folder, "seconds")))
 
 
+def beside(peer: str, folder: Path = FOLDER / "bench") -> Markdown:
+    """Return the table of the means of a peer's time over ours."""
+    means: dict[tuple[str, str], list[str]] = {}
+    for text in records(folder, "seconds"):
+        record = read_record(text)
+        for each in summaries(record.measurements, record.settings["peers"]):
+            if each.peer == peer and each.group != "all":
+                line = means.setdefault((record.suite, each.group), [str(each.count)])
+                line.append(f"{each.mean:.2f} ({each.worst_ratio:.2f})")
+    head = ("suite", "group", "rows", "forward or step", "with gradients")
+    rows = [(*group, *line, *["–"] * (3 - len(line))) for group, line in means.items()]
+    return Markdown(figures(head, rows))
+
+
 def compiled_for_chips(folder: Path = FOLDER / "bench") -> Markdown:
     """Return the tables of the benchmarks that were compiled for a chip, and kept."""
     return Markdown("\n\n".join(compiled(text) for text in records(folder, "chip")))

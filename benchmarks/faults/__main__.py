@@ -20,7 +20,7 @@ FACTS = ("jax", "flax", "optax", "python", "processor", "cores")
 
 def main() -> None:
     """Diagnose the networks that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
     given = parser.parse_args()

@@ -343,7 +343,7 @@ def _judged(name: str, twin: Twin) -> dict[str, Any]:
 
 def main() -> None:
     """Print one line for each network that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
     given = parser.parse_args()

@@ -9,8 +9,9 @@ from jaxnets.report.intervals import number
 from jaxnets.runs.exhibits import Exhibit, Logo, Matrix, Roll, Strokes
 
 
-# Widths and heights are in the units of the drawing, about one pixel each.
-WIDTH, FONT, CHARACTER = 620.0, 13.0, 7.5
+# Widths and heights are in the units of the drawing, about one pixel each. A page of
+# 1,280 pixels has two drawings side by side, with 528 pixels for each.
+WIDTH, FONT, CHARACTER = 520.0, 13.0, 7.5
 SMALLEST_CELL, LARGEST_CELL = 2.0, 34.0
 # Cells of one shade are one path. More shades than these cannot be told apart.
 SHADES = 20

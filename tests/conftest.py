@@ -59,6 +59,20 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture
+def coming_switches():
+    """JAX's new forms of three transformations, which are to become the default."""
+    names = "jax_remat3", "jax_custom_jvp3", "jax_custom_vjp3"
+    if not hasattr(jax.config, names[0]):
+        pytest.skip("this JAX has no such switches")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name in names:
+        jax.config.update(name, True)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """A generator that is the same in every run."""
     return np.random.default_rng(20260711)

@@ -96,6 +96,14 @@ def test_jit_changes_nothing(case):
     assert_close(FORWARD[case.name](*case.arrays), expected, 1e-5)
 
 
+@each_kind(CASES)
+def test_gradients_have_programs_under_coming_switches(case, coming_switches):
+    """There a `jax.checkpoint` in the rule of a `custom_jvp` has no transpose."""
+    with jax.enable_x64(True):
+        given = [jax.ShapeDtypeStruct(np.shape(a), np.float64) for a in case.arrays]
+        jax.eval_shape(value_and_gradients(case), *given)
+
+
 def named(*names):
     """Parametrize `case` with a few, since leaks are looked for in all of the memory.
 

@@ -86,7 +86,7 @@ def _program(activation: Activation) -> tuple[Any, ...]:
     jaxpr = jax.make_jaxpr(activation)(jax.ShapeDtypeStruct((), jnp.float32))
     # A copy loses the names inside its program. The program of a derivative is not
     # part of it, so a function that has one must have the right name itself.
-    text = re.sub(r"name=\S+", "", str(jaxpr))
+    text = re.sub(r"name=(<[^>]*>|\S+)", "", str(jaxpr))
     own = isinstance(activation, jax.custom_jvp)
     name = (activation.__module__, activation.__qualname__) if own else ()
     return text, *name

@@ -106,7 +106,7 @@ class Replay:
         body = equations.called(eqn)
         if body is None:
             return equations.evaluate(eqn, arguments)
-        is_custom = eqn.primitive.name in equations.CUSTOM
+        is_custom = equations.name_of(eqn) in equations.CUSTOM
         if is_custom and not self._custom:
             self._visitor.customised(self._last, eqn, arguments)
         closed = is_custom or any(v in kinds for v in eqn.outvars)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.stages import Traced
 
 from jaxnets.platforms import default_platform
 from jaxnets.tap import LogKey
@@ -22,6 +23,16 @@ CALLS = ("jit", "pjit", "closed_call", "core_call")
 CHECKPOINTS = ("remat2", "remat", "checkpoint")
 # Derivatives of their own: what is inside does not say how a gradient passes.
 CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_lin")
+
+
+# What JAX 0.12 calls these with `jax_custom_jvp3`, `jax_custom_vjp3` and `jax_remat3`:
+# parameters of one primitive, whose class says which it is.
+_UPGRADED = "call_hi_primitive"
+_NAMES = {
+    "CustomJVPTraced": "custom_jvp_call",
+    "CustomVJPTraced": "custom_vjp_call",
+    "RematTraced": "checkpoint",
+}
 
 
 class Body(NamedTuple):
@@ -52,6 +63,28 @@ class Counts(NamedTuple):
     ys: int
 
 
+def name_of(eqn: JaxprEqn) -> str:
+    """Return the name of the primitive of an equation."""
+    name = eqn.primitive.name
+    if name != _UPGRADED:
+        return name
+    own = type(eqn.params["_prim"]).__name__
+    return _NAMES.get(own, own)
+
+
+def params_of(eqn: JaxprEqn) -> dict[str, Any]:
+    """Return the parameters of the primitive of an equation."""
+    if eqn.primitive.name != _UPGRADED:
+        return eqn.params
+    # These are the ones that JAX prints, in which a body is not yet a jaxpr.
+    params = eqn.params["_prim"].pp_params().items()
+    as_jaxpr = lambda value: getattr(value, "jaxpr", value)
+    return {
+        name: as_jaxpr(value) if isinstance(value, Traced) else value
+        for name, value in params
+    }
+
+
 def as_body(jaxpr: Any) -> Body:
     """Return a jaxpr, which may be closed, as a `Body`."""
     return Body(getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ())))
@@ -59,7 +92,7 @@ def as_body(jaxpr: Any) -> Body:
 
 def bodies(eqn: JaxprEqn) -> list[Body]:
     """Return the bodies of a call, a scan or a `cond`; none of other equations."""
-    name = eqn.primitive.name
+    name = name_of(eqn)
     if name == "scan":
         return [as_body(eqn.params["jaxpr"])]
     if name == "cond":
@@ -75,11 +108,10 @@ def called(eqn: JaxprEqn) -> Body | None:
     """
     if eqn.primitive.name in ("scan", "while", "cond", "pallas_call"):
         return None
+    params = params_of(eqn)
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        if hasattr(
-            getattr(eqn.params.get(name), "jaxpr", eqn.params.get(name)), "eqns"
-        ):
-            body = as_body(eqn.params[name])
+        if hasattr(getattr(params.get(name), "jaxpr", params.get(name)), "eqns"):
+            body = as_body(params[name])
             same = len(body.jaxpr.invars) == len(eqn.invars)
             return (
                 body if same and len(body.jaxpr.outvars) == len(eqn.outvars) else None
@@ -126,7 +158,7 @@ def evaluate(eqn: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
     functions, params = bound if isinstance(bound, tuple) else ((), bound)
     with written_at(eqn), eqn.ctx.manager:
         results = eqn.primitive.bind(*functions, *arguments, **params)
-    return results if eqn.primitive.multiple_results else [results]
+    return list(results) if eqn.primitive.multiple_results else [results]
 
 
 def written_at(eqn: JaxprEqn) -> contextlib.AbstractContextManager[None]:

@@ -76,9 +76,9 @@ def activations(jaxpr: Jaxpr) -> dict[Var, str]:
 
 def _kind(eqn: JaxprEqn) -> str:
     """Return the activation that one equation computes, or an empty string."""
-    name = eqn.primitive.name
+    name = equations.name_of(eqn)
     if name in ("jit", "pjit", "custom_jvp_call"):
-        name = eqn.params.get("name") or _name_of_call(eqn)
+        name = equations.params_of(eqn).get("name") or _name_of_call(eqn)
     elif name == "max" and any(_is_zero(atom) for atom in eqn.invars):
         # Flax's layers of normalisation keep the variance from being negative.
         name = "" if "flax" in _caller(eqn) else "relu"
@@ -89,7 +89,7 @@ def _name_of_call(eqn: JaxprEqn) -> str:
     """Return the name of the function in a `custom_jvp_call`."""
     body = equations.called(eqn)
     inner = [] if body is None else body.jaxpr.eqns
-    return inner[0].params.get("name", "") if len(inner) == 1 else ""
+    return equations.params_of(inner[0]).get("name", "") if len(inner) == 1 else ""
 
 
 def _written_in(eqn: JaxprEqn) -> str:

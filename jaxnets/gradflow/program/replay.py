@@ -74,7 +74,7 @@ class Replay:
     def _equation(
         self, eqn: JaxprEqn, values: list[Value], kinds: dict[Var, str]
     ) -> list[Value]:
-        name = eqn.primitive.name
+        name = equations.name_of(eqn)
         if name == TAP:
             tapped = equations.tap_name(eqn)
             (atom,) = eqn.invars
@@ -122,7 +122,8 @@ class Replay:
     def _checkpoint(self, eqn: JaxprEqn, values: list[Value]) -> list[Value]:
         (body,) = equations.bodies(eqn)
         run, taps = self._function(body, [value.taps for value in values])
-        options = {name: eqn.params[name] for name in ("prevent_cse", "policy")}
+        params = equations.params_of(eqn)
+        options = {name: params[name] for name in ("prevent_cse", "policy")}
         arrays = jax.checkpoint(run, **options)(*(value.array for value in values))
         return list(map(Value, arrays, taps))
 

@@ -189,3 +189,11 @@ X, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
 def test_errors_say_what_is_wrong(arrays, options, error, match):
     with pytest.raises(error, match=match):
         conv_transpose(*arrays, **options)
+
+
+def test_three_axes_have_gradients_under_coming_switches(coming_switches):
+    """Planes are convolved in the derivative rule of a transposed convolution."""
+    x, kernel = jnp.ones((1, 2, 2, 2, 1)), jnp.ones((1, 1, 2, 1, 1))
+    loss = lambda x, kernel: jnp.sum(conv_transpose(x, kernel, padding="SAME"))
+    found = jax.eval_shape(jax.grad(loss, (0, 1)), x, kernel)
+    assert [each.shape for each in found] == [x.shape, kernel.shape]

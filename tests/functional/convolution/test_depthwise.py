@@ -78,18 +78,6 @@ def test_separable_is_depthwise_then_pointwise(problem, features):
         np.testing.assert_allclose(np.ravel(gradient), np.ravel(adjoint), atol=1e-12)
 
 
-@pytest.mark.skipif(not hasattr(jax.config, "jax_remat3"), reason="no such switch")
-def test_gradients_with_the_coming_checkpoint():
-    """It cannot be transposed in the rule of a `custom_jvp` yet."""
-    gradient = jax.grad(lambda x, kernel: jnp.sum(depthwise_conv(x, kernel)), (0, 1))
-    x, kernel = jnp.ones((1, 4, 2)), jnp.ones((3, 2, 1))
-    jax.config.update("jax_remat3", True)
-    try:
-        assert jax.eval_shape(gradient, x, kernel)[1].shape == kernel.shape
-    finally:
-        jax.config.update("jax_remat3", False)
-
-
 def test_plan_names_both_convolutions():
     arrays = [
         jax.ShapeDtypeStruct(shape, "float32")

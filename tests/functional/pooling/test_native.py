@@ -199,17 +199,3 @@ def test_averages_of_bfloat16_are_rounded_once(shape, window, strides):
     np.testing.assert_array_equal(y, wide.astype(jnp.bfloat16))
     gradient = wide_back(y.astype(jnp.float32))[0]
     np.testing.assert_array_equal(back(y)[0], gradient.astype(jnp.bfloat16))
-
-
-def test_maxima_have_gradients_under_the_next_checkpoint():
-    """A `jax.checkpoint` in their derivative rules would have no transpose."""
-    before = jax.config.jax_remat3  # pyright: ignore[reportAttributeAccessIssue]
-    jax.config.update("jax_remat3", True)
-    try:
-        for pool in (lambda x: F.max_pool(x, 3), F.global_max_pool):
-            gradient = jax.grad(lambda x, pool=pool: pool(x).sum())(
-                jnp.ones((1, 3, 3, 1))
-            )
-            assert gradient.ravel().tolist() == [1.0] + [0.0] * 8
-    finally:
-        jax.config.update("jax_remat3", before)

@@ -49,6 +49,12 @@ def test_plain_functions_are_found_by_their_kind(kind):
     assert structure.chains == (("first", "second"),)
 
 
+@pytest.mark.parametrize("kind", ["relu", "relu6"])
+def test_functions_with_a_rule_are_found_under_coming_switches(kind, coming_switches):
+    model = Between(nnx.Rngs(0), jax.checkpoint(FUNCTIONS[kind]))
+    assert trace_structure(loss, model, X).activations == {f"first/{kind}": kind}
+
+
 OTHERS = {
     "maximum with zero": (lambda x: jnp.maximum(x, 0), "relu"),
     "exact gelu": (lambda x: nnx.gelu(x, approximate=False), "gelu"),

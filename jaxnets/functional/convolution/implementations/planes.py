@@ -12,11 +12,13 @@ from jaxtyping import Array, Num
 from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.convolution.implementations.library import (
     conv_by_library,
+    like,
 )
+from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 from jaxnets.functional.shared.windows import output_sizes
 
 
-@functools.partial(jax.checkpoint, static_argnums=2)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def conv_by_planes(
     x: Num[Array, "batch depth *plane channels"],
     kernel: Num[Array, "window_depth *window channels features"],
@@ -25,9 +27,46 @@ def conv_by_planes(
     """Convolve by moving the first axis of the window into the channels.
 
     A convolution over two axes remains, of `batch * depth` examples. The channels of an
-    example are those of all the planes that the window reads. The checkpoint stores `x`
-    as a residual instead of these planes, which hold `x` several times.
+    example are those of all the planes that the window reads. The residual is `x`, and
+    not these planes, which hold `x` several times.
     """
+    return _convolved(x, kernel, options)
+
+
+def _conv_by_planes_jvp(options, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    y = conv_by_planes(x, kernel, options)
+    of_x = functools.partial(conv_by_planes, options=options)
+    of_kernel = lambda kernel, x: conv_by_planes(x, kernel, options)
+    grad_x = functools.partial(_transposed, _convolved, like=like(x), options=options)
+    grad_kernel = functools.partial(
+        _transposed, _of_kernel, like=like(kernel), options=options
+    )
+    return y, product_rule(
+        y,
+        (dx, lambda dx: linear_map(of_x, grad_x, dx, kernel)),
+        (dkernel, lambda dkernel: linear_map(of_kernel, grad_kernel, dkernel, x)),
+    )
+
+
+conv_by_planes.defjvp(_conv_by_planes_jvp, symbolic_zeros=True)
+
+
+def _of_kernel(kernel, x, options):
+    return _convolved(x, kernel, options)
+
+
+def _transposed(function, cotangent, other, *, like, options):
+    """Return the transpose of `function` in its first argument, whose shape is `like`.
+
+    The value at zero is not used, so it is not computed.
+    """
+    zeros = jnp.zeros(like.shape, like.dtype)
+    back = jax.vjp(lambda x: function(x, other, options), zeros)[1]
+    return back(cotangent)[0]
+
+
+def _convolved(x: jax.Array, kernel: jax.Array, options: ConvOptions) -> jax.Array:
     (low, high), *pairs = options.pairs
     stride, *strides = options.strides
     gap, *input_dilation = options.input_dilation

@@ -91,7 +91,7 @@ class Graph:
         return [read(atom) for atom in jaxpr.outvars]
 
     def _equation(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
-        name = eqn.primitive.name
+        name = equations.name_of(eqn)
         special: dict[str, Callable[[JaxprEqn, list[Vertex]], list[Vertex]]] = {
             "scan": self._scan,
             "while": self._while,
@@ -109,7 +109,7 @@ class Graph:
         return results
 
     def _leaf(self, eqn: JaxprEqn, arguments: list[Vertex]) -> list[Vertex]:
-        name = eqn.primitive.name
+        name = equations.name_of(eqn)
         # Random numbers do not count as data: a key has no part in any question here.
         parents = [] if name.startswith(("random_", "threefry")) else arguments
         results = []

@@ -15,6 +15,7 @@ from jaxnets.functional.convolution.implementations.library import (
     like,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
+from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.windows import output_sizes
 
 
@@ -62,6 +63,7 @@ def _transposed(function, cotangent, other, *, like, options):
     The value at zero is not used, so it is not computed.
     """
     zeros = jnp.zeros(like.shape, like.dtype)
+    zeros, other, cotangent = match_varying_axes(zeros, other, cotangent)
     back = jax.vjp(lambda x: function(x, other, options), zeros)[1]
     return back(cotangent)[0]
 

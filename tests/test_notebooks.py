@@ -164,12 +164,32 @@ def test_what_is_said_of_faults_becomes_tables(monkeypatch):
     faults = sum(bool(case.kinds) for case in CASES.values())
     said = diagnoses.diagnosed().data
     assert f"of {faults} faults" in said and f"of {len(CASES) - faults} healthy" in said
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in diagnoses.twins().data.splitlines()
-        if line.startswith("|")
+
+
+def test_a_place_counts_where_both_networks_have_one(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER / "evidence")
+    diagnoses = load("evidence/diagnoses")
+    names = "shrinks", "rate", "plain"
+    ours = [
+        {"name": name, "right": True, "has_place": True, "said": said}
+        for name, said in zip(
+            names, ("fault vanishing", "", "warning dead"), strict=True
+        )
     ]
-    (total,) = [row for row in rows if "faults found" in row[0]]
-    for column in (1, 2):
-        found = sum(row[column] in ("place", "found") for row in rows)
-        assert total[column] == f"**{found}**"
+    theirs = [
+        {"name": name, "is_fault": name != "plain", "found": name == "rate"}
+        | {"place": False, "has_place": name == "shrinks", "severities": levels}
+        for name, levels in zip(names, ([], ["WARNING"], ["CRITICAL"]), strict=True)
+    ]
+    run = {"command": "python twins.py", "date": "2026-12-01", "environment": {}}
+    records = {"faults": run | {"networks": ours}}
+    records["torchmortem"] = run | {"networks": theirs}
+    monkeypatch.setattr(diagnoses, "read", records.get)
+    lines = diagnoses.twins().data.splitlines()[2:7]
+    assert lines == [
+        "| shrinks | place | missed |",
+        "| rate | found | found |",
+        "| **faults found, of 2** | **2** | **1** |",
+        "| healthy networks with a fault, or a CRITICAL finding, of 1 | 0 | 1 |",
+        "| healthy networks with a warning or worse, of 1 | 1 | 1 |",
+    ]

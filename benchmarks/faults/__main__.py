@@ -7,6 +7,7 @@ A name is a part of the names of the networks to run.
 
 import argparse
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def main() -> None:
     if given.json:
         facts = environment()
         record = {
-            "command": "python -m benchmarks.faults",
+            "command": shlex.join(["python", "-m", "benchmarks.faults", *given.names]),
             "date": date,
             "environment": {name: facts[name] for name in FACTS},
         }

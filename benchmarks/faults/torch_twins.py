@@ -12,6 +12,7 @@ the layer among those that it affects.
 import argparse
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -336,6 +337,7 @@ def _judged(name: str, twin: Twin) -> dict[str, Any]:
         "is_fault": bool(twin.wanted),
         "found": bool(right),
         "place": bool(twin.place and there),
+        "has_place": bool(twin.place),
         "severities": sorted({f.severity.name for f in found}),
         "said": "; ".join(f"{f.severity.name} {f.title}" for f in found),
     }
@@ -358,7 +360,12 @@ def main() -> None:
         networks.append(found)
     if given.json:
         versions = {name: version(name) for name in ("torch", "torchmortem")}
-        record = {"date": time.strftime("%Y-%m-%d"), "environment": versions}
+        command = ["python", "benchmarks/faults/torch_twins.py", *given.names]
+        record = {
+            "command": shlex.join(command),
+            "date": time.strftime("%Y-%m-%d"),
+            "environment": versions,
+        }
         lines = ",\n".join(json.dumps(each) for each in networks)
         text = f'{json.dumps(record)[:-1]}, "networks": [\n{lines}\n]}}\n'
         given.json.write_text(text, encoding="utf-8")

@@ -27,10 +27,12 @@ def diagnosed() -> Markdown:
         right = [each["right"] for each in networks if bool(each["kinds"]) == is_fault]
         return f"**{sum(right)}** of {len(right)}"
 
+    where = f"{machine['cores']} cores of {machine['processor']}"
+    versions = f"jax {machine['jax']}, flax {machine['flax']}"
     said = (
-        f"{count(True)} faults were named so, and {count(False)} healthy networks had "
-        f"none (`uv run {run['command']}`, {run['date']}, {machine['cores']} cores of "
-        f"{machine['processor']}; jax {machine['jax']}, flax {machine['flax']})."
+        f"{count(True)} faults were named with kind, place and remedy, and "
+        f"{count(False)} healthy networks had no verdict `fault` "
+        f"(`uv run {run['command']}`, {run['date']}, {where}; {versions})."
     )
     rows = [
         (
@@ -56,8 +58,9 @@ def twins() -> Markdown:
     rows = [
         (
             own["name"],
-            _mark(own["right"], own["has_place"]),
-            _mark(other["found"], other["place"]),
+            # Where the twin has no place, ours does not count either.
+            _mark(own["right"], own["right"] and own["has_place"], other),
+            _mark(other["found"], other["place"], other),
         )
         for own, other in faults
     ]
@@ -80,8 +83,11 @@ def twins() -> Markdown:
     head = ("network", "jaxnets", "torchmortem")
     versions = ", ".join(f"{name} {v}" for name, v in run["environment"].items())
     text = markdown_table(head, [*rows, total, *alarms])
-    return Markdown(f"{text}\n\n{versions}, {run['date']}.")
+    made = f"`{run['command']}`, {versions}, {run['date']}."
+    return Markdown(f"{text}\n\n{made}")
 
 
-def _mark(is_found: bool, has_place: bool) -> str:
-    return ("place" if has_place else "found") if is_found else "missed"
+def _mark(is_found: bool, is_placed: bool, twin: dict[str, Any]) -> str:
+    if is_placed and twin["has_place"]:
+        return "place"
+    return "found" if is_found else "missed"

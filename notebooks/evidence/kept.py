@@ -147,15 +147,21 @@ def benchmarks(folder: Path = FOLDER / "bench") -> Markdown:
 
 def beside(peer: str, folder: Path = FOLDER / "bench") -> Markdown:
     """Return the table of the means of a peer's time over ours."""
-    means: dict[tuple[str, str], list[str]] = {}
+    means: dict[tuple[str, str], dict[bool, str]] = {}
+    counts: dict[tuple[str, str], str] = {}
     for text in records(folder, "seconds"):
         record = read_record(text)
         for each in summaries(record.measurements, record.settings["peers"]):
             if each.peer == peer and each.group != "all":
-                line = means.setdefault((record.suite, each.group), [str(each.count)])
-                line.append(f"{each.mean:.2f} ({each.worst_ratio:.2f})")
+                group = (record.suite, each.group)
+                counts[group] = str(each.count)
+                ratio = f"{each.mean:.2f} ({each.worst_ratio:.2f})"
+                means.setdefault(group, {})[each.direction == "gradients"] = ratio
     head = ("suite", "group", "rows", "forward or step", "with gradients")
-    rows = [(*group, *line, *["–"] * (3 - len(line))) for group, line in means.items()]
+    rows = [
+        (*group, counts[group], *(line.get(back, "–") for back in (False, True)))
+        for group, line in means.items()
+    ]
     return Markdown(figures(head, rows))
 
 

@@ -113,6 +113,16 @@ def named(*names):
     return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
 
 
+@named("max-pool", "separable", "rnn-in_place", "conv-3d")
+def test_gradients_are_the_same_under_coming_switches(case, coming_switches):
+    with jax.enable_x64(True):
+        given = [np.asarray(a, np.float64) for a in case.arrays]
+        actual = jax.jit(value_and_gradients(case))(*given)
+    for switch in ("jax_remat3", "jax_custom_jvp3", "jax_custom_vjp3"):
+        jax.config.update(switch, False)
+    assert_close(actual, slopes(case, *case.arrays), 1e-9)
+
+
 @named("min_gru-scan")
 def test_no_tracer_leaks(case):
     with jax.checking_leaks():

@@ -204,7 +204,7 @@ class Peer:
         """Prepare the computation of a row."""
         if "classes" in spec:
             self.work, model = prepared_step(spec)
-            # The second bias of an LSTM is one too many.
+            # PyTorch's LSTM has two biases, and ours has one.
             sizes = {name: p.numel() for name, p in model.named_parameters()}
             counted = [n for name, n in sizes.items() if "bias_hh" not in name]
             return {"parameters": sum(counted)}

@@ -25,8 +25,8 @@ CHECKPOINTS = ("remat2", "remat", "checkpoint")
 CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_lin")
 
 
-# What JAX 0.12 calls these with `jax_custom_jvp3`, `jax_custom_vjp3` and `jax_remat3`:
-# parameters of one primitive, whose class says which it is.
+# With `jax_custom_jvp3`, `jax_custom_vjp3` and `jax_remat3`, JAX 0.12 has one primitive
+# for all of these. The class of its parameter `_prim` says which it is.
 _UPGRADED = "call_hi_primitive"
 _NAMES = {
     "CustomJVPTraced": "custom_jvp_call",
@@ -77,11 +77,9 @@ def params_of(eqn: JaxprEqn) -> dict[str, Any]:
     if eqn.primitive.name != _UPGRADED:
         return eqn.params
     # These are the ones that JAX prints, in which a body is not yet a jaxpr.
-    params = eqn.params["_prim"].pp_params().items()
-    as_jaxpr = lambda value: getattr(value, "jaxpr", value)
     return {
-        name: as_jaxpr(value) if isinstance(value, Traced) else value
-        for name, value in params
+        name: value.jaxpr if isinstance(value, Traced) else value
+        for name, value in eqn.params["_prim"].pp_params().items()
     }
 
 

@@ -24,9 +24,9 @@ from jaxnets.typing import ArrayLike
 
 # The most blocks in one step of the loop. On CPUs each step copies the carry, forward
 # and backward, so several blocks in a step take less time. On two cores of an Intel
-# Xeon, 16 blocks of 32 channels take 1.02 to 1.03 times as long as outside a loop, and
-# 1.16 to 1.20 times with one block in a step (JAX 0.12.0.1, 2026-12-01,
-# `jaxnets bench stack --rows unrolled: --rounds 31`).
+# Xeon, the gradients of 16 blocks of 32 channels take 1.02 to 1.03 times as long as
+# outside a loop, and 1.16 to 1.20 times with one block in a step (JAX 0.12.0.1,
+# 2026-12-01, `jaxnets bench stack --rows unrolled: --rounds 31`).
 _BLOCKS_IN_A_STEP = 5
 _CHECKPOINTS = 'None, "sqrt", an int, ("binomial", snapshots) or "inverse"'
 _NO_FORWARD_MODE = (
@@ -38,10 +38,11 @@ _NO_FORWARD_MODE = (
 class Stack(CompiledModule):
     """Equal blocks in sequence, applied by a scan, so that depth adds no compile time.
 
-    A step of the scan has as many blocks as divide L, at most five, so a stack of up to
-    five blocks has no loop. Taps inside the blocks get an axis `(layers,)`. With
-    segments the axes are `(segments, layers)`, and if the last segment is shorter, its
-    taps have names with the prefix `rest/`.
+    Each step of the scan has n blocks, where n is the largest divisor of L that is at
+    most five. So two to five blocks have no loop, and if L is a larger prime, a step
+    has one block. Taps inside the blocks get an axis `(layers,)`. With segments the
+    axes are `(segments, layers)`, and if the last segment is shorter, its taps have
+    names with the prefix `rest/`.
 
     By default the residuals of all L blocks are stored for the backward pass. The other
     choices of `checkpoint` compute blocks a second time, which leaves values and
@@ -249,7 +250,8 @@ class Stack(CompiledModule):
 def _unroll(count: int) -> int:
     """Return the number of blocks in one step.
 
-    It divides `count`: for a rest, JAX copies the arrays of all blocks.
+    It divides `count`. If it did not, JAX would copy the arrays of all blocks to split
+    off the rest.
     """
     return max(n for n in range(1, _BLOCKS_IN_A_STEP + 1) if count % n == 0)
 

@@ -263,7 +263,7 @@ class Checkpoints:
             reason = str(error).partition(" [tensorstore_spec=")[0]
             # Orbax makes missing folders again, and then misses files in them.
             if _inode(self._folder) != self._inode:
-                reason = f"No such folder any more: {self._folder} was moved or removed"
+                reason += f"; {self._folder} was moved or removed meanwhile"
             raise OSError(
                 f"The checkpoint {path} could not be written: {reason}. The ones "
                 "before it are intact."
@@ -310,4 +310,7 @@ def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def _inode(folder: Path) -> int | None:
-    return folder.stat().st_ino if folder.is_dir() else None
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None

@@ -46,9 +46,9 @@ def _conv_by_library_jvp(options, primals, tangents):
     y = conv_by_library(x, kernel, options)
     of_x = functools.partial(conv_by_library, options=options)
     of_kernel = lambda kernel, x: conv_by_library(x, kernel, options)
-    grad_x = functools.partial(_input_gradient, options=options, like=like(x))
+    grad_x = functools.partial(_input_gradient, options=options, like=shape_of(x))
     grad_kernel = functools.partial(
-        _kernel_gradient, options=options, like=like(kernel)
+        _kernel_gradient, options=options, like=shape_of(kernel)
     )
     return y, product_rule(
         y,
@@ -60,7 +60,7 @@ def _conv_by_library_jvp(options, primals, tangents):
 conv_by_library.defjvp(_conv_by_library_jvp, symbolic_zeros=True)
 
 
-def like(array: jax.Array) -> jax.ShapeDtypeStruct:
+def shape_of(array: jax.Array) -> jax.ShapeDtypeStruct:
     """Return the shape and dtype of an array."""
     return jax.ShapeDtypeStruct(array.shape, array.dtype)
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Num
 from jaxnets.functional.convolution.implementations.lax import ConvOptions
 from jaxnets.functional.convolution.implementations.library import (
     conv_by_library,
-    like,
+    shape_of,
 )
 from jaxnets.functional.shared.linear_maps import linear_map, product_rule
 from jaxnets.functional.shared.sharding import match_varying_axes
@@ -39,9 +39,11 @@ def _conv_by_planes_jvp(options, primals, tangents):
     y = conv_by_planes(x, kernel, options)
     of_x = functools.partial(conv_by_planes, options=options)
     of_kernel = lambda kernel, x: conv_by_planes(x, kernel, options)
-    grad_x = functools.partial(_transposed, _convolved, like=like(x), options=options)
+    grad_x = functools.partial(
+        _transposed, _convolved, like=shape_of(x), options=options
+    )
     grad_kernel = functools.partial(
-        _transposed, _of_kernel, like=like(kernel), options=options
+        _transposed, _of_kernel, like=shape_of(kernel), options=options
     )
     return y, product_rule(
         y,
@@ -60,7 +62,7 @@ def _of_kernel(kernel, x, options):
 def _transposed(function, cotangent, other, *, like, options):
     """Return the transpose of `function` in its first argument, whose shape is `like`.
 
-    The value at zero is not used, so it is not computed.
+    Under `jit` the value at zero is removed, because it is not used.
     """
     zeros = jnp.zeros(like.shape, like.dtype)
     zeros, other, cotangent = match_varying_axes(zeros, other, cotangent)

@@ -119,10 +119,11 @@ def norms_of(arrays: Sequence[jax.Array]) -> list[jax.Array]:
 
 def _rescaled_norm(values: jax.Array, total: jax.Array) -> jax.Array:
     """Return the norm of values whose sum of squares, `total`, may be out of range."""
-    # The square root of the largest power of two. In float32 the three scales 1, 2^64
-    # and 2^-64 cover the whole range.
-    large = 2.0 ** (jnp.finfo(values.dtype).maxexp // 2)
-    outside = jnp.where(total < 1.0, large, 1 / large)
+    # In float32 the three scales 1, 2^63 and 2^-64 cover the whole range. XLA of JAX
+    # 0.11 squares a scale by itself if the values are constants, such as the zeros of a
+    # parameter that the loss does not use: the square of 2^64 is infinite.
+    half = jnp.finfo(values.dtype).maxexp // 2
+    outside = jnp.where(total < 1.0, 2.0 ** (half - 1), 2.0**-half)
     scale = jnp.where(_within_range(total), 1.0, outside)
     return jnp.sqrt(jnp.sum((values * scale) ** 2)) / scale
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnets.gradflow import gradient_noise_scale, update_ratios
+from jaxnets.tap.statistics import norms_of
 
 
 def test_update_ratios_by_path(rng):
@@ -103,3 +104,9 @@ def test_errors_name_the_argument():
         gradient_noise_scale({"a": jnp.ones((2, 3)), "b": jnp.ones((3, 3))})
     with pytest.raises(ValueError, match=r"`batch_size` is 0"):
         gradient_noise_scale(jnp.ones((2, 3)), batch_size=0)
+
+
+def test_the_norm_of_constant_zeros_is_zero():
+    """XLA of JAX 0.11 squares the scale of constants, and 0 times infinity is NaN."""
+    norms = jax.jit(lambda x: norms_of([jnp.zeros((2, 2)), x]))(jnp.ones((2, 2)))
+    assert list(map(float, norms)) == [0.0, 2.0]

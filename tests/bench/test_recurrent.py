@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnets.bench.compiled.runs import with_kernels
 from jaxnets.bench.pytorch.process import VARIABLE, TorchProcess
 from jaxnets.bench.suites import recurrent
 from jaxnets.functional import GRUParams
@@ -86,6 +87,13 @@ def test_every_form_of_a_cell_is_timed(row):
     ours, *others = map(jax.tree.leaves, computed(case).values())
     for other in others:
         assert_equal(ours, other, 1e-5)
+
+
+def test_the_kernel_is_a_form_where_it_is_compiled_for_a_chip():
+    loop, parallel = (with_kernels(row) for row in FORMS)
+    found = [next(recurrent.cases(row)).programs.keys() for row in (loop, parallel)]
+    assert "pallas" in found[0] and "pallas" not in found[1]
+    assert with_kernels(RECURRENCES[0]) == RECURRENCES[0]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """A run that compiles a suite for a chip, prints the costs, and writes files."""
 
+import dataclasses
+
 from jaxnets.bench.cases import Case
 from jaxnets.bench.compiled import pages
 from jaxnets.bench.compiled.chips import CHIPS
@@ -9,6 +11,7 @@ from jaxnets.bench.grid import Row
 from jaxnets.bench.options import Options
 from jaxnets.bench.record import write_files
 from jaxnets.bench.suites import CASES
+from jaxnets.bench.suites.recurrent import WITH_KERNELS
 from jaxnets.bench.tables import aligned, facts
 from jaxnets.runs.files import printable
 from jaxnets.training.machine import environment
@@ -31,6 +34,7 @@ def compile_suite(options: Options, rows: list[Row]) -> None:
     Raises:
         ValueError: If the compiler for that chip is not installed.
     """
+    rows = [*map(with_kernels, rows)]
     chip = CHIPS[str(options.compile_for)]
     compiler = Compiler(str(options.compile_for))
     known = {"name": options.compile_for, **chip._asdict()}
@@ -52,6 +56,13 @@ def compile_suite(options: Options, rows: list[Row]) -> None:
     finally:
         write_files(record, pages.markdown_page, options)
     print(pages.summary(record))
+
+
+def with_kernels(row: Row) -> Row:
+    """Return a row whose forms have the Pallas kernel among them, if it has forms."""
+    if "forms" not in row.spec:
+        return row
+    return dataclasses.replace(row, spec=row.spec | {"forms": WITH_KERNELS})
 
 
 def _compile(compiler: Compiler, name: str, case: Case) -> CompiledCase:

@@ -20,6 +20,9 @@ from jaxnets.functional.recurrence.linear_cell import LinearCell
 LOOPS = ("split", "scan")
 PARALLEL = ("scan", "associative", "associative_log")
 FORMS = tuple(dict.fromkeys(LOOPS + PARALLEL))
+# The value of `forms` with which the kernel is among them: not on a CPU, where it is
+# only interpreted.
+WITH_KERNELS = "kernels"
 
 
 def cases(row: Row) -> Iterator[Case]:
@@ -59,6 +62,8 @@ def _programs(spec: dict[str, Any]) -> dict[str, Program]:
     if "forms" in spec:
         linear = isinstance(CELLS[spec["function"]].cell, LinearCell)
         names = PARALLEL if linear else LOOPS
+        if spec["forms"] == WITH_KERNELS and not linear:
+            names += ("pallas",)
         forced = {how: functools.partial(run, implementation=how) for how in names}
         forms = {"ours": run} | forced
         return {who: Program(_outputs(f), (params, x)) for who, f in forms.items()}

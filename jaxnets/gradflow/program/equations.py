@@ -76,10 +76,12 @@ def params_of(eqn: JaxprEqn) -> dict[str, Any]:
     """Return the parameters of the primitive of an equation."""
     if eqn.primitive.name != _UPGRADED:
         return eqn.params
-    # These are the ones that JAX prints, in which a body is not yet a jaxpr.
+    own = eqn.params["_prim"]
+    # JAX 0.12 prints these, in which a body is not yet a jaxpr; JAX 0.11 has no others.
+    params = own.pp_params() if hasattr(own, "pp_params") else own.params
     return {
         name: value.jaxpr if isinstance(value, Traced) else value
-        for name, value in eqn.params["_prim"].pp_params().items()
+        for name, value in params.items()
     }
 
 

@@ -60,9 +60,9 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture
 def coming_switches():
-    """JAX's new forms of three transformations, which are to become the default."""
+    """Switch on JAX's new forms of three transformations, which become the default."""
     names = "jax_remat3", "jax_custom_jvp3", "jax_custom_vjp3"
-    if not hasattr(jax.config, names[0]):
+    if not all(hasattr(jax.config, name) for name in names):
         pytest.skip("this JAX has no such switches")
     before = {name: getattr(jax.config, name) for name in names}
     for name in names:

@@ -5,13 +5,8 @@
 A name is a part of the names of the networks to run.
 """
 
-import argparse
-import json
-import shlex
-import time
-from pathlib import Path
-
 from benchmarks.faults import CASES, judge
+from benchmarks.faults.record import given
 from jaxnets.gradflow import diagnose
 from jaxnets.training.machine import environment
 
@@ -21,24 +16,15 @@ FACTS = ("jax", "flax", "optax", "python", "processor", "cores")
 
 def main() -> None:
     """Diagnose the networks that the command line names."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
-    given = parser.parse_args()
-    is_chosen = lambda name: not given.names or any(n in name for n in given.names)
-    date = time.strftime("%Y-%m-%d")
+    asked = given(__doc__)
     networks = []
-    for case in CASES.values():
-        if not is_chosen(case.name):
-            continue
+    for case in filter(lambda case: asked.has(case.name), CASES.values()):
         found = diagnose(case.loss, case.make, case.batch, **case.options).verdicts
         right, said = judge(case, found)
         kinds = sorted(case.kinds)
-        print(
-            f"| {case.name} | {f'fault {"/".join(kinds)}' if kinds else 'healthy'} | "
-            f"{'right' if right else 'WRONG'} | {said} |",
-            flush=True,
-        )
+        seeded = f"fault {'/'.join(kinds)}" if kinds else "healthy"
+        mark = "right" if right else "WRONG"
+        print(f"| {case.name} | {seeded} | {mark} | {said} |", flush=True)
         networks.append(
             {
                 "name": case.name,
@@ -48,24 +34,12 @@ def main() -> None:
                 "said": said,
             }
         )
-    for kind, sort in ((True, "faults"), (False, "healthy networks")):
-        right = [each["right"] for each in networks if bool(each["kinds"]) == kind]
+    for is_fault, sort in ((True, "faults"), (False, "healthy networks")):
+        right = [each["right"] for each in networks if bool(each["kinds"]) == is_fault]
         print(f"{sort}: {sum(right)} of {len(right)} right")
-    if given.json:
-        facts = environment()
-        record = {
-            "command": shlex.join(["python", "-m", "benchmarks.faults", *given.names]),
-            "date": date,
-            "environment": {name: facts[name] for name in FACTS},
-        }
-        _write(given.json, record, networks)
-
-
-def _write(path: Path, record: dict, networks: list[dict]) -> None:
-    """Write one line for each network, so that a new run shows what has changed."""
-    lines = ",\n".join(json.dumps(each) for each in networks)
-    head = json.dumps(record)[:-1]
-    path.write_text(f'{head}, "networks": [\n{lines}\n]}}\n', encoding="utf-8")
+    facts = environment()
+    here = {name: facts[name] for name in FACTS}
+    asked.write("python -m benchmarks.faults", here, networks)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,16 @@ severity WARNING names it or what it does, and its place as found if the finding
 the layer among those that it affects.
 """
 
-import argparse
-import json
 import re
-import shlex
-import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+
+# Beside this file, which is run as a script.
+from record import given  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torchmortem import Autopsy  # pyright: ignore[reportMissingImports]
 
@@ -345,30 +343,16 @@ def _judged(name: str, twin: Twin) -> dict[str, Any]:
 
 def main() -> None:
     """Print one line for each network that the command line names."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
-    given = parser.parse_args()
+    asked = given(__doc__)
     networks = []
-    for name, twin in TWINS.items():
-        if given.names and not any(part in name for part in given.names):
-            continue
-        found = _judged(name, twin)
+    for name in filter(asked.has, TWINS):
+        found = _judged(name, TWINS[name])
         mark = "place" if found["place"] else "found" if found["found"] else "missed"
-        mark = mark if twin.wanted else "healthy"
+        mark = mark if found["is_fault"] else "healthy"
         print(f"| {name} | {mark} | {found['said']} |", flush=True)
         networks.append(found)
-    if given.json:
-        versions = {name: version(name) for name in ("torch", "torchmortem")}
-        command = ["python", "benchmarks/faults/torch_twins.py", *given.names]
-        record = {
-            "command": shlex.join(command),
-            "date": time.strftime("%Y-%m-%d"),
-            "environment": versions,
-        }
-        lines = ",\n".join(json.dumps(each) for each in networks)
-        text = f'{json.dumps(record)[:-1]}, "networks": [\n{lines}\n]}}\n'
-        given.json.write_text(text, encoding="utf-8")
+    versions = {name: version(name) for name in ("torch", "torchmortem")}
+    asked.write("python benchmarks/faults/torch_twins.py", versions, networks)
 
 
 if __name__ == "__main__":

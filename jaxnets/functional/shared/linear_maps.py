@@ -77,6 +77,38 @@ def product_rule(
     return functools.reduce(jnp.add, tangents) if tangents else jnp.zeros_like(y)
 
 
+def bilinear_rule(
+    product: Map,
+    to_left: Map,
+    to_right: Map,
+    primals: tuple[Array, Array],
+    tangents: tuple[ArrayLike | SymbolicZero, ArrayLike | SymbolicZero],
+) -> tuple[Array, Array]:
+    """Return the value and the tangent of a product, with given transposes.
+
+    Args:
+        product: `product(left, right)`, linear in each factor.
+        to_left: `to_left(cotangent, right)`, its transpose in `left`.
+        to_right: `to_right(cotangent, left)`, its transpose in `right`.
+        primals: The factors.
+        tangents: Their tangents, as a rule with `symbolic_zeros` gets them.
+
+    Example:
+        >>> times = lambda a, b: a * b
+        >>> factors = jnp.array([2.0]), jnp.array([3.0])
+        >>> bilinear_rule(times, times, times, factors, factors)
+        (Array([6.], dtype=float32), Array([12.], dtype=float32))
+    """
+    (left, right), (dleft, dright) = primals, tangents
+    y = product(left, right)
+    swapped = lambda right, left: product(left, right)
+    return y, product_rule(
+        y,
+        (dleft, lambda dleft: linear_map(product, to_left, dleft, right)),
+        (dright, lambda dright: linear_map(swapped, to_right, dright, left)),
+    )
+
+
 class _Mapped(NamedTuple):
     """A map under `vmap`, over axis 0 of each argument whose entry is not None."""
 

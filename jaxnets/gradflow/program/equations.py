@@ -158,6 +158,7 @@ def evaluate(eqn: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
     functions, params = bound if isinstance(bound, tuple) else ((), bound)
     with written_at(eqn), eqn.ctx.manager:
         results = eqn.primitive.bind(*functions, *arguments, **params)
+    # With the switches named above, the results may be in a container of JAX's own.
     return list(results) if eqn.primitive.multiple_results else [results]
 
 

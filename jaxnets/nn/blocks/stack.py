@@ -24,9 +24,9 @@ from jaxnets.typing import ArrayLike
 
 # The most blocks in one step of the loop. On CPUs each step copies the carry, forward
 # and backward, so several blocks in a step take less time. On two cores of an Intel
-# Xeon, the gradients of 16 blocks of 32 channels take 1.02 to 1.03 times as long as
-# outside a loop, and 1.16 to 1.20 times with one block in a step (JAX 0.12.0.1,
-# 2026-12-01, `jaxnets bench stack --rows unrolled: --rounds 31`).
+# Xeon, the gradients of 16 blocks of 32 channels took 0.99 to 1.03 times as long as
+# outside a loop in six runs, and 1.09 to 1.11 times in three with one block in a step
+# (JAX 0.12.0.1, 2026-12-01, `jaxnets bench stack --rows unrolled: --rounds 31`).
 _BLOCKS_IN_A_STEP = 5
 _CHECKPOINTS = 'None, "sqrt", an int, ("binomial", snapshots) or "inverse"'
 _NO_FORWARD_MODE = (

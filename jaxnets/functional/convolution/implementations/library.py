@@ -13,7 +13,7 @@ from jaxnets.functional.convolution.implementations.lax import (
     conv_by_lax,
     dilated,
 )
-from jaxnets.functional.shared.linear_maps import linear_map, product_rule
+from jaxnets.functional.shared.linear_maps import bilinear_rule
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size, definitely
 
@@ -42,18 +42,13 @@ def conv_by_library(
 
 
 def _conv_by_library_jvp(options, primals, tangents):
-    (x, kernel), (dx, dkernel) = primals, tangents
-    y = conv_by_library(x, kernel, options)
-    of_x = functools.partial(conv_by_library, options=options)
-    of_kernel = lambda kernel, x: conv_by_library(x, kernel, options)
-    grad_x = functools.partial(_input_gradient, options=options, like=shape_of(x))
-    grad_kernel = functools.partial(
-        _kernel_gradient, options=options, like=shape_of(kernel)
-    )
-    return y, product_rule(
-        y,
-        (dx, lambda dx: linear_map(of_x, grad_x, dx, kernel)),
-        (dkernel, lambda dkernel: linear_map(of_kernel, grad_kernel, dkernel, x)),
+    x, kernel = map(shape_of, primals)
+    return bilinear_rule(
+        functools.partial(conv_by_library, options=options),
+        functools.partial(_input_gradient, options=options, like=x),
+        functools.partial(_kernel_gradient, options=options, like=kernel),
+        primals,
+        tangents,
     )
 
 

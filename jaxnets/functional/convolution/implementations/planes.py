@@ -14,7 +14,7 @@ from jaxnets.functional.convolution.implementations.library import (
     conv_by_library,
     shape_of,
 )
-from jaxnets.functional.shared.linear_maps import linear_map, product_rule
+from jaxnets.functional.shared.linear_maps import bilinear_rule
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.windows import output_sizes
 
@@ -35,38 +35,29 @@ def conv_by_planes(
 
 
 def _conv_by_planes_jvp(options, primals, tangents):
-    (x, kernel), (dx, dkernel) = primals, tangents
-    y = conv_by_planes(x, kernel, options)
-    of_x = functools.partial(conv_by_planes, options=options)
-    of_kernel = lambda kernel, x: conv_by_planes(x, kernel, options)
-    grad_x = functools.partial(
-        _transposed, _convolved, like=shape_of(x), options=options
-    )
-    grad_kernel = functools.partial(
-        _transposed, _of_kernel, like=shape_of(kernel), options=options
-    )
-    return y, product_rule(
-        y,
-        (dx, lambda dx: linear_map(of_x, grad_x, dx, kernel)),
-        (dkernel, lambda dkernel: linear_map(of_kernel, grad_kernel, dkernel, x)),
+    x, kernel = map(shape_of, primals)
+    of_x = lambda x, kernel: _convolved(x, kernel, options)
+    of_kernel = lambda kernel, x: _convolved(x, kernel, options)
+    return bilinear_rule(
+        functools.partial(conv_by_planes, options=options),
+        functools.partial(_transposed, of_x, like=x),
+        functools.partial(_transposed, of_kernel, like=kernel),
+        primals,
+        tangents,
     )
 
 
 conv_by_planes.defjvp(_conv_by_planes_jvp, symbolic_zeros=True)
 
 
-def _of_kernel(kernel, x, options):
-    return _convolved(x, kernel, options)
-
-
-def _transposed(function, cotangent, other, *, like, options):
+def _transposed(function, cotangent, other, *, like):
     """Return the transpose of `function` in its first argument, whose shape is `like`.
 
     Under `jit` the value at zero is removed, because it is not used.
     """
     zeros = jnp.zeros(like.shape, like.dtype)
     zeros, other, cotangent = match_varying_axes(zeros, other, cotangent)
-    back = jax.vjp(lambda x: function(x, other, options), zeros)[1]
+    back = jax.vjp(lambda x: function(x, other), zeros)[1]
     return back(cotangent)[0]
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from jaxnets.functional.convolution.implementations.lax import ConvOptions
-from jaxnets.functional.shared.linear_maps import linear_map, product_rule
+from jaxnets.functional.shared.linear_maps import bilinear_rule
 from jaxnets.functional.shared.sizes import Size
 
 
@@ -156,17 +156,13 @@ def _product(
 
 @functools.partial(_product.defjvp, symbolic_zeros=True)
 def _product_jvp(which, shifts, primals, tangents):
-    (left, right), (dleft, dright) = primals, tangents
-    y = _product(which, left, right, shifts)
     after, before = (which + 1) % 3, (which + 2) % 3
-    of_left = lambda left, right: _product(which, left, right, shifts)
-    to_left = lambda dy, right: _product(after, right, dy, shifts)
-    of_right = lambda right, left: _product(which, left, right, shifts)
-    to_right = lambda dy, left: _product(before, dy, left, shifts)
-    return y, product_rule(
-        y,
-        (dleft, lambda dleft: linear_map(of_left, to_left, dleft, right)),
-        (dright, lambda dright: linear_map(of_right, to_right, dright, left)),
+    return bilinear_rule(
+        lambda left, right: _product(which, left, right, shifts),
+        lambda dy, right: _product(after, right, dy, shifts),
+        lambda dy, left: _product(before, dy, left, shifts),
+        primals,
+        tangents,
     )
 
 

@@ -79,15 +79,16 @@ def speech(path: Path, recipe: Recipe, divisions: int) -> Iterator[Row]:
     if divisions != 1:
         raise ValueError(f"`divisions` is {divisions}; speakers have only one.")
     read_recordings(path)  # It refuses what has another name or cannot be read.
-    files = {name.name: data for name, data in recording_files(path)}
-    speaker_of = {name: name.split("_")[1] for name in files}
-    for speaker in sorted({*speaker_of.values()}):
+    # Files in two folders may have one name.
+    files = [(name.name, data) for name, data in recording_files(path)]
+    speakers = [name.split("_")[1] for name, _ in files]
+    for speaker in sorted({*speakers}):
         with tempfile.TemporaryDirectory() as folder:
             sounds = Path(folder, "sounds")
-            for name, data in files.items():
-                split = "test" if speaker_of[name] == speaker else "train"
-                (sounds / split).mkdir(parents=True, exist_ok=True)
-                (sounds / split / name).write_bytes(data)
+            for i, (name, data) in enumerate(files):
+                split = "test" if speakers[i] == speaker else "train"
+                (sounds / split / str(i)).mkdir(parents=True)
+                (sounds / split / str(i) / name).write_bytes(data)
             config = TrainConfig("speech", recipe, data=str(sounds))
             metrics = run_task(config, Path(folder, "run")).metrics
         yield (

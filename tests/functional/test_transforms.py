@@ -234,6 +234,32 @@ def test_half_precision_keeps_its_dtype_and_value(case, dtype):
     assert_close(floats(actual), floats(expected), 0.05)
 
 
+def shared(case):
+    """The positions of the arrays that all examples of a batch share."""
+    return [i for i in range(len(case.arrays)) if i not in case.batched]
+
+
+@each_kind([c for c in CASES if c.half_precision and c.batched and shared(c)])
+def test_gradients_in_half_precision_are_summed_in_single(case):
+    """In bfloat16 a sum stops growing once it is 256 times the next summand."""
+    copies, argnums = 512, shared(case)
+
+    def total(*arrays, copies=1):
+        arrays = list(arrays)
+        for i, axis in case.batched.items():
+            arrays[i] = jnp.repeat(arrays[i], copies, axis)
+        examples = {k: np.repeat(v, copies, 0) for k, v in case.examples.items()}
+        leaves = floats(case.function(*arrays, **examples))
+        return sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in leaves)
+
+    of_one = jax.jit(jax.grad(total, argnums))(*case.arrays)
+    many = jax.jit(jax.grad(functools.partial(total, copies=copies), argnums))
+    rounded = [jnp.asarray(a, jnp.bfloat16) for a in case.arrays]
+    for actual, one in zip(many(*rounded), of_one, strict=True):
+        actual, expected = np.asarray(actual, np.float32), copies * np.asarray(one)
+        np.testing.assert_allclose(actual, expected, atol=0.06 * abs(expected).max())
+
+
 @every_case
 def test_float64_keeps_its_dtype(case):
     with jax.enable_x64(True):

@@ -14,8 +14,10 @@ from jaxnets.gradflow.program import equations
 from jaxnets.gradflow.program.source import is_users
 
 
-# The step of the finite difference, in units of the argument's own size.
-STEP = 1e-2
+# The steps of the finite difference, in units of the argument's own size. The error of
+# the difference grows with the step for sin(x) of large x, and as it shrinks for a sum
+# of many numbers. A wrong derivative is wrong at both.
+STEPS = (1e-2, 1e-4)
 DIRECTIONS = 4
 # A step that changes nearly all values of a smooth function, and few of a rounding.
 TINY = 1e-4
@@ -29,8 +31,9 @@ class CustomCall(NamedTuple):
         after: The tap before it.
         function: The name of the function.
         error: How far its derivative is from the finite difference, relative to that.
-        surrogate: Whether the function is constant or the identity, so that another
-            derivative is meant, such as straight-through or the reversal of a gradient.
+        surrogate: Whether the function is the identity, or is constant in an argument
+            that has a gradient, so that another derivative is meant, such as
+            straight-through or the reversal of a gradient.
     """
 
     after: str
@@ -45,7 +48,9 @@ def custom_calls(closed: Any, arguments: Sequence[Any]) -> list[CustomCall]:
     For a function f with the derivative rule D, at the arguments x of the call, with
     random directions v and w, `<w, D v>` is compared with
     `<w, f(x + h v) - f(x - h v)> / (2 h)` of the function itself. Derivatives of JAX
-    and of this library are left out.
+    and of this library are left out, and so are arguments whose gradient is exactly
+    zero, such as labels and masks, if another has one: a parameter whose gradient is
+    zero by mistake is detached, which has a verdict of its own.
 
     Args:
         closed: The jaxpr of a loss with marks, from `trace_loss`.
@@ -102,34 +107,56 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
 
     moving = [v for f, v in zip(floating, values, strict=True) if f]
     outputs, pullback = jax.vjp(lambda *xs: rule(*put(xs)), *moving)
-    measured, expected = [], []
     draws = itertools.count()
+    samples = []
     for _ in range(DIRECTIONS):
         directions = [_draw(next(draws), x) * _size(x) for x in moving]
         weights = [_draw(next(draws), y) for y in outputs]
-        gradients = pullback(weights)
-        measured.append(_dot(gradients, directions))
-        there, back = (
-            plain(*put(_moved(moving, directions, sign * STEP))) for sign in (1, -1)
-        )
-        change = [(a - b) / (2 * STEP) for a, b in zip(there, back, strict=True)]
-        expected.append(_dot(weights, change))
-    exact, found = jnp.stack(expected), jnp.stack(measured)
-    size = jnp.linalg.norm(exact)
-    error = jnp.linalg.norm(found - exact) / jnp.where(size == 0, 1, size)
+        samples.append((directions, weights, pullback(weights)))
+    learned = [
+        any(bool(jnp.any(gradients[i] != 0)) for _, _, gradients in samples)
+        for i in range(len(moving))
+    ]
+    if not any(learned):
+        learned = [True] * len(moving)
+
+    def changed(directions: Sequence[Any], step: float, which: Sequence[bool]) -> Any:
+        pairs = zip(moving, directions, which, strict=True)
+        return plain(*put([x + step * v if moves else x for x, v, moves in pairs]))
+
+    def error(step: float) -> float:
+        measured, expected = [], []
+        for directions, weights, gradients in samples:
+            there, back = (changed(directions, s * step, learned) for s in (1, -1))
+            change = [(a - b) / (2 * step) for a, b in zip(there, back, strict=True)]
+            expected.append(_dot(weights, change))
+            pairs = zip(gradients, directions, learned, strict=True)
+            measured.append(sum(jnp.vdot(g, v) for g, v, moves in pairs if moves))
+        exact, found = jnp.stack(expected), jnp.stack(measured)
+        size = jnp.linalg.norm(exact)
+        size = jnp.where(size == 0, 1, size)
+        return float(jnp.linalg.norm(found - exact) / size)
+
     same = any(_equal(x, y) for x in moving for y in outputs)
-    nudged = plain(*put(_moved(moving, directions, TINY)))
-    flat = all(_unchanged(a, b) for a, b in zip(outputs, nudged, strict=True))
-    return CustomCall(name, _source(eqn)[0], float(error), flat or same)
+    directions, _, _ = samples[0]
+    flat = any(
+        all(map(_unchanged, outputs, changed(directions, TINY, alone)))
+        for alone in _one_by_one(learned)
+    )
+    least = min(map(error, STEPS))
+    return CustomCall(name, _source(eqn)[0], least, flat or same)
+
+
+def _one_by_one(which: Sequence[bool]) -> list[list[bool]]:
+    """Return a choice of one argument for each that is chosen."""
+    return [
+        [i == j for j in range(len(which))] for i, chosen in enumerate(which) if chosen
+    ]
 
 
 def _draw(number: int, like: Any) -> jax.Array:
     key = jax.random.key(number)
     return jax.random.normal(key, jnp.shape(like), jnp.result_type(like))
-
-
-def _moved(arrays: Sequence[Any], directions: Sequence[Any], step: float) -> list[Any]:
-    return [x + step * v for x, v in zip(arrays, directions, strict=True)]
 
 
 def _size(x: Any) -> Any:

@@ -106,6 +106,55 @@ def rounded(x):
 rounded.defjvp(lambda xs, ts: (rounded(xs[0]), ts[0]))
 
 
+@jax.custom_vjp
+def labelled(x, labels):
+    return jnp.sum(x * labels, axis=-1, keepdims=True)
+
+
+# Labels need no gradient.
+labelled.defvjp(lambda x, y: (labelled(x, y), y), lambda y, g: (g * y, None))
+
+
+@jax.custom_jvp
+def sine(x):
+    return jnp.sin(x)
+
+
+sine.defjvp(lambda xs, ts: (sine(xs[0]), jnp.cos(xs[0]) * ts[0]))
+
+
+@jax.custom_jvp
+def quantised(x, step):
+    return jnp.round(x / step) * step
+
+
+# The step is learned, and the rounding passes its gradient straight through.
+quantised.defjvp(
+    lambda xs, ts: (
+        quantised(*xs),
+        ts[0] + (jnp.round(xs[0] / xs[1]) - xs[0] / xs[1]) * ts[1],
+    )
+)
+
+
+def test_derivatives_by_hand_that_are_meant(rng):
+    labels = jnp.asarray(rng.normal(size=(64, 5)), jnp.float32)
+    model = nnx.Linear(3, 5, rngs=nnx.Rngs(0))
+    model = nnx.Dict(layer=model, step=nnx.Param(jnp.float32(0.5)))
+
+    def loss(model, x):
+        x = model.layer(x)
+        y = labelled(quantised(x, model.step[...]), labels)
+        return jnp.sum(y * sine(100 * x)), None
+
+    x = jnp.asarray(rng.normal(size=(64, 3)), jnp.float32)
+    records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
+    found = {(r.metric, r.place.partition("|")[2]): r.value for r in records}
+    assert found["backward_error", "labelled"] < 0.02
+    assert found["backward_error", "sine"] < 0.02
+    assert ("surrogate_error", "quantised") in found
+
+
 class Custom(nnx.Module):
     def __init__(self, rngs):
         self.layer = nnx.Linear(3, 5, bias_init=dead_start, rngs=rngs)

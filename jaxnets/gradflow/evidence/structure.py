@@ -58,7 +58,8 @@ def structure_records(
     A record `chain` has the number of the chain as its value, and the position of the
     place in it. A record `activation` has the place `tap|relu`, or that of the layer
     before the activation if the tap is that of a module around both; and a record
-    `squashed_twice` the place `softmax|file:line`. A record `blocked` has
+    `squashed_twice` the place `softmax|file:line`. A record `may_be_flat` has the place
+    of an activation in the other records and the reason. A record `blocked` has
     the place `path|reason|file:line`, and its value is the position of the reason in
     `REASONS`.
 
@@ -85,6 +86,13 @@ def structure_records(
             activations[f"{sources[0]}|{kind}"] = None
     for place in activations:
         yield whole._replace(metric="activation", place=place, position=None, value=1.0)
+    for tap, why in structure.may_be_flat.items():
+        kind = structure.activations[tap]
+        for before in (tap, *structure.sources.get(_base(tap), ())):
+            place = before if before.endswith(kind) else f"{before}/{kind}"
+            yield whole._replace(
+                metric="may_be_flat", place=f"{place}|{why}", position=None, value=1.0
+            )
     for kind, line in structure.squashed:
         place = f"{kind}|{line}"
         yield whole._replace(

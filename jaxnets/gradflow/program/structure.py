@@ -1,10 +1,12 @@
 """`trace_structure`: what follows what in a loss, read from the traced program."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxnets.gradflow.program.added_taps import with_replay
 from jaxnets.gradflow.program.dataflow.blocked import Blocked, blocked
+from jaxnets.gradflow.program.dataflow.flatness import may_be_flat
 from jaxnets.gradflow.program.dataflow.graph import Graph, reach, reverse
 from jaxnets.gradflow.program.dataflow.repeats import unrolled
 from jaxnets.gradflow.program.dataflow.series import chains
@@ -30,6 +32,8 @@ class Structure(NamedTuple):
             without the number of the call: queries and keys meet in a softmax.
         squashed: Where the loss takes a softmax of a softmax, or a sigmoid of a
             sigmoid.
+        may_be_flat: Sigmoids and softmaxes that lose no gradient where they are flat,
+            by their own tap: "log" or "gate".
     """
 
     chains: tuple[tuple[str, ...], ...]
@@ -39,6 +43,7 @@ class Structure(NamedTuple):
     activations: dict[str, str]
     sources: dict[str, tuple[str, ...]]
     squashed: tuple[Twice, ...] = ()
+    may_be_flat: Mapping[str, str] = MappingProxyType({})
 
 
 def trace_structure(
@@ -103,6 +108,11 @@ def trace_structure(
     activations = {
         tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds
     }
+    squashing = {
+        tap.name: tap.vertex
+        for tap in taps
+        if activations.get(tap.name) in ("sigmoid", "softmax")
+    }
     found = chains(edges, not_added, end)
     return Structure(
         chains=tuple(each_layer_once(chain, activations) for chain in found),
@@ -112,6 +122,7 @@ def trace_structure(
         activations=activations,
         sources=replay.sources,
         squashed=squashed_twice(graph),
+        may_be_flat=may_be_flat(graph, squashing, params.values()),
     )
 
 

@@ -252,6 +252,16 @@ def test_units_after_activations_only():
     assert verdict.kind == "saturated" and "1/sqrt(d)" in verdict.remedy
 
 
+@pytest.mark.parametrize(("why", "severities"), [("log", []), ("gate", ["note"])])
+def test_flat_outputs_of_a_log_loss_and_gates_are_no_faults(why, severities):
+    level = arrays({"a/kernel": -1.0}) + arrays({"a/kernel": -1.0}, step=9)
+    # The program is looked at before training.
+    level += records("may_be_flat", {f"a/sigmoid|{why}": 1.0})
+    level += records("flat_share", {"a/sigmoid": 0.95}, step=9)
+    found = [v.severity for v in verdicts(level) if v.kind == "saturated"]
+    assert found == severities
+
+
 def test_a_layer_that_starts_at_zero_and_ends_the_network_is_not_dead():
     zero = chain({"head": 0.0}, [-math.inf]) + records("zero_share", {"head": 1.0})
     level = arrays({"kernel": 0.0, "bias": 0.0}, {"kernel": ZERO, "bias": ZERO})

@@ -368,3 +368,30 @@ def of_shares(model, x):
 def test_what_a_loss_squashes_twice(loss, after, kinds):
     structure = trace_structure(loss, Squashed(after), X)
     assert [found.kind for found in structure.squashed] == kinds
+
+
+def by_hand(model, x):
+    p = jnp.clip(model(x)[:, 0], 1e-7, 1 - 1e-7)
+    return -jnp.mean(jnp.where(x[:, 0] > 0, jnp.log(p), jnp.log(1 - p)))
+
+
+def highway(x):
+    gate = nnx.sigmoid(x)
+    return gate * nnx.tanh(x) + (1 - gate) * x
+
+
+@pytest.mark.parametrize(
+    ("loss", "after", "reasons"),
+    [
+        (by_hand, nnx.sigmoid, ["log"]),
+        (lambda m, x: -jnp.mean(jnp.log(m(x)[:, 1] + 1e-9)), nnx.softmax, ["log"]),
+        (lambda m, x: jnp.mean((m(x) - x[:, :2]) ** 2), nnx.sigmoid, []),
+        # What multiplies labels, or is normalised, is no gate.
+        (lambda m, x: jnp.mean(m(x) * x[:, :2]), nnx.sigmoid, []),
+        (entropy, lambda x: nnx.standardize(nnx.sigmoid(x)), []),
+        (entropy, highway, ["gate"]),
+    ],
+)
+def test_what_may_be_flat(loss, after, reasons):
+    structure = trace_structure(loss, Squashed(after), X)
+    assert list(structure.may_be_flat.values()) == reasons

@@ -1,6 +1,7 @@
 """Verdicts on a network that a user measured: study `model`, from `flow_records`."""
 
 import math
+from collections.abc import Mapping
 
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.models.contrasts import contrasts
@@ -157,7 +158,9 @@ def _network_verdicts(
     verdicts += found.values()
     arrays = table.places("log10_array_gradient_norm")
     verdicts += time_verdicts(time, f"{name}, {{}}, {moment(step)}", arrays)
-    verdicts += _unit_verdicts(records, table, depth, time, where)
+    may_be_flat = select(all_steps, metric="may_be_flat")
+    meant = dict(record.place.split("|", 1) for record in may_be_flat)
+    verdicts += _unit_verdicts(records, table, depth, time, where, meant)
     chain = list(dict.fromkeys(r.place for r in network))
     verdicts.append(rank_verdict(table, chain, where))
     if step == 0:
@@ -176,13 +179,14 @@ def _unit_verdicts(
     depth: list[Record],
     time: dict[str, list[Record]],
     where: str,
+    meant: Mapping[str, str],
 ) -> list[Verdict | None]:
     """Judge dead and saturated units: after activations if they are known."""
     metrics = ("dead_share", "flat_share", "off_share")
     if any(is_activation(place) for m in metrics for place in table.places(m)):
         dead = dead_units_verdict(table, where)
         zero = None if dead else zero_verdict(table, where)
-        flat = saturated_verdict(table, where)
+        flat = saturated_verdict(table, where, meant)
         return [dead, zero, flat or attention_verdict(table, where)]
     if table.places("effective_rank") or table.places("array_zero_share"):
         return []  # `collect` has looked for all activations, and there are none.

@@ -1,6 +1,7 @@
 """Verdicts on layers of a measured network that are flat, dead or collapsed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from jaxnets.gradflow.diagnosis.dead import OTHER_CAUSE as DEAD_CAUSE
 from jaxnets.gradflow.diagnosis.dead import REASON as DEAD_REASON
@@ -61,20 +62,26 @@ ATTENTION = (
 SEVERE = 0.75
 
 
-def saturated_verdict(records: Table, where: str) -> Verdict | None:
+def saturated_verdict(
+    records: Table, where: str, meant: Mapping[str, str] = MappingProxyType({})
+) -> Verdict | None:
     """Judge the share of saturated values after every tanh, sigmoid and softmax.
 
     Args:
         records: The numbers of one network at one step.
         where: What is judged.
+        meant: The places that may be flat, each with "log" or "gate".
 
     Returns:
-        A verdict on the layer that is most saturated, or None if none is beyond half.
+        A verdict on the first layer that is saturated, or None if none is beyond half.
+        Outputs whose logarithm is the loss are left out, and gates have a note.
     """
     shares = _shares(records, "flat_share", FLAT)
     flat = {p: s for p, s in shares.items() if s.interval[0] >= HALF}
+    gates = {p: s for p, s in flat.items() if meant.get(p) == "gate"}
+    flat = {p: s for p, s in flat.items() if p not in meant}
     if not flat:
-        return None
+        return _gate_verdict(gates, where) if gates else None
     # What comes after a saturated layer may saturate because of it.
     place, share = next(iter(flat.items()))
     kind = place.rpartition("/")[2].partition("#")[0]
@@ -99,6 +106,30 @@ def saturated_verdict(records: Table, where: str) -> Verdict | None:
         threshold=HALF,
         reason=SHARE_REASON,
         other_cause=OTHER_CAUSES["saturated"],
+        quantity=("flat_share", place),
+    )
+
+
+def _gate_verdict(gates: dict[str, Estimate], where: str) -> Verdict:
+    """Return the note on gates that are shut or open nearly everywhere."""
+    place, share = next(iter(gates.items()))
+    more = f" It is the first of {len(gates)} such gates." * (len(gates) > 1)
+    return verdict_on(
+        "saturated",
+        share,
+        severity="note",
+        where=f"{where}, {place}",
+        sentence=(
+            f"At {place} {format_percent(share, ' % of the outputs')} of a gate are "
+            f"next to 0 or 1: it is shut or open, and learns slowly.{more}"
+        ),
+        cause=f"The bias of {module_of(place)} is far from zero, or its inputs are "
+        "large.",
+        remedy="Nothing, if the gate is meant to start like this, as those of a "
+        "highway network are. Else start its bias closer to zero.",
+        reference="Srivastava et al. 2015, Highway Networks, section 2.",
+        threshold=HALF,
+        reason=SHARE_REASON,
         quantity=("flat_share", place),
     )
 

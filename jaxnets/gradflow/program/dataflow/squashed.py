@@ -45,8 +45,8 @@ def squashed_twice(graph: Graph) -> tuple[Twice, ...]:
     children = reverse(graph.parents)
     found = {}
     for vertex, kind in _results(graph, children):
-        for exponential in _first(graph, children, vertex, CHOICES, EXPONENTIALS):
-            if any(_first(graph, children, exponential, SUMS, LOGARITHMS)):
+        for exponential in first(graph, children, vertex, CHOICES, EXPONENTIALS):
+            if any(first(graph, children, exponential, SUMS, LOGARITHMS)):
                 found[kind] = Twice(kind, source_line(graph.equations[exponential]))
     return tuple(found.values())
 
@@ -63,7 +63,7 @@ def _results(graph: Graph, children: list[list[int]]) -> Iterator[tuple[int, str
             yield vertex, kind
 
 
-def _first(
+def first(
     graph: Graph,
     children: list[list[int]],
     start: int,

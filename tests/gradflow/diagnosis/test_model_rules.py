@@ -121,6 +121,24 @@ def test_biases_at_zero_are_no_second_zero():
     assert "a clip" in verdict.cause
 
 
+@pytest.mark.parametrize(
+    ("norms", "severity"),
+    [
+        ({"query": -1.8, "key": -1.8, "softmax": 0.0}, "warning"),
+        ({"a": -6.0, "b": -3.0, "c": 0.0}, "fault"),
+        ({"a": -2.4, "b": -1.8, "c": -1.2, "d": -0.6, "e": 0.0}, "fault"),
+        # An attention is even before it has learned where to look.
+        (
+            {"key": -1.9, "at/softmax": 0.0, "b": 0.0, "c": 0.0, "d": 0.0},
+            "warning",
+        ),
+    ],
+)
+def test_a_fault_of_depth_has_several_layers(norms, severity):
+    verdict = one(alarms(verdicts(chain(norms, [0.0] * len(norms)))))
+    assert (verdict.kind, verdict.severity) == ("vanishing", severity)
+
+
 def test_a_gain_is_no_fault_but_a_lost_product_is():
     names = [f"body/{n}" for n in range(9)]
     falls = dict(zip(names, [-0.25 * (8 - n) for n in range(9)], strict=True))

@@ -100,7 +100,9 @@ def test_what_wakes_up_is_not_detached():
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
     woken = records("log10_woken_gradient_norm", {"low/a": -2.0})
     assert one(verdicts(found + asleep)).kind == "detached"
+    later = records("log10_array_gradient_norm", {"low/a": -2.0}, step=9)
     assert one(verdicts(found + woken)).kind == "healthy"
+    assert "detached" not in {v.kind for v in verdicts(found + later)}
 
 
 def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from jaxnets.gradflow.diagnosis.models.chains import role
 from jaxnets.gradflow.diagnosis.spans import UNDERFLOW
 from jaxnets.gradflow.diagnosis.table import Table, listed, module_of
-from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
+from jaxnets.gradflow.diagnosis.verdict import Verdict, select, severity_of
+from jaxnets.runs.records import Record
 
 
 GRADIENT = "log10_array_gradient_norm"
+WOKEN = "log10_woken_gradient_norm"
 REASON = "A parameter whose gradient is zero learns nothing, at any learning rate."
 OTHER_CAUSE = (
     "Parts that are frozen on purpose look the same: leave them out of what is "
@@ -162,9 +164,23 @@ def asleep(records: Table) -> list[str]:
         for array in records.places(GRADIENT)
         if records.all_zero(GRADIENT, array)
         and not any(
-            math.isfinite(value)
-            for value in records.seeds("log10_woken_gradient_norm", array).values()
+            math.isfinite(value) for value in records.seeds(WOKEN, array).values()
         )
+    ]
+
+
+def woken_later(records: list[Record]) -> list[Record]:
+    """Return that arrays without a gradient at first have woken by a later step.
+
+    Args:
+        records: The records of one network at all steps.
+    """
+    gradients = select(records, metric=GRADIENT)
+    zero = {r.place for r in gradients if r.step == 0 and r.value == -math.inf}
+    return [
+        record._replace(metric=WOKEN, step=0)
+        for record in gradients
+        if record.step > 0 and record.place in zero and math.isfinite(record.value)
     ]
 
 

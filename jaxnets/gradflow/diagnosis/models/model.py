@@ -9,7 +9,12 @@ from jaxnets.gradflow.diagnosis.models.depth import (
     depth_verdict,
     remedies_for,
 )
-from jaxnets.gradflow.diagnosis.models.detached import asleep, detached_verdicts
+from jaxnets.gradflow.diagnosis.models.detached import (
+    WOKEN,
+    asleep,
+    detached_verdicts,
+    woken_later,
+)
 from jaxnets.gradflow.diagnosis.models.probed import (
     backward_verdicts,
     padding_verdict,
@@ -56,6 +61,7 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for name in names:
         rows, count = select(records, arm=name), len(verdicts)
+        rows += woken_later(rows)
         for step in first_and_last_step(_judged(rows)):
             verdicts += _network_verdicts(select(rows, step=step), rows, name, step)
         of_loss = list(loss_verdicts(rows, name))
@@ -138,7 +144,7 @@ def _network_verdicts(
     where = f"{name}, {moment(step)}"
     depth, time = split(records)
     table = Table(records)
-    if table.places("log10_woken_gradient_norm") and not asleep(table):
+    if table.places(WOKEN) and not asleep(table):
         # Behind a part that starts at zero and wakes up no gradient is lost.
         some = lambda rows: any(math.isfinite(record.value) for record in rows)
         time = {tap: rows for tap, rows in time.items() if some(rows)}

@@ -326,6 +326,19 @@ def test_layers_beside_each_other_are_no_states_of_one_layer():
     assert all("use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
 
 
+@pytest.mark.parametrize(
+    ("mean", "loss", "fault"),
+    [(ZERO, 1.0, False), (math.nan, 1.0, True), (ZERO, math.nan, True)],
+)
+def test_logits_of_minus_infinity_are_a_mask_if_all_else_is_finite(mean, loss, fault):
+    found = arrays({"a/kernel": -1.0}) + records("loss", {"": loss})
+    found += records("response_mean", {"a": mean}) + records(
+        "response_std", {"a": math.nan}
+    )
+    found += records("nonfinite_share", {"a": 0.5})
+    assert ("non-finite" in {v.kind for v in verdicts(found)}) == fault
+
+
 def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():
     found = arrays({"a/kernel": math.nan}) + records("loss", {"": math.inf})
     found += records("nonfinite_origin", {"a|log|net.py:9": 0.0}, seeds=1)

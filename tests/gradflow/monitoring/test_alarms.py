@@ -7,7 +7,7 @@ import pytest
 
 from jaxnets.gradflow.evidence.arrays import ArrayStats
 from jaxnets.gradflow.monitoring.alarms import FEWEST, Alarms
-from jaxnets.gradflow.monitoring.numbers import Numbers
+from jaxnets.gradflow.monitoring.numbers import Numbers, as_records
 from jaxnets.gradflow.monitoring.sinks import MonitorReport, scalars
 from jaxnets.gradflow.monitoring.stages import nonfinite_stage
 from jaxnets.runs.records import Record
@@ -93,6 +93,13 @@ def test_the_first_number_that_is_not_finite_in_the_order_of_a_step(
     arguments, expected
 ):
     assert nonfinite_stage(*arguments) == expected
+
+
+@pytest.mark.parametrize(("loss", "count"), [(0.5, 0), (NAN, 3)])
+def test_outputs_count_only_if_the_loss_is_not_finite_either(loss, count):
+    infinite = numbers(loss=loss)._replace(broken=dict.fromkeys(numbers().norms, 1.0))
+    found = as_records(infinite, "mine", 0, 0)
+    assert [r.metric for r in found].count("nonfinite_share") == count
 
 
 def test_curves_of_a_time_loop_are_those_of_its_ends():

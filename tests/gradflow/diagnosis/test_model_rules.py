@@ -95,6 +95,17 @@ def test_a_network_without_any_gradient_is_not_healthy():
     assert "clip" in verdict.remedy
 
 
+@pytest.mark.parametrize(("numbers", "idle"), [((0, 1, 2), True), ((0, 0, 0), False)])
+def test_a_part_beside_like_parts_that_learn_may_be_idle(numbers, idle):
+    norms = {f"moe/{n}/up/kernel": -1.0 if n != 1 else ZERO for n in range(3)}
+    found = arrays(norms)
+    for n, number in enumerate(numbers):
+        found += records("chain", {f"moe/{n}/up/relu": float(number)}, seeds=1)
+    verdict = one(alarms(verdicts(found)))
+    assert verdict.severity == ("warning" if idle else "fault")
+    assert ("idle on this batch" in verdict.sentence) == idle
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})

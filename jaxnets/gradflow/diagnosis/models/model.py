@@ -3,18 +3,14 @@
 import math
 
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
+from jaxnets.gradflow.diagnosis.models.chains import WOKEN
 from jaxnets.gradflow.diagnosis.models.contrasts import contrasts
 from jaxnets.gradflow.diagnosis.models.depth import (
     REFERENCES,
     depth_verdict,
     remedies_for,
 )
-from jaxnets.gradflow.diagnosis.models.detached import (
-    WOKEN,
-    asleep,
-    detached_verdicts,
-    woken_later,
-)
+from jaxnets.gradflow.diagnosis.models.detached import asleep, detached_verdicts
 from jaxnets.gradflow.diagnosis.models.probed import (
     backward_verdicts,
     padding_verdict,
@@ -34,6 +30,7 @@ from jaxnets.gradflow.diagnosis.models.series import (
     renumbered,
     series,
     split,
+    woken_later,
 )
 from jaxnets.gradflow.diagnosis.models.time import time_verdicts
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnets.arguments import list_or_none
 from jaxnets.gradflow.diagnosis.models.model import model_verdicts
-from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts
+from jaxnets.gradflow.diagnosis.nonfinite import nonfinite_verdicts, without_masks
 from jaxnets.gradflow.diagnosis.start import start_verdicts
 from jaxnets.gradflow.diagnosis.verdict import Verdict, select
 from jaxnets.runs.catalogue import STUDIES
@@ -105,7 +105,7 @@ def verdicts(records: Iterable[Record]) -> list[Verdict]:
     Recognition", section 4.1, for what to expect. The thresholds are our own;
     `Verdict.reason` gives the reason for each.
     """
-    found = _checked(records)
+    found = without_masks(_checked(records))
     judged = [
         *nonfinite_verdicts(found),
         *_study_verdicts(found),

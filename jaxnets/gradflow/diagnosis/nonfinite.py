@@ -41,6 +41,29 @@ def _is_broken(record: Record) -> bool:
     return not math.isfinite(record.value) and not zero_norm
 
 
+def without_masks(records: list[Record]) -> list[Record]:
+    """Leave out the responses that a mask makes minus infinity on purpose.
+
+    Logits of actions that are not allowed are so. The loss and all gradients are finite
+    then, and with a NaN or plus infinity the mean would not be minus infinity.
+    """
+    place = lambda r: (r.arm, r.seed, r.step, r.place, r.position)
+    network = lambda r: place(r)[:3]
+    broken = {
+        network(record)
+        for record in records
+        if record.metric.endswith(("loss", "gradient_norm")) and _is_broken(record)
+    }
+    masked = {
+        place(record)
+        for record in records
+        if record.metric == "response_mean"
+        and record.value == -math.inf
+        and network(record) not in broken
+    }
+    return [r for r in records if not (place(r) in masked and _is_broken(r))]
+
+
 # By operation: what makes it infinite or NaN, and what to do.
 OPERATIONS = {
     "log": (

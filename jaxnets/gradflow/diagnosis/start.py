@@ -64,16 +64,19 @@ def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
     guess = math.log(count)
     started = f"The loss starts at {format_estimate(loss)}"
     guessing = f"{guess:.3g}, which is ln({count}), the loss of guessing"
+    low, high = loss.interval
+    is_near = guess / FACTOR <= loss.mean <= FACTOR * guess
+    near = "near" if is_near else "with an interval that contains"
     well = verdict_on(
         "healthy",
         loss,
         severity="well",
         where=f"{name}, before training",
-        sentence=f"{started}, near {guessing}.",
+        sentence=f"{started}, {near} {guessing}.",
         threshold=FACTOR * guess,
         reason="A network that gives all classes the same probability has this loss.",
     )
-    if loss.mean > FACTOR * guess:
+    if loss.mean > FACTOR * guess and low > guess:
         return well._replace(
             kind="unclear",
             severity="warning",
@@ -84,7 +87,7 @@ def _loss_at_start(records: list[Record], name: str) -> Verdict | None:
             other_cause="The labels may be shifted, or the loss a sum over examples "
             "and not a mean.",
         )
-    if loss.mean < guess / FACTOR:
+    if loss.mean < guess / FACTOR and high < guess:
         return well._replace(
             kind="unclear",
             severity="note",

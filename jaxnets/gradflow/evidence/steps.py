@@ -17,6 +17,10 @@ from jaxnets.gradflow.evidence.program import (
 # The updates after which a part that starts at zero should have a gradient. Each zero
 # in a row, such as a gate and the layer after it, takes one.
 WAKING = 3
+# An update may be zero while gradients are collected, or where a warm-up begins. After
+# so many in a row a step along the gradient takes the place of the next one.
+PATIENCE = 64
+WAKING_LENGTH = 0.01
 # The lengths of the steps along the gradient, in units of the norm of the parameters.
 LENGTHS = (1.0, 4.0, 16.0, 64.0)
 Step = Callable[[Network, tuple[Any, ...]], tuple[Measured, Network]]
@@ -47,13 +51,25 @@ def woken_arrays(
     }
     largest = dict.fromkeys(asleep, -np.inf)
     for _ in range(WAKING if asleep else 0):
-        _, network = step(network, arguments[0])
+        network = _after_moving(step, network, arguments[0])
         measured, _ = step(network, arguments[0])
         with np.errstate(divide="ignore"):
             for place in asleep:
                 norm = np.log10(np.float64(measured.arrays[place].gradient))
                 largest[place] = max(largest[place], float(norm))
     return largest
+
+
+def _after_moving(step: Step, network: Network, args: tuple[Any, ...]) -> Network:
+    """Return a network after its next update that changes an array."""
+    after = network
+    for _ in range(PATIENCE):
+        measured, after = step(after, args)
+        arrays = measured.arrays.values()
+        moves = any(array.moved is None or array.moved > 0 for array in arrays)
+        if moves or not any(array.gradient > 0 for array in arrays):
+            return after
+    return moved_along(network, measured.flow.grads, WAKING_LENGTH)
 
 
 def losses_along_gradient(

@@ -47,8 +47,10 @@ class Alarms:
     def __init__(self, name: str):
         self._name = name
         self._norms: deque[float] = deque(maxlen=WINDOW)
-        # The taps whose gradient was zero in the last step, and those reported.
+        # The taps whose gradient was zero in the last step, the norms of the parameters
+        # in it, and the taps reported.
         self._zero: frozenset[str] = frozenset()
+        self._sizes: list[float] = []
         self._reported: set[str] = set()
 
     def of(self, numbers: Numbers, step: int) -> list[Verdict]:
@@ -119,13 +121,16 @@ class Alarms:
     def _dead(self, numbers: Numbers, step: int) -> list[Verdict]:
         """Judge the taps whose gradient is exactly zero in two steps one after another.
 
-        A layer that starts at zero passes no gradient back in the first step only.
+        A layer that starts at zero passes no gradient back until it has moved, which it
+        does not while a rate is zero, or gradients are collected for a later update.
         """
         zero = frozenset(t for t, norm in numbers.norms.items() if not np.any(norm))
+        sizes = [float(array.weight) for array in numbers.arrays.values()]
         dead = (zero & self._zero) - self._reported
-        self._zero = zero
+        moved = sizes != self._sizes
+        self._zero, self._sizes = zero, sizes
         # If no tap gets a gradient, the loss is flat: the task may be solved.
-        if not dead or len(zero) == len(numbers.norms):
+        if not (dead and moved) or len(zero) == len(numbers.norms):
             return []
         self._reported |= dead
         last = [tap for tap in numbers.norms if tap in dead][-1]

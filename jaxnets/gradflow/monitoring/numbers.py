@@ -106,15 +106,16 @@ def unpack(packed: Packed) -> Numbers:
 def as_records(numbers: Numbers, name: str, seed: int, step: int) -> list[Record]:
     """Return the records of study `model` that `verdicts` judges.
 
-    They say where outputs are not finite only if there are any: in a time loop these
-    would be half of the records of every report.
+    They say where outputs are not finite only if the loss or a gradient is not either:
+    in a time loop these would be half of the records of every report, and a mask may be
+    infinite on purpose.
     """
     nothing: Any = np.nan  # not measured
     taps = OrderedDict(
         (tap, TapStats(norm, nothing, nothing, nothing))
         for tap, norm in numbers.norms.items()
     )
-    is_broken = any(np.any(share) for share in numbers.broken.values())
+    is_broken = first_nonfinite(numbers) is not None
     broken = {"nonfinite_share": numbers.broken} if is_broken else {}
     flow = Flow(numbers.loss, None, {}, taps, {})
     records = flow_records(flow, name=name, seed=seed, step=step, metrics=broken)

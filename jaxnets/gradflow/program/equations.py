@@ -17,7 +17,7 @@ from jaxnets.tap import LogKey
 STEPS = frozenset({"round", "floor", "ceil", "sign", "nextafter"})
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "is_finite"})
 # They take a part of an array.
-SLICES = frozenset({"slice", "dynamic_slice", "gather", "split", "squeeze"})
+SLICES = frozenset({"slice", "dynamic_slice", "gather", "split", "squeeze", "unstack"})
 STOPS = "stop_gradient"
 CALLS = ("jit", "pjit", "closed_call", "core_call")
 CHECKPOINTS = ("remat2", "remat", "checkpoint")

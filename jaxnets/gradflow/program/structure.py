@@ -102,8 +102,9 @@ def trace_structure(
         for vertex, parents in enumerate(graph.smooth)
     ]
     data = graph.inputs[count + traced.others :]
-    taps = live_taps(graph, live, list(params.values()), traced.modules)
-    taps, repeated = unrolled(graph, taps, data, traced.modules.keys())
+    weights = list(params.values())
+    taps = live_taps(graph, live, weights, traced.modules)
+    taps, repeated = unrolled(graph, taps, weights, data, traced.modules.keys())
     not_added = [tap for tap in taps if tap.base not in replay.added]
     activations = {
         tap.name: replay.kinds[tap.base] for tap in taps if tap.base in replay.kinds

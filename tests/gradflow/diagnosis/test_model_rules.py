@@ -95,12 +95,25 @@ def test_a_network_without_any_gradient_is_not_healthy():
     assert "clip" in verdict.remedy
 
 
+@pytest.mark.parametrize(("numbers", "idle"), [((0, 1, 2), True), ((0, 0, 0), False)])
+def test_a_part_beside_like_parts_that_learn_may_be_idle(numbers, idle):
+    norms = {f"moe/{n}/up/kernel": -1.0 if n != 1 else ZERO for n in range(3)}
+    found = arrays(norms)
+    for n, number in enumerate(numbers):
+        found += records("chain", {f"moe/{n}/up/relu": float(number)}, seeds=1)
+    verdict = one(alarms(verdicts(found)))
+    assert verdict.severity == ("warning" if idle else "fault")
+    assert ("idle on this batch" in verdict.sentence) == idle
+
+
 def test_what_wakes_up_is_not_detached():
     found = arrays({"low/a": ZERO, "low/b": -1.0}, {"low/b": ZERO})
     asleep = records("log10_woken_gradient_norm", {"low/a": ZERO})
     woken = records("log10_woken_gradient_norm", {"low/a": -2.0})
     assert one(verdicts(found + asleep)).kind == "detached"
+    later = records("log10_array_gradient_norm", {"low/a": -2.0}, step=9)
     assert one(verdicts(found + woken)).kind == "healthy"
+    assert "detached" not in {v.kind for v in verdicts(found + later)}
 
 
 def test_a_bias_before_a_normalisation_and_a_gradient_that_underflows():
@@ -212,25 +225,28 @@ def test_a_normalisation_of_a_small_signal_is_no_explosion():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "losses", "kind"),
+    ("ratio", "losses", "gradient", "kind"),
     [
-        (-3.0, [2.0, 1.5, 1.0], None),
-        (0.5, [2.0, 9.0, 8.0], "rate-too-high"),
-        (0.5, [2.0, 1.0, 0.5], None),
-        (0.5, [], "rate-too-high"),
-        (0.5, [2.0, math.nan, math.nan], "rate-too-high"),
-        (-7.0, [2.0, 2.0, 2.0], "rate-too-low"),
-        (-7.0, [], "rate-too-low"),
-        (ZERO, [2.0, 2.0, 2.0], "rate-too-low"),
+        (-3.0, [2.0, 1.5, 1.0], -1.0, None),
+        (0.5, [2.0, 9.0, 8.0], -1.0, "rate-too-high"),
+        (0.5, [2.0, 1.0, 0.5], -1.0, None),
+        (0.5, [], -1.0, "rate-too-high"),
+        (0.5, [2.0, math.nan, math.nan], -1.0, "rate-too-high"),
+        (-7.0, [2.0, 2.0, 2.0], -1.0, "rate-too-low"),
+        (-7.0, [], -1.0, "rate-too-low"),
+        (ZERO, [2.0, 2.0, 2.0], -1.0, "rate-too-low"),
+        # Without a usable gradient in the first step, the rate is not to blame.
+        (ZERO, [2.0, 2.0, 2.0], ZERO, None),
+        (math.nan, [2.0, math.nan, math.nan], math.nan, None),
     ],
 )
-def test_learning_rates(ratio, losses, kind):
-    found = arrays({"a/kernel": -1.0}) + records(
+def test_learning_rates(ratio, losses, gradient, kind):
+    found = arrays({"a/kernel": gradient}) + records(
         "log10_array_update_norm", {"a/kernel": ratio}
     )
     for step, loss in enumerate(losses):
         found += records("loss", {"": loss}, step=step)
-    kinds = {v.kind for v in alarms(verdicts(found))} - {"non-finite"}
+    kinds = {v.kind for v in alarms(verdicts(found))} - {"non-finite", "detached"}
     assert kinds == ({kind} if kind else set())
 
 
@@ -347,6 +363,19 @@ def test_layers_beside_each_other_are_no_states_of_one_layer():
     assert "use an LSTM" in alarm.remedy
     lstm = over_time("rnn/h", 0.05, 20) + over_time("rnn/c", 0.05, 20)
     assert all("use an LSTM" not in v.remedy for v in alarms(verdicts(lstm)))
+
+
+@pytest.mark.parametrize(
+    ("mean", "loss", "fault"),
+    [(ZERO, 1.0, False), (math.nan, 1.0, True), (ZERO, math.nan, True)],
+)
+def test_logits_of_minus_infinity_are_a_mask_if_all_else_is_finite(mean, loss, fault):
+    found = arrays({"a/kernel": -1.0}) + records("loss", {"": loss})
+    found += records("response_mean", {"a": mean}) + records(
+        "response_std", {"a": math.nan}
+    )
+    found += records("nonfinite_share", {"a": 0.5})
+    assert ("non-finite" in {v.kind for v in verdicts(found)}) == fault
 
 
 def test_an_origin_of_nan_is_named_and_nothing_is_called_healthy():

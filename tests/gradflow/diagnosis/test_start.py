@@ -16,15 +16,19 @@ def record(metric, value, place="", seed=0):
 
 
 @pytest.mark.parametrize(
-    ("factor", "severity", "words"),
+    ("factor", "spread", "severity", "words"),
     [
-        (1.1, "well", "near 2.3, which is ln(10)"),
-        (4.0, "warning", "far above 2.3"),
-        (0.1, "note", "far below 2.3"),
+        (1.1, 0.0, "well", "near 2.3, which is ln(10)"),
+        (4.0, 0.0, "warning", "far above 2.3"),
+        (4.0, 2.0, "well", "with an interval that contains 2.3"),
+        (0.1, 0.0, "note", "far below 2.3"),
     ],
 )
-def test_the_loss_at_the_start_beside_that_of_guessing(factor, severity, words):
-    losses = [record("loss", factor * math.log(10), seed=seed) for seed in range(2)]
+def test_the_loss_at_the_start_beside_that_of_guessing(factor, spread, severity, words):
+    losses = [
+        record("loss", (factor + sign * spread) * math.log(10), seed=seed)
+        for seed, sign in enumerate((-1, 1))
+    ]
     [verdict] = verdicts([*losses, record("classes", 10.0)])
     assert (verdict.severity, verdict.number) == (
         severity,

@@ -116,6 +116,20 @@ def test_a_loss_may_return_a_pair_and_transforms_may_need_the_loss():
     assert last < first
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.0])
+def test_a_part_behind_zeros_wakes_by_the_first_updates_that_are_not_zero(rate):
+    model = make(nnx.Rngs(0))
+    model.layers[2].kernel[...] *= 0.0
+    optimizer = optax.MultiSteps(optax.sgd(rate), 5)
+    # Optax promotes dtypes on purpose here.
+    with jax.numpy_dtype_promotion("standard"):
+        records, _ = collect(loss, model, [X], optimizer=optimizer)
+    [woken] = values(
+        records, metric="log10_woken_gradient_norm", place="layers/0/kernel"
+    )
+    assert math.isfinite(woken)
+
+
 class Scaled(nnx.Module):
     """A parameter of whole numbers, which has no gradient."""
 

@@ -165,6 +165,32 @@ def test_another_rate_is_trained_with(rate, words):
     assert ratio < 0.11 if rate > 1 else ratio > 9
 
 
+@pytest.mark.parametrize(
+    ("first", "gain", "rate", "tried"),
+    [
+        (-100.0, 1.0, 1e-8, [False]),  # dead
+        (jnp.nan, 1.0, 1e-8, [False]),
+        (0.0, 0.0, 1e30, [True]),  # all at zero, but with a gradient
+    ],
+)
+def test_a_rate_is_tried_where_the_first_network_has_a_gradient(
+    first, gain, rate, tried
+):
+    made: list[nnx.Linear] = []
+
+    def make(rngs):
+        made.append(nnx.Linear(8, 3, rngs=rngs))
+        made[-1].kernel[...] *= gain
+        made[-1].bias[...] += first if len(made) == 1 else 0.0
+        return made[-1]
+
+    size = lambda model, x: jnp.mean((nnx.relu(model(x) + 1.0) - 2.0) ** 2)
+    options = {"seeds": 2, "optimizer": optax.sgd(rate), "steps": 2}
+    found = diagnose(size, make, X, **options).verdicts
+    rates = [v for v in found if v.kind.startswith("rate-too")]
+    assert [bool(verdict.tried) for verdict in rates] == tried
+
+
 def test_what_training_makes_is_measured_again_after_another_training():
     # The loss falls until every unit is dead.
     size = lambda model, x: jnp.mean(nnx.relu(model.body[0](x)))

@@ -7,19 +7,21 @@ import pytest
 
 from jaxnets.gradflow.evidence.arrays import ArrayStats
 from jaxnets.gradflow.monitoring.alarms import FEWEST, Alarms
-from jaxnets.gradflow.monitoring.numbers import Numbers
+from jaxnets.gradflow.monitoring.numbers import Numbers, as_records
 from jaxnets.gradflow.monitoring.sinks import MonitorReport, scalars
 from jaxnets.gradflow.monitoring.stages import nonfinite_stage
 from jaxnets.runs.records import Record
 
 
-def numbers(head=1.0, norms=(1.0, 1.0, 1.0), loss=0.5, inputs=0.0, weight=1.0):
+def numbers(
+    head=1.0, norms=(1.0, 1.0, 1.0), loss=0.5, inputs=0.0, weight=1.0, body=1.0
+):
     """Numbers of a step; `head` is the norm of the gradient of the head's kernel."""
     size = lambda value: jnp.float32(value)
     stats = lambda gradient, weight: ArrayStats(
         size(gradient), size(weight), None, None, size(0)
     )
-    arrays = {"body/kernel": stats(0.1, 1.0), "head/kernel": stats(head, weight)}
+    arrays = {"body/kernel": stats(0.1, body), "head/kernel": stats(head, weight)}
     names: list[str] = ["body", "relu", "head"]
     taps = OrderedDict(zip(names, map(size, norms), strict=True))
     return Numbers(size(loss), inputs, arrays, taps, dict.fromkeys(taps, 0.0))
@@ -45,14 +47,16 @@ def test_few_steps_have_no_usual_size():
     assert kinds(Alarms("mine"), [numbers()] * (FEWEST - 1) + [numbers(99.0)])[-1] == []
 
 
-def test_a_gradient_of_zero_counts_from_the_second_step_on():
+def test_a_gradient_of_zero_counts_after_an_update():
     dead = numbers(norms=(0.0, 0.0, 1.0))
+    moved = numbers(norms=(0.0, 0.0, 1.0), body=1.1)
     alarms = Alarms("mine")
-    steps = [numbers(), dead, numbers(), dead, dead, dead]
-    assert kinds(alarms, steps) == [[], [], [], [], ["dead"], []]
+    # Without an update in between, a layer that starts at zero is still there.
+    steps = [numbers(), dead, numbers(), dead, dead, moved, dead]
+    assert kinds(alarms, steps) == [[], [], [], [], [], ["dead"], []]
     alarms = Alarms("mine")
     alarms.of(dead, 0)
-    [alarm] = alarms.of(dead, 1)
+    [alarm] = alarms.of(moved, 1)
     assert alarm.where == "mine, step 1, relu"
     assert "at 2 of 3 taps" in alarm.sentence
     # The loss of a solved task may be flat.
@@ -89,6 +93,13 @@ def test_the_first_number_that_is_not_finite_in_the_order_of_a_step(
     arguments, expected
 ):
     assert nonfinite_stage(*arguments) == expected
+
+
+@pytest.mark.parametrize(("loss", "count"), [(0.5, 0), (NAN, 3)])
+def test_outputs_count_only_if_the_loss_is_not_finite_either(loss, count):
+    infinite = numbers(loss=loss)._replace(broken=dict.fromkeys(numbers().norms, 1.0))
+    found = as_records(infinite, "mine", 0, 0)
+    assert [r.metric for r in found].count("nonfinite_share") == count
 
 
 def test_curves_of_a_time_loop_are_those_of_its_ends():

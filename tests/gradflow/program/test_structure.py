@@ -10,7 +10,7 @@ from jaxnets import nn
 from jaxnets.gradflow import measure_module, tap
 from jaxnets.gradflow.program import tap_activations, trace_structure
 from tests.gradflow.program import networks
-from tests.gradflow.program.networks import Between, Recurrent, loss, through
+from tests.gradflow.program.networks import Between, Recurrent, linear, loss, through
 
 
 X = jnp.linspace(-1.0, 1.0, 8).reshape(4, 2)
@@ -171,8 +171,8 @@ class Decoder(nnx.Module):
 
     def __call__(self, x):
         carry, outputs = (jnp.zeros((4, 2)), jnp.zeros((4, 2))), []
-        for time in range(3):
-            carry, y = self.cell(carry, x[:, time])
+        for x_t in x.swapaxes(0, 1):
+            carry, y = self.cell(carry, x_t)
             outputs.append(self.head(y))
         return jnp.stack(outputs, axis=1)
 
@@ -183,6 +183,39 @@ def test_all_that_is_called_in_a_python_loop_over_time_is_time():
     assert bases >= {"cell/hi", "cell/c", "cell/h", "cell/sigmoid", "head"}
     assert set(structure.axes.values()) == {"time"}
     assert {*structure.activations} <= {*structure.axes}
+
+
+class Attention(nnx.Module):
+    """One dropout for the weights and the output, as in nanoGPT."""
+
+    def __init__(self, rngs):
+        self.qkv, self.out = nnx.Linear(2, 6, rngs=rngs), linear(rngs)
+        self.drop = nnx.Dropout(0.1, rngs=rngs)
+
+    def __call__(self, x):
+        q, k, v = jnp.split(self.qkv(x), 3, axis=-1)
+        weights = self.drop(jax.nn.softmax(q @ k.swapaxes(1, 2)))
+        return self.drop(self.out(weights @ v))
+
+
+class Activation(nnx.Module):
+    """A recurrence of which only the activation is a module."""
+
+    def __init__(self, rngs):
+        self.w, self.act = nnx.Param(jnp.eye(2)), nnx.Dropout(0.0, rngs=rngs)
+
+    def __call__(self, x):
+        h = jnp.zeros((4, 2))
+        for time in range(3):
+            h = self.act(x[:, time] + h @ self.w[...])
+        return h
+
+
+@pytest.mark.parametrize(("model", "axes"), [(Attention, 0), (Activation, 3)])
+def test_calls_without_parameters_are_a_loop_over_time_if_one_is_used_again(
+    model, axes
+):
+    assert len(trace_structure(loss, model(nnx.Rngs(0)), SERIES).axes) == axes
 
 
 def test_a_user_tap_in_a_python_loop_over_time_is_time():

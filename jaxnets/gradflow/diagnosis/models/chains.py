@@ -1,10 +1,16 @@
-"""Which taps of a user's network follow each other, according to their names."""
+"""Which parts of a user's network follow each other, and which are alike, by name."""
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from jaxnets.gradflow.diagnosis.table import Table, module_of
 
+
+# The metric that every parameter array has.
+ARRAYS = "log10_array_gradient_norm"
+# The largest gradient after a few updates, of those that have none at first.
+WOKEN = "log10_woken_gradient_norm"
 # A rate needs at least three positions.
 SHORTEST = 3
 # Names of the states of a recurrent layer. Its gates show the same loss of gradient.
@@ -105,3 +111,48 @@ def _inside(tap: str, taps: Sequence[str]) -> list[str]:
     """Return the taps inside `tap`."""
     path = tap.partition("[")[0] + "/"
     return [other for other in taps if other.startswith(path)]
+
+
+def is_last_of_its_kind(arrays: list[str], records: Table) -> bool:
+    """Return whether each array is in the last of several like parts that learn.
+
+    The residual convolution in the last block of a WaveNet has no block after it.
+    """
+
+    def is_last(array: str) -> bool:
+        siblings = [
+            other
+            for other in records.places(ARRAYS)
+            if other not in arrays and role(module_of(other)) == role(module_of(array))
+        ]
+        numbers = lambda name: [int(digits) for digits in re.findall(r"\d+", name)]
+        return bool(siblings) and all(numbers(o) < numbers(array) for o in siblings)
+
+    return all(map(is_last, arrays))
+
+
+def is_idle(array: str, zero: list[str], records: Table) -> bool:
+    """Return whether a similar part beside this one, such as an expert, has a gradient.
+
+    Layers that follow each other are similar too, but their taps are in one chain.
+    """
+    places, chained = records.places(ARRAYS), records.places("chain")
+
+    def chains_in(part: str) -> set[float]:
+        taps = [t for t in chained if f"{t.partition('#')[0]}/".startswith(f"{part}/")]
+        return {number for t in taps for number in records.seeds("chain", t).values()}
+
+    module = module_of(array)
+    for other in places if chained else ():
+        beside = module_of(other)
+        if other in zero or beside == module or role(beside) != role(module):
+            continue
+        names = array.split("/"), other.split("/")
+        size = next(
+            n for n, pair in enumerate(zip(*names, strict=False), 1) if len({*pair}) > 1
+        )
+        mine, theirs = ("/".join(parts[:size]) for parts in names)
+        inside = [a for a in places if a.startswith(f"{mine}/")]
+        if set(inside) <= set(zero) and not chains_in(mine) & chains_in(theirs):
+            return True
+    return False

@@ -1,11 +1,10 @@
 """Verdicts on parameters that no gradient reaches although they should learn."""
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from jaxnets.gradflow.diagnosis.models.chains import role
+from jaxnets.gradflow.diagnosis.models.chains import WOKEN, is_idle, is_last_of_its_kind
 from jaxnets.gradflow.diagnosis.spans import UNDERFLOW
 from jaxnets.gradflow.diagnosis.table import Table, listed, module_of
 from jaxnets.gradflow.diagnosis.verdict import Verdict, severity_of
@@ -66,6 +65,14 @@ CAUSES = {
         "zero.",
         "Hu et al. 2022, LoRA, section 4.1: one factor random, the other zero.",
     ),
+    "idle": (
+        "similar parts have a gradient, so {they} may be idle on this batch, as an "
+        "expert is that its router does not choose",
+        "Measure on more batches, or on a larger one. If that changes nothing, balance "
+        "the load of the router, and look for a factor of zero: a mask, a gate or a "
+        "loss weight.",
+        "Fedus, Zoph and Shazeer 2022, Switch Transformers, section 2.2.",
+    ),
     "product": (
         "there is a path to the loss, but the derivative along it is exactly zero: "
         "{they} may be multiplied by zero, hidden by a mask at every place, or pass "
@@ -86,6 +93,9 @@ CAUSES = {
         "Micikevicius et al. 2018, Mixed Precision Training, section 3.2.",
     ),
 }
+
+# The reasons that may be on purpose.
+MILD = ("target", "idle")
 
 
 def detached_verdicts(
@@ -115,7 +125,9 @@ def detached_verdicts(
         if reason is None:
             if dead or _has_underflow(records):
                 continue
-            reason = ("two zeros" if _is_at_zero(array, records) else unexplained, "")
+            idle = not all_of_them and is_idle(array, zero, records)
+            other = "idle" if idle else unexplained
+            reason = ("two zeros" if _is_at_zero(array, records) else other, "")
         reasons[reason].append(array)
     kinds = {reason for reason, _ in reasons}
     if "two zeros" in kinds and (unexplained, "") in reasons:
@@ -123,27 +135,9 @@ def detached_verdicts(
         reasons.pop((unexplained, ""))
     for (reason, line), arrays in _joined(reasons):
         verdict = _verdict(reason, line, arrays, records, where)
-        if reason == "unused" and _is_last_of_its_kind(arrays, records):
+        if reason == "unused" and is_last_of_its_kind(arrays, records):
             verdict = verdict._replace(severity="warning", other_cause=LAST)
         yield verdict
-
-
-def _is_last_of_its_kind(arrays: list[str], records: Table) -> bool:
-    """Return whether each array is in the last of several like parts that learn.
-
-    The residual convolution in the last block of a WaveNet has no block after it.
-    """
-
-    def is_last(array: str) -> bool:
-        siblings = [
-            other
-            for other in records.places(GRADIENT)
-            if other not in arrays and role(module_of(other)) == role(module_of(array))
-        ]
-        numbers = lambda name: [int(digits) for digits in re.findall(r"\d+", name)]
-        return bool(siblings) and all(numbers(o) < numbers(array) for o in siblings)
-
-    return all(map(is_last, arrays))
 
 
 def _is_at_zero(array: str, records: Table) -> bool:
@@ -162,8 +156,7 @@ def asleep(records: Table) -> list[str]:
         for array in records.places(GRADIENT)
         if records.all_zero(GRADIENT, array)
         and not any(
-            math.isfinite(value)
-            for value in records.seeds("log10_woken_gradient_norm", array).values()
+            math.isfinite(value) for value in records.seeds(WOKEN, array).values()
         )
     ]
 
@@ -217,13 +210,14 @@ def _verdict(
     words["them"] = "them" if len(parts) > 1 else "it"
     cause, remedy, reference = (text.format(**words) for text in CAUSES[reason])
     total = len(records.places(GRADIENT))
+    here = " from this batch" if reason == "idle" else ""
     return Verdict(
         kind="detached",
-        severity="warning" if reason == "target" else severity_of("detached"),
+        severity="warning" if reason in MILD else severity_of("detached"),
         where=f"{where}, {names}" + (f" ({listed(inner, 4)})" if inner else ""),
         number=float(len(arrays)),
         sentence=(
-            f"The gradient of {names} is exactly zero, so {they} cannot learn: "
+            f"The gradient of {names} is exactly zero, so {they} cannot learn{here}: "
             f"{cause}. These are {len(arrays)} of {total} parameter arrays."
         ),
         cause=f"{cause[0].upper()}{cause[1:]}.",

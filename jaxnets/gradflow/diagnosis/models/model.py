@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from jaxnets.gradflow.diagnosis.dead import dead_verdict
+from jaxnets.gradflow.diagnosis.models.chains import WOKEN
 from jaxnets.gradflow.diagnosis.models.contrasts import contrasts
 from jaxnets.gradflow.diagnosis.models.depth import (
     REFERENCES,
@@ -30,6 +31,7 @@ from jaxnets.gradflow.diagnosis.models.series import (
     renumbered,
     series,
     split,
+    woken_later,
 )
 from jaxnets.gradflow.diagnosis.models.time import time_verdicts
 from jaxnets.gradflow.diagnosis.profiles import TENFOLD
@@ -57,6 +59,7 @@ def model_verdicts(records: list[Record]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for name in names:
         rows, count = select(records, arm=name), len(verdicts)
+        rows += woken_later(rows)
         for step in first_and_last_step(_judged(rows)):
             verdicts += _network_verdicts(select(rows, step=step), rows, name, step)
         of_loss = list(loss_verdicts(rows, name))
@@ -139,7 +142,7 @@ def _network_verdicts(
     where = f"{name}, {moment(step)}"
     depth, time = split(records)
     table = Table(records)
-    if table.places("log10_woken_gradient_norm") and not asleep(table):
+    if table.places(WOKEN) and not asleep(table):
         # Behind a part that starts at zero and wakes up no gradient is lost.
         some = lambda rows: any(math.isfinite(record.value) for record in rows)
         time = {tap: rows for tap, rows in time.items() if some(rows)}

@@ -1,10 +1,11 @@
 """The records of a network by the series of taps that they belong to."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
 
-from jaxnets.gradflow.diagnosis.models.chains import chains, states
+from jaxnets.gradflow.diagnosis.models.chains import ARRAYS, WOKEN, chains, states
 from jaxnets.gradflow.diagnosis.profiles import Profile, profile
 from jaxnets.gradflow.diagnosis.verdict import select
 from jaxnets.runs.records import Record
@@ -87,3 +88,18 @@ def renumbered(records: list[Record]) -> list[Record]:
 def counted(records: list[Record]) -> Profile | None:
     """Return the profile along a series, with positions counted from 0 without gaps."""
     return profile(renumbered(records))
+
+
+def woken_later(records: list[Record]) -> list[Record]:
+    """Return that arrays without a gradient at first have woken by a later step.
+
+    Args:
+        records: The records of one network at all steps.
+    """
+    gradients = select(records, metric=ARRAYS)
+    zero = {r.place for r in gradients if r.step == 0 and r.value == -math.inf}
+    return [
+        record._replace(metric=WOKEN, step=0)
+        for record in gradients
+        if record.step > 0 and record.place in zero and math.isfinite(record.value)
+    ]

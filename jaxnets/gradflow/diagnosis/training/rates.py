@@ -49,7 +49,7 @@ def rate_verdict(records: list[Record], where: str) -> Verdict | None:
         A verdict of the kind `rate-too-high` or `rate-too-low`, or None.
     """
     steps = sorted({r.step for r in select(records, metric="log10_array_update_norm")})
-    if not steps:
+    if not steps or not has_gradient(select(records, step=steps[0])):
         return None
     start = Table(select(records, step=steps[0]))
     ratios = {step: _ratios(Table(select(records, step=step)), start) for step in steps}
@@ -63,6 +63,16 @@ def rate_verdict(records: list[Record], where: str) -> Verdict | None:
     if verdict is None and not (_rounds_all(records) or _has_moved(records)):
         verdict = _too_low(largest, curves, where)
     return verdict
+
+
+def has_gradient(records: list[Record]) -> bool:
+    """Return whether the rate decides what a step does to the arrays.
+
+    Without a gradient none of them moves, and NaN breaks them, at any rate.
+    """
+    found = select(records, metric="log10_array_gradient_norm")
+    sizes = [record.value for record in found if record.value != -math.inf]
+    return bool(sizes) and all(map(math.isfinite, sizes))
 
 
 def _rounds_all(records: list[Record]) -> bool:
@@ -96,12 +106,15 @@ def loss_curves(records: list[Record]) -> list[list[float]]:
 
 
 def update_ratio(records: list[Record], kind: str) -> float:
-    """Return the number of a verdict of this kind: the size of the first update."""
+    """Return the number of a verdict of this kind: the size of the first update.
+
+    It is infinity if all arrays that have a gradient start at zero.
+    """
     first = select(records, metric="log10_array_update_norm")
     table = Table(select(records, step=min(record.step for record in first)))
     median, most = _ratios(table, table)
     found = median if kind == "rate-too-high" else most
-    return power_of_ten(statistics.fmean(found.values()))
+    return power_of_ten(statistics.fmean(found.values())) if found else math.inf
 
 
 def _ratios(table: Table, start: Table) -> tuple[dict[int, float], dict[int, float]]:
@@ -136,7 +149,7 @@ def _too_high(
     trained_badly = _trains_badly(curves, diverged, size >= LARGE, bool(killed))
     if not (trained_badly if curves else size >= HIGH):
         return None
-    sentence = "The first update is not finite"
+    sentence = "The first update is infinite beside the arrays that it changes"
     share = Estimate(math.inf, None, None, 1)
     if ratio is not None:
         share = ratio.map(power_of_ten)

@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxnets.gradflow.diagnosis import verdicts
 from jaxnets.gradflow.diagnosis.training.rates import (
+    has_gradient,
     loss_curves,
     rate_verdict,
     update_ratio,
@@ -26,14 +27,16 @@ CLIP = 1.0
 def with_other_rate(verdict: Verdict, trials: Trials) -> Verdict:
     """Train a copy at other learning rates, and with clipping; say how the loss falls.
 
-    Nothing is trained, and so nothing is said, if no number of updates was given.
+    Nothing is trained, and so nothing is said, if no number of updates was given, or
+    the first network, of which the copy is, has no gradient.
 
     Args:
         verdict: One of the kinds `rate-too-high` and `rate-too-low`.
         trials: The remedies for its network.
     """
     collector = trials.collector
-    if not collector.steps:
+    first = select(trials.records, step=0, seed=0)
+    if not (collector.steps and has_gradient(first)):
         return verdict
     sentences, after = [], None
     for words, records in _trained(verdict, trials):

@@ -13,17 +13,24 @@ Calls = Mapping[str, Sequence[Tap]]
 
 
 def unrolled(
-    graph: Graph, taps: Sequence[Tap], data: Sequence[int], modules: Set[str]
+    graph: Graph,
+    taps: Sequence[Tap],
+    params: Sequence[int],
+    data: Sequence[int],
+    modules: Set[str],
 ) -> tuple[list[Tap], frozenset[str]]:
     """Find repeated calls, and Python loops over time among them.
 
     Calls follow each other over time if each of them depends on the one before it and
-    gets a new slice of the data. What is inside such a module, or is called once in
-    each of its steps, is in the loop too.
+    gets a new slice of the data, and a parameter is used again from one to the next.
+    What is inside such a module, or is called once in each of its steps, is in the loop
+    too. An attention with one dropout for its weights and its output calls that twice,
+    the second time with a new slice, the values, but it uses no parameter again.
 
     Args:
         graph: The program.
         taps: Its taps.
+        params: The vertices of the parameters.
         data: The vertices of the inputs that are no part of the model.
         modules: The paths of the modules.
 
@@ -37,7 +44,7 @@ def unrolled(
     several = {base: series for base, series in calls.items() if len(series) > 1}
     if not several:
         return list(taps), frozenset()
-    order = _Order(graph, [tap.vertex for tap in taps], data)
+    order = _Order(graph, [tap.vertex for tap in taps], params, data)
     over_time = {base for base, series in several.items() if order.in_time(series)}
     cells = {_module(base, modules) for base in over_time} - {""}
     mates = {
@@ -60,8 +67,19 @@ def unrolled(
 class _Order:
     """Which taps depend on which taps and which slices of the data."""
 
-    def __init__(self, graph: Graph, taps: Sequence[int], data: Sequence[int]):
-        of_data = reach(reverse(graph.parents), data)
+    def __init__(
+        self,
+        graph: Graph,
+        taps: Sequence[int],
+        params: Sequence[int],
+        data: Sequence[int],
+    ):
+        self.parents = graph.parents
+        forward = reverse(graph.parents)
+        of_data = reach(forward, data)
+        # The parameters, and what is computed from them alone.
+        others = set(graph.inputs) - set(params)
+        self.weights = reach(forward, params) - reach(forward, others)
         self.slices = [v for v in sorted(of_data) if _is_slice(graph, v)]
         self.number = {v: n for n, v in enumerate(dict.fromkeys([*self.slices, *taps]))}
         # The taps and slices before each vertex, as the bits of an integer.
@@ -82,7 +100,19 @@ class _Order:
         return all(
             self.depends(after, before) and self._has_new_slice(after, before)
             for before, after in itertools.pairwise(vertices)
-        )
+        ) and self._use_a_weight_again(vertices)
+
+    def _use_a_weight_again(self, vertices: Sequence[int]) -> bool:
+        """Return whether what is new in one call has a weight of an earlier one."""
+        before: set[int] = set()
+        used: set[int] = set()
+        for vertex in vertices:
+            until = reach(self.parents, [vertex])
+            new = {p for v in until - before for p in self.parents[v]} & self.weights
+            if new & used:
+                return True
+            before, used = until, used | new
+        return False
 
     def _has_new_slice(self, after: int, before: int) -> bool:
         return any(

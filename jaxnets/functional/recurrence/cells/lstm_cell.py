@@ -127,8 +127,7 @@ def cell_and_output_gate(
         f = activate("gate_activation", "f", p_f, before)
     g = activate("activation", "g")
     c = f * before + i * g
-    if not options.zoneout[1]:
-        c = hooks.tap(c, "c")  # with zoneout, c_t is known later
+    c = c if options.zoneout[1] else hooks.tap(c, "c")  # c_t is known after zoneout
     return c, activate("gate_activation", "o", p_o, c)
 
 

@@ -81,7 +81,8 @@ def parse_scan(
         _cuts(truncate, lengths, time, batch, reverse),
     )
     valid, resets, cuts = shard_like(masks, x, time_first(axis, len(batch)))
-    unroll = as_count(unroll, "unroll", meaning="the steps of one iteration of the loop")
+    meaning = "the steps of one iteration of the loop"
+    unroll = as_count(unroll, "unroll", meaning=meaning)
     segment = segment_length(checkpoint, time)
     if segment is None:  # the steps of a segment are no symbol
         _check_divides("unroll", unroll, time, "iteration", "1")

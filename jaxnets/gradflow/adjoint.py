@@ -141,6 +141,14 @@ def next_state(step: Any, state: Any, x_t: Any, name: str = "step") -> Any:
             f"`{name}` returns a state of the shapes {came}; wanted those of `state`, "
             f"{wanted}. Return `(state, y_t)`; y_t may be None."
         )
+    for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+        # A Python number has no dtype of its own: JAX uses the dtype of the step.
+        given, got = map(jnp.result_type, (old, new))
+        if given != got and not getattr(old, "weak_type", False):
+            raise TypeError(
+                f"`{name}` returns a state with an array of dtype {got}; wanted "
+                f"{given}, as in `state`. Convert it with `.astype`."
+            )
     return after
 
 

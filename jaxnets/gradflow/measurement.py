@@ -55,7 +55,11 @@ def measure(
     Statistics that the caller does not use are not computed under `jit`.
 
     `measure` works under `jit`, `vmap` (each example has its own statistics), `scan`
-    (each step), `shard_map` (each shard) and `remat`. If the loss takes derivatives
+    (each step), `shard_map` (each shard) and `remat`. With a `vmap` inside the loss the
+    statistics are `(time, examples)` for a loop that JAX differentiates, also `rnn`,
+    `gru` and `lstm` with `implementation="scan"`, and `(examples, time)` for those with
+    a backward pass of their own, "split" and "in_place". Without `vmap`, for a batch
+    that the layer itself takes, they are `(time,)`. If the loss takes derivatives
     itself, as for a force or a Hessian, the statistics are those of the outer gradient.
     A `UserWarning` names the taps that it does not see there: those in `jax.checkpoint`
     and in recurrent layers with a backward pass of their own.

@@ -44,7 +44,8 @@ def jacobian_spectrum(
     Raises:
         TypeError: If `fun` is not a function, `x` or its result does not consist of
             arrays, `key` is not a key, or `rank` or `iterations` not an int.
-        ValueError: If `rank` is not between 1 and `min(M, N)`, or `iterations` < 0.
+        ValueError: If `rank` is not between 1 and `min(M, N)`, `iterations` < 0, or
+            `x` or the result has no floating-point values.
 
     Example:
         >>> import jax
@@ -66,6 +67,12 @@ def jacobian_spectrum(
     iterations = as_count(iterations, "iterations", minimum=0)
     flat, apply = _flat_function(fun, x)
     outputs, push = jax.linearize(apply, flat)
+    for name, values in (("x", flat), ("fun(x)", outputs)):
+        if not values.size:
+            raise ValueError(
+                f"`{name}` has no floating-point values; wanted at least one, since "
+                "other values have no derivative."
+            )
     limit = min(flat.size, outputs.size)
     why = f"the Jacobian is {outputs.size} x {flat.size}"
     rank = as_count(rank, "rank", maximum=limit, meaning=why)

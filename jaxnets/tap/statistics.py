@@ -20,7 +20,8 @@ class TapStats(NamedTuple):
     """Statistics of the cotangent at a tap.
 
     Each has the shape `()`, or `(time,)` if the tap is in a time loop, or `(layers,)`
-    if it is in a scanned stack. The dtype is float32, or float64 if the cotangent's is.
+    if it is in a scanned stack. The dtype is float32, or float64 if the cotangent's is;
+    that of the fractions is always float32.
 
     Attributes:
         norm: Euclidean norm, accurate over the whole range of the dtype.

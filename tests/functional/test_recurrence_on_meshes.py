@@ -157,11 +157,16 @@ def test_export_with_symbolic_time(name):
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "words"), [("sqrt", "no square root"), (3, "a multiple of 3")]
+    ("option", "value", "words"),
+    [
+        ("checkpoint", "sqrt", "no square root"),
+        ("checkpoint", 3, "a multiple of 3"),
+        ("unroll", 3, "a multiple of 3"),
+    ],
 )
-def test_segments_of_a_symbolic_number_of_steps(checkpoint, words):
+def test_parts_of_a_symbolic_number_of_steps(option, value, words):
     (time,) = jax.export.symbolic_shape("t")
     x = jax.ShapeDtypeStruct((BATCH, time, FEATURES), jnp.float32)
-    run = jax.jit(lambda x: F.gru(GRU, x, checkpoint=checkpoint))
-    with pytest.raises(ValueError, match=f"`checkpoint`.*{words}"):
+    run = jax.jit(lambda x: F.gru(GRU, x, **{option: value}))
+    with pytest.raises(ValueError, match=f"`{option}`.*{words}"):
         jax.export.export(run)(x)

@@ -26,9 +26,15 @@ def activated(name: str, activation: Activation, a: Array) -> Array:
     """Apply the activation that was passed as the option `name`.
 
     Raises:
+        TypeError: If the result is not an array.
         ValueError: If the result has another shape, which broadcasting would hide.
     """
     result = activation(a)
+    if result is None or isinstance(result, tuple | list | dict | str):
+        raise TypeError(
+            f"`{name}` returns a value of type {type(result).__name__}; wanted an "
+            "elementwise function, such as `jnp.tanh`."
+        )
     if jnp.shape(result) != a.shape:
         raise ValueError(
             f"`{name}` returns shape {jnp.shape(result)} for an input of shape "

@@ -271,4 +271,4 @@ def dropout_mask(recurrent_dropout: Any, key: Any, shape: tuple[Any, ...]) -> An
 
 def apply_mask(h: Array, mask: Any) -> Array:
     """Multiply h by its dropout mask, unless that is None."""
-    return h if mask is None else h * jnp.asarray(mask, h.dtype)
+    return h if mask is None else h * mask

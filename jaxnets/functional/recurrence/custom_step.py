@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree, Shaped
 
+from jaxnets.arguments import as_array
 from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.functional.recurrence.custom_step_arguments import (
     batch_axes,
@@ -134,6 +135,7 @@ def recur(
     sequences by their lengths on the host.
     """
     check_callables(step=step)
+    xs = _arrays(xs, "xs")
     batch = batch_axes(xs, lengths, resets, time_major)
     return _run_steps(
         step,
@@ -193,7 +195,7 @@ def _run_steps(
     `recur`.
     """
     clip_cotangent = as_clip_cotangent(clip_cotangent)
-    xs, state = jax.tree.map(jnp.asarray, (xs, state))
+    xs, state = _arrays(xs, "xs"), _arrays(state, "state")
     first, axis = jax.tree.leaves(xs)[0], 0 if time_major else len(batch)
     check_leading("xs", xs, (*batch[:axis], first.shape[axis], *batch[axis:]))
     parsed = parse_scan(first, batch, time_major=time_major, **options)
@@ -217,3 +219,7 @@ def _run_steps(
         return scan_steps(bounded_step, state, xs, parsed._replace(**masks._asdict()))
 
     return run_traced(run, state, xs, masks)
+
+
+def _arrays(tree: Any, name: str) -> Any:
+    return jax.tree.map(lambda leaf: as_array(leaf, name), tree)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
-from jaxnets.arguments import as_count, check_key, check_number
+from jaxnets.arguments import as_count, as_dtype, check_key, check_number
 from jaxnets.functional.recurrence.arguments import (
     check_callables,
 )
@@ -49,18 +49,21 @@ def check_init(
     check_sizes(**sizes)
     check_key(key)
     check_callables(**initialisers)
-    if not jnp.issubdtype(dtype, jnp.floating):
+    _check_floating(dtype)
+
+
+def _check_floating(dtype: Any) -> None:
+    parsed = as_dtype(dtype, "dtype")
+    if not jnp.issubdtype(parsed, jnp.floating):
         raise ValueError(
-            f"`dtype` is {jnp.dtype(dtype)}; wanted floating point, such as "
-            "jnp.float32."
+            f"`dtype` is {parsed}; wanted floating point, such as jnp.float32."
         )
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raise unless each of `sizes` is an int of at least 1, or None."""
+    """Raise unless each of `sizes` is an int of at least 1."""
     for name, size in sizes.items():
-        if size is not None:
-            as_count(size, name)
+        as_count(size, name)
 
 
 def uniform_init(hidden: int) -> Initializer:
@@ -146,7 +149,8 @@ def chrono_bias(
         `b (4*H,)` in the order i, f, g, o, for `LSTMParams._replace(b=...)`.
 
     Raises:
-        ValueError: If `hidden` is below 1 or `longest` below 3.
+        ValueError: If `hidden` is below 1 or `longest` below 3, or `dtype` is not
+            floating point.
 
     Example:
         >>> import jax
@@ -161,6 +165,7 @@ def chrono_bias(
     """
     check_sizes(hidden=hidden, longest=longest)
     check_key(key)
+    _check_floating(dtype)
     if longest < 3:
         raise ValueError(
             f"`longest` is {longest}; wanted at least 3 steps. For shorter "

@@ -103,7 +103,7 @@ def init_linear_cell(
     key: Key,
     in_features: int,
     hidden: int,
-    biases: dict[str, float],
+    biases: dict[str, Any],
     *,
     input_init: Initializer,
     dtype: DTypeLike,

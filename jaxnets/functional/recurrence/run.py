@@ -214,6 +214,8 @@ def _parse_arguments(
     if state is None:
         zeros = [jnp.zeros(shape, x.dtype) for shape in shapes]
         state = zeros[0] if cell.state is None else cell.state(*zeros)
+    # The loops in `time` differentiate it, and booleans have no derivative.
+    mask = None if mask is None else mask.astype(x.dtype)
     draws = draw_zoneout(key, parsed.zoneout, [(*time, *shape) for shape in shapes])
     axes = time_first(0 if time_major else len(batch), len(batch))
     state, mask = shard_like((state, mask), x, axes[1:])

@@ -20,7 +20,10 @@ rnn_step, gru_step, lstm_step = map(
     inspect.unwrap, (F.rnn_step, F.gru_step, F.lstm_step)
 )
 bidirectional, init_rnn = map(inspect.unwrap, (F.bidirectional, F.init_rnn))
-init_conv_lstm = inspect.unwrap(F.init_conv_lstm)
+chrono_bias = inspect.unwrap(F.chrono_bias)
+init_conv_lstm, init_lstm, init_min_lstm = map(
+    inspect.unwrap, (F.init_conv_lstm, F.init_lstm, F.init_min_lstm)
+)
 
 KEY = jax.random.key(0)
 X = np.ones((2, 4, 3), np.float32)
@@ -139,6 +142,46 @@ def test_bidirectional():
         bidirectional(rnn, RNN, RNN, X, merge=["sum"])
     with pytest.raises(ValueError, match="`merge` is 'sum', but the directions return"):
         bidirectional(rnn, RNN, F.init_rnn(KEY, 3, 5), X, merge="sum")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: init_rnn(KEY, 3, None), TypeError, "`hidden` is None; wanted an int"),
+        (lambda: init_rnn(KEY, 3, 2, dtype="foo"), TypeError, "`dtype` is 'foo'; wan"),
+        (lambda: chrono_bias(KEY, 2, 9, dtype=int), ValueError, "`dtype` is int"),
+        (lambda: init_lstm(KEY, 3, 2, peephole=1), TypeError, "`peephole` is 1; want"),
+        (lambda: init_lstm(KEY, 3, 2, forget_bias="a"), TypeError, "`forget_bias` is"),
+        (
+            lambda: init_min_lstm(KEY, 3, 2, forget_bias=None),
+            TypeError,
+            "`forget_bias` is of type NoneType; wanted",
+        ),
+        (
+            lambda: init_conv_lstm(KEY, 3, 2, (3,), forget_bias="a"),
+            TypeError,
+            "`forget_bias` is of type str; wanted",
+        ),
+        (
+            lambda: recur(lambda h, x: (h, h), "a", X),
+            TypeError,
+            "`state` is of type str; wanted an array",
+        ),
+        (
+            lambda: recur(lambda h, x: (h, h), X[:, 0], "a"),
+            TypeError,
+            "`xs` is of type str; wanted an array",
+        ),
+        (
+            lambda: rnn(RNN, X, activation=lambda a: (a, a)),
+            TypeError,
+            "`activation` returns a value of type tuple; wanted",
+        ),
+    ],
+)
+def test_arguments_that_jax_would_complain_of(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
 
 
 def test_initial_weights():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.test_util import check_grads
 
 import jaxnets
 from jaxnets.functional import LayerNormParams, lstm, recur, rnn
@@ -102,6 +103,38 @@ def test_recurrent_dropout_with_a_given_mask(family, implementation, rng):
     mask = np.array([[2.0, 0.0], [0.5, 1.0]])
     ours, theirs = {"recurrent_dropout": mask}, {"dropout_mask": mask}
     compare(family, drawn(family, rng), ours, theirs, implementation)
+
+
+@both
+@pytest.mark.parametrize(
+    ("family", "cell"),
+    [(RNN, {}), (GRU, {"reset_after": False}), (LSTM, {})],
+    ids=["rnn", "gru-reset-before", "lstm"],
+)
+def test_a_given_mask_has_derivatives(family, cell, implementation, rng):
+    """Of both orders, against finite differences."""
+    arguments = drawn(family, rng, time=3)
+    resets = np.array([[False, False, True], [False, True, False]])
+    options = {"resets": resets, "implementation": implementation} | cell
+    with jax.enable_x64(True):
+        run = lambda mask: family.run(*arguments, recurrent_dropout=mask, **options)[1]
+        mask = np.array([[2.0, 0.0], [0.5, 1.0]])
+        check_grads(jax.jit(run), (mask,), order=2, modes=["rev"])
+
+
+@both
+def test_a_given_mask_of_booleans(implementation, rng):
+    arguments, mask = as_float32(drawn(RNN, rng)), np.array([[1, 0], [0, 1]])
+
+    def gradients(mask):
+        loss = lambda *arrays: rnn(
+            *arrays, recurrent_dropout=mask, implementation=implementation
+        )[1].sum()
+        return jax.tree.leaves(jax.jit(jax.grad(loss))(*arguments))
+
+    numbers = gradients(mask.astype(np.float32))
+    for actual, expected in zip(gradients(mask > 0), numbers, strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 @every_family

@@ -225,6 +225,28 @@ def test_the_tap_of_h_records_the_total_cotangent(family, implementation, revers
     assert set(taps) == set(family.cell.taps)
 
 
+@pytest.mark.parametrize("implementation", ["split", "scan"])
+def test_the_tap_of_c_comes_after_zoneout(implementation, rng):
+    params, x = as_float32((draw_params(LSTM, rng), rng.standard_normal((5, 3))))
+    zoneout = (0.3, 0.5)
+
+    def stepwise(probes):
+        state, cs = LSTM.cell.state(jnp.zeros(2), jnp.zeros(2)), []
+        for x_t, probe in zip(x, probes, strict=True):
+            state, _ = LSTM.step(params, state, x_t, zoneout=zoneout)
+            state = state._replace(c=state.c + probe)
+            cs.append(state.c)
+        return state.c.sum(), jnp.stack(cs)
+
+    cotangents, cs = jax.jit(jax.grad(stepwise, has_aux=True))(jnp.zeros((5, 2)))
+    options = {"zoneout": zoneout, "implementation": implementation}
+    run = lambda p: LSTM.run(p, x, **options)[0].c.sum()
+    flow = jax.jit(lambda p: measure(run, p)[3:])(params)
+    for stats, expected in zip(flow, (cotangents, cs), strict=True):
+        peak = np.abs(expected).max(axis=-1)
+        np.testing.assert_allclose(stats["c"].max_abs, peak, rtol=1e-5)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_taps_of_segments_are_those_of_all_steps(reverse, rng):
     params, x = as_float32((draw_params(RNN, rng), rng.standard_normal((2, 5, 3))))

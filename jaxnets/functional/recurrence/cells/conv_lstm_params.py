@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxnets.arguments import list_or_none
+from jaxnets.arguments import as_array, list_or_none
 from jaxnets.functional.recurrence.initializers import (
     Initializer,
     check_init,
@@ -117,12 +117,13 @@ def init_conv_lstm(
         check_sizes(kernel_size=size)
     input_key, recurrent_key = jax.random.split(key)
     kernel = lambda init, key, shape: init_gates(init, key, (*shape, hidden), 4, dtype)
+    b = jnp.zeros((4, hidden), dtype).at[1].set(as_array(forget_bias, "forget_bias"))
     peephole = None
     if peephole_shape is not None:
         peephole = jnp.zeros((3, *peephole_shape, hidden), dtype)
     return ConvLSTMParams(
         w_xh=kernel(input_init, input_key, (*window, in_features)),
         w_hh=kernel(recurrent_init, recurrent_key, (*h_window, hidden)),
-        b=jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1),
+        b=b.reshape(-1),
         peephole=peephole,
     )

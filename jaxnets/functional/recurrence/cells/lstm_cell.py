@@ -92,7 +92,9 @@ def _update(
         h = product(h, other.w_hr).astype(h.dtype)
     rate_h, rate_c = options.zoneout
     h = apply_zoneout(rate_h, draws.h, jnp.asarray(state.h), h)
-    c = apply_zoneout(rate_c, draws.c, before, c)
+    if rate_c:
+        # `h` is not computed from this array, which is the one that the state has.
+        c = hooks.tap(apply_zoneout(rate_c, draws.c, before, c), "c")
     h = hooks.tap(clip_cotangents(h, options.clip_cotangent), "h")
     return LSTMState(h, c.astype(state.c.dtype)), h
 
@@ -124,7 +126,8 @@ def cell_and_output_gate(
     else:
         f = activate("gate_activation", "f", p_f, before)
     g = activate("activation", "g")
-    c = hooks.tap(f * before + i * g, "c")
+    c = f * before + i * g
+    c = c if options.zoneout[1] else hooks.tap(c, "c")  # c_t is known after zoneout
     return c, activate("gate_activation", "o", p_o, c)
 
 
@@ -328,7 +331,8 @@ def lstm(
 
     Under `jaxnets.gradflow.measure` the taps `h` and `c` record the total `dL/dh_t` and
     `dL/dc_t`, and the taps `i`, `f`, `g` and `o` record the derivatives with respect to
-    the gates and the candidate, after their activations.
+    the gates and the candidate, after their activations. With zoneout, h_t and c_t are
+    the arrays after it, as in the state.
 
     Example:
         >>> import jax

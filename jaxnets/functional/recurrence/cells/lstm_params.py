@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxnets.arguments import as_array, as_switch
 from jaxnets.functional.recurrence.arguments import (
     check_kind,
     check_shape,
@@ -128,18 +129,20 @@ def init_lstm(
     square 0.5.
     """
     initialisers = {"input_init": input_init, "recurrent_init": recurrent_init}
-    sizes = {"in_features": in_features, "hidden": hidden, "projection": projection}
+    sizes = {"in_features": in_features, "hidden": hidden}
+    sizes |= {} if projection is None else {"projection": projection}
     check_init(key, dtype, initialisers, **sizes)
+    peephole = as_switch(peephole, "peephole")
     input_key, recurrent_key, projection_key = jax.random.split(key, 3)
     outputs = hidden if projection is None else projection
-    b = jnp.zeros((4, hidden), dtype).at[1].set(forget_bias).reshape(-1)
+    b = jnp.zeros((4, hidden), dtype).at[1].set(as_array(forget_bias, "forget_bias"))
     w_hr = None
     if projection is not None:
         w_hr = init_gates(input_init, projection_key, (hidden, projection), 1, dtype)
     return LSTMParams(
         w_xh=init_gates(input_init, input_key, (in_features, hidden), 4, dtype),
         w_hh=init_gates(recurrent_init, recurrent_key, (outputs, hidden), 4, dtype),
-        b=b,
+        b=b.reshape(-1),
         peephole=jnp.zeros((3, hidden), dtype) if peephole else None,
         w_hr=w_hr,
     )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
+from jaxnets.arguments import as_array
 from jaxnets.functional.recurrence.initializers import Initializer, input_default
 from jaxnets.functional.recurrence.linear_cell import (
     LinearCell,
@@ -74,7 +75,7 @@ def init_min_lstm(
     Source: the initialisation is the one of `init_lstm`. Flax, Keras and PyTorch have
     no such cell.
     """
-    biases: dict[str, float] = {"f": forget_bias}
+    biases = {"f": as_array(forget_bias, "forget_bias")}
     return init_linear_cell(
         MIN_LSTM, key, in_features, hidden, biases, input_init=input_init, dtype=dtype
     )

@@ -81,15 +81,12 @@ def parse_scan(
         _cuts(truncate, lengths, time, batch, reverse),
     )
     valid, resets, cuts = shard_like(masks, x, time_first(axis, len(batch)))
-    return ScanOptions(
-        valid,
-        resets,
-        cuts,
-        reverse,
-        as_count(unroll, "unroll", meaning="the steps of one iteration of the loop"),
-        segment_length(checkpoint, time),
-        axis,
-    )
+    meaning = "the steps of one iteration of the loop"
+    unroll = as_count(unroll, "unroll", meaning=meaning)
+    segment = segment_length(checkpoint, time)
+    if segment is None:  # the steps of a segment are no symbol
+        _check_divides("unroll", unroll, time, "iteration", "1")
+    return ScanOptions(valid, resets, cuts, reverse, unroll, segment, axis)
 
 
 def time_first(axis: int, batch_ndim: int) -> list[int]:
@@ -185,14 +182,19 @@ def segment_length(checkpoint: Any, time: Any, unit: str = "steps") -> int | Non
         return max(1, math.isqrt(time))
     meaning = f'the {unit} of a segment, or None or "sqrt"'
     segment = as_count(checkpoint, "checkpoint", meaning=meaning)
-    if not isinstance(time, int) and time % segment != 0:
-        raise ValueError(
-            f"`checkpoint` is {segment}, but the number of steps is the symbol {time}; "
-            f"wanted a multiple of {segment}, so that no shorter segment is left. "
-            f"Export with jax.export.symbolic_shape('{segment}*n') for the time axis, "
-            "or pass checkpoint=None."
-        )
+    _check_divides("checkpoint", segment, time, "segment", "None")
     return segment
+
+
+def _check_divides(name: str, steps: int, time: Any, part: str, instead: str) -> None:
+    """Raise ValueError if `time` is a symbol that may be no multiple of `steps`."""
+    if not isinstance(time, int) and time % steps != 0:
+        raise ValueError(
+            f"`{name}` is {steps}, but the number of steps is the symbol {time}; "
+            f"wanted a multiple of {steps}, so that no shorter {part} is left. "
+            f"Export with jax.export.symbolic_shape('{steps}*n') for the time axis, "
+            f"or pass {name}={instead}."
+        )
 
 
 def _dtype(array: Any) -> np.dtype:

@@ -79,12 +79,14 @@ class _Residuals(NamedTuple):
         ys: The outputs.
         h: The arrays that `w_hh` multiplied.
         updates: The pullbacks of the updates, without `ys` and `h`.
+        products: The pullbacks of `h`, without these and the arrays of `updates`.
     """
 
     inputs: _Inputs
     ys: jax.Array
     h: jax.Array
     updates: FlatPullback
+    products: FlatPullback
 
 
 def split_scan(
@@ -172,17 +174,20 @@ def _forward(
 ) -> Any:
     """Run the forward pass; with `store`, also return the residuals of each step."""
     weights, learned, initial, state, x, masks, draws = inputs
+    recurrent_input = lambda learned, state: cell.recurrent_input(learned[0], state)
 
     def step(state, inputs):
         x_t, masks_t, draws_t = inputs
         start = start_of_step(masks_t, initial, state)
-        h = cell.recurrent_input(learned[0], start)
+        h, pull_back_h = jax.vjp(recurrent_input, learned, start)
         from_x = x_t if options.project_first else input_projection(weights, x_t)
         parts = preactivations(cell, from_x, h, weights)
         updated = lambda learned, parts, start: update(learned, parts, start, draws_t)
         if store:
             (after, y_t), pullback = jax.vjp(updated, learned, parts, start)
-            stored = h, flatten_pullback(pullback, (learned, y_t, h))
+            of_update = flatten_pullback(pullback, (learned, y_t, h))
+            known = learned, y_t, h, of_update.arrays
+            stored = h, of_update, flatten_pullback(pull_back_h, known)
         else:
             (after, y_t), stored = updated(learned, parts, start), None
         state, y_t = end_of_step(masks_t, state, after, y_t)
@@ -205,18 +210,19 @@ def _backward(
     weights, learned, initial, _, x, _, _ = inputs = residuals.inputs
     ct_state, ct_ys = cotangents
     w_hh = jnp.swapaxes(weights.w_hh, 0, 1)
-    recurrent_input = lambda state: cell.recurrent_input(learned[0], state)
+    pullbacks = residuals.updates, residuals.products
 
     def step(carry, stored):
         ct_state, ct_initial, ct_learned = carry
-        pullback, y_t, h, masks_t, ct_y = stored
+        of_update, of_h, y_t, h, masks_t, ct_y = stored
         ct_before, ct_after, ct_y = pull_back_end(masks_t, ct_state, ct_y)
-        (ct_update, ct_parts, ct_start), logs = pullback.pull(
+        (ct_update, ct_parts, ct_start), logs = of_update.pull(
             (learned, y_t, h), (ct_after, ct_y), measured=measured
         )
         ct_h = _recurrent_input_cotangent(ct_parts, cell, w_hh).astype(h.dtype)
-        zeros = jax.tree.map(jnp.zeros_like, initial)
-        ct_start = _sum(ct_start, *jax.vjp(recurrent_input, zeros)[1](ct_h))
+        known = learned, y_t, h, of_update.arrays
+        through_h, _ = of_h.pull(known, ct_h, measured=False)
+        ct_update, ct_start = _sum((ct_update, ct_start), through_h)
         ct_reset, ct_state = pull_back_start(masks_t, ct_start)
         if masks_t.resets is not None:
             ct_initial = _sum(ct_initial, ct_reset)
@@ -227,7 +233,7 @@ def _backward(
     (ct_state, ct_initial, ct_learned), (ct_parts, logs) = jax.lax.scan(
         step,
         (ct_state, *zeros),
-        (residuals.updates, residuals.ys, residuals.h, inputs.masks, ct_ys),
+        (*pullbacks, residuals.ys, residuals.h, inputs.masks, ct_ys),
         reverse=not options.reverse,
         unroll=options.unroll,
     )

@@ -23,13 +23,17 @@ def as_array(value: Any, name: str) -> jax.Array:
         >>> as_array(np.ones(2), "x")
         Array([1., 1.], dtype=float32)
     """
+    cause = None
     try:
-        return jnp.asarray(value)
+        array = jnp.asarray(value)
+        if not jnp.issubdtype(array.dtype, jax.dtypes.extended):
+            return array
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` is {described(value)}; wanted an array of numbers. Convert it, "
-            f"for example with `jnp.asarray({name}, jnp.float32)`."
-        ) from error
+        cause = error
+    raise TypeError(
+        f"`{name}` is {described(value)}; wanted an array of numbers. Convert it, "
+        f"for example with `jnp.asarray({name}, jnp.float32)`."
+    ) from cause
 
 
 def described(value: Any) -> str:

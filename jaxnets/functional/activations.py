@@ -15,13 +15,14 @@ def crelu(x: Float[ArrayLike, "*batch features"]) -> Float[Array, "*batch double
     `(*batch, 2 C)`.
 
     Args:
-        x: Feature maps with the channels last.
+        x: Feature maps with the channels last: real floating-point numbers.
 
     Returns:
         The concatenation of both parts on the last axis.
 
     Raises:
-        TypeError: If `x` is not an array of numbers.
+        TypeError: If `x` is not an array of real floating-point numbers.
+        ValueError: If `x` has no axes.
 
     Example:
         >>> import jax.numpy as jnp
@@ -33,4 +34,11 @@ def crelu(x: Float[ArrayLike, "*batch features"]) -> Float[Array, "*batch double
     Networks via Concatenated Rectified Linear Units".
     """
     x = as_array(x, "x")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"`x` has dtype {x.dtype}; wanted real floating-point numbers. Cast it, "
+            "for example with `x.astype(jnp.float32)`."
+        )
+    if not x.ndim:
+        raise ValueError("`x` has shape (); wanted (*batch, channels).")
     return jnp.concatenate([jax.nn.relu(x), jax.nn.relu(-x)], axis=-1)

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from jax.core import max_dim
 from jaxtyping import Array, Float, Shaped
 
-from jaxnets.arguments import as_array, as_optional_array
+from jaxnets.arguments import as_array, as_optional_array, check_number
 from jaxnets.functional.shared.barriers import computed_once
 from jaxnets.functional.shared.dtypes import accumulation_dtype
 from jaxnets.typing import ArrayLike
@@ -64,9 +63,9 @@ def batch_norm(
         float32 if that dtype has 16 bits. The statistics of an empty batch are zero.
 
     Raises:
-        TypeError: If an argument is not a floating-point array.
-        ValueError: If a shape is wrong, `epsilon` or a known `var` is negative, or only
-            one of `mean` and `var` is passed.
+        TypeError: If an argument is not a floating-point array, or `axis_name` no name.
+        ValueError: If a shape is wrong, `epsilon` or a known `var` is negative, only
+            one of `mean` and `var` is passed, or no mapped axis has the `axis_name`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,7 +86,8 @@ def batch_norm(
     known_var = None if isinstance(var, jax.Array) else var
     mean, var = as_optional_array(mean, "mean"), as_optional_array(var, "var")
     _check_arguments(x, {"scale": scale, "bias": bias, "mean": mean, "var": var})
-    _check_epsilon(epsilon)
+    check_epsilon(epsilon)
+    epsilon = float(epsilon)
     _check_var(known_var)
     dtype = jnp.result_type(*(a for a in (x, scale, bias) if a is not None))
     wide = accumulation_dtype(dtype)
@@ -96,7 +96,8 @@ def batch_norm(
     scale = jnp.ones(channels, wide) if scale is None else jnp.asarray(scale, wide)
     bias = jnp.zeros(channels, wide) if bias is None else jnp.asarray(bias, wide)
     if mean is None or var is None:
-        y, mean, var = _normalised(x, scale, bias, float(epsilon), axis_name)
+        _check_axis_name(axis_name)
+        y, mean, var = _normalised(x, scale, bias, epsilon, axis_name)
     else:
         mean, var = jnp.asarray(mean, wide), jnp.asarray(var, wide)
         gain = scale * jax.lax.rsqrt(var + epsilon)
@@ -155,12 +156,30 @@ def _by_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
     return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
 
 
-def _check_epsilon(epsilon: Any) -> None:
+def check_epsilon(epsilon: Any) -> None:
+    """Raise unless `epsilon` is a finite real number, 0 or more."""
     wanted = "0 or more, such as 1e-5, so that the variance stays positive"
-    if not isinstance(epsilon, numbers.Real) or isinstance(epsilon, bool):
-        raise TypeError(f"`epsilon` is {epsilon!r}; wanted a real number, {wanted}.")
-    if not 0 <= float(epsilon) < math.inf:
+    check_number("epsilon", epsilon, f"a real number, {wanted}")
+    if not 0 <= epsilon < math.inf:
         raise ValueError(f"`epsilon` is {epsilon}; wanted {wanted}.")
+
+
+def _check_axis_name(axis_name: Any) -> None:
+    """Raise unless `axis_name` is None, or names mapped axes of the caller."""
+    if axis_name is None:
+        return
+    wanted = "the name of an axis of `jax.vmap` or `jax.shard_map`"
+    for name in axis_name if isinstance(axis_name, tuple) else (axis_name,):
+        if not isinstance(name, str):
+            raise TypeError(f"`axis_name` is {axis_name!r}; wanted {wanted}, or None.")
+        try:
+            jax.lax.axis_size(name)
+        except NameError as error:
+            raise ValueError(
+                f"`axis_name` is {axis_name!r}, but no mapped axis has the name "
+                f"{name!r} here; wanted {wanted} around this call. Pass None outside "
+                "of a map."
+            ) from error
 
 
 def _check_var(var: Any) -> None:

@@ -12,7 +12,7 @@ from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.models.arguments import as_image_shape, as_widths
 from jaxnets.nn.inputs import as_images
 from jaxnets.nn.module import CompiledModule
-from jaxnets.nn.options import check_range
+from jaxnets.nn.options import check_range, frozen
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
@@ -83,7 +83,7 @@ class ConvNet(CompiledModule):
         self.pool = nn.MaxPool(2)
         self.flatten = nn.Flatten()
         self.hidden = nnx.Linear(flat_features, hidden, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = nnx.Dropout(frozen(dropout), rngs=rngs)
         self.output = nnx.Linear(hidden, classes, rngs=rngs)
         self.activation = activation
 

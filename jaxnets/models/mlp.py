@@ -13,7 +13,7 @@ from jaxnets.arguments import as_count
 from jaxnets.functional.recurrence.arguments import check_callables
 from jaxnets.models.arguments import as_features, as_widths
 from jaxnets.nn.module import CompiledModule
-from jaxnets.nn.options import check_range
+from jaxnets.nn.options import check_range, frozen
 from jaxnets.tap import tap
 from jaxnets.typing import ArrayLike
 
@@ -76,7 +76,7 @@ class MLP(CompiledModule):
             nnx.Linear(features[i], width, kernel_init=kernel_init, rngs=rngs)
             for i, width in enumerate(widths)
         )
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = nnx.Dropout(frozen(dropout), rngs=rngs)
         self.output = nnx.Linear(features[-1], classes, rngs=rngs)
         self.activation = activation
 

@@ -7,10 +7,13 @@ from flax.nnx import initializers
 from jaxtyping import Array, Inexact, Shaped
 
 from jaxnets import functional as F
-from jaxnets.arguments import as_dtype, as_switch
+from jaxnets.arguments import as_switch
+from jaxnets.functional.normalization import check_epsilon
 from jaxnets.nn.module import CompiledModule
-from jaxnets.nn.options import check_optional_name, check_range
+from jaxnets.nn.options import check_optional_name, check_range, frozen
 from jaxnets.nn.parameters import (
+    as_float_or_none,
+    as_param_dtype,
     bias_or_none,
     cast,
     check_counts,
@@ -82,12 +85,12 @@ class BatchNorm(CompiledModule):
     ):
         check_counts(num_features=num_features)
         check_range(momentum, "momentum", 0, 1, "the weight of the old statistics")
-        check_range(epsilon, "epsilon", 0, meaning="it is added to the variance")
+        check_epsilon(epsilon)
         as_switch(use_running_average, "use_running_average")
         if not isinstance(axis_name, tuple):
             check_optional_name(axis_name, "axis_name")
-        if dtype is not None:
-            as_dtype(dtype, "dtype")
+        as_float_or_none(dtype)
+        as_param_dtype(param_dtype, jnp.floating)
         shape = (num_features,)
         self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
         self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
@@ -97,8 +100,8 @@ class BatchNorm(CompiledModule):
         self.scale = scale() if scaled else None
         self.bias = bias_or_none(use_bias, bias_init, num_features, param_dtype, rngs)
         self.use_running_average = use_running_average
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.momentum = frozen(momentum)
+        self.epsilon = frozen(epsilon)
         self.dtype = dtype
         self.axis_name = axis_name
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -20,14 +21,23 @@ from jaxnets.functional.shared.windows import padded, padding_pairs, per_axis
 
 
 def frozen(option: Any) -> Any:
-    """Turn lists into tuples, at any depth, because graph definitions are hashed."""
+    """Turn lists and arrays into tuples and numbers, at any depth.
+
+    Graph definitions are hashed, and an attribute that is an array would be state.
+
+    Example:
+        >>> frozen([np.array([1, 2]), np.array(2.0)])
+        ((1, 2), 2.0)
+    """
+    if isinstance(option, np.ndarray | jax.Array):
+        option = option.tolist()
     if isinstance(option, list | tuple):
         return tuple(frozen(part) for part in option)
     return option
 
 
 def freeze_options(module: Any, spatial_ndim: int | None = None) -> None:
-    """Check all fields of a module that is a dataclass, and turn lists into tuples.
+    """Check all fields of a module that is a dataclass, and make them static.
 
     Args:
         module: The module. Its function has options of the same names.
@@ -41,7 +51,8 @@ def freeze_options(module: Any, spatial_ndim: int | None = None) -> None:
         value = getattr(module, field.name)
         if value is not field.default and field.name in _CHECKS:
             _CHECKS[field.name](value, field.name, spatial_ndim)
-        setattr(module, field.name, frozen(value))
+        # Static, since Flax may have taken an array for state.
+        setattr(module, field.name, nnx.static(frozen(value)))
 
 
 def check_sizes(value: Any, name: str, ndim: int | None = None, least: int = 1) -> None:
@@ -84,10 +95,7 @@ def _axes(value: Any, ndim: int | None) -> int:
 
 
 def _check_output_shape(value: Any, name: str, ndim: int | None) -> None:
-    sizes = list_or_none(value)
-    check_sizes(
-        value if sizes is None else [1 if n is None else n for n in sizes], name
-    )
+    per_axis(value, _axes(value, None), name, optional=True)
 
 
 def _check_padding(value: Any, name: str, ndim: int | None) -> None:

@@ -133,14 +133,15 @@ def parameter(
     return initialiser.param(drawn.reshape(stored_as or shape))
 
 
-def as_param_dtype(dtype: Any) -> Any:
+def as_param_dtype(dtype: Any, kind: Any = jnp.inexact) -> Any:
     """Return the dtype that `dtype`, the caller's `param_dtype`, names.
 
     Raises:
-        TypeError: If it does not name a dtype of floating-point numbers.
+        TypeError: If it does not name a dtype of floating-point numbers of the `kind`:
+            `jnp.inexact`, or `jnp.floating` for real numbers only.
     """
     found = as_dtype(dtype, "param_dtype")
-    if not jnp.issubdtype(found, jnp.inexact):
+    if not jnp.issubdtype(found, kind):
         raise TypeError(
             f"`param_dtype` is {found}; wanted floating point, such as `jnp.float32`."
         )

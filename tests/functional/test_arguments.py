@@ -1,7 +1,9 @@
 """Arrays, whole numbers and switches of a wrong type are errors that name them."""
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -81,10 +83,42 @@ def test_a_precision_is_what_jax_accepts():
         checked_precision(("high", "exact"))
 
 
-@pytest.mark.parametrize("value", [None, "word", np.array([object()])])
+@pytest.mark.parametrize(
+    "value", [None, "word", np.array([object()]), jax.random.key(0)]
+)
 def test_an_array_holds_numbers(value):
     with pytest.raises(TypeError, match=r"`x` is .*; wanted an array of numbers"):
         as_array(value, "x")
+
+
+@pytest.mark.usefixtures("unchecked_annotations")
+@pytest.mark.parametrize(
+    "function",
+    [
+        functools.partial(F.conv, kernel=KERNEL),
+        *[functools.partial(f, window_shape=(2,)) for f in (*WINDOWS, F.unfold)],
+        functools.partial(F.avg_pool, window_shape=(2,), count_include_pad=False),
+        functools.partial(F.max_pool_with_indices, window_shape=(2,)),
+    ],
+)
+def test_a_padding_mode_is_a_string(function):
+    with pytest.raises(ValueError, match=r"`padding_mode` is array\(.*; wanted one of"):
+        function(X, padding_mode=np.array(["zeros", "zeros"]))
+
+
+@pytest.mark.usefixtures("unchecked_annotations")
+def test_an_axis_name_is_a_string():
+    with pytest.raises(TypeError, match="`axis_name` is 3; wanted the name of an axis"):
+        F.batch_norm(X, axis_name=3)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.usefixtures("unchecked_annotations")
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "complex64"])
+def test_crelu_takes_real_floating_point(dtype):
+    with pytest.raises(TypeError, match=f"`x` has dtype {dtype}; wanted real floating"):
+        F.crelu(np.ones(2, dtype))
+    with pytest.raises(ValueError, match=r"`x` has shape \(\); wanted \(\*batch, chan"):
+        F.crelu(np.ones((), np.float32))
 
 
 @pytest.mark.parametrize("value", [True, np.bool_(True), 2.0, "2", None, (2,)])

@@ -131,6 +131,7 @@ X = np.ones((2, 3), np.float32)
         ((X,), {"epsilon": -1.0}, ValueError, "`epsilon` is -1.0; wanted 0 or more"),
         ((X,), {"epsilon": "1"}, TypeError, "`epsilon` is '1'; wanted a real number"),
         ((X,), {"epsilon": True}, TypeError, "`epsilon` is True"),
+        ((X,), {"axis_name": "i"}, ValueError, "`axis_name` is 'i', but no mapped"),
     ],
 )
 def test_errors_name_the_argument(arguments, options, error, message):

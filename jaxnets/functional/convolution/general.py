@@ -22,12 +22,13 @@ from jaxnets.functional.convolution.choice import (
     choose_conv,
 )
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
-from jaxnets.functional.shared.dtypes import promoted_dtype
+from jaxnets.functional.shared.dtypes import promoted_dtype, whole_byte_dtype
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size
 from jaxnets.functional.shared.windows import (
     Padding,
     PerAxis,
+    check_padding_mode,
     flatten_batch,
     output_sizes,
     padded,
@@ -139,7 +140,8 @@ def conv(
         padding, sizes=sizes, window=window, strides=strides, dilation=kernel_dilation
     )
     output_sizes(sizes, pairs, window, strides, kernel_dilation)
-    if padding_mode != "zeros":
+    check_padding_mode(padding_mode)
+    if padding_mode != "zeros" and any(map(any, pairs)):
         x = padded(dilated(x, input_dilation), pairs, padding_mode)
         input_dilation, pairs = (1,) * ndim, ((0, 0),) * ndim
     options = ConvOptions(
@@ -151,6 +153,8 @@ def conv(
         checked_precision(precision),
         result_dtype,
     )
+    if result_dtype not in (None, dtype):
+        dtype = whole_byte_dtype(dtype)
     arrays = match_varying_axes(x.astype(dtype), kernel.astype(dtype))
 
     def run(name: str) -> Array:

@@ -167,7 +167,7 @@ def _crop(
         padding, sizes=scaled, window=window, strides=strides, dilation=dilation
     )
     low = tuple(pair[0] for pair in pairs)
-    if padding in ("SAME", "SAME_LOWER"):
+    if isinstance(padding, str) and padding.startswith("SAME"):
         out = [n + more for n, more in zip(scaled, extra, strict=True)]
     else:
         out = [

@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import max_dim
 from jaxtyping import Array, Shaped
 
-from jaxnets.arguments import as_array, list_or_none
+from jaxnets.arguments import as_array
 from jaxnets.functional.pooling.dtypes import (
     check_divisible,
     check_ordered,
@@ -143,15 +143,11 @@ def _axes(x: Array, output_shape: Any) -> dict[int, tuple[Size, Size]]:
     """Return for each spatial axis of `x` its size and the number of its windows."""
     sizes = spatial_sizes(x, output_shape, "output_shape")
     first = x.ndim - 1 - len(sizes)
-    entries = list_or_none(output_shape)
-    if entries is None or all(entry is not None for entry in entries):
-        numbers = per_axis(output_shape, len(sizes), "output_shape")
-    else:
-        known = [1 if number is None else number for number in entries]
-        per_axis(known, len(sizes), "output_shape")
-        pairs = zip(sizes, entries, strict=True)
-        numbers = [size if number is None else int(number) for size, number in pairs]
-    pairs = list(zip(sizes, numbers, strict=True))
+    numbers = per_axis(output_shape, len(sizes), "output_shape", optional=True)
+    pairs = [
+        (size, size if number is None else number)
+        for size, number in zip(sizes, numbers, strict=True)
+    ]
     divided = [0 if m in (1, n) else n for n, m in pairs]
     check_known(divided, "x", "to place more than one window")
     return dict(enumerate(pairs, first))

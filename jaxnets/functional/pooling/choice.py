@@ -30,7 +30,11 @@ from jaxnets.functional.pooling.implementations.sums import (
 from jaxnets.functional.pooling.options import PoolWindows
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
 from jaxnets.functional.shared.sizes import Size, definitely, is_known
-from jaxnets.functional.shared.windows import flatten_batch, restore_batch
+from jaxnets.functional.shared.windows import (
+    check_padding_mode,
+    flatten_batch,
+    restore_batch,
+)
 from jaxnets.typing import ArrayLike
 
 
@@ -71,7 +75,7 @@ _CHANNELS_OF_A_VECTOR = 16
 def choose_max(
     implementation: str | None,
     windows: PoolWindows,
-    channels: int,
+    channels: Size,
     *,
     function: str = "max_pool",
 ) -> Chosen:
@@ -95,12 +99,13 @@ def choose_max(
     """
     elements = math.prod(windows.window)
     large_and_apart = not windows.overlap and elements > _MOST_SHIFTS_OF_A_VALUE
+    many_channels = definitely(lambda: channels >= _CHANNELS_OF_A_VECTOR)
 
     def candidates(platform: str) -> list[Candidate]:
         cpu = platform == "cpu"
         against_native = _against_native_maxima(platform, windows)
         against_shifts = against_reduce_window = None if cpu else "tuned for CPUs"
-        if cpu and (not large_and_apart or channels < _CHANNELS_OF_A_VECTOR):
+        if cpu and (not large_and_apart or not many_channels):
             against_reduce_window = (
                 f"only for windows of more than {_MOST_SHIFTS_OF_A_VALUE} elements "
                 f"that do not overlap, and for {_CHANNELS_OF_A_VECTOR} channels or more"
@@ -203,6 +208,7 @@ def pool_maxima(
     The cotangents of an element that is in several windows are added in
     `accumulation_dtype`. `function` is the name that `jaxnets.plan` shows.
     """
+    check_padding_mode(mode)
     chosen = choose_max(implementation, windows, x.shape[-1], function=function)
     flat, batch = flatten_batch(x, windows.ndim, "x")
 
@@ -227,6 +233,7 @@ def pool_sums(
     with the axes of `x`, the quotients are returned, in the dtype of `x`. `function` is
     the name that `jaxnets.plan` shows.
     """
+    check_padding_mode(mode)
     chosen = choose_sum(
         implementation, windows, x.shape[-1], x.dtype, function=function
     )
@@ -265,6 +272,7 @@ def pool_logsumexps(
 
     They have the dtype of `x`. `function` is the name that `jaxnets.plan` shows.
     """
+    check_padding_mode(mode)
     choose(function, implementation, lambda _: [Candidate("shifts")])
     flat, batch = flatten_batch(x, windows.ndim, "x")
     wide = flat.astype(accumulation_dtype(x.dtype))

@@ -43,7 +43,7 @@ from jaxnets.functional.pooling.options import (
     pool_windows,
 )
 from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
-from jaxnets.functional.shared.windows import PADDING_MODES, Padding, PerAxis
+from jaxnets.functional.shared.windows import Padding, PerAxis, check_padding_mode
 from jaxnets.typing import ArrayLike
 
 
@@ -260,7 +260,8 @@ def avg_pool(
     )
     _check_divisor(divisor)
     count_include_pad = as_switch(count_include_pad, "count_include_pad")
-    if not count_include_pad and padding_mode in PADDING_MODES:
+    check_padding_mode(padding_mode)
+    if not count_include_pad:
         padding_mode = "zeros"
     divisors = _divisors(x, windows, count_include_pad, divisor)
     return pool_sums(

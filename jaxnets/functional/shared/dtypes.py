@@ -58,3 +58,19 @@ def sum_dtype(dtype: Any) -> np.dtype:
         return dtype
     signed = jnp.issubdtype(dtype, jnp.signedinteger)
     return jnp.dtype(jnp.int32 if signed else jnp.uint32)
+
+
+def whole_byte_dtype(dtype: Any) -> np.dtype:
+    """Return the dtype of 8 bits for integers of fewer bits, and any other unchanged.
+
+    XLA's convolution can sum integers of fewer bits in their own dtype only.
+
+    Example:
+        >>> whole_byte_dtype(jnp.int4), whole_byte_dtype(jnp.int16)
+        (dtype('int8'), dtype('int16'))
+    """
+    dtype = jnp.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.integer) or jnp.iinfo(dtype).bits >= 8:
+        return dtype
+    signed = jnp.issubdtype(dtype, jnp.signedinteger)
+    return jnp.dtype(jnp.int8 if signed else jnp.uint8)

@@ -41,11 +41,12 @@ PADDING_MODES = tuple(_JNP_MODES)
 
 
 def per_axis(
-    value: PerAxis, ndim: int, name: str, *, minimum: int = 1
+    value: PerAxis, ndim: int, name: str, *, minimum: int = 1, optional: bool = False
 ) -> tuple[Size, ...]:
     """Turn an int, or one int per axis, into a tuple of `ndim` ints.
 
-    `name` is the name of the caller's option, `minimum` the smallest int accepted.
+    `name` is the name of the caller's option, `minimum` the smallest int accepted. If
+    `optional`, an axis may have None, which is kept.
 
     Raises:
         TypeError: If `value` is neither an int nor a sequence of ints.
@@ -56,14 +57,15 @@ def per_axis(
         (2, 2, 2)
     """
     wanted = f"wanted an int or {ndim} ints, one per spatial axis"
+    kept = lambda v: optional and v is None
     single = int_or_none(value)
     values = [single] * ndim if single is not None else list_or_none(value)
-    if values is None or any(int_or_none(v) is None for v in values):
+    if values is None or any(int_or_none(v) is None and not kept(v) for v in values):
         raise TypeError(f"`{name}` is {value!r}; {wanted}.")
     if len(values) != ndim:
         raise ValueError(f"`{name}` is {value!r}, of length {len(values)}; {wanted}.")
-    numbers = tuple(int(v) for v in values)
-    if min(numbers, default=minimum) < minimum:
+    numbers = tuple(v if kept(v) else int(v) for v in values)
+    if min((n for n in numbers if not kept(n)), default=minimum) < minimum:
         raise ValueError(
             f"`{name}` is {value!r}; wanted {minimum} or more on every axis."
         )
@@ -188,9 +190,7 @@ def padded(
         >>> padded(jnp.array([[1], [2], [3]]), ((2, 1),), "reflect").ravel()
         Array([3, 2, 1, 2, 3, 2], dtype=int32)
     """
-    if mode not in PADDING_MODES:
-        choices = ", ".join(map(repr, PADDING_MODES))
-        raise ValueError(f"`padding_mode` is {mode!r}; wanted one of {choices}.")
+    check_padding_mode(mode)
     x = jnp.asarray(x)
     if not any(map(any, pairs)):
         return x
@@ -204,6 +204,13 @@ def padded(
     if mode == "replicate" or (mode == "circular" and not is_known(*sizes)):
         return _joined(x, pairs, mode)
     return jnp.pad(x, widths, mode=_JNP_MODES[mode])
+
+
+def check_padding_mode(mode: Any) -> None:
+    """Raise a ValueError unless `mode`, the caller's `padding_mode`, is a known one."""
+    if not isinstance(mode, str) or mode not in PADDING_MODES:
+        choices = ", ".join(map(repr, PADDING_MODES))
+        raise ValueError(f"`padding_mode` is {mode!r}; wanted one of {choices}.")
 
 
 def _joined(x: jax.Array, pairs: Pairs, mode: str) -> jax.Array:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxnets import functional as F
 from jaxnets.nn.attention.projections import Projections
-from jaxnets.nn.options import check_range
+from jaxnets.nn.options import check_range, frozen
 from jaxnets.typing import ArrayLike
 
 
@@ -82,7 +82,7 @@ class DotProductAttention(Projections):
         )
         if scale is not None:
             check_range(scale, "scale", 0, meaning="or None for 1 / sqrt(units)")
-        self.scale = scale
+        self.scale = frozen(scale)
 
     def __call__(
         self,

@@ -13,7 +13,7 @@ from jaxnets.nn.blocks.branch import Branch, Features, Outputs
 from jaxnets.nn.blocks.parts import norm_class
 from jaxnets.nn.inputs import as_images
 from jaxnets.nn.module import CompiledModule
-from jaxnets.nn.options import check_range
+from jaxnets.nn.options import check_range, frozen
 from jaxnets.nn.parameters import check_counts
 from jaxnets.tap import branch, tap
 from jaxnets.typing import ArrayLike
@@ -105,6 +105,7 @@ class Block(CompiledModule):
     ):
         check_counts(in_features=in_features, out_features=out_features)
         check_range(branch_scale, "branch_scale", -math.inf)
+        branch_scale = frozen(branch_scale)
         learn_scale = as_switch(learn_scale, "learn_scale")
         self.shortcut = as_switch(shortcut, "shortcut")
         if shortcut and out_features < in_features:
@@ -123,7 +124,7 @@ class Block(CompiledModule):
         learned = lambda number: nnx.Param(jnp.float32(number))
         self.branch_scale = learned(branch_scale) if learn_scale else branch_scale
         self.shift = learned(0.0) if scalar_biases else None
-        self.strides = strides
+        self.strides = frozen(strides)
         self.padded_features = out_features - in_features
 
     def __call__(self, x: Features, gradient_scale: float | ArrayLike = 1.0) -> Outputs:

@@ -16,6 +16,7 @@ from jaxnets import functional as F
 from jaxnets.functional.recurrence.arguments import check_shape
 from jaxnets.functional.recurrence.cells import CELLS
 from jaxnets.nn.module import Module
+from jaxnets.nn.options import frozen
 from jaxnets.nn.parameters import cast
 from jaxnets.tap import scope
 from jaxnets.typing import ArrayLike
@@ -60,7 +61,7 @@ class OneDirection(Module):
         for field, param in recipe.draw(in_features).items():
             setattr(self, field, param)
         for option, value in recipe.options.items():
-            setattr(self, option, value)
+            setattr(self, option, frozen(value))
         self.cell = recipe.cell
         self.dtype = recipe.dtype
         self.name = name

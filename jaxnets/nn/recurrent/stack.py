@@ -9,7 +9,13 @@ from jaxtyping import Array
 from jaxnets.arguments import as_switch, described, list_or_none
 from jaxnets.functional.recurrence.cell_options import check_cell_options
 from jaxnets.functional.recurrence.cells import CELLS
-from jaxnets.nn.options import check_choice, check_optional_name, check_range, stream
+from jaxnets.nn.options import (
+    check_choice,
+    check_optional_name,
+    check_range,
+    frozen,
+    stream,
+)
 from jaxnets.nn.parameters import as_float_or_none, check_counts, drawn_weights
 from jaxnets.nn.recurrent.layer import (
     BothDirections,
@@ -57,7 +63,7 @@ class RecurrentStack(OneDirection):
         check_cell_options(kind.switches, **cell_options)
         _check_dropout(dropout, num_layers)
         self.name = name
-        masks = lambda: nnx.Dropout(dropout, rngs=stream(rngs, "dropout"))
+        masks = lambda: nnx.Dropout(frozen(dropout), rngs=stream(rngs, "dropout"))
         self.dropout = masks() if dropout else None
 
         def draw(features: int) -> dict[str, nnx.Param | None]:

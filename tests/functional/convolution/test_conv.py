@@ -119,6 +119,13 @@ def test_dtypes_promote_and_preferred_element_type_wins():
     assert conv(np.ones((5, 2)), np.ones((3, 2, 1))).dtype == jnp.float32
 
 
+@pytest.mark.parametrize("dtype", ["int4", "uint4"])
+def test_integers_of_four_bits_are_summed_in_32(dtype):
+    y = conv(jnp.full((5, 2), 7, dtype), jnp.full((3, 2, 1), 7, dtype))
+    assert y.dtype == ("int32" if dtype == "int4" else "uint32")
+    np.testing.assert_array_equal(y[:, 0], [196, 294, 294, 294, 196])
+
+
 IMAGES, KERNEL = np.ones((2, 5, 5, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,6 +141,13 @@ def test_the_choice_on_cpus():
     assert plan(4).implementation == "phases"
     assert plan(3).implementation == "library"
     assert "filled with zeros" in plan(3).others["phases"]
+
+
+def test_padding_may_be_an_array():
+    x, kernel = jnp.ones((1, 3, 4, 1)), jnp.ones((2, 2, 1, 1))
+    padding: Any = np.array([1, 0])
+    y = conv_transpose(x, kernel, padding=padding)
+    np.testing.assert_array_equal(y, conv_transpose(x, kernel, padding=(1, 0)))
 
 
 def test_batch_axes_and_dtypes():

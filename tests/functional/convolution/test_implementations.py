@@ -101,6 +101,15 @@ def test_empty_arrays_have_gradients():
         assert not np.any(dkernel)
 
 
+def test_an_empty_spatial_axis_has_gradients():
+    x, kernel = jnp.ones((2, 0, 1)), jnp.ones((3, 1, 1))
+    loss = lambda x, k: jnp.sum(conv(x, k, padding=2, implementation="library") ** 2)
+    gradients = jax.grad(loss, (0, 1))(x, kernel)
+    jax.tree.map(np.testing.assert_array_equal, gradients, (x, jnp.zeros((3, 1, 1))))
+    curvature = jax.hessian(loss, 1)(x, kernel)
+    assert curvature.shape == 2 * kernel.shape and not np.any(curvature)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the choices are CPU's")
 @pytest.mark.parametrize(
     ("x_shape", "kernel_shape", "options", "name"),

@@ -165,6 +165,7 @@ def test_integers_and_16_bit_numbers():
         ((2, 0), ValueError, r"`output_shape` is \(2, 0\)"),
         ((None, 0), ValueError, r"`output_shape` is .*wanted 1 or more"),
         ((2, 1.5), TypeError, r"`output_shape` is \(2, 1.5\)"),
+        ((None, "a"), TypeError, r"`output_shape` is \(None, 'a'\)"),
         (None, TypeError, "`output_shape` is None"),
         ("22", TypeError, "`output_shape` is '22'"),
     ],
@@ -199,7 +200,12 @@ def test_errors_of_dtypes():
         (
             dict(key=jnp.ones(2)),
             TypeError,
-            "`key` is an array of dtype float32; wanted a JAX random key",
+            "`key` is an array of dtype float32; wanted one JAX random key",
+        ),
+        (
+            dict(key=jax.random.split(jax.random.key(0))),
+            TypeError,
+            "`key` is several keys",
         ),
         (dict(key=None), ValueError, "neither given; wanted exactly one"),
         (dict(samples=np.zeros((1, 1, 1))), ValueError, "both given; wanted exactly"),

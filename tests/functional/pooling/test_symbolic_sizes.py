@@ -67,6 +67,14 @@ def test_the_error_names_the_axis_that_must_be_a_number(function):
         export(function, "b, h, w, 2")
 
 
+@pytest.mark.parametrize("implementation", [None, "shifts"])
+def test_the_number_of_channels_may_be_symbolic(implementation, rng):
+    pool = functools.partial(F.max_pool, window_shape=5, implementation=implementation)
+    x = rng.normal(size=(1, 5, 5, 3)).astype(np.float32)
+    found = export(pool, "b, 5, 5, c").call(x)
+    np.testing.assert_array_equal(found, x.max((1, 2), keepdims=True))
+
+
 def test_a_mode_that_needs_elements_names_the_constraint():
     reflect = functools.partial(F.conv, kernel=KERNEL, padding_mode="reflect")
     with pytest.raises(ValueError, match=r"constraints=\['h >= 2'\]"):

@@ -3,6 +3,7 @@
 Annotations are not enforced here, since they would raise before the library's errors.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ WRONG_TYPES = [
     ("BatchNorm", "num_features", [2.0, True]),
     ("BatchNorm", "use_running_average", [1, None]),
     ("BatchNorm", "axis_name", [3]),
-    ("BatchNorm", "dtype", ["float31"]),
+    ("BatchNorm", "dtype", ["float31", jnp.int32, jnp.complex64]),
+    ("BatchNorm", "param_dtype", [jnp.complex64]),
     ("MaxPool", "window_shape", ["2", 2.0, None]),
     ("MaxPool", "ceil_mode", [1, None]),
     ("AvgPool", "divisor", ["2", True]),
@@ -121,7 +123,7 @@ WRONG_VALUES = [
     ("DepthwiseConv", "multiplier", [0]),
     ("BatchNorm", "num_features", [0]),
     ("BatchNorm", "momentum", [2.0, -0.1, float("nan")]),
-    ("BatchNorm", "epsilon", [-1e-5]),
+    ("BatchNorm", "epsilon", [-1e-5, float("inf")]),
     ("MaxPool", "window_shape", [0, (2, -1)]),
     ("MaxPool", "strides", [0]),
     ("MaxPool", "padding", ["valid", -1]),
@@ -161,6 +163,34 @@ def test_a_constructor_names_the_wrong_argument(layer, argument, value, kind):
     assert any(f"`{name}" in str(caught.value) for name in names)
     # JAX adds a note to an error that passes through it.
     assert "JAX" not in str(caught.value).partition("`")[0]
+
+
+ARRAYS = {
+    "strides": lambda a: nn.MaxPool(2, strides=a(2)),
+    "window": lambda a: nn.MaxPool(a([2, 2])),
+    "divisor": lambda a: nn.AvgPool(2, divisor=a(2.0)),
+    "p": lambda a: nn.LpPool(2, p=a(2.0)),
+    "output_shape": lambda a: nn.AdaptiveAvgPool(a([3, 3])),
+    "fractional": lambda a: nn.FractionalMaxPool(a(2), a([3, 3]), rngs=rngs()),
+    "padding": lambda a: nn.Conv(2, 2, (3, 3), padding=a([1, 1]), rngs=rngs()),
+    "groups": lambda a: nn.Conv(2, 2, (3, 3), feature_group_count=a(2), rngs=rngs()),
+    "epsilon": lambda a: nn.BatchNorm(2, epsilon=a(1e-3), momentum=a(0.5), rngs=rngs()),
+    "branch_scale": lambda a: nn.ResidualBlock(
+        2, 2, strides=a(1), branch_scale=a(0.5), rngs=rngs()
+    ),
+}
+
+
+@pytest.mark.parametrize("array", [np.array, jnp.array])
+@pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
+def test_options_that_are_arrays_are_no_state(make, array):
+    made = lambda array: nnx.split(make(array), (nnx.Variable, nnx.RngState), ...)
+    definition, _, rest = made(array)
+    assert not rest
+    assert jax.tree.structure(rest) == jax.tree.structure(
+        made(lambda option: option)[2]
+    )
+    hash(definition)
 
 
 @pytest.mark.parametrize(

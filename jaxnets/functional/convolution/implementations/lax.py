@@ -1,7 +1,7 @@
 """JAX's own convolution, with a workaround for sizes that XLA cannot compile."""
 
-import itertools
 from collections.abc import Sequence
+from itertools import chain, permutations
 from typing import NamedTuple
 
 import jax
@@ -63,8 +63,9 @@ def convolve(
     XLA swaps the input and the window where the window is larger. Then it misreads an
     axis with window k, input dilation k, stride k - 1 and no padding as one of k
     groups, even if its size is not k, and aborts the process with "Window dimensions do
-    not match RHS shape" (JAX 0.11 and 0.12). So such an axis is padded by one stride,
-    and the additional output is cropped.
+    not match RHS shape" (JAX 0.11 and 0.12). So where this convolution or one of JAX's
+    derivatives of it has such an axis, the axis is padded by one stride, and the
+    additional output is cropped.
 
     Args:
         x: The input, with axes as `layout` says.
@@ -72,7 +73,7 @@ def convolve(
         options: Options of the convolution.
         layout: The order of the axes.
     """
-    if not is_known(*itertools.chain(*options.pairs)):
+    if not is_known(*chain(*options.pairs)):
         # JAX's convolution does not support symbolic padding, but `jax.lax.pad` does.
         config = [(0, 0, 0)] * x.ndim
         steps = zip(options.pairs, options.input_dilation, strict=True)
@@ -83,22 +84,20 @@ def convolve(
         options = options._replace(pairs=((0, 0),) * n, input_dilation=(1,) * n)
     sizes = [x.shape[axis] for axis in layout.lhs_spec[2:]]
     window = [kernel.shape[axis] for axis in layout.rhs_spec[2:]]
-    larger = any(
-        definitely(lambda k=k, n=n: k > n) for k, n in zip(window, sizes, strict=True)
-    )
-    swapped = options.groups == 1 and larger
-    misread = [
-        swapped and n != k and step == (k - 1, (0, 0), k, 1)
-        for n, k, step in zip(
-            sizes, window, zip(*options[:4], strict=True), strict=True
-        )
-    ]
-    axes = zip(options.pairs, options.strides, misread, strict=True)
+    cropped: set[int] = set()
+    # A larger output may be larger than the input, so the other axes are read again.
+    while misread := misread_axes(sizes, window, options):
+        pairs = list(options.pairs)
+        for axis in misread:
+            low, high = pairs[axis]
+            pairs[axis] = low, high + options.strides[axis]
+        options = options._replace(pairs=tuple(pairs))
+        cropped |= misread
     y = jax.lax.conv_general_dilated(
         x,
         kernel,
         window_strides=options.strides,
-        padding=[(low, high + stride * fix) for (low, high), stride, fix in axes],
+        padding=options.pairs,
         lhs_dilation=options.input_dilation,
         rhs_dilation=options.kernel_dilation,
         dimension_numbers=layout,
@@ -106,10 +105,49 @@ def convolve(
         precision=options.precision,
         preferred_element_type=options.result_dtype,
     )
-    for axis, fix in zip(layout.out_spec[2:], misread, strict=True):
-        if fix:
-            y = jax.lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
+    for axis in cropped:
+        place = layout.out_spec[2 + axis]
+        y = jax.lax.slice_in_dim(y, 0, y.shape[place] - 1, axis=place)
     return y
+
+
+def misread_axes(
+    sizes: Sequence[Size], window: Sequence[Size], options: ConvOptions
+) -> set[int]:
+    """Return the spatial axes that XLA misreads here or in one of JAX's derivatives.
+
+    A derivative convolves one of the input (n), the window (k) and the output (m) with
+    another one, and the distances of the third are its strides. In each of these six
+    convolutions the padding is the distance of `(low, end)` from a number, where `end`
+    is the padding at the high end as far as the window reaches it.
+
+    Groups make no difference. Those of a kernel's gradient are groups of the batch, and
+    in some dtypes XLA makes one convolution of all groups.
+    """
+    here, derivatives = [], []
+    axes = zip(sizes, window, *options[:4], strict=True)
+    for n, k, stride, (low, high), gap, step in axes:
+        span, reach = (n - 1) * gap, step * (k - 1)
+        m = (span + low + high - reach) // stride + 1
+        length = (m - 1) * stride
+        end = length + reach - span - low
+        here.append((n, k, (stride, gap, step, low, high)))
+        sides = (n, gap, 0), (m, stride, reach), (k, step, length)
+        derivatives.append(
+            [
+                (a, b, (r, p, q, low - edge, end - edge))
+                for (a, p, edge), (b, q, _), (_, r, _) in permutations(sides)
+            ]
+        )
+    misread: set[int] = set()
+    for convolution in (here, *zip(*derivatives, strict=True)):
+        if any(definitely(lambda a=a, b=b: b > a) for a, b, _ in convolution):
+            misread |= {
+                i
+                for i, (a, b, steps) in enumerate(convolution)
+                if a != b and steps == (b - 1, b, 1, 0, 0)
+            }
+    return misread
 
 
 def dilated(

@@ -12,6 +12,7 @@ from jaxnets.functional.convolution.implementations.lax import (
     ConvOptions,
     conv_by_lax,
     dilated,
+    misread_axes,
 )
 from jaxnets.functional.shared.linear_maps import bilinear_rule
 from jaxnets.functional.shared.sharding import match_varying_axes
@@ -103,11 +104,12 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
         of_kernel = lambda kernel: conv_by_lax(x, kernel, options)
         kernel, x, dy = match_varying_axes(jnp.zeros(like.shape, like.dtype), x, dy)
         return jax.linear_transpose(of_kernel, kernel)(dy)[0]
-    x = dilated(x.astype(dy.dtype), options.input_dilation)
-    if _input_as_window(x, dy, options):
-        gradient = _swapped_kernel_gradient(dy, x, options, like.shape[:-2])
+    x = x.astype(dy.dtype)
+    rows = dilated(x, options.input_dilation)
+    if _input_as_window(rows, dy, options):
+        gradient = _swapped_kernel_gradient(dy, rows, options, like.shape[:-2])
         return gradient.astype(like.dtype)
-    sizes = zip(x.shape[1:-1], dy.shape[1:-1], like.shape[:-2], strict=True)
+    sizes = zip(rows.shape[1:-1], dy.shape[1:-1], like.shape[:-2], strict=True)
     steps = zip(*options[:2], options.kernel_dilation, strict=True)
     pairs = []
     for (size, out, k), (stride, (low, _), dilation) in zip(sizes, steps, strict=True):
@@ -116,10 +118,13 @@ def _kernel_gradient(dy, x, *, options: ConvOptions, like):
     transposed = options._replace(
         strides=options.kernel_dilation,
         pairs=tuple(pairs),
-        input_dilation=(1,) * len(pairs),
         kernel_dilation=options.strides,
         result_dtype=None,
     )
+    if not misread_axes(x.shape[1:-1], dy.shape[1:-1], transposed):
+        # XLA's library supports a dilated window, but no dilated input.
+        x = rows
+        transposed = transposed._replace(input_dilation=(1,) * len(pairs))
     image, window = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dy, 0, -2)
     gradient = conv_by_library(image, window, transposed)
     return jnp.moveaxis(gradient, 0, -2).astype(like.dtype)
@@ -144,10 +149,10 @@ def _input_as_window(x, dy, options) -> bool:
     In a loop `x` is a slice of the stacked residuals of all steps. Making it the
     window moves only whole rows of channels, which the copy of the slice does anyway.
     XLA's library wants a window that is no larger than the image, and many features
-    rather than few.
+    rather than few. JAX wants a window that is not empty.
     """
     sizes = zip(x.shape[1:-1], dy.shape[1:-1], strict=True)
-    fits = all(definitely(lambda n=n, m=m: n <= m) for n, m in sizes)
+    fits = all(definitely(lambda n=n, m=m: 1 <= n <= m) for n, m in sizes)
     return fits and max(options.strides) == 1 and x.shape[-1] >= dy.shape[-1]
 
 

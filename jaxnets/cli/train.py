@@ -112,6 +112,8 @@ def _asked(command: Train) -> tuple[Path, "TrainConfig"]:
 def _print_end(trained, steps: int, folder: Path, page: Path, updated: bool) -> None:
     for name, value in trained.metrics.items():
         print(f"{name.replace('_', ' ')}: {value:.4g}")
+    if any(name.startswith("floor") for name in trained.metrics):
+        print("(floor: what a simple baseline reaches)")
     if trained.skipped:
         print(f"batches that were not finite and were skipped: {trained.skipped}")
     if trained.stopped:

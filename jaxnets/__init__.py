@@ -7,6 +7,7 @@ The packages load when they are first used, so `import jaxnets` does not import 
 - `jaxnets.interop`: recurrent weights to and from PyTorch, Flax, Keras and Haiku.
 - `jaxnets.nn` and `jaxnets.models`: Flax NNX modules and networks over them.
 - `jaxnets.data` and `jaxnets.training`: data sets, and training with Optax.
+- `jaxnets.tasks`: what `jaxnets train` trains.
 - `jaxnets.studies` and `jaxnets.report`: the contrasts, and the page that shows them.
 - `jaxnets.plan`: returns a `Plan`, which says which implementation a call runs and why
   the others do not.
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         nn,
         report,
         studies,
+        tasks,
         training,
     )
     from jaxnets.choices import Plan, plan
@@ -56,6 +58,7 @@ __all__ = [
     "plan",
     "report",
     "studies",
+    "tasks",
     "training",
 ]
 

@@ -21,7 +21,14 @@ CONFIG = ContrastConfig(("depth", "time"), "smoke", (0, 1), "digits")
 NAME = "R[/x]NN \x1b[31m"
 SHOWN = r"R[/x]NN \x1b[31m"
 
-# In a folder with `run` (a run), `empty`, `full` (a folder of other things), `file`.
+# Folders of other commands, and one whose file was cut off.
+CONFIGS = {
+    "training": '{"task": "adding"}',
+    "page": '{"studies": ["model"], "seeds": [0]}',
+    "cut": '{"task": "add',
+}
+# In a folder with `run` (a run), `empty`, `full` (a folder of other things), `file`,
+# and those of `CONFIGS`.
 MISTAKES = [
     ("", "a command is missing; wanted one of contrast"),
     ("--frob", "there is no option --frob"),
@@ -42,6 +49,15 @@ MISTAKES = [
     ("contrast --resume ''", "--resume: the name is empty"),
     ("contrast --resume no-such-folder", "holds no run"),
     ("contrast --resume empty", "holds no run"),
+    ("contrast --resume training", "resume it with `jaxnets train --resume training`"),
+    ("contrast --resume page", "page is the page of `jaxnets check`"),
+    (
+        "contrast --resume cut",
+        "may have been cut off. Correct the file, or begin a new",
+    ),
+    ("contrast --out /dev/null/a", "--out is /dev/null/a, which cannot be written"),
+    ("check file --out page", "page already holds a run. Choose another folder.\n"),
+    ("check file --out training", "goes on with `jaxnets train --resume training`"),
     ("contrast --resume a --out b", "give one of them"),
     ("contrast --resume run --seeds 9", "began with seeds 2, not 9"),
     ("contrast --resume run depth", "began with studies depth, time, not depth"),
@@ -51,15 +67,27 @@ MISTAKES = [
     ("report", "FOLDER"),
     ("report ''", "the name is empty"),
     ("report no-such-folder", "no-such-folder holds no run"),
-    ("report empty", "empty holds no run"),
+    ("report empty", "that `jaxnets contrast`, `train` or `check` printed."),
     ("report full", "full holds no run"),
     ("report file", "file holds no run"),
+    ("report cut", "may have been cut off. Move it away to draw the run without it"),
     ("report run more", "more"),
     ("report run --format gif", "gif"),
     ("report [/x]\x1b[31m", r"[/x]\x1b[31m holds no run"),
     ("sample", "FOLDER"),
     ("sample no-such-folder", "no-such-folder holds no run"),
-    ("sample run", "cannot be read as the configuration of a training"),
+    ("sample run", "run is a run of `jaxnets contrast`; resume it with `jaxnets contr"),
+    ("sample page", "page is the page of `jaxnets check`, which cannot be resumed"),
+    ("sample cut", "may have been cut off. Correct the file, or begin a new run."),
+    ("train --resume run", "resume it with `jaxnets contrast --resume run`"),
+    ("train --resume cut", "may have been cut off. Correct the file, or begin a new"),
+    ("train adding --out file/a", "--out is file/a, which cannot be written"),
+    ("train adding --out file", "--out is file, which is not a folder"),
+    ("train adding --steps -3", "--steps is -3; wanted 1"),
+    ("train adding --devices 999", "--devices is 999, and JAX has 8; wanted at most 8"),
+    ("train dna --data nothing", "nothing, where there is nothing; wanted the file or"),
+    ("train adding --steps 2 --set steps=5", "by --steps or by --set steps=VALUE"),
+    ("train adding --set warmup=1 --set warmup=2", "by --set warmup=VALUE"),
     ("sample run --top-k many", "many"),
     ("doctor now", "now"),
     ("bench everything", "everything"),
@@ -93,6 +121,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").touch()
     (tmp_path / "file").touch()
+    for name, text in CONFIGS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
     monkeypatch.chdir(tmp_path)
 
 

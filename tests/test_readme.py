@@ -28,7 +28,10 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     text = README.read_text()
     assert len(text.splitlines()) <= 150
     for target in re.findall(r"\]\((?!http)(.*?)\)", text):
-        assert (README.parent / target).is_file(), target
+        name, _, place = target.partition("#")
+        assert (README.parent / name).is_file(), target
+        heading = f"\n## {place.replace('-', ' ')}\n"
+        assert not place or heading in (README.parent / name).read_text().lower()
 
 
 def test_the_intervals_in_the_readme_are_those_of_the_kept_runs():

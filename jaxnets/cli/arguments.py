@@ -1,11 +1,13 @@
 """The commands with their arguments, as the rest of the command line gets them."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 from jaxnets.bench.options import Options
+from jaxnets.cli.streams import line
 
 
 Format = Literal["html", "png", "svg"]
@@ -16,6 +18,29 @@ MOST_SEEDS = 1000
 
 class UsageError(Exception):
     """The arguments are wrong; the text tells the user why."""
+
+
+# What the library calls by another name than the command line does.
+OTHER_NAMES = {"path": "out"}
+
+
+def complaint(error: UsageError, given: Mapping[str, object]) -> str:
+    """Return a line on a mistake, with the name of an option instead of an argument.
+
+    Args:
+        error: Its text may come from the library, and begin with an argument's name.
+        given: The options of the command by name; None if the user did not give one.
+
+    Example:
+        >>> complaint(UsageError("`top_k` is 0; wanted 1 or more."), {"top_k": 0})
+        'jaxnets: --top-k is 0; wanted 1 or more.'
+    """
+    text = line(error)
+    if found := re.match("`([a-z_]+)`", text):
+        name = OTHER_NAMES.get(found[1], found[1])
+        if given.get(name) is not None:
+            text = f"--{name.replace('_', '-')}{text[found.end() :]}"
+    return f"jaxnets: {text}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +145,7 @@ class Train:
                 "A run is resumed with its own arguments: give --resume without other "
                 "arguments than those on devices and processes, or begin a new run."
             )
+        self._check_once()
         least = {"devices": 1, "shards": 1, "process_count": 1, "skip_nonfinite": 0}
         for name, number in least.items():
             value = getattr(self, name)
@@ -127,6 +153,17 @@ class Train:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} is {value}; wanted at least {number}.")
         self._check_processes()
+
+    def _check_once(self) -> None:
+        own = ("steps", "seed", "checkpoint_every")
+        names = [name for name in own if getattr(self, name) is not None]
+        names += [name for name, _ in self.settings]
+        if twice := [name for name in names if names.count(name) > 1]:
+            option = f" by --{twice[0].replace('_', '-')} or" if twice[0] in own else ""
+            raise UsageError(
+                f"The value of {twice[0]} is given twice; give it once,{option} by "
+                f"--set {twice[0]}=VALUE."
+            )
 
     def _check_processes(self) -> None:
         count, index = self.process_count, self.process_index

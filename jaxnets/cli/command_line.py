@@ -61,10 +61,11 @@ def _run(words: list[str], signals: Signals, output: "Stream") -> int:
         Sample,
         Train,
         UsageError,
+        complaint,
     )
     from jaxnets.cli.parser import parse
-    from jaxnets.cli.streams import line
 
+    command = None
     try:
         command = parse(words)
         if isinstance(command, Contrast):
@@ -87,5 +88,6 @@ def _run(words: list[str], signals: Signals, output: "Stream") -> int:
             return commands.draw_report(command)
         return commands.examine()
     except UsageError as error:
-        print(f"jaxnets: {line(error)}", file=sys.stderr)
+        given = {} if command is None else vars(command)
+        print(complaint(error, {**given, **given.get("options", {})}), file=sys.stderr)
         return 2

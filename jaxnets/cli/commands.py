@@ -200,7 +200,7 @@ def draw_report(command: Report) -> int:
     if not any((command.run / name).is_file() for name in (CONFIG, RECORDS, SUMMARY)):
         raise UsageError(
             f"{command.run} holds no run: it has no {CONFIG}, {RECORDS} or {SUMMARY}. "
-            "Give the folder that `jaxnets contrast` printed."
+            "Give the folder that `jaxnets contrast`, `train` or `check` printed."
         )
     from jaxnets.report import export_charts, write_report
 

@@ -7,12 +7,16 @@ class Display:
     Args:
         steps: Number of updates.
         shows: Whether to show it. Of several processes only the first does.
+
+    Attributes:
+        updated: Whether an update was made.
     """
 
     def __init__(self, steps: int, shows: bool):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        self.updated = False
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total}"),
@@ -38,5 +42,6 @@ class Display:
 
     def show(self, step: int, figures) -> None:
         """Move the bar, and show the figures of the last update beside it."""
+        self.updated = True
         text = ", ".join(f"{n} {v:.3g}" for n, v in figures.items() if n != "step")
         self._progress.update(self._task, completed=step, description=text)

@@ -39,7 +39,7 @@ COMMANDS = {
 SUITE_HELP = {
     "ops": "convolutions and pools, forward and with all gradients.",
     "recurrent": "recurrent cells over time, forward and with all gradients.",
-    "training": "one training step of ResNet-20.",
+    "training": "training steps and epochs of ResNet-20 and of an LSTM.",
     "gradflow": "training steps that measure gradient flow, beside the same without "
     "it.",
     "stack": "stacks of blocks: the loop, the time to compile, and each checkpoint.",
@@ -86,7 +86,10 @@ def _contrast(words: Sequence[str]) -> Contrast:
         "with several seeds, and the gradient is measured at each layer or time step.",
         {
             "studies": {study.name: study.arms for study in STUDIES.values()}
-            | {"all": f"{', '.join(DEFAULT_STUDIES)}, which is the default."}
+            | {
+                "all": f"{', '.join(DEFAULT_STUDIES)}, which run by default. The "
+                "others run by name only."
+            }
         },
     )
     parser.add_argument(

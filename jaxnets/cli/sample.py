@@ -7,6 +7,7 @@ from typing import Any
 from jaxnets.cli.arguments import Sample, UsageError
 from jaxnets.cli.command_parser import CommandParser, as_path
 from jaxnets.cli.commands import check_devices
+from jaxnets.runs.catalogue import SAMPLES
 from jaxnets.runs.files import printable
 
 
@@ -36,7 +37,7 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
         "sentence to translate; by default the task chooses it.",
     ),
     "seed": (int, "K", "Seed of the random numbers; 0 by default."),
-    "out": (as_path, "FOLDER", "Folder for files, if samples are drawings or tunes."),
+    "out": (as_path, "FOLDER", "Folder for the files of music and sketch."),
 }
 
 
@@ -44,9 +45,10 @@ def parse_sample(words: Sequence[str]) -> Sample:
     """Return the command of `words`, the command line without `jaxnets sample`."""
     parser = CommandParser(
         "jaxnets sample",
-        "Print samples of a network that `jaxnets train` has trained, or its answers "
-        "to --prompt. The newest intact checkpoint is used; the run may still be going "
-        "on.",
+        "Print what a network makes that `jaxnets train` has trained: texts, tunes, "
+        "drawings, or an answer to --prompt. The newest intact checkpoint is used; the "
+        "run may still be going on.",
+        {"what is printed for a run of each task; others have no samples": SAMPLES},
     )
     parser.add_argument(
         "run", type=as_path, metavar="FOLDER", help="Folder of the run."

@@ -3,19 +3,23 @@
 import dataclasses
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxnets.cli.arguments import Train, UsageError
+from jaxnets.cli.arguments import Train, UsageError, complaint
 from jaxnets.cli.commands import check_devices, new_folder, quoted, shown
 from jaxnets.cli.display import Display
 from jaxnets.cli.signals import Signals
-from jaxnets.cli.streams import line
 from jaxnets.runs.folder import RunFolder
 
 
 if TYPE_CHECKING:
     from jaxnets.tasks import TrainConfig
+
+
+# The recipe is printed in lines of at most this length.
+COLUMNS = 80
 
 
 def run_train(command: Train, signals: Signals) -> int:
@@ -36,7 +40,7 @@ def run_train(command: Train, signals: Signals) -> int:
     try:
         code = _run(command, signals)
     except UsageError as error:
-        print(f"jaxnets: {line(error)}", file=sys.stderr)
+        print(complaint(error, vars(command)), file=sys.stderr)
     if code in (1, 2):
         # JAX would wait for the other processes, which this one has left.
         sys.stdout.flush()
@@ -50,6 +54,7 @@ def _run(command: Train, signals: Signals) -> int:
     from jaxnets.gradflow.monitoring.tensorboard import writer_class
     from jaxnets.report import write_report
     from jaxnets.tasks import run_task
+    from jaxnets.tasks.run import check_config
     from jaxnets.training import NonFiniteBatch
     from jaxnets.training.trainer.processes import is_first
 
@@ -58,6 +63,7 @@ def _run(command: Train, signals: Signals) -> int:
         if command.tensorboard:
             writer_class()
         folder, config = _asked(command)
+        check_config(config)
         if shows:
             _print_recipe(config.recipe)
         with Display(config.recipe.steps, shows) as display, signals.finishing():
@@ -78,7 +84,7 @@ def _run(command: Train, signals: Signals) -> int:
     except (ImportError, OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     if page is not None:
-        _print_end(trained, config.recipe.steps, folder, page)
+        _print_end(trained, config.recipe.steps, folder, page, display.updated)
     return signals.exit_code if trained.stopped else 0
 
 
@@ -103,14 +109,24 @@ def _asked(command: Train) -> tuple[Path, "TrainConfig"]:
     return folder, dataclasses.replace(config, **asked)
 
 
-def _print_end(trained, steps: int, folder: Path, page: Path) -> None:
+def _print_end(trained, steps: int, folder: Path, page: Path, updated: bool) -> None:
     for name, value in trained.metrics.items():
         print(f"{name.replace('_', ' ')}: {value:.4g}")
+    if any(name.startswith("floor") for name in trained.metrics):
+        print("(floor: what a simple baseline reaches)")
     if trained.skipped:
         print(f"batches that were not finite and were skipped: {trained.skipped}")
     if trained.stopped:
-        print(f"\nStopped after {trained.step} of {steps} updates. Go on ")
-        print(f"with: jaxnets train --resume {quoted(folder)}")
+        print(
+            f"\nStopped after {trained.step} of {steps} updates. Continue with: "
+            f"jaxnets train --resume {quoted(folder)}"
+        )
+    elif not updated:
+        made = f"all of its {steps}" if trained.step == steps else f"{trained.step}"
+        print(
+            f"\nThe run in {shown(folder)} had ended after {made} updates, so nothing "
+            "was trained and the report was drawn again."
+        )
     else:
         print(f"\nRun: {shown(folder)}")
     print(f"Report: {shown(page)}")
@@ -131,4 +147,6 @@ def _recipe(command: Train, recipe):
 
 def _print_recipe(recipe) -> None:
     values = dataclasses.asdict(recipe)
-    print(", ".join(f"{name} {value}" for name, value in values.items()))
+    # A name and its value stay in one line.
+    text = ", ".join(f"{name}\xa0{value}" for name, value in values.items())
+    print(textwrap.fill(text, COLUMNS).replace("\xa0", " "))

@@ -110,10 +110,11 @@ def _download(file: RemoteFile, partial: Path, path: Path) -> None:
 
 def missing_files(data_set: str, folder: Path, names: list[str]) -> FileNotFoundError:
     """Return the error for files of `data_set` that are not in `folder`."""
+    function = data_set.lower().replace("-", "")
     return FileNotFoundError(
-        f"{data_set}: {folder} has no {', '.join(names)}. Pass the `folder` that holds "
-        "the official files, name the folder above it in JAXNETS_DATA, or pass "
-        "`download=True` to fetch them."
+        f"{data_set}: {folder} has no {', '.join(names)}. Put the official files "
+        f"there, or run `jaxnets.data.{function}({str(folder)!r}, download=True)` in "
+        "Python. JAXNETS_DATA may name another folder, with theirs in it."
     )
 
 
@@ -121,5 +122,6 @@ def damaged_file(path: Path, fault: str) -> ValueError:
     """Return the error for the data file `path`, which `fault` describes."""
     return ValueError(
         f"{path}: {fault}. The file is damaged, incomplete or a different one, and was "
-        "not used. Delete it, and download it again by hand or with `download=True`."
+        "not used. Delete it, and download it again by hand or, in Python, with "
+        "`download=True`."
     )

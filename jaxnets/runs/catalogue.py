@@ -154,6 +154,18 @@ TASKS = {
     "captions": "which digits are where in a picture, in words",
     "adding": "the sum of two marked numbers in a long sequence",
 }
+# What `jaxnets sample` prints for a run of each task that has samples.
+SAMPLES = {
+    "characters": "a text that begins with --prompt.",
+    "music": "a tune in ABC notation that begins with --prompt; --out gets it as a "
+    "file, and as MIDI.",
+    "sketch": "a drawing in SVG that goes on after the strokes of --prompt; --out gets "
+    "it as a file.",
+    "sentiment": "the probability that the sentence of --prompt is praise.",
+    "speech": "the words in the wav file that --prompt names.",
+    "translation": "translations of the sentence of --prompt.",
+}
+SAMPLES_IN_FILES = ("music", "sketch")
 # The tasks of the study of time, as its report and its verdicts name them.
 MEMORY_TASKS = {"adding": "adding", "copying": "copying", "digits": "digits by pixel"}
 

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from jaxnets.runs.catalogue import DATASETS, SCALES, STUDIES
@@ -74,6 +75,37 @@ class ContrastConfig:
             '`seeds` is (0, 1) and not (0,)'
         """
         return differences(asdict(self), asdict(other))
+
+
+def command_of(config: Mapping[str, Any]) -> str:
+    """Return the command whose run has this `config.json`; empty if it is none's.
+
+    Example:
+        >>> command_of({"task": "adding"}), command_of({"studies": [], "seeds": []})
+        ('train', 'check')
+    """
+    if "task" in config:
+        return "train"
+    if "studies" not in config:
+        return ""
+    return "check" if set(config) == {"studies", "seeds"} else "contrast"
+
+
+def other_command(config: Mapping[str, Any], wanted: str, folder: Path) -> str:
+    """Return what is wrong with a run of another command than `wanted`, or nothing."""
+    found = command_of(config)
+    if found in ("", wanted):
+        return ""
+    instead = f"Give the folder that `jaxnets {wanted}` printed."
+    if found == "check":
+        return (
+            f"{folder} is the page of `jaxnets check`, which cannot be resumed. "
+            f"{instead}"
+        )
+    return (
+        f"{folder} is a run of `jaxnets {found}`; resume it with `jaxnets {found} "
+        f"--resume {folder}`. {instead}"
+    )
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

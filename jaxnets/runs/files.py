@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from typing import Any
 # not UTF-8. UTF-8 has no code for those.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# What to do about a damaged file of a run that is to be drawn.
+TO_DRAW = "Move it away to draw the run without it."
 # The files of a run have five levels.
 MOST_NESTED = 16
 LARGEST = 2**63 - 1
@@ -57,6 +60,34 @@ def as_path(path: str | os.PathLike[str], name: str = "path") -> Path:
             "current folder."
         )
     return Path(found)
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Check that files can be written into a folder, which need not exist.
+
+    Args:
+        folder: The folder.
+        name: The name of the caller's argument.
+
+    Raises:
+        ValueError: If they cannot.
+
+    Example:
+        >>> check_writable(Path("/dev/null/run"), "path")
+        Traceback (most recent call last):
+            ...
+        ValueError: `path` is /dev/null/run, which cannot be written (Not a ...
+    """
+    path = folder.absolute()
+    try:
+        there = next(path for path in (path, *path.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{name}` is {folder}, which cannot be written ({error.strerror}); wanted "
+            "a folder that can be."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -163,10 +194,14 @@ def _without_nonfinite(value: Any) -> Any:
     return value
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path, remedy: str = "") -> dict[str, Any] | None:
     """Return the object in a JSON file, or None if nothing is there.
 
     All texts in it are made printable.
+
+    Args:
+        path: The file.
+        remedy: What to do if it is not JSON, as a sentence for the error.
 
     Raises:
         ValueError: If it is not JSON, not an object, or nested too deeply.
@@ -179,8 +214,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is not JSON ({error}). The file may have been cut off; delete it "
-            "to draw the run without it."
+            f"{path} is not JSON ({error}). The file may have been cut off. "
+            f"{remedy}".rstrip()
         ) from error
     if not isinstance(found, dict):
         kind = "null" if found is None else type(found).__name__

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 from jaxnets._version import __version__
 from jaxnets.runs.catalogue import SECTIONS
-from jaxnets.runs.configuration import ContrastConfig
+from jaxnets.runs.configuration import ContrastConfig, command_of, other_command
 from jaxnets.runs.exhibits import EXHIBITS, Exhibit, read_exhibits
 from jaxnets.runs.files import (
+    TO_DRAW,
     as_path,
+    check_writable,
     json_text,
     read_json,
     write_bytes,
@@ -104,21 +106,21 @@ class RunFolder:
 
         Raises:
             FileExistsError: If the folder already holds a run or something else.
-            ValueError: If `path` is not a folder.
+            ValueError: If `path` is not a folder, or cannot be written.
         """
-        if not os.path.lexists(self.path):
-            return
-        names = {name for name in self._names("path") if name[0] != "."}
+        found = self._names("path") if os.path.lexists(self.path) else set()
+        names = {name for name in found if name[0] != "."}
         if CONFIG in names:
             raise FileExistsError(
-                f"{self.path} already holds a run. Choose another folder. A run of "
-                f"`contrast` or `train` goes on with --resume {self.path}."
+                f"{self.path} already holds a run. Choose another folder."
+                f"{self._resumption()}"
             )
         if names:
             raise FileExistsError(
                 f"{self.path} holds {min(names)!r} and no run; wanted a new folder or "
                 "an empty one. Choose another folder."
             )
+        check_writable(self.path, "path")
 
     def create(self, config: ContrastConfig) -> None:
         """Begin a run.
@@ -147,7 +149,8 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: If the folder holds no run.
-            ValueError: If its `config.json` is not that of a contrast.
+            ValueError: If its `config.json` is not that of a contrast; the error names
+                the command whose run it is.
         """
         file = self.path / CONFIG
         try:
@@ -157,12 +160,14 @@ class RunFolder:
                     f"{self.path} holds no run: there is no {CONFIG} in it. Give the "
                     "folder that `jaxnets contrast` printed."
                 )
-            return ContrastConfig.parse(values)
+            if not (other := other_command(values, "contrast", self.path)):
+                return ContrastConfig.parse(values)
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{file} cannot be read as the configuration of a run: {error} Correct "
                 "the file, or begin a new run."
             ) from error
+        raise ValueError(other)
 
     def records(self) -> list[Record]:
         """Return what was measured so far.
@@ -180,7 +185,8 @@ class RunFolder:
             ValueError: If a field of `summary.json` does not hold what it should.
         """
         file = self.path / SUMMARY
-        summary, faults = valid_summary(read_json(file) or {})
+        remedy = "Move it away: then all arms run again."
+        summary, faults = valid_summary(read_json(file, remedy) or {})
         if faults:
             raise ValueError(
                 f"{file}: {'; '.join(faults[:MOST_FAULTS])}. Correct the file, or move "
@@ -253,7 +259,8 @@ class RunFolder:
                 f"that `jaxnets contrast` wrote, with {RECORDS} in it."
             )
         records = self.records()
-        found, config = (read_json(self.path / name) for name in (SUMMARY, CONFIG))
+        files = (self.path / name for name in (SUMMARY, CONFIG))
+        found, config = (read_json(file, TO_DRAW) for file in files)
         summary, faults = valid_summary(found or {})
         remarks = []
         if not os.path.lexists(self.path / RECORDS):
@@ -275,6 +282,14 @@ class RunFolder:
         exhibits, faults = read_exhibits(self.path)
         remarks += [f"Left out of {EXHIBITS}: {fault}." for fault in faults]
         return Run(records, summary, config or {}, remarks, exhibits)
+
+    def _resumption(self) -> str:
+        """Return how the run in the folder is resumed, after a space, if it can be."""
+        with contextlib.suppress(ValueError):
+            command = command_of(read_json(self.path / CONFIG) or {})
+            if command in ("contrast", "train"):
+                return f" It goes on with `jaxnets {command} --resume {self.path}`."
+        return ""
 
     def _names(self, argument: str) -> set[str]:
         """Return the names of what is in the folder, which `argument` names."""

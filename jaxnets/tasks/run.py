@@ -15,7 +15,7 @@ from jaxnets.arguments import as_count
 from jaxnets.gradflow import verdicts
 from jaxnets.gradflow.evidence.collector import Collector
 from jaxnets.runs.catalogue import TASKS
-from jaxnets.runs.configuration import differences
+from jaxnets.runs.configuration import differences, other_command
 from jaxnets.runs.exhibits import write_exhibits
 from jaxnets.runs.files import json_text, read_json, write_text
 from jaxnets.runs.lock import run_lock
@@ -77,22 +77,28 @@ class TrainConfig:
             FileNotFoundError: If there is none.
             ValueError: If it cannot be read as one.
         """
-        values = read_json(folder / CONFIG)
-        if values is None:
-            raise FileNotFoundError(
-                f"{folder} holds no run: there is no {CONFIG} in it. Give the folder "
-                "that `jaxnets train` printed."
-            )
         try:
-            name: Any = values.get("task")
-            kind = type(task_of(name).recipe)
-            recipe = kind(**values.pop("recipe", {}))
-            return cls(recipe=recipe, **values)
+            values = read_json(folder / CONFIG)
+            if values is None:
+                raise FileNotFoundError(
+                    f"{folder} holds no run: there is no {CONFIG} in it. Give the "
+                    "folder that `jaxnets train` printed."
+                )
+            if not (other := other_command(values, "train", folder)):
+                return cls._parsed(values)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder / CONFIG} cannot be read as the configuration of a training: "
                 f"{str(error).rstrip('.')}. Correct the file, or begin a new run."
             ) from error
+        raise ValueError(other)
+
+    @classmethod
+    def _parsed(cls, values: dict[str, Any]) -> "TrainConfig":
+        name: Any = values.get("task")
+        kind = type(task_of(name).recipe)
+        recipe = kind(**values.pop("recipe", {}))
+        return cls(recipe=recipe, **values)
 
 
 def _deciding(config: TrainConfig) -> dict[str, Any]:
@@ -170,10 +176,10 @@ def run_task(
         >>> trained.step
         2
     """
-    data = None if config.data is None else Path(config.data)
     # A folder that holds something is refused to another command. So what is wrong with
     # the devices, the data or the loss is found before anything is written.
-    Placement(config.devices, config.shards, config.recipe.batch_size)
+    check_config(config)
+    data = None if config.data is None else Path(config.data)
     prepared = task_of(config.task).prepare(config.recipe, data)
     training_loss(prepared.loss, config.recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,6 +212,21 @@ def run_task(
             _add_outcome(prepared, trained, folder)
             _write_summary(config, trained, folder)
     return trained
+
+
+def check_config(config: TrainConfig) -> None:
+    """Check that a run has its devices and its data, which takes no time.
+
+    Raises:
+        ValueError: If a batch cannot be shared by the devices.
+        FileNotFoundError: If the user's file or folder is not there.
+    """
+    Placement(config.devices, config.shards, config.recipe.batch_size)
+    if config.data is not None and not Path(config.data).exists():
+        raise FileNotFoundError(
+            f"`data` is {config.data}, where there is nothing; wanted the file or "
+            "folder of the data."
+        )
 
 
 def _write_config(config: TrainConfig, folder: Path) -> None:

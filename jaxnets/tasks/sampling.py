@@ -7,6 +7,8 @@ from typing import Any
 from flax import nnx
 
 from jaxnets.arguments import as_count
+from jaxnets.runs.catalogue import SAMPLES, SAMPLES_IN_FILES
+from jaxnets.runs.files import check_writable
 from jaxnets.tasks.run import TrainConfig, task_of
 from jaxnets.tasks.task import SampleOptions, Sampler
 from jaxnets.training import load_trained, random_key
@@ -51,8 +53,15 @@ def sample_run(
     if task.sampler is None:
         raise ValueError(
             f"{folder} holds a run of the task {config.task!r}, which makes no "
-            "samples; wanted a run of another task, such as `characters`."
+            f"samples; wanted a run of {', '.join(SAMPLES)}."
         )
+    if options.out is not None:
+        if config.task not in SAMPLES_IN_FILES:
+            raise ValueError(
+                f"`out` is {options.out}, but a sample of the task {config.task!r} is "
+                "a text, which is printed; leave `out` out."
+            )
+        check_writable(options.out, "out")
     make = made_again(task.sampler)
     trained, about = load_trained(make, config.recipe, folder, say=say)
     return task.sampler.draw(trained.model, about, options)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxnets.cli import main
+from jaxnets.gradflow.evidence.user_file import diagnose_file
 
 
 EXAMPLES = Path(__file__).parents[2] / "notebooks" / "examples"
@@ -56,7 +57,7 @@ def test_a_fault_is_named_and_drawn_and_is_the_exit_code(file, tmp_path, capsys)
     page = (folder / "report.html").read_text()
     assert "Your model" in page and "forgotten/kernel" in page
     assert main(words) == 2
-    assert "already holds a run" in capsys.readouterr().err
+    assert "already holds a run. Choose another folder.\n" in capsys.readouterr().err
 
     assert main(["check", str(file), "--seeds", "1", "--json"]) == 1
     said = capsys.readouterr()
@@ -98,6 +99,26 @@ def test_what_is_wrong_with_a_file_is_said(old, new, words, file, capsys):
     said = capsys.readouterr()
     assert words in said.err and not said.out
     assert said.err.splitlines()[-1].startswith("jaxnets: ")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "passed"),
+    [
+        ("model, x, y", "x, y"),
+        ("model, x, y=None", "x, y"),
+        ("model, *args", "*args"),
+        ("model, batch", "*batch"),
+        ("model, batch, *, scale=1", "*batch"),
+    ],
+)
+def test_a_tuple_is_passed_whole_only_if_it_must_be(parameters, passed, tmp_path):
+    new = (
+        f"def loss({parameters}): return mse(model, {passed})\n\ndef mse(model, x, y):"
+    )
+    path = tmp_path / "net.py"
+    path.write_text(MODEL.replace("def loss(model, x, y):", new))
+    kinds = {verdict.kind for verdict in diagnose_file(path, seeds=1).verdicts}
+    assert "detached" in kinds
 
 
 def test_wrong_arguments(file, capsys):

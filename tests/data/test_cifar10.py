@@ -103,7 +103,7 @@ def test_missing_files_are_listed(tmp_path, rng):
     files = cifar_files(rng, count=1)
     del files["test_batch.bin"]
     write(tmp_path, files)
-    with pytest.raises(FileNotFoundError, match=r"has no test_batch.bin\. Pass"):
+    with pytest.raises(FileNotFoundError, match=r"has no test_batch.bin\. Put"):
         cifar10(tmp_path)
 
 

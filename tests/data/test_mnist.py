@@ -98,7 +98,9 @@ def test_images_and_labels_of_different_data_sets_are_refused(tmp_path, rng):
 def test_missing_files_are_listed(tmp_path, rng):
     write_mnist(tmp_path, 200, 30, True, rng)
     (tmp_path / f"{TEST_LABELS}.gz").unlink()
-    message = rf"MNIST: .* has no {TEST_LABELS}\[.gz\]\. Pass .*`download=True`"
+    message = (
+        rf"MNIST: .* has no {TEST_LABELS}\[.gz\]\. Put .*mnist\(.*, download=True\)`"
+    )
     with pytest.raises(FileNotFoundError, match=message):
         mnist(tmp_path)
 

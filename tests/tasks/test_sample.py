@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxnets.cli import main
+from jaxnets.runs.catalogue import SAMPLES, TASKS
 from jaxnets.tasks import SampleOptions, TrainConfig, task_of
 from jaxnets.tasks.sampling import made_again
 from jaxnets.tasks.writing import marked_passage
@@ -131,9 +132,13 @@ def refused(capsys, *words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--top-p", "2"], "`top_p` is 2.0; wanted a probability above 0"),
-        (["--count", "0"], "`count` is 0; wanted 1 or more"),
-        (["--length", "-1"], "`length` is -1; wanted 1 or more"),
+        (["--top-p", "2"], "--top-p is 2.0; wanted a probability above 0"),
+        (["--count", "0"], "--count is 0; wanted 1 or more"),
+        (["--length", "-1"], "--length is -1; wanted 1 or more"),
+        (
+            ["--out", "tunes"],
+            "--out is tunes, but a sample of the task 'characters' is",
+        ),
         (["--heat", "2"], "there is no option --heat"),
         (["--temperature", "hot"], "hot"),
     ],
@@ -164,7 +169,7 @@ def test_folders_without_a_network(copy, tmp_path, capsys):
     config = json.loads((copy / "config.json").read_text())
     recipe = dataclasses.asdict(task_of("images").recipe)
     cases: list[tuple[Any, str]] = [
-        ("images", "of the task 'images', which makes no samples"),
+        ("images", "makes no samples; wanted a run of characters, music"),
         ("poems", "`task` is 'poems'; wanted one of characters"),
         (["images"], "`task` is ['images']; wanted one of characters"),
     ]
@@ -172,11 +177,15 @@ def test_folders_without_a_network(copy, tmp_path, capsys):
         changed = {**config, "task": task, "recipe": recipe}
         (copy / "config.json").write_text(json.dumps(changed))
         assert message in refused(capsys, copy)
-    (copy / "config.json").write_text(json.dumps({"studies": ["depth"]}))
-    assert "cannot be read as the configuration of a training" in refused(capsys, copy)
     (copy / "config.json").write_text(json.dumps(config))
     shutil.rmtree(copy / "checkpoints")
     assert "has no intact checkpoint in checkpoints" in refused(capsys, copy)
+
+
+def test_the_tasks_that_have_samples_are_those_of_the_catalogue():
+    assert [name for name in TASKS if task_of(name).sampler] == [
+        name for name in TASKS if name in SAMPLES
+    ]
 
 
 @pytest.mark.parametrize("alphabet", [None, [], "abc", [-1], ["a"], [1e9]])

@@ -16,7 +16,7 @@ import pytest
 from jaxnets.cli import main
 from jaxnets.runs.catalogue import TASKS
 from jaxnets.runs.records import read_records
-from jaxnets.tasks import TrainConfig, task_of
+from jaxnets.tasks import TrainConfig, run_task, task_of
 from jaxnets.tasks.text import Text
 from jaxnets.training import rows_of_step
 
@@ -58,7 +58,11 @@ def test_a_run_has_its_files(folder):
 def test_a_finished_run_is_resumed_to_the_same_and_drawn(folder, capsys):
     before = (folder / "summary.json").read_text()
     digest = json.loads(before)["params_sha256"]
+    capsys.readouterr()
     assert main(["train", "--resume", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"The run in {folder} had ended after all of its 4 updates, so noth" in said
+    assert max(map(len, said.partition("validation")[0].splitlines())) <= 80
     after = json.loads((folder / "summary.json").read_text())
     assert (after["step"], after["params_sha256"]) == (4, digest)
     page = folder / "report.html"
@@ -124,6 +128,19 @@ def test_a_damaged_configuration_is_refused(change, message, folder, tmp_path, c
     assert "cannot be read as the configuration" in error and message in error
 
 
+def test_without_a_checkpoint_it_is_said_that_training_begins_again(tmp_path):
+    recipe = task_of("adding").recipe
+    recipe = dataclasses.replace(recipe, steps=2, batch_size=2, checkpoint_every=1)
+    config, said = TrainConfig("adding", recipe), []
+    run_task(config, tmp_path, say=said.append)
+    run_task(config, tmp_path, say=said.append)
+    assert said == []
+    shutil.rmtree(tmp_path / "checkpoints")
+    run_task(config, tmp_path, say=said.append)
+    [sentence] = said
+    assert sentence.endswith("checkpoints, so training begins again at update 0.")
+
+
 def test_a_configuration_that_was_changed_is_refused(folder, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
@@ -155,8 +172,8 @@ def test_a_signal_ends_the_call_and_saves(number, code, tmp_path):
     output, errors = process.communicate()
     assert process.returncode == code, errors
     last = json.loads(metrics.read_text().splitlines()[-1])["step"]
-    assert f"Stopped after {last} of 100000" in output
-    assert "jaxnets train --resume run" in output
+    stopped = f"Stopped after {last} of 100000 updates. Continue with: "
+    assert f"{stopped}jaxnets train --resume run\n" in output
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == last
     assert (tmp_path / "run" / "checkpoints" / f"{last:08d}" / "manifest.json").exists()
 

@@ -54,7 +54,8 @@ def diagnose_file(
 
     The file defines `make(rngs)`, `loss(model, batch)` and `batch(key)`, and may define
     `optimizer`, an Optax transform, and `classes`, the number of classes. All updates
-    are made on one batch: a network that can learn must fit it.
+    are made on one batch: a network that can learn must fit it. A tuple is passed as
+    `loss(model, *batch)`, and as it is only to a loss that cannot be called so.
 
     Args:
         path: The Python file. Its folder comes first in the import path, as if it were
@@ -89,8 +90,8 @@ def diagnose_file(
         key = jax.random.key(0)
         check_accepts("batch", found.batch, "a key. Write `def batch(key): ...`.", key)
         batch = found.batch(key)
-        # `loss(model, batch)` gets a tuple as it is, `loss(model, x, y)` its elements.
-        whole = not isinstance(batch, tuple) or _accepts_one(found.loss)
+        # A tuple of two arrays, for `loss(model, batch)`, cannot be passed otherwise.
+        whole = not isinstance(batch, tuple) or not _accepts(found.loss, len(batch))
         return diagnose(
             found.loss,
             found.make,
@@ -160,11 +161,18 @@ def _definitions(module: ModuleType, path: Path, steps: int) -> UserFile:
     return UserFile(**found)
 
 
-def _accepts_one(loss: Callable[..., Any]) -> bool:
-    """Return whether `loss(model, batch)` is a call that the function accepts."""
-    with contextlib.suppress(ValueError):
-        try:
-            inspect.signature(loss).bind(None, None)
-        except TypeError:
-            return False
+def _accepts(loss: Callable[..., Any], count: int) -> bool:
+    """Return whether the model and so many elements of a batch can be passed.
+
+    If not, and a batch as a whole cannot be passed either, the caller learns from the
+    call with the elements what is wrong.
+    """
+    try:
+        signature = inspect.signature(loss)
+    except ValueError:
+        return True
+    for arguments in (count, 1):
+        with contextlib.suppress(TypeError):
+            signature.bind(None, *[None] * arguments)
+            return arguments == count
     return True

@@ -13,7 +13,7 @@ from jaxnets.runs.exhibits.kinds import (
     Roll,
     Strokes,
 )
-from jaxnets.runs.files import json_text, read_json, write_text
+from jaxnets.runs.files import TO_DRAW, json_text, read_json, write_text
 
 
 EXHIBITS = "exhibits.json"
@@ -56,7 +56,7 @@ def read_exhibits(folder: Path) -> tuple[list[Exhibit], list[str]]:
         ValueError: If the file is not JSON.
         OSError: If it may not be read.
     """
-    found = read_json(folder / EXHIBITS) or {}
+    found = read_json(folder / EXHIBITS, TO_DRAW) or {}
     entries = found.get("exhibits", [])
     if not isinstance(entries, list):
         return [], ["`exhibits` is not a list"]

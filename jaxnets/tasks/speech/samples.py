@@ -33,6 +33,11 @@ def hear(model: Network, about: Mapping[str, Any], options: SampleOptions) -> li
             "`prompt` is missing; wanted the path of a wav file, whose words the "
             "network writes down."
         )
+    if not Path(options.prompt).is_file():
+        raise FileNotFoundError(
+            f"`prompt` is {options.prompt!r}, where there is no file; wanted the path "
+            "of a wav file."
+        )
     with Path(options.prompt).open("rb") as stream:
         data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:

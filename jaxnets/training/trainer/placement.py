@@ -77,9 +77,9 @@ def _mesh(devices: int, shards: int, batch_size: int) -> Mesh:
     processes = jax.process_count()
     if devices > len(found):
         raise ValueError(
-            f"`devices` is {devices}, and JAX has {len(found)}. Ask for fewer, which a "
-            "run that is resumed can do too. JAX's setting jax_num_cpu_devices makes "
-            "more of a CPU."
+            f"`devices` is {devices}, and JAX has {len(found)}; wanted at most "
+            f"{len(found)}, also for a run that is resumed. To try several on one CPU, "
+            f"put `JAX_NUM_CPU_DEVICES={devices}` before the command."
         )
     for number, what in ((processes, "processes"), (shards, "`shards`")):
         if devices % number:

@@ -108,7 +108,7 @@ def train(
         on_evaluation: Called with the step and the network, before training and after
             each evaluation; by the first process only.
         tensorboard: Folder for TensorBoard's files of the metrics; None for none.
-        say: Called with messages about damaged checkpoints.
+        say: Called with messages about checkpoints that are damaged or missing.
 
     Returns:
         The network and its figures.
@@ -161,6 +161,7 @@ def train(
         (is_first() and on_call) or nothing,
         (is_first() and on_evaluation) or nothing,
         tensorboard,
+        say,
     )
     folder.mkdir(parents=True, exist_ok=True)
     with naming_the_ended(folder), Checkpoints(folder / CHECKPOINTS, say=say) as saved:
@@ -184,6 +185,7 @@ class _Run(NamedTuple):
     on_call: Callable[[int, Mapping[str, float]], object]
     on_evaluation: Callable[[int, nnx.Module], object]
     tensorboard: Path | None
+    say: Callable[[str], object]
 
     def __call__(
         self, checkpoints: Checkpoints
@@ -224,6 +226,11 @@ class _Run(NamedTuple):
             yield lambda rows: None
             return
         path = self.folder / METRICS
+        if step == 0 and path.exists():
+            self.say(
+                f"There is no checkpoint in {self.folder / CHECKPOINTS}, so training "
+                "begins again at update 0."
+            )
         with contextlib.closing(Metrics(path, step, self.tensorboard)) as metrics:
             yield metrics.append
 

@@ -181,6 +181,7 @@ def test_a_rate_is_tried_where_the_first_network_has_a_gradient(
     def make(rngs):
         made.append(nnx.Linear(8, 3, rngs=rngs))
         made[-1].kernel[...] *= gain
+        assert made[-1].bias is not None
         made[-1].bias[...] += first if len(made) == 1 else 0.0
         return made[-1]
 

@@ -1,7 +1,6 @@
 """Verdicts on layers of a measured network that are flat, dead or collapsed."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from jaxnets.gradflow.diagnosis.dead import OTHER_CAUSE as DEAD_CAUSE
 from jaxnets.gradflow.diagnosis.dead import REASON as DEAD_REASON
@@ -23,22 +22,20 @@ from jaxnets.runs.intervals import SHARE
 # The activations that a share is of, by the last name of its place.
 FLAT = ("tanh", "sigmoid", "softmax", "activation")
 RECTIFIED = ("relu", "relu6")
+_LOWER = (
+    "Lower the gain of the initialiser; standardise the inputs; normalise each layer "
+    "before the activation"
+)
 SATURATED_REMEDIES = {
-    "tanh": "Lower the gain of the initialiser; standardise the inputs; normalise "
-    "each layer before the activation.",
-    "sigmoid": "Lower the gain of the initialiser; standardise the inputs; "
-    "normalise each layer before the activation; in hidden layers use ReLU.",
-    "activation": "Lower the gain of the initialiser; standardise the inputs; "
-    "normalise each layer before the activation.",
+    "tanh": f"{_LOWER}.",
+    "sigmoid": f"{_LOWER}; in hidden layers use ReLU.",
+    "activation": f"{_LOWER}.",
     "softmax": "Scale the logits down: divide them by the square root of the width of "
     "the keys (1/sqrt(d)); normalise queries and keys (query-key norm, such as "
     "normalize_qk=True in nnx.MultiHeadAttention); lower the gain of the initialiser "
     "of queries and keys.",
 }
-REFERENCES = {
-    "tanh": "Glorot and Bengio 2010, section 3.",
-    "sigmoid": "Glorot and Bengio 2010, section 3.",
-    "activation": "Glorot and Bengio 2010, section 3.",
+REFERENCES = dict.fromkeys(FLAT, "Glorot and Bengio 2010, section 3.") | {
     "softmax": "Vaswani et al. 2017, Attention Is All You Need, section 3.2.1.",
     "relu": "Lu et al. 2019, Dying ReLU and Initialization; He et al. 2015, Delving "
     "Deep into Rectifiers.",
@@ -63,7 +60,7 @@ SEVERE = 0.75
 
 
 def saturated_verdict(
-    records: Table, where: str, meant: Mapping[str, str] = MappingProxyType({})
+    records: Table, where: str, meant: Mapping[str, str]
 ) -> Verdict | None:
     """Judge the share of saturated values after every tanh, sigmoid and softmax.
 
@@ -113,7 +110,6 @@ def saturated_verdict(
 def _gate_verdict(gates: dict[str, Estimate], where: str) -> Verdict:
     """Return the note on gates that are shut or open nearly everywhere."""
     place, share = next(iter(gates.items()))
-    more = f" It is the first of {len(gates)} such gates." * (len(gates) > 1)
     return verdict_on(
         "saturated",
         share,
@@ -121,15 +117,12 @@ def _gate_verdict(gates: dict[str, Estimate], where: str) -> Verdict:
         where=f"{where}, {place}",
         sentence=(
             f"At {place} {format_percent(share, ' % of the outputs')} of a gate are "
-            f"next to 0 or 1: it is shut or open, and learns slowly.{more}"
+            "next to 0 or 1: it is shut or open, and learns slowly."
         ),
-        cause=f"The bias of {module_of(place)} is far from zero, or its inputs are "
-        "large.",
         remedy="Nothing, if the gate is meant to start like this, as those of a "
         "highway network are. Else start its bias closer to zero.",
         reference="Srivastava et al. 2015, Highway Networks, section 2.",
         threshold=HALF,
-        reason=SHARE_REASON,
         quantity=("flat_share", place),
     )
 

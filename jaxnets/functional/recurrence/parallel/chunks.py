@@ -57,10 +57,10 @@ class Chunks(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The state of a search for the starts.
+    """The state of a search for the starts, or for their tangents or cotangents.
 
     Attributes:
-        found: The starts of all chunks but the first, `(K-1, ...)`.
+        found: Those of all chunks but the first, `(K-1, ...)`.
         before: The change of `found` by the last update but one.
         change: The change by the last update.
         updates: Number of updates: that many of `found` are exact.
@@ -114,16 +114,24 @@ def search_starts(chunks: Chunks, count: int, tolerance: float, most: int) -> Se
     """Update the starts until they have converged, or `most` times."""
     guess = lambda a: jnp.broadcast_to(a, (count - 1, *a.shape))
     found = jax.tree.map(guess, chunks.state)
-    unknown = jnp.full_like(relative_change(found, found), jnp.inf)
 
     def update(search: Search) -> Search:
         found = chunks.passed_on(search.found)
         change = relative_change(search.found, found)
         return Search(found, search.change, change, search.updates + 1)
 
+    return _converge(update, found, tolerance, most)
+
+
+def _converge(
+    update: Callable[[Search], Search], found: Any, tolerance: float, most: int
+) -> Search:
+    """Update `found` until it has converged, or `most` times."""
+
     def goes_on(search: Search) -> jax.Array:
         return (search.updates < most) & ~search.converged(tolerance)
 
+    unknown = jnp.full_like(relative_change(found, found), jnp.inf)
     search = Search(found, unknown, unknown, jnp.int32(0))
     return jax.lax.while_loop(goes_on, update, Search(*match_varying_axes(*search)))
 
@@ -167,17 +175,14 @@ def differentiable(chunks: Chunks, found: Any, tolerance: float) -> Any:
         return jax.tree.map(operator.sub, floats, after)
 
     def iterate(matvec: Callable[[Any], Any], y: Any) -> Any:
-        def update(carry):
-            x, _, number = carry
+        def update(search: Search) -> Search:
+            x = search.found
             new = jax.tree.map(lambda y, x, m: y + (x - m), y, x, matvec(x))
-            return new, relative_change(x, new), number + 1
+            change = relative_change(x, new)
+            return Search(new, search.change, change, search.updates + 1)
 
-        def goes_on(carry):
-            return (carry[2] < len(leaves[0]) - 1) & ~(carry[1] <= tolerance)
-
-        unknown = jnp.full_like(relative_change(y, y), jnp.inf)
-        carry = match_varying_axes(y, unknown, jnp.int32(0))
-        return jax.lax.while_loop(goes_on, update, carry)[0]
+        # `y` is what a first update gives, of zeros.
+        return _converge(update, y, tolerance, len(leaves[0]) - 1).found
 
     def tangents(matvec: Callable[[Any], Any], y: Any) -> Any:
         return jax.lax.custom_linear_solve(matvec, y, iterate, transpose_solve=iterate)

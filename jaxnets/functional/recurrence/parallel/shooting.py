@@ -94,7 +94,9 @@ def solve_in_parallel(
 
     Derivatives are those of the solution, not of the sweeps: forward and reverse mode
     and second order solve linear equations in the same way, to the same tolerance. They
-    are exact after K-1 sweeps too. The certificate has none.
+    are exact after K-1 sweeps too. The certificate has none. Outside of `jax.jit` each
+    call that is differentiated compiles.
+
     Under `jaxnets.gradflow.measure` all steps are computed one after another, so that a
     `tap` inside the step records what it does in `recur`.
 

@@ -182,15 +182,24 @@ def test_the_certificate_of_a_state_that_is_forgotten():
         assert error <= found.error_bound <= 1e-3
 
 
-def test_one_small_change_is_not_convergence():
-    # The chunks are of one step; the first forgets nearly all, the second multiplies.
-    factors = jnp.array([1.0, 1e-4, 1e4, 1.0])[:, None]
-    step = lambda h, a: (h * a + 1e-3, h)
-    start = jnp.ones(1)
-    options = {"chunks": 4, "tolerance": 1e-2, "time_major": True}
-    final, _, _ = solve_in_parallel(step, start, factors, **options)
-    expected = recur(step, start, factors, time_major=True)[0]
-    np.testing.assert_allclose(final, expected, rtol=1e-6)
+@pytest.mark.parametrize("factors", [[1.0, 1e-4, 1e4, 1.0], [1.0, 1e4, 1e-4, 1.0]])
+def test_one_small_change_is_not_convergence(factors):
+    # Each chunk has one step. What one nearly forgets, the next multiplies: values and
+    # tangents with the first factors, cotangents with the second.
+    options = {"chunks": 4, "tolerance": 1e-2}
+    factors = jnp.array(factors)[:, None]
+
+    def final(function, start, **options):
+        step = lambda h, a: (h * a + 1e-3, h)
+        return function(step, start, factors, time_major=True, **options)[0]
+
+    run = functools.partial(final, solve_in_parallel, **options)
+    start, loop = jnp.ones(1), functools.partial(final, recur)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-6),
+        (jax.jvp(run, (start,), (start,)), jax.jacrev(run)(start)),
+        (jax.jvp(loop, (start,), (start,)), jax.jacrev(loop)(start)),
+    )
 
 
 def test_nan_is_not_convergence():

@@ -91,5 +91,8 @@ def _part(value: Any) -> Any:
         return str(array.dtype), array.shape, array.tobytes()
     if callable(value) and not isinstance(value, type | jax.sharding.Mesh):
         raise TypeError(f"{value} cannot be compared by what it computes.")
+    if isinstance(value, float):
+        # NaN is equal to no number, and 0.0 to -0.0.
+        return type(value), value.hex()
     # The type is part of the key, because 1 == 1.0 == True.
     return type(value), value

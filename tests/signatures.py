@@ -76,6 +76,9 @@ SIGNATURES = {
         "bidirectional(run, forward_params, backward_params, x, state=None, *, "
         "merge='concat', **options)",
         f"recur(step, state, xs, *, {SCAN})",
+        "Certificate(sweeps, residual, error_bound, exponent, fell_back)",
+        "solve_in_parallel(step, state, xs, *, chunks=None, tolerance=None, "
+        "max_sweeps=None, time_major=False)",
         "dot_product_attention(query, keys, values, *, lengths=None, scale=None)",
         "additive_attention(query, keys, values, v, *, lengths=None)",
         "sample_logits(logits, *, key=None, temperature=1.0, top_k=None, top_p=None)",

@@ -38,6 +38,7 @@ ALIASES = {
 SHOWN_ELSEWHERE = {
     "AdjointParts",
     "Beams",
+    "Certificate",
     "Diagnosis",
     "GateSlopes",
     "AttentionStats",

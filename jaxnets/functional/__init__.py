@@ -31,6 +31,10 @@ from jaxnets.functional.recurrence.initializers import (
     identity_init,
     uniform_init,
 )
+from jaxnets.functional.recurrence.parallel.shooting import (
+    Certificate,
+    solve_in_parallel,
+)
 from jaxnets.functional.sequences.attention import (
     additive_attention,
     dot_product_attention,
@@ -50,6 +54,7 @@ from jaxnets.functional.shaped_activations import (
 
 __all__ = [
     "Beams",
+    "Certificate",
     "LayerNormParams",
     "ShapedActivation",
     "adaptive_avg_pool",
@@ -87,6 +92,7 @@ __all__ = [
     "sample_logits",
     "sample_mixture",
     "separable_conv",
+    "solve_in_parallel",
     "sum_pool",
     "tat",
     "tat_leaky_relu",

@@ -4,7 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.functional import GRUParams, LSTMParams, gru, lstm, recur
+from jaxnets.functional import (
+    GRUParams,
+    LSTMParams,
+    gru,
+    lstm,
+    recur,
+    solve_in_parallel,
+)
 from tests.cases import Case
 from tests.cells import EVERY
 from tests.functional.recurrence.setup import as_float32, draw_params, draw_state
@@ -37,6 +44,14 @@ def custom_step(x, h, w, lengths=LENGTHS, resets=RESETS):
         return h, h * h
 
     return recur(step, h, x, lengths=lengths, resets=resets, checkpoint=2)
+
+
+def chunks(x, h, w):
+    def step(h, x_t):
+        h = jnp.sin(h @ w + x_t)
+        return h, h * h
+
+    return solve_in_parallel(step, h, x, chunks=TIME)[:2]
 
 
 def batch_axes(drawn):
@@ -147,5 +162,11 @@ CASES = [
         draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN)),
         batched={0: 0, 1: 0},
         examples={"lengths": LENGTHS, "resets": RESETS},
+    ),
+    Case(
+        "solve_in_parallel",
+        chunks,
+        draw((BATCH, TIME, HIDDEN), STATE, (HIDDEN, HIDDEN)),
+        batched={0: 0, 1: 0},
     ),
 ]

@@ -1,0 +1,1 @@
+"""Recurrences whose steps are solved side by side."""

@@ -63,12 +63,15 @@ class Search(NamedTuple):
         found: Those of all chunks but the first, `(K-1, ...)`.
         before: The change of `found` by the last update but one.
         change: The change by the last update.
+        ratio: The change divided by the one before, last measured where that was not
+            below the tolerance, and so not rounding; NaN if it never was.
         updates: Number of updates: that many of `found` are exact.
     """
 
     found: Any
     before: jax.Array
     change: jax.Array
+    ratio: jax.Array
     updates: jax.Array
 
     def converged(self, tolerance: float) -> jax.Array:
@@ -115,25 +118,26 @@ def search_starts(chunks: Chunks, count: int, tolerance: float, most: int) -> Se
     guess = lambda a: jnp.broadcast_to(a, (count - 1, *a.shape))
     found = jax.tree.map(guess, chunks.state)
 
-    def update(search: Search) -> Search:
-        found = chunks.passed_on(search.found)
-        change = relative_change(search.found, found)
-        return Search(found, search.change, change, search.updates + 1)
-
-    return _converge(update, found, tolerance, most)
+    return _converge(chunks.passed_on, found, tolerance, most)
 
 
 def _converge(
-    update: Callable[[Search], Search], found: Any, tolerance: float, most: int
+    update: Callable[[Any], Any], found: Any, tolerance: float, most: int
 ) -> Search:
     """Update `found` until it has converged, or `most` times."""
 
     def goes_on(search: Search) -> jax.Array:
         return (search.updates < most) & ~search.converged(tolerance)
 
-    unknown = jnp.full_like(relative_change(found, found), jnp.inf)
-    search = Search(found, unknown, unknown, jnp.int32(0))
-    return jax.lax.while_loop(goes_on, update, Search(*match_varying_axes(*search)))
+    def advance(search: Search) -> Search:
+        found, before = update(search.found), search.change
+        change = relative_change(search.found, found)
+        ratio = jnp.where(before <= tolerance, search.ratio, change / before)
+        return Search(found, before, change, ratio, search.updates + 1)
+
+    unknown = jnp.full_like(relative_change(found, found), jnp.nan)
+    search = Search(found, unknown, unknown, unknown, jnp.int32(0))
+    return jax.lax.while_loop(goes_on, advance, Search(*match_varying_axes(*search)))
 
 
 def finish(chunks: Chunks, search: Search, count: int, needed: jax.Array) -> Any:
@@ -175,11 +179,8 @@ def differentiable(chunks: Chunks, found: Any, tolerance: float) -> Any:
         return jax.tree.map(operator.sub, floats, after)
 
     def iterate(matvec: Callable[[Any], Any], y: Any) -> Any:
-        def update(search: Search) -> Search:
-            x = search.found
-            new = jax.tree.map(lambda y, x, m: y + (x - m), y, x, matvec(x))
-            change = relative_change(x, new)
-            return Search(new, search.change, change, search.updates + 1)
+        def update(x: Any) -> Any:
+            return jax.tree.map(lambda y, x, m: y + (x - m), y, x, matvec(x))
 
         # `y` is what a first update gives, of zeros.
         return _converge(update, y, tolerance, len(leaves[0]) - 1).found

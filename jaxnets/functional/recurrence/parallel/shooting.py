@@ -45,11 +45,13 @@ class Certificate(NamedTuple):
         error_bound: 0 if the starts are exact up to rounding: after K-1 sweeps, after
             the fallback, or with a residual of 0. Otherwise an estimate of their error,
             residual / (1 - q), where q is the ratio of the changes of the last two
-            sweeps; infinite unless q is below 1. It is a bound if no chunk multiplies
-            an error by more than q, which was measured in the direction of one error.
+            sweeps of which the first still changed more than the tolerance; infinite
+            unless q is below 1. It is a bound if no chunk multiplies an error by more
+            than q, which was measured in the direction of one error.
         exponent: An estimate of the logarithm of the factor by which an error grows in
             a step: log(q) / steps of a chunk. NaN with fewer than two sweeps, minus
-            infinity if the last changed nothing.
+            infinity if the later of the two changed nothing; nearer to 0 than it should
+            be where the later change is only rounding.
         fell_back: Whether the sweeps did not converge, and the rest of the chunks was
             computed one after another.
     """
@@ -202,14 +204,14 @@ def _certified(
     search: Search, residual: Any, fell_back: Any, count: int, length: int
 ) -> Certificate:
     """Return the certificate of an answer with this residual."""
-    q = search.change / search.before
+    q = search.ratio
     estimate = jnp.where(q < 1, residual / (1 - q), jnp.inf)
     exact = (search.updates == count - 1) | fell_back | (residual == 0)
     return Certificate(
         search.updates,
         residual,
         jnp.where(exact, 0, estimate),
-        jnp.where(search.updates < 2, jnp.nan, jnp.log(q) / length),
+        jnp.log(q) / length,
         fell_back,
     )
 

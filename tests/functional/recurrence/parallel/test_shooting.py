@@ -202,6 +202,17 @@ def test_one_small_change_is_not_convergence(factors):
     )
 
 
+def test_rounding_is_not_taken_for_growth():
+    # After the first step the state changes between two numbers that nearly agree.
+    near = 0.5 + 2e-7
+    step = lambda h, _: (jnp.where(h == 0.5, near, 0.5), h)
+    options = {"chunks": 6, "time_major": True}
+    found = solve_in_parallel(step, jnp.ones(1), jnp.ones((6, 1)), **options)[2]
+    assert found.sweeps == 3 and 0 < found.residual < 1e-6
+    np.testing.assert_allclose(found.error_bound, found.residual, rtol=1e-5)
+    assert found.exponent < -10
+
+
 def test_nan_is_not_convergence():
     x = jnp.ones((1, 12, 1)).at[0, 4].set(jnp.nan)
     for max_sweeps in (None, 2):

@@ -152,6 +152,19 @@ def test_a_fault_of_depth_has_several_layers(norms, severity):
     assert (verdict.kind, verdict.severity) == ("vanishing", severity)
 
 
+@pytest.mark.parametrize(("layers", "severity"), [(5, "warning"), (9, "fault")])
+def test_a_fault_of_a_branch_has_many_layers(layers, severity):
+    level = chain(dict.fromkeys([f"body/{n}" for n in range(4)], 0.0), [0.0] * 4)
+    norms = {f"branch/{n}": -0.4 * (layers - n) for n in range(layers)}
+    branch = chain(norms, [0.0] * layers)
+    branch = [
+        r._replace(value=1.0) if r.metric == "chain" else r._replace(position=None)
+        for r in branch
+    ]
+    verdict = one(alarms(verdicts(level + branch)))
+    assert (verdict.kind, verdict.severity) == ("vanishing", severity)
+
+
 def test_a_gain_is_no_fault_but_a_lost_product_is():
     names = [f"body/{n}" for n in range(9)]
     falls = dict(zip(names, [-0.25 * (8 - n) for n in range(9)], strict=True))

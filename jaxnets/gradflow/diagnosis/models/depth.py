@@ -40,9 +40,13 @@ UNEVEN = 1.0
 # 0.008 (20 layers, 1.4) and 0.71 (40 layers, 2.3) in 300.
 REMAINS = {"warning": 2.0, "fault": 5.0}
 # A fault of depth has at least this many layers, or REMAINS["fault"] is passed. Between
-# two layers the kinds of both decide: an attention that is even at first, as in GPT-2,
-# passes a fiftieth to its queries and keys, and learns.
+# two layers the kinds of both decide: an attention that is even at first passes a
+# fiftieth to its queries and keys, and learns.
 FEWEST = 4
+# The same in a branch. A shortcut beside it carries the gradient on, so that its layers
+# count once in all of the network. In a small GPT-2, an attention with its norm and its
+# dropout passes a thousandth, and learns.
+FEWEST_OF_BRANCH = 8
 # In powers of ten: how far from one a signal is that nothing normalises.
 UNUSUAL = 1.5
 # The alternatives of a remedy are separated by semicolons. One that was tried and did
@@ -119,6 +123,7 @@ def depth_verdict(
     where: str,
     activation: str = "",
     unit: str = "layer",
+    fewest: int = FEWEST,
 ) -> Verdict | None:
     """Judge one chain of taps.
 
@@ -129,6 +134,7 @@ def depth_verdict(
         where: What is judged.
         activation: The kind of most activations along the chain; empty if not known.
         unit: What a position of the chain is.
+        fewest: The layers of a fault, unless the change is huge.
 
     Returns:
         A verdict, or None if nothing can be said.
@@ -146,14 +152,13 @@ def depth_verdict(
         return _referenced(found)
     judged = _of_product(profile_verdict(product, **options))
     judged = _placed(judged, product, where)
+    is_short = lambda kind: _is_short(gradient, kind, fewest)
     evened = ""
     if judged.kind in REFERENCES:
         severity, evened = _of_weights(gradient, table, judged.kind)
         # An attention over n keys that is even divides the gradient by about n.
         through_attention = judged.where.endswith("softmax")
-        if severity == "fault" and (
-            through_attention or _is_short(gradient, judged.kind)
-        ):
+        if severity == "fault" and (through_attention or is_short(judged.kind)):
             severity = "warning"
         if severity in ("fault", "warning"):
             cause = EVENED_CAUSES[judged.kind] if evened else ""
@@ -163,7 +168,8 @@ def depth_verdict(
             return _referenced(verdict)
     if found.kind in REFERENCES:
         if _is_lost(gradient, reached, table, found.kind):
-            return _referenced(found)
+            severity = "warning" if is_short(found.kind) else found.severity
+            return _referenced(found._replace(severity=severity))
         return found._replace(
             kind="healthy",
             severity="well",
@@ -294,11 +300,11 @@ def _relative(tap: str, table: Table, metric: str) -> float | None:
     return best and best[1]
 
 
-def _is_short(gradient: Profile, kind: str) -> bool:
-    """Return whether too few layers for a fault have less than a huge change."""
+def _is_short(gradient: Profile, kind: str, fewest: int) -> bool:
+    """Return whether there are too few layers for a fault without a huge change."""
     span = widest(gradient.norms, SIGNS[kind])
-    large = span is not None and abs(span.change.mean) >= REMAINS["fault"] * TENFOLD
-    return len(gradient.names) < FEWEST and not large
+    huge = span is not None and abs(span.change.mean) >= REMAINS["fault"] * TENFOLD
+    return len(gradient.names) < fewest and not huge
 
 
 def _is_lost(gradient: Profile, records: list[Record], table: Table, kind: str) -> bool:

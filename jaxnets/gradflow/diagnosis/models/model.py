@@ -7,6 +7,8 @@ from jaxnets.gradflow.diagnosis.dead import dead_verdict
 from jaxnets.gradflow.diagnosis.models.chains import WOKEN
 from jaxnets.gradflow.diagnosis.models.contrasts import contrasts
 from jaxnets.gradflow.diagnosis.models.depth import (
+    FEWEST,
+    FEWEST_OF_BRANCH,
     REFERENCES,
     depth_verdict,
     remedies_for,
@@ -152,7 +154,7 @@ def _network_verdicts(
     # network itself does not have.
     structured = bool(select(all_steps, metric="chain"))
     inner = [
-        _along_depth(rows, all_steps, table, where)
+        _along_depth(rows, all_steps, table, where, FEWEST_OF_BRANCH)
         for rows in others
         if structured or _differ(rows)
     ]
@@ -241,7 +243,11 @@ def _differ(records: list[Record]) -> bool:
 
 
 def _along_depth(
-    records: list[Record], all_steps: list[Record], table: Table, where: str
+    records: list[Record],
+    all_steps: list[Record],
+    table: Table,
+    where: str,
+    fewest: int = FEWEST,
 ) -> Verdict | None:
     activation = activation_of(all_steps, {record.place for record in records})
     # A gradient of zero is named where its arrays are known. Without them it shows as
@@ -252,4 +258,6 @@ def _along_depth(
             remedies = remedies_for(activation)
             options = {"study": "model", "unit": "layer", "remedies": remedies}
             return profile_verdict(norms, where=where, **options)
-    return depth_verdict(renumbered(records), table, where=where, activation=activation)
+    return depth_verdict(
+        renumbered(records), table, where=where, activation=activation, fewest=fewest
+    )

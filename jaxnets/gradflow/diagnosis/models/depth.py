@@ -162,10 +162,8 @@ def depth_verdict(
             severity = "warning"
         if severity in ("fault", "warning"):
             cause = EVENED_CAUSES[judged.kind] if evened else ""
-            verdict = _as_product(judged, found)._replace(
-                severity=severity, cause=cause
-            )
-            return _referenced(verdict)
+            found = _as_product(judged, found)
+            return _referenced(found._replace(severity=severity, cause=cause))
     if found.kind in REFERENCES:
         if _is_lost(gradient, reached, table, found.kind):
             severity = "warning" if is_short(found.kind) else found.severity

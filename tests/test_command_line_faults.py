@@ -49,7 +49,10 @@ MISTAKES = [
     ("contrast --resume ''", "--resume: the name is empty"),
     ("contrast --resume no-such-folder", "holds no run"),
     ("contrast --resume empty", "holds no run"),
-    ("contrast --resume training", "resume it with `jaxnets train --resume training`"),
+    (
+        "contrast --resume training",
+        "It is resumed with `jaxnets train --resume training`",
+    ),
     ("contrast --resume page", "page is the page of `jaxnets check`"),
     (
         "contrast --resume cut",
@@ -76,10 +79,13 @@ MISTAKES = [
     ("report [/x]\x1b[31m", r"[/x]\x1b[31m holds no run"),
     ("sample", "FOLDER"),
     ("sample no-such-folder", "no-such-folder holds no run"),
-    ("sample run", "run is a run of `jaxnets contrast`; resume it with `jaxnets contr"),
+    (
+        "sample run",
+        "run is a run of `jaxnets contrast`; wanted the folder that",
+    ),
     ("sample page", "page is the page of `jaxnets check`, which cannot be resumed"),
     ("sample cut", "may have been cut off. Correct the file, or begin a new run."),
-    ("train --resume run", "resume it with `jaxnets contrast --resume run`"),
+    ("train --resume run", "It is resumed with `jaxnets contrast --resume run`"),
     ("train --resume cut", "may have been cut off. Correct the file, or begin a new"),
     ("train adding --out file/a", "--out is file/a, which cannot be written"),
     ("train adding --out file", "--out is file, which is not a folder"),

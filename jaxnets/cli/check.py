@@ -39,8 +39,8 @@ def parse_check(words: Sequence[str]) -> Check:
             "the file defines": {
                 "make(rngs)": "returns the model, an nnx.Module.",
                 "loss(model, batch)": "returns a scalar, or (scalar, aux). A tuple is "
-                "passed as loss(model, *batch), and as it is only to a loss that "
-                "cannot be called so.",
+                "passed as loss(model, *batch); if the loss does not accept so many "
+                "arguments, it is passed whole.",
                 "batch(key)": "returns a batch, the same for all updates.",
                 "optimizer": "the Optax transform; needed for --steps.",
                 "classes": "the number of classes, to judge the loss at the start; may "

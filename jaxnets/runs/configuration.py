@@ -1,6 +1,7 @@
 """What a run was asked for: the contents of its `config.json`."""
 
 import operator
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -96,15 +97,16 @@ def other_command(config: Mapping[str, Any], wanted: str, folder: Path) -> str:
     found = command_of(config)
     if found in ("", wanted):
         return ""
-    instead = f"Give the folder that `jaxnets {wanted}` printed."
+    instead = f"wanted the folder that `jaxnets {wanted}` printed"
     if found == "check":
         return (
-            f"{folder} is the page of `jaxnets check`, which cannot be resumed. "
-            f"{instead}"
+            f"{folder} is the page of `jaxnets check`, which cannot be resumed; "
+            f"{instead}."
         )
+    resumed = f"jaxnets {found} --resume {shlex.quote(str(folder))}"
     return (
-        f"{folder} is a run of `jaxnets {found}`; resume it with `jaxnets {found} "
-        f"--resume {folder}`. {instead}"
+        f"{folder} is a run of `jaxnets {found}`; {instead}. It is resumed with "
+        f"`{resumed}`."
     )
 
 

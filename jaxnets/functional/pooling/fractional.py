@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Shaped
 
-from jaxnets.arguments import as_array, check_key, described, list_or_none
+from jaxnets.arguments import as_array, check_key, list_or_none
 from jaxnets.functional.pooling.dtypes import check_ordered, lowest
 from jaxnets.functional.pooling.implementations.gathers import Intervals, interval_view
 from jaxnets.functional.pooling.implementations.maxima import first_max
@@ -180,13 +180,7 @@ def _samples(shape: tuple[Size, ...], key: Any, samples: Any) -> jax.Array:
 def _drawn(key: Any, shape: tuple[Size, ...]) -> jax.Array:
     """Draw samples; raise a TypeError if `key` is not a random key."""
     check_key(key)
-    try:
-        return jax.random.uniform(key, shape, jnp.float32)
-    except TypeError as error:
-        raise TypeError(
-            f"`key` is {described(key)}; wanted a JAX random key, such as "
-            "`jax.random.key(0)`."
-        ) from error
+    return jax.random.uniform(key, shape, jnp.float32)
 
 
 def _check_room(

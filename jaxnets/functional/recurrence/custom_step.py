@@ -135,7 +135,7 @@ def recur(
     sequences by their lengths on the host.
     """
     check_callables(step=step)
-    xs = _arrays(xs, "xs")
+    xs = as_arrays(xs, "xs")
     batch = batch_axes(xs, lengths, resets, time_major)
     return _run_steps(
         step,
@@ -195,7 +195,7 @@ def _run_steps(
     `recur`.
     """
     clip_cotangent = as_clip_cotangent(clip_cotangent)
-    xs, state = _arrays(xs, "xs"), _arrays(state, "state")
+    xs, state = as_arrays(xs, "xs"), as_arrays(state, "state")
     first, axis = jax.tree.leaves(xs)[0], 0 if time_major else len(batch)
     check_leading("xs", xs, (*batch[:axis], first.shape[axis], *batch[axis:]))
     parsed = parse_scan(first, batch, time_major=time_major, **options)
@@ -221,5 +221,15 @@ def _run_steps(
     return run_traced(run, state, xs, masks)
 
 
-def _arrays(tree: Any, name: str) -> Any:
-    return jax.tree.map(lambda leaf: as_array(leaf, name), tree)
+def as_arrays(tree: PyTree, name: str) -> PyTree:
+    """Return a tree of arrays; random keys stay as they are.
+
+    Raises:
+        TypeError: If a leaf, which is called `name`, is no array.
+    """
+
+    def parsed(leaf: Any) -> Any:
+        is_key = jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.extended)
+        return leaf if is_key else as_array(leaf, name)
+
+    return jax.tree.map(parsed, tree)

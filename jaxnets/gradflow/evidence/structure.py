@@ -88,8 +88,11 @@ def structure_records(
         yield whole._replace(metric="activation", place=place, position=None, value=1.0)
     for tap, why in structure.may_be_flat.items():
         kind = structure.activations[tap]
-        for before in (tap, *structure.sources.get(_base(tap), ())):
-            place = before if before.endswith(kind) else f"{before}/{kind}"
+        # The place is that of the tap before the activation, or the added one after it.
+        number = tap[len(_base(tap)) :]
+        for before in (_base(tap), *structure.sources.get(_base(tap), ())):
+            ends = before.rpartition("/")[2] == kind
+            place = f"{before if ends else f'{before}/{kind}'}{number}"
             yield whole._replace(
                 metric="may_be_flat", place=f"{place}|{why}", position=None, value=1.0
             )

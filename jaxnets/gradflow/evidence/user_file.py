@@ -55,7 +55,8 @@ def diagnose_file(
     The file defines `make(rngs)`, `loss(model, batch)` and `batch(key)`, and may define
     `optimizer`, an Optax transform, and `classes`, the number of classes. All updates
     are made on one batch: a network that can learn must fit it. A tuple is passed as
-    `loss(model, *batch)`, and as it is only to a loss that cannot be called so.
+    `loss(model, *batch)`; if the loss does not accept so many arguments, it is passed
+    whole. Optional arguments count, unless they are keyword-only.
 
     Args:
         path: The Python file. Its folder comes first in the import path, as if it were

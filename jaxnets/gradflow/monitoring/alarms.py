@@ -127,7 +127,7 @@ class Alarms:
         zero = frozenset(t for t, norm in numbers.norms.items() if not np.any(norm))
         sizes = [float(array.weight) for array in numbers.arrays.values()]
         dead = (zero & self._zero) - self._reported
-        moved = sizes != self._sizes
+        moved = not sizes or sizes != self._sizes
         self._zero, self._sizes = zero, sizes
         # If no tap gets a gradient, the loss is flat: the task may be solved.
         if not (dead and moved) or len(zero) == len(numbers.norms):

@@ -117,8 +117,10 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
         any(bool(jnp.any(gradients[i] != 0)) for _, _, gradients in samples)
         for i in range(len(moving))
     ]
-    if not any(learned):
+    alone = _one_by_one(learned)
+    if not alone:
         learned = [True] * len(moving)
+        alone = [learned]
 
     def changed(directions: Sequence[Any], step: float, which: Sequence[bool]) -> Any:
         pairs = zip(moving, directions, which, strict=True)
@@ -140,8 +142,8 @@ def _compared(name: str, eqn: JaxprEqn, values: list[Any]) -> CustomCall:
     same = any(_equal(x, y) for x in moving for y in outputs)
     directions, _, _ = samples[0]
     flat = any(
-        all(map(_unchanged, outputs, changed(directions, TINY, alone)))
-        for alone in _one_by_one(learned)
+        all(map(_unchanged, outputs, changed(directions, TINY, which)))
+        for which in alone
     )
     least = min(map(error, STEPS))
     return CustomCall(name, _source(eqn)[0], least, flat or same)

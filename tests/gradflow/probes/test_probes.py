@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxnets.gradflow.evidence.structure import structure_records
 from jaxnets.gradflow.probes import make_probes
 from jaxnets.gradflow.probes.forward import (
     distinct_share,
@@ -13,7 +14,7 @@ from jaxnets.gradflow.probes.forward import (
     flat_share,
 )
 from jaxnets.gradflow.probes.padding import padded_steps
-from jaxnets.gradflow.program import tap_activations
+from jaxnets.gradflow.program import tap_activations, trace_structure
 from jaxnets.runs.records import Record
 
 
@@ -256,3 +257,33 @@ def test_an_activation_is_named_after_what_it_acts_on():
     records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
     dead = {r.place: r.value for r in records if r.metric == "dead_share"}
     assert dead == {"gate/relu": 1.0}
+
+
+class Highway(nnx.Module):
+    """One gate, which is shut, in two layers."""
+
+    def __init__(self, rngs):
+        shut = nnx.initializers.constant(-9.0)
+        self.gate = nnx.Linear(4, 4, bias_init=shut, rngs=rngs)
+        self.layers = nnx.List([nnx.Linear(4, 4, rngs=rngs) for _ in range(2)])
+
+    def __call__(self, x):
+        for layer in self.layers:
+            gate = nnx.sigmoid(self.gate(x))
+            x = gate * nnx.tanh(layer(x)) + (1 - gate) * x
+        return x
+
+
+def test_the_places_that_may_be_flat_are_those_of_the_shares():
+    model, x = Highway(nnx.Rngs(0)), jnp.ones((6, 4))
+    loss = tap_activations(lambda model, x: (jnp.sum(model(x) ** 2), None))
+    structure = trace_structure(loss, model, x, has_aux=True)
+    meant = {
+        record.place.partition("|")[0]
+        for record in structure_records(structure, [], WHOLE)
+        if record.metric == "may_be_flat"
+    }
+    records = make_probes(loss, model, (x,))(WHOLE, model, (x,), True)
+    shares = {r.place for r in records if r.metric == "flat_share" and r.value == 1}
+    assert shares == {"gate/sigmoid", "gate/sigmoid#2"}
+    assert shares <= meant

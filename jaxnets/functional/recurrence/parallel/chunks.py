@@ -63,8 +63,8 @@ class Search(NamedTuple):
         found: Those of all chunks but the first, `(K-1, ...)`.
         before: The change of `found` by the last update but one.
         change: The change by the last update.
-        ratio: The change divided by the one before, last measured where that was not
-            below the tolerance, and so not rounding; NaN if it never was.
+        ratio: The last change divided by the one before it, from the last update at
+            which the one before was above the tolerance; NaN if there was none.
         updates: Number of updates: that many of `found` are exact.
     """
 

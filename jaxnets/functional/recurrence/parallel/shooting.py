@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxnets.arguments import as_count, as_switch, check_number
 from jaxnets.functional.recurrence.arguments import check_callables
-from jaxnets.functional.recurrence.custom_step import Step, recur
+from jaxnets.functional.recurrence.custom_step import Step, as_arrays, recur
 from jaxnets.functional.recurrence.custom_step_arguments import (
     batch_axes,
     check_leading,
@@ -124,8 +124,8 @@ def solve_in_parallel(
     Raises:
         ValueError: If `xs` has no arrays, too few axes or different numbers of steps,
             or one that is a symbol, or if an option is out of range.
-        TypeError: If `step` is not callable or returns another kind of state, or if an
-            option has the wrong type.
+        TypeError: If `step` is not callable or returns another kind of state, if `xs`
+            or `state` has a leaf that is no array, or if an option has the wrong type.
 
     Example:
         >>> import jax.numpy as jnp
@@ -142,14 +142,14 @@ def solve_in_parallel(
 
     Source: multiple shooting; Gander and Vandewalle 2007, "Analysis of the Parareal
     Time-Parallel Time-Integration Method", whose method this is without a coarse
-    solver. Lim et al. 2024, "Parallelizing Non-Linear Sequential
-    Models over the Sequence Length", solve each step in parallel with Newton's method,
-    which needs the Jacobians of all steps. Flax, Keras and PyTorch have neither.
+    solver. Lim et al. 2024, "Parallelizing Non-Linear Sequential Models over the
+    Sequence Length", solve each step in parallel with Newton's method, which needs the
+    Jacobians of all steps. Flax, Keras and PyTorch have neither.
     """
     check_callables(step=step)
     time_major = as_switch(time_major, "time_major")
+    xs, state = as_arrays(xs, "xs"), as_arrays(state, "state")
     batch = batch_axes(xs, None, None, time_major)
-    xs, state = jax.tree.map(jnp.asarray, (xs, state))
     axis = 0 if time_major else len(batch)
     time = jax.tree.leaves(xs)[0].shape[axis]
     check_leading("xs", xs, (*batch, time))
@@ -157,7 +157,7 @@ def solve_in_parallel(
     most = count - 1
     if max_sweeps is not None:
         most = min(most, as_count(max_sweeps, "max_sweeps"))
-    tolerance = _tolerance(tolerance, state)
+    tolerance = _checked_tolerance(tolerance)
     # The derivatives of the last pass alone are not those that a tap should see.
     if count == 1 or is_measuring() or not jax.tree.leaves(state):
         state, ys = recur(step, state, xs, time_major=time_major)
@@ -169,11 +169,11 @@ def solve_in_parallel(
         return returned
 
     state = shard_as_returned(checked_step, state, xs, axis)
-
     x_t = one_step(xs, axis)
     # A Python number in the state takes the dtype of the step, as in a scan.
     after, _ = jax.eval_shape(checked_step, state, x_t)
     state = jax.tree.map(_with_dtype, state, after)
+    tolerance = _default_tolerance(state) if tolerance is None else tolerance
     # The search has no derivatives, so it may not see what the step closes over.
     pure, closed = jax.closure_convert(checked_step, state, x_t)
     arrays = state, xs, closed
@@ -236,19 +236,23 @@ def _with_dtype(a: Any, like: Any) -> Any:
     return a.astype(like.dtype) if getattr(a, "weak_type", False) else a
 
 
-def _tolerance(tolerance: Any, state: Any) -> float:
-    """Return the largest change, relative to the size of the state."""
+def _checked_tolerance(tolerance: Any) -> float | None:
+    """Return the tolerance that was asked for, or None."""
     if tolerance is None:
-        leaves = filter(is_inexact, jax.tree.leaves(state))
-        # float32 without any floats, where any change counts 1.
-        found = [jnp.finfo(jnp.float32), *(jnp.finfo(leaf.dtype) for leaf in leaves)]
-        found = found[1:] or found
-        return max(max(float(f.eps), 1e-12 if f.bits == 64 else 1e-6) for f in found)
+        return None
     wanted = "a number from 0 to below 1, such as 1e-6, or None"
     check_number("tolerance", tolerance, wanted)
     if not 0 <= tolerance < 1:
         raise ValueError(f"`tolerance` is {tolerance}; wanted {wanted}.")
     return float(tolerance)
+
+
+def _default_tolerance(state: Any) -> float:
+    """Return the largest change, relative to the size of the state."""
+    leaves = filter(is_inexact, jax.tree.leaves(state))
+    # float32 without any floats, where any change counts 1.
+    found = [jnp.finfo(leaf.dtype) for leaf in leaves] or [jnp.finfo(jnp.float32)]
+    return max(max(float(f.eps), 1e-12 if f.bits == 64 else 1e-6) for f in found)
 
 
 def _exact(state: Any) -> Certificate:

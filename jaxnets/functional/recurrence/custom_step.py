@@ -229,7 +229,7 @@ def as_arrays(tree: PyTree, name: str) -> PyTree:
     """
 
     def parsed(leaf: Any) -> Any:
-        is_key = jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.extended)
+        is_key = jnp.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.extended)
         return leaf if is_key else as_array(leaf, name)
 
     return jax.tree.map(parsed, tree)

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -288,7 +289,8 @@ class RunFolder:
         with contextlib.suppress(ValueError):
             command = command_of(read_json(self.path / CONFIG) or {})
             if command in ("contrast", "train"):
-                return f" It goes on with `jaxnets {command} --resume {self.path}`."
+                folder = shlex.quote(str(self.path))
+                return f" It goes on with `jaxnets {command} --resume {folder}`."
         return ""
 
     def _names(self, argument: str) -> set[str]:

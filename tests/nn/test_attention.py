@@ -95,3 +95,9 @@ def test_inputs_of_other_features(arrays):
         make("dot")(query, memory[..., :2])
     with pytest.raises(ValueError, match=r"`query` has shape .*; wanted 4 features"):
         make("dot")(query[:, :3], memory)
+
+
+def test_the_gradient_of_a_bias_in_half_precision_is_summed_in_single():
+    layer, memory = make("dot", dtype=jnp.bfloat16), jnp.ones((64, 20, 3))
+    gradient = nnx.grad(lambda layer: jnp.sum(layer.keys(memory).astype(jnp.float32)))
+    np.testing.assert_array_equal(gradient(layer).b[...], 64 * 20)

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 from jaxnets.arguments import as_count, list_or_none
-from jaxnets.functional.shared.dtypes import accumulation_dtype, sum_dtype
+from jaxnets.functional.shared.dtypes import sum_dtype
 from jaxnets.functional.shared.sharding import call_with_auto_axes, partition_spec
 from jaxnets.typing import ArrayLike
 
@@ -149,18 +149,3 @@ def run_on_mesh(
     spatial = [None] * (x.ndim - 2)
     result = (partition_spec(x)[0], *spatial, partition_spec(kernel)[-1])
     return call_with_auto_axes(run, (x, kernel), result)
-
-
-def add_bias(
-    y: Shaped[Array, "..."], bias: Shaped[ArrayLike, "..."] | None
-) -> Shaped[Array, "..."]:
-    """Add `bias (features,)` to `y (*axes, features)`, in the dtype of `y`.
-
-    16-bit floats are added in float32. Then the gradient of `bias`, which is a sum over
-    all other axes, is added up in float32 too.
-    """
-    if bias is None:
-        return y
-    bias = jnp.asarray(bias, y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
-    wide = accumulation_dtype(y.dtype)
-    return (y.astype(wide) + bias.astype(wide)).astype(y.dtype)

@@ -10,7 +10,6 @@ from jaxtyping import Array, Shaped
 from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.choices import run_chosen
 from jaxnets.functional.convolution.arguments import (
-    add_bias,
     check_channels,
     check_kernel,
     checked_precision,
@@ -22,6 +21,7 @@ from jaxnets.functional.convolution.choice import (
     choose_conv,
 )
 from jaxnets.functional.convolution.implementations.lax import ConvOptions, dilated
+from jaxnets.functional.shared.bias import add_bias
 from jaxnets.functional.shared.dtypes import promoted_dtype, whole_byte_dtype
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size

@@ -8,7 +8,6 @@ from jaxtyping import Array, Shaped
 from jaxnets.arguments import as_array, as_optional_array
 from jaxnets.choices import Candidate, Chosen, choose, run_chosen
 from jaxnets.functional.convolution.arguments import (
-    add_bias,
     check_channels,
     check_kernel,
     checked_precision,
@@ -20,6 +19,7 @@ from jaxnets.functional.convolution.implementations.transposed import (
     conv_transpose_by_library,
     conv_transpose_by_phases,
 )
+from jaxnets.functional.shared.bias import add_bias
 from jaxnets.functional.shared.dtypes import promoted_dtype, sum_dtype
 from jaxnets.functional.shared.sharding import match_varying_axes
 from jaxnets.functional.shared.sizes import Size

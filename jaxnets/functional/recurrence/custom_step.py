@@ -174,6 +174,7 @@ def recur_over_maps(
     """
     if time_major or feature_ndim == 1:
         return recur(step, state, x, time_major=time_major, **options)
+    x = as_arrays(x, "x")
     batch = jnp.shape(jax.tree.leaves(x)[0])[: -1 - feature_ndim]
     return _run_steps(step, state, x, batch, **options)
 
@@ -195,7 +196,7 @@ def _run_steps(
     `recur`.
     """
     clip_cotangent = as_clip_cotangent(clip_cotangent)
-    xs, state = as_arrays(xs, "xs"), as_arrays(state, "state")
+    state = as_arrays(state, "state")
     first, axis = jax.tree.leaves(xs)[0], 0 if time_major else len(batch)
     check_leading("xs", xs, (*batch[:axis], first.shape[axis], *batch[axis:]))
     parsed = parse_scan(first, batch, time_major=time_major, **options)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxnets.arguments import as_array
 from jaxnets.functional.sequences.attention import real_steps, zero_at_padding
+from jaxnets.functional.shared.bias import add_bias
 from jaxnets.nn.module import Module
 from jaxnets.nn.parameters import (
     as_float_or_none,
@@ -67,7 +68,7 @@ class Projections(Module):
         memory = as_array(memory, "memory")
         # A NaN at padding would reach the gradient of the weights.
         keys = zero_at_padding(memory, real_steps(memory, lengths)) @ w_m
-        return keys if b is None else keys + b
+        return add_bias(keys, b)
 
     def _projected(
         self, query: Any, memory: Any, lengths: Any, keys: Any

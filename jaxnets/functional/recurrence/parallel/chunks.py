@@ -117,7 +117,6 @@ def search_starts(chunks: Chunks, count: int, tolerance: float, most: int) -> Se
     """Update the starts until they have converged, or `most` times."""
     guess = lambda a: jnp.broadcast_to(a, (count - 1, *a.shape))
     found = jax.tree.map(guess, chunks.state)
-
     return _converge(chunks.passed_on, found, tolerance, most)
 
 

@@ -49,9 +49,10 @@ class Certificate(NamedTuple):
             unless q is below 1. It is a bound if no chunk multiplies an error by more
             than q, which was measured in the direction of one error.
         exponent: An estimate of the logarithm of the factor by which an error grows in
-            a step: log(q) / steps of a chunk. NaN with fewer than two sweeps, minus
-            infinity if the later of the two changed nothing; nearer to 0 than it should
-            be where the later change is only rounding.
+            a step: log(q) / steps of a chunk. Minus infinity if the later of the two
+            sweeps changed nothing; nearer to 0 than it should be where the later change
+            is only rounding. There is no q, the exponent is NaN and the bound infinite,
+            if no sweep but the last changed more than the tolerance.
         fell_back: Whether the sweeps did not converge, and the rest of the chunks was
             computed one after another.
     """

@@ -41,11 +41,11 @@ UNEVEN = 1.0
 REMAINS = {"warning": 2.0, "fault": 5.0}
 # A fault of depth has at least this many layers, or REMAINS["fault"] is passed. Between
 # two layers the kinds of both decide: an attention that is even at first passes a
-# fiftieth to its queries and keys, and learns.
+# fortieth to its queries and keys, and learns.
 FEWEST = 4
 # The same in a branch. A shortcut beside it carries the gradient on, so that its layers
 # count once in all of the network. In a small GPT-2, an attention with its norm and its
-# dropout passes a thousandth, and learns.
+# dropout passes a five-hundredth, and learns.
 FEWEST_OF_BRANCH = 8
 # In powers of ten: how far from one a signal is that nothing normalises.
 UNUSUAL = 1.5
